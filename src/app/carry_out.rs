@@ -1,0 +1,198 @@
+//! A plan carried out: step by step, those side by side at once; what must hold after each is looked at, not assumed.
+
+use super::probe::joined;
+use super::session::Session;
+use crate::error::{Error, Kind, Result};
+use crate::exec::{FileWrite, read};
+use crate::plan::{Action, Plan, Step};
+use crate::profile::{self, Edit, Profile};
+use crate::secret::Secret;
+use crate::tool::influxctl::{self, Verdict};
+use crate::tool::invocation::Invocation;
+use crate::tool::kubectl::{self, NoToken};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The largest token file that is looked at, in bytes.
+pub(super) const MAX_TOKEN_FILE: u64 = 2 << 20;
+
+/// What the steps so far have brought to light.
+#[derive(Default)]
+pub(super) struct Known {
+    token: OnceLock<Secret>,
+    /// Why the token could not be tried, where it could not.
+    pub(super) inconclusive: OnceLock<String>,
+}
+
+impl Known {
+    fn token(&self) -> Result<&Secret> {
+        self.token.get().ok_or_else(|| Error::failed("a step needs the token before any step has read it"))
+    }
+}
+
+/// Carries a plan out.
+pub(super) fn carry_out(session: &Session, plan: &Plan) -> Result<Known> {
+    let known = Known::default();
+    for group in plan.steps.chunk_by(|_, next| next.beside) {
+        let (first, beside) = group.split_first().unwrap_or((&plan.steps[0], &[]));
+        std::thread::scope(|scope| {
+            let others: Vec<_> =
+                beside.iter().map(|step| scope.spawn(|| carry_out_step(session, step, &known))).collect();
+            let done = carry_out_step(session, first, &known);
+            others.into_iter().map(joined).fold(done, |all, one| all.and(one))
+        })?;
+    }
+    Ok(known)
+}
+
+fn carry_out_step(session: &Session, step: &Step, known: &Known) -> Result<()> {
+    match &step.action {
+        Action::ReadToken(command) => {
+            let token = read_token(session, step.id, command)?;
+            session.ui.step(
+                step.id,
+                "done",
+                &format!("secret `admin-token` read, fingerprint {}", token.fingerprint()),
+            );
+            let _ = known.token.set(token);
+            Ok(())
+        }
+        Action::CheckCluster { command, expected } => check_cluster(session, step.id, command, expected),
+        Action::TryToken { command, profile, required } => {
+            let verdict = try_token(session, step.id, command, profile, known.token()?)?;
+            judge(session, step.id, verdict, *required, profile, known)
+        }
+        Action::WriteToken { path } => write_token(session, step.id, path, known.token()?),
+        Action::EditConfig { path, old, edit } => edit_config(session, step.id, path, old.as_deref(), edit),
+        Action::DeleteToken { path } => delete_token(session, step.id, path),
+    }
+}
+
+/// Reads the admin token; from then on no record and no message may hold it.
+pub(super) fn read_token(session: &Session, step: &str, command: &Invocation) -> Result<Secret> {
+    let token = kubectl::parse_admin_token(&session.run(step, command)?).map_err(no_token)?;
+    session.exec.learn_secret(&token);
+    Ok(token)
+}
+
+fn no_token(why: NoToken) -> Error {
+    let secret = "secret `admin-token`";
+    let look = "look at its keys: `kubectl describe secrets/admin-token --namespace NS`";
+    match why {
+        NoToken::NoKey => Error::failed(format!("{secret} has no key `token`")).hint(look),
+        NoToken::Empty => Error::failed(format!("{secret} has an empty key `token`")).hint(look),
+        NoToken::NotBase64 => {
+            Error::failed(format!("{secret}: what kubectl printed for its key `token` is not base64")).hint(look)
+        }
+        NoToken::TooLarge => {
+            Error::failed(format!("{secret}: its key `token` is over 1 MiB, and no token is")).hint(look)
+        }
+        NoToken::Kubectl(failure) => failure.into_error(&format!("{secret} cannot be read")),
+    }
+}
+
+fn check_cluster(session: &Session, step: &str, command: &Invocation, expected: &str) -> Result<()> {
+    let output = session.run(step, command)?;
+    let shown = kubectl::parse_server(&output)
+        .map_err(|failure| failure.into_error("whether it is still the same cluster cannot be found out"))?;
+    if shown == *expected {
+        session.ui.step(step, "done", "the context leads to the same cluster as before");
+        return Ok(());
+    }
+    Err(Error::refused("the context leads to another cluster now than at the start of this run")
+        .hint("the kubeconfig was changed meanwhile: look at it, then run again"))
+}
+
+/// Tries a token with a throwaway configuration. What influxctl says is free of secrets from here on.
+pub(super) fn try_token(
+    session: &Session,
+    step: &str,
+    command: &Invocation,
+    profile: &Profile,
+    token: &Secret,
+) -> Result<Verdict> {
+    if profile.host.is_none() {
+        return Ok(Verdict::Inconclusive("the profile names no host".to_owned()));
+    }
+    session.ui.command(&command.argv(None));
+    match session.exec.trial(step, command, token, |path| profile::trial(profile, path)) {
+        Ok(output) => Ok(match influxctl::parse_trial(&output) {
+            Verdict::Accepted => Verdict::Accepted,
+            Verdict::Refused(said) => Verdict::Refused(session.exec.redact(&said)),
+            Verdict::Inconclusive(said) => Verdict::Inconclusive(session.exec.redact(&said)),
+        }),
+        Err(error) if matches!(error.kind, Kind::TimedOut | Kind::Failed) => Ok(Verdict::Inconclusive(error.message)),
+        Err(error) => Err(error),
+    }
+}
+
+fn judge(
+    session: &Session,
+    step: &str,
+    verdict: Verdict,
+    required: bool,
+    profile: &Profile,
+    known: &Known,
+) -> Result<()> {
+    let at = address(profile);
+    match verdict {
+        Verdict::Accepted => {
+            session.ui.step(step, "done", &format!("the token was accepted by {at}"));
+            Ok(())
+        }
+        Verdict::Refused(said) => Err(Error::failed(format!("the token was refused by {at}: {said}"))
+            .hint("does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it")),
+        Verdict::Inconclusive(said) if required => Err(Error::failed(format!("the token could not be tried with {at}: {said}"))
+            .hint("look at host, port and TLS settings of the profile; --verify try goes on without this proof")),
+        Verdict::Inconclusive(said) => {
+            let hint = "look at host, port and TLS settings of the profile; `bypassctl status` tries again";
+            session.ui.warn(&format!("the token could not be tried with {at}: {said}"), Some(hint));
+            let _ = known.inconclusive.set(said);
+            Ok(())
+        }
+    }
+}
+
+/// Where a profile leads.
+pub(super) fn address(profile: &Profile) -> String {
+    let host = profile.host.as_deref().unwrap_or("(no host)");
+    profile.port.as_ref().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn write_token(session: &Session, step: &str, path: &Path, token: &Secret) -> Result<()> {
+    let old = read(path, MAX_TOKEN_FILE).map_err(|error| {
+        Error::failed(format!("`{}` cannot be looked at: {error}", path.display()))
+            .hint("move it away, or name another: --token-file FILE")
+    })?;
+    let right = old.as_ref().is_some_and(|old| *old.bytes == *token.expose() && old.meta.mode() & 0o7777 == 0o600);
+    if right {
+        session.ui.step(step, "unchanged", &format!("{} holds this token already", path.display()));
+        return Ok(());
+    }
+    let write = FileWrite { path, bytes: token.expose(), old: old.as_ref(), keeps_mode: false, secret: true };
+    session.exec.write_file(step, &write)?;
+    session.ui.step(step, "done", &format!("{} written, mode 0600", path.display()));
+    Ok(())
+}
+
+fn edit_config(session: &Session, step: &str, path: &Path, old: Option<&str>, edit: &Edit) -> Result<()> {
+    let now = read(path, MAX_TOKEN_FILE).map_err(|error| {
+        Error::failed(format!("`{}` cannot be read: {error}", path.display())).hint("look at its owner and mode")
+    })?;
+    if now.as_ref().map(|now| &now.bytes[..]) != old.map(str::as_bytes) {
+        return Err(Error::refused(format!("`{}` was changed by someone else meanwhile", path.display()))
+            .hint("run again: the edit is worked out anew"));
+    }
+    let secret = profile::may_hold_secret(old.unwrap_or_default());
+    let write = FileWrite { path, bytes: edit.text.as_bytes(), old: now.as_ref(), keeps_mode: true, secret };
+    session.exec.write_file(step, &write)?;
+    session.ui.step(step, "done", &format!("{} edited", path.display()));
+    Ok(())
+}
+
+fn delete_token(session: &Session, step: &str, path: &Path) -> Result<()> {
+    session.exec.delete_file(step, path, true, None)?;
+    session.ui.step(step, "done", &format!("{} deleted", path.display()));
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! influxctl's configuration as it is on disk.
+
+use super::places;
+use super::session::Session;
+use crate::error::{Error, Result};
+use crate::exec::{Snapshot, read};
+use crate::profile::ConfigError;
+use crate::secret::sha256_hex;
+use crate::tool::quirk;
+use semver::Version;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// The largest configuration that is believed, in bytes.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// The file, read once.
+pub(super) struct Config {
+    /// As it was named.
+    pub(super) named: PathBuf,
+    /// Symlinks resolved, where it is there.
+    pub(super) path: PathBuf,
+    /// What it holds; `None` when it is not there.
+    pub(super) snapshot: Option<Snapshot>,
+}
+
+impl Config {
+    /// Where influxctl of that version looks, read.
+    pub(super) fn read(session: &Session, influxctl: Option<&Version>) -> Result<Self> {
+        let named = path(session, influxctl)?;
+        let path = named.canonicalize().unwrap_or_else(|_| named.clone());
+        let snapshot = read(&path, MAX_CONFIG).map_err(|error| unreadable(&named, &error))?;
+        if let Some(snapshot) = &snapshot {
+            text_of(&named, snapshot)?;
+        }
+        Ok(Self { named, path, snapshot })
+    }
+
+    /// Its text.
+    pub(super) fn text(&self) -> Option<&str> {
+        self.snapshot.as_ref().and_then(|snapshot| std::str::from_utf8(&snapshot.bytes).ok())
+    }
+
+    /// Its text, or what to do about its absence.
+    pub(super) fn required(&self) -> Result<&str> {
+        self.text().ok_or_else(|| {
+            let hint = "name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT";
+            Error::failed(format!("there is no influxctl configuration at `{}`", self.named.display())).hint(hint)
+        })
+    }
+
+    /// Where the admin token of a profile is kept unless another place is named: beside the configuration as it was
+    /// named, for a symlink may lead into a directory that is shared or versioned.
+    pub(super) fn token_file(&self, profile: &str) -> Option<PathBuf> {
+        let plain = !profile.is_empty() && profile.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        plain.then(|| self.named.with_file_name(format!("admin-token-{profile}.json")))
+    }
+
+    /// The name of the lock that runs which change this file take.
+    pub(super) fn lock_name(&self) -> String {
+        format!("config-{}", &sha256_hex(self.path.as_os_str().as_encoded_bytes())[..16])
+    }
+
+    /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
+    pub(super) fn must_be_writable(&self) -> Result<()> {
+        let Some(snapshot) = &self.snapshot else { return Ok(()) };
+        let writable =
+            snapshot.meta.mode() & 0o222 != 0 && rustix::fs::access(&self.path, rustix::fs::Access::WRITE_OK).is_ok();
+        if writable {
+            return Ok(());
+        }
+        Err(Error::refused(format!("`{}` is read-only", self.path.display()))
+            .hint(format!("chmod u+w '{}'", self.path.display())))
+    }
+
+    /// As a failure of the profile's edit is told: line and column, never what stands there.
+    pub(super) fn told(&self, error: &ConfigError) -> Error {
+        let told = Error::failed(format!("`{}`: {error}", self.named.display()));
+        match error.hint() {
+            Some(hint) => told.hint(hint),
+            None => told.hint("compare it with the documentation of influxctl's connection profiles"),
+        }
+    }
+}
+
+fn path(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
+    let surroundings = session.exec.surroundings();
+    if let Some(path) = &session.common.config {
+        return Ok(surroundings.cwd.join(path));
+    }
+    match surroundings.var("INFLUXCTL_PROFILE") {
+        Some(path) if influxctl.is_none() || quirk::honours_profile_variable(influxctl) => {
+            Ok(surroundings.cwd.join(path))
+        }
+        Some(_) => {
+            session.ui.warn(
+                "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 does not look at it",
+                Some("name the configuration with --config FILE"),
+            );
+            places::influxctl_config(surroundings)
+        }
+        None => places::influxctl_config(surroundings),
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("`{}` cannot be read: {error}", path.display()))
+        .hint("look at its owner and mode, or name another with --config FILE")
+}
+
+fn text_of<'a>(path: &Path, snapshot: &'a Snapshot) -> Result<&'a str> {
+    std::str::from_utf8(&snapshot.bytes).map_err(|error| {
+        let line = snapshot.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
+            .hint("influxctl cannot read it either: mend that line")
+    })
+}

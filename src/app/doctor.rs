@@ -1,0 +1,76 @@
+//! `doctor`
+
+mod cluster;
+mod local;
+
+use super::session::Session;
+use super::{Outcome, probe};
+use crate::error::{Error, Result};
+use crate::tool::Tool;
+use crate::tool::kubectl::Kubectl;
+use crate::ui::{Check, State};
+
+pub(super) fn run(session: &Session) -> Outcome {
+    let namespace = session.namespace()?;
+    let (cluster, influxctl) = std::thread::scope(|scope| {
+        let influxctl = scope.spawn(|| probe::influxctl_tool(session));
+        (of_cluster(session, namespace), probe::joined(influxctl))
+    });
+    let mut checks = cluster?;
+    let influxctl = heeded(session, influxctl)?;
+    checks.push(tool_check("influxctl", &influxctl));
+    checks.extend(local::checks(session, influxctl.as_ref().ok())?);
+    let failed = checks.iter().filter(|check| check.state == State::Failed).count();
+    checks.into_iter().for_each(|check| session.ui.check(check));
+    if failed == 0 {
+        session.ui.say("every precondition holds");
+        return Ok(None);
+    }
+    Err(Error::failed(format!("{failed} of the preconditions do not hold"))
+        .hint("each `failed` line says what mends it"))
+}
+
+/// An interruption or a record that cannot be made ends the command; anything else is a finding.
+fn heeded<T>(session: &Session, result: Result<T>) -> Result<Result<T>> {
+    session.exec.heed()?;
+    match result {
+        Err(error) if error.kind == crate::error::Kind::Unrecorded => Err(error),
+        other => Ok(other),
+    }
+}
+
+fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
+    let tool = heeded(session, probe::kubectl_tool(session))?;
+    let mut checks = vec![tool_check("kubectl", &tool)];
+    let Ok(tool) = tool else { return Ok(checks) };
+    let kubectl = match heeded(session, probe::pinned(session, tool))? {
+        Ok(kubectl) => kubectl,
+        Err(error) => {
+            checks.push(Check::from_error("context", &error));
+            return Ok(checks);
+        }
+    };
+    checks.push(context_check(session, &kubectl));
+    checks.extend(cluster::checks(session, &kubectl, namespace)?);
+    Ok(checks)
+}
+
+fn context_check(session: &Session, kubectl: &Kubectl) -> Check {
+    let server = session.exec.target().server.unwrap_or_default();
+    let context = kubectl
+        .pins
+        .context
+        .as_ref()
+        .map_or_else(|| "none: in the cluster".to_owned(), |context| format!("`{context}`"));
+    Check::ok("context", format!("{context}, server {server}"))
+}
+
+fn tool_check(name: &str, tool: &Result<Tool>) -> Check {
+    match tool {
+        Ok(tool) => {
+            let version = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
+            Check::ok(name, format!("{version} at {}", tool.path.display()))
+        }
+        Err(error) => Check::from_error(name, error),
+    }
+}

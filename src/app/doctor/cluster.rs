@@ -1,0 +1,259 @@
+//! What of the cluster `enable` and a revocation need.
+
+use super::super::probe::{self, joined};
+use super::super::session::Session;
+use super::heeded;
+use crate::error::Result;
+use crate::procedure::ClusterId;
+use crate::tool::invocation::{Invocation, Output};
+use crate::tool::kubectl::{self, AppInstance, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
+use crate::tool::permission::Permission;
+use crate::ui::Check;
+
+/// The label of the pods that the documented revocation restarts.
+const RESTARTED: &str = "app=token-management";
+
+/// All of them, asked side by side.
+pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
+    let cluster = heeded(session, probe::cluster(session, kubectl, namespace))?;
+    let reached = match &cluster {
+        Ok(id) => identity(id),
+        Err(error) => Check::from_error("cluster", error),
+    };
+    if cluster.as_ref().is_err_and(|error| probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused) {
+        return Ok(vec![reached]);
+    }
+    let asked = permissions(namespace);
+    let commands = [
+        ("namespace", kubectl.namespace_uid(namespace)),
+        ("permissions", kubectl.permissions(&asked)),
+        ("secrets", kubectl.secret_uids(namespace)),
+        ("jobs", kubectl.jobs(namespace)),
+        ("pods", kubectl.pods(namespace, RESTARTED)),
+        ("operator", kubectl.operator()),
+        ("app-instances", kubectl.app_instances(namespace)),
+    ];
+    let outputs = side_by_side(session, &commands)?;
+    let [space, allowed, secrets, jobs, pods, operator, instances] = &outputs[..] else { return Ok(vec![reached]) };
+    let mut checks =
+        vec![reached, look(space, "namespace", |output| in_namespace(kubectl::parse_uid(output), namespace))];
+    match allowed {
+        Ok(output) => checks.extend(rights(&asked, kubectl::parse_permissions(&asked, output), namespace)),
+        Err(error) => checks.push(Check::from_error("permissions", error)),
+    }
+    checks.push(look(secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace)));
+    checks.extend(match jobs {
+        Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
+        Err(error) => vec![Check::from_error("jobs", error)],
+    });
+    checks.push(look(pods, "pods", |output| pods_there(kubectl::parse_list(output))));
+    checks.push(look(operator, "operator", |output| {
+        operator_there(kubectl::parse_list(output), instances.as_ref().ok())
+    }));
+    Ok(checks)
+}
+
+fn side_by_side(session: &Session, commands: &[(&str, Invocation)]) -> Result<Vec<Result<Output>>> {
+    let outputs: Vec<Result<Output>> = std::thread::scope(|scope| {
+        let running: Vec<_> =
+            commands.iter().map(|(step, command)| scope.spawn(|| session.run(step, command))).collect();
+        running.into_iter().map(joined).collect()
+    });
+    outputs.into_iter().map(|output| heeded(session, output)).collect()
+}
+
+fn look(output: &Result<Output>, name: &str, read: impl FnOnce(&Output) -> Check) -> Check {
+    match output {
+        Ok(output) => read(output),
+        Err(error) => Check::from_error(name, error),
+    }
+}
+
+fn identity(id: &ClusterId) -> Check {
+    let weaker = "a kubeconfig that changes meanwhile is noticed by that all the same";
+    match id {
+        ClusterId::Cluster(uid) => Check::ok("cluster", format!("answers, UID {uid}")),
+        ClusterId::Namespace(uid) => {
+            Check::ok("cluster", format!("answers; told from others by the namespace's UID {uid}"))
+        }
+        ClusterId::Server(_) => {
+            Check::warning("cluster", "answers; it can be told from others by its address only", weaker)
+        }
+        ClusterId::Pods => Check::ok("cluster", "answers; this is one of its own pods"),
+    }
+}
+
+fn in_namespace(uid: std::result::Result<String, Failure>, namespace: &str) -> Check {
+    match uid {
+        Ok(uid) => Check::ok("namespace", format!("`{namespace}` is there, UID {uid}")),
+        Err(Failure::Forbidden(_)) => Check::warning(
+            "namespace",
+            format!("whether `{namespace}` is there may not be looked at"),
+            "it shows when a secret is read",
+        ),
+        Err(failure) => Check::from_error("namespace", &failure.into_error(&format!("namespace `{namespace}`"))),
+    }
+}
+
+/// What the documented commands really need, and no more: `delete pods --selector` lists and deletes one by one, it
+/// does not need `deletecollection` (recordings `can-i-*`, and the verbs that the server logs).
+fn permissions(namespace: &str) -> Vec<Permission> {
+    let needed = [
+        ("get", "secrets/admin-token"),
+        ("delete", "secrets/admin-token"),
+        ("delete", "secrets/rsa-keys"),
+        ("list", "jobs.batch"),
+        ("get", "jobs.batch"),
+        ("create", "jobs.batch"),
+        ("delete", "jobs.batch"),
+        ("list", "pods"),
+        ("delete", "pods"),
+    ];
+    needed.map(|(verb, resource)| Permission::new(verb, resource, namespace)).into()
+}
+
+fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>, namespace: &str) -> Vec<Check> {
+    let answers = match answers {
+        Ok(answers) => answers,
+        Err(failure) => {
+            return vec![Check::from_error(
+                "permissions",
+                &failure.into_error("what this account may do cannot be found out"),
+            )];
+        }
+    };
+    let check = |(permission, allowed): (&Permission, bool)| {
+        let name = format!("may {permission}");
+        let purpose =
+            if permission.verb == "get" && permission.resource == "secrets" { "enable" } else { "a revocation" };
+        if allowed {
+            return Check::ok(&name, format!("yes, for {purpose}"));
+        }
+        let resource = if permission.group.is_empty() {
+            permission.resource.clone()
+        } else {
+            format!("{}.{}", permission.resource, permission.group)
+        };
+        let one =
+            if permission.name.is_empty() { String::new() } else { format!(" --resource-name={}", permission.name) };
+        let hint = format!(
+            "kubectl create role NAME --verb={} --resource={resource}{one} --namespace {namespace}, and bind it to this account",
+            permission.verb
+        );
+        Check::failed(&name, format!("no; {purpose} needs it"), hint)
+    };
+    asked.iter().zip(answers).map(check).collect()
+}
+
+fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespace: &str) -> Check {
+    let secrets = match secrets {
+        Ok(secrets) => secrets,
+        Err(Failure::Forbidden(_)) => {
+            return Check::warning(
+                "secrets",
+                "`rsa-keys` and `admin-token` may not both be looked at",
+                "a revocation looks at their UIDs: it needs `get` on both",
+            );
+        }
+        Err(failure) => return Check::from_error("secrets", &failure.into_error("the secrets cannot be looked at")),
+    };
+    let missing: Vec<&str> = ["rsa-keys", "admin-token"]
+        .into_iter()
+        .filter(|name| secrets.iter().all(|secret| secret.name != *name))
+        .collect();
+    if missing.is_empty() {
+        let made = |secret: &SecretUid| format!("`{}` of {}", secret.name, secret.created);
+        return Check::ok("secrets", secrets.iter().map(made).collect::<Vec<_>>().join(", "));
+    }
+    let hint = format!(
+        "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
+    );
+    Check::failed("secrets", format!("`{}` is not there", missing.join("` and `")), hint)
+}
+
+fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> Vec<Check> {
+    let jobs = match jobs {
+        Ok(jobs) => jobs,
+        Err(failure) => return vec![Check::from_error("jobs", &failure.into_error("the jobs cannot be listed"))],
+    };
+    ["key-gen", "create-admin-token"].map(|kind| job_there(&jobs, kind, namespace)).into()
+}
+
+/// `key-gen`, or `key-gen-NNNNNNNN`, whose suffix changes with the release.
+fn job_there(jobs: &[Job], kind: &str, namespace: &str) -> Check {
+    let is_kind =
+        |job: &&Job| job.metadata.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    let found: Vec<&Job> = jobs.iter().filter(is_kind).collect();
+    let names: Vec<&str> = found.iter().map(|job| job.metadata.name.as_str()).collect();
+    let name = format!("job {kind}");
+    if found.is_empty() {
+        return Check::failed(
+            &name,
+            "there is none: a revocation could not make new keys or tokens",
+            format!("look at what there is: `kubectl get jobs --namespace {namespace}`"),
+        );
+    }
+    if let Some(failed) = found.iter().find(|job| job.failed()) {
+        let failed = &failed.metadata.name;
+        return Check::warning(
+            &name,
+            format!("`{failed}` has failed"),
+            format!("`kubectl describe job/{failed} --namespace {namespace}`"),
+        );
+    }
+    Check::ok(&name, names.join(", "))
+}
+
+fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>) -> Check {
+    match pods {
+        Ok(pods) if pods.is_empty() => {
+            let hint =
+                "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
+            Check::failed(
+                "pods",
+                format!("none is labelled {RESTARTED}: the documented restart would restart nothing"),
+                hint,
+            )
+        }
+        Ok(pods) => {
+            let ready = pods.iter().filter(|pod| pod.ready()).count();
+            let text = format!("{ready} of {} labelled {RESTARTED} are ready", pods.len());
+            if ready == pods.len() {
+                Check::ok("pods", text)
+            } else {
+                Check::warning("pods", text, format!("`kubectl describe pods --selector {RESTARTED}`"))
+            }
+        }
+        Err(failure) => Check::from_error("pods", &failure.into_error("the pods cannot be listed")),
+    }
+}
+
+/// kubit makes deleted jobs again; whoever may not look for it does not know, which is not the same as that it is not there.
+fn operator_there(deployments: std::result::Result<Vec<Deployment>, Failure>, instances: Option<&Output>) -> Check {
+    let paused = instances.map(kubectl::parse_list::<AppInstance>);
+    let unknown = |what: &str| {
+        Check::warning(
+            "operator",
+            format!("unknown: {what}"),
+            "not needed: a revocation can make the jobs again by itself",
+        )
+    };
+    match (deployments, paused) {
+        (Ok(deployments), _) if deployments.is_empty() => {
+            Check::ok("operator", "kubit is absent: jobs are made again by hand, not by deleting them")
+        }
+        (Ok(deployments), _) if !deployments.iter().any(Deployment::running) => {
+            Check::ok("operator", "kubit is there but does not run: jobs are made again by hand")
+        }
+        (Ok(_), Some(Ok(instances))) if instances.iter().any(AppInstance::paused) => {
+            Check::ok("operator", "kubit runs, paused for this namespace: jobs are made again by hand")
+        }
+        (Ok(_), Some(Ok(instances))) if instances.is_empty() => {
+            Check::ok("operator", "kubit runs, but has no AppInstance here: jobs are made again by hand")
+        }
+        (Ok(_), Some(Ok(_))) => Check::ok("operator", "kubit runs: it makes jobs again that are deleted"),
+        (Ok(_), _) => unknown("kubit runs, but whether it is paused here may not be looked at"),
+        (Err(Failure::Forbidden(_)), _) => unknown("deployments of other namespaces may not be looked at"),
+        (Err(failure), _) => Check::from_error("operator", &failure.into_error("the operator cannot be looked for")),
+    }
+}

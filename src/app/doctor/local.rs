@@ -1,0 +1,92 @@
+//! What of this machine `enable` needs.
+
+use super::super::config::Config;
+use super::super::enable;
+use super::super::session::Session;
+use super::heeded;
+use crate::error::Result;
+use crate::exec::unsafe_directory;
+use crate::profile;
+use crate::tool::Tool;
+use crate::tool::quirk;
+use crate::ui::Check;
+use std::path::Path;
+
+pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
+    let config = heeded(session, Config::read(session, influxctl.and_then(|tool| tool.version.as_ref())))?;
+    let mut checks = match config {
+        Ok(config) => of_config(session, influxctl, &config),
+        Err(error) => vec![Check::from_error("configuration", &error)],
+    };
+    checks.push(of_log(session));
+    Ok(checks)
+}
+
+fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Vec<Check> {
+    let name = &session.common.profile;
+    let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+    let profile = match found {
+        Ok(profile) => profile,
+        Err(error) => return vec![Check::from_error("configuration", &error)],
+    };
+    let mut checks = vec![match config.must_be_writable() {
+        Ok(()) => Check::ok("configuration", format!("{} has profile `{name}`", config.path.display())),
+        Err(error) => Check::from_error("configuration", &error),
+    }];
+    if let Some(product) = profile.product.as_ref().filter(|product| *product != "clustered") {
+        checks.push(Check::failed(
+            "profile",
+            format!("`{name}` is for product `{product}`"),
+            "admin tokens are InfluxDB Clustered's: name a profile of that product",
+        ));
+    }
+    if config.text().is_some_and(|text| text.starts_with('\u{feff}')) {
+        let hint = "take the byte order mark away: the TOML library that influxctl uses refuses one";
+        checks.push(Check::warning("configuration", "it begins with a byte order mark", hint));
+    }
+    checks.extend(quirk::bearing(&enable::circumstances(influxctl, &profile)).into_iter().map(of_quirk));
+    checks.push(of_token_file(config, profile.token_file.as_deref(), name));
+    checks
+}
+
+fn of_quirk(quirk: quirk::Quirk) -> Check {
+    if quirk.breaks {
+        Check::failed("influxctl", quirk.what, quirk.remedy)
+    } else {
+        Check::warning("influxctl", quirk.what, quirk.remedy)
+    }
+}
+
+fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
+    let own = || config.token_file(profile);
+    let Some(file) = named.map(Into::into).or_else(own) else {
+        return Check::warning(
+            "token file",
+            format!("a profile of the name `{profile}` has no default one"),
+            "name one: enable --token-file FILE",
+        );
+    };
+    match unsafe_directory(file.parent().unwrap_or(Path::new("/"))) {
+        Some(problem) => Check::failed(
+            "token file",
+            problem,
+            format!("chmod go-w '{}', or enable --token-file FILE", file.parent().unwrap_or(Path::new("/")).display()),
+        ),
+        None => Check::ok("token file", format!("{} can be written safely", file.display())),
+    }
+}
+
+/// The log is open and this run is in it, so that it can be written is shown already.
+fn of_log(session: &Session) -> Check {
+    if session.exec.log_reserves() {
+        return Check::ok(
+            "audit log",
+            "it can be written, with room reserved for the result of each command before it runs",
+        );
+    }
+    Check::warning(
+        "audit log",
+        "its filesystem cannot reserve room",
+        "a disk that fills up is then seen after a command, not before: another place is --audit-log FILE",
+    )
+}

@@ -1,0 +1,205 @@
+//! `enable`
+
+use super::carry_out::{MAX_TOKEN_FILE, carry_out};
+use super::config::Config;
+use super::session::Session;
+use super::{Outcome, probe};
+use crate::cli::{DryRun, Enable};
+use crate::error::{Error, Kind, Result};
+use crate::exec::{read, unsafe_directory};
+use crate::plan::{Plan, script};
+use crate::procedure::enable::Facts;
+use crate::procedure::{self, PRODUCTION};
+use crate::profile::{self, ConfigError, Edit, Profile, Tls};
+use crate::tool::Tool;
+use crate::tool::quirk::{self, Circumstances};
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
+    let namespace = session.namespace()?;
+    let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
+    session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
+    let gate = |context: Option<&str>| not_production(args, namespace, context);
+    gate(session.common.context.as_deref())?;
+    let look = probe::look(session, namespace, gate)?;
+    let config = Config::read(session, look.influxctl.version.as_ref())?;
+    // Whoever changes the configuration holds its lock from before it is read.
+    let lock = if args.dry_run.is_none() {
+        Some(session.exec.lock(&config.lock_name(), &format!("`{}`", config.path.display()))?)
+    } else {
+        None
+    };
+    let config = Config::read(session, look.influxctl.version.as_ref())?;
+    let plan = plan(session, args, look, config)?;
+    if let Some(form) = args.dry_run {
+        show(session, &plan, form);
+        return Ok(None);
+    }
+    let known = carry_out(session, &plan)?;
+    drop(lock);
+    Ok(done(session, known.inconclusive.get().is_some()))
+}
+
+fn done(session: &Session, inconclusive: bool) -> Option<Kind> {
+    let to_end = "to end it: bypassctl disable";
+    if inconclusive {
+        session.ui.say(&format!("done, but whether the token is accepted was not shown; {to_end}"));
+        return Some(Kind::Inconclusive);
+    }
+    session
+        .ui
+        .say(&format!("done: influxctl uses the admin token with profile `{}`; {to_end}", session.common.profile));
+    None
+}
+
+/// A plan as it was asked for.
+pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
+    match form {
+        DryRun::Plan => {
+            session.ui.plan(plan);
+            session.ui.say("this was a dry run: nothing was changed");
+        }
+        DryRun::Script => session.ui.script(&script::render(plan)),
+    }
+}
+
+fn not_production(args: &Enable, namespace: &str, context: Option<&str>) -> Result<()> {
+    let names: Vec<&str> = context.into_iter().chain([namespace]).collect();
+    match procedure::looks_like_production(&names, PRODUCTION) {
+        Some(name) if !args.allow_production => {
+            Err(Error::refused(format!("`{name}` looks like production, where the admin token must not be used"))
+                .hint("if it is not production, say so with --allow-production"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> Result<Plan> {
+    let token_file = token_file(session, args, &config)?;
+    let (profile, edit) = edit(session, args, &config, &token_file)?;
+    tell_quirks(session, &look.influxctl, &profile);
+    if !edit.is_noop() {
+        config.must_be_writable()?;
+    }
+    let token_file = safe_token_file(token_file, &config)?;
+    warn_of_sharing(session, &config, &token_file)?;
+    Ok(procedure::enable::plan(Facts {
+        kubectl: look.kubectl,
+        influxctl: look.influxctl,
+        namespace: session.namespace()?.to_owned(),
+        cluster: look.cluster,
+        about: probe::about(session),
+        profile,
+        config_text: config.text().map(str::to_owned),
+        config: config.path,
+        edit,
+        token_file,
+        verify: args.verify,
+    }))
+}
+
+fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathBuf> {
+    let name = &session.common.profile;
+    let own = || {
+        config.token_file(name).ok_or_else(|| {
+            Error::usage(format!("a profile of the name `{name}` has no default token file"))
+                .hint("name one: --token-file FILE")
+        })
+    };
+    let path = match &args.token_file {
+        Some(path) => session.exec.surroundings().cwd.join(path),
+        None => own()?,
+    };
+    if path.to_str().is_none() || path.file_name().is_none() {
+        return Err(Error::usage(format!("`{}` cannot be named in a configuration", path.display()))
+            .hint("a path in UTF-8 that ends with a file's name: --token-file FILE"));
+    }
+    Ok(path)
+}
+
+/// The profile, there already or to be made, and what has to change in the file.
+fn edit(session: &Session, args: &Enable, config: &Config, token_file: &Path) -> Result<(Profile, Edit)> {
+    let name = &session.common.profile;
+    let path = token_file.to_str().unwrap_or_default();
+    let told = |error| config.told(&error);
+    let text = config.text();
+    let found = text.map_or(Err(ConfigError::NoProfiles { name: name.clone() }), |text| profile::find(text, name));
+    let missing = matches!(found, Err(ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. }));
+    if let (true, true, Some(host), Some(port)) = (missing, args.create_profile, &args.host, args.port) {
+        let port = port.to_string();
+        let edit = profile::create(text.unwrap_or_default(), name, host, &port, path).map_err(told)?;
+        return Ok((new_profile(name, host, port, path), edit));
+    }
+    let text = config.required()?;
+    let profile = found.map_err(told)?;
+    if args.create_profile && (profile.host != args.host || profile.port != args.port.map(|port| port.to_string())) {
+        return Err(Error::refused(format!("profile `{name}` is there already, with another host or port"))
+            .hint("leave --create-profile out to use it as it is, or choose another name: --profile NAME"));
+    }
+    let edit = profile::enable(text, name, path).map_err(told)?;
+    Ok((profile, edit))
+}
+
+fn new_profile(name: &str, host: &str, port: String, token_file: &str) -> Profile {
+    Profile {
+        name: name.to_owned(),
+        product: Some("clustered".to_owned()),
+        host: Some(host.to_owned()),
+        port: Some(port),
+        tls: Tls::default(),
+        token_file: Some(token_file.to_owned()),
+        has_oauth2: false,
+        has_client_secret: false,
+        has_mgmt_token: false,
+    }
+}
+
+/// What bears on the job, as `quirk` sees it.
+pub(super) fn circumstances(influxctl: Option<&Tool>, profile: &Profile) -> Circumstances {
+    Circumstances {
+        version: influxctl.and_then(|tool| tool.version.clone()),
+        has_oauth2: profile.has_oauth2,
+        has_client_secret: profile.has_client_secret,
+        has_mgmt_token: profile.has_mgmt_token,
+    }
+}
+
+fn tell_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
+    for quirk in quirk::bearing(&circumstances(Some(influxctl), profile)) {
+        session.ui.warn(quirk.what, Some(quirk.remedy));
+    }
+}
+
+/// Nothing secret goes where others can put something else in its place.
+fn safe_token_file(path: PathBuf, config: &Config) -> Result<PathBuf> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let other = "name another place: --token-file FILE";
+    // The configuration's own directory is made with it, mode 0700.
+    let will_be_made = config.snapshot.is_none() && !directory.exists() && Some(directory) == config.named.parent();
+    if !will_be_made && let Some(problem) = unsafe_directory(directory) {
+        return Err(Error::refused(format!("the token file cannot go there: {problem}"))
+            .hint(format!("chmod go-w '{}', or {other}", directory.display())));
+    }
+    let meta = std::fs::symlink_metadata(&path);
+    if meta.is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::refused(format!("`{}` is not a regular file", path.display()))
+            .hint(format!("move it away, or {other}")));
+    }
+    match read(&path, MAX_TOKEN_FILE) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Error::refused(format!("`{}` cannot be replaced: {error}", path.display()))
+            .hint(format!("move it away, or {other}"))),
+    }
+}
+
+fn warn_of_sharing(session: &Session, config: &Config, token_file: &Path) -> Result<()> {
+    let profiles = config.text().map_or(Ok(Vec::new()), profile::profiles).map_err(|error| config.told(&error))?;
+    let others = profiles.iter().filter(|other| {
+        other.name != session.common.profile && other.token_file.as_deref().map(Path::new) == Some(token_file)
+    });
+    for other in others {
+        let text = format!("profile `{}` uses this token file as well: it gets the same token", other.name);
+        session.ui.warn(&text, Some("a token file of its own for each profile: leave --token-file out"));
+    }
+    Ok(())
+}

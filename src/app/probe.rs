@@ -1,0 +1,210 @@
+//! What every command has to know first: the tools, the context, the cluster. What does not depend on each other is
+//! found out side by side.
+
+use super::session::Session;
+use crate::error::{Error, Kind, Result};
+use crate::exec::{locate, sha256_of, without_credentials};
+use crate::procedure::ClusterId;
+use crate::tool::invocation::{Invocation, Output};
+use crate::tool::kubectl::{self, Failure, Kubectl, Pins};
+use crate::tool::{Tool, ToolName, influxctl};
+use semver::Version;
+use std::path::Path;
+
+/// Tools, context and cluster.
+pub(super) struct Look {
+    pub(super) kubectl: Kubectl,
+    pub(super) influxctl: Tool,
+    pub(super) cluster: ClusterId,
+}
+
+/// All of it, or the first failure: kubectl's before influxctl's, whichever came first.
+pub(super) fn look(
+    session: &Session,
+    namespace: &str,
+    gate: impl Fn(Option<&str>) -> Result<()> + Sync,
+) -> Result<Look> {
+    std::thread::scope(|scope| {
+        let influxctl = scope.spawn(|| influxctl_tool(session));
+        let cluster = || {
+            let kubectl = pinned(session, kubectl_tool(session)?)?;
+            gate(kubectl.pins.context.as_deref())?;
+            let cluster = cluster(session, &kubectl, namespace)?;
+            Ok((kubectl, cluster))
+        };
+        let looked = cluster();
+        let influxctl = joined(influxctl);
+        let (kubectl, cluster) = looked?;
+        Ok(Look { kubectl, influxctl: influxctl?, cluster })
+    })
+}
+
+/// A thread's result. One that panicked has already ended the program.
+pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+pub(super) fn kubectl_tool(session: &Session) -> Result<Tool> {
+    let tool = identified(
+        session,
+        ToolName::Kubectl,
+        session.common.kubectl.as_deref(),
+        kubectl::version,
+        kubectl::parse_version,
+    )?;
+    let tool = tool.map_err(|_| {
+        Error::failed("kubectl does not tell its version")
+            .hint("is it kubectl? run `kubectl version --client --output json` by hand")
+    })?;
+    accepted(session, tool)
+}
+
+pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
+    let named = session.common.influxctl.as_deref();
+    let tool = identified(session, ToolName::Influxctl, named, influxctl::version, influxctl::parse_version)?;
+    let tool = match (tool, &session.common.assume_influxctl_version) {
+        (Ok(tool), None) => tool,
+        (Ok(tool), Some(assumed)) => {
+            let told = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
+            session.ui.warn(
+                &format!(
+                    "influxctl says that it is {told}; --assume-influxctl-version {assumed} is not needed and not used"
+                ),
+                None,
+            );
+            tool
+        }
+        (Err(tool), Some(assumed)) => {
+            Tool { version: Some(Version::new(assumed.major, assumed.minor, assumed.patch)), ..tool }
+        }
+        (Err(_), None) => {
+            let hint = "from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z";
+            return Err(Error::refused("the version of influxctl cannot be found out").hint(hint));
+        }
+    };
+    accepted(session, tool)
+}
+
+/// Found, hashed and asked for its version, both at once; `Err` holds a tool that does not tell its version.
+fn identified(
+    session: &Session,
+    name: ToolName,
+    named: Option<&Path>,
+    question: fn(&Tool) -> Invocation,
+    parse: fn(&Output) -> Option<Version>,
+) -> Result<std::result::Result<Tool, Tool>> {
+    let surroundings = session.exec.surroundings();
+    let found = locate(name, named, surroundings.var("PATH"), &surroundings.cwd)?;
+    found.warnings.iter().for_each(|warning| session.ui.warn(warning, Some("chmod go-w it, or name another tool")));
+    let tool = found.tool;
+    let (digest, output) = std::thread::scope(|scope| {
+        let digest = scope.spawn(|| sha256_of(&tool.path));
+        let output = session.run(&format!("{}-version", name.as_str()), &question(&tool));
+        (joined(digest), output)
+    });
+    let digest = digest.map_err(|error| {
+        Error::failed(format!("`{}` cannot be read: {error}", tool.path.display()))
+            .hint("the record needs its digest: make it readable")
+    })?;
+    let version = parse(&output?);
+    let tool = Tool { sha256: Some(digest), version, ..tool };
+    Ok(if tool.version.is_some() { Ok(tool) } else { Err(tool) })
+}
+
+/// New enough, and on record.
+fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
+    session.exec.record_tool(&tool)?;
+    session.ui.tool(&tool);
+    let minimum = tool.name.minimum();
+    match &tool.version {
+        Some(version) if *version < minimum => {
+            let name = tool.name.as_str();
+            Err(Error::refused(format!("{name} {version} is too old: {name} {minimum} or newer is needed"))
+                .hint(format!("update it, or name another: --{name} PATH")))
+        }
+        _ => Ok(tool),
+    }
+}
+
+/// kubectl with the context in force pinned into every later call. In a cluster there is none.
+pub(super) fn pinned(session: &Session, tool: Tool) -> Result<Kubectl> {
+    let common = session.common;
+    let pins = Pins {
+        kubeconfig: common.kubeconfig.clone(),
+        context: common.context.clone(),
+        as_user: common.as_user.clone(),
+        as_groups: common.as_groups.clone(),
+    };
+    let mut kubectl = Kubectl { tool, pins };
+    let output = session.run("context", &kubectl.context())?;
+    let (context, server) = match kubectl::parse_context(&output) {
+        Ok((context, server)) => (Some(context), server),
+        Err(Failure::NoContext) => (None, in_cluster(session)?),
+        Err(failure) => return Err(failure.into_error("the context in force cannot be found out")),
+    };
+    session.exec.learn_target(|target| {
+        target.context.clone_from(&context);
+        target.server = Some(without_credentials(&server));
+        target.namespace.clone_from(&common.namespace);
+    });
+    kubectl.pins.context = context;
+    Ok(kubectl)
+}
+
+/// The server as a pod is told; kubectl goes by the same variables.
+fn in_cluster(session: &Session) -> Result<String> {
+    let var = |name| session.exec.surroundings().text(name);
+    let address = var("KUBERNETES_SERVICE_HOST").zip(var("KUBERNETES_SERVICE_PORT"));
+    let none_named =
+        session.common.context.is_none() && session.common.kubeconfig.is_none() && var("KUBECONFIG").is_none();
+    let (host, port) =
+        address.filter(|_| none_named).ok_or_else(|| Failure::NoContext.into_error("no cluster is named"))?;
+    Ok(format!("https://{host}:{port}"))
+}
+
+/// What tells this cluster from another. An account of one namespace may not read `kube-system`.
+pub(super) fn cluster(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<ClusterId> {
+    let uid = |step: &str, command: Invocation| Ok::<_, Error>(kubectl::parse_uid(&session.run(step, &command)?));
+    let what = "the cluster cannot be told from another";
+    match uid("cluster-uid", kubectl.cluster_uid())? {
+        Ok(uid) => {
+            session.exec.learn_target(|target| target.cluster_uid = Some(uid.clone()));
+            Ok(ClusterId::Cluster(uid))
+        }
+        Err(Failure::Forbidden(_)) => match uid("namespace-uid", kubectl.namespace_uid(namespace))? {
+            Ok(uid) => Ok(ClusterId::Namespace(uid)),
+            Err(Failure::Forbidden(_)) => server(session, kubectl),
+            Err(failure) => Err(failure.into_error(what)),
+        },
+        Err(failure) => Err(failure.into_error(what)),
+    }
+}
+
+/// What is left to tell a cluster by. A pod has no kubeconfig that could change under it.
+fn server(session: &Session, kubectl: &Kubectl) -> Result<ClusterId> {
+    if kubectl.pins.context.is_none() {
+        return Ok(ClusterId::Pods);
+    }
+    let output = session.run("server", &kubectl.server())?;
+    match kubectl::parse_server(&output) {
+        Ok(server) => Ok(ClusterId::Server(server)),
+        Err(failure) => Err(failure.into_error("the server's address cannot be found out")),
+    }
+}
+
+/// As people are told what a plan is about.
+pub(super) fn about(session: &Session) -> String {
+    let target = session.exec.target();
+    let context = target.context.map_or_else(|| "in the cluster".to_owned(), |context| format!("context `{context}`"));
+    format!(
+        "profile `{}`, namespace `{}`, {context} ({})",
+        session.common.profile,
+        target.namespace.unwrap_or_default(),
+        target.server.unwrap_or_default()
+    )
+}
+
+/// Whether a failure means that nothing more can be asked of the cluster.
+pub(super) fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error.kind, Kind::Unreachable | Kind::TimedOut)
+}

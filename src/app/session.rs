@@ -1,0 +1,44 @@
+//! One command under way: the door to the world, the user, and what was asked for.
+
+use super::Outcome;
+use crate::audit::Head;
+use crate::cli::Common;
+use crate::error::{Error, Kind, Result};
+use crate::exec::Executor;
+use crate::tool::invocation::{Invocation, Output};
+use crate::ui::Ui;
+
+pub(super) struct Session<'a> {
+    pub(super) exec: &'a Executor,
+    pub(super) ui: &'a Ui,
+    pub(super) common: &'a Common,
+}
+
+impl Session<'_> {
+    /// Runs a command, shown first where that was asked for.
+    pub(super) fn run(&self, step: &str, invocation: &Invocation) -> Result<Output> {
+        self.ui.command(&invocation.argv(None));
+        self.exec.run(step, invocation)
+    }
+
+    /// The namespace, which is never guessed.
+    pub(super) fn namespace(&self) -> Result<&str> {
+        self.common.namespace.as_deref().ok_or_else(|| {
+            Error::usage("no namespace is named").hint("name the namespace of InfluxDB Clustered: -n NS, or BYPASSCTL_NAMESPACE (the documentation's example is `influxdb`)")
+        })
+    }
+
+    /// Ends the run in the record. A failure after a change is another kind of failure, and no message holds a secret.
+    pub(super) fn close(&self, outcome: Outcome) -> (Outcome, Option<Head>) {
+        let outcome = outcome.map_err(|error| if self.exec.changed() { error.after_a_change() } else { error });
+        let outcome = outcome.map_err(|error| Error { message: self.exec.redact(&error.message), ..error });
+        let kind = outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind);
+        if kind == Some(Kind::Unrecorded) {
+            return (outcome, None);
+        }
+        match self.exec.finish(kind) {
+            Ok(head) => (outcome, Some(head)),
+            Err(error) => (Err(error), None),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `status`
+
+use super::carry_out::{MAX_TOKEN_FILE, address, read_token, try_token};
+use super::config::Config;
+use super::session::Session;
+use super::{Outcome, enable, probe};
+use crate::error::{Error, Kind};
+use crate::exec::read;
+use crate::profile::{self, Profile};
+use crate::secret::Secret;
+use crate::tool::Tool;
+use crate::tool::influxctl::{self, Verdict};
+use crate::tool::quirk;
+use crate::ui::Check;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+const ENABLE: &str = "bypassctl enable sets it";
+
+pub(super) fn run(session: &Session) -> Outcome {
+    let namespace = session.namespace()?;
+    // What the cluster holds and what lies on this machine are looked at side by side.
+    let (cluster, influxctl) = std::thread::scope(|scope| {
+        let influxctl = scope.spawn(|| probe::influxctl_tool(session));
+        (cluster_token(session, namespace), probe::joined(influxctl))
+    });
+    let mut board = Board { session, drift: false, error: None };
+    let token = board.cluster(cluster);
+    let influxctl = board.influxctl(influxctl);
+    let profile = board.profile(influxctl.as_ref());
+    let file = profile.as_ref().and_then(|profile| board.token_file(profile));
+    board.agreement(token.as_ref(), file.as_ref());
+    if let (Some(profile), Some(file), Some(influxctl)) = (&profile, &file, &influxctl) {
+        board.trial(influxctl, profile, file)?;
+    }
+    match board {
+        Board { error: Some(error), .. } => Err(error),
+        Board { drift: true, .. } => {
+            session.ui.say("the admin token is not in use as `enable` would set it");
+            Ok(Some(Kind::Drift))
+        }
+        _ => {
+            session.ui.say("the admin token is in use");
+            Ok(None)
+        }
+    }
+}
+
+fn cluster_token(session: &Session, namespace: &str) -> Result<Secret, Error> {
+    let kubectl = probe::pinned(session, probe::kubectl_tool(session)?)?;
+    let (uid, token) = std::thread::scope(|scope| {
+        let uid = scope.spawn(|| probe::cluster(session, &kubectl, namespace));
+        let token = read_token(session, "get-token", &kubectl.admin_token(namespace));
+        (probe::joined(uid), token)
+    });
+    let token = token?;
+    uid.map(|_| ())?;
+    Ok(token)
+}
+
+struct Board<'a> {
+    session: &'a Session<'a>,
+    drift: bool,
+    /// What kept a question from being answered.
+    error: Option<Error>,
+}
+
+impl Board<'_> {
+    fn show(&self, check: Check) {
+        self.session.ui.check(check);
+    }
+
+    fn differs(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
+        self.drift = true;
+        self.show(Check::failed(name, detail, hint));
+    }
+
+    fn fail(&mut self, name: &str, error: Error) {
+        let error = Error { message: self.session.exec.redact(&error.message), ..error };
+        self.show(Check::from_error(name, &error));
+        self.error.get_or_insert(error);
+    }
+
+    fn cluster(&mut self, token: Result<Secret, Error>) -> Option<Secret> {
+        let target = self.session.exec.target();
+        if let Some(server) = target.server {
+            let context =
+                target.context.map_or_else(|| "in the cluster".to_owned(), |context| format!("context `{context}`"));
+            let namespace = target.namespace.unwrap_or_default();
+            self.show(Check::ok("cluster", format!("{context} ({server}), namespace `{namespace}`")));
+        }
+        match token {
+            Ok(token) => {
+                self.show(Check::ok(
+                    "admin token",
+                    format!("in secret `admin-token`, fingerprint {}", token.fingerprint()),
+                ));
+                Some(token)
+            }
+            Err(error) => {
+                self.fail("admin token", error);
+                None
+            }
+        }
+    }
+
+    fn influxctl(&mut self, tool: Result<Tool, Error>) -> Option<Tool> {
+        match tool {
+            Ok(tool) => {
+                let version = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
+                self.show(Check::ok("influxctl", format!("{version} at {}", tool.path.display())));
+                Some(tool)
+            }
+            Err(error) => {
+                self.fail("influxctl", error);
+                None
+            }
+        }
+    }
+
+    fn profile(&mut self, influxctl: Option<&Tool>) -> Option<Profile> {
+        let config = match Config::read(self.session, influxctl.and_then(|tool| tool.version.as_ref())) {
+            Ok(config) => config,
+            Err(error) => {
+                self.fail("profile", error);
+                return None;
+            }
+        };
+        let name = &self.session.common.profile;
+        let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+        match found {
+            Ok(profile) => {
+                let at = format!("`{name}` in {}, for {}", config.path.display(), address(&profile));
+                self.show(Check::ok("profile", at));
+                self.quirks(influxctl, &profile);
+                Some(profile)
+            }
+            Err(error) => {
+                self.differs("profile", error.message, error.hint.as_deref().unwrap_or(ENABLE));
+                None
+            }
+        }
+    }
+
+    fn quirks(&self, influxctl: Option<&Tool>, profile: &Profile) {
+        for quirk in quirk::bearing(&enable::circumstances(influxctl, profile)) {
+            self.show(Check::warning("influxctl", quirk.what, quirk.remedy));
+        }
+    }
+
+    fn token_file(&mut self, profile: &Profile) -> Option<Secret> {
+        let Some(path) = profile.token_file.as_ref().map(Path::new) else {
+            self.differs("token file", format!("profile `{}` has no `auth.token.token_file`", profile.name), ENABLE);
+            return None;
+        };
+        let snapshot = match read(path, MAX_TOKEN_FILE) {
+            Ok(Some(snapshot)) => snapshot,
+            Ok(None) => {
+                self.differs("token file", format!("{} is not there", path.display()), ENABLE);
+                return None;
+            }
+            Err(error) => {
+                self.differs("token file", format!("{}: {error}", path.display()), ENABLE);
+                return None;
+            }
+        };
+        let mode = snapshot.meta.mode() & 0o7777;
+        if mode & 0o177 == 0 {
+            self.show(Check::ok("token file", format!("{}, mode {mode:04o}", path.display())));
+        } else {
+            self.differs("token file", format!("{} has mode {mode:04o}, not 0600", path.display()), ENABLE);
+        }
+        let secret = Secret::new(snapshot.bytes);
+        self.session.exec.learn_secret(&secret);
+        Some(secret)
+    }
+
+    fn agreement(&mut self, token: Option<&Secret>, file: Option<&Secret>) {
+        match (token, file) {
+            (Some(token), Some(file)) if token == file => {
+                self.show(Check::ok(
+                    "agreement",
+                    format!("the file holds the cluster's token, fingerprint {}", file.fingerprint()),
+                ));
+            }
+            (Some(token), Some(file)) => {
+                let detail =
+                    format!("the file's token ({}) is not the cluster's ({})", file.fingerprint(), token.fingerprint());
+                self.differs("agreement", detail, "bypassctl enable fetches the cluster's");
+            }
+            _ => {}
+        }
+    }
+
+    fn trial(&mut self, influxctl: &Tool, profile: &Profile, token: &Secret) -> Result<(), Error> {
+        let at = address(profile);
+        match try_token(self.session, "try-token", &influxctl::try_token(influxctl), profile, token)? {
+            Verdict::Accepted => self.show(Check::ok("trial", format!("the file's token is accepted by {at}"))),
+            Verdict::Refused(said) => self.differs(
+                "trial",
+                format!("the file's token is refused by {at}: {said}"),
+                "bypassctl enable fetches the cluster's token",
+            ),
+            Verdict::Inconclusive(said) => {
+                let hint = "look at host, port and TLS settings of the profile";
+                self.show(Check::warning("trial", format!("whether {at} accepts it was not shown: {said}"), hint));
+            }
+        }
+        Ok(())
+    }
+}

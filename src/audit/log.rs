@@ -1,0 +1,278 @@
+//! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
+
+use super::record::{Body, Line, NO_PREVIOUS, Torn, Unfinished, to_line};
+use super::tail::{self, Tail};
+use crate::error::{Error, Kind, Result};
+use crate::secret::{Needles, sha256_hex};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
+const RESULT_ROOM: u64 = 16 << 10;
+
+/// The last record: what anchors a log from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The log.
+    pub log: String,
+    /// The record's sequence number.
+    pub seq: u64,
+    /// SHA-256 of its raw line, LF included.
+    pub hash: String,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "audit head {} {}:{}", self.log, self.seq, self.hash)
+    }
+}
+
+/// The receipt of a durable intent. Starting a process or changing a file takes one, and only the log makes them.
+#[must_use = "an intent on record is followed by its act and its result"]
+pub struct Begun {
+    seq: u64,
+    at: Instant,
+}
+
+impl Begun {
+    /// The intent's sequence number.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Milliseconds since the intent was durable.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
+        u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// An open log.
+pub struct Log {
+    file: File,
+    path: PathBuf,
+    id: String,
+    /// Where the last line known to this process ends.
+    end: u64,
+    head: Head,
+    /// Intents whose result is still to come.
+    open_intents: u64,
+    reserves: bool,
+    /// A write or a sync failed: nothing is retried.
+    broken: bool,
+}
+
+impl Log {
+    /// Opens a log, or makes one. Also returns the commands of earlier runs whose result is not on record.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] for anything that keeps a record from being made: then nothing may run.
+    pub fn open(path: &Path) -> Result<(Self, Vec<Unfinished>)> {
+        Self::try_open(path).map_err(|error| unrecorded(path, &error))
+    }
+
+    fn try_open(path: &Path) -> io::Result<(Self, Vec<Unfinished>)> {
+        let file = open_file(path)?;
+        file.lock()?;
+        let tail = tail::read(&file)?;
+        let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
+        let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
+        let head = tail.head.clone().unwrap_or_else(|| Head { log: id.clone(), seq: 0, hash: NO_PREVIOUS.to_owned() });
+        let mut log =
+            Self { file, path: path.to_owned(), id, end: tail.end, head, open_intents: 0, reserves, broken: false };
+        log.recover(&tail)?;
+        if tail.head.is_none() {
+            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves };
+            log.write(None, &body, &Needles::default())?;
+        }
+        log.file.unlock()?;
+        Ok((log, tail.unfinished))
+    }
+
+    /// The last record that this process knows of.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Records something that is neither an intent nor a result.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`].
+    pub fn append(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<()> {
+        self.locked(|log| log.write(Some(run), body, needles))
+    }
+
+    /// Records an intent, and room for its result; the receipt says that both are durable.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`]: then the act must not happen.
+    pub fn begin(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<Begun> {
+        self.open_intents += 1;
+        let written = self.locked(|log| {
+            let room = (log.open_intents + 1) * RESULT_ROOM;
+            reserve(&log.file, log.end, room)?;
+            log.write(Some(run), body, needles)
+        });
+        if written.is_err() {
+            self.open_intents -= 1;
+        }
+        written.map(|()| Begun { seq: self.head.seq, at: Instant::now() })
+    }
+
+    /// Records a result and takes the receipt back.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`], with the record itself in the message: it happened and is nowhere else.
+    pub fn end(&mut self, begun: Begun, run: &str, body: &Body, needles: &Needles) -> Result<()> {
+        let Begun { seq, .. } = begun;
+        self.open_intents -= 1;
+        self.locked(|log| log.write(Some(run), body, needles)).map_err(|error| {
+            let record = serde_json::to_string(body).unwrap_or_default();
+            Error {
+                message: format!("{}; the result of record {seq} that is missing there: {record}", error.message),
+                ..error
+            }
+        })
+    }
+
+    fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
+        let done = self.try_locked(act);
+        self.broken |= done.is_err();
+        done.map_err(|error| unrecorded(&self.path, &error))
+    }
+
+    fn try_locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        if self.broken {
+            return Err(io::Error::other("an earlier record could not be made durable, and none is tried twice"));
+        }
+        self.file.lock()?;
+        let done = self.catch_up().and_then(|()| act(self));
+        self.file.unlock()?;
+        done
+    }
+
+    /// Takes in what other processes appended since.
+    fn catch_up(&mut self) -> io::Result<()> {
+        let ours = self.file.metadata()?;
+        let named = std::fs::symlink_metadata(&self.path)
+            .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
+        if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
+            return Err(io::Error::other("its path names another file now"));
+        }
+        if ours.len() == self.end {
+            return Ok(());
+        }
+        if ours.len() < self.end {
+            return Err(io::Error::other("it has become shorter"));
+        }
+        let tail = tail::read(&self.file)?;
+        match &tail.head {
+            Some(head) if head.log == self.id && head.seq >= self.head.seq => self.head = head.clone(),
+            _ => return Err(io::Error::other("it no longer holds what this run recorded")),
+        }
+        self.end = tail.end;
+        self.recover(&tail)
+    }
+
+    /// Never cuts a torn line off: ends it, and records what stands there.
+    fn recover(&mut self, tail: &Tail) -> io::Result<()> {
+        let Some(torn) = &tail.torn else { return Ok(()) };
+        let mut bytes = vec![0; usize::try_from(torn.length).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, torn.start)?;
+        if bytes.last() != Some(&b'\n') {
+            self.put(b"\n")?;
+            bytes.push(b'\n');
+        }
+        let torn = Torn { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
+        self.write(None, &Body::LogRecover { torn }, &Needles::default())
+    }
+
+    fn write(&mut self, run: Option<&str>, body: &Body, needles: &Needles) -> io::Result<()> {
+        let ts = format!("{:.3}", jiff::Timestamp::now());
+        let seq = self.head.seq + 1;
+        let line = to_line(&Line { v: 1, seq, prev: &self.head.hash, body, log: &self.id, run, ts })?;
+        if needles.occur_in(&line) {
+            return Err(io::Error::other("the record would have held a secret"));
+        }
+        self.put(&line)?;
+        self.head = Head { log: self.id.clone(), seq, hash: sha256_hex(&line) };
+        Ok(())
+    }
+
+    /// One write, then a sync; a short write is a failure.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.file.write(bytes)?;
+        if written != bytes.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("only {written} of {} bytes were written", bytes.len()),
+            ));
+        }
+        self.file.sync_data()?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Whether the filesystem can reserve room.
+    #[must_use]
+    pub fn reserves(&self) -> bool {
+        self.reserves
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let create = flags | OFlags::CREATE | OFlags::EXCL;
+    let file = match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => {
+            File::open(directory)?.sync_all()?;
+            File::from(file)
+        }
+        Err(rustix::io::Errno::EXIST) => File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(told)?),
+        Err(error) => return Err(error.into()),
+    };
+    let meta = file.metadata()?;
+    let problem = if !meta.is_file() {
+        Some("it is not a regular file")
+    } else if meta.uid() != rustix::process::geteuid().as_raw() {
+        Some("it belongs to another user")
+    } else if meta.nlink() != 1 {
+        Some("it has more than one name (hard links)")
+    } else {
+        None
+    };
+    problem.map_or(Ok(file), |problem| Err(io::Error::other(problem)))
+}
+
+fn told(error: rustix::io::Errno) -> io::Error {
+    if error == rustix::io::Errno::LOOP { io::Error::other("it is a symlink") } else { error.into() }
+}
+
+/// Reserves room behind the end without changing the length; `false` where the filesystem cannot.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, end: u64, room: u64) -> io::Result<bool> {
+    use rustix::io::Errno;
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &File, _end: u64, _room: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+fn unrecorded(path: &Path, error: &io::Error) -> Error {
+    Error::new(Kind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
+        .hint("nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log")
+}

@@ -1,0 +1,356 @@
+//! The record's lines as types. Every field is described in the specification of the record (`docs/AUDIT.md`).
+
+use crate::tool::invocation::Exit;
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use std::collections::BTreeMap;
+use std::io;
+
+/// What `prev` is in the first record of a log.
+pub const NO_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One line.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    pub(super) v: u32,
+    pub(super) seq: u64,
+    pub(super) prev: &'a str,
+    #[serde(flatten)]
+    pub(super) body: &'a Body,
+    pub(super) log: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<&'a str>,
+    pub(super) ts: String,
+}
+
+/// What a record says, by type.
+#[derive(Serialize)]
+#[serde(tag = "type")]
+pub enum Body {
+    /// The first record of a log.
+    #[serde(rename = "log.open")]
+    LogOpen {
+        /// Version of the program that made the log.
+        bypassctl: String,
+        /// Whether the filesystem can reserve room for a result before the act.
+        reserves: bool,
+    },
+    /// A run begins.
+    #[serde(rename = "run.begin")]
+    RunBegin(Box<RunBegin>),
+    /// A tool, before its first use other than asking its version.
+    #[serde(rename = "tool")]
+    Tool {
+        /// `kubectl` or `influxctl`.
+        name: String,
+        /// Which file.
+        #[serde(flatten)]
+        exe: Exe,
+        /// Where it was found, before symlinks were resolved.
+        found: String,
+    },
+    /// Something is about to happen.
+    #[serde(rename = "intent")]
+    Intent(Box<Intent>),
+    /// It has happened, or not: how it ended.
+    #[serde(rename = "result")]
+    Result(Box<Outcome>),
+    /// A run ends.
+    #[serde(rename = "run.end")]
+    RunEnd {
+        /// The exit code of the program.
+        code: u8,
+        /// Its name.
+        outcome: String,
+        /// Whether anything was changed.
+        changed: bool,
+        /// What it was done to, as known at the end.
+        target: Target,
+    },
+    /// Bytes that are no record were found behind the last good one.
+    #[serde(rename = "log.recover")]
+    LogRecover {
+        /// How many bytes, the last LF among them, and their SHA-256.
+        torn: Torn,
+    },
+}
+
+/// What stands between two good records and is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Torn {
+    /// How many bytes, the last LF among them.
+    pub bytes: u64,
+    /// Their SHA-256.
+    pub sha256: String,
+}
+
+/// How a run began.
+#[derive(Serialize)]
+pub struct RunBegin {
+    /// The program's own command line.
+    pub argv: Vec<Text>,
+    /// The program itself.
+    pub exe: Exe,
+    /// The working directory.
+    pub cwd: Text,
+    /// Who ran it.
+    pub who: Who,
+    /// The process, to tell a run that is still going from one that was killed.
+    pub pid: u32,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+    /// SHA-256 of the policy file in force.
+    pub policy: Option<String>,
+    /// Commands of earlier runs whose result is not on record.
+    pub unfinished: Vec<Unfinished>,
+}
+
+/// A command of which only the intent is on record: whether it happened is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unfinished {
+    /// The run.
+    pub run: String,
+    /// The intent's sequence number.
+    pub intent: u64,
+    /// The step.
+    pub step: String,
+}
+
+/// An executable file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exe {
+    /// Absolute, symlinks resolved.
+    pub path: Text,
+    /// `None` while it is only asked for its version.
+    pub sha256: Option<String>,
+    /// `None` while it is only asked for its version, or when it cannot tell.
+    pub version: Option<String>,
+}
+
+/// Who ran it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Who {
+    /// The effective user.
+    pub uid: u32,
+    /// The user's name, where the system knows one.
+    pub user: Option<String>,
+    /// The user who logged in, where the system keeps that (Linux, `/proc/self/loginuid`).
+    pub login_uid: Option<u32>,
+    /// The user who ran sudo.
+    pub sudo_user: Option<String>,
+    /// The machine.
+    pub host: String,
+    /// The terminal on standard input.
+    pub tty: Option<String>,
+    /// Which CI system, where it says so.
+    pub ci: Option<String>,
+}
+
+/// What a run is about, as far as known at that moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// The context; none in a cluster.
+    pub context: Option<String>,
+    /// The server's address.
+    pub server: Option<String>,
+    /// The UID of namespace `kube-system`.
+    pub cluster_uid: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+/// A process that is about to start, or a file that is about to change.
+#[derive(Serialize)]
+pub struct Intent {
+    /// The step that this belongs to.
+    pub step: String,
+    /// `reads` or `changes`.
+    pub effect: &'static str,
+    /// The process.
+    #[serde(flatten)]
+    pub act: Act,
+    /// Who ran it.
+    pub who: Who,
+    /// What it is done to.
+    pub target: Target,
+    /// SHA-256 of the plan that this belongs to.
+    pub plan: Option<String>,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+}
+
+/// What is about to happen.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Act {
+    /// A process.
+    Process {
+        /// Exactly what is executed, each argument apart.
+        argv: Vec<Text>,
+        /// The file that is executed.
+        exe: Exe,
+        /// The working directory.
+        cwd: Text,
+        /// The environment variables that steer the tools, credentials in URLs cut out.
+        env: BTreeMap<String, Text>,
+        /// What it reads.
+        stdin: Option<Stream>,
+    },
+    /// A file.
+    File {
+        /// What changes.
+        file: FileChange,
+    },
+}
+
+/// A change to a file.
+#[derive(Clone, Serialize)]
+pub struct FileChange {
+    /// `write`, `delete` or `scratch` (a directory that is gone again when the result is recorded).
+    pub op: &'static str,
+    /// Absolute, symlinks resolved.
+    pub path: Text,
+    /// What is there before; `None` when nothing is.
+    pub before: Option<Stream>,
+    /// What is there after; `None` when nothing is.
+    pub after: Option<Stream>,
+}
+
+/// Bytes, by what may be said of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Stream {
+    /// How many, and their SHA-256.
+    Seen {
+        /// How many.
+        bytes: u64,
+        /// Their SHA-256.
+        sha256: String,
+    },
+    /// Nothing may be said of them.
+    Withheld {
+        /// Always `secret`.
+        withheld: &'static str,
+    },
+}
+
+impl Stream {
+    /// How many bytes, and their SHA-256.
+    #[must_use]
+    pub fn seen(bytes: &[u8]) -> Self {
+        Self::Seen { bytes: bytes.len() as u64, sha256: crate::secret::sha256_hex(bytes) }
+    }
+
+    /// May carry a secret.
+    #[must_use]
+    pub fn withheld() -> Self {
+        Self::Withheld { withheld: "secret" }
+    }
+}
+
+/// How it ended.
+#[derive(Serialize)]
+pub struct Outcome {
+    /// The intent's sequence number.
+    pub intent: u64,
+    /// How the process ended; none for a file, and for a process that never started.
+    pub exit: Option<ExitRecord>,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// Standard output.
+    pub stdout: Option<Stream>,
+    /// Standard error.
+    pub stderr: Option<Stream>,
+    /// The files as they are now.
+    pub files: Vec<FileChange>,
+    /// Why it did not come to its end: `not-started`, `timed-out`, `too-much-output`, `interrupted`, or an error of the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Exit code or signal, the other null.
+#[derive(Serialize)]
+pub struct ExitRecord {
+    code: Option<i32>,
+    signal: Option<i32>,
+}
+
+impl From<Exit> for ExitRecord {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Code(code) => Self { code: Some(code), signal: None },
+            Exit::Signal(signal) => Self { code: None, signal: Some(signal) },
+        }
+    }
+}
+
+/// Text from the system, which need not be UTF-8: then it is `{"b64": "…"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Text {
+    /// UTF-8.
+    Utf8(String),
+    /// Anything else.
+    Bytes {
+        /// Base64, standard alphabet, with padding.
+        b64: String,
+    },
+}
+
+impl<T: AsRef<std::ffi::OsStr>> From<T> for Text {
+    fn from(text: T) -> Self {
+        use base64::Engine as _;
+        let text = text.as_ref();
+        let bytes = || base64::engine::general_purpose::STANDARD.encode(text.as_encoded_bytes());
+        text.to_str().map_or_else(|| Self::Bytes { b64: bytes() }, |utf8| Self::Utf8(utf8.to_owned()))
+    }
+}
+
+/// JSON in ASCII: an auditor's tools need not agree on an encoding.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for c in fragment.chars() {
+            if c.is_ascii() && c != '\u{7f}' {
+                writer.write_all(&[c as u8])?;
+            } else {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line with its LF.
+pub(super) fn to_line(line: &Line<'_>) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(1024);
+    line.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Ascii))?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_ascii_and_the_same_text() {
+        let body = Body::LogOpen { bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(), reserves: true };
+        let line =
+            to_line(&Line { v: 1, seq: 1, prev: NO_PREVIOUS, body: &body, log: "l", run: None, ts: "t".to_owned() })
+                .unwrap();
+        assert!(line.is_ascii() && line.ends_with(b"}\n") && !line[..line.len() - 1].contains(&b'\n'));
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["bypassctl"], "0.1 — \u{1f511}\u{7f}\n\"");
+        assert_eq!(value["type"], "log.open");
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_kept_as_base64() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let text = Text::from(std::ffi::OsStr::from_bytes(b"a\xff"));
+        assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"b64":"Yf8="}"#);
+    }
+}

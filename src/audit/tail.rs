@@ -1,0 +1,138 @@
+//! The end of a log, read backwards: a long log costs no more than a short one.
+
+use super::log::Head;
+use super::record::Unfinished;
+use crate::secret::sha256_hex;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+/// How much of the end is looked at first, in bytes: some hundred records.
+const WINDOW: u64 = 128 << 10;
+
+/// Where a search for a good record ends: further back, this is no audit log.
+const MAX_WINDOW: u64 = 64 << 20;
+
+/// What stands at the end of a log.
+pub(super) struct Tail {
+    /// The file's length.
+    pub(super) end: u64,
+    /// The last good record; `None` in an empty log.
+    pub(super) head: Option<Head>,
+    /// What stands behind it and is no record.
+    pub(super) torn: Option<TornRange>,
+    /// Commands of runs that ended without saying so.
+    pub(super) unfinished: Vec<Unfinished>,
+}
+
+pub(super) struct TornRange {
+    pub(super) start: u64,
+    pub(super) length: u64,
+}
+
+/// What is read of a record to find out where a log stands.
+#[derive(Deserialize)]
+struct Glance {
+    v: u32,
+    seq: u64,
+    log: String,
+    #[serde(rename = "type")]
+    kind: String,
+    run: Option<String>,
+    step: Option<String>,
+    intent: Option<u64>,
+    pid: Option<i32>,
+    #[serde(default)]
+    unfinished: Vec<Known>,
+    who: Option<Host>,
+}
+
+#[derive(Deserialize)]
+struct Known {
+    run: String,
+}
+
+#[derive(Deserialize)]
+struct Host {
+    host: String,
+}
+
+/// Reads the end of a log.
+pub(super) fn read(file: &File) -> io::Result<Tail> {
+    let end = file.metadata()?.len();
+    let mut size = WINDOW;
+    loop {
+        let start = end.saturating_sub(size);
+        let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, start)?;
+        if let Some(tail) = in_window(&bytes, start) {
+            return Ok(tail);
+        }
+        if size >= MAX_WINDOW {
+            return Err(io::Error::other("it does not end with any audit record: not an audit log"));
+        }
+        size *= 2;
+    }
+}
+
+/// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
+fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
+    let whole_from = if start == 0 { 0 } else { bytes.iter().position(|byte| *byte == b'\n')? + 1 };
+    let mut glances = Vec::new();
+    let (mut head, mut good_until, mut at) = (None, whole_from, whole_from);
+    for line in bytes[whole_from..].split_inclusive(|byte| *byte == b'\n') {
+        at += line.len();
+        if let Some(glance) = glance(line) {
+            head = Some((glance.log.clone(), glance.seq, line));
+            good_until = at;
+            glances.push(glance);
+        }
+    }
+    if head.is_none() && start > 0 {
+        return None;
+    }
+    let head = head.map(|(log, seq, line)| Head { log, seq, hash: sha256_hex(line) });
+    let length = (bytes.len() - good_until) as u64;
+    let torn = (length > 0).then(|| TornRange { start: start + good_until as u64, length });
+    Some(Tail { end: start + bytes.len() as u64, head, torn, unfinished: unfinished(&glances) })
+}
+
+fn glance(line: &[u8]) -> Option<Glance> {
+    let record = line.strip_suffix(b"\n")?;
+    serde_json::from_slice::<Glance>(record).ok().filter(|glance| glance.v == 1)
+}
+
+/// Intents without a result, of runs without an end, whose process is gone and that no later run has named.
+fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
+    let mut open: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
+    for glance in glances {
+        let Some(run) = glance.run.as_deref() else { continue };
+        match glance.kind.as_str() {
+            "run.begin" => {
+                glance.unfinished.iter().for_each(|known| drop(open.remove(known.run.as_str())));
+                if !still_runs(glance) {
+                    open.insert(run, BTreeMap::new());
+                }
+            }
+            "intent" => drop(
+                open.get_mut(run).map(|intents| intents.insert(glance.seq, glance.step.as_deref().unwrap_or_default())),
+            ),
+            "result" => drop(open.get_mut(run).zip(glance.intent).map(|(intents, seq)| intents.remove(&seq))),
+            "run.end" => drop(open.remove(run)),
+            _ => {}
+        }
+    }
+    let flat = |(run, intents): (&str, BTreeMap<u64, &str>)| {
+        intents.into_iter().map(move |(intent, step)| (run.to_owned(), intent, step.to_owned())).collect::<Vec<_>>()
+    };
+    open.into_iter().flat_map(flat).map(|(run, intent, step)| Unfinished { run, intent, step }).collect()
+}
+
+/// A run on another host cannot be asked after: it is taken for one that still runs.
+fn still_runs(begin: &Glance) -> bool {
+    let here = begin.who.as_ref().is_some_and(|who| who.host == super::host());
+    let pid = begin.pid.and_then(rustix::process::Pid::from_raw);
+    !here || pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}

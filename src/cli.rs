@@ -1,0 +1,248 @@
+//! The command line, and nothing else.
+
+use crate::error::EXIT_CODES;
+use crate::procedure::enable::Verify;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// InfluxDB Clustered's admin token in use and out of use, by the real kubectl and influxctl, every command on record.
+///
+/// For development and testing, when the identity provider must be bypassed; not for production.
+#[derive(Parser)]
+#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nExit codes: `bypassctl --help`.", after_long_help = exit_codes())]
+#[command(arg_required_else_help = true, infer_subcommands = false, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Put the admin token to use: fetch it, try it, write its file, point the profile at it
+    Enable(Enable),
+    /// Take it out of use: the token file deleted, the profile as it was; the cluster is not touched
+    Disable(Disable),
+    /// What is in force: tools, cluster, profile, token file, and whether they agree
+    Status,
+    /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
+    Doctor,
+    /// The record of every command that was run
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// What every command takes.
+#[derive(Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Namespace of InfluxDB Clustered
+    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = namespace)]
+    pub namespace: Option<String>,
+    /// kubectl's --context; default: the one in force, pinned for the whole run
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// kubectl's --kubeconfig
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<String>,
+    /// kubectl's --as
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub as_user: Option<String>,
+    /// kubectl's --as-group, may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    pub as_groups: Vec<String>,
+    /// Which kubectl; default: the first in PATH
+    #[arg(long, global = true, value_name = "PATH")]
+    pub kubectl: Option<PathBuf>,
+    /// Which influxctl; default: the first in PATH
+    #[arg(long, global = true, value_name = "PATH")]
+    pub influxctl: Option<PathBuf>,
+    /// What version influxctl is, where it cannot tell (2.2.0 to 2.4.1)
+    #[arg(long, global = true, value_name = "X.Y.Z")]
+    pub assume_influxctl_version: Option<semver::Version>,
+    /// influxctl's configuration; default: influxctl's own
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Connection profile in it
+    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
+    pub profile: String,
+    /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
+    #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE")]
+    pub audit_log: Option<PathBuf>,
+    /// Why, for the record: a ticket number
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Time limit of each command that is run
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Text for people, or one JSON object
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub output: Format,
+    /// Colour: also NO_COLOR
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+    /// Only warnings, errors and the audit head
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Also every command as it runs
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// `enable`
+#[derive(Args)]
+#[command(
+    after_long_help = "Examples:\n  bypassctl enable -n influxdb --dry-run\n  bypassctl enable -n influxdb --reason CHG-12\n  bypassctl enable -n influxdb --create-profile --host influxdb.example.com --port 443"
+)]
+pub struct Enable {
+    /// Where the token goes; default: admin-token-PROFILE.json beside the configuration
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Make the profile if it is not there
+    #[arg(long, requires_all = ["host", "port"])]
+    pub create_profile: bool,
+    /// Its host
+    #[arg(long, requires = "create_profile")]
+    pub host: Option<String>,
+    /// Its port
+    #[arg(long, requires = "create_profile")]
+    pub port: Option<u16>,
+    /// Whether the token must be accepted before anything changes, must not be refused, or is not tried
+    #[arg(long, value_enum, default_value = "try", value_name = "HOW")]
+    pub verify: Verify,
+    /// Show what would be done, as a plan or as a POSIX script; only reads are run
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    pub dry_run: Option<DryRun>,
+    /// Go on although context or namespace looks like production
+    #[arg(long)]
+    pub allow_production: bool,
+}
+
+/// `disable`
+#[derive(Args)]
+pub struct Disable {
+    /// Show what would be done, as a plan or as a POSIX script; only reads are run
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    pub dry_run: Option<DryRun>,
+}
+
+/// `audit`
+#[derive(Subcommand)]
+pub enum Audit {
+    /// Whether the record is whole: chain, sequence, intents without a result, torn lines
+    Verify {
+        /// The log; default: the one that is written to
+        file: Option<PathBuf>,
+        /// A record that must be there, from the end of an earlier run: `audit head LOG SEQ:HASH`
+        #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+        expect: Option<(u64, String)>,
+    },
+}
+
+/// `--output`
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// `--color`
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Where the terminal shows it and NO_COLOR is not set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `--dry-run`
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DryRun {
+    /// Each command and each changed line.
+    Plan,
+    /// A POSIX shell script that does the same.
+    Script,
+}
+
+impl ValueEnum for Verify {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Require, Self::Try, Self::Skip]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::Require => "require",
+            Self::Try => "try",
+            Self::Skip => "skip",
+        }))
+    }
+}
+
+fn exit_codes() -> String {
+    let line = |(_, code, _, meaning): &(_, u8, _, &str)| format!("  {code:>3}  {}\n", meaning.replace('`', ""));
+    format!("Exit codes:\n{}", EXIT_CODES.iter().map(line).collect::<String>())
+}
+
+/// A name that Kubernetes accepts for a namespace: so none is ever taken for a flag.
+fn namespace(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits =
+        (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -".to_owned())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let signed: jiff::SignedDuration = text.parse().map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
+    Duration::try_from(signed)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a time limit is longer than nothing".to_owned())
+}
+
+fn anchor(text: &str) -> Result<(u64, String), String> {
+    let parse = || {
+        let (seq, hash) = text.split_once(':')?;
+        let hash = hash.to_ascii_lowercase();
+        (hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(())?;
+        Some((seq.parse().ok()?, hash))
+    };
+    parse().ok_or_else(|| "an anchor looks like 41:<64 hexadecimal digits>".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_checked() {
+        assert!(namespace("influxdb").is_ok());
+        for bad in ["", "-n", "a/b", "A", "a-", &"a".repeat(64)] {
+            assert!(namespace(bad).is_err(), "{bad}");
+        }
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        for bad in ["", "0s", "-1s", "x", "5"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(anchor(&format!("3:{}", "A".repeat(64))), Ok((3, "a".repeat(64))));
+        assert!(anchor("3:abc").is_err());
+    }
+}

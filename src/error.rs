@@ -1,0 +1,138 @@
+//! What went wrong, to what, and what to do about it; and the exit code that says which kind it was.
+
+use std::fmt;
+
+/// The kinds of failure, each with its documented exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A tool, a check or the token failed; nothing was changed.
+    Failed,
+    /// The command line or the environment does not make sense.
+    Usage,
+    /// `status` found something that is not as `enable` would set it.
+    Drift,
+    /// Refused before anything changed: a gate, a permission, production.
+    Refused,
+    /// The cluster cannot be reached; nothing was changed.
+    Unreachable,
+    /// A command took longer than it may; nothing was changed.
+    TimedOut,
+    /// Stopped after the first change, whatever the cause: running the same command again carries on.
+    Stopped,
+    /// The audit record could not be made, so nothing more was run.
+    Unrecorded,
+    /// Done, but the proof that it works is inconclusive.
+    Inconclusive,
+    /// Ctrl-C, with nothing changed.
+    Interrupted,
+    /// SIGTERM or SIGHUP, with nothing changed.
+    Terminated,
+}
+
+/// Kind, exit code, name in JSON, meaning: the table that `--help` and the README show.
+///
+/// Codes 7 and 11 belong to revocation, which asks for confirmation and proves that the old token is refused.
+pub const EXIT_CODES: &[(Option<Kind>, u8, &str, &str)] = &[
+    (None, 0, "done", "done"),
+    (
+        Some(Kind::Failed),
+        1,
+        "failed",
+        "failed, nothing changed (a tool, a token refused, a check of `doctor` or `audit verify`)",
+    ),
+    (Some(Kind::Usage), 2, "usage", "the command line does not make sense"),
+    (Some(Kind::Drift), 3, "drift", "not as it should be (`status`)"),
+    (Some(Kind::Refused), 4, "refused", "refused before anything changed (gate, permission, production)"),
+    (Some(Kind::Unreachable), 5, "unreachable", "cluster unreachable, nothing changed"),
+    (Some(Kind::TimedOut), 6, "timed-out", "time-out, nothing changed"),
+    (None, 7, "confirmation-needed", "confirmation needed (revocation)"),
+    (Some(Kind::Stopped), 8, "stopped", "stopped after the first change, whatever the cause: run again"),
+    (Some(Kind::Unrecorded), 9, "unrecorded", "the record could not be made"),
+    (Some(Kind::Inconclusive), 10, "inconclusive", "done, but the proof is inconclusive"),
+    (None, 11, "still-accepted", "the old token is still accepted (revocation)"),
+    (Some(Kind::Interrupted), 130, "interrupted", "interrupted (Ctrl-C), nothing changed"),
+    (Some(Kind::Terminated), 143, "terminated", "ended by SIGTERM or SIGHUP, nothing changed"),
+];
+
+impl Kind {
+    fn row(self) -> (u8, &'static str) {
+        EXIT_CODES
+            .iter()
+            .find(|(kind, ..)| *kind == Some(self))
+            .map_or((1, "failed"), |(_, code, name, _)| (*code, *name))
+    }
+
+    /// The exit code of the program.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        self.row().0
+    }
+
+    /// The kind's stable name, as in JSON and in the record.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+}
+
+/// A failure as it is told: lower case, no full stop, with a remedy.
+#[derive(Debug)]
+pub struct Error {
+    /// Which kind, and so which exit code.
+    pub kind: Kind,
+    /// What happened, to what.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What most functions of this program return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A failure of that kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// The same failure with a remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// [`Kind::Failed`].
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// [`Kind::Usage`].
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// [`Kind::Refused`].
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
+    }
+
+    /// The same failure, told after something was changed: only the record's own failure keeps its code.
+    #[must_use]
+    pub fn after_a_change(mut self) -> Self {
+        if self.kind != Kind::Unrecorded {
+            self.kind = Kind::Stopped;
+            let again = "something was changed before this: the same command again carries on from there";
+            self.hint = Some(self.hint.map_or_else(|| again.to_owned(), |hint| format!("{hint}; {again}")));
+        }
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

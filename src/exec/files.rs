@@ -1,0 +1,127 @@
+//! Files read with a limit, replaced as a whole, or deleted. Changing one takes the receipt of a durable record.
+
+use crate::audit::Begun;
+use std::fs::{File, Metadata, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// A file as it was read, to be compared with later.
+pub struct Snapshot {
+    /// Its bytes; wiped when dropped.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Its mode and owner.
+    pub meta: Metadata,
+}
+
+/// Reads a regular file of at most `max` bytes; `None` when nothing is there.
+///
+/// # Errors
+/// Those of reading, and for what is no regular file or too large.
+pub fn read(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
+    // A FIFO would block the open for ever.
+    let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY);
+    let opened =
+        File::options().read(true).custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes =
+        Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len().min(max)).map_err(io::Error::other)? + 1));
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::other(format!("it is larger than {max} bytes")));
+    }
+    Ok(Some(Snapshot { bytes, meta }))
+}
+
+/// The name under which a file is written before it takes its place: always the same, so that what a killed run left
+/// is found and taken away by the next.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.bypassctl-new"))
+}
+
+/// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Mode and owner are those of `like`,
+/// or 0600 from the first byte. A directory that is not there is made, mode 0700.
+pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+    let new = beside(path);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(Path::new("/")))?;
+    remove_if_there(&new)?;
+    let written = write_new(&new, bytes, like).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        remove_if_there(&new)?;
+    }
+    written?;
+    sync_directory(path)
+}
+
+fn write_new(new: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+    let mut options = tempfile::Builder::new();
+    let directory = new.parent().unwrap_or(Path::new("/"));
+    let name = new.file_name().unwrap_or_default();
+    let mut file =
+        options.prefix(name).rand_bytes(0).permissions(Permissions::from_mode(0o600)).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    if let Some(like) = like {
+        let ours = file.as_file().metadata()?;
+        if (ours.uid(), ours.gid()) != (like.uid(), like.gid()) {
+            fchown(file.as_file(), Some(like.uid()), Some(like.gid()))
+                .map_err(|error| io::Error::other(format!("its owner cannot be kept: {error}")))?;
+        }
+        file.as_file().set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
+    }
+    file.as_file().sync_all()?;
+    file.keep().map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Deletes a file, and what a killed run may have left beside it.
+pub(super) fn delete(_recorded: &Begun, path: &Path) -> io::Result<()> {
+    remove_if_there(&beside(path))?;
+    remove_if_there(path)?;
+    sync_directory(path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// What a killed run left beside a file, if anything.
+#[must_use]
+pub fn left_beside(path: &Path) -> Option<PathBuf> {
+    Some(beside(path)).filter(|new| new.symlink_metadata().is_ok())
+}
+
+/// Why nothing secret should be put into this directory: others could read it by replacing what is there.
+#[must_use]
+pub fn unsafe_directory(directory: &Path) -> Option<String> {
+    let meta = match std::fs::metadata(directory) {
+        Ok(meta) => meta,
+        Err(error) => return Some(format!("the directory `{}` cannot be looked at: {error}", directory.display())),
+    };
+    let ours = [rustix::process::geteuid().as_raw(), 0];
+    if !meta.is_dir() {
+        Some(format!("`{}` is not a directory", directory.display()))
+    } else if meta.mode() & 0o022 != 0 {
+        Some(format!("others can write to the directory `{}` (mode {:04o})", directory.display(), meta.mode() & 0o7777))
+    } else if !ours.contains(&meta.uid()) {
+        Some(format!("the directory `{}` belongs to another user (uid {})", directory.display(), meta.uid()))
+    } else {
+        None
+    }
+}

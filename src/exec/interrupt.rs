@@ -1,0 +1,57 @@
+//! Ctrl-C, SIGTERM and SIGHUP as events that a wait can see.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::spawn::Event;
+
+#[derive(Default)]
+struct Shared {
+    raised: AtomicI32,
+    waiting: Mutex<Vec<Sender<Event>>>,
+}
+
+/// The signals that end a run, from the moment they are installed.
+#[derive(Clone)]
+pub struct Interrupts(Arc<Shared>);
+
+impl Interrupts {
+    /// Takes the signals over for the rest of the program. A file that may not grow (RLIMIT_FSIZE) becomes an error
+    /// of the write instead of the end of the program.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn install() -> io::Result<Self> {
+        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        let shared = Arc::new(Shared::default());
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let theirs = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                theirs.raised.store(signal, Ordering::SeqCst);
+                let waiting = theirs.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.iter().for_each(|waiter| drop(waiter.send(Event::Signal)));
+            }
+        });
+        Ok(Self(shared))
+    }
+
+    /// The signal that was raised, if any.
+    #[must_use]
+    pub fn raised(&self) -> Option<i32> {
+        Some(self.0.raised.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    }
+
+    /// Tells a wait of every signal from now on, and of one raised before.
+    pub(super) fn tell(&self, waiter: Sender<Event>) {
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.raised().is_some() {
+            drop(waiter.send(Event::Signal));
+        }
+        waiting.push(waiter);
+    }
+}

@@ -1,0 +1,97 @@
+//! Which file a tool is, what its digest is, and who could replace it.
+
+use crate::error::{Error, Result};
+use crate::secret::hex;
+use crate::tool::{Tool, ToolName};
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// A tool as found, and what about the way to it deserves a warning.
+pub struct Found {
+    /// The tool, neither hashed nor asked for its version yet.
+    pub tool: Tool,
+    /// Who else could put another file there.
+    pub warnings: Vec<String>,
+}
+
+/// Finds a tool: the file named on the command line, or the first in PATH.
+///
+/// # Errors
+/// [`crate::error::Kind::Failed`] when there is none, or it is no executable file. Empty and relative entries of PATH are passed over: what they
+/// mean depends on the current directory.
+pub fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &Path) -> Result<Found> {
+    let found = match named {
+        Some(named) => explicit(name, &cwd.join(named))?,
+        None => in_path(name, path.unwrap_or_default())?,
+    };
+    let real = found
+        .canonicalize()
+        .map_err(|error| Error::failed(format!("`{}` cannot be resolved: {error}", found.display())))?;
+    let warnings = [found.parent(), real.parent(), Some(real.as_path())]
+        .into_iter()
+        .flatten()
+        .filter_map(writable_by_others)
+        .collect::<std::collections::BTreeSet<_>>();
+    let tool = Tool { name, path: real, found, sha256: None, version: None };
+    Ok(Found { tool, warnings: warnings.into_iter().map(|what| format!("{}: {what}", name.as_str())).collect() })
+}
+
+fn explicit(name: ToolName, path: &Path) -> Result<PathBuf> {
+    let meta = std::fs::metadata(path).map_err(|error| {
+        Error::failed(format!("`{}` is not there: {error}", path.display()))
+            .hint(format!("name the file itself: --{} PATH", name.as_str()))
+    })?;
+    if !meta.is_file() {
+        return Err(Error::failed(format!("`{}` is not a file", path.display()))
+            .hint(format!("name the file itself: --{} PATH", name.as_str())));
+    }
+    if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
+        return Err(Error::failed(format!("`{}` is not executable", path.display()))
+            .hint(format!("chmod +x '{}'", path.display())));
+    }
+    Ok(path.to_owned())
+}
+
+fn in_path(name: ToolName, path: &OsStr) -> Result<PathBuf> {
+    let (absolute, relative): (Vec<PathBuf>, Vec<PathBuf>) =
+        std::env::split_paths(path).partition(|entry| entry.is_absolute());
+    let absolute = std::env::join_paths(absolute).unwrap_or_default();
+    // The second argument only serves relative entries, of which there are none left.
+    which::which_in(name.as_str(), Some(absolute), "/").map_err(|_| {
+        let passed_over = if relative.is_empty() {
+            String::new()
+        } else {
+            " (empty and relative entries are passed over)".to_owned()
+        };
+        Error::failed(format!("`{}` is not in PATH{passed_over}", name.as_str()))
+            .hint(format!("install it, or name it: --{} PATH", name.as_str()))
+    })
+}
+
+/// Why others could replace this file or what is in this directory. A sticky directory protects what is in it.
+fn writable_by_others(path: &Path) -> Option<String> {
+    let meta = std::fs::metadata(path).ok()?;
+    let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
+    (meta.mode() & 0o022 != 0 && !sticky)
+        .then(|| format!("others can write to `{}` and so decide what runs", path.display()))
+}
+
+/// SHA-256 of a file as lower-case hexadecimal, with little memory.
+///
+/// # Errors
+/// Those of reading.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&digest.finalize())),
+            length => digest.update(&chunk[..length]),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The only place that starts a process. It takes the receipt of a durable record.
+
+use super::interrupt::Interrupts;
+use crate::audit::Begun;
+use crate::tool::invocation::Exit;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// What standard error may hold, in bytes.
+const MAX_STDERR: usize = 256 << 10;
+
+/// How long a process may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the streams of a process that ended may stay open: a grandchild may hold them.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// One process, as it will run.
+pub(super) struct Spec<'a> {
+    pub(super) program: &'a Path,
+    pub(super) argv: &'a [String],
+    pub(super) env: &'a BTreeMap<OsString, OsString>,
+    pub(super) stdin: Option<&'a str>,
+    pub(super) max_stdout: usize,
+    pub(super) timeout: Duration,
+}
+
+/// Why a process did not come to its own end.
+#[derive(Debug)]
+pub(super) enum Cut {
+    NotStarted(io::Error),
+    /// `stopped`: it was stopped because it wanted the terminal.
+    TimedOut {
+        stopped: bool,
+    },
+    TooMuch(&'static str),
+    Interrupted,
+}
+
+/// What is left of a process.
+pub(super) struct Ran {
+    pub(super) exit: Option<Exit>,
+    pub(super) cut: Option<Cut>,
+    pub(super) stdout: Zeroizing<Vec<u8>>,
+    pub(super) stderr: Zeroizing<Vec<u8>>,
+}
+
+/// What a wait can see.
+pub(super) enum Event {
+    Stdout(Zeroizing<Vec<u8>>, bool),
+    Stderr(Zeroizing<Vec<u8>>, bool),
+    Exited(io::Result<ExitStatus>),
+    Signal,
+}
+
+/// Runs a process to its end, its time limit, its output limit or a signal; its process group ends with it.
+pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts) -> Ran {
+    let (events, inbox) = channel();
+    match start(spec, &events) {
+        Ok(pid) => {
+            interrupts.tell(events);
+            Watch {
+                inbox,
+                group: Pid::from_raw(pid),
+                ran: Ran { exit: None, cut: None, stdout: Zeroizing::default(), stderr: Zeroizing::default() },
+                open: 2,
+            }
+            .watch(spec.timeout)
+        }
+        Err(error) => Ran {
+            exit: None,
+            cut: Some(Cut::NotStarted(error)),
+            stdout: Zeroizing::default(),
+            stderr: Zeroizing::default(),
+        },
+    }
+}
+
+/// Starts it with a thread for each stream and one for its end. duct's errors and its `Debug` would print argv,
+/// environment and standard input, so its status is never checked and no expression is ever formatted.
+fn start(spec: &Spec, events: &Sender<Event>) -> io::Result<i32> {
+    let (stdout, stdout_writer) = io::pipe()?;
+    let (stderr, stderr_writer) = io::pipe()?;
+    let name = spec.argv[0].clone();
+    let expression = duct::cmd(spec.program, &spec.argv[1..])
+        .full_env(spec.env)
+        .stdout_file(stdout_writer)
+        .stderr_file(stderr_writer)
+        .unchecked()
+        .before_spawn(move |command| {
+            // A group of its own, so that grandchildren (credential plugins) end with it, and Ctrl-C comes to us alone.
+            command.process_group(0).arg0(&name);
+            Ok(())
+        });
+    let expression = match spec.stdin {
+        Some(text) => expression.stdin_bytes(text),
+        None => expression.stdin_null(),
+    };
+    let handle = Arc::new(expression.start()?);
+    drop(expression);
+    let pid = handle
+        .pids()
+        .first()
+        .and_then(|pid| i32::try_from(*pid).ok())
+        .ok_or_else(|| io::Error::other("no process id"))?;
+    let (to_stdout, to_stderr, to_exit) = (events.clone(), events.clone(), events.clone());
+    let max_stdout = spec.max_stdout;
+    std::thread::spawn(move || {
+        let (bytes, whole) = read_at_most(stdout, max_stdout);
+        drop(to_stdout.send(Event::Stdout(bytes, whole)));
+    });
+    std::thread::spawn(move || {
+        let (bytes, whole) = read_at_most(stderr, MAX_STDERR);
+        drop(to_stderr.send(Event::Stderr(bytes, whole)));
+    });
+    std::thread::spawn(move || drop(to_exit.send(Event::Exited(handle.wait().map(|output| output.status)))));
+    Ok(pid)
+}
+
+/// Reads to the end, or to one byte over the limit. The room is taken first, so that no outgrown copy of a token is
+/// left behind; pages that are never written cost nothing.
+fn read_at_most(mut stream: impl Read, max: usize) -> (Zeroizing<Vec<u8>>, bool) {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(max + 1));
+    let mut chunk = Zeroizing::new([0; 16 << 10]);
+    loop {
+        match stream.read(&mut *chunk) {
+            Ok(0) => return (bytes, true),
+            Ok(length) if bytes.len() + length > max => return (bytes, false),
+            Ok(length) => bytes.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return (bytes, true),
+        }
+    }
+}
+
+struct Watch {
+    inbox: Receiver<Event>,
+    group: Option<Pid>,
+    ran: Ran,
+    /// Streams that have not ended.
+    open: u8,
+}
+
+impl Watch {
+    fn watch(mut self, timeout: Duration) -> Ran {
+        let deadline = Instant::now() + timeout;
+        while self.ran.exit.is_none() && self.ran.cut.is_none() {
+            match self.next(deadline) {
+                Some(Event::Signal) => self.ran.cut = Some(Cut::Interrupted),
+                Some(event) => self.take(event),
+                None => self.ran.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
+            }
+        }
+        if self.ran.exit.is_none() {
+            self.end();
+        }
+        self.drain();
+        self.ran
+    }
+
+    /// Asks the whole group to end, and ends it when it does not.
+    fn end(&mut self) {
+        for signal in [Signal::TERM, Signal::KILL] {
+            // A stopped process sees a signal only once it goes on.
+            self.signal(signal);
+            self.signal(Signal::CONT);
+            let deadline = Instant::now() + GRACE;
+            while self.ran.exit.is_none() {
+                match self.next(deadline) {
+                    Some(Event::Signal) => break,
+                    Some(event) => self.take(event),
+                    None => break,
+                }
+            }
+        }
+    }
+
+    /// What is left in the pipes. A grandchild that still holds one is ended with its group; one that left the group
+    /// is left alone, and its stream taken as it is.
+    fn drain(&mut self) {
+        for last in [false, true] {
+            let deadline = Instant::now() + DRAIN;
+            while self.open > 0 {
+                match self.next(deadline) {
+                    Some(event) => self.take(event),
+                    None => break,
+                }
+            }
+            if self.open == 0 || last {
+                return;
+            }
+            self.signal(Signal::KILL);
+        }
+    }
+
+    fn next(&self, deadline: Instant) -> Option<Event> {
+        self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn take(&mut self, event: Event) {
+        let whole = match event {
+            Event::Stdout(bytes, whole) => {
+                self.open -= 1;
+                self.ran.stdout = bytes;
+                whole.then_some(()).ok_or("standard output")
+            }
+            Event::Stderr(bytes, whole) => {
+                self.open -= 1;
+                self.ran.stderr = bytes;
+                whole.then_some(()).ok_or("standard error")
+            }
+            Event::Exited(status) => {
+                self.ran.exit = status.ok().and_then(how);
+                Ok(())
+            }
+            Event::Signal => Ok(()),
+        };
+        if let Err(stream) = whole {
+            self.ran.cut.get_or_insert(Cut::TooMuch(stream));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // The group may be gone already: that is what is wanted.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+fn how(status: ExitStatus) -> Option<Exit> {
+    status.code().map(Exit::Code).or_else(|| status.signal().map(Exit::Signal))
+}
+
+/// Whether the kernel stopped it: a process of a background group that reads the terminal is. Only Linux tells.
+fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+}

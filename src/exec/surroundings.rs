@@ -1,0 +1,168 @@
+//! What the program was started with, and what of it the children get and the record shows.
+
+use crate::audit::{Text, Who};
+use crate::tool::invocation::World;
+use rustix::process::geteuid;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// Command line, environment and working directory, taken once.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The command line, program first.
+    pub argv: Vec<OsString>,
+    /// The environment.
+    pub env: BTreeMap<OsString, OsString>,
+    /// The working directory.
+    pub cwd: PathBuf,
+}
+
+/// The variables that steer kubectl, its credential plugins and influxctl. No other is recorded.
+const RECORDED: &[&str] = &[
+    "ALL_PROXY",
+    "AWS_CONFIG_FILE",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AZURE_CONFIG_DIR",
+    "CLOUDSDK_CONFIG",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "INFLUXCTL_PROFILE",
+    "KUBECACHEDIR",
+    "KUBECONFIG",
+    "KUBERC",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "LC_ALL",
+    "NO_PROXY",
+    "PATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+impl Surroundings {
+    /// A variable that is set and not empty.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&OsStr> {
+        self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// The same as text; what is not UTF-8 counts as not set.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.var(name).and_then(OsStr::to_str)
+    }
+
+    /// What a child gets. A kuberc would give kubectl's commands other defaults, so it is off; messages are read, so
+    /// they are in English.
+    #[must_use]
+    pub fn child_env(&self, world: &World, throwaway: &[(OsString, OsString)]) -> BTreeMap<OsString, OsString> {
+        let mut env = self.env.clone();
+        env.insert("KUBERC".into(), "off".into());
+        env.insert("LC_ALL".into(), "C".into());
+        if *world == World::Throwaway {
+            env.retain(|name, _| !name.as_encoded_bytes().starts_with(b"INFLUXCTL_"));
+            env.extend(throwaway.iter().cloned());
+        }
+        env
+    }
+
+    /// Who runs this, as far as the system and the environment tell.
+    #[must_use]
+    pub fn who(&self) -> Who {
+        let uid = geteuid().as_raw();
+        let user = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+        // 4294967295 stands for no login.
+        let login_uid = std::fs::read_to_string("/proc/self/loginuid")
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|uid| *uid != u32::MAX);
+        let tty =
+            rustix::termios::ttyname(std::io::stdin(), Vec::new()).ok().map(|name| name.to_string_lossy().into_owned());
+        Who {
+            uid,
+            user,
+            login_uid,
+            sudo_user: self.text("SUDO_USER").map(str::to_owned),
+            host: crate::audit::host(),
+            tty,
+            ci: self.ci(),
+        }
+    }
+
+    fn ci(&self) -> Option<String> {
+        let known = [
+            ("GITHUB_ACTIONS", "github-actions"),
+            ("GITLAB_CI", "gitlab-ci"),
+            ("JENKINS_URL", "jenkins"),
+            ("BUILDKITE", "buildkite"),
+            ("CI", "ci"),
+        ];
+        known.iter().find(|(variable, _)| self.var(variable).is_some()).map(|(_, name)| (*name).to_owned())
+    }
+}
+
+/// What the record shows of a child's environment.
+#[must_use]
+pub(super) fn recorded(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, Text> {
+    let of = |name: &&str| {
+        env.get(OsStr::new(name)).map(|value| {
+            (
+                (*name).to_owned(),
+                value.to_str().map_or_else(|| Text::from(value), |text| Text::Utf8(without_credentials(text))),
+            )
+        })
+    };
+    RECORDED.iter().filter_map(of).collect()
+}
+
+/// The text with `user:password@` cut out of every URL in it, and of a proxy given without a scheme.
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some(at) = rest[..authority_end].rfind('@') else { return text.to_owned() };
+    let scheme = scheme.map_or_else(String::new, |scheme| format!("{scheme}://"));
+    format!("{scheme}[credentials]{}", &rest[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_cut_out_of_urls() {
+        for (text, shown) in [
+            ("http://ann:pw@proxy:3128/", "http://[credentials]@proxy:3128/"),
+            ("ann:p@w@proxy:3128", "[credentials]@proxy:3128"),
+            ("https://proxy/path@x", "https://proxy/path@x"),
+            ("/home/ann/.kube/config", "/home/ann/.kube/config"),
+            ("", ""),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_trials_child_sees_nothing_of_influxctls_settings() {
+        let env = [("INFLUXCTL_TOKEN", "x"), ("HOME", "/home/ann"), ("KUBERC", "on"), ("OTHER", "kept")];
+        let surroundings = Surroundings {
+            argv: Vec::new(),
+            env: env.map(|(name, value)| (name.into(), value.into())).into(),
+            cwd: "/".into(),
+        };
+        let env = surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
+        let shown: Vec<_> = env.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+        assert_eq!(shown, ["HOME=/run/empty", "KUBERC=off", "LC_ALL=C", "OTHER=kept"]);
+        assert!(recorded(&env).keys().eq(["HOME", "KUBERC", "LC_ALL"]));
+    }
+}

@@ -1,0 +1,17 @@
+//! `bypassctl`: InfluxDB Clustered's admin token in use and out of use, by the real kubectl and influxctl, every
+//! command on record.
+//!
+//! Imports run downward only: `main -> cli, app -> procedure, exec, ui -> plan -> tool, profile -> secret`. What is
+//! named here is for the program and its tests; it is no stable interface.
+
+pub mod app;
+pub mod audit;
+pub mod cli;
+pub mod error;
+pub mod exec;
+pub mod plan;
+pub mod procedure;
+pub mod profile;
+pub mod secret;
+pub mod tool;
+pub mod ui;

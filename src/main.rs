@@ -1,0 +1,15 @@
+//! `bypassctl`: parse, call the program, exit.
+
+use bypassctl::cli::Cli;
+use bypassctl::exec::Surroundings;
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let surroundings = Surroundings {
+        argv: std::env::args_os().collect(),
+        env: std::env::vars_os().collect(),
+        cwd: std::env::current_dir().unwrap_or_default(),
+    };
+    ExitCode::from(bypassctl::app::run(&Cli::parse(), surroundings))
+}

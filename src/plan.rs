@@ -1,0 +1,173 @@
+//! What is going to be done: ordered steps, shown before anything happens.
+
+mod checksum;
+pub mod script;
+
+use crate::profile::{Edit, Profile};
+use crate::tool::invocation::Invocation;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Ordered steps, and what they are about.
+pub struct Plan {
+    /// The command that made it.
+    pub command: &'static str,
+    /// What it is about, for people: profile, namespace, cluster.
+    pub about: String,
+    /// In the order in which they run; empty when all is as it should be.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+pub struct Step {
+    /// A stable name, unique in the plan.
+    pub id: &'static str,
+    /// Why.
+    pub why: String,
+    /// What is done.
+    pub action: Action,
+    /// What holds after it, or the run stops.
+    pub holds: String,
+    /// Whether it runs side by side with the step before it.
+    pub beside: bool,
+}
+
+/// What a step does.
+pub enum Action {
+    /// Reads the admin token: later steps refer to it as the token from this step.
+    ReadToken(Invocation),
+    /// Looks whether the context still leads to the cluster that was looked at.
+    CheckCluster {
+        /// The command.
+        command: Invocation,
+        /// What it must show.
+        expected: String,
+    },
+    /// Tries the token with a throwaway configuration.
+    TryToken {
+        /// The command.
+        command: Invocation,
+        /// Whose host, port and TLS settings the configuration takes.
+        profile: Profile,
+        /// Whether anything but acceptance stops the run.
+        required: bool,
+    },
+    /// Writes the token, mode 0600.
+    WriteToken {
+        /// The token file.
+        path: PathBuf,
+    },
+    /// Changes influxctl's configuration.
+    EditConfig {
+        /// The file, symlinks resolved.
+        path: PathBuf,
+        /// The text that the edit is of; `None` for a new file.
+        old: Option<String>,
+        /// The change.
+        edit: Edit,
+    },
+    /// Deletes a token file.
+    DeleteToken {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// How a step is shown: never with a secret.
+#[derive(Serialize)]
+pub struct StepView {
+    id: &'static str,
+    why: String,
+    holds: String,
+    beside_previous: bool,
+    #[serde(flatten)]
+    action: Value,
+}
+
+impl Plan {
+    /// The number of the step that reads the token, counted from 1.
+    fn token_step(&self) -> usize {
+        self.steps.iter().position(|step| matches!(step.action, Action::ReadToken(_))).map_or(0, |index| index + 1)
+    }
+
+    fn token_slot(&self) -> String {
+        format!("<token from step {}>", self.token_step())
+    }
+
+    /// The plan as JSON.
+    #[must_use]
+    pub fn view(&self) -> Vec<StepView> {
+        let view = |step: &Step| StepView {
+            id: step.id,
+            why: step.why.clone(),
+            holds: step.holds.clone(),
+            beside_previous: step.beside,
+            action: self.action_view(&step.action),
+        };
+        self.steps.iter().map(view).collect()
+    }
+
+    fn action_view(&self, action: &Action) -> Value {
+        match action {
+            Action::ReadToken(command) | Action::CheckCluster { command, .. } => json!({ "argv": command.argv(None) }),
+            Action::TryToken { command, required, .. } => {
+                json!({ "argv": command.argv(None), "token": self.token_slot(), "required": required })
+            }
+            Action::WriteToken { path } => json!({ "write": path, "mode": "0600", "content": self.token_slot() }),
+            Action::EditConfig { path, .. } => json!({ "edit": path, "lines": changed_lines(action) }),
+            Action::DeleteToken { path } => json!({ "delete": path }),
+        }
+    }
+
+    /// The plan for people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = format!("plan: {} {}\n", self.command, self.about);
+        for (step, number) in self.steps.iter().zip(1..) {
+            let beside = if step.beside { format!(" (side by side with {})", number - 1) } else { String::new() };
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "{number}. {}{beside}: {}\n{}   then: {}\n",
+                step.id,
+                step.why,
+                self.action_text(&step.action),
+                step.holds
+            );
+        }
+        if self.steps.is_empty() {
+            text.push_str("nothing to do\n");
+        }
+        text
+    }
+
+    fn action_text(&self, action: &Action) -> String {
+        match action {
+            Action::ReadToken(command) | Action::CheckCluster { command, .. } | Action::TryToken { command, .. } => {
+                format!("   $ {}\n", shell_line(&command.argv(None)))
+            }
+            Action::WriteToken { path } => format!("   write {}, mode 0600: {}\n", path.display(), self.token_slot()),
+            Action::EditConfig { path, .. } => {
+                let lines: String = changed_lines(action).iter().map(|line| format!("     {line}\n")).collect();
+                format!("   edit {}\n{lines}", path.display())
+            }
+            Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
+        }
+    }
+}
+
+/// Only the lines that change: their neighbours may hold `client_secret` or `mgmt_token`.
+fn changed_lines(action: &Action) -> Vec<String> {
+    let Action::EditConfig { old, edit, .. } = action else { return Vec::new() };
+    let lines = edit.changed_lines(old.as_deref().unwrap_or_default());
+    lines.iter().map(|line| format!("{}{:>4} {}", line.sign, line.number, line.text).trim_end().to_owned()).collect()
+}
+
+/// A command as a shell takes it; what is not yet known (`<…>`) is shown as it is.
+#[must_use]
+pub fn shell_line(argv: &[String]) -> String {
+    let word = |arg: &String| if arg.starts_with('<') { arg.clone() } else { script::quoted(arg) };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
+}

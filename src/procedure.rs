@@ -1,0 +1,53 @@
+//! The documented procedures, one per file, each with its page: facts in, plan out. Nothing here touches a process, a
+//! file, the environment or a clock.
+
+pub mod disable;
+pub mod enable;
+
+use regex::RegexBuilder;
+
+/// How a cluster is told from another of the same context name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterId {
+    /// The UID of namespace `kube-system`.
+    Cluster(String),
+    /// The UID of the namespace itself, for an account that may not read `kube-system`.
+    Namespace(String),
+    /// Only the server's address, for an account that may read neither.
+    Server(String),
+    /// The cluster that this pod runs in: there is no context that could lead to another.
+    Pods,
+}
+
+/// What looks like production until a policy says otherwise: the patterns of context and namespace, `*` for anything.
+pub const PRODUCTION: &[&str] = &["*prod*"];
+
+/// The first of these names that looks like production, whatever the case.
+#[must_use]
+pub fn looks_like_production<'a>(names: &[&'a str], patterns: &[&str]) -> Option<&'a str> {
+    let matches = |name: &str, pattern: &str| {
+        let expression = format!("^{}$", regex::escape(pattern).replace(r"\*", ".*"));
+        RegexBuilder::new(&expression)
+            .case_insensitive(true)
+            .dot_matches_new_line(true)
+            .build()
+            .is_ok_and(|regex| regex.is_match(name))
+    };
+    names.iter().copied().find(|name| patterns.iter().any(|pattern| matches(name, pattern)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_is_recognised_by_context_and_namespace() {
+        let looks = |names: &[&'static str]| looks_like_production(names, PRODUCTION);
+        assert_eq!(looks(&["sim-dev", "influxdb"]), None);
+        assert_eq!(looks(&["sim-dev", "influxdb-PROD"]), Some("influxdb-PROD"));
+        assert_eq!(looks(&["production", "influxdb"]), Some("production"));
+        assert_eq!(looks(&["reproduce.me", "x"]), Some("reproduce.me"));
+        assert_eq!(looks_like_production(&["a.c"], &["a.c"]), Some("a.c"));
+        assert_eq!(looks_like_production(&["abc"], &["a.c"]), None);
+    }
+}

@@ -1,0 +1,45 @@
+//! The reverse of "Configure influxctl to use the admin token", wanted before production. The cluster is not touched.
+
+use crate::plan::{Action, Plan, Step};
+use crate::profile::Edit;
+use std::path::PathBuf;
+
+/// All that planning may know.
+pub struct Facts {
+    /// What the plan is about, for people.
+    pub about: String,
+    /// The profile's name.
+    pub profile: String,
+    /// The configuration, symlinks resolved, and its text.
+    pub config: PathBuf,
+    /// Its text.
+    pub config_text: String,
+    /// What has to change in it.
+    pub edit: Edit,
+    /// The token files that are there and that nothing else uses.
+    pub token_files: Vec<PathBuf>,
+}
+
+/// The plan: the token goes first, so that a run that is cut short leaves no token behind, and a profile that still
+/// names the file is found and mended by the next.
+#[must_use]
+pub fn plan(facts: Facts) -> Plan {
+    let delete = |path: PathBuf| Step {
+        id: "delete-token",
+        why: "the admin token is long-lived: leave no copy".to_owned(),
+        action: Action::DeleteToken { path },
+        holds: "the file is gone".to_owned(),
+        beside: false,
+    };
+    let mut steps: Vec<Step> = facts.token_files.into_iter().map(delete).collect();
+    if !facts.edit.is_noop() {
+        steps.push(Step {
+            id: "edit-profile",
+            why: format!("take the token file out of profile `{}`", facts.profile),
+            action: Action::EditConfig { path: facts.config, old: Some(facts.config_text), edit: facts.edit },
+            holds: "`auth.token.token_file` of that profile is gone, and nothing else differs".to_owned(),
+            beside: false,
+        });
+    }
+    Plan { command: "disable", about: facts.about, steps }
+}

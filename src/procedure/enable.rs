@@ -1,0 +1,113 @@
+//! "Configure influxctl to use the admin token": InfluxDB Clustered documentation, "Manage admin tokens", 2024.
+//!
+//! The page reads the token into a file and points the profile at it. Here the token is tried before anything of the
+//! user's changes, and the context must still lead to the same cluster by then.
+
+use super::ClusterId;
+use crate::plan::{Action, Plan, Step};
+use crate::profile::{Edit, Profile};
+use crate::tool::Tool;
+use crate::tool::influxctl;
+use crate::tool::kubectl::Kubectl;
+use std::path::PathBuf;
+
+/// Whether the token is tried, and what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// It must be accepted.
+    Require,
+    /// It must not be refused; when it cannot be tried, that is said.
+    Try,
+    /// It is not tried.
+    Skip,
+}
+
+/// All that planning may know.
+pub struct Facts {
+    /// kubectl, pinned.
+    pub kubectl: Kubectl,
+    /// influxctl.
+    pub influxctl: Tool,
+    /// The namespace.
+    pub namespace: String,
+    /// What tells the cluster from another.
+    pub cluster: ClusterId,
+    /// What the plan is about, for people.
+    pub about: String,
+    /// The profile, with its host, port and TLS settings.
+    pub profile: Profile,
+    /// The configuration, symlinks resolved.
+    pub config: PathBuf,
+    /// Its text; `None` when it is to be made.
+    pub config_text: Option<String>,
+    /// What has to change in it.
+    pub edit: Edit,
+    /// Where the token goes.
+    pub token_file: PathBuf,
+    /// Whether the token is tried.
+    pub verify: Verify,
+}
+
+/// The plan. What is already right is told by its step when it runs: the token is not known before.
+#[must_use]
+pub fn plan(facts: Facts) -> Plan {
+    let mut steps = vec![Step {
+        id: "get-token",
+        why: format!("read the admin token from secret `admin-token` of namespace `{}`", facts.namespace),
+        action: Action::ReadToken(facts.kubectl.admin_token(&facts.namespace)),
+        holds: "the token is known, in memory only".to_owned(),
+        beside: false,
+    }];
+    if facts.verify != Verify::Skip {
+        steps.push(try_token(&facts));
+    }
+    steps.extend(check_cluster(&facts));
+    steps.push(Step {
+        id: "write-token",
+        why: "put the token where influxctl reads it".to_owned(),
+        action: Action::WriteToken { path: facts.token_file },
+        holds: "the file holds exactly the token, mode 0600".to_owned(),
+        beside: false,
+    });
+    if !facts.edit.is_noop() {
+        steps.push(Step {
+            id: "edit-profile",
+            why: format!("point profile `{}` at the token file", facts.profile.name),
+            action: Action::EditConfig { path: facts.config, old: facts.config_text, edit: facts.edit },
+            holds: "`auth.token.token_file` of that profile is set, and nothing else differs".to_owned(),
+            beside: false,
+        });
+    }
+    Plan { command: "enable", about: facts.about, steps }
+}
+
+fn check_cluster(facts: &Facts) -> Option<Step> {
+    let (command, expected) = match &facts.cluster {
+        ClusterId::Cluster(uid) => (facts.kubectl.cluster_uid(), uid.clone()),
+        ClusterId::Namespace(uid) => (facts.kubectl.namespace_uid(&facts.namespace), uid.clone()),
+        ClusterId::Server(server) => (facts.kubectl.server(), server.clone()),
+        ClusterId::Pods => return None,
+    };
+    Some(Step {
+        id: "check-cluster",
+        why: "a context names a name: make sure that it still leads to the cluster that was looked at".to_owned(),
+        action: Action::CheckCluster { command, expected },
+        holds: "it is the same cluster".to_owned(),
+        beside: true,
+    })
+}
+
+fn try_token(facts: &Facts) -> Step {
+    let required = facts.verify == Verify::Require;
+    Step {
+        id: "try-token",
+        why: "see that the cluster takes the token, before anything of yours changes".to_owned(),
+        action: Action::TryToken {
+            command: influxctl::try_token(&facts.influxctl),
+            profile: facts.profile.clone(),
+            required,
+        },
+        holds: if required { "the token was accepted" } else { "the token was not refused" }.to_owned(),
+        beside: false,
+    }
+}

@@ -1,0 +1,191 @@
+//! influxctl's `config.toml`: `&str` in, edited text out, and nothing else touched.
+//!
+//! The file is the user's, so nothing is ever reserialised: `toml_edit` parses it and says where
+//! things are, the text is spliced at those places, and the result is parsed again and compared as
+//! data with the original. Whatever differs in more than the one key is an error, never an edit.
+//!
+//! Where things go, and what comes out again:
+//! - A new `[profile.auth.token]` goes behind the last line of the profile, with one blank line
+//!   before it. Comment lines that follow that last line directly belong to the profile, unless
+//!   they lead straight into the next header; a comment behind a blank line stays where it is,
+//!   below the new section.
+//! - Where `auth` is written inline or with dotted keys, the new key is written the same way.
+//! - [`disable`] takes out what [`enable`] put in, byte for byte. Comment lines that somebody wrote
+//!   inside the section stay; a comment on a line that goes, goes with it.
+//! - An `auth` that held nothing but the section goes too. An `auth` that was empty before
+//!   [`enable`] gets the dotted `token.token_file`, which is how [`disable`] knows to leave it.
+//!
+//! Source of the keys: <https://docs.influxdata.com/influxdb3/clustered/reference/cli/influxctl/>;
+//! of the section: "Use the admin token" in the same documentation.
+
+mod create;
+mod data;
+mod edit;
+mod error;
+mod insert;
+mod line;
+mod node;
+mod quote;
+mod read;
+mod remove;
+#[cfg(test)]
+mod tests;
+
+pub use edit::{ChangedLine, Edit, Splice};
+pub use error::ConfigError;
+
+use node::Path;
+use quote::basic_string;
+
+/// One connection profile, as far as bypassctl needs it. Holds no secret: of `client_secret` and
+/// `mgmt_token` it only says whether they are there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// `name`; `default` where the file gives none, as influxctl has it.
+    pub name: String,
+    /// `product`: `clustered` or `dedicated`, as written.
+    pub product: Option<String>,
+    /// `host`.
+    pub host: Option<String>,
+    /// `port`: a string to influxctl; an integer in the file is accepted and written out.
+    pub port: Option<String>,
+    /// `[profile.tls]`.
+    pub tls: Tls,
+    /// `auth.token.token_file`, as written.
+    pub token_file: Option<String>,
+    /// Whether there is an `auth.oauth2`.
+    pub has_oauth2: bool,
+    /// Whether `auth.oauth2.client_secret` is there and not empty.
+    pub has_client_secret: bool,
+    /// Whether `mgmt_token` is there and not empty.
+    pub has_mgmt_token: bool,
+}
+
+/// `[profile.tls]`, as written; every key may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// `insecure`: do not verify the server's certificate.
+    pub insecure: Option<bool>,
+    /// `disable`: no TLS at all.
+    pub disable: Option<bool>,
+    /// `cert`: path of the client's certificate.
+    pub cert: Option<String>,
+    /// `key`: path of the client's key.
+    pub key: Option<String>,
+    /// `ca`: path of the authority's certificate.
+    pub ca: Option<String>,
+}
+
+/// All profiles in the order of the file; none if the file has none. Two may share a name.
+///
+/// # Errors
+/// [`ConfigError::Syntax`], and [`ConfigError::Shape`] where a key of any profile has a type that
+/// influxctl could not read.
+pub fn profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
+    let document = node::parse(text)?;
+    node::profiles(text, &document)?.iter().map(|profile| read::profile(text, profile)).collect()
+}
+
+/// The one profile of that name. Only this profile need be readable, the others only named.
+///
+/// # Errors
+/// Those of [`profiles`], and [`ConfigError::NoProfiles`], [`ConfigError::NoSuchProfile`],
+/// [`ConfigError::DuplicateProfile`].
+pub fn find(text: &str, name: &str) -> Result<Profile, ConfigError> {
+    let document = node::parse(text)?;
+    let (_, profile) = node::named(text, &document, name)?;
+    read::profile(text, &profile)
+}
+
+/// Points the profile's `auth.token.token_file` at `token_file`. A no-op if it is already exactly
+/// that, in whatever way it is written.
+///
+/// # Errors
+/// Those of [`find`]; [`ConfigError::NotClustered`] if the profile names another product (a missing
+/// one is allowed); [`ConfigError::Unsafe`] if the edited text would differ in anything else.
+pub fn enable(text: &str, name: &str, token_file: &str) -> Result<Edit, ConfigError> {
+    let document = node::parse(text)?;
+    let (index, profile) = node::named(text, &document, name)?;
+    let known = read::profile(text, &profile)?;
+    if let Some(product) = known.product.filter(|p| !p.eq_ignore_ascii_case("clustered")) {
+        let name = known.name;
+        return Err(ConfigError::NotClustered { name, product });
+    }
+    let path = Path::of(text, profile)?;
+    let edit = Edit::new(text, insert::splices(text, &path, token_file)?);
+    data::check_enabled(&document, &edit.text, index, token_file)?;
+    Ok(edit)
+}
+
+/// Takes `token_file` out of the profile: with its section if that holds nothing else, and with an
+/// `auth` that held nothing but the section. A no-op if there is none. Any product will do.
+///
+/// # Errors
+/// Those of [`find`], except that only the way to the key must be readable;
+/// [`ConfigError::Unsafe`] if the edited text would differ in anything else.
+pub fn disable(text: &str, name: &str) -> Result<Edit, ConfigError> {
+    let document = node::parse(text)?;
+    let (index, profile) = node::named(text, &document, name)?;
+    let path = Path::of(text, profile)?;
+    let edit = Edit::new(text, remove::splices(text, &path)?);
+    if !edit.is_noop() {
+        data::check_disabled(&document, &edit.text, index)?;
+    }
+    Ok(edit)
+}
+
+/// Appends a profile for InfluxDB Clustered with its token section. `text` may be empty: there is
+/// no file yet. Imitates the indentation of the file's last profile.
+///
+/// # Errors
+/// [`ConfigError::Syntax`] and [`ConfigError::Shape`] if the profiles that are there cannot be
+/// listed, [`ConfigError::ProfileExists`], and [`ConfigError::Unsafe`] as for [`enable`].
+pub fn create(text: &str, name: &str, host: &str, port: &str, token_file: &str) -> Result<Edit, ConfigError> {
+    let document = node::parse(text)?;
+    let present = node::profiles(text, &document)?;
+    for profile in &present {
+        if node::name(text, profile)? == name {
+            return Err(ConfigError::ProfileExists { name: name.into() });
+        }
+    }
+    let new = create::New { name, host, port, token_file };
+    let edit = Edit::new(text, create::splices(text, &document, &present, &new));
+    data::check_created(&document, &edit.text, &new)?;
+    Ok(edit)
+}
+
+/// A throwaway configuration to try a token with: one profile `default`, product `clustered`, the
+/// profile's host, port and TLS settings, and the token file. No OAuth2 and no other secret, so
+/// that influxctl has nothing to fall back on.
+pub fn trial(profile: &Profile, token_file: &str) -> String {
+    let mut lines =
+        vec!["[[profile]]".to_owned(), "name = \"default\"".to_owned(), "product = \"clustered\"".to_owned()];
+    let string = |key: &str, value: &Option<String>| {
+        let value = value.as_deref()?;
+        Some(format!("{key} = {}", basic_string(value)))
+    };
+    let boolean = |key: &str, value: Option<bool>| value.map(|value| format!("{key} = {value}"));
+    lines.extend(string("host", &profile.host));
+    lines.extend(string("port", &profile.port));
+    let tls = &profile.tls;
+    if *tls != Tls::default() {
+        lines.extend([String::new(), "[profile.tls]".to_owned()]);
+        lines.extend(boolean("insecure", tls.insecure));
+        lines.extend(boolean("disable", tls.disable));
+        lines.extend(string("cert", &tls.cert));
+        lines.extend(string("key", &tls.key));
+        lines.extend(string("ca", &tls.ca));
+    }
+    lines.extend([String::new(), "[profile.auth.token]".to_owned()]);
+    lines.push(format!("token_file = {}", basic_string(token_file)));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Whether a configuration may hold a secret: then the record says nothing of its bytes. `client_secret`, `mgmt_token`
+/// and the database `token` are the keys that do; a name that only looks like one is taken for one.
+#[must_use]
+pub fn may_hold_secret(text: &str) -> bool {
+    let token = regex::Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant");
+    text.contains("client_secret") || text.contains("mgmt_token") || token.is_match(text)
+}

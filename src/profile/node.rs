@@ -1,0 +1,231 @@
+//! The tables on the way to `token_file`, each with the form it is written in: what an edit looks
+//! like depends on it.
+
+use std::ops::Range;
+
+use toml_edit::{Document, Item, Table, TableLike, Value};
+
+use super::error::ConfigError;
+use super::line::Lines;
+
+/// How a table is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With a header of its own: `[profile.auth]`.
+    Header,
+    /// Only by a header below it: `auth` in `[profile.auth.oauth2]`.
+    Implicit,
+    /// By dotted keys: `auth.oauth2.client_id = "…"`.
+    Dotted,
+    /// Inline: `auth = { … }`.
+    Braces,
+}
+
+/// A table of the document: its content, its form, and where it is (the header, the braces, or the
+/// key that made it).
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) table: &'a dyn TableLike,
+    pub(super) form: Form,
+    pub(super) span: Range<usize>,
+}
+
+impl<'a> Node<'a> {
+    fn of_table(table: &'a Table) -> Self {
+        let form = match (table.is_dotted(), table.is_implicit()) {
+            (true, _) => Form::Dotted,
+            (false, true) => Form::Implicit,
+            (false, false) => Form::Header,
+        };
+        Self { table, form, span: table.span().unwrap_or_default() }
+    }
+
+    fn of_value(value: &'a Value) -> Option<Self> {
+        let table = value.as_inline_table()?;
+        let form = if table.is_dotted() { Form::Dotted } else { Form::Braces };
+        Some(Self { table, form, span: table.span().unwrap_or_default() })
+    }
+
+    /// The table that `item` is, if it is one.
+    pub(super) fn of_item(item: &'a Item) -> Option<Self> {
+        match item {
+            Item::Table(table) => Some(Self::of_table(table)),
+            Item::Value(value) => Self::of_value(value),
+            _ => None,
+        }
+    }
+
+    /// The table under `key`; `what` is the complaint if something else is there.
+    pub(super) fn child(&self, text: &str, key: &str, what: &'static str) -> Result<Option<Self>, ConfigError> {
+        let Some(item) = self.table.get(key) else {
+            return Ok(None);
+        };
+        Self::of_item(item).map(Some).ok_or_else(|| shape(text, item, what))
+    }
+
+    /// Where the values are that are written in this table's own body or braces, in order: its
+    /// keys, dotted ones too, but not what stands under another header.
+    pub(super) fn values(&self) -> Vec<Range<usize>> {
+        let mut values = Vec::new();
+        collect_values(self.table, &mut values);
+        values.sort_by_key(|span| span.start);
+        values
+    }
+
+    /// The end of the last thing that belongs to this table, wherever it stands.
+    pub(super) fn end(&self) -> usize {
+        let below = self.table.iter().map(|(_, item)| match item {
+            Item::ArrayOfTables(tables) => tables.iter().map(|table| Node::of_table(table).end()).max().unwrap_or(0),
+            Item::Table(table) => Node::of_table(table).end(),
+            item => item.span().map_or(0, |span| span.end),
+        });
+        below.max().unwrap_or(0).max(self.span.end)
+    }
+}
+
+fn collect_values(table: &dyn TableLike, values: &mut Vec<Range<usize>>) {
+    for (_, item) in table.iter() {
+        match (Node::of_item(item), item) {
+            (Some(node), _) if node.form == Form::Dotted => collect_values(node.table, values),
+            (_, Item::Value(value)) => values.extend(value.span()),
+            _ => {}
+        }
+    }
+}
+
+/// The way to `token_file` in one profile, as far as it is there.
+pub(super) struct Path<'a> {
+    pub(super) profile: Node<'a>,
+    pub(super) auth: Option<Node<'a>>,
+    pub(super) token: Option<Node<'a>>,
+    pub(super) token_file: Option<&'a Value>,
+}
+
+impl<'a> Path<'a> {
+    /// Follows `auth.token.token_file` down from `profile`.
+    pub(super) fn of(text: &str, profile: Node<'a>) -> Result<Self, ConfigError> {
+        let auth = profile.child(text, "auth", "`auth` is not a table")?;
+        let token = match &auth {
+            Some(auth) => auth.child(text, "token", "`auth.token` is not a table")?,
+            None => None,
+        };
+        let item = token.as_ref().and_then(|token| token.table.get("token_file"));
+        let token_file = match item {
+            Some(Item::Value(value)) if value.is_str() => Some(value),
+            Some(item) => return Err(shape(text, item, "`auth.token.token_file` is not a string")),
+            None => None,
+        };
+        Ok(Self { profile, auth, token, token_file })
+    }
+
+    /// The table in whose body or braces a dotted `token` is written, and its key there.
+    pub(super) fn written_in(&self) -> (&Node<'a>, &'static str) {
+        match &self.auth {
+            Some(auth) if auth.form != Form::Dotted => (auth, "token"),
+            _ => (&self.profile, "auth.token"),
+        }
+    }
+}
+
+/// Deeper tables than this are refused. `toml_edit` bounds the nesting of braces and the length of
+/// dotted keys, but not the one times the other, which is enough to overflow the stack.
+const DEEPEST: usize = 100;
+
+/// Parses; an error says where, and nothing of what is there.
+pub(super) fn parse(text: &str) -> Result<Document<&str>, ConfigError> {
+    let lines = Lines(text);
+    let document = Document::parse(text).map_err(|error| {
+        let at = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
+        let column = text[lines.start(at)..at].chars().count() + 1;
+        ConfigError::Syntax { line: lines.number(at), column }
+    })?;
+    match below(&document) {
+        Some(at) => Err(ConfigError::Shape { what: "tables nested too deeply", line: lines.number(at) }),
+        None => Ok(document),
+    }
+}
+
+/// Where something is that is deeper than [`DEEPEST`]. Goes level by level: no recursion.
+fn below(document: &Document<&str>) -> Option<usize> {
+    let mut level: Vec<&dyn TableLike> = vec![document.as_table()];
+    for _ in 0..DEEPEST {
+        let items = level.iter().flat_map(|table| table.iter());
+        level = items.flat_map(|(_, item)| tables_in(item)).collect();
+    }
+    let (_, item) = level.iter().flat_map(|table| table.iter()).next()?;
+    Some(item.span().unwrap_or_default().start)
+}
+
+/// The tables that `item` is or, as an array, holds.
+fn tables_in(item: &Item) -> Vec<&dyn TableLike> {
+    match item {
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+        Item::Value(Value::Array(array)) => {
+            let mut tables = Vec::new();
+            let mut values: Vec<&Value> = array.iter().collect();
+            while let Some(value) = values.pop() {
+                match value {
+                    Value::Array(array) => values.extend(array),
+                    Value::InlineTable(table) => tables.push(table as &dyn TableLike),
+                    _ => {}
+                }
+            }
+            tables
+        }
+        item => item.as_table_like().into_iter().collect(),
+    }
+}
+
+/// Every profile, of `[[profile]]` or of `profile = [{ … }]`.
+pub(super) fn profiles<'a>(text: &str, document: &'a Document<&str>) -> Result<Vec<Node<'a>>, ConfigError> {
+    match document.get("profile") {
+        None => Ok(Vec::new()),
+        Some(Item::ArrayOfTables(tables)) => Ok(tables.iter().map(Node::of_table).collect()),
+        Some(Item::Value(Value::Array(array))) => array
+            .iter()
+            .map(|value| {
+                let line = Lines(text).number(value.span().unwrap_or_default().start);
+                let what = "an entry of `profile` is not a table";
+                Node::of_value(value).ok_or(ConfigError::Shape { what, line })
+            })
+            .collect(),
+        Some(item) => Err(shape(text, item, "`profile` is not an array of tables")),
+    }
+}
+
+/// A profile's name, `default` if it has none.
+pub(super) fn name<'a>(text: &str, profile: &Node<'a>) -> Result<&'a str, ConfigError> {
+    match profile.table.get("name") {
+        None => Ok("default"),
+        Some(item) => item.as_str().ok_or_else(|| shape(text, item, "`name` is not a string")),
+    }
+}
+
+/// The one profile of that name, and which of them it is.
+pub(super) fn named<'a>(
+    text: &str,
+    document: &'a Document<&str>,
+    wanted: &str,
+) -> Result<(usize, Node<'a>), ConfigError> {
+    let profiles = profiles(text, document)?;
+    let mut known = Vec::new();
+    for profile in &profiles {
+        known.push(name(text, profile)?.to_owned());
+    }
+    let mut matching = (0..known.len()).filter(|&index| known[index] == wanted);
+    match (matching.next(), matching.next()) {
+        (Some(index), None) => Ok((index, profiles[index].clone())),
+        (Some(_), Some(_)) => Err(ConfigError::DuplicateProfile { name: wanted.into() }),
+        (None, _) if known.is_empty() => Err(ConfigError::NoProfiles { name: wanted.into() }),
+        (None, _) => Err(ConfigError::NoSuchProfile { name: wanted.into(), known }),
+    }
+}
+
+/// A [`ConfigError::Shape`] at `item`.
+pub(super) fn shape(text: &str, item: &Item, what: &'static str) -> ConfigError {
+    let at = match item {
+        Item::ArrayOfTables(tables) => tables.get(0).and_then(Table::span),
+        item => item.span(),
+    };
+    ConfigError::Shape { what, line: Lines(text).number(at.unwrap_or_default().start) }
+}

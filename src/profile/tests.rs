@@ -1,0 +1,65 @@
+//! Cases, each written as one text: what stands between `⟦` and `⟧` is what the edit puts in or
+//! takes out, so that every other byte is shown to stay.
+
+mod create;
+mod disable;
+mod enable;
+mod error;
+mod properties;
+mod read;
+mod show;
+mod unsafe_edit;
+
+use super::*;
+
+/// The control plane's own example.
+const EXAMPLE: &str = r#"# stand-in cluster
+[[profile]]
+    name = "default"
+    product = "clustered"
+    host = "127.0.0.1"   # loopback
+    port = "26444"
+
+    [profile.tls]
+        disable = true
+
+    [profile.auth.oauth2]
+        client_id = "example"
+        device_url = "https://idp.invalid/device"
+        token_url = "https://idp.invalid/token"
+"#;
+
+/// The text without, and with, what is marked.
+fn marked(text: &str) -> (String, String) {
+    let mut without = String::new();
+    for (index, part) in text.split('⟦').enumerate() {
+        let rest = match part.split_once('⟧') {
+            Some((_, rest)) => rest,
+            None => {
+                assert_eq!(index, 0, "unbalanced marks in {text}");
+                part
+            }
+        };
+        without.push_str(rest);
+    }
+    (without, text.replace(['⟦', '⟧'], ""))
+}
+
+/// `enable` puts in exactly what is marked, twice is once, and `disable` takes exactly that out.
+#[track_caller]
+fn round_trip(name: &str, text: &str) {
+    let (without, with) = marked(text);
+    let enabled = enable(&without, name, "/t").unwrap();
+    assert_eq!(enabled.text, with, "enable");
+    assert!(enable(&with, name, "/t").unwrap().is_noop(), "twice");
+    assert_eq!(disable(&with, name).unwrap().text, without, "disable");
+    assert!(disable(&without, name).unwrap().is_noop(), "disable twice");
+    assert_eq!(find(&with, name).unwrap().token_file.as_deref(), Some("/t"));
+}
+
+/// `disable` takes out exactly what is marked.
+#[track_caller]
+fn takes_out(text: &str) {
+    let (without, with) = marked(text);
+    assert_eq!(disable(&with, "default").unwrap().text, without);
+}

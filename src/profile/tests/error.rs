@@ -1,0 +1,127 @@
+use super::*;
+
+fn told(error: &ConfigError) -> String {
+    let hint = error.hint().unwrap_or_else(|| "-".to_owned());
+    format!("{error}\n  hint: {hint}")
+}
+
+#[test]
+fn syntax_errors_say_where_and_quote_nothing() {
+    for (text, line, column) in [
+        ("[[profile]]\nclient_secret = s3cret\n", 2, 17),
+        ("[[profile]]\r\nname = \"ö\" s3cret\r\n", 2, 12),
+        ("\u{feff}s3cret\n", 1, 7),
+        ("[[profile]]\nhost = \"a\"\nhost = \"s3cret\"\n", 3, 1),
+        ("[[profile]]\nname = \"s3cret", 2, 15),
+        ("[profile]\n[[profile]]\n", 2, 3),
+        ("[[profile]]\nauth = {}\n[profile.auth.token]\n", 3, 10),
+    ] {
+        let error = enable(text, "default", "/t").unwrap_err();
+        assert_eq!(error, ConfigError::Syntax { line, column }, "{text}");
+    }
+}
+
+#[track_caller]
+fn shapes(cases: &[(&str, &'static str, usize)]) {
+    for &(text, what, line) in cases {
+        let error = enable(text, "default", "/t").unwrap_err();
+        assert_eq!(error, ConfigError::Shape { what, line }, "{text}");
+    }
+}
+
+#[test]
+fn profiles_of_a_wrong_shape() {
+    shapes(&[
+        ("\n[profile]\nname = \"a\"\n", "`profile` is not an array of tables", 2),
+        ("profile = 1", "`profile` is not an array of tables", 1),
+        ("profile = [\n{},\n1]", "an entry of `profile` is not a table", 3),
+        ("[[profile]]\nname = 1", "`name` is not a string", 2),
+        ("[[profile]]\nport = 1.5", "`port` is neither a string nor an integer", 2),
+        ("[[profile]]\ntls.disable = 1", "`tls.disable` is not a boolean", 2),
+        ("[[profile]]\ntls = 1", "`tls` is not a table", 2),
+    ]);
+}
+
+#[test]
+fn a_way_to_the_key_of_a_wrong_shape() {
+    shapes(&[
+        ("[[profile]]\nauth = 1", "`auth` is not a table", 2),
+        ("[[profile]]\n[[profile.auth]]", "`auth` is not a table", 2),
+        ("[[profile]]\nauth.token = \"x\"", "`auth.token` is not a table", 2),
+        ("[[profile]]\nauth.oauth2 = []", "`auth.oauth2` is not a table", 2),
+        ("[[profile]]\n[profile.auth.token]\ntoken_file = 1", "`auth.token.token_file` is not a string", 3),
+        (
+            "[[profile]]\n[profile.auth.token]\n[profile.auth.token.token_file]",
+            "`auth.token.token_file` is not a string",
+            3,
+        ),
+    ]);
+}
+
+#[test]
+fn which_profile() {
+    let two = "[[profile]]\nname = \"Prod\"\n[[profile]]\nname = \"b\\u001b[1m\"\n[[profile]]\nname = \"c\"\n[[profile]]\nname = \"c\"\n";
+    let dedicated = "[[profile]]\nproduct = \"dedicated\"\n";
+    insta::assert_snapshot!([
+        told(&find(two, "prod").unwrap_err()),
+        told(&disable(two, "x").unwrap_err()),
+        told(&enable(two, "c", "/t").unwrap_err()),
+        told(&enable("", "x", "/t").unwrap_err()),
+        told(&enable(dedicated, "default", "/t").unwrap_err()),
+        told(&create(two, "Prod", "h", "1", "/t").unwrap_err()),
+        told(&profiles("a = 1\nb").unwrap_err()),
+        told(&profiles("profile = 1").unwrap_err()),
+        told(&ConfigError::Unsafe),
+    ].join("\n"), @r"
+    no profile `prod` (known profiles: Prod, b\u{1b}[1m, c, c)
+      hint: did you mean `Prod`?
+    no profile `x` (known profiles: Prod, b\u{1b}[1m, c, c)
+      hint: -
+    more than one profile is named `c`
+      hint: give each profile a name of its own
+    no profile `x`: the configuration has no profiles
+      hint: add a `[[profile]]` with name, product, host and port
+    profile `default` is for product `dedicated`
+      hint: admin tokens are for InfluxDB Clustered: choose a profile with product `clustered`
+    profile `Prod` exists already
+      hint: choose another name, or use the profile as it is
+    not valid TOML at line 2, column 2
+      hint: mend that line first, influxctl cannot read it either
+    `profile` is not an array of tables (line 1)
+      hint: influxctl's documentation has it as `[[profile]]` with sub-tables `[profile.tls]`, `[profile.auth.oauth2]`, `[profile.auth.token]`
+    the edit would change more than the token file
+      hint: nothing was changed; edit `token_file` in `[profile.auth.token]` by hand
+    ");
+}
+
+#[test]
+fn clustered_in_any_case_or_unnamed_is_allowed() {
+    for product in ["", "product = \"clustered\"\n", "product = \"Clustered\"\n"] {
+        assert!(enable(&format!("[[profile]]\n{product}"), "default", "/t").is_ok());
+    }
+}
+
+#[test]
+fn nesting_without_end_is_an_error() {
+    let keys = vec!["a"; 100].join(".");
+    for text in [
+        format!("[[profile]]\na = {}", "[".repeat(100_000)),
+        format!("[[profile]]\na = {}", "{a=".repeat(100_000)),
+        format!("[[profile]]\n{keys} = 1"),
+    ] {
+        let error = profiles(&text).unwrap_err();
+        assert!(matches!(error, ConfigError::Syntax { .. }), "{error}");
+    }
+}
+
+#[test]
+fn nesting_that_the_parser_allows_does_not_overflow_the_stack() {
+    let keys = vec!["a"; 79].join(".");
+    let what = "tables nested too deeply";
+    for (open, close) in [("", ""), ("[[1, ", "]]")] {
+        let text =
+            format!("[[profile]]\nx = {}1{}\n", format!("{open}{{{keys}=").repeat(25), format!("}}{close}").repeat(25));
+        let edit = enable(&text, "default", "/t");
+        assert_eq!(edit, Err(ConfigError::Shape { what, line: 2 }));
+    }
+}

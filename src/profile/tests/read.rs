@@ -1,0 +1,105 @@
+use super::*;
+
+/// Every key that is read, and a profile with as good as none.
+const ALL: &str = r#"
+        [[profile]]
+        product = "clustered"
+        host = "h"
+        port = 443
+        mgmt_token = "m"
+        [profile.tls]
+        insecure = true
+        disable = false
+        cert = "c"
+        key = "k"
+        ca = "a"
+        [profile.auth]
+        oauth2.client_secret = "s"
+        token.token_file = "/t"
+        [[profile]]
+        name = "bare"
+        mgmt_token = ""
+        auth.oauth2.client_secret = ""
+    "#;
+
+#[test]
+fn all_keys() {
+    let some = |value: &str| Some(value.to_owned());
+    let tls = Tls { insecure: Some(true), disable: Some(false), cert: some("c"), key: some("k"), ca: some("a") };
+    let full = Profile {
+        name: "default".into(),
+        product: some("clustered"),
+        host: some("h"),
+        port: some("443"),
+        tls,
+        token_file: some("/t"),
+        has_oauth2: true,
+        has_client_secret: true,
+        has_mgmt_token: true,
+    };
+    let bare = Profile {
+        name: "bare".into(),
+        product: None,
+        host: None,
+        port: None,
+        tls: Tls::default(),
+        token_file: None,
+        has_oauth2: true,
+        has_client_secret: false,
+        has_mgmt_token: false,
+    };
+    assert_eq!(profiles(ALL).unwrap(), [full, bare]);
+}
+
+#[test]
+fn no_profiles_is_an_empty_list() {
+    for text in ["", "\u{feff}", "# nothing\n", "profile = []", "[other]\na = 1\n"] {
+        assert_eq!(profiles(text).unwrap(), []);
+        let name = "default".to_owned();
+        assert_eq!(find(text, "default"), Err(ConfigError::NoProfiles { name }));
+    }
+}
+
+#[test]
+fn another_profile_need_not_be_readable() {
+    let text = "[[profile]]\nname = \"a\"\nhost = 1\n[[profile]]\nname = \"b\"\n";
+    assert_eq!(find(text, "b").unwrap().name, "b");
+    let what = "`host` is not a string";
+    assert_eq!(profiles(text), Err(ConfigError::Shape { what, line: 3 }));
+}
+
+#[test]
+fn the_trial_holds_what_the_connection_needs_and_no_more() {
+    let profile = find(&EXAMPLE.replace("default", "mine"), "mine").unwrap();
+    insta::assert_snapshot!(trial(&profile, "/t\\x"), @r#"
+    [[profile]]
+    name = "default"
+    product = "clustered"
+    host = "127.0.0.1"
+    port = "26444"
+
+    [profile.tls]
+    disable = true
+
+    [profile.auth.token]
+    token_file = "/t\\x"
+    "#);
+    let bare = find("[[profile]]\nmgmt_token = \"m\"\nhost = \"h\"\n", "default").unwrap();
+    insta::assert_snapshot!(trial(&bare, "/t"), @r#"
+    [[profile]]
+    name = "default"
+    product = "clustered"
+    host = "h"
+
+    [profile.auth.token]
+    token_file = "/t"
+    "#);
+}
+
+#[test]
+fn the_trial_reads_back_as_the_profile() {
+    let text = "[[profile]]\nhost = 'h\"'\nport = 1\nproduct = \"clustered\"\ntls = { insecure = true, cert = 'c\\', key = 'k', ca = 'a' }\n";
+    let mut profile = find(text, "default").unwrap();
+    profile.token_file = Some("/t".into());
+    assert_eq!(find(&trial(&profile, "/t"), "default").unwrap(), profile);
+}

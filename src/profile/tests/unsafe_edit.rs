@@ -1,0 +1,55 @@
+//! The comparison that stands between a wrong splice and the user's file.
+
+use super::*;
+
+const OLD: &str = "title = 1\n[[profile]]\nname = \"a\"\nauth.oauth2.scopes = [1, nan]\n[[profile]]\nname = \"b\"\n";
+
+fn enabled(new: &str) -> Result<(), ConfigError> {
+    data::check_enabled(&node::parse(OLD).unwrap(), new, 1, "/t")
+}
+
+#[test]
+fn enabling_may_add_the_one_key_only() {
+    let good = format!("{OLD}auth.token.token_file = \"/t\"\n");
+    assert_eq!(enabled(&good), Ok(()));
+    assert_eq!(enabled(&format!("# c\n\n{}", good.replace("1, nan", "1,\n nan"))), Ok(()));
+    for wrong in [
+        OLD.to_owned(),
+        good.replace("/t", "/u"),
+        good.replace("token_file = \"/t\"", "token_file = 1"),
+        good.replace("title = 1", "title = 2"),
+        good.replace("title = 1", "title = 1.0"),
+        good.replace("title = 1", ""),
+        good.replace("nan", "inf"),
+        good.replace("[1, nan]", "[nan, 1]"),
+        good.replace("\"a\"", "\"c\""),
+        format!("{good}more = 1\n"),
+        format!("{good}[[profile]]\n"),
+        format!("{good}not toml"),
+        // The right key in the wrong profile.
+        OLD.replacen("auth.", "auth.token.token_file = \"/t\"\nauth.", 1),
+    ] {
+        assert_eq!(enabled(&wrong), Err(ConfigError::Unsafe), "{wrong}");
+    }
+}
+
+#[test]
+fn disabling_may_take_out_the_one_key_only() {
+    let on = format!("{OLD}[profile.auth.token]\ntoken_file = \"/t\"\n");
+    let check = |old: &str, new: &str| data::check_disabled(&node::parse(old).unwrap(), new, 1);
+    assert_eq!(check(&on, OLD), Ok(()));
+    assert_eq!(check(&on, &format!("{OLD}auth = {{}}\n")), Ok(()));
+    let more = format!("{on}other = 1\n");
+    let wrong = [
+        on.clone(),
+        format!("{OLD}auth.token = {{}}\n"),
+        format!("{OLD}auth.oauth2 = {{}}\n"),
+        OLD.replace("title = 1\n", ""),
+        OLD.replace("auth.oauth2.scopes = [1, nan]\n", ""),
+    ];
+    for wrong in wrong {
+        assert_eq!(check(&on, &wrong), Err(ConfigError::Unsafe), "{wrong}");
+    }
+    assert_eq!(check(&more, OLD), Err(ConfigError::Unsafe));
+    assert_eq!(check(&more, &format!("{OLD}auth.token.other = 1\n")), Ok(()));
+}

@@ -1,0 +1,89 @@
+//! kubectl and influxctl: which binary, which version, and every command this program may give them.
+
+pub mod influxctl;
+pub mod invocation;
+pub mod kubectl;
+pub mod permission;
+pub mod quirk;
+
+use semver::Version;
+use std::path::PathBuf;
+
+/// Which of the two tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolName {
+    /// Kubernetes' command line.
+    Kubectl,
+    /// InfluxDB Clustered's command line.
+    Influxctl,
+}
+
+impl ToolName {
+    /// The name to look for in PATH, and `argv[0]` when it runs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubectl => "kubectl",
+            Self::Influxctl => "influxctl",
+        }
+    }
+
+    /// The oldest version that will do: kubectl 1.20 is the oldest with every flag used here; influxctl 2.2.0
+    /// brought token authentication for InfluxDB Clustered (release notes of influxctl).
+    #[must_use]
+    pub const fn minimum(self) -> Version {
+        match self {
+            Self::Kubectl => Version::new(1, 20, 0),
+            Self::Influxctl => Version::new(2, 2, 0),
+        }
+    }
+}
+
+/// A tool, resolved once per run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// Which one.
+    pub name: ToolName,
+    /// The file that is executed: absolute, symlinks resolved.
+    pub path: PathBuf,
+    /// Where it was found, before symlinks were resolved.
+    pub found: PathBuf,
+    /// SHA-256 of the file, lower-case hexadecimal; `None` until it is hashed.
+    pub sha256: Option<String>,
+    /// Its version; `None` until asked, or when it cannot tell.
+    pub version: Option<Version>,
+}
+
+/// The first `X.Y.Z` in a text, with or without `v`. What follows (`-dispatcher`, `-eks-…`, `+k3s1`) is a vendor's
+/// suffix: semver would take it for a pre-release, older than the release, so only the three numbers are compared.
+#[must_use]
+pub fn version_in(text: &str) -> Option<Version> {
+    let pattern = regex::Regex::new(r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)")
+        .expect("the pattern is a constant");
+    let found = pattern.captures(text)?;
+    let part = |index: usize| found[index].parse().ok();
+    Some(Version::new(part(1)?, part(2)?, part(3)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_the_first_three_numbers() {
+        for (text, version) in [
+            ("influxctl v2.12.0 linux/amd64", Some((2, 12, 0))),
+            ("v1.32.4-dispatcher", Some((1, 32, 4))),
+            ("v1.28.5-eks-4f4795d", Some((1, 28, 5))),
+            ("v1.27.3-gke.100", Some((1, 27, 3))),
+            ("v1.28.3+k3s1", Some((1, 28, 3))),
+            ("influxctl version dev", None),
+            ("1.2", None),
+            ("127.0.0.1", None),
+            ("99999999999999999999.1.1", None),
+            ("", None),
+        ] {
+            assert_eq!(version_in(text), version.map(|(a, b, c)| Version::new(a, b, c)), "{text}");
+        }
+    }
+}

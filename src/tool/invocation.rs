@@ -1,0 +1,243 @@
+//! One command as plain data. Only the constructors in [`super::kubectl`] and [`super::influxctl`] make one.
+
+use super::{Tool, ToolName};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Whether a command may change the world. A dry run executes only reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Looks, and leaves everything as it is.
+    Reads,
+    /// May change the cluster.
+    Changes,
+}
+
+/// Whether what a command prints may carry a secret: then the record withholds it and no error quotes it raw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Nothing secret is printed.
+    Plain,
+    /// Standard output may carry a token.
+    Stdout,
+    /// Either stream may carry a token.
+    Both,
+}
+
+/// What surrounds the child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum World {
+    /// The user's environment: credential plugins need it.
+    Users,
+    /// An empty home and empty XDG directories, and no `INFLUXCTL_*`: nothing cached can take part.
+    Throwaway,
+}
+
+/// One argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// As it is.
+    Text(String),
+    /// The path of the throwaway configuration, known only when the command runs.
+    TrialConfig,
+}
+
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::TrialConfig => f.write_str("<throwaway configuration>"),
+        }
+    }
+}
+
+/// One command: what is run, and how it is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "an invocation does nothing until the executor runs it"]
+pub struct Invocation {
+    pub(super) tool: Tool,
+    pub(super) args: Vec<Arg>,
+    pub(super) stdin: Option<String>,
+    pub(super) effect: Effect,
+    pub(super) exposure: Exposure,
+    pub(super) world: World,
+    pub(super) max_stdout: usize,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What a listing may print at most, in bytes: a job may carry 1 MiB of environment.
+const MAX_STDOUT: usize = 8 << 20;
+
+impl Invocation {
+    pub(super) fn reads<S: Into<String>>(tool: &Tool, args: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            tool: tool.clone(),
+            args: args.into_iter().map(|arg| Arg::Text(arg.into())).collect(),
+            stdin: None,
+            effect: Effect::Reads,
+            exposure: Exposure::Plain,
+            world: World::Users,
+            max_stdout: MAX_STDOUT,
+            timeout: None,
+        }
+    }
+
+    /// The tool that runs.
+    #[must_use]
+    pub fn tool(&self) -> &Tool {
+        &self.tool
+    }
+
+    /// The arguments after `argv[0]`.
+    #[must_use]
+    pub fn args(&self) -> &[Arg] {
+        &self.args
+    }
+
+    /// What the command reads from standard input; without it there is none.
+    #[must_use]
+    pub fn stdin(&self) -> Option<&str> {
+        self.stdin.as_deref()
+    }
+
+    /// Whether it may change the world.
+    #[must_use]
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// Which stream may carry a secret.
+    #[must_use]
+    pub fn exposure(&self) -> Exposure {
+        self.exposure
+    }
+
+    /// What surrounds the child.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The most that standard output may hold, in bytes.
+    #[must_use]
+    pub fn max_stdout(&self) -> usize {
+        self.max_stdout
+    }
+
+    /// This command's own time limit, where it has one shorter than the run's.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// `argv` as it is recorded and executed, with the throwaway configuration's path filled in.
+    #[must_use]
+    pub fn argv(&self, trial_config: Option<&PathBuf>) -> Vec<String> {
+        let fill = |arg: &Arg| match (arg, trial_config) {
+            (Arg::TrialConfig, Some(path)) => path.display().to_string(),
+            (arg, _) => arg.to_string(),
+        };
+        std::iter::once(self.tool.name.as_str().to_owned()).chain(self.args.iter().map(fill)).collect()
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// What a command that ran to its end left behind.
+pub struct Output {
+    /// Which tool printed it.
+    pub tool: ToolName,
+    /// How it ended.
+    pub exit: Exit,
+    /// What it printed; wiped when dropped, for it may be a token.
+    pub stdout: Zeroizing<Vec<u8>>,
+    /// What it said on standard error; wiped when dropped.
+    pub stderr: Zeroizing<Vec<u8>>,
+}
+
+impl Output {
+    /// Whether it ended with exit code 0.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.exit == Exit::Code(0)
+    }
+
+    /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable text.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr);
+        let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let said = lines().rfind(|line| !is_klog(line)).or_else(|| lines().next_back());
+        said.map_or_else(|| format!("it said nothing ({})", self.exit), |line| printable(line, 300))
+    }
+}
+
+fn is_klog(line: &str) -> bool {
+    let mut bytes = line.bytes();
+    matches!(bytes.next(), Some(b'I' | b'W' | b'E' | b'F'))
+        && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
+        && bytes.next() == Some(b' ')
+}
+
+/// Text from a tool, made fit for a terminal: no control characters, at most `max` characters.
+#[must_use]
+pub fn printable(text: &str, max: usize) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut out: String = text.chars().map(clean).filter(|c| !is_bidi(*c)).take(max).collect();
+    if text.chars().count() > max {
+        out.push('…');
+    }
+    out
+}
+
+/// Characters that turn the reading direction around and so can make a line look like another.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(stderr: &str) -> String {
+        Output {
+            tool: ToolName::Kubectl,
+            exit: Exit::Code(1),
+            stdout: Zeroizing::default(),
+            stderr: stderr.as_bytes().to_vec().into(),
+        }
+        .complaint()
+    }
+
+    #[test]
+    fn a_complaint_is_the_line_that_is_no_log_line() {
+        assert_eq!(
+            said("E1123 22:58:39.593580   28218 memcache.go:265] x\nThe connection was refused\n"),
+            "The connection was refused"
+        );
+        assert_eq!(
+            said("E1123 22:58:39.593580   28218 memcache.go:265] x\n"),
+            "E1123 22:58:39.593580   28218 memcache.go:265] x"
+        );
+        assert_eq!(said(" \n"), "it said nothing (exit code 1)");
+        assert_eq!(said("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
+    }
+}

@@ -1,0 +1,104 @@
+//! kubectl's failures, told apart by what it says on standard error (recordings of 1.20 to 1.37).
+
+use super::super::invocation::{Exit, Output};
+use super::glimpse;
+use crate::error::{Error, Kind};
+
+/// Why kubectl did not do it. The text is kubectl's own sentence, made fit for a terminal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The object is not there.
+    NotFound(String),
+    /// The account may not.
+    Forbidden(String),
+    /// The server does not know the account.
+    Unauthorized(String),
+    /// A credential plugin of the kubeconfig failed.
+    Credentials(String),
+    /// The kubeconfig has no such context.
+    UnknownContext(String),
+    /// No kubeconfig, or none of its contexts is in force.
+    NoContext,
+    /// No answer from the server.
+    Unreachable(String),
+    /// The cluster has no such kind of object.
+    NoSuchResource(String),
+    /// Anything else.
+    Unrecognised(String),
+}
+
+/// What an unreachable server looks like, from Go's network errors and kubectl's own.
+const UNREACHABLE: &[&str] = &[
+    "unable to connect to the server",
+    "did you specify the right host or port",
+    "connection refused",
+    "connection reset",
+    "no such host",
+    "no route to host",
+    "network is unreachable",
+    "i/o timeout",
+    "tls handshake timeout",
+    "context deadline exceeded",
+    "client.timeout exceeded",
+    "http2: client connection lost",
+    "service unavailable",
+    "(serviceunavailable)",
+    "(timeout)",
+];
+
+impl Failure {
+    /// Why this command failed.
+    #[must_use]
+    pub fn of(output: &Output) -> Self {
+        let said = output.complaint();
+        let all = String::from_utf8_lossy(&output.stderr).to_lowercase();
+        let last = said.to_lowercase();
+        let server_says = |reason: &str| last.starts_with("error from server") && last.contains(reason);
+        if server_says("(notfound)") {
+            Self::NotFound(said)
+        } else if server_says("(forbidden)") {
+            Self::Forbidden(said)
+        } else if last.contains("(unauthorized)") || all.contains("asked for the client to provide credentials") {
+            Self::Unauthorized(said)
+        } else if all.contains("getting credentials:") {
+            Self::Credentials(said)
+        } else if last.contains("cannot locate context")
+            || (last.contains("context") && last.contains("does not exist"))
+            || last.contains("context was not found")
+        {
+            Self::UnknownContext(said)
+        } else if last.contains("current-context must exist") || last.contains("no configuration has been provided") {
+            Self::NoContext
+        } else if UNREACHABLE.iter().any(|sign| all.contains(sign)) {
+            Self::Unreachable(said)
+        } else if last.contains("the server doesn't have a resource type") || last.contains("no matches for kind") {
+            Self::NoSuchResource(said)
+        } else {
+            Self::Unrecognised(said)
+        }
+    }
+
+    /// kubectl succeeded and printed something else than it should.
+    pub(super) fn unrecognised(output: &Output) -> Self {
+        if output.exit == Exit::Code(0) { Self::Unrecognised(glimpse(output)) } else { Self::of(output) }
+    }
+
+    /// As the user is told: `what` could not be done, for this reason, and the remedy.
+    #[must_use]
+    pub fn into_error(self, what: &str) -> Error {
+        let error = |kind, said: &str| Error::new(kind, format!("{what}: {said}"));
+        match &self {
+            Self::NotFound(said) => error(Kind::Failed, said).hint("look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`"),
+            Self::Forbidden(said) => error(Kind::Refused, said).hint("ask for this right, or use another account (`--context`, `--as`)"),
+            Self::Unauthorized(said) => error(Kind::Refused, said).hint("log in to the cluster first: `kubectl auth can-i --list` must answer"),
+            Self::Credentials(said) => error(Kind::Refused, said)
+                .hint("the credential plugin of the kubeconfig failed, and it cannot have the terminal here: log in first, until `kubectl get namespaces` answers"),
+            Self::UnknownContext(said) => error(Kind::Failed, said).hint("known contexts: `kubectl config get-contexts --output name`"),
+            Self::NoContext => error(Kind::Failed, "no context is in force").hint("name a kubeconfig (`--kubeconfig`, KUBECONFIG) and a context (`--context`)"),
+            Self::Unreachable(said) => error(Kind::Unreachable, said).hint("is the cluster up and the network there? `kubectl cluster-info` must answer"),
+            Self::NoSuchResource(said) | Self::Unrecognised(said) => {
+                error(Kind::Failed, said).hint("run the same kubectl command by hand to see all that it says; it is in the audit log")
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What an account may do, asked of the cluster for several permissions in one process.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One thing that an account may or may not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// The namespace; none for what belongs to the whole cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// `get`, `list`, `delete`, …
+    pub verb: String,
+    /// The API group; empty for the core.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// `secrets`, `jobs`, …
+    pub resource: String,
+    /// One object by name; empty for all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+impl Permission {
+    /// `verb` on `resource` (`pods`, `jobs.batch`, `secrets/rsa-keys`) in a namespace.
+    #[must_use]
+    pub fn new(verb: &str, resource: &str, namespace: &str) -> Self {
+        let (resource, name) = resource.split_once('/').unwrap_or((resource, ""));
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+        Self {
+            namespace: namespace.to_owned(),
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        if !self.name.is_empty() {
+            write!(f, "/{}", self.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Review {
+    api_version: String,
+    kind: String,
+    spec: Spec,
+    #[serde(skip_serializing)]
+    status: Option<Status>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    resource_attributes: Permission,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    #[serde(default)]
+    allowed: bool,
+}
+
+/// The list of SelfSubjectAccessReviews that asks for these permissions.
+#[must_use]
+pub fn question(permissions: &[Permission]) -> String {
+    let review = |permission: &Permission| Review {
+        api_version: "authorization.k8s.io/v1".to_owned(),
+        kind: "SelfSubjectAccessReview".to_owned(),
+        spec: Spec { resource_attributes: permission.clone() },
+        status: None,
+    };
+    let items: Vec<Review> = permissions.iter().map(review).collect();
+    serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
+}
+
+/// The answers, in the order of the questions; `None` where kubectl printed anything else than one answer to each.
+#[must_use]
+pub fn answers(permissions: &[Permission], stdout: &[u8]) -> Option<Vec<bool>> {
+    let reviews: Vec<Review> =
+        serde_json::Deserializer::from_slice(stdout).into_iter().collect::<Result<_, _>>().ok()?;
+    let asked = reviews.iter().map(|review| &review.spec.resource_attributes);
+    if !asked.eq(permissions.iter()) {
+        return None;
+    }
+    reviews.into_iter().map(|review| review.status.map(|status| status.allowed)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_must_fit_its_question() {
+        let asked = [
+            Permission::new("get", "secrets/admin-token", "influxdb"),
+            Permission::new("list", "jobs.batch", "influxdb"),
+        ];
+        let answer = |permission: &Permission, allowed: bool| {
+            serde_json::json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {}, "spec": {"resourceAttributes": permission}, "status": {"allowed": allowed}})
+                .to_string()
+        };
+        let both = format!("{}\n{}\n", answer(&asked[0], true), answer(&asked[1], false));
+        assert_eq!(answers(&asked, both.as_bytes()), Some(vec![true, false]));
+        let swapped = format!("{}\n{}\n", answer(&asked[1], true), answer(&asked[0], false));
+        assert_eq!(answers(&asked, swapped.as_bytes()), None);
+        assert_eq!(answers(&asked, answer(&asked[0], true).as_bytes()), None);
+        assert_eq!(answers(&asked, b"\xff{"), None);
+        assert_eq!(asked[1].to_string(), "list jobs.batch");
+    }
+}

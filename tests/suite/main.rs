@@ -1,0 +1,5 @@
+//! All integration tests, in one binary: it links once.
+
+mod fakes;
+mod recordings;
+mod sandbox;

@@ -1,0 +1,195 @@
+//! Every recorded call, made to the fake: it must answer as the real kubectl did.
+//!
+//! What varies from run to run (UIDs, times, generated names, tokens) is made the same on both sides first.
+
+mod compare;
+mod steps;
+
+use crate::sandbox::{Run, Sandbox};
+use compare::{Answer, normalised};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Recorded calls that the fake does not reproduce: file, name, reason.
+const NOT_REPRODUCED: &[(&str, &str, &str)] = &[];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    kubectl: String,
+    /// All of one server.
+    server: String,
+    recordings: Vec<Recording>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recording {
+    name: String,
+    argv: Vec<String>,
+    exit: Option<i32>,
+    signal: Option<i32>,
+    stdout: String,
+    stderr: String,
+    r#as: String,
+    stdin: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// For people.
+    #[serde(rename = "note", default)]
+    _note: String,
+}
+
+fn read(file: &str) -> File {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings").join(file);
+    let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A cluster as it was when the first call of the file was recorded.
+fn sandbox_for(file: &str, kubectl: &str) -> Sandbox {
+    let sb = Sandbox::recorded();
+    sb.kubectl_version(kubectl);
+    sb.cluster(|cluster| {
+        // As long as the real ones took, but for the waiting.
+        cluster["job_seconds"] = json!(0.2);
+        cluster["crd"] = json!(!file.starts_with("kubectl-"));
+        // Its first attempt came before there were keys.
+        cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["failed"] = json!(1);
+    });
+    sb.fake(&["secret", "influxdb", "no-token"]);
+    sb
+}
+
+/// Makes one call; `None` where it is not to be compared.
+fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
+    steps::before(sb, &recording.name);
+    let mut own = recording.env.clone();
+    if recording.name == "missing-kubeconfig" {
+        own.insert("KUBECONFIG".into(), "/nonexistent/kubeconfig".into());
+    }
+    for (name, value) in &own {
+        sb.env(name, value);
+    }
+    let context = if recording.r#as == "viewer" { "sim-viewer" } else { "sim-dev" };
+    sb.world(|world| world["current_context"] = json!(context));
+    let args = &recording.argv[1..];
+    let run = if let Some(signal) = recording.signal {
+        let running = sb.spawn_tool("kubectl", args);
+        let ended = |text: &str| text.contains("\"type\": \"Complete\"") || text.contains("\"type\": \"Failed\"");
+        crate::sandbox::wait_until("the job's last change is printed", || {
+            let text = running.so_far("stdout");
+            ended(&text) && text.ends_with("\n}\n")
+        });
+        running.signal(rustix::process::Signal::from_named_raw(signal).expect("a signal"));
+        running.wait()
+    } else {
+        sb.tool("kubectl", args, recording.stdin.as_deref())
+    };
+    for name in own.keys() {
+        sb.remove_env(name);
+    }
+    run
+}
+
+fn check(file: &str) {
+    let File { kubectl, server, recordings } = read(file);
+    assert_eq!(server, "v1.36.2");
+    let mut sb = sandbox_for(file, &kubectl);
+    let mut wrong = Vec::new();
+    for recording in &recordings {
+        let got = replay(&mut sb, recording);
+        let excepted = |(f, name, _): &(&str, &str, &str)| *f == file && *name == recording.name;
+        if !NOT_REPRODUCED.iter().any(excepted) {
+            wrong.extend(difference(recording, &got));
+        }
+    }
+    let (n, all) = (wrong.len(), recordings.len());
+    assert!(wrong.is_empty(), "{file}: {n} of {all} differ\n{}", wrong.concat());
+}
+
+/// What is different, if anything: lines of both sides from the first that differs.
+fn difference(recording: &Recording, got: &Run) -> Option<String> {
+    let Recording { name, stdout, stderr, .. } = recording;
+    let code = recording.exit.or(recording.signal.map(|s| 128 + s)).expect("an end");
+    let want = normalised(&Answer { code, stdout, stderr });
+    let got = normalised(&Answer { code: got.code, stdout: &got.stdout, stderr: &got.stderr });
+    if want == got {
+        return None;
+    }
+    let same = want.lines().zip(got.lines()).take_while(|(want, got)| want == got).count();
+    let from = |text: &str| -> String {
+        let lines = text.lines().skip(same.saturating_sub(3)).take(12);
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    let (want, got) = (from(&want), from(&got));
+    Some(format!("=== {name}, line {same}\n--- recorded\n{want}--- fake\n{got}"))
+}
+
+macro_rules! files {
+    ($($name:ident $file:literal),* $(,)?) => {
+        $(#[test] fn $name() { check($file); })*
+
+        /// A file that nobody replays proves nothing.
+        #[test]
+        fn all_files_are_replayed() {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings");
+            let names = std::fs::read_dir(directory).expect("recordings").flatten();
+            let names = names.map(|entry| entry.file_name().into_string().expect("a name"));
+            let mut there: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+            there.sort();
+            let mut replayed = vec![$($file),*];
+            replayed.sort_unstable();
+            assert_eq!(there, replayed);
+        }
+    };
+}
+
+files! {
+    kubectl_1_20 "kubectl-1.20.json",
+    kubectl_1_24 "kubectl-1.24.json",
+    kubectl_1_28 "kubectl-1.28.json",
+    kubectl_1_30 "kubectl-1.30.json",
+    kubectl_1_32 "kubectl-1.32.json",
+    kubectl_gke "kubectl-gke.json",
+    kubectl_1_34 "kubectl-1.34.json",
+    kubectl_1_37 "kubectl-1.37.json",
+    operator_1_20 "operator-1.20.json",
+    operator_1_28 "operator-1.28.json",
+    operator_1_37 "operator-1.37.json",
+    watch_1_20 "watch-1.20.json",
+    watch_1_28 "watch-1.28.json",
+    watch_1_34 "watch-1.34.json",
+    watch_1_37 "watch-1.37.json",
+}
+
+/// What is not reproduced is still there to be reproduced.
+#[test]
+fn exceptions_are_recorded_calls() {
+    for (file, name, reason) in NOT_REPRODUCED {
+        assert!(read(file).recordings.iter().any(|r| r.name == *name), "{file} has no {name}: {reason}");
+    }
+}
+
+/// The comparison sees a difference: it could not fail otherwise.
+#[test]
+fn differences_are_seen() {
+    let file = read("kubectl-1.37.json");
+    let job = file.recordings.iter().find(|r| r.name == "get-failed-job-json").expect("recorded");
+    let answer = |stdout: &str| normalised(&Answer { code: 0, stdout, stderr: "" });
+    let same = answer(&job.stdout);
+    let mut document: Value = serde_json::from_str(&job.stdout).expect("JSON");
+    document["status"]["conditions"].as_array_mut().expect("conditions").reverse();
+    for other in [
+        job.stdout.replace("\"failed\": 1", "\"failed\": 2"),
+        job.stdout.replace("    \"spec\"", "  \"spec\""),
+        job.stdout.replace("\"reason\"", "\"because\""),
+        job.stdout.trim_end().to_owned(),
+        serde_json::to_string_pretty(&document).expect("JSON"),
+    ] {
+        assert_ne!(other, job.stdout);
+        assert_ne!(answer(&other), same);
+    }
+}

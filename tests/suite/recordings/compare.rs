@@ -1,0 +1,107 @@
+//! Takes out of an answer what varies from run to run, and nothing else.
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// An answer of either side.
+pub struct Answer<'a> {
+    pub code: i32,
+    pub stdout: &'a str,
+    pub stderr: &'a str,
+}
+
+static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let rules = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
+        (r#""resourceVersion": "\d+""#, r#""resourceVersion": "[N]""#),
+        // Only whole tokens: the rest of what is printed with them stays.
+        (r"^eyJ[A-Za-z0-9+/]{400,}={0,2}$", "[TOKEN]"),
+        (r"(?m)^([EW])\d{4} \d\d:\d\d:\d\d\.\d{6} {1,7}\d+ ", "$1[KLOG] "),
+        (r"\b(token-management-6f7f9cc6b4)-[a-z0-9]{5}\b", "$1-[POD]"),
+    ];
+    rules.into_iter().map(|(rule, name)| (Regex::new(rule).expect("a rule"), name)).collect()
+});
+
+static TIME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").expect("a rule"));
+
+static AGES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
+
+/// One text to compare.
+pub fn normalised(answer: &Answer<'_>) -> String {
+    format!("exit {}\n--- stdout\n{}--- stderr\n{}", answer.code, stream(answer.stdout), stream(answer.stderr))
+}
+
+fn stream(text: &str) -> String {
+    let mut text = documents(text).unwrap_or_else(|| text.to_owned());
+    for (rule, name) in RULES.iter() {
+        text = rule.replace_all(&text, *name).into_owned();
+    }
+    ages(&times(&text))
+}
+
+/// Times, but not those that say when a kubectl was built: those are the same in every run.
+fn times(text: &str) -> String {
+    let is_build = |at: usize| text[..at].to_lowercase().trim_end_matches(['"', ':', ' ']).ends_with("builddate");
+    let replace = |c: &Captures<'_>| {
+        let whole = c.get(0).expect("a match");
+        if is_build(whole.start()) { whole.as_str().to_owned() } else { "[TIME]".to_owned() }
+    };
+    TIME.replace_all(text, replace).into_owned()
+}
+
+/// The last two columns of the table of jobs; the second last keeps its width.
+fn ages(text: &str) -> String {
+    let width = |c: &Captures<'_>| c[2].len() + c[3].len();
+    AGES.replace_all(text, |c: &Captures<'_>| format!("{}[AGE to {}] [AGE]", &c[1], width(c))).into_owned()
+}
+
+/// JSON documents, where kubectl printed them as it prints objects: what varies is replaced, the form is kept.
+fn documents(text: &str) -> Option<String> {
+    if !text.starts_with("{\n    \"apiVersion\"") {
+        return None;
+    }
+    let mut out = String::new();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut start = 0;
+    while let Some(document) = stream.next() {
+        let mut document = document.ok()?;
+        let end = stream.byte_offset();
+        let printed = &text[start..end];
+        // The spaces, newlines and order of keys that were printed: those of the document printed anew, or not.
+        let form = if printed.trim_start() == print(&document) { "as kubectl prints" } else { printed };
+        simplify(&mut document);
+        out += &format!("[{form}]\n{}", print(&document));
+        start = end;
+    }
+    Some(out + &text[start..])
+}
+
+fn print(document: &Value) -> String {
+    let mut bytes = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut printer = serde_json::Serializer::with_formatter(&mut bytes, format);
+    serde::Serialize::serialize(document, &mut printer).expect("a document is JSON");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+fn simplify(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(simplify),
+        Value::Object(map) => {
+            // Old kubectls show it, and it is there in the fake's answer too, but only its outline.
+            if let Some(fields) = map.get_mut("managedFields") {
+                *fields = "[managed fields]".into();
+            }
+            // The server orders a deployment's conditions by when each changed last.
+            if map.get("kind").is_some_and(|kind| kind == "Deployment") {
+                let conditions = map.get_mut("status").and_then(|s| s.get_mut("conditions"));
+                if let Some(Value::Array(conditions)) = conditions {
+                    conditions.sort_by_key(|c| c["type"].as_str().map(str::to_owned));
+                }
+            }
+            map.values_mut().for_each(simplify);
+        }
+        _ => {}
+    }
+}

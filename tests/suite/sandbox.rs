@@ -1,0 +1,152 @@
+//! A home, a `PATH` and a cluster of one's own, for one test.
+//!
+//! `PATH` holds nothing but the fakes: what bypassctl runs besides them fails.
+
+mod call;
+mod normal;
+mod process;
+mod search;
+mod world;
+
+pub use call::Call;
+pub use process::{Run, Running, wait_until};
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+/// influxctl's configuration as `up.sh` of the stand-in control plane writes it.
+const CONFIG: &str = r#"# stand-in cluster
+[[profile]]
+    name = "default"
+    product = "clustered"
+    host = "127.0.0.1"   # loopback
+    port = "26444"
+
+    [profile.tls]
+        disable = true
+
+    [profile.auth.oauth2]
+        client_id = "example"
+        device_url = "https://idp.invalid/device"
+        token_url = "https://idp.invalid/token"
+"#;
+
+/// One test's world. It is gone when this is dropped.
+pub struct Sandbox {
+    directory: tempfile::TempDir,
+    env: Vec<(OsString, OsString)>,
+    /// Secrets of the test's own making.
+    secrets: Vec<Vec<u8>>,
+}
+
+impl Sandbox {
+    /// A cluster that has been up for an hour, and a home with influxctl's configuration.
+    pub fn new() -> Self {
+        Self::with_workload(&["init"])
+    }
+
+    /// The same with the workload that the recordings were made with.
+    pub fn recorded() -> Self {
+        Self::with_workload(&["init", "recorded"])
+    }
+
+    fn with_workload(order: &[&str]) -> Self {
+        let directory = tempfile::Builder::new().prefix("bypassctl-").tempdir().expect("a temporary directory");
+        let sandbox = Self { directory, env: Vec::new(), secrets: Vec::new() };
+        for name in ["bin", "home", "state", "out", "tmp", "home/.config/influxctl"] {
+            std::fs::create_dir_all(sandbox.path(name)).expect("sandbox");
+        }
+        for (_, name) in XDG {
+            make_private(&sandbox.path(name));
+        }
+        for tool in ["kubectl", "influxctl"] {
+            std::os::unix::fs::symlink(fake(), sandbox.path("bin").join(tool)).expect("sandbox");
+        }
+        std::fs::write(sandbox.config(), CONFIG).expect("sandbox");
+        sandbox.fake(order);
+        sandbox
+    }
+
+    /// The directory that holds everything.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A path in the sandbox.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// A path in the home directory.
+    pub fn home(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path("home").join(name)
+    }
+
+    /// influxctl's `config.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.home(".config/influxctl/config.toml")
+    }
+
+    /// Reads a file of the sandbox as text.
+    pub fn read(&self, name: impl AsRef<Path>) -> String {
+        let path = self.path(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    /// Writes a file of the sandbox, with the directories above it.
+    pub fn write(&self, name: impl AsRef<Path>, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("below the sandbox")).expect("sandbox");
+        std::fs::write(&path, text).expect("sandbox");
+        path
+    }
+
+    /// Adds to the environment of all that runs from now on.
+    pub fn env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Takes away again what `env` added.
+    pub fn remove_env(&mut self, name: impl AsRef<OsStr>) {
+        self.env.retain(|(n, _)| n != name.as_ref());
+    }
+}
+
+/// What points where.
+const XDG: [(&str, &str); 5] = [
+    ("XDG_CONFIG_HOME", "home/.config"),
+    ("XDG_CACHE_HOME", "home/.cache"),
+    ("XDG_DATA_HOME", "home/.local/share"),
+    ("XDG_STATE_HOME", "home/.local/state"),
+    ("XDG_RUNTIME_DIR", "run"),
+];
+
+fn make_private(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(path).expect("sandbox");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("sandbox");
+}
+
+/// The fakes' program, up to date. `cargo test` builds it with the tests, but `cargo test NAME` and `--test suite` do
+/// not build examples: then it is built here, for a fake older than its source would mislead.
+fn fake() -> PathBuf {
+    static FAKE: OnceLock<PathBuf> = OnceLock::new();
+    FAKE.get_or_init(build_fake).clone()
+}
+
+fn build_fake() -> PathBuf {
+    let tests = std::env::current_exe().expect("own path");
+    let profile = tests.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+    let fake = profile.join("examples/fake");
+    let built = std::fs::metadata(&fake).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(project.join("fixtures/fake")).expect("fixtures/fake").flatten();
+    let changed = files.filter_map(|f| f.metadata().and_then(|m| m.modified()).ok()).max();
+    if changed.is_none_or(|changed| changed > built) {
+        process::cargo_build_example(project, profile);
+    }
+    fake
+}

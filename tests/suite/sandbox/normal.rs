@@ -1,0 +1,49 @@
+//! Output made the same in every run, for snapshots.
+
+use super::Run;
+use regex::Regex;
+use std::path::Path;
+use std::sync::LazyLock;
+
+/// What varies, and what stands for it. The order matters.
+static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    let rules = [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
+        (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?", "[TIME]"),
+        (r"\b\d{8}T\d{6}(\.\d+)?Z?", "[TIME]"),
+        (r"\b[0-9a-f]{64}\b", "[SHA256]"),
+        (r"\b[0-9a-f]{12,63}\b", "[HEX]"),
+        (r"\b\d+(\.\d+)?\s?(ms|µs|us|ns)\b", "[DURATION]"),
+        (r"\b\d+\.\d+\s?s\b", "[DURATION]"),
+        (r"\b(pid|PID)([ =:]+)\d+", "$1$2[PID]"),
+        (r"\bbypassctl v?\d+\.\d+\.\d+\S*", "bypassctl [VERSION]"),
+    ];
+    rules.into_iter().map(|(rule, name)| (Regex::new(rule).expect("a rule"), name)).collect()
+});
+
+/// Takes out what varies.
+pub fn normalised(text: &str, root: &Path) -> String {
+    let fake = super::fake();
+    let mut text = text.to_owned();
+    let resolved = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+    for (path, name) in [(resolved.as_path(), "[SANDBOX]"), (root, "[SANDBOX]"), (&fake, "[FAKE]")] {
+        text = text.replace(path.to_str().expect("a path of text"), name);
+    }
+    for (rule, name) in RULES.iter() {
+        text = rule.replace_all(&text, *name).into_owned();
+    }
+    text
+}
+
+impl Run {
+    /// Exit code and output, without what varies.
+    pub fn normalised(&self) -> String {
+        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr);
+        normalised(&text, &self.root)
+    }
+
+    /// Standard output without what varies.
+    pub fn normalised_stdout(&self) -> String {
+        normalised(&self.stdout, &self.root)
+    }
+}

@@ -1,0 +1,77 @@
+//! Looking for secrets where none may be.
+
+use super::Sandbox;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::path::{Path, PathBuf};
+
+impl Sandbox {
+    /// All tokens and keys that were ever made, or put there by the test.
+    pub fn secrets(&self) -> Vec<Vec<u8>> {
+        let made = self.world(|world| world["made"].as_array().cloned().unwrap_or_default());
+        let made = made.iter().map(|text| STANDARD.decode(text.as_str().expect("text")).expect("base64"));
+        made.chain(self.secrets.iter().cloned()).collect()
+    }
+
+    /// Fails if a secret is anywhere in the sandbox, raw, base64 or hex: in a file or its name, in what was printed, in
+    /// the arguments or the environment of a process. Spared are the fake's own state and `spared`, the token files.
+    pub fn assert_no_secret(&self, spared: &[&Path]) {
+        let found = self.find_secrets(spared);
+        assert!(found.is_empty(), "secrets in {found:?}");
+    }
+
+    /// Where secrets are, as paths relative to the sandbox.
+    pub fn find_secrets(&self, spared: &[&Path]) -> Vec<PathBuf> {
+        let needles: Vec<Vec<u8>> = self.secrets().iter().flat_map(|s| forms(s)).collect();
+        assert!(needles.len() > 20, "a sandbox has secrets to look for");
+        let mut files = Vec::new();
+        files_below(self.root(), &mut files);
+        files.retain(|file| !spared.iter().any(|s| self.root().join(s) == *file) && !own_state(file));
+        let any: Vec<String> = needles.iter().map(|n| literal(n)).collect();
+        let any = regex::bytes::Regex::new(&any.join("|")).expect("literals");
+        let holds = |haystack: &[u8]| any.is_match(haystack);
+        files.retain(|file| {
+            let bytes = std::fs::read(file).unwrap_or_default();
+            holds(&bytes) || holds(file.as_os_str().as_encoded_bytes())
+        });
+        files.into_iter().map(|f| f.strip_prefix(self.root()).expect("below").to_owned()).collect()
+    }
+}
+
+/// The fake keeps its secrets here; its records of calls and processes are searched like everything else.
+fn own_state(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    file.parent().is_some_and(|p| p.ends_with("state")) && name.starts_with("cluster.json")
+}
+
+fn files_below(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let kind = entry.file_type().expect("a file in the sandbox");
+        if kind.is_dir() {
+            files_below(&entry.path(), files);
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+}
+
+/// The secret itself, its hex, and its base64 wherever in a longer text it may have begun.
+fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
+    let mut forms = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    for skipped in 0..3 {
+        // Whole groups of three bytes look the same whatever stands before and after.
+        let inner = secret.get(skipped..).unwrap_or_default();
+        let inner = &inner[..inner.len() / 3 * 3];
+        forms.push(STANDARD_NO_PAD.encode(inner).into_bytes());
+        forms.push(URL_SAFE_NO_PAD.encode(inner).into_bytes());
+    }
+    forms.retain(|form| form.len() >= 8);
+    forms
+}
+
+/// A pattern that matches exactly these bytes.
+fn literal(bytes: &[u8]) -> String {
+    let escaped = bytes.iter().map(|b| format!("\\x{b:02x}")).collect::<String>();
+    format!("(?-u:{escaped})")
+}
