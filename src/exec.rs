@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// How a run is set up.
 pub struct Setup {
@@ -326,7 +327,9 @@ impl Executor {
         let name = invocation.tool().name.as_str();
         match (ran.cut, ran.exit) {
             (None, Some(exit)) => {
-                Ok(Output { tool: invocation.tool().name, exit, stdout: ran.stdout, stderr: ran.stderr })
+                let secret = invocation.exposure() != Exposure::Plain;
+                let stdout = if secret { ran.stdout } else { self.without_secrets(ran.stdout) };
+                Ok(Output { tool: invocation.tool().name, exit, stdout, stderr: self.without_secrets(ran.stderr) })
             }
             (None, None) => Err(Error::failed(format!("how {name} ended could not be found out"))),
             (Some(Cut::Interrupted), _) => Err(interrupted(self.interrupts.raised().unwrap_or_default())),
@@ -351,6 +354,15 @@ impl Executor {
                     .hint(format!("is it a program for this machine? another: --{name} PATH")))
             }
         }
+    }
+
+    /// What a tool said is quoted in errors, and a quote that is cut short could no longer be recognised as a secret.
+    fn without_secrets(&self, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        let needles = held(&self.needles);
+        if !needles.occur_in(&bytes) {
+            return bytes;
+        }
+        needles.redact(&String::from_utf8_lossy(&bytes)).into_bytes().into()
     }
 
     /// Puts a file in the place of another as a whole, mode 0600 when it is new.

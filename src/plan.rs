@@ -5,6 +5,7 @@ pub mod script;
 
 use crate::profile::{Edit, Profile};
 use crate::tool::invocation::Invocation;
+use crate::tool::kubectl::Kubectl;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -38,13 +39,10 @@ pub struct Step {
 pub enum Action {
     /// Reads the admin token: later steps refer to it as the token from this step.
     ReadToken(Invocation),
-    /// Looks whether the context still leads to the cluster that was looked at.
-    CheckCluster {
-        /// The command.
-        command: Invocation,
-        /// What it must show.
-        expected: String,
-    },
+    /// Notes which cluster the context leads to.
+    NoteCluster(ClusterLook),
+    /// Looks whether the context still leads to the cluster that was noted.
+    CheckCluster(ClusterLook),
     /// Tries the token with a throwaway configuration.
     TryToken {
         /// The command.
@@ -73,6 +71,20 @@ pub enum Action {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What tells a cluster from another: the first of the commands that the account may run.
+pub struct ClusterLook {
+    /// kubectl, pinned.
+    pub kubectl: Kubectl,
+    /// The namespace, for an account that may not read `kube-system`.
+    pub namespace: String,
+}
+
+impl ClusterLook {
+    fn commands(&self) -> [Invocation; 3] {
+        [self.kubectl.cluster_uid(), self.kubectl.namespace_uid(&self.namespace), self.kubectl.server()]
+    }
 }
 
 /// How a step is shown: never with a secret.
@@ -111,7 +123,10 @@ impl Plan {
 
     fn action_view(&self, action: &Action) -> Value {
         match action {
-            Action::ReadToken(command) | Action::CheckCluster { command, .. } => json!({ "argv": command.argv(None) }),
+            Action::ReadToken(command) => json!({ "argv": command.argv(None) }),
+            Action::NoteCluster(look) | Action::CheckCluster(look) => {
+                json!({ "first_allowed_of": look.commands().map(|command| command.argv(None)) })
+            }
             Action::TryToken { command, required, .. } => {
                 json!({ "argv": command.argv(None), "token": self.token_slot(), "required": required })
             }
@@ -145,8 +160,14 @@ impl Plan {
 
     fn action_text(&self, action: &Action) -> String {
         match action {
-            Action::ReadToken(command) | Action::CheckCluster { command, .. } | Action::TryToken { command, .. } => {
-                format!("   $ {}\n", shell_line(&command.argv(None)))
+            Action::ReadToken(command) | Action::TryToken { command, .. } => shown(command, "$"),
+            Action::NoteCluster(look) => {
+                let [first, rest @ ..] = look.commands();
+                shown(&first, "$") + &rest.map(|command| shown(&command, "or, where that is forbidden, $")).concat()
+            }
+            Action::CheckCluster(look) => {
+                let [first, ..] = look.commands();
+                shown(&first, "$") + "   or whichever answered before\n"
             }
             Action::WriteToken { path } => format!("   write {}, mode 0600: {}\n", path.display(), self.token_slot()),
             Action::EditConfig { path, .. } => {
@@ -156,6 +177,10 @@ impl Plan {
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
         }
     }
+}
+
+fn shown(command: &Invocation, prompt: &str) -> String {
+    format!("   {prompt} {}\n", shell_line(&command.argv(None)))
 }
 
 /// Only the lines that change: their neighbours may hold `client_secret` or `mgmt_token`.

@@ -6,19 +6,6 @@ pub mod enable;
 
 use regex::RegexBuilder;
 
-/// How a cluster is told from another of the same context name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClusterId {
-    /// The UID of namespace `kube-system`.
-    Cluster(String),
-    /// The UID of the namespace itself, for an account that may not read `kube-system`.
-    Namespace(String),
-    /// Only the server's address, for an account that may read neither.
-    Server(String),
-    /// The cluster that this pod runs in: there is no context that could lead to another.
-    Pods,
-}
-
 /// What looks like production until a policy says otherwise: the patterns of context and namespace, `*` for anything.
 pub const PRODUCTION: &[&str] = &["*prod*"];
 

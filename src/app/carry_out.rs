@@ -1,15 +1,15 @@
 //! A plan carried out: step by step, those side by side at once; what must hold after each is looked at, not assumed.
 
-use super::probe::joined;
+use super::probe::{self, joined};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{FileWrite, read};
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, ClusterLook, Plan, Step};
 use crate::profile::{self, Edit, Profile};
 use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, NoToken};
+use crate::tool::kubectl::{self, ClusterId, NoToken};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -21,6 +21,7 @@ pub(super) const MAX_TOKEN_FILE: u64 = 2 << 20;
 #[derive(Default)]
 pub(super) struct Known {
     token: OnceLock<Secret>,
+    cluster: OnceLock<ClusterId>,
     /// Why the token could not be tried, where it could not.
     pub(super) inconclusive: OnceLock<String>,
 }
@@ -58,7 +59,8 @@ fn carry_out_step(session: &Session, step: &Step, known: &Known) -> Result<()> {
             let _ = known.token.set(token);
             Ok(())
         }
-        Action::CheckCluster { command, expected } => check_cluster(session, step.id, command, expected),
+        Action::NoteCluster(look) => note_cluster(session, step.id, look, known),
+        Action::CheckCluster(look) => check_cluster(session, step.id, look, known),
         Action::TryToken { command, profile, required } => {
             let verdict = try_token(session, step.id, command, profile, known.token()?)?;
             judge(session, step.id, verdict, *required, profile, known)
@@ -92,11 +94,21 @@ fn no_token(why: NoToken) -> Error {
     }
 }
 
-fn check_cluster(session: &Session, step: &str, command: &Invocation, expected: &str) -> Result<()> {
-    let output = session.run(step, command)?;
+fn note_cluster(session: &Session, step: &str, look: &ClusterLook, known: &Known) -> Result<()> {
+    let cluster = probe::cluster(session, &look.kubectl, &look.namespace)?;
+    session.ui.step(step, "done", &probe::identity(&cluster));
+    let _ = known.cluster.set(cluster);
+    Ok(())
+}
+
+fn check_cluster(session: &Session, step: &str, look: &ClusterLook, known: &Known) -> Result<()> {
+    let noted =
+        known.cluster.get().ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it"))?;
+    let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else { return Ok(()) };
+    let output = session.run(step, &command)?;
     let shown = kubectl::parse_server(&output)
         .map_err(|failure| failure.into_error("whether it is still the same cluster cannot be found out"))?;
-    if shown == *expected {
+    if shown == expected {
         session.ui.step(step, "done", "the context leads to the same cluster as before");
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::places;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::exec::{Snapshot, read};
+use crate::exec::{Snapshot, TargetLock, read};
 use crate::profile::ConfigError;
 use crate::secret::sha256_hex;
 use crate::tool::quirk;
@@ -25,15 +25,14 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Where influxctl of that version looks, read.
-    pub(super) fn read(session: &Session, influxctl: Option<&Version>) -> Result<Self> {
-        let named = path(session, influxctl)?;
-        let path = named.canonicalize().unwrap_or_else(|_| named.clone());
-        let snapshot = read(&path, MAX_CONFIG).map_err(|error| unreadable(&named, &error))?;
+    /// Reads the file that [`locate`] found.
+    pub(super) fn read(named: &Path) -> Result<Self> {
+        let path = resolved(named);
+        let snapshot = read(&path, MAX_CONFIG).map_err(|error| unreadable(named, &error))?;
         if let Some(snapshot) = &snapshot {
-            text_of(&named, snapshot)?;
+            must_be_text(named, snapshot)?;
         }
-        Ok(Self { named, path, snapshot })
+        Ok(Self { named: named.to_owned(), path, snapshot })
     }
 
     /// Its text.
@@ -54,11 +53,6 @@ impl Config {
     pub(super) fn token_file(&self, profile: &str) -> Option<PathBuf> {
         let plain = !profile.is_empty() && profile.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         plain.then(|| self.named.with_file_name(format!("admin-token-{profile}.json")))
-    }
-
-    /// The name of the lock that runs which change this file take.
-    pub(super) fn lock_name(&self) -> String {
-        format!("config-{}", &sha256_hex(self.path.as_os_str().as_encoded_bytes())[..16])
     }
 
     /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
@@ -83,7 +77,8 @@ impl Config {
     }
 }
 
-fn path(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
+/// Where influxctl of that version looks, unless the user names another.
+pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
     let surroundings = session.exec.surroundings();
     if let Some(path) = &session.common.config {
         return Ok(surroundings.cwd.join(path));
@@ -103,13 +98,25 @@ fn path(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
     }
 }
 
+/// Whoever changes the configuration holds this lock from before it is read.
+pub(super) fn lock(session: &Session, named: &Path) -> Result<TargetLock> {
+    let path = resolved(named);
+    let name = format!("config-{}", &sha256_hex(path.as_os_str().as_encoded_bytes())[..16]);
+    session.exec.lock(&name, &format!("`{}`", path.display()))
+}
+
+/// Symlinks are followed, and kept: what is replaced is the file that they lead to.
+fn resolved(named: &Path) -> PathBuf {
+    named.canonicalize().unwrap_or_else(|_| named.to_owned())
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::failed(format!("`{}` cannot be read: {error}", path.display()))
         .hint("look at its owner and mode, or name another with --config FILE")
 }
 
-fn text_of<'a>(path: &Path, snapshot: &'a Snapshot) -> Result<&'a str> {
-    std::str::from_utf8(&snapshot.bytes).map_err(|error| {
+fn must_be_text(path: &Path, snapshot: &Snapshot) -> Result<()> {
+    std::str::from_utf8(&snapshot.bytes).map(drop).map_err(|error| {
         let line = snapshot.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
         Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
             .hint("influxctl cannot read it either: mend that line")

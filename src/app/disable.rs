@@ -1,7 +1,7 @@
 //! `disable`
 
 use super::carry_out::carry_out;
-use super::config::Config;
+use super::config::{self, Config};
 use super::enable::show;
 use super::session::Session;
 use super::{Outcome, places};
@@ -14,13 +14,9 @@ use crate::profile::{self, Profile};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
-    let config = Config::read(session, None)?;
-    let lock = if args.dry_run.is_none() {
-        Some(session.exec.lock(&config.lock_name(), &format!("`{}`", config.path.display()))?)
-    } else {
-        None
-    };
-    let config = Config::read(session, None)?;
+    let named = config::locate(session, None)?;
+    let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
+    let config = Config::read(&named)?;
     let plan = facts(session, config).map(plan)?;
     if let Some(form) = args.dry_run {
         show(session, &plan, form);

@@ -1,7 +1,7 @@
 //! `enable`
 
 use super::carry_out::{MAX_TOKEN_FILE, carry_out};
-use super::config::Config;
+use super::config::{self, Config};
 use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::{DryRun, Enable};
@@ -19,17 +19,12 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     let namespace = session.namespace()?;
     let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
     session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
-    let gate = |context: Option<&str>| not_production(args, namespace, context);
-    gate(session.common.context.as_deref())?;
-    let look = probe::look(session, namespace, gate)?;
-    let config = Config::read(session, look.influxctl.version.as_ref())?;
-    // Whoever changes the configuration holds its lock from before it is read.
-    let lock = if args.dry_run.is_none() {
-        Some(session.exec.lock(&config.lock_name(), &format!("`{}`", config.path.display()))?)
-    } else {
-        None
-    };
-    let config = Config::read(session, look.influxctl.version.as_ref())?;
+    not_production(args, namespace, session.common.context.as_deref())?;
+    let look = probe::look(session)?;
+    not_production(args, namespace, look.kubectl.pins.context.as_deref())?;
+    let named = config::locate(session, look.influxctl.version.as_ref())?;
+    let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
+    let config = Config::read(&named)?;
     let plan = plan(session, args, look, config)?;
     if let Some(form) = args.dry_run {
         show(session, &plan, form);
@@ -87,7 +82,6 @@ fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> 
         kubectl: look.kubectl,
         influxctl: look.influxctl,
         namespace: session.namespace()?.to_owned(),
-        cluster: look.cluster,
         about: probe::about(session),
         profile,
         config_text: config.text().map(str::to_owned),

@@ -1,41 +1,28 @@
-//! What every command has to know first: the tools, the context, the cluster. What does not depend on each other is
+//! What every command has to know first: the tools, the context. What does not depend on each other is
 //! found out side by side.
 
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{locate, sha256_of, without_credentials};
-use crate::procedure::ClusterId;
 use crate::tool::invocation::{Invocation, Output};
-use crate::tool::kubectl::{self, Failure, Kubectl, Pins};
+use crate::tool::kubectl::{self, ClusterId, Failure, Kubectl, Pins};
 use crate::tool::{Tool, ToolName, influxctl};
 use semver::Version;
 use std::path::Path;
 
-/// Tools, context and cluster.
+/// Tools and context.
 pub(super) struct Look {
     pub(super) kubectl: Kubectl,
     pub(super) influxctl: Tool,
-    pub(super) cluster: ClusterId,
 }
 
 /// All of it, or the first failure: kubectl's before influxctl's, whichever came first.
-pub(super) fn look(
-    session: &Session,
-    namespace: &str,
-    gate: impl Fn(Option<&str>) -> Result<()> + Sync,
-) -> Result<Look> {
+pub(super) fn look(session: &Session) -> Result<Look> {
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| influxctl_tool(session));
-        let cluster = || {
-            let kubectl = pinned(session, kubectl_tool(session)?)?;
-            gate(kubectl.pins.context.as_deref())?;
-            let cluster = cluster(session, &kubectl, namespace)?;
-            Ok((kubectl, cluster))
-        };
-        let looked = cluster();
+        let kubectl = kubectl_tool(session).and_then(|tool| pinned(session, tool));
         let influxctl = joined(influxctl);
-        let (kubectl, cluster) = looked?;
-        Ok(Look { kubectl, influxctl: influxctl?, cluster })
+        Ok(Look { kubectl: kubectl?, influxctl: influxctl? })
     })
 }
 
@@ -207,4 +194,19 @@ pub(super) fn about(session: &Session) -> String {
 /// Whether a failure means that nothing more can be asked of the cluster.
 pub(super) fn is_out_of_reach(error: &Error) -> bool {
     matches!(error.kind, Kind::Unreachable | Kind::TimedOut)
+}
+
+/// What tells the cluster from another, for people.
+pub(super) fn identity(id: &ClusterId) -> String {
+    match id {
+        ClusterId::Cluster(uid) => format!("the cluster answers, UID {uid}"),
+        ClusterId::Namespace(uid) => {
+            format!("the cluster answers; it is told from others by the namespace's UID {uid}")
+        }
+        ClusterId::Server(server) => format!(
+            "the cluster answers; it can be told from others by its address only, {}",
+            without_credentials(server)
+        ),
+        ClusterId::Pods => "the cluster answers; this is one of its own pods".to_owned(),
+    }
 }

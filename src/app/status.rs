@@ -1,7 +1,7 @@
 //! `status`
 
 use super::carry_out::{MAX_TOKEN_FILE, address, read_token, try_token};
-use super::config::Config;
+use super::config::{self, Config};
 use super::session::Session;
 use super::{Outcome, enable, probe};
 use crate::error::{Error, Kind};
@@ -119,7 +119,9 @@ impl Board<'_> {
     }
 
     fn profile(&mut self, influxctl: Option<&Tool>) -> Option<Profile> {
-        let config = match Config::read(self.session, influxctl.and_then(|tool| tool.version.as_ref())) {
+        let config = match config::locate(self.session, influxctl.and_then(|tool| tool.version.as_ref()))
+            .and_then(|named| Config::read(&named))
+        {
             Ok(config) => config,
             Err(error) => {
                 self.fail("profile", error);

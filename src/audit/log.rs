@@ -14,6 +14,9 @@ use std::time::Instant;
 /// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
 const RESULT_ROOM: u64 = 16 << 10;
 
+/// Room taken at once, in bytes, so that few records have to ask for it.
+const ROOM_AHEAD: u64 = 256 << 10;
+
 /// The last record: what anchors a log from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -62,6 +65,8 @@ pub struct Log {
     head: Head,
     /// Intents whose result is still to come.
     open_intents: u64,
+    /// Up to where room is reserved.
+    reserved: u64,
     reserves: bool,
     /// A write or a sync failed: nothing is retried.
     broken: bool,
@@ -83,8 +88,17 @@ impl Log {
         let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
         let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
         let head = tail.head.clone().unwrap_or_else(|| Head { log: id.clone(), seq: 0, hash: NO_PREVIOUS.to_owned() });
-        let mut log =
-            Self { file, path: path.to_owned(), id, end: tail.end, head, open_intents: 0, reserves, broken: false };
+        let mut log = Self {
+            file,
+            path: path.to_owned(),
+            id,
+            end: tail.end,
+            head,
+            open_intents: 0,
+            reserved: 0,
+            reserves,
+            broken: false,
+        };
         log.recover(&tail)?;
         if tail.head.is_none() {
             let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves };
@@ -115,8 +129,7 @@ impl Log {
     pub fn begin(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<Begun> {
         self.open_intents += 1;
         let written = self.locked(|log| {
-            let room = (log.open_intents + 1) * RESULT_ROOM;
-            reserve(&log.file, log.end, room)?;
+            log.reserve_results()?;
             log.write(Some(run), body, needles)
         });
         if written.is_err() {
@@ -139,6 +152,21 @@ impl Log {
                 ..error
             }
         })
+    }
+
+    /// Room for this intent and every result that is still to come.
+    fn reserve_results(&mut self) -> io::Result<()> {
+        let needed = (self.open_intents + 1) * RESULT_ROOM;
+        if self.end + needed <= self.reserved {
+            return Ok(());
+        }
+        // A disk that has no room ahead may still have what is needed.
+        let room = match reserve(&self.file, self.end, needed.max(ROOM_AHEAD)) {
+            Ok(_) => needed.max(ROOM_AHEAD),
+            Err(_) => reserve(&self.file, self.end, needed).map(|_| needed)?,
+        };
+        self.reserved = self.end + room;
+        Ok(())
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {

@@ -126,20 +126,29 @@ fn start(spec: &Spec, events: &Sender<Event>) -> io::Result<i32> {
     Ok(pid)
 }
 
-/// Reads to the end, or to one byte over the limit. The room is taken first, so that no outgrown copy of a token is
-/// left behind; pages that are never written cost nothing.
+/// Reads to the end, or until there is more than the limit.
 fn read_at_most(mut stream: impl Read, max: usize) -> (Zeroizing<Vec<u8>>, bool) {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(max + 1));
+    let mut bytes = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
         match stream.read(&mut *chunk) {
             Ok(0) => return (bytes, true),
             Ok(length) if bytes.len() + length > max => return (bytes, false),
-            Ok(length) => bytes.extend_from_slice(&chunk[..length]),
+            Ok(length) => append(&mut bytes, &chunk[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return (bytes, true),
         }
     }
+}
+
+/// Grows by hand: a vector that grows by itself leaves its outgrown memory as it is, and that may be half a token.
+fn append(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    if bytes.capacity() - bytes.len() < more.len() {
+        let mut larger = Zeroizing::new(Vec::with_capacity((2 * bytes.capacity()).max(bytes.len() + more.len())));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+    bytes.extend_from_slice(more);
 }
 
 struct Watch {

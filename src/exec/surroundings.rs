@@ -26,6 +26,7 @@ const RECORDED: &[&str] = &[
     "AWS_REGION",
     "AZURE_CONFIG_DIR",
     "CLOUDSDK_CONFIG",
+    "GOGC",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "HOME",
     "HTTPS_PROXY",
@@ -69,6 +70,8 @@ impl Surroundings {
         let mut env = self.env.clone();
         env.insert("KUBERC".into(), "off".into());
         env.insert("LC_ALL".into(), "C".into());
+        // Both tools are Go programs that live for a moment: their garbage collector need not run meanwhile.
+        env.entry("GOGC".into()).or_insert_with(|| "400".into());
         if *world == World::Throwaway {
             env.retain(|name, _| !name.as_encoded_bytes().starts_with(b"INFLUXCTL_"));
             env.extend(throwaway.iter().cloned());
@@ -162,7 +165,7 @@ mod tests {
         };
         let env = surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
         let shown: Vec<_> = env.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
-        assert_eq!(shown, ["HOME=/run/empty", "KUBERC=off", "LC_ALL=C", "OTHER=kept"]);
-        assert!(recorded(&env).keys().eq(["HOME", "KUBERC", "LC_ALL"]));
+        assert_eq!(shown, ["GOGC=400", "HOME=/run/empty", "KUBERC=off", "LC_ALL=C", "OTHER=kept"]);
+        assert!(recorded(&env).keys().eq(["GOGC", "HOME", "KUBERC", "LC_ALL"]));
     }
 }

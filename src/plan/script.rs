@@ -39,11 +39,15 @@ pub fn render(plan: &Plan) -> String {
         plan.command,
         env!("CARGO_PKG_VERSION")
     );
-    script.extend(plan.steps.iter().filter_map(unchanged_check));
     let token_file = plan.steps.iter().find_map(|step| match &step.action {
         Action::WriteToken { path } => Some(path.as_path()),
         _ => None,
     });
+    if let Some(path) = token_file {
+        let new = quoted(&new_name(path));
+        script.push_str(&format!("new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"));
+    }
+    script.extend(plan.steps.iter().filter_map(unchanged_check));
     for step in &plan.steps {
         script.push_str(&format!("\n# {}: {}\n", step.id, step.why.replace('\n', " ")));
         script.push_str(&lines(step, token_file));
@@ -65,18 +69,20 @@ fn unchanged_check(step: &Step) -> Option<String> {
 }
 
 fn lines(step: &Step, token_file: Option<&Path>) -> String {
-    let new = token_file.map(|path| format!("{}.new", path.display())).unwrap_or_default();
+    let new = token_file.map(new_name).unwrap_or_default();
     match &step.action {
-        Action::ReadToken(command) => read_token(command, &quoted(&new)),
-        Action::CheckCluster { command, expected } => {
+        Action::ReadToken(command) => read_token(command),
+        Action::NoteCluster(look) => {
+            let [first, second, third] = look.commands().map(|command| command_line(&command));
             format!(
-                "[ \"$({})\" = {} ] || fail 'the context leads to another cluster now'\n",
-                command_line(command),
-                quoted(expected)
+                "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\ncluster=$(cluster)\n"
             )
         }
+        Action::CheckCluster(_) => {
+            "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n".to_owned()
+        }
         Action::TryToken { command, profile, required } => try_token(command, profile, &new, *required),
-        Action::WriteToken { path } => format!("mv -f {} {}\n", quoted(&new), quoted_path(path)),
+        Action::WriteToken { path } => format!("mv -f \"$new_token\" {}\n", quoted_path(path)),
         Action::EditConfig { path, old, edit } => edit_config(path, old.as_deref(), edit),
         Action::DeleteToken { path } => format!("rm -f {}\n", quoted_path(path)),
     }
@@ -89,13 +95,18 @@ fn command_line(command: &Invocation) -> String {
     std::iter::once(&program).chain(&argv[1..]).map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ")
 }
 
-fn read_token(command: &Invocation, new: &str) -> String {
+/// Beside the token file, so that it takes its place as a whole.
+fn new_name(token_file: &Path) -> String {
+    format!("{}.new", token_file.display())
+}
+
+fn read_token(command: &Invocation) -> String {
     format!(
         "encoded=$({})\n\
          case $encoded in '' | '<no value>') fail 'the secret admin-token has no key token' ;; esac\n\
-         rm -f {new}\n\
-         printf '%s' \"$encoded\" | decode >{new}\n\
-         [ -s {new} ] || fail 'the token is empty'\n",
+         rm -f \"$new_token\"\n\
+         printf '%s' \"$encoded\" | decode >\"$new_token\"\n\
+         [ -s \"$new_token\" ] || fail 'the token is empty'\n",
         command_line(command)
     )
 }
@@ -119,10 +130,9 @@ fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool)
          \x20 unset INFLUXCTL_PROFILE XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
          \x20 export HOME=\"$work/home\"\n\
          \x20 {} {} </dev/null >/dev/null\n\
-         ) || {{ rm -f {}; {otherwise}; }}\n",
+         ) || {otherwise}\n",
         quoted_path(&command.tool().found),
         argv.join(" "),
-        quoted(new),
     )
 }
 

@@ -3,8 +3,7 @@
 //! The page reads the token into a file and points the profile at it. Here the token is tried before anything of the
 //! user's changes, and the context must still lead to the same cluster by then.
 
-use super::ClusterId;
-use crate::plan::{Action, Plan, Step};
+use crate::plan::{Action, ClusterLook, Plan, Step};
 use crate::profile::{Edit, Profile};
 use crate::tool::Tool;
 use crate::tool::influxctl;
@@ -30,8 +29,6 @@ pub struct Facts {
     pub influxctl: Tool,
     /// The namespace.
     pub namespace: String,
-    /// What tells the cluster from another.
-    pub cluster: ClusterId,
     /// What the plan is about, for people.
     pub about: String,
     /// The profile, with its host, port and TLS settings.
@@ -58,10 +55,11 @@ pub fn plan(facts: Facts) -> Plan {
         holds: "the token is known, in memory only".to_owned(),
         beside: false,
     }];
+    steps.push(note_cluster(&facts));
     if facts.verify != Verify::Skip {
         steps.push(try_token(&facts));
     }
-    steps.extend(check_cluster(&facts));
+    steps.push(check_cluster(&facts));
     steps.push(Step {
         id: "write-token",
         why: "put the token where influxctl reads it".to_owned(),
@@ -81,20 +79,28 @@ pub fn plan(facts: Facts) -> Plan {
     Plan { command: "enable", about: facts.about, steps }
 }
 
-fn check_cluster(facts: &Facts) -> Option<Step> {
-    let (command, expected) = match &facts.cluster {
-        ClusterId::Cluster(uid) => (facts.kubectl.cluster_uid(), uid.clone()),
-        ClusterId::Namespace(uid) => (facts.kubectl.namespace_uid(&facts.namespace), uid.clone()),
-        ClusterId::Server(server) => (facts.kubectl.server(), server.clone()),
-        ClusterId::Pods => return None,
-    };
-    Some(Step {
-        id: "check-cluster",
-        why: "a context names a name: make sure that it still leads to the cluster that was looked at".to_owned(),
-        action: Action::CheckCluster { command, expected },
-        holds: "it is the same cluster".to_owned(),
+fn note_cluster(facts: &Facts) -> Step {
+    Step {
+        id: "note-cluster",
+        why: "a context names a name: note which cluster it leads to".to_owned(),
+        action: Action::NoteCluster(look(facts)),
+        holds: "it is known which cluster the token is from".to_owned(),
         beside: true,
-    })
+    }
+}
+
+fn check_cluster(facts: &Facts) -> Step {
+    Step {
+        id: "check-cluster",
+        why: "make sure that the context leads there still, before anything of yours changes".to_owned(),
+        action: Action::CheckCluster(look(facts)),
+        holds: "it is the same cluster".to_owned(),
+        beside: facts.verify != Verify::Skip,
+    }
+}
+
+fn look(facts: &Facts) -> ClusterLook {
+    ClusterLook { kubectl: facts.kubectl.clone(), namespace: facts.namespace.clone() }
 }
 
 fn try_token(facts: &Facts) -> Step {

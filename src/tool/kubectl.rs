@@ -3,9 +3,11 @@
 //! Documentation: "Manage admin tokens" of InfluxDB Clustered, as of March and of September 2024. What real kubectl
 //! 1.20 to 1.37 prints is in `fixtures/recordings`.
 
+mod cluster;
 mod failure;
 mod objects;
 
+pub use cluster::ClusterId;
 pub use failure::Failure;
 pub use objects::{AppInstance, Deployment, Job, Metadata, Pod, SecretUid};
 

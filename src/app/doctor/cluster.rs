@@ -4,9 +4,8 @@ use super::super::probe::{self, joined};
 use super::super::session::Session;
 use super::heeded;
 use crate::error::Result;
-use crate::procedure::ClusterId;
 use crate::tool::invocation::{Invocation, Output};
-use crate::tool::kubectl::{self, AppInstance, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
+use crate::tool::kubectl::{self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
 use crate::tool::permission::Permission;
 use crate::ui::Check;
 
@@ -70,16 +69,14 @@ fn look(output: &Result<Output>, name: &str, read: impl FnOnce(&Output) -> Check
 }
 
 fn identity(id: &ClusterId) -> Check {
-    let weaker = "a kubeconfig that changes meanwhile is noticed by that all the same";
+    let text = probe::identity(id);
     match id {
-        ClusterId::Cluster(uid) => Check::ok("cluster", format!("answers, UID {uid}")),
-        ClusterId::Namespace(uid) => {
-            Check::ok("cluster", format!("answers; told from others by the namespace's UID {uid}"))
-        }
-        ClusterId::Server(_) => {
-            Check::warning("cluster", "answers; it can be told from others by its address only", weaker)
-        }
-        ClusterId::Pods => Check::ok("cluster", "answers; this is one of its own pods"),
+        ClusterId::Server(_) => Check::warning(
+            "cluster",
+            text,
+            "another cluster at the same address would not be noticed: `get` on namespace `kube-system` helps",
+        ),
+        _ => Check::ok("cluster", text),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What of this machine `enable` needs.
 
-use super::super::config::Config;
+use super::super::config::{self, Config};
 use super::super::enable;
 use super::super::session::Session;
 use super::heeded;
@@ -13,7 +13,11 @@ use crate::ui::Check;
 use std::path::Path;
 
 pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
-    let config = heeded(session, Config::read(session, influxctl.and_then(|tool| tool.version.as_ref())))?;
+    let config = heeded(
+        session,
+        config::locate(session, influxctl.and_then(|tool| tool.version.as_ref()))
+            .and_then(|named| Config::read(&named)),
+    )?;
     let mut checks = match config {
         Ok(config) => of_config(session, influxctl, &config),
         Err(error) => vec![Check::from_error("configuration", &error)],
