@@ -197,9 +197,14 @@ fn is_klog(line: &str) -> bool {
         && bytes.next() == Some(b' ')
 }
 
-/// Text from a tool, made fit for a terminal: no control characters, at most `max` characters.
+/// Text from a tool, made fit for a terminal: no control characters, nothing that looks like a token, at most `max`
+/// characters.
 #[must_use]
 pub fn printable(text: &str, max: usize) -> String {
+    // What JSON looks like in base64: a JWT, or a secret's value as kubectl prints it. A tool may print a token that
+    // this run has not read and so cannot know.
+    let token = regex::Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant");
+    let text = token.replace_all(text, "[token]");
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut out: String = text.chars().map(clean).filter(|c| !is_bidi(*c)).take(max).collect();
     if text.chars().count() > max {
@@ -239,5 +244,6 @@ mod tests {
         );
         assert_eq!(said(" \n"), "it said nothing (exit code 1)");
         assert_eq!(said("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
+        assert_eq!(said("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""), "bad token \"[token]\"");
     }
 }
