@@ -105,29 +105,44 @@ pub fn verify(input: &mut dyn BufRead, expect: Option<(u64, String)>) -> io::Res
         torn: None,
         open: BTreeMap::new(),
     };
-    let mut raw = Vec::new();
-    loop {
-        raw.clear();
-        let length = io::Read::take(&mut *input, MAX_LINE as u64).read_until(b'\n', &mut raw)?;
-        if length == 0 {
-            return Ok(verifier.finish());
-        }
-        verifier.take(&raw);
-        verifier.offset += length as u64;
+    // A line is judged when the one behind it is known: that may be its recovery.
+    let (mut raw, mut next) = (Vec::new(), Vec::new());
+    read_line(input, &mut raw)?;
+    while !raw.is_empty() {
+        read_line(input, &mut next)?;
+        verifier.take(&raw, &next);
+        verifier.offset += raw.len() as u64;
+        std::mem::swap(&mut raw, &mut next);
     }
+    Ok(verifier.finish())
+}
+
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<()> {
+    line.clear();
+    io::Read::take(&mut *input, MAX_LINE as u64).read_until(b'\n', line).map(drop)
+}
+
+fn parsed(raw: &[u8]) -> Option<Parsed<'_>> {
+    let record = raw.strip_suffix(b"\n").filter(|record| record.is_ascii())?;
+    serde_json::from_slice(record).ok()
 }
 
 impl Verifier {
-    fn take(&mut self, raw: &[u8]) {
+    fn take(&mut self, raw: &[u8], next: &[u8]) {
         self.line += 1;
-        let parsed = raw
-            .strip_suffix(b"\n")
-            .filter(|record| record.is_ascii())
-            .and_then(|record| serde_json::from_slice::<Parsed>(record).ok());
-        match parsed {
-            Some(record) => self.record(&record, raw),
-            None => self.no_record(raw),
+        match parsed(raw) {
+            Some(record) if !self.recovered_by(raw, next) => self.record(&record, raw),
+            _ => self.no_record(raw),
         }
+    }
+
+    /// Whether the next record says that this line had no LF when its run was cut off: whole as it is, it was never
+    /// durable, and the chain goes on without it.
+    fn recovered_by(&self, raw: &[u8], next: &[u8]) -> bool {
+        let Some(next) = parsed(next).filter(|next| next.kind == "log.recover" && next.prev == self.prev) else {
+            return false;
+        };
+        next.torn.is_some_and(|torn| torn.bytes == raw.len() as u64 && torn.sha256 == hex(&Sha256::digest(raw)))
     }
 
     fn no_record(&mut self, raw: &[u8]) {
