@@ -49,6 +49,15 @@ impl Sandbox {
         self.start(&mut self.bypassctl(args))
     }
 
+    /// Starts bypassctl by way of another program, which is outside the sandbox: `strace`, `prlimit`.
+    pub fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
+        let (program, before) = wrapper.split_first().expect("a program");
+        let name = Path::new(program).file_name().and_then(OsStr::to_str).expect("its name");
+        let all: Vec<&str> =
+            before.iter().copied().chain([env!("CARGO_BIN_EXE_bypassctl")]).chain(args.iter().copied()).collect();
+        self.start(&mut self.command(Path::new(program), name, &all))
+    }
+
     fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         self.command(Path::new(env!("CARGO_BIN_EXE_bypassctl")), "bypassctl", args)
     }
