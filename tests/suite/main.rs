@@ -4,3 +4,4 @@ mod fakes;
 mod record;
 mod recordings;
 mod sandbox;
+mod verify;

@@ -1,0 +1,216 @@
+//! `audit verify`: what it finds, and what it lets pass.
+
+use crate::sandbox::{Run, Sandbox, lines, sha256};
+use serde_json::Value;
+
+/// A sandbox whose record holds one `enable`, and the head that it printed.
+fn recorded() -> (Sandbox, Vec<u8>, String) {
+    let sb = Sandbox::new();
+    let run = sb.run(&["enable", "-n", "influxdb"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let log = sb.log_bytes();
+    (sb, log, run.head().to_owned())
+}
+
+fn verify(sb: &Sandbox, log: &[u8], args: &[&str]) -> Run {
+    let file = sb.write("tmp/copy.jsonl", log);
+    let run = sb.run(&[&["audit", "verify", file.to_str().expect("text")], args].concat());
+    assert_eq!(std::fs::read(&file).expect("copy"), log, "verify only reads");
+    run
+}
+
+/// Fails the test if this log holds.
+fn broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> Run {
+    let run = verify(sb, log, args);
+    assert_eq!(run.code, 1, "{what}: {}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("does not hold"), "{what}: {}", run.stderr);
+    run
+}
+
+#[test]
+fn a_good_log_holds() {
+    let (sb, log, head) = recorded();
+    let run = verify(&sb, &log, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains(&head) && run.stdout.contains("not anchored"), "{}", run.stdout);
+    let run = verify(&sb, &log, &["--expect", &head]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("the expected record is there"), "{}", run.stdout);
+    sb.assert_verified();
+    assert_eq!(sb.log_bytes(), log, "verifying is no run of its own");
+}
+
+#[test]
+fn a_changed_byte_is_found_wherever_it_is() {
+    let (sb, log, head) = recorded();
+    let expect: (u64, String) =
+        head.split_once(':').map(|(seq, hash)| (seq.parse().expect("a number"), hash.to_owned())).expect("a head");
+    let holds = |log: &[u8], expect| bypassctl::audit::verify(&mut &*log, expect).expect("readable").holds();
+    assert!(holds(&log, Some(expect.clone())));
+    let (mut start, all) = (0, lines(&log));
+    for (index, line) in all.iter().enumerate() {
+        let places = [0, line.len() / 5, line.len() / 3, line.len() / 2, line.len() - 3, line.len() - 1];
+        for at in places.map(|place| start + place) {
+            let mut copy = log.clone();
+            copy[at] ^= 1;
+            assert!(!holds(&copy, Some(expect.clone())), "record {index}, byte {at}");
+            // Nothing follows the last record that would tell.
+            assert!(index + 1 == all.len() || !holds(&copy, None), "record {index}, byte {at}, no anchor");
+        }
+        start += line.len();
+    }
+    let mut copy = log.clone();
+    copy[lines(&log)[0].len() + 5] ^= 1;
+    broken(&sb, "a changed byte", &copy, &[]);
+}
+
+#[test]
+fn records_taken_out_exchanged_doubled_or_put_in_are_found() {
+    let (sb, log, _) = recorded();
+    let all = lines(&log);
+    for at in [0, 1, 7, all.len() - 2] {
+        let mut deleted = all.clone();
+        deleted.remove(at);
+        broken(&sb, "deleted", &deleted.concat(), &[]);
+        let mut swapped = all.clone();
+        swapped.swap(at, at + 1);
+        broken(&sb, "swapped", &swapped.concat(), &[]);
+        let mut doubled = all.clone();
+        doubled.insert(at, all[at]);
+        broken(&sb, "doubled", &doubled.concat(), &[]);
+        let mut inserted = all.clone();
+        inserted.insert(at + 1, b"{\"v\":1}\n");
+        broken(&sb, "inserted", &inserted.concat(), &[]);
+        inserted[at + 1] = b"\n";
+        let run = broken(&sb, "an empty line", &inserted.concat(), &[]);
+        assert!(run.stdout.contains(&format!("line {}, byte ", at + 2)), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn a_cut_tail_is_found_with_an_anchor() {
+    let (sb, log, head) = recorded();
+    let all = lines(&log);
+    for left in [1, 4, all.len() - 1] {
+        let cut = all[..left].concat();
+        assert_eq!(verify(&sb, &cut, &[]).code, 0, "without an anchor nobody can tell");
+        let run = broken(&sb, "cut", &cut, &["--expect", &head]);
+        assert!(run.stdout.contains("the expected record is not there"), "{}", run.stdout);
+    }
+    let more = sb.run(&["disable"]);
+    assert_eq!(more.code, 0, "{}", more.stderr);
+    assert_eq!(verify(&sb, &sb.log_bytes(), &["--expect", &head]).code, 0, "more may follow");
+}
+
+/// The log from a record on written anew, with a chain that fits.
+fn rewritten(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
+    let mut out: Vec<String> = Vec::new();
+    for (index, line) in lines(log).into_iter().enumerate() {
+        let mut line = String::from_utf8(line.to_vec()).expect("ASCII");
+        if index >= from {
+            let record: Value = serde_json::from_str(&line).expect("JSON");
+            let previous = sha256(out.last().expect("a record before").as_bytes());
+            line = line.replacen(record["prev"].as_str().expect("a hash"), &previous, 1);
+        }
+        out.push(if index == from { change(&line) } else { line });
+    }
+    out.concat().into_bytes()
+}
+
+#[test]
+fn a_rewritten_end_is_found_with_an_anchor() {
+    let (sb, log, head) = recorded();
+    assert_eq!(rewritten(&log, 5, str::to_owned), log);
+    for from in [1, 9, lines(&log).len() - 1] {
+        let copy = rewritten(&log, from, |line| line.replacen("\"log\"", "\"x\":1,\"log\"", 1));
+        assert_ne!(copy, log);
+        assert_eq!(verify(&sb, &copy, &[]).code, 0, "without an anchor nobody can tell");
+        broken(&sb, "rewritten", &copy, &["--expect", &head]);
+    }
+}
+
+#[test]
+fn a_torn_end_is_found_then_recovered_by_the_next_run() {
+    let (sb, log, _) = recorded();
+    let all = lines(&log);
+    let (last, before) = all.split_last().expect("records");
+    let before = before.concat();
+    let torn: [(&str, &[u8]); 6] = [
+        ("half a record", &last[..last.len() / 2]),
+        ("one byte", b"{"),
+        ("garbage with LF", b"\xff\x00garbage\n"),
+        ("several lines", b"x\n\ny\nz"),
+        ("a whole fitting record without LF", &last[..last.len() - 1]),
+        ("more than is read at first", &[b'x'; 300 << 10]),
+    ];
+    for (what, torn) in torn {
+        let copy = [&before, torn].concat();
+        broken(&sb, what, &copy, &[]);
+        sb.write(sb.log(), &copy);
+        let run = sb.run(&["disable", "--dry-run"]);
+        assert_eq!(run.code, 0, "{what}: {}", run.stderr);
+        let recovered = sb.records_of("log.recover");
+        assert_eq!(recovered.len(), 1, "{what}");
+        let whole = if torn.ends_with(b"\n") { torn.to_vec() } else { [torn, b"\n"].concat() };
+        assert_eq!(recovered[0]["torn"]["bytes"], whole.len(), "{what}");
+        assert_eq!(recovered[0]["torn"]["sha256"], sha256(&whole), "{what}");
+        assert_eq!(recovered[0]["prev"], sha256(all[all.len() - 2]), "{what}");
+        assert!(sb.log_bytes().starts_with(&copy), "nothing is cut off");
+        let verified = sb.assert_verified();
+        assert!(verified.stdout.contains("a later run found and recorded them"), "{what}: {}", verified.stdout);
+        assert_eq!(sb.run(&["audit", "verify", "--expect", run.head()]).code, 0, "{what}");
+    }
+}
+
+#[test]
+fn what_is_recovered_cannot_be_exchanged_or_taken_out() {
+    let (sb, log, _) = recorded();
+    let torn = b"{\"v\":1,\"seq\":";
+    sb.write(sb.log(), [&log, torn.as_slice()].concat());
+    assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
+    let copy = sb.log_bytes();
+    let mut changed = copy.clone();
+    changed[log.len() + 2] = b'w';
+    broken(&sb, "other torn bytes", &changed, &[]);
+    let mut without = copy.clone();
+    without.drain(log.len()..=log.len() + torn.len());
+    broken(&sb, "no torn bytes", &without, &[]);
+    let lines = lines(&copy);
+    let good = lines.len() - 3;
+    assert!(lines[good].starts_with(b"{") && String::from_utf8_lossy(lines[good]).contains("log.recover"));
+    let without = [&lines[..good], &lines[good + 1..]].concat().concat();
+    broken(&sb, "no recovery", &without, &[]);
+}
+
+#[test]
+fn what_is_no_log_does_not_hold() {
+    let sb = Sandbox::new();
+    broken(&sb, "empty", b"", &[]);
+    broken(&sb, "text", b"hello\n", &[]);
+    broken(&sb, "other JSON", b"{}\n{}\n", &[]);
+    let run = sb.run(&["audit", "verify"]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("audit.jsonl` cannot be read"), "{}", run.stderr);
+    assert!(!sb.log().exists(), "verifying makes no log");
+    let directory = sb.run(&["audit", "verify", "."]);
+    assert_eq!(directory.code, 1, "{}", directory.stderr);
+    for anchor in ["1", "x:y", "1:abc"] {
+        assert_eq!(sb.run(&["audit", "verify", "--expect", anchor]).code, 2, "{anchor}");
+    }
+}
+
+#[test]
+fn the_report_is_json_when_asked_for() {
+    let (sb, log, head) = recorded();
+    let report = |run: &Run| serde_json::from_str::<Value>(&run.stdout).expect("JSON");
+    let good = report(&verify(&sb, &log, &["-o", "json", "--expect", &head]));
+    assert_eq!((&good["exit_code"], &good["verify"]["anchored"]), (&0.into(), &true.into()));
+    assert_eq!((&good["verify"]["records"], &good["verify"]["head"]), (&lines(&log).len().into(), &head.into()));
+    let cut = lines(&log)[..3].concat();
+    let text = [cut.as_slice(), b"x"].concat();
+    let bad = report(&verify(&sb, &text, &["-o", "json"]));
+    assert_eq!((&bad["exit_code"], &bad["outcome"]), (&1.into(), &"failed".into()));
+    let finding = &bad["verify"]["findings"][0];
+    assert_eq!((&finding["line"], &finding["offset"]), (&4.into(), &cut.len().into()));
+    assert_eq!(bad["verify"]["anchored"], Value::Null);
+}
