@@ -1,5 +1,6 @@
 //! All integration tests, in one binary: it links once.
 
+mod crash;
 mod fakes;
 mod record;
 mod recordings;
