@@ -5,4 +5,5 @@ mod fakes;
 mod record;
 mod recordings;
 mod sandbox;
+mod tidy;
 mod verify;
