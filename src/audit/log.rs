@@ -68,8 +68,8 @@ pub struct Log {
     /// Up to where room is reserved.
     reserved: u64,
     reserves: bool,
-    /// A write or a sync failed: nothing is retried.
-    broken: bool,
+    /// Why a write or a sync failed: nothing is retried.
+    broken: Option<String>,
 }
 
 impl Log {
@@ -97,7 +97,7 @@ impl Log {
             open_intents: 0,
             reserved: 0,
             reserves,
-            broken: false,
+            broken: None,
         };
         log.recover(&tail)?;
         if tail.head.is_none() {
@@ -170,14 +170,15 @@ impl Log {
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
-        let done = self.try_locked(act);
-        self.broken |= done.is_err();
-        done.map_err(|error| unrecorded(&self.path, &error))
+        self.try_locked(act).map_err(|error| {
+            self.broken.get_or_insert_with(|| error.to_string());
+            unrecorded(&self.path, &error)
+        })
     }
 
     fn try_locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        if self.broken {
-            return Err(io::Error::other("an earlier record could not be made durable, and none is tried twice"));
+        if let Some(why) = &self.broken {
+            return Err(io::Error::other(format!("{why}: that was an earlier record, and none is tried twice")));
         }
         self.file.lock()?;
         let done = self.catch_up().and_then(|()| act(self));
