@@ -2,6 +2,7 @@
 
 mod crash;
 mod fakes;
+mod full;
 mod record;
 mod recordings;
 mod sandbox;

@@ -1,0 +1,228 @@
+//! Full disks, and a log that is tampered with while a run is under way.
+
+use crate::sandbox::{Running, Sandbox, lines};
+use serde_json::json;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
+const PRLIMIT: &str = "/usr/bin/prlimit";
+
+/// A small disk in the sandbox; it is gone when this is dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`, said aloud, where this user may not mount one.
+    fn new(sb: &Sandbox, kib: u32) -> Option<Self> {
+        let place = sb.path("disk");
+        std::fs::create_dir_all(&place).expect("sandbox");
+        let options = format!("size={kib}k,mode=0700");
+        let arguments = ["-t", "tmpfs", "-o", &options, "tmpfs", place.to_str().expect("text")];
+        if mounts("mount", &arguments) {
+            return Some(Self(place));
+        }
+        eprintln!("SKIPPED: no tmpfs can be mounted here, so no disk is full");
+        None
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("text").to_owned()
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("filler")).expect("an inode");
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("filler")).expect("it is there");
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).expect("a disk");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        assert!(mounts("umount", &["-l", self.0.to_str().expect("text")]), "{} stays mounted", self.0.display());
+    }
+}
+
+fn mounts(program: &str, arguments: &[&str]) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "tests make the disks that they fill")]
+    let output = Command::new(program).args(arguments).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+fn config(sb: &Sandbox) -> String {
+    sb.read("home/.config/influxctl/config.toml")
+}
+
+#[test]
+fn nothing_runs_when_there_is_no_room_for_the_record() {
+    let sb = Sandbox::new();
+    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let before = config(&sb);
+    disk.fill();
+    for command in [ENABLE, &["status", "-n", "influxdb"], &["doctor", "-n", "influxdb"], &["disable"]] {
+        let run = sb.run(&[command, &["--audit-log", &disk.path("log.jsonl")]].concat());
+        assert_eq!(run.code, 9, "{}", run.stderr);
+        assert!(run.stderr.contains("log.jsonl`: No space left"), "{}", run.stderr);
+        assert_eq!((sb.calls().len(), config(&sb)), (0, before.clone()));
+    }
+    disk.free();
+    let run = sb.run(&[ENABLE, &["--audit-log", &disk.path("log.jsonl")]].concat());
+    assert_eq!(run.code, 9, "64 KiB are too few for a whole run with its reserve: {}", run.stderr);
+}
+
+#[test]
+fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
+    let mut stopped = 0;
+    for kib in (32..=80).step_by(8) {
+        let sb = Sandbox::new();
+        let Some(disk) = Disk::new(&sb, kib) else { return };
+        let log = disk.path("log.jsonl");
+        let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
+        let text = std::fs::read(&log).expect("a log");
+        let records: Vec<serde_json::Value> =
+            lines(&text).into_iter().map(|line| serde_json::from_slice(line).expect("whole records")).collect();
+        let of = |what: &str| records.iter().filter(|record| record[what].is_array()).count();
+        assert_eq!(of("argv") - usize::from(!records.is_empty() && records.len() > 1), sb.calls().len(), "{kib}");
+        if run.code != 0 {
+            assert_eq!(run.code, 9, "{kib}: {}", run.stderr);
+            assert!(run.stderr.contains("No space left"), "{kib}: {}", run.stderr);
+            assert!(records.iter().all(|record| record["type"] != "run.end"), "{kib}");
+            stopped += 1;
+        }
+        let token = sb.path("home/.config/influxctl/admin-token-default.json");
+        assert!(!config(&sb).contains("token_file") || token.exists(), "{kib}");
+        assert!(text.is_empty() || sb.run(&["audit", "verify", &log]).code == 0, "{kib}");
+    }
+    assert!(stopped >= 3, "only {stopped} runs found the disk full");
+}
+
+#[test]
+fn no_room_for_the_token_file_leaves_everything_as_it_was() {
+    let sb = Sandbox::new();
+    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let before = config(&sb);
+    let token = disk.path("token.json");
+    std::fs::write(&token, "the old one").expect("room");
+    disk.fill();
+    let run = sb.run(&[ENABLE, &["--token-file", &token]].concat());
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("token.json` could not be written: No space left"), "{}", run.stderr);
+    assert_eq!((std::fs::read_to_string(&token).expect("there").as_str(), config(&sb)), ("the old one", before));
+    assert_eq!(disk.names(), ["filler", "token.json"]);
+    let end = sb.records_of("run.end").remove(0);
+    assert_eq!((&end["code"], &end["changed"], sb.open_steps()), (&json!(1), &json!(false), Vec::new()));
+    assert!(sb.records_of("result").iter().any(|r| r["error"].as_str().is_some_and(|e| e.contains("No space left"))));
+    disk.free();
+    assert_eq!(sb.run(&[ENABLE, &["--token-file", &token]].concat()).code, 0);
+    assert_eq!(std::fs::read(&token).expect("there"), sb.admin_token());
+    sb.assert_verified();
+}
+
+#[test]
+fn no_room_for_the_configuration_is_told_as_a_change_begun() {
+    let sb = Sandbox::new();
+    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let (old, path) = (config(&sb), disk.path("config.toml"));
+    std::fs::write(&path, &old).expect("room");
+    disk.fill();
+    let token = sb.home("token.json");
+    let arguments = [ENABLE, &["--config", &path, "--token-file", token.to_str().expect("text")]].concat();
+    let run = sb.run(&arguments);
+    assert_eq!(run.code, 8, "{}", run.stderr);
+    assert!(run.stderr.contains("config.toml` could not be written: No space left"), "{}", run.stderr);
+    assert!(run.stderr.contains("the same command again carries on"), "{}", run.stderr);
+    assert_eq!(std::fs::read_to_string(&path).expect("there"), old);
+    assert_eq!(disk.names(), ["config.toml", "filler"]);
+    assert_eq!(std::fs::read(&token).expect("written before"), sb.admin_token());
+    let end = sb.records_of("run.end").remove(0);
+    assert_eq!((&end["code"], &end["changed"], sb.open_steps()), (&json!(8), &json!(true), Vec::new()));
+    disk.free();
+    let again = sb.run(&arguments);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stdout.contains("holds this token already"), "{}", again.stdout);
+    assert!(std::fs::read_to_string(&path).expect("there").contains("token_file"));
+    sb.assert_verified();
+}
+
+#[test]
+fn a_record_cut_short_by_a_limit_stops_the_run_and_is_recovered() {
+    if !Path::new(PRLIMIT).exists() {
+        eprintln!("SKIPPED: {PRLIMIT} is missing, so no file reaches a limit");
+        return;
+    }
+    // The first record of the run is cut, or the one after it.
+    for more in [1, 200, 700] {
+        let sb = Sandbox::new();
+        assert_eq!(sb.run(&["disable"]).code, 0);
+        let before = sb.log_bytes();
+        let limit = format!("--fsize={}", before.len() + more);
+        let run = sb.spawn_under(&[PRLIMIT, &limit], ENABLE).wait();
+        assert_eq!(run.code, 9, "{}", run.stderr);
+        assert!(run.stderr.contains("bytes were written"), "{}", run.stderr);
+        assert_eq!(sb.calls().len(), 0);
+        assert_eq!(sb.log_bytes().len(), before.len() + more, "nothing is tried twice");
+        assert_eq!(sb.run(&["audit", "verify"]).code, 1);
+        let again = sb.run(ENABLE);
+        assert_eq!(again.code, 0, "{}", again.stderr);
+        assert_eq!(sb.records_of("log.recover").len(), 1);
+        sb.assert_verified();
+    }
+}
+
+/// An `enable` that has got as far as reading the token.
+fn held(sb: &Sandbox) -> Running {
+    let gate = json!({"wait_for_file": {"path": "gate"}});
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}));
+    let running = sb.spawn(ENABLE);
+    sb.wait_reached("gate");
+    running
+}
+
+#[test]
+fn a_log_that_goes_away_in_mid_run_stops_it() {
+    let cases: [(&str, &dyn Fn(&Path)); 4] = [
+        ("gone from its path", &|log| std::fs::remove_file(log).expect("it is there")),
+        ("names another file", &|log| {
+            let text = std::fs::read(log).expect("it is there");
+            std::fs::rename(log, log.with_extension("old")).expect("it is there");
+            std::fs::write(log, text).expect("sandbox");
+        }),
+        ("become shorter", &|log| {
+            File::options().write(true).open(log).expect("it is there").set_len(99).expect("cut")
+        }),
+        ("no longer holds", &|log| {
+            let whole = std::fs::metadata(log).expect("it is there").len();
+            std::fs::write(log, vec![b'x'; usize::try_from(whole).expect("small") + 9]).expect("sandbox");
+        }),
+    ];
+    for (what, change) in cases {
+        let sb = Sandbox::new();
+        let before = config(&sb);
+        let running = held(&sb);
+        let calls = sb.calls().len();
+        change(&sb.log());
+        let left = std::fs::read(sb.log()).ok();
+        sb.release("gate");
+        let run = running.wait();
+        assert_eq!(run.code, 9, "{what}: {}", run.stderr);
+        assert!(run.stderr.contains(what), "{what}: {}", run.stderr);
+        let missing = run.stderr.contains("that is missing there: {\"type\":\"result\"");
+        assert!(missing && run.stderr.contains("\"withheld\":\"secret\""), "{what}: {}", run.stderr);
+        assert_eq!((sb.calls().len(), config(&sb)), (calls, before), "{what}: nothing more is run or changed");
+        assert_eq!(std::fs::read(sb.log()).ok(), left, "{what}: nothing is written there");
+        sb.assert_no_secret(&[]);
+    }
+}
