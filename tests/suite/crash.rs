@@ -1,6 +1,6 @@
 //! Runs that are killed or interrupted, wherever that may happen, and the same command again.
 
-use crate::sandbox::{Run, Running, Sandbox, wait_until};
+use crate::sandbox::{Run, Running, Sandbox, skipped, wait_until};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ fn killed_during_a_call() {
 /// Kills a command at the nth of these system calls of its main thread, before it happens, for every nth.
 fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
     if !Path::new(STRACE).exists() {
-        eprintln!("SKIPPED: {STRACE} is missing, so nothing is killed between two file changes");
+        skipped(&format!("{STRACE} is missing, so nothing is killed between two file changes"));
         return;
     }
     let mut nth = 1;

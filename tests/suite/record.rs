@@ -1,6 +1,6 @@
 //! What is on record: everything that was run and every file that was changed, and no secret.
 
-use crate::sandbox::{Sandbox, lines, sha256};
+use crate::sandbox::{Call, Sandbox, lines, sha256, skipped};
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,7 +24,11 @@ fn recorded_argv(sb: &Sandbox, tool: &str) -> Vec<Value> {
 #[test]
 fn every_call_is_on_record_as_it_was_made() {
     let sb = Sandbox::new();
-    enabled(&sb);
+    let run = sb.run_with_stdin(ENABLE, "not for the tools");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let pinned = |call: &Call| call.stdin_null && call.stdin.is_none() && call.env["KUBERC"] == "off";
+    assert!(sb.calls().iter().all(pinned));
+    assert!(sb.records_of("intent").iter().all(|intent| intent["stdin"].is_null()));
     // Calls of one tool follow one another; those of the other may run at the same time.
     for tool in ["kubectl", "influxctl"] {
         let calls = sb.calls().into_iter().filter(|call| call.tool == tool);
@@ -207,7 +211,7 @@ fn the_chain_holds_without_the_tool() {
 fn shell_agrees(sb: &Sandbox) {
     let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"].iter().all(|tool| Path::new(tool).exists());
     if !there {
-        eprintln!("SKIPPED: the shell check needs bash, jq and sha256sum");
+        skipped("the shell check needs bash, jq and sha256sum");
         return;
     }
     let script = "cd .local/state/bypassctl && export PATH=/usr/bin:/bin && set -o pipefail\n\
@@ -292,7 +296,7 @@ fn a_log_that_others_could_have_a_hand_in_is_refused() {
             std::os::unix::fs::chown(log, Some(12345), None).expect("root may");
         });
     } else {
-        eprintln!("SKIPPED: only root can give a log to another user");
+        skipped("only root can give a log to another user");
     }
 }
 

@@ -11,7 +11,7 @@ mod world;
 
 pub use call::Call;
 pub use log::{lines, sha256};
-pub use process::{Run, Running, wait_until};
+pub use process::{Run, Running, skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What the compiler cannot check: who may import what, start what and print what.
 
+use crate::sandbox::skipped;
 use std::path::{Path, PathBuf};
 
 /// The layers, and what each may name of this crate besides itself. Below means further down in this list.
@@ -202,7 +203,7 @@ fn files_are_short_and_allow_nothing() {
 fn the_readme_has_every_exit_code() {
     let path = project().join("README.md");
     if !path.exists() {
-        eprintln!("SKIPPED: there is no README.md");
+        skipped("there is no README.md");
         return;
     }
     let readme = text(&path);

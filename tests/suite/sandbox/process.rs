@@ -4,6 +4,7 @@ use super::{Sandbox, XDG};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -123,6 +124,12 @@ pub fn cargo_build_example(project: &Path, profile: &Path) {
     }
     let status = cargo.current_dir(project).status().expect("cargo runs");
     assert!(status.success(), "the fakes do not compile: cargo build --example fake");
+}
+
+/// Says that a part of a test could not be done here, where `cargo test` does not hide it.
+pub fn skipped(why: &str) {
+    // A test goes on without a reader.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Looks again and again, and fails the test if it takes too long.
