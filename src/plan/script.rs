@@ -18,7 +18,8 @@ fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
-const HEAD: &str = r#"set -eu
+const HEAD: &str = r#"# shellcheck disable=SC2016 # what is in single quotes is meant as it stands
+set -eu
 umask 077
 # A kuberc could give kubectl's commands other defaults.
 export KUBERC=off LC_ALL=C
