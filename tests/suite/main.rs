@@ -1,6 +1,8 @@
 //! All integration tests, in one binary: it links once.
 
 mod crash;
+mod disable;
+mod enable;
 mod fakes;
 mod full;
 mod record;

@@ -5,6 +5,7 @@
 mod call;
 mod log;
 mod normal;
+mod picture;
 mod process;
 mod search;
 mod world;

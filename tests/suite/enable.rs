@@ -1,0 +1,222 @@
+//! `enable`
+
+mod cluster;
+mod config;
+mod dry_run;
+mod gate;
+mod secret;
+mod token_file;
+mod trial;
+
+pub use dry_run::run_script;
+
+use crate::sandbox::{Run, Sandbox};
+use serde_json::Value;
+use std::path::Path;
+
+/// influxctl's configuration in the sandbox.
+pub const CONFIG: &str = "home/.config/influxctl/config.toml";
+
+/// Where the token goes unless another place is named.
+pub const TOKEN_FILE: &str = "home/.config/influxctl/admin-token-default.json";
+
+/// Runs `enable`, and looks for the token where it may not be.
+pub fn enable(sb: &Sandbox, more: &[&str]) -> Run {
+    enable_into(sb, TOKEN_FILE, more)
+}
+
+/// The same with another token file.
+pub fn enable_into(sb: &Sandbox, file: &str, more: &[&str]) -> Run {
+    let run = sb.run(&[&["enable", "-n", "influxdb"], more].concat());
+    sb.assert_no_secret(&[Path::new(file)]);
+    assert_eq!(sb.names("run"), [""; 0], "a trial leaves nothing behind");
+    run
+}
+
+/// Runs `enable`, which must end with this code and leave everything as it is.
+pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
+    let before = sb.picture();
+    let run = enable(sb, more);
+    assert_eq!(run.code, code, "{}", run.stderr);
+    assert!(sb.picture() == before, "something was changed");
+    assert!(run.stderr.contains("\nhint: "), "no remedy: {}", run.stderr);
+    run
+}
+
+/// The lines on standard error from the error on.
+pub fn error(run: &Run) -> String {
+    let text = run.normalised();
+    let at = text.find("error: ").unwrap_or_else(|| panic!("no error: {text}"));
+    text[at..].to_owned()
+}
+
+/// Two steps run side by side; in a snapshot the trial comes last.
+pub fn settled(run: &Run) -> String {
+    let text = run.normalised();
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is = |line: &str, step: &str| line.contains(&format!(" {step}: "));
+    if let Some(at) = lines.windows(2).position(|w| is(w[0], "try-token") && is(w[1], "check-cluster")) {
+        lines.swap(at, at + 1);
+    }
+    lines.concat()
+}
+
+/// The token file that the configuration's first profile names.
+pub fn named_token_file(sb: &Sandbox) -> String {
+    let document: toml_edit::DocumentMut = sb.read(CONFIG).parse().expect("TOML");
+    document["profile"][0]["auth"]["token"]["token_file"].as_str().expect("a token file").to_owned()
+}
+
+#[test]
+fn the_token_comes_into_use() {
+    let sb = Sandbox::new();
+    let before = sb.read(CONFIG);
+    let run = enable(&sb, &[]);
+    insta::assert_snapshot!(settled(&run), @r"
+    exit 0
+    --- stdout
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      check-cluster: the context leads to the same cluster as before
+    done      try-token: the token was accepted by 127.0.0.1:26444
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
+    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    --- stderr
+    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
+       hint: end it with `bypassctl disable` before that
+    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
+       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    audit head [UID] 25:[SHA256]
+    ");
+    insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
+    influxctl --config [SANDBOX]/run/bypassctl-trial-[RANDOM]/config.toml --profile default database list --format json
+    influxctl version
+    kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
+    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context sim-dev
+    kubectl version --client --output json
+    "#);
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+    assert_eq!(sb.mode(TOKEN_FILE), 0o600);
+    let file = sb.path(TOKEN_FILE).display().to_string();
+    let section = format!("\n    [profile.auth.token]\n        token_file = \"{file}\"\n");
+    assert_eq!(sb.read(CONFIG), before + &section);
+    assert_eq!(sb.names("home/.config/influxctl"), ["admin-token-default.json", "config.toml"]);
+}
+
+#[test]
+fn influxctl_works_afterwards() {
+    let sb = Sandbox::new();
+    let list = || sb.tool("influxctl", &["--profile", "default", "database", "list", "--format", "json"], None);
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let run = list();
+    assert_eq!((run.code, run.stdout.as_str()), (0, "[]\n"), "{}", run.stderr);
+}
+
+#[test]
+fn again_changes_nothing() {
+    let sb = Sandbox::new();
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let before = sb.picture();
+    let run = enable(&sb, &[]);
+    insta::assert_snapshot!(settled(&run), @r"
+    exit 0
+    --- stdout
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      check-cluster: the context leads to the same cluster as before
+    done      try-token: the token was accepted by 127.0.0.1:26444
+    unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json holds this token already
+    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    --- stderr
+    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
+       hint: end it with `bypassctl disable` before that
+    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
+       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    audit head [UID] 45:[SHA256]
+    ");
+    assert!(sb.picture() == before);
+}
+
+#[test]
+fn only_what_is_wrong_is_mended() {
+    let mut sb = Sandbox::new();
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let config = sb.read(CONFIG);
+    sb.chmod(TOKEN_FILE, 0o644);
+    let run = enable(&sb, &[]);
+    assert!(run.code == 0 && run.stdout.contains("write-token: ") && !run.stdout.contains("unchanged"), "{run:?}");
+    assert_eq!((sb.mode(TOKEN_FILE), sb.read(CONFIG)), (0o600, config.clone()));
+    sb.set_admin_token(b"another-invented-admin-token-0123456789");
+    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(TOKEN_FILE), "another-invented-admin-token-0123456789");
+    assert_eq!(sb.read(CONFIG), config);
+}
+
+#[test]
+fn the_childrens_world() {
+    let mut sb = Sandbox::new();
+    sb.env("INFLUXCTL_MANAGEMENT", "x").env("KUBERC", "on").env("LC_ALL", "de_DE.UTF-8");
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let calls = sb.calls();
+    assert_eq!(calls.len(), 7);
+    for call in &calls {
+        assert_eq!((call.env["KUBERC"].as_str(), call.env["LC_ALL"].as_str()), ("off", "C"), "{call:?}");
+        assert!(call.stdin_null, "{call:?}");
+        let own = call.argv.contains(&"list".to_owned());
+        let home = sb.home("").display().to_string();
+        let home = home.trim_end_matches('/');
+        assert_eq!(call.env["HOME"] == home, !own, "{call:?}");
+        assert_eq!(call.env.contains_key("INFLUXCTL_MANAGEMENT"), !own, "{call:?}");
+        assert_eq!(call.env["XDG_CACHE_HOME"].starts_with(home), !own, "{call:?}");
+    }
+}
+
+#[test]
+fn as_json() {
+    let sb = Sandbox::new();
+    let run = enable(&sb, &["-o", "json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    let keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
+    insta::assert_snapshot!(format!("{keys:?}"), @r#"["audit", "changed", "command", "error", "exit_code", "outcome", "run", "schema", "steps", "target", "tools", "warnings"]"#);
+    assert_eq!(report["command"], "enable");
+    assert_eq!(
+        (&report["outcome"], &report["exit_code"], &report["changed"]),
+        (&"done".into(), &0.into(), &true.into())
+    );
+    assert_eq!((&report["target"]["context"], &report["target"]["namespace"]), (&"sim-dev".into(), &"influxdb".into()));
+    assert!(report["error"].is_null());
+    let digests = report["tools"].as_array().expect("tools").iter().map(|tool| tool["sha256"].as_str().map(str::len));
+    assert_eq!(digests.collect::<Vec<_>>(), [Some(64), Some(64)]);
+    let mut steps: Vec<&str> =
+        report["steps"].as_array().expect("steps").iter().filter_map(|s| s["id"].as_str()).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, ["check-cluster", "edit-profile", "get-token", "try-token", "write-token"]);
+    let log = std::fs::read_to_string(report["audit"]["file"].as_str().expect("a path")).expect("the record");
+    assert!(log.lines().last().is_some_and(|line| line.contains("\"type\":\"run.end\"")), "{log}");
+}
+
+#[test]
+fn a_failure_as_json() {
+    let sb = Sandbox::new();
+    sb.drop_admin_token_key();
+    let run = enable(&sb, &["-o", "json"]);
+    assert_eq!(run.code, 1);
+    let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    assert_eq!((&report["outcome"], &report["exit_code"]), (&"failed".into(), &1.into()));
+    assert_eq!((&report["error"]["code"], &report["changed"]), (&"failed".into(), &false.into()));
+    assert!(report["error"]["hint"].is_string());
+}
+
+#[test]
+fn less_and_more_is_told() {
+    let sb = Sandbox::new();
+    let quiet = enable(&sb, &["-q"]);
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
+    assert!(quiet.stderr.contains("audit head "), "{}", quiet.stderr);
+    let verbose = enable(&sb, &["-v"]);
+    assert_eq!(verbose.stdout.lines().filter(|line| line.starts_with("$ ")).count(), 7, "{}", verbose.stdout);
+    assert!(verbose.stdout.contains("kubectl 1.34.5 at "), "{}", verbose.stdout);
+    assert!(!verbose.stdout.contains('\u{1b}'), "no colour where there is no terminal");
+}

@@ -1,0 +1,256 @@
+//! `--dry-run`: as a plan, and as a script that does the same.
+
+use super::{CONFIG, TOKEN_FILE, enable, refused};
+use crate::sandbox::{Run, Sandbox};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// A dry run, which changes nothing and runs nothing but the look.
+fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
+    let before = sb.picture();
+    let run = enable(sb, more);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(sb.picture() == before);
+    let lines = sb.call_lines();
+    assert!(lines.lines().count() == 4 && !lines.contains("secrets") && !lines.contains("database"), "{lines}");
+    run
+}
+
+/// A program of the system, with the fakes in front.
+fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
+    #[expect(clippy::disallowed_methods, reason = "tests run what the program prints")]
+    let mut command = Command::new(program);
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", sb.path("bin").display());
+    command.args(args).env_clear().env("PATH", path).env("HOME", sb.home("")).env("FAKE_STATE", sb.path("state"));
+    command.env("TMPDIR", sb.path("tmp")).env("LC_ALL", "C.UTF-8");
+    let output = command.current_dir(sb.home("")).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    Some((output.status.code().expect("no signal"), String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Writes the script, has shellcheck look at it, and runs it.
+pub fn run_script(sb: &Sandbox, script: &str) -> (i32, String) {
+    let file = sb.write("tmp/script.sh", script).display().to_string();
+    match system(sb, "shellcheck", &["--severity=style", &file]) {
+        Some((code, text)) => assert_eq!((code, text.as_str()), (0, ""), "shellcheck"),
+        None => println!("SKIPPED: shellcheck is not installed, nobody looked at the script"),
+    }
+    system(sb, "sh", &[&file]).expect("sh")
+}
+
+#[test]
+fn as_a_plan() {
+    let sb = Sandbox::new();
+    let run = dry_run(&sb, &["--dry-run"]);
+    insta::assert_snapshot!(run.normalised(), @r#"
+    exit 0
+    --- stdout
+    plan: enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+    1. get-token: read the admin token from secret `admin-token` of namespace `influxdb`
+       $ kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev
+       then: the token is known, in memory only
+    2. try-token: see that the cluster takes the token, before anything of yours changes
+       $ influxctl --config <throwaway configuration> --profile default database list --format json
+       then: the token was not refused
+    3. check-cluster (side by side with 2): a context names a name: make sure that it still leads to the cluster that was looked at
+       $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
+       then: it is the same cluster
+    4. write-token: put the token where influxctl reads it
+       write [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600: <token from step 1>
+       then: the file holds exactly the token, mode 0600
+    5. edit-profile: point profile `default` at the token file
+       edit [SANDBOX]/home/.config/influxctl/config.toml
+         +  15
+         +  16     [profile.auth.token]
+         +  17         token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json"
+       then: `auth.token.token_file` of that profile is set, and nothing else differs
+    this was a dry run: nothing was changed
+    --- stderr
+    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
+       hint: end it with `bypassctl disable` before that
+    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
+       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    audit head [UID] 13:[SHA256]
+    "#);
+    assert_eq!(dry_run_again(&sb, "--dry-run=plan").normalised_stdout(), run.normalised_stdout());
+}
+
+fn dry_run_again(sb: &Sandbox, how: &str) -> Run {
+    sb.forget_calls();
+    dry_run(sb, &[how])
+}
+
+#[test]
+fn as_a_script() {
+    let sb = Sandbox::new();
+    let run = dry_run(&sb, &["--dry-run=script"]);
+    insta::assert_snapshot!(run.normalised_stdout().replace(&cksums(&run.stdout)[0], "[CKSUM-1]").replace(&cksums(&run.stdout)[1], "[CKSUM-2]"), @r#"
+    #!/bin/sh
+    # enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+    # made by bypassctl [VERSION] read it before you run it
+    # shellcheck disable=SC2016 # what is in single quotes is meant as it stands
+    set -eu
+    umask 077
+    # A kuberc could give kubectl's commands other defaults.
+    export KUBERC=off LC_ALL=C
+    fail() { printf '%s\n' "$*" >&2; exit 1; }
+    decode() { if printf 'eA==' | base64 -d >/dev/null 2>&1; then base64 -d; else base64 -D; fi; }
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    [ "$(cksum <[SANDBOX]/home/.config/influxctl/config.toml)" = '[CKSUM-1]' ] || fail [SANDBOX]/home/.config/influxctl/config.toml 'is not the file that this script was made for'
+
+    # get-token: read the admin token from secret `admin-token` of namespace `influxdb`
+    encoded=$([SANDBOX]/bin/kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev)
+    case $encoded in '' | '<no value>') fail 'the secret admin-token has no key token' ;; esac
+    rm -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new
+    printf '%s' "$encoded" | decode >[SANDBOX]/home/.config/influxctl/admin-token-default.json.new
+    [ -s [SANDBOX]/home/.config/influxctl/admin-token-default.json.new ] || fail 'the token is empty'
+
+    # try-token: see that the cluster takes the token, before anything of yours changes
+    mkdir "$work/home"
+    cat >"$work/config.toml" <<'END_OF_CONFIG'
+    [[profile]]
+    name = "default"
+    product = "clustered"
+    host = "127.0.0.1"
+    port = "26444"
+
+    [profile.tls]
+    disable = true
+
+    [profile.auth.token]
+    token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json.new"
+    END_OF_CONFIG
+    (
+      unset INFLUXCTL_PROFILE XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
+      export HOME="$work/home"
+      [SANDBOX]/bin/influxctl --config "$work/config.toml" --profile default database list --format json </dev/null >/dev/null
+    ) || { rm -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new; fail 'the token was not accepted, or it could not be tried'; }
+
+    # check-cluster: a context names a name: make sure that it still leads to the cluster that was looked at
+    [ "$([SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev)" = [UID] ] || fail 'the context leads to another cluster now'
+
+    # write-token: put the token where influxctl reads it
+    mv -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new [SANDBOX]/home/.config/influxctl/admin-token-default.json
+
+    # edit-profile: point profile `default` at the token file
+    cp -p [SANDBOX]/home/.config/influxctl/config.toml [SANDBOX]/home/.config/influxctl/config.toml.new
+    {
+      dd if=[SANDBOX]/home/.config/influxctl/config.toml bs=1 skip=0 count=330 2>/dev/null
+      printf '%s' '
+        [profile.auth.token]
+            token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json"
+    '
+    } >[SANDBOX]/home/.config/influxctl/config.toml.new
+    [ "$(cksum <[SANDBOX]/home/.config/influxctl/config.toml.new)" = '[CKSUM-2]' ] || { rm -f [SANDBOX]/home/.config/influxctl/config.toml.new; fail [SANDBOX]/home/.config/influxctl/config.toml 'could not be edited'; }
+    mv -f [SANDBOX]/home/.config/influxctl/config.toml.new [SANDBOX]/home/.config/influxctl/config.toml
+    "#);
+}
+
+/// What the script compares files with: they hold the sandbox's path.
+fn cksums(script: &str) -> Vec<String> {
+    let pattern = regex::Regex::new(r"'(\d+ \d+)'").expect("a pattern");
+    pattern.captures_iter(script).map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn the_script_does_what_enable_does() {
+    let sb = Sandbox::new();
+    let script = dry_run(&sb, &["--dry-run=script"]).stdout;
+    let config = sb.read(CONFIG);
+    sb.chmod(CONFIG, 0o640);
+    let (code, text) = run_script(&sb, &script);
+    assert_eq!((code, text.as_str()), (0, ""));
+    let by_script = (sb.read(CONFIG), sb.read(TOKEN_FILE), sb.mode(TOKEN_FILE), sb.mode(CONFIG));
+    assert_eq!(sb.names("home/.config/influxctl"), ["admin-token-default.json", "config.toml"]);
+    sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
+    sb.write(CONFIG, config);
+    std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
+    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!((sb.read(CONFIG), sb.read(TOKEN_FILE), sb.mode(TOKEN_FILE), sb.mode(CONFIG)), by_script);
+}
+
+#[test]
+fn the_script_with_strange_paths_and_a_new_profile() {
+    let sb = Sandbox::new();
+    let name = "it's \"a\" $HOME `x` ü.json";
+    let more = ["--profile", "new", "--create-profile", "--host", "127.0.0.1", "--port", "1", "--token-file", name];
+    let script = dry_run(&sb, &[&more[..], &["--dry-run=script"]].concat()).stdout;
+    let (code, text) = run_script(&sb, &script);
+    assert_eq!((code, text.as_str()), (0, ""));
+    assert_eq!(sb.read(format!("home/{name}")).into_bytes(), sb.admin_token());
+    let by_script = sb.read(CONFIG);
+    let run = super::enable_into(&sb, &format!("home/{name}"), &more);
+    assert!(run.code == 0 && run.stdout.contains("unchanged"), "{}{}", run.stdout, run.stderr);
+    assert_eq!(sb.read(CONFIG), by_script);
+}
+
+#[test]
+fn the_script_stops_where_enable_would() {
+    let sb = Sandbox::new();
+    let script = dry_run(&sb, &["--dry-run=script"]).stdout;
+    let before = sb.picture();
+    sb.fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1}}}));
+    let (code, text) = run_script(&sb, &script);
+    assert_eq!((code, text.as_str()), (1, "the token was not accepted, or it could not be tried\n"));
+    let names =
+        |picture: &std::collections::BTreeMap<_, _>| picture.keys().cloned().collect::<Vec<std::path::PathBuf>>();
+    assert_eq!(names(&sb.picture()), names(&before));
+    sb.no_faults();
+    sb.drop_admin_token_key();
+    let (code, text) = run_script(&sb, &script);
+    assert_eq!((code, text.as_str()), (1, "the secret admin-token has no key token\n"));
+    sb.write(CONFIG, sb.read(CONFIG) + "# changed\n");
+    let (code, text) = run_script(&sb, &script);
+    assert!(code == 1 && text.contains("is not the file that this script was made for"), "{text}");
+    sb.assert_no_secret(&[]);
+}
+
+#[test]
+fn of_what_is_done_already() {
+    let sb = Sandbox::new();
+    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.forget_calls();
+    let text = dry_run(&sb, &["--dry-run"]).stdout;
+    assert!(text.contains("write-token") && !text.contains("edit-profile"), "{text}");
+}
+
+#[test]
+fn neighbouring_lines_are_not_shown() {
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG).replace("client_id", "client_secret = \"planted-3\"\n        client_id");
+    sb.write(CONFIG, config + "\n        mgmt_token = \"planted-4\"\n");
+    for how in ["--dry-run", "--dry-run=script"] {
+        sb.forget_calls();
+        let run = enable(&sb, &[how, "-v"]);
+        assert!(!run.stdout.contains("planted") && !run.stderr.contains("planted"), "{}{}", run.stdout, run.stderr);
+    }
+}
+
+#[test]
+fn as_json() {
+    let sb = Sandbox::new();
+    let run = dry_run(&sb, &["--dry-run", "-o", "json"]);
+    let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    let plan = report["plan"].as_array().expect("a plan");
+    let ids: Vec<&str> = plan.iter().filter_map(|step| step["id"].as_str()).collect();
+    assert_eq!(ids, ["get-token", "try-token", "check-cluster", "write-token", "edit-profile"]);
+    assert_eq!(plan[0]["argv"][1], "get");
+    assert_eq!(plan[3]["content"], "<token from step 1>");
+    assert_eq!(report["changed"], false);
+    sb.forget_calls();
+    let run = dry_run(&sb, &["--dry-run=script", "-o", "json"]);
+    let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    assert!(report["script"].as_str().is_some_and(|script| script.starts_with("#!/bin/sh\n")));
+}
+
+#[test]
+fn what_would_be_refused_is() {
+    let sb = Sandbox::new();
+    sb.chmod(CONFIG, 0o444);
+    refused(&sb, 4, &["--dry-run"]);
+    refused(&sb, 4, &["--dry-run=script", "--context", "acme-prod"]);
+}

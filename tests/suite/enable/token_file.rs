@@ -1,0 +1,126 @@
+//! Where the token goes.
+
+use super::{CONFIG, TOKEN_FILE, enable, enable_into, error, named_token_file, refused};
+use crate::sandbox::Sandbox;
+use std::os::unix::fs::{FileTypeExt as _, symlink};
+
+#[test]
+fn a_directory_that_others_can_write_to() {
+    let sb = Sandbox::new();
+    sb.chmod("home/.config/influxctl", 0o775);
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    error: the token file cannot go there: others can write to the directory `[SANDBOX]/home/.config/influxctl` (mode 0775)
+    hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or name another place: --token-file FILE
+    audit head [UID] 13:[SHA256]
+    ");
+    sb.chmod("home/.config/influxctl", 0o1777);
+    refused(&sb, 4, &[]);
+}
+
+#[test]
+fn a_directory_that_is_not_there() {
+    let sb = Sandbox::new();
+    let run = refused(&sb, 4, &["--token-file", "nowhere/token.json"]);
+    assert!(run.stderr.contains("error: the token file cannot go there: the directory `"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_no_regular_file_stays() {
+    for kind in ["directory", "symlink", "dangling", "fifo"] {
+        let sb = Sandbox::new();
+        let target = sb.path(TOKEN_FILE);
+        match kind {
+            "directory" => std::fs::create_dir(&target).expect("sandbox"),
+            "symlink" => symlink(sb.write("home/elsewhere", "mine"), &target).expect("sandbox"),
+            "dangling" => symlink("/no/where", &target).expect("sandbox"),
+            _ => {
+                let mode = rustix::fs::Mode::from_raw_mode(0o600);
+                let fifo = rustix::fs::FileType::Fifo;
+                rustix::fs::mknodat(rustix::fs::CWD, &target, fifo, mode, 0).expect("sandbox");
+            }
+        }
+        let run = refused(&sb, 4, &[]);
+        let text = error(&run);
+        let said = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
+        assert!(text.starts_with(said), "{kind}: {text}");
+        let meta = target.symlink_metadata().expect("still there");
+        assert!(meta.is_dir() || meta.is_symlink() || meta.file_type().is_fifo(), "{kind}");
+    }
+}
+
+#[test]
+fn an_existing_file_is_replaced_as_a_whole() {
+    let sb = Sandbox::new();
+    sb.write(TOKEN_FILE, "an older one, and longer than the new: ".repeat(200));
+    let hard = sb.home("hard-link");
+    std::fs::hard_link(sb.path(TOKEN_FILE), &hard).expect("sandbox");
+    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+    assert_eq!(sb.mode(TOKEN_FILE), 0o600);
+    let old = std::fs::read_to_string(hard).expect("sandbox");
+    assert!(old.starts_with("an older one"), "never written into, only replaced");
+}
+
+#[test]
+fn paths_as_people_have_them() {
+    let names =
+        ["token.json", "a b/to ken.json", "quote's \"and\" \\back.json", "größe/トークン.json", "$HOME;`x`.json"];
+    for name in names {
+        let sb = Sandbox::new();
+        let file = format!("home/{name}");
+        std::fs::create_dir_all(sb.path(&file).parent().expect("below")).expect("sandbox");
+        let run = enable_into(&sb, &file, &["--token-file", name]);
+        assert_eq!(run.code, 0, "{name}: {}", run.stderr);
+        assert_eq!(sb.read(&file).into_bytes(), sb.admin_token(), "{name}");
+        assert_eq!(named_token_file(&sb), sb.path(&file).display().to_string());
+        let again = enable_into(&sb, &file, &["--token-file", name]);
+        assert!(again.code == 0 && again.stdout.contains("unchanged"), "{name}: {}", again.stdout);
+        assert!(!sb.path(TOKEN_FILE).exists());
+    }
+}
+
+#[test]
+fn another_place_than_before() {
+    let sb = Sandbox::new();
+    assert_eq!(enable(&sb, &[]).code, 0);
+    std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
+    let old = sb.read(CONFIG);
+    assert_eq!(enable_into(&sb, "home/other.json", &["--token-file", "other.json"]).code, 0);
+    let other = sb.home("other.json").display().to_string();
+    assert_eq!(sb.read(CONFIG), old.replace(&sb.path(TOKEN_FILE).display().to_string(), &other));
+}
+
+#[test]
+fn a_path_that_names_no_file() {
+    let sb = Sandbox::new();
+    let run = refused(&sb, 2, &["--token-file", "/"]);
+    assert!(run.stderr.contains("cannot be named in a configuration"), "{}", run.stderr);
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let words = ["enable", "-n", "influxdb", "--token-file"].map(OsStr::new);
+    let run = sb.run(&[&words[..], &[OsStr::from_bytes(b"no-\xff-text.json")]].concat());
+    assert_eq!(run.code, 2, "{}", run.stderr);
+}
+
+#[test]
+fn a_file_that_another_profile_uses() {
+    let sb = Sandbox::new();
+    let second = "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
+    let config = sb.read(CONFIG) + second;
+    sb.write(CONFIG, config);
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let run = enable(&sb, &["--profile", "second", "--token-file", ".config/influxctl/admin-token-default.json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("warning: profile `default` uses this token file as well"), "{}", run.stderr);
+}
+
+#[test]
+fn a_profile_name_that_makes_no_file_name() {
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG).replace("\"default\"", "\"my site/1\"");
+    sb.write(CONFIG, config);
+    let run = refused(&sb, 2, &["--profile", "my site/1"]);
+    assert!(run.stderr.contains("hint: name one: --token-file FILE"), "{}", run.stderr);
+    let run = enable_into(&sb, "home/t.json", &["--profile", "my site/1", "--token-file", "t.json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}

@@ -1,0 +1,209 @@
+//! The trial of the token, and which influxctl it is.
+
+use super::{CONFIG, TOKEN_FILE, enable, error, refused};
+use crate::sandbox::Sandbox;
+use serde_json::json;
+
+/// A profile whose host nobody knows.
+fn lost() -> Sandbox {
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid");
+    sb.write(CONFIG, config);
+    sb
+}
+
+fn tried(sb: &Sandbox) -> bool {
+    sb.call_lines().contains("database list")
+}
+
+#[test]
+fn a_refused_token() {
+    for text in ["rpc error: code = Unauthenticated desc = no", "rpc error: code = PermissionDenied desc = no"] {
+        let sb = Sandbox::new();
+        sb.fault(json!({"tool": "influxctl", "contains": ["list"],
+                        "do": {"exit": {"code": 1, "stderr": format!("error\t{text}\n")}}}));
+        for how in ["try", "require"] {
+            let run = refused(&sb, 1, &["--verify", how]);
+            assert!(run.stderr.contains(text), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_token_of_another_cluster() {
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.prod.invalid");
+    sb.write(CONFIG, config);
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    error: the token was refused by influxdb.prod.invalid:26444: error rpc error: code = Unauthenticated desc = token is not valid
+    hint: does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it
+    audit head [UID] 21:[SHA256]
+    ");
+}
+
+#[test]
+fn inconclusive_goes_on_and_says_so() {
+    let sb = lost();
+    let run = enable(&sb, &[]);
+    insta::assert_snapshot!(super::settled(&run), @r#"
+    exit 10
+    --- stdout
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      check-cluster: the context leads to the same cluster as before
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
+    done, but whether the token is accepted was not shown; to end it: bypassctl disable
+    --- stderr
+    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
+       hint: end it with `bypassctl disable` before that
+    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
+       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    warning: the token could not be tried with influxdb.invalid:26444: error rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
+       hint: look at host, port and TLS settings of the profile; `bypassctl status` tries again
+    audit head [UID] 25:[SHA256]
+    "#);
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+    let again = enable(&sb, &["--verify", "try"]);
+    assert_eq!(again.code, 10);
+}
+
+#[test]
+fn inconclusive_is_not_enough_where_proof_is_required() {
+    let sb = lost();
+    insta::assert_snapshot!(error(&refused(&sb, 1, &["--verify", "require"])), @r#"
+    error: the token could not be tried with influxdb.invalid:26444: error rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
+    hint: look at host, port and TLS settings of the profile; --verify try goes on without this proof
+    audit head [UID] 21:[SHA256]
+    "#);
+}
+
+#[test]
+fn a_trial_that_is_skipped() {
+    let sb = lost();
+    let run = enable(&sb, &["--verify", "skip"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(!tried(&sb), "{}", sb.call_lines());
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+}
+
+#[test]
+fn inconclusive_in_many_ways() {
+    let with = |name: &str| -> serde_json::Value { json!(name) };
+    for what in [with("silent"), with("garbage"), json!({"exit": {"code": 1}}), json!({"flood": {"bytes": 50_000_000}})]
+    {
+        let sb = Sandbox::new();
+        sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": what}));
+        refused(&sb, 1, &["--verify", "require"]);
+        let run = enable(&sb, &[]);
+        assert_eq!(run.code, 10, "{what}: {}", run.stderr);
+        assert!(run.stderr.contains("warning: the token could not be tried with 127.0.0.1:26444: "), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_tls_error_is_no_refusal() {
+    let sb = Sandbox::new();
+    sb.cluster(|cluster| cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority"));
+    let run = enable(&sb, &[]);
+    assert_eq!(run.code, 10, "{}", run.stderr);
+    assert!(run.stderr.contains("certificate signed by unknown authority"), "{}", run.stderr);
+}
+
+#[test]
+fn an_influxctl_that_prints_the_token() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": "print_secret"}));
+    let run = enable(&sb, &[]);
+    assert_eq!(run.code, 10);
+    assert!(run.stderr.contains("could not be tried"), "{}", run.stderr);
+}
+
+#[test]
+fn an_influxctl_that_is_too_old() {
+    let sb = Sandbox::new();
+    sb.influxctl_version("2.1.0");
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    error: influxctl 2.1.0 is too old: influxctl 2.2.0 or newer is needed
+    hint: update it, or name another: --influxctl PATH
+    audit head [UID] 13:[SHA256]
+    ");
+    let run = refused(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
+    assert!(run.stderr.contains("--assume-influxctl-version 2.2.0 is not needed and not used"), "{}", run.stderr);
+    sb.influxctl_version("2.2.0");
+    assert_eq!(enable(&sb, &[]).code, 0);
+}
+
+#[test]
+fn an_influxctl_that_cannot_tell_its_version() {
+    let sb = Sandbox::new();
+    sb.influxctl_version("2.4.1");
+    sb.influxctl_prints("influxctl version dev\n");
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    error: the version of influxctl cannot be found out
+    hint: from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z
+    audit head [UID] 12:[SHA256]
+    ");
+    let run = refused(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
+    assert!(run.stderr.contains("influxctl 2.1.9 is too old"), "{}", run.stderr);
+    let run = enable(&sb, &["--assume-influxctl-version", "2.4.1"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("warning: influxctl before 2.5.0 prefers an older cached token"), "{}", run.stderr);
+}
+
+#[test]
+fn an_older_cached_token_has_no_part_in_the_trial() {
+    let sb = Sandbox::new();
+    sb.influxctl_version("2.3.0");
+    sb.write("home/.cache/influxctl/default.json", "an older token of somebody");
+    let cache = || sb.picture().into_iter().filter(|(path, _)| path.starts_with(sb.home(".cache"))).collect::<Vec<_>>();
+    let before = cache();
+    let run = enable(&sb, &["--verify", "require"]);
+    insta::assert_snapshot!(super::settled(&run), @r"
+    exit 0
+    --- stdout
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      check-cluster: the context leads to the same cluster as before
+    done      try-token: the token was accepted by 127.0.0.1:26444
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
+    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    --- stderr
+    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
+       hint: end it with `bypassctl disable` before that
+    warning: influxctl before 2.3.1 keeps a copy of the admin token in its cache directory
+       hint: update influxctl, or delete the copies after `bypassctl disable` names them
+    warning: influxctl before 2.5.0 prefers an older cached token to the token file
+       hint: update influxctl, or empty its cache directory (`~/.cache/influxctl`) first
+    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
+       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    audit head [UID] 25:[SHA256]
+    ");
+    assert_eq!(cache(), before);
+    assert!(tried(&sb));
+}
+
+#[test]
+fn what_stands_beside_the_token_is_told() {
+    let lines = [
+        ("2.12.0", "client_secret = \"planted-1\"", "influxctl 2.9.8 and later refuses a profile with `client_secret`"),
+        ("2.9.7", "client_secret = \"planted-1\"", "[profile.auth.oauth2]"),
+    ];
+    for (version, line, told) in lines {
+        let sb = Sandbox::new();
+        sb.influxctl_version(version);
+        let config = sb.read(CONFIG).replace("client_id = \"example\"", &format!("client_id = \"example\"\n{line}"));
+        sb.write(CONFIG, config);
+        let run = enable(&sb, &[]);
+        assert!(run.code == 0 && run.stderr.contains(told), "{}", run.stderr);
+        assert_eq!(run.stderr.contains("refuses a profile"), version == "2.12.0", "{}", run.stderr);
+        assert!(!run.stderr.contains("planted-1") && !run.stdout.contains("planted-1"));
+        let log = sb.read("home/.local/state/bypassctl/audit.jsonl");
+        assert!(!log.contains("planted-1"), "the record withholds a configuration with a secret");
+    }
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG).replace("product =", "mgmt_token = \"planted-2\"\n    product =");
+    sb.write(CONFIG, config);
+    let run = enable(&sb, &["-v"]);
+    assert!(run.code == 0 && run.stderr.contains("the profile has a `mgmt_token` as well"), "{}", run.stderr);
+    assert!(!run.stderr.contains("planted-2") && !run.stdout.contains("planted-2"));
+}

@@ -1,0 +1,53 @@
+//! The user's files as they are, to see that nothing touched them.
+
+use super::Sandbox;
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// One file or directory: kind and mode, inode, time of the last change in nanoseconds, content.
+pub type Picture = (u32, u64, i128, Vec<u8>);
+
+impl Sandbox {
+    /// All in the home directory but bypassctl's own state.
+    pub fn picture(&self) -> BTreeMap<PathBuf, Picture> {
+        let mut all = BTreeMap::new();
+        for top in [".config", ".cache", ".kube"] {
+            add(&self.home(top), &mut all);
+        }
+        all
+    }
+
+    /// The names in a directory of the sandbox, sorted.
+    pub fn names(&self, directory: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(directory)).expect("a directory of the sandbox");
+        let mut names: Vec<String> = entries.map(|e| e.expect("entry").file_name().to_string_lossy().into()).collect();
+        names.sort();
+        names
+    }
+
+    /// Permission bits of a file of the sandbox.
+    pub fn mode(&self, name: impl AsRef<Path>) -> u32 {
+        std::fs::metadata(self.path(name)).expect("a file of the sandbox").mode() & 0o7777
+    }
+
+    /// Sets them.
+    pub fn chmod(&self, name: impl AsRef<Path>, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).expect("sandbox");
+    }
+}
+
+fn add(path: &Path, all: &mut BTreeMap<PathBuf, Picture>) {
+    let Ok(meta) = path.symlink_metadata() else { return };
+    let bytes = if meta.is_file() {
+        std::fs::read(path).expect("a file of the sandbox")
+    } else {
+        std::fs::read_link(path).map(|to| to.into_os_string().into_encoded_bytes()).unwrap_or_default()
+    };
+    let time = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+    all.insert(path.to_owned(), (meta.mode(), meta.ino(), time, bytes));
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten().filter(|_| meta.is_dir()) {
+        add(&entry.path(), all);
+    }
+}
