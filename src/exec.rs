@@ -161,6 +161,12 @@ impl Executor {
         held(&self.log).reserves()
     }
 
+    /// Results that could not be recorded, for the user to see: several threads may have had one.
+    #[must_use]
+    pub fn lost(&self) -> Vec<String> {
+        held(&self.log).lost().to_vec()
+    }
+
     /// What is known of the target so far.
     #[must_use]
     pub fn target(&self) -> Target {

@@ -31,14 +31,19 @@ impl Session<'_> {
     /// Ends the run in the record. A failure after a change is another kind of failure, and no message holds a secret.
     pub(super) fn close(&self, outcome: Outcome) -> (Outcome, Option<Head>) {
         let outcome = outcome.map_err(|error| if self.exec.changed() { error.after_a_change() } else { error });
-        let outcome = outcome.map_err(|error| Error { message: self.exec.redact(&error.message), ..error });
         let kind = outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind);
-        if kind == Some(Kind::Unrecorded) {
-            return (outcome, None);
-        }
-        match self.exec.finish(kind) {
-            Ok(head) => (outcome, Some(head)),
-            Err(error) => (Err(error), None),
-        }
+        let (outcome, head) = if kind == Some(Kind::Unrecorded) {
+            (outcome, None)
+        } else {
+            match self.exec.finish(kind) {
+                Ok(head) => (outcome, Some(head)),
+                Err(error) => (Err(error), None),
+            }
+        };
+        let outcome = outcome.map_err(|error| {
+            let message = [vec![error.message], self.exec.lost()].concat().join("; ");
+            Error { message: self.exec.redact(&message), ..error }
+        });
+        (outcome, head)
     }
 }

@@ -70,6 +70,8 @@ pub struct Log {
     reserves: bool,
     /// Why a write or a sync failed: nothing is retried.
     broken: Option<String>,
+    /// Results that could not be recorded.
+    lost: Vec<String>,
 }
 
 impl Log {
@@ -98,6 +100,7 @@ impl Log {
             reserved: 0,
             reserves,
             broken: None,
+            lost: Vec::new(),
         };
         log.recover(&tail)?;
         if tail.head.is_none() {
@@ -141,16 +144,13 @@ impl Log {
     /// Records a result and takes the receipt back.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`], with the record itself in the message: it happened and is nowhere else.
+    /// [`Kind::Unrecorded`]; [`Self::lost`] then has the record itself.
     pub fn end(&mut self, begun: Begun, run: &str, body: &Body, needles: &Needles) -> Result<()> {
         let Begun { seq, .. } = begun;
         self.open_intents -= 1;
-        self.locked(|log| log.write(Some(run), body, needles)).map_err(|error| {
+        self.locked(|log| log.write(Some(run), body, needles)).inspect_err(|_| {
             let record = serde_json::to_string(body).unwrap_or_default();
-            Error {
-                message: format!("{}; the result of record {seq} that is missing there: {record}", error.message),
-                ..error
-            }
+            self.lost.push(format!("the result of record {seq} that is missing there: {record}"));
         })
     }
 
@@ -167,6 +167,12 @@ impl Log {
         };
         self.reserved = self.end + room;
         Ok(())
+    }
+
+    /// Results that could not be recorded: they happened and are nowhere else.
+    #[must_use]
+    pub fn lost(&self) -> &[String] {
+        &self.lost
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
