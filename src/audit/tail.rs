@@ -12,6 +12,9 @@ use std::os::unix::fs::FileExt as _;
 /// How much of the end is looked at first, in bytes: some hundred records.
 const WINDOW: u64 = 128 << 10;
 
+/// How the first record begins.
+const FIRST: &[u8] = br#"{"v":1,"seq":1,"#;
+
 /// Where a search for a good record ends: further back, this is no audit log.
 const MAX_WINDOW: u64 = 64 << 20;
 
@@ -62,6 +65,7 @@ struct Host {
 /// Reads the end of a log.
 pub(super) fn read(file: &File) -> io::Result<Tail> {
     let end = file.metadata()?.len();
+    must_be_a_log(file)?;
     let mut size = WINDOW;
     loop {
         let start = end.saturating_sub(size);
@@ -75,6 +79,13 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
         }
         size *= 2;
     }
+}
+
+/// Another file, named by mistake, is never appended to: a log begins as the first record does, torn or not.
+fn must_be_a_log(file: &File) -> io::Result<()> {
+    let mut start = [0; FIRST.len()];
+    let length = file.read_at(&mut start, 0)?;
+    if start[..length] == FIRST[..length] { Ok(()) } else { Err(io::Error::other("it is not an audit log")) }
 }
 
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.

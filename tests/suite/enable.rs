@@ -192,7 +192,7 @@ fn as_json() {
     let mut steps: Vec<&str> =
         report["steps"].as_array().expect("steps").iter().filter_map(|s| s["id"].as_str()).collect();
     steps.sort_unstable();
-    assert_eq!(steps, ["check-cluster", "edit-profile", "get-token", "try-token", "write-token"]);
+    assert_eq!(steps, ["check-cluster", "edit-profile", "get-token", "note-cluster", "try-token", "write-token"]);
     let log = std::fs::read_to_string(report["audit"]["file"].as_str().expect("a path")).expect("the record");
     assert!(log.lines().last().is_some_and(|line| line.contains("\"type\":\"run.end\"")), "{log}");
 }

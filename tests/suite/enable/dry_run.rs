@@ -13,7 +13,7 @@ fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(sb.picture() == before);
     let lines = sb.call_lines();
-    assert!(lines.lines().count() == 4 && !lines.contains("secrets") && !lines.contains("database"), "{lines}");
+    assert!(lines.lines().count() == 3 && !lines.contains("secrets") && !lines.contains("database"), "{lines}");
     run
 }
 
