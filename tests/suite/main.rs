@@ -2,6 +2,7 @@
 
 mod crash;
 mod disable;
+mod doctor;
 mod enable;
 mod fakes;
 mod full;
@@ -10,3 +11,5 @@ mod recordings;
 mod sandbox;
 mod tidy;
 mod verify;
+mod status;
+mod tools;

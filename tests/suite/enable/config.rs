@@ -101,6 +101,7 @@ fn two_profiles_of_one_name() {
 
 #[test]
 fn a_broken_file_is_told_without_its_text() {
+    let place = regex::Regex::new(r"config\.toml`: not valid TOML at line \d+, column \d+\nhint: ").expect("pattern");
     for line in [
         "mgmt_token = \"planted-secret",
         "mgmt_token = \"a\" \"planted-secret\"",
@@ -110,8 +111,6 @@ fn a_broken_file_is_told_without_its_text() {
         let sb = with(|config| config.replace("port = \"26444\"", line));
         let run = refused(&sb, 1, &["-v"]);
         let text = error(&run);
-        let place =
-            regex::Regex::new(r"config\.toml`: not valid TOML at line \d+, column \d+\nhint: ").expect("pattern");
         assert!(place.is_match(&text), "{text}");
         for shown in [run.stdout, run.stderr, sb.read("home/.local/state/bypassctl/audit.jsonl")] {
             assert!(!shown.contains("planted"), "{shown}");

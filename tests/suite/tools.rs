@@ -1,0 +1,186 @@
+//! kubectl and influxctl that are not as they should be.
+
+use crate::enable::{TOKEN_FILE, enable, error, refused};
+use crate::sandbox::{Running, Sandbox, wait_until};
+use rustix::process::{Pid, test_kill_process_group};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const TOOLS: [&str; 2] = ["kubectl", "influxctl"];
+
+/// Waits until nobody is left of the groups of all calls: each call leads one.
+fn all_gone(sb: &Sandbox) {
+    for call in sb.calls() {
+        let group = Pid::from_raw(call.pid).expect("a process");
+        wait_until("a process group is gone", || test_kill_process_group(group).is_err());
+    }
+}
+
+/// A sandbox in which these calls go wrong.
+fn faulty(tool: &str, words: &[&str], what: &Value) -> Sandbox {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": tool, "contains": words, "do": what}));
+    sb
+}
+
+#[test]
+fn missing() {
+    for tool in TOOLS {
+        let sb = Sandbox::new();
+        std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
+        let text = error(&refused(&sb, 1, &[]));
+        let said = format!("error: `{tool}` is not in PATH\nhint: install it, or name it: --{tool} PATH\n");
+        assert!(text.starts_with(&said), "{text}");
+    }
+}
+
+#[test]
+fn named_and_not_there_or_no_program() {
+    for tool in TOOLS {
+        let sb = Sandbox::new();
+        let plain = sb.write("home/plain", "#!/bin/sh\n").display().to_string();
+        let broken = sb.write("home/broken", "#!/no/such/interpreter\n").display().to_string();
+        sb.chmod("home/broken", 0o755);
+        let home = sb.home("").display().to_string();
+        for (named, said) in [
+            ("/no/where", "is not there: "),
+            (plain.as_str(), "is not executable"),
+            (home.as_str(), "is not a file"),
+            (broken.as_str(), "could not be started: "),
+        ] {
+            let run = refused(&sb, 1, &[&format!("--{tool}"), named]);
+            assert!(run.stderr.contains(said), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn not_executable_in_path_is_passed_over() {
+    let mut sb = Sandbox::new();
+    sb.write("other/kubectl", "#!/bin/sh\n");
+    sb.env("PATH", format!("{}:{}", sb.path("other").display(), sb.path("bin").display()));
+    assert_eq!(enable(&sb, &[]).code, 0);
+}
+
+#[test]
+fn relative_entries_of_path_are_passed_over() {
+    for path in ["../bin", "", "."] {
+        let mut sb = Sandbox::new();
+        sb.env("PATH", path);
+        let text = error(&refused(&sb, 1, &[]));
+        let said = "error: `kubectl` is not in PATH (empty and relative entries are passed over)
+";
+        assert!(text.starts_with(said), "{text}");
+    }
+}
+
+#[test]
+fn a_relative_name_is_taken_from_the_working_directory() {
+    let sb = Sandbox::new();
+    assert_eq!(enable(&sb, &["--kubectl", "../bin/kubectl"]).code, 0);
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_told() {
+    let sb = Sandbox::new();
+    sb.chmod("bin", 0o777);
+    let run = enable(&sb, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for tool in TOOLS {
+        let bin = sb.path("bin").display().to_string();
+        let said = format!("warning: {tool}: others can write to `{bin}` and so decide what runs\n   hint: ");
+        assert!(run.stderr.contains(&said), "{}", run.stderr);
+    }
+    sb.chmod("bin", 0o1777);
+    assert!(!enable(&sb, &[]).stderr.contains("others can write"), "a sticky directory protects what is in it");
+}
+
+/// Each call of `enable`: the tool, a word of the call, and the exit code where its answer makes no sense.
+const CALLS: [(&str, &str, i32); 6] = [
+    ("kubectl", "version", 1),
+    ("influxctl", "version", 4),
+    ("kubectl", "config", 1),
+    ("kubectl", "kube-system", 1),
+    ("kubectl", "secrets/admin-token", 1),
+    ("influxctl", "list", 1),
+];
+
+#[test]
+fn nothing_or_garbage_is_printed() {
+    for what in [json!("silent"), json!("garbage")] {
+        for (tool, word, code) in CALLS {
+            let sb = faulty(tool, &[word], &what);
+            let run = refused(&sb, code, &["--verify", "require"]);
+            let clean = |text: &str| text.chars().all(|c| c == '\n' || !c.is_control());
+            assert!(clean(&run.stdout) && clean(&run.stderr), "{what} {word}: {:?}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn it_prints_without_end() {
+    for stream in ["flood", "flood_stderr"] {
+        for (tool, word, _) in CALLS {
+            let sb = faulty(tool, &[word], &json!({stream: {"bytes": 1_000_000_000_000_u64}}));
+            let run = refused(&sb, 1, &["--verify", "require"]);
+            let said = format!("{tool} printed more on standard ");
+            assert!(run.stderr.contains(&said), "{stream} {word}: {}", run.stderr);
+            all_gone(&sb);
+        }
+    }
+}
+
+#[test]
+fn it_never_ends() {
+    for (tool, word, _) in CALLS {
+        let sb = faulty(tool, &[word], &json!("hang"));
+        let run = refused(&sb, if word == "list" { 1 } else { 6 }, &["--timeout", "1s", "--verify", "require"]);
+        let said = format!("{tool} was not done after 1 s, and was ended");
+        assert!(run.stderr.contains(&said), "{word}: {}", run.stderr);
+        all_gone(&sb);
+    }
+}
+
+#[test]
+fn it_never_ends_and_has_children() {
+    let sb = Sandbox::new();
+    for what in [json!({"grandchild_holds_pipe": {"seconds": 600}}), json!("hang_ignoring_term")] {
+        sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "do": what}));
+    }
+    refused(&sb, 6, &["--timeout", "1s"]);
+    all_gone(&sb);
+}
+
+#[test]
+fn a_trial_that_never_ends_shows_nothing() {
+    let sb = faulty("influxctl", &["list"], &json!("hang"));
+    let run = enable(&sb, &["--timeout", "1s"]);
+    assert_eq!(run.code, 10, "{}", run.stderr);
+    all_gone(&sb);
+}
+
+#[test]
+fn a_grandchild_holds_the_pipe() {
+    let sb = Sandbox::new();
+    for tool in TOOLS {
+        sb.fault(json!({"tool": tool, "do": {"grandchild_holds_pipe": {"seconds": 600}}}));
+    }
+    let running: Running = sb.spawn(&["enable", "-n", "influxdb"]);
+    let run = running.wait();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+    all_gone(&sb);
+    sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
+}
+
+#[test]
+fn no_child_reads_what_is_piped_in() {
+    let sb = Sandbox::new();
+    let run = sb.run_with_stdin(&["doctor", "-n", "influxdb"], "not for them\n");
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for call in sb.calls() {
+        let asks = call.argv.contains(&"create".to_owned());
+        assert_eq!(call.stdin.is_some_and(|text| text.contains("SelfSubjectAccessReview")), asks);
+        assert_eq!(call.stdin_null, !asks);
+    }
+}
