@@ -10,6 +10,7 @@ use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, ClusterId, NoToken};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -168,12 +169,17 @@ pub(super) fn address(profile: &Profile) -> String {
     profile.port.as_ref().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Whether only its owner can read a file, and nobody can execute it.
+pub(super) fn is_private(meta: &Metadata) -> bool {
+    meta.mode() & 0o7177 == 0
+}
+
 fn write_token(session: &Session, step: &str, path: &Path, token: &Secret) -> Result<()> {
     let old = read(path, MAX_TOKEN_FILE).map_err(|error| {
         Error::failed(format!("`{}` cannot be looked at: {error}", path.display()))
             .hint("move it away, or name another: --token-file FILE")
     })?;
-    let right = old.as_ref().is_some_and(|old| *old.bytes == *token.expose() && old.meta.mode() & 0o7777 == 0o600);
+    let right = old.as_ref().is_some_and(|old| *old.bytes == *token.expose() && is_private(&old.meta));
     if right {
         session.ui.step(step, "unchanged", &format!("{} holds this token already", path.display()));
         return Ok(());

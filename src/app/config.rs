@@ -72,7 +72,7 @@ impl Config {
         let told = Error::failed(format!("`{}`: {error}", self.named.display()));
         match error.hint() {
             Some(hint) => told.hint(hint),
-            None => told.hint("compare it with the documentation of influxctl's connection profiles"),
+            None => told.hint("name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT"),
         }
     }
 }

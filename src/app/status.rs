@@ -1,6 +1,6 @@
 //! `status`
 
-use super::carry_out::{MAX_TOKEN_FILE, address, read_token, try_token};
+use super::carry_out::{MAX_TOKEN_FILE, address, is_private, read_token, try_token};
 use super::config::{self, Config};
 use super::session::Session;
 use super::{Outcome, enable, probe};
@@ -22,11 +22,14 @@ pub(super) fn run(session: &Session) -> Outcome {
     // What the cluster holds and what lies on this machine are looked at side by side.
     let (cluster, influxctl) = std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| probe::influxctl_tool(session));
-        (cluster_token(session, namespace), probe::joined(influxctl))
+        let kubectl = probe::kubectl_tool(session);
+        let token = kubectl.as_ref().ok().map(|tool| cluster_token(session, tool.clone(), namespace));
+        ((kubectl, token), probe::joined(influxctl))
     });
     let mut board = Board { session, drift: false, error: None };
-    let token = board.cluster(cluster);
-    let influxctl = board.influxctl(influxctl);
+    board.tool("kubectl", cluster.0);
+    let influxctl = board.tool("influxctl", influxctl);
+    let token = cluster.1.and_then(|token| board.cluster(token));
     let profile = board.profile(influxctl.as_ref());
     let file = profile.as_ref().and_then(|profile| board.token_file(profile));
     board.agreement(token.as_ref(), file.as_ref());
@@ -46,8 +49,8 @@ pub(super) fn run(session: &Session) -> Outcome {
     }
 }
 
-fn cluster_token(session: &Session, namespace: &str) -> Result<Secret, Error> {
-    let kubectl = probe::pinned(session, probe::kubectl_tool(session)?)?;
+fn cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secret, Error> {
+    let kubectl = probe::pinned(session, tool)?;
     let (uid, token) = std::thread::scope(|scope| {
         let uid = scope.spawn(|| probe::cluster(session, &kubectl, namespace));
         let token = read_token(session, "get-token", &kubectl.admin_token(namespace));
@@ -104,15 +107,15 @@ impl Board<'_> {
         }
     }
 
-    fn influxctl(&mut self, tool: Result<Tool, Error>) -> Option<Tool> {
+    fn tool(&mut self, name: &str, tool: Result<Tool, Error>) -> Option<Tool> {
         match tool {
             Ok(tool) => {
                 let version = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
-                self.show(Check::ok("influxctl", format!("{version} at {}", tool.path.display())));
+                self.show(Check::ok(name, format!("{version} at {}", tool.path.display())));
                 Some(tool)
             }
             Err(error) => {
-                self.fail("influxctl", error);
+                self.fail(name, error);
                 None
             }
         }
@@ -167,7 +170,7 @@ impl Board<'_> {
             }
         };
         let mode = snapshot.meta.mode() & 0o7777;
-        if mode & 0o177 == 0 {
+        if is_private(&snapshot.meta) {
             self.show(Check::ok("token file", format!("{}, mode {mode:04o}", path.display())));
         } else {
             self.differs("token file", format!("{} has mode {mode:04o}, not 0600", path.display()), ENABLE);

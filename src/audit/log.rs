@@ -86,6 +86,7 @@ impl Log {
     fn try_open(path: &Path) -> io::Result<(Self, Vec<Unfinished>)> {
         let file = open_file(path)?;
         file.lock()?;
+        tail::must_be_a_log(&file)?;
         let tail = tail::read(&file)?;
         let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
         let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());

@@ -65,7 +65,6 @@ struct Host {
 /// Reads the end of a log.
 pub(super) fn read(file: &File) -> io::Result<Tail> {
     let end = file.metadata()?.len();
-    must_be_a_log(file)?;
     let mut size = WINDOW;
     loop {
         let start = end.saturating_sub(size);
@@ -82,7 +81,7 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
 }
 
 /// Another file, named by mistake, is never appended to: a log begins as the first record does, torn or not.
-fn must_be_a_log(file: &File) -> io::Result<()> {
+pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
     let mut start = [0; FIRST.len()];
     let length = file.read_at(&mut start, 0)?;
     if start[..length] == FIRST[..length] { Ok(()) } else { Err(io::Error::other("it is not an audit log")) }

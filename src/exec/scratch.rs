@@ -50,13 +50,13 @@ impl Scratch {
     pub(super) fn env(&self) -> Vec<(OsString, OsString)> {
         let home = self.path().join("home");
         let below = [
-            ("HOME", ""),
             ("XDG_CONFIG_HOME", ".config"),
             ("XDG_CACHE_HOME", ".cache"),
             ("XDG_DATA_HOME", ".local/share"),
             ("XDG_STATE_HOME", ".local/state"),
         ];
-        below.map(|(name, path)| (name.into(), home.join(path).into())).into()
+        let below = below.map(|(name, path)| (name.into(), home.join(path).into()));
+        below.into_iter().chain([("HOME".into(), home.into())]).collect()
     }
 
     pub(super) fn write_config(&self, text: &str) -> io::Result<()> {

@@ -18,7 +18,7 @@ fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
-const HEAD: &str = r#"# shellcheck disable=SC2016 # what is in single quotes is meant as it stands
+const HEAD: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
 set -eu
 umask 077
 # A kuberc could give kubectl's commands other defaults.
@@ -128,7 +128,8 @@ fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool)
         "mkdir \"$work/home\"\n\
          cat >\"$work/config.toml\" <<'END_OF_CONFIG'\n{config}END_OF_CONFIG\n\
          (\n\
-         \x20 unset INFLUXCTL_PROFILE XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
+         \x20 for name in $(env | sed -n 's/^\\(INFLUXCTL_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done\n\
+         \x20 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
          \x20 export HOME=\"$work/home\"\n\
          \x20 {} {} </dev/null >/dev/null\n\
          ) || {otherwise}\n",

@@ -180,12 +180,15 @@ impl Output {
         self.exit == Exit::Code(0)
     }
 
-    /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable text.
+    /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable
+    /// text, without the `error` that both tools put in front.
     #[must_use]
     pub fn complaint(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
         let said = lines().rfind(|line| !is_klog(line)).or_else(|| lines().next_back());
+        let said =
+            said.map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("error\t")).unwrap_or(line));
         said.map_or_else(|| format!("it said nothing ({})", self.exit), |line| printable(line, 300))
     }
 }

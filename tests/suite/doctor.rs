@@ -31,12 +31,12 @@ fn of(run: &Run, check: &str) -> String {
 #[test]
 fn everything_holds() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(doctor(&sb, 0, &[]).normalised(), @r"
+    insta::assert_snapshot!(doctor(&sb, 0, &[]).normalised(), @"
     exit 0
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        context: `sim-dev`, server https://127.0.0.1:26443
-    ok        cluster: answers, UID [UID]
+    ok        cluster: the cluster answers, UID [UID]
     ok        namespace: `influxdb` is there, UID [UID]
     ok        may get secrets/admin-token: yes, for enable
     ok        may delete secrets/admin-token: yes, for a revocation
@@ -75,8 +75,8 @@ fn an_account_that_may_only_look() {
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        context: `sim-viewer`, server https://127.0.0.1:26443
-    warning   cluster: answers; it can be told from others by its address only
-               hint: a kubeconfig that changes meanwhile is noticed by that all the same
+    warning   cluster: the cluster answers; it can be told from others by its address only, https://127.0.0.1:26443
+               hint: another cluster at the same address would not be noticed: `get` on namespace `kube-system` helps
     warning   namespace: whether `influxdb` is there may not be looked at
                hint: it shows when a secret is read
     failed    may get secrets/admin-token: no; enable needs it
@@ -154,7 +154,7 @@ fn secrets_jobs_and_pods_are_missing() {
                hint: since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`
     ");
     sb.remove_secret("admin-token");
-    assert!(of(&doctor(&sb, 1, &[]), "secrets").contains("`rsa-keys` and `admin-token` is not there"));
+    assert!(of(&doctor(&sb, 1, &[]), "secrets").contains("`rsa-keys` and `admin-token` are not there"));
 }
 
 #[test]

@@ -72,10 +72,11 @@ fn the_token_comes_into_use() {
     let sb = Sandbox::new();
     let before = sb.read(CONFIG);
     let run = enable(&sb, &[]);
-    insta::assert_snapshot!(settled(&run), @r"
+    insta::assert_snapshot!(settled(&run), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      note-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
     done      try-token: the token was accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
@@ -120,9 +121,10 @@ fn again_changes_nothing() {
     assert_eq!(enable(&sb, &[]).code, 0);
     let before = sb.picture();
     let run = enable(&sb, &[]);
-    insta::assert_snapshot!(settled(&run), @r"
+    insta::assert_snapshot!(settled(&run), @"
     exit 0
     --- stdout
+    done      note-cluster: the cluster answers, UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      check-cluster: the context leads to the same cluster as before
     done      try-token: the token was accepted by 127.0.0.1:26444

@@ -1,6 +1,6 @@
 //! Full disks, and a log that is tampered with while a run is under way.
 
-use crate::sandbox::{Running, Sandbox, lines, skipped};
+use crate::sandbox::{Running, Sandbox, lines, skipped, wait_until};
 use serde_json::json;
 use std::fs::File;
 use std::io::Write as _;
@@ -182,12 +182,16 @@ fn a_record_cut_short_by_a_limit_stops_the_run_and_is_recovered() {
     }
 }
 
-/// An `enable` that has got as far as reading the token.
+/// An `enable` that has got as far as reading the token, and has noted the cluster, which it does meanwhile.
 fn held(sb: &Sandbox) -> Running {
     let gate = json!({"wait_for_file": {"path": "gate"}});
     sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}));
     let running = sb.spawn(ENABLE);
     sb.wait_reached("gate");
+    wait_until("the cluster is noted", || {
+        let noted = sb.records_of("intent").iter().any(|intent| intent["step"] == "cluster-uid");
+        noted && sb.open_steps() == ["get-token"]
+    });
     running
 }
 

@@ -31,12 +31,13 @@ fn failed(run: &Run) -> String {
 fn in_use() {
     let sb = enabled();
     sb.forget_calls();
-    insta::assert_snapshot!(status(&sb, 0, &[]).normalised(), @r"
+    insta::assert_snapshot!(status(&sb, 0, &[]).normalised(), @"
     exit 0
     --- stdout
+    ok        kubectl: 1.34.5 at [FAKE]
+    ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
-    ok        influxctl: 2.12.0 at [FAKE]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
     warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
                hint: if influxctl opens a login all the same, take the section out while the admin token is in use
@@ -60,12 +61,13 @@ fn in_use() {
 #[test]
 fn not_in_use() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(status(&sb, 3, &[]).normalised(), @r"
+    insta::assert_snapshot!(status(&sb, 3, &[]).normalised(), @"
     exit 3
     --- stdout
+    ok        kubectl: 1.34.5 at [FAKE]
+    ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
-    ok        influxctl: 2.12.0 at [FAKE]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
     warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
                hint: if influxctl opens a login all the same, take the section out while the admin token is in use
@@ -107,9 +109,9 @@ fn the_clusters_token_is_another_now() {
 fn the_files_token_is_refused() {
     let sb = enabled();
     sb.write(TOKEN_FILE, "some other token that nobody knows");
-    insta::assert_snapshot!(failed(&status(&sb, 3, &[])), @r"
+    insta::assert_snapshot!(failed(&status(&sb, 3, &[])), @"
     failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])
-    failed    trial: the file's token is refused by 127.0.0.1:26444: error rpc error: code = Unauthenticated desc = token is not valid
+    failed    trial: the file's token is refused by 127.0.0.1:26444: rpc error: code = Unauthenticated desc = token is not valid
     ");
 }
 
@@ -135,13 +137,14 @@ fn whether_it_is_accepted_is_not_shown() {
 fn the_cluster_does_not_answer() {
     let sb = enabled();
     sb.cluster(|cluster| cluster["unreachable"] = json!(true));
-    insta::assert_snapshot!(status(&sb, 5, &[]).normalised(), @r"
+    insta::assert_snapshot!(status(&sb, 5, &[]).normalised(), @"
     exit 5
     --- stdout
+    ok        kubectl: 1.34.5 at [FAKE]
+    ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     failed    admin token: secret `admin-token` cannot be read: The connection to the server 127.0.0.1:26443 was refused - did you specify the right host or port?
                hint: is the cluster up and the network there? `kubectl cluster-info` must answer
-    ok        influxctl: 2.12.0 at [FAKE]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
     warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
                hint: if influxctl opens a login all the same, take the section out while the admin token is in use

@@ -165,7 +165,8 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
     let hint = format!(
         "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
     );
-    Check::failed("secrets", format!("`{}` is not there", missing.join("` and `")), hint)
+    let are = if missing.len() > 1 { "are" } else { "is" };
+    Check::failed("secrets", format!("`{}` {are} not there", missing.join("` and `")), hint)
 }
 
 fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> Vec<Check> {

@@ -91,8 +91,8 @@ fn unreachable_for_each_kubectl() {
 
 #[test]
 fn an_unknown_context() {
-    insta::assert_snapshot!(failing(1, &["--context", "nope"], |_| ()), @r"
-    error: the context in force cannot be found out: error: cannot locate context nope
+    insta::assert_snapshot!(failing(1, &["--context", "nope"], |_| ()), @"
+    error: the context in force cannot be found out: cannot locate context nope
     hint: known contexts: `kubectl config get-contexts --output name`
     audit head [UID] 11:[SHA256]
     ");

@@ -17,10 +17,10 @@ fn with(change: impl FnOnce(String) -> String) -> Sandbox {
 #[test]
 fn a_missing_profile_is_told_with_those_that_are_there() {
     let sb = with(|config| config + SECOND);
-    insta::assert_snapshot!(error(&refused(&sb, 1, &["--profile", "third"])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 1, &["--profile", "third"])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `third` (known profiles: default, second)
-    hint: compare it with the documentation of influxctl's connection profiles
-    audit head [UID] 13:[SHA256]
+    hint: name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT
+    audit head [UID] 11:[SHA256]
     ");
     let text = error(&refused(&sb, 1, &["--profile", "Default"]));
     assert!(text.contains("hint: did you mean `default`?"), "{text}");
@@ -66,36 +66,36 @@ fn a_configuration_is_made() {
 fn no_configuration() {
     let sb = Sandbox::new();
     std::fs::remove_file(sb.config()).expect("sandbox");
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
     error: there is no influxctl configuration at `[SANDBOX]/home/.config/influxctl/config.toml`
     hint: name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
     sb.write(CONFIG, "");
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `default`: the configuration has no profiles
     hint: add a `[[profile]]` with name, product, host and port
-    audit head [UID] 25:[SHA256]
+    audit head [UID] 21:[SHA256]
     ");
 }
 
 #[test]
 fn dedicated_has_no_admin_token() {
     let sb = with(|config| config.replace("\"clustered\"", "\"dedicated\""));
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` is for product `dedicated`
     hint: admin tokens are for InfluxDB Clustered: choose a profile with product `clustered`
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
 }
 
 #[test]
 fn two_profiles_of_one_name() {
     let sb = with(|config| config + &SECOND.replace("second", "default"));
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: more than one profile is named `default`
     hint: give each profile a name of its own
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
 }
 
@@ -138,10 +138,10 @@ fn what_cannot_be_read() {
 fn what_may_not_be_written() {
     let sb = Sandbox::new();
     sb.chmod(CONFIG, 0o444);
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml` is read-only
     hint: chmod u+w '[SANDBOX]/home/.config/influxctl/config.toml'
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
     assert!(!sb.call_lines().contains("secrets"), "seen before any secret is fetched");
 }

@@ -55,16 +55,22 @@ fn as_a_plan() {
     1. get-token: read the admin token from secret `admin-token` of namespace `influxdb`
        $ kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev
        then: the token is known, in memory only
-    2. try-token: see that the cluster takes the token, before anything of yours changes
+    2. note-cluster (side by side with 1): a context names a name: note which cluster it leads to
+       $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
+       or, where that is forbidden, $ kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev
+       or, where that is forbidden, $ kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev
+       then: it is known which cluster the token is from
+    3. try-token: see that the cluster takes the token, before anything of yours changes
        $ influxctl --config <throwaway configuration> --profile default database list --format json
        then: the token was not refused
-    3. check-cluster (side by side with 2): a context names a name: make sure that it still leads to the cluster that was looked at
+    4. check-cluster (side by side with 3): make sure that the context leads there still, before anything of yours changes
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
+       or whichever answered before
        then: it is the same cluster
-    4. write-token: put the token where influxctl reads it
+    5. write-token: put the token where influxctl reads it
        write [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600: <token from step 1>
        then: the file holds exactly the token, mode 0600
-    5. edit-profile: point profile `default` at the token file
+    6. edit-profile: point profile `default` at the token file
        edit [SANDBOX]/home/.config/influxctl/config.toml
          +  15
          +  16     [profile.auth.token]
@@ -76,7 +82,7 @@ fn as_a_plan() {
        hint: end it with `bypassctl disable` before that
     warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
        hint: if influxctl opens a login all the same, take the section out while the admin token is in use
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     "#);
     assert_eq!(dry_run_again(&sb, "--dry-run=plan").normalised_stdout(), run.normalised_stdout());
 }
@@ -94,7 +100,7 @@ fn as_a_script() {
     #!/bin/sh
     # enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
     # made by bypassctl [VERSION] read it before you run it
-    # shellcheck disable=SC2016 # what is in single quotes is meant as it stands
+    # shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
     set -eu
     umask 077
     # A kuberc could give kubectl's commands other defaults.
@@ -105,14 +111,20 @@ fn as_a_script() {
     trap 'rm -rf "$work"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
+    new_token=[SANDBOX]/home/.config/influxctl/admin-token-default.json.new
+    trap 'rm -rf "$work" "$new_token"' EXIT
     [ "$(cksum <[SANDBOX]/home/.config/influxctl/config.toml)" = '[CKSUM-1]' ] || fail [SANDBOX]/home/.config/influxctl/config.toml 'is not the file that this script was made for'
 
     # get-token: read the admin token from secret `admin-token` of namespace `influxdb`
     encoded=$([SANDBOX]/bin/kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev)
     case $encoded in '' | '<no value>') fail 'the secret admin-token has no key token' ;; esac
-    rm -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new
-    printf '%s' "$encoded" | decode >[SANDBOX]/home/.config/influxctl/admin-token-default.json.new
-    [ -s [SANDBOX]/home/.config/influxctl/admin-token-default.json.new ] || fail 'the token is empty'
+    rm -f "$new_token"
+    printf '%s' "$encoded" | decode >"$new_token"
+    [ -s "$new_token" ] || fail 'the token is empty'
+
+    # note-cluster: a context names a name: note which cluster it leads to
+    cluster() { [SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev || :; }
+    cluster=$(cluster)
 
     # try-token: see that the cluster takes the token, before anything of yours changes
     mkdir "$work/home"
@@ -130,16 +142,17 @@ fn as_a_script() {
     token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json.new"
     END_OF_CONFIG
     (
-      unset INFLUXCTL_PROFILE XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
+      for name in $(env | sed -n 's/^\(INFLUXCTL_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+      unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
       export HOME="$work/home"
       [SANDBOX]/bin/influxctl --config "$work/config.toml" --profile default database list --format json </dev/null >/dev/null
-    ) || { rm -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new; fail 'the token was not accepted, or it could not be tried'; }
+    ) || fail 'the token was not accepted, or it could not be tried'
 
-    # check-cluster: a context names a name: make sure that it still leads to the cluster that was looked at
-    [ "$([SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev)" = [UID] ] || fail 'the context leads to another cluster now'
+    # check-cluster: make sure that the context leads there still, before anything of yours changes
+    [ "$(cluster)" = "$cluster" ] || fail 'the context leads to another cluster now'
 
     # write-token: put the token where influxctl reads it
-    mv -f [SANDBOX]/home/.config/influxctl/admin-token-default.json.new [SANDBOX]/home/.config/influxctl/admin-token-default.json
+    mv -f "$new_token" [SANDBOX]/home/.config/influxctl/admin-token-default.json
 
     # edit-profile: point profile `default` at the token file
     cp -p [SANDBOX]/home/.config/influxctl/config.toml [SANDBOX]/home/.config/influxctl/config.toml.new
@@ -242,9 +255,9 @@ fn as_json() {
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let plan = report["plan"].as_array().expect("a plan");
     let ids: Vec<&str> = plan.iter().filter_map(|step| step["id"].as_str()).collect();
-    assert_eq!(ids, ["get-token", "try-token", "check-cluster", "write-token", "edit-profile"]);
+    assert_eq!(ids, ["get-token", "note-cluster", "try-token", "check-cluster", "write-token", "edit-profile"]);
     assert_eq!(plan[0]["argv"][1], "get");
-    assert_eq!(plan[3]["content"], "<token from step 1>");
+    assert_eq!(plan[4]["content"], "<token from step 1>");
     assert_eq!(report["changed"], false);
     sb.forget_calls();
     let run = dry_run(&sb, &["--dry-run=script", "-o", "json"]);

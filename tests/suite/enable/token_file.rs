@@ -8,10 +8,10 @@ use std::os::unix::fs::{FileTypeExt as _, symlink};
 fn a_directory_that_others_can_write_to() {
     let sb = Sandbox::new();
     sb.chmod("home/.config/influxctl", 0o775);
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
     error: the token file cannot go there: others can write to the directory `[SANDBOX]/home/.config/influxctl` (mode 0775)
     hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or name another place: --token-file FILE
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
     sb.chmod("home/.config/influxctl", 0o1777);
     refused(&sb, 4, &[]);

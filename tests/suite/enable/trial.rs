@@ -34,8 +34,8 @@ fn a_token_of_another_cluster() {
     let sb = Sandbox::new();
     let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write(CONFIG, config);
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
-    error: the token was refused by influxdb.prod.invalid:26444: error rpc error: code = Unauthenticated desc = token is not valid
+    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+    error: the token was refused by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc = token is not valid
     hint: does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it
     audit head [UID] 21:[SHA256]
     ");
@@ -48,6 +48,7 @@ fn inconclusive_goes_on_and_says_so() {
     insta::assert_snapshot!(super::settled(&run), @r#"
     exit 10
     --- stdout
+    done      note-cluster: the cluster answers, UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      check-cluster: the context leads to the same cluster as before
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
@@ -58,7 +59,7 @@ fn inconclusive_goes_on_and_says_so() {
        hint: end it with `bypassctl disable` before that
     warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
        hint: if influxctl opens a login all the same, take the section out while the admin token is in use
-    warning: the token could not be tried with influxdb.invalid:26444: error rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
+    warning: the token could not be tried with influxdb.invalid:26444: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
        hint: look at host, port and TLS settings of the profile; `bypassctl status` tries again
     audit head [UID] 25:[SHA256]
     "#);
@@ -71,7 +72,7 @@ fn inconclusive_goes_on_and_says_so() {
 fn inconclusive_is_not_enough_where_proof_is_required() {
     let sb = lost();
     insta::assert_snapshot!(error(&refused(&sb, 1, &["--verify", "require"])), @r#"
-    error: the token could not be tried with influxdb.invalid:26444: error rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
+    error: the token could not be tried with influxdb.invalid:26444: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
     hint: look at host, port and TLS settings of the profile; --verify try goes on without this proof
     audit head [UID] 21:[SHA256]
     "#);
@@ -122,10 +123,10 @@ fn an_influxctl_that_prints_the_token() {
 fn an_influxctl_that_is_too_old() {
     let sb = Sandbox::new();
     sb.influxctl_version("2.1.0");
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
     error: influxctl 2.1.0 is too old: influxctl 2.2.0 or newer is needed
     hint: update it, or name another: --influxctl PATH
-    audit head [UID] 13:[SHA256]
+    audit head [UID] 11:[SHA256]
     ");
     let run = refused(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
     assert!(run.stderr.contains("--assume-influxctl-version 2.2.0 is not needed and not used"), "{}", run.stderr);
@@ -138,10 +139,10 @@ fn an_influxctl_that_cannot_tell_its_version() {
     let sb = Sandbox::new();
     sb.influxctl_version("2.4.1");
     sb.influxctl_prints("influxctl version dev\n");
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @r"
+    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
     error: the version of influxctl cannot be found out
     hint: from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z
-    audit head [UID] 12:[SHA256]
+    audit head [UID] 10:[SHA256]
     ");
     let run = refused(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
     assert!(run.stderr.contains("influxctl 2.1.9 is too old"), "{}", run.stderr);
@@ -158,9 +159,10 @@ fn an_older_cached_token_has_no_part_in_the_trial() {
     let cache = || sb.picture().into_iter().filter(|(path, _)| path.starts_with(sb.home(".cache"))).collect::<Vec<_>>();
     let before = cache();
     let run = enable(&sb, &["--verify", "require"]);
-    insta::assert_snapshot!(super::settled(&run), @r"
+    insta::assert_snapshot!(super::settled(&run), @"
     exit 0
     --- stdout
+    done      note-cluster: the cluster answers, UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      check-cluster: the context leads to the same cluster as before
     done      try-token: the token was accepted by 127.0.0.1:26444

@@ -1,0 +1,93 @@
+//! Files changed as a whole, each change between its intent and its result.
+
+use super::files::{self, Snapshot};
+use super::{Executor, held};
+use crate::audit::{Act, Begun, Body, FileChange, Outcome, Stream, Text};
+use crate::error::{Error, Result};
+use crate::tool::invocation::Effect;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// What a file is to become.
+pub struct FileWrite<'a> {
+    /// Absolute, symlinks resolved.
+    pub path: &'a Path,
+    /// The new bytes.
+    pub bytes: &'a [u8],
+    /// What is there now, and whose mode and owner the new file keeps; without it the file is new, with mode 0600.
+    pub old: Option<&'a Snapshot>,
+    /// Whether mode and owner of the old one are kept; a token file gets 0600 in any case.
+    pub keeps_mode: bool,
+    /// Whether it holds a secret, now or after.
+    pub secret: bool,
+}
+
+impl Executor {
+    /// Puts a file in the place of another as a whole, mode 0600 when it is new.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when the old file is still there.
+    pub fn write_file(&self, step: &str, write: &FileWrite) -> Result<()> {
+        self.heed()?;
+        let stream = |bytes: &[u8]| if write.secret { Stream::withheld() } else { Stream::seen(bytes) };
+        let change = FileChange {
+            op: "write",
+            path: Text::from(write.path),
+            before: write.old.map(|old| stream(&old.bytes)),
+            after: Some(stream(write.bytes)),
+        };
+        let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
+        let like = write.old.filter(|_| write.keeps_mode).map(|old| &old.meta);
+        let done = files::replace(&begun, write.path, write.bytes, like);
+        self.file_done(begun, change, done, |path, error| {
+            Error::failed(format!("`{path}` could not be written: {error}"))
+                .hint("look at the directory's owner, mode and free room")
+        })
+    }
+
+    /// Deletes a file.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when it is still there.
+    pub fn delete_file(&self, step: &str, path: &Path, secret: bool, old: Option<&Snapshot>) -> Result<()> {
+        self.heed()?;
+        let stream = |snapshot: &Snapshot| if secret { Stream::withheld() } else { Stream::seen(&snapshot.bytes) };
+        let change = FileChange { op: "delete", path: Text::from(path), before: old.map(stream), after: None };
+        let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
+        let done = files::delete(&begun, path);
+        self.file_done(begun, change, done, |path, error| {
+            Error::failed(format!("`{path}` could not be deleted: {error}"))
+                .hint("delete it yourself: it holds a token")
+        })
+    }
+
+    fn file_done(
+        &self,
+        begun: Begun,
+        change: FileChange,
+        done: std::io::Result<()>,
+        told: impl FnOnce(String, std::io::Error) -> Error,
+    ) -> Result<()> {
+        let path = match &change.path {
+            Text::Utf8(path) => path.clone(),
+            Text::Bytes { b64 } => format!("base64:{b64}"),
+        };
+        self.changed.fetch_or(done.is_ok(), Ordering::SeqCst);
+        self.file_result(begun, change, done.as_ref().err())?;
+        done.map_err(|error| told(path, error))
+    }
+
+    pub(super) fn file_result(&self, begun: Begun, change: FileChange, error: Option<&std::io::Error>) -> Result<()> {
+        let files = if error.is_none() { vec![change] } else { Vec::new() };
+        let outcome = Outcome {
+            intent: begun.seq(),
+            exit: None,
+            ms: begun.ms(),
+            stdout: None,
+            stderr: None,
+            files,
+            error: error.map(ToString::to_string),
+        };
+        held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
+    }
+}

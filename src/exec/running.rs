@@ -1,0 +1,172 @@
+//! Commands run to their end, each between its intent and its result.
+
+use super::scratch::{self, Scratch};
+use super::spawn::{self, Cut, Ran, Spec};
+use super::{Executor, held, interrupted, surroundings};
+use crate::audit::{Act, Begun, Body, Exe, FileChange, Outcome, Stream, Text};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+use crate::tool::Tool;
+use crate::tool::invocation::{Effect, Exposure, Invocation, Output};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+impl Executor {
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] before it ran; [`Kind::TimedOut`], [`Kind::Interrupted`] or [`Kind::Failed`] when it did
+    /// not come to an end of its own. An exit code other than 0 is no error here.
+    pub fn run(&self, step: &str, invocation: &Invocation) -> Result<Output> {
+        self.heed()?;
+        self.run_with(step, invocation, None)
+    }
+
+    /// Tries a token: `config` makes the throwaway configuration, given the path at which the token will be.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn trial(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        token: &Secret,
+        config: impl FnOnce(&str) -> String,
+    ) -> Result<Output> {
+        self.heed()?;
+        let var = |name| self.surroundings.var(name);
+        let parent = scratch::runtime_directory(var("XDG_RUNTIME_DIR"), var("TMPDIR"));
+        let cannot = |error: std::io::Error| {
+            Error::failed(format!("no private place for the trial could be made in `{}`: {error}", parent.display()))
+                .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
+        };
+        let mut scratch = Scratch::new(&parent).map_err(cannot)?;
+        let change = FileChange { op: "scratch", path: Text::from(scratch.path()), before: None, after: None };
+        let begun = self.intend(&format!("{step}-scratch"), Effect::Reads, Act::File { file: change.clone() })?;
+        let output = scratch
+            .put_token(token)
+            .and_then(|path| scratch.write_config(&config(&path.display().to_string())))
+            .map_err(cannot)
+            .and_then(|()| self.run_with(step, invocation, Some(&scratch)));
+        let closed = scratch.close();
+        self.file_result(begun, change, closed.as_ref().err())?;
+        closed.map_err(cannot)?;
+        output
+    }
+
+    fn run_with(&self, step: &str, invocation: &Invocation, scratch: Option<&Scratch>) -> Result<Output> {
+        let config = scratch.map(Scratch::config);
+        let argv = invocation.argv(config.as_ref());
+        let env = self.surroundings.child_env(invocation.world(), &scratch.map(Scratch::env).unwrap_or_default());
+        let act = Act::Process {
+            argv: argv.iter().map(Text::from).collect(),
+            exe: exe(invocation.tool()),
+            cwd: Text::from(&self.surroundings.cwd),
+            env: surroundings::recorded(&env),
+            stdin: invocation.stdin().map(|text| Stream::seen(text.as_bytes())),
+        };
+        let timeout = invocation.timeout().map_or(self.timeout, |own| own.min(self.timeout));
+        let spec = Spec {
+            program: &invocation.tool().path,
+            argv: &argv,
+            env: &env,
+            stdin: invocation.stdin(),
+            max_stdout: invocation.max_stdout(),
+            timeout,
+        };
+        let begun = self.intend(step, invocation.effect(), act)?;
+        if invocation.effect() == Effect::Changes {
+            self.changed.store(true, Ordering::SeqCst);
+        }
+        let ran = spawn::run(&begun, &spec, &self.interrupts);
+        self.process_result(begun, invocation, &ran)?;
+        self.output_of(invocation, ran, timeout)
+    }
+
+    fn process_result(&self, begun: Begun, invocation: &Invocation, ran: &Ran) -> Result<()> {
+        let stream = |bytes: &[u8], secret: bool| Some(if secret { Stream::withheld() } else { Stream::seen(bytes) });
+        let (stdout, stderr) = match invocation.exposure() {
+            Exposure::Plain => (false, false),
+            Exposure::Stdout => (true, false),
+            Exposure::Both => (true, true),
+        };
+        let outcome = Outcome {
+            intent: begun.seq(),
+            exit: ran.exit.map(Into::into),
+            ms: begun.ms(),
+            stdout: stream(&ran.stdout, stdout),
+            stderr: stream(&ran.stderr, stderr),
+            files: Vec::new(),
+            error: ran.cut.as_ref().map(Cut::told),
+        };
+        held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
+    }
+
+    fn output_of(&self, invocation: &Invocation, ran: Ran, timeout: Duration) -> Result<Output> {
+        let name = invocation.tool().name.as_str();
+        match (ran.cut, ran.exit) {
+            (None, Some(exit)) => {
+                let secret = invocation.exposure() != Exposure::Plain;
+                let stdout = if secret { ran.stdout } else { self.without_secrets(ran.stdout) };
+                Ok(Output { tool: invocation.tool().name, exit, stdout, stderr: self.without_secrets(ran.stderr) })
+            }
+            (None, None) => Err(Error::failed(format!("how {name} ended could not be found out"))),
+            (Some(Cut::Interrupted), _) => Err(interrupted(self.interrupts.raised().unwrap_or_default())),
+            (Some(Cut::TimedOut { stopped: true }), _) => Err(Error::new(
+                Kind::TimedOut,
+                format!("{name} wanted the terminal, which it cannot have here"),
+            )
+            .hint(
+                "a credential plugin may be asking for a login: log in first, until `kubectl get namespaces` answers",
+            )),
+            (Some(Cut::TimedOut { stopped: false }), _) => Err(Error::new(
+                Kind::TimedOut,
+                format!("{name} was not done after {}, and was ended", seconds(timeout)),
+            )
+            .hint("is the network there? a longer limit: --timeout 5m")),
+            (Some(Cut::TooMuch(stream)), _) => Err(Error::failed(format!(
+                "{name} printed more on {stream} than any right answer needs, and was ended"
+            ))
+            .hint("run the same command by hand; it is in the audit log")),
+            (Some(Cut::NotStarted(error)), _) => {
+                Err(Error::failed(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
+                    .hint(format!("is it a program for this machine? another: --{name} PATH")))
+            }
+        }
+    }
+
+    /// What a tool said is quoted in errors, and a quote that is cut short could no longer be recognised as a secret.
+    fn without_secrets(&self, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        let needles = held(&self.needles);
+        if !needles.occur_in(&bytes) {
+            return bytes;
+        }
+        needles.redact(&String::from_utf8_lossy(&bytes)).into_bytes().into()
+    }
+}
+
+impl Cut {
+    fn told(&self) -> String {
+        match self {
+            Self::NotStarted(error) => format!("not-started: {error}"),
+            Self::TimedOut { .. } => "timed-out".to_owned(),
+            Self::TooMuch(_) => "too-much-output".to_owned(),
+            Self::Interrupted => "interrupted".to_owned(),
+        }
+    }
+}
+
+/// An executable as the record shows it: no digest and no version while it is only asked for its version.
+pub(super) fn exe(tool: &Tool) -> Exe {
+    Exe {
+        path: Text::from(&tool.path),
+        sha256: tool.sha256.clone(),
+        version: tool.version.as_ref().map(ToString::to_string),
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
+}
