@@ -104,7 +104,7 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, Pa
     let (executor, unfinished) = Executor::begin(setup)?;
     for cut in unfinished {
         let what = format!(
-            "an earlier run ({}) was cut off in step `{}`: whether that happened is not on record",
+            "an earlier run ({}) was cut off in step `{}`, or is still in it on another host: how that ended is not on record",
             cut.run, cut.step
         );
         ui.warn(&what, Some("this run looks at what is there now"));

@@ -16,3 +16,14 @@ pub use verify::{Finding, Report, verify};
 pub fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
+
+/// When a process started: the boot's name and clock ticks since. `None` where the system does not tell (not Linux), or
+/// when there is no such process.
+#[must_use]
+pub fn process_start(pid: u32) -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 22 (proc(5)); the name in field 2 may hold blanks, and ends with the last parenthesis.
+    let ticks = stat.rsplit(')').next()?.split_whitespace().nth(19)?;
+    Some(format!("{}:{ticks}", boot.trim()))
+}

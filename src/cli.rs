@@ -204,12 +204,15 @@ fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// The longest time limit.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 fn duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration = text.parse().map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
     Duration::try_from(signed)
         .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a time limit is longer than nothing".to_owned())
+        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .ok_or_else(|| "a time limit is longer than nothing, and at most a day".to_owned())
 }
 
 fn anchor(text: &str) -> Result<(u64, String), String> {
@@ -239,7 +242,7 @@ mod tests {
             assert!(namespace(bad).is_err(), "{bad}");
         }
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        for bad in ["", "0s", "-1s", "x", "5"] {
+        for bad in ["", "0s", "25h", "-1s", "x", "5"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
         assert_eq!(anchor(&format!("3:{}", "A".repeat(64))), Ok((3, "a".repeat(64))));

@@ -102,6 +102,7 @@ impl Executor {
             cwd: Text::from(&self.surroundings.cwd),
             who: self.who.clone(),
             pid: std::process::id(),
+            started: crate::audit::process_start(std::process::id()),
             reason: self.reason.clone(),
             policy: None,
             unfinished,
@@ -125,6 +126,12 @@ impl Executor {
             target: self.target(),
         })?;
         Ok(held(&self.log).head().clone())
+    }
+
+    /// The last record that is known to be durable.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        held(&self.log).head().clone()
     }
 
     /// This run's name in the record.

@@ -52,6 +52,20 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Whether a file's bytes look like a token: JSON with an `access_token` or `token`, or one long word. What a token is
+/// like is not published, so this only tells what may be replaced or deleted without a second thought.
+#[must_use]
+pub fn looks_like_token(bytes: &[u8]) -> bool {
+    let bytes = bytes.trim_ascii();
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(serde_json::Value::Object(fields)) => ["access_token", "token"].iter().any(|key| fields.contains_key(*key)),
+        _ => {
+            bytes.len() >= MIN_NEEDLE
+                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(byte))
+        }
+    }
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -181,6 +195,23 @@ mod tests {
     fn finds_nothing_in_other_text() {
         assert!(!known().occur_in(b"eyJhbGciOiJSUzI1NiJ9 is a header that every such token has"));
         assert_eq!(known().redact(&format!("token {JWT} refused")), "token [secret] refused");
+    }
+
+    #[test]
+    fn what_is_no_token_is_told_from_one() {
+        for token in [JWT, "{\"access_token\": \"x\"}\n", "{\"token\":\"x\"}"] {
+            assert!(looks_like_token(token.as_bytes()), "{token}");
+        }
+        for other in [
+            "",
+            "short",
+            "my very own notes, not a token",
+            "{\"auths\":{}}",
+            "-----BEGIN KEY-----\nAAAA",
+            "[[profile]]\n",
+        ] {
+            assert!(!looks_like_token(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

@@ -233,14 +233,21 @@ impl Ui {
         if self.format == Format::Json {
             let object = self.object(ending, kind);
             self.print(&format!("{object:#}\n"));
-        } else if let Some((head, _)) = ending.head {
+        }
+        if let Some((head, _)) = ending.head {
             self.err(&format!("{head}\n"));
         }
         let code = kind.map_or(0, Kind::exit_code);
-        match held(&self.failure).take() {
+        // Taken out first: telling of it may fail as well, and takes the same lock.
+        let failure = held(&self.failure).take();
+        match failure {
             Some(error) => {
                 self.err(&format!("{BAD}error{BAD:#}: the report could not be written: {error}\n"));
-                if code == 0 { Kind::Failed.exit_code() } else { code }
+                match (code, ending.changed) {
+                    (0, true) => Kind::Stopped.exit_code(),
+                    (0, false) => Kind::Failed.exit_code(),
+                    _ => code,
+                }
             }
             None => code,
         }

@@ -206,7 +206,7 @@ fn edit_config(session: &Session, step: &str, path: &Path, old: Option<&str>, ed
 }
 
 fn delete_token(session: &Session, step: &str, path: &Path) -> Result<()> {
-    session.exec.delete_file(step, path, true, None)?;
+    session.exec.delete_file(step, path)?;
     session.ui.step(step, "done", &format!("{} deleted", path.display()));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::places;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::exec::{Snapshot, TargetLock, read};
+use crate::exec::{Snapshot, TargetLock, left_beside, read};
 use crate::profile::ConfigError;
 use crate::secret::sha256_hex;
 use crate::tool::quirk;
@@ -67,6 +67,14 @@ impl Config {
             .hint(format!("chmod u+w '{}'", self.path.display())))
     }
 
+    /// Takes away the copy that a killed run may have left beside the file.
+    pub(super) fn clear_leftover(&self, session: &Session) -> Result<()> {
+        match left_beside(&self.path) {
+            Some(left) => session.exec.delete_file("clear-leftover", &left),
+            None => Ok(()),
+        }
+    }
+
     /// As a failure of the profile's edit is told: line and column, never what stands there.
     pub(super) fn told(&self, error: &ConfigError) -> Error {
         let told = Error::failed(format!("`{}`: {error}", self.named.display()));
@@ -98,6 +106,17 @@ pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<P
     }
 }
 
+/// Where `disable` looks, which does not ask influxctl for its version: also where a version before 2.10.2 looks.
+pub(super) fn candidates(session: &Session) -> Result<Vec<PathBuf>> {
+    let surroundings = session.exec.surroundings();
+    let default = places::influxctl_config(surroundings);
+    match (&session.common.config, surroundings.var("INFLUXCTL_PROFILE")) {
+        (Some(path), _) => Ok(vec![surroundings.cwd.join(path)]),
+        (None, Some(path)) => Ok(std::iter::once(surroundings.cwd.join(path)).chain(default.ok()).collect()),
+        (None, None) => Ok(vec![default?]),
+    }
+}
+
 /// Whoever changes the configuration holds this lock from before it is read.
 pub(super) fn lock(session: &Session, named: &Path) -> Result<TargetLock> {
     let path = resolved(named);
@@ -121,4 +140,20 @@ fn must_be_text(path: &Path, snapshot: &Snapshot) -> Result<()> {
         Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
             .hint("influxctl cannot read it either: mend that line")
     })
+}
+
+/// Why this file must never hold a token or be deleted: it is the configuration, or the record.
+pub(super) fn is_taken(session: &Session, config: &Config, file: &Path) -> Option<&'static str> {
+    let same = |other: &Path| match (file.metadata(), other.metadata()) {
+        (Ok(file), Ok(other)) => (file.dev(), file.ino()) == (other.dev(), other.ino()),
+        _ => file == other,
+    };
+    let log = places::audit_log(session.common, session.exec.surroundings());
+    if same(&config.path) || same(&config.named) {
+        Some("it is influxctl's configuration")
+    } else if log.is_ok_and(|log| same(&log)) {
+        Some("it is the audit log")
+    } else {
+        None
+    }
 }

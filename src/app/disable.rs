@@ -1,22 +1,26 @@
 //! `disable`
 
-use super::carry_out::carry_out;
+use super::carry_out::{MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
-use super::enable::show;
+use super::enable::{is_ours, show};
 use super::session::Session;
 use super::{Outcome, places};
 use crate::cli::Disable;
-use crate::error::Result;
-use crate::exec::left_beside;
+use crate::error::{Error, Result};
+use crate::exec::{left_beside, read};
 use crate::plan::Plan;
 use crate::procedure::disable::{Facts, plan};
-use crate::profile::{self, Profile};
+use crate::profile::{self, ConfigError, Profile};
+use crate::secret::looks_like_token;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
-    let named = config::locate(session, None)?;
+    let named = which_config(session)?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
+    if lock.is_some() {
+        config.clear_leftover(session)?;
+    }
     let plan = facts(session, config).map(plan)?;
     if let Some(form) = args.dry_run {
         show(session, &plan, form);
@@ -24,9 +28,31 @@ pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
     }
     carry_out(session, &plan)?;
     drop(lock);
-    name_cached_copies(session)?;
+    name_cached_copies(session);
     session.ui.say(done(&plan, &session.common.profile).as_str());
     Ok(None)
+}
+
+/// The configuration that has the token. Which of two influxctl reads depends on its version, which is not asked for.
+fn which_config(session: &Session) -> Result<PathBuf> {
+    let mut candidates = config::candidates(session)?;
+    let has_token = |path: &PathBuf| {
+        let config = Config::read(path).ok();
+        let profile = config.and_then(|config| profile::find(config.text()?, &session.common.profile).ok());
+        profile.is_some_and(|profile| profile.token_file.is_some())
+    };
+    let with_token: Vec<PathBuf> = candidates.iter().filter(|path| has_token(path)).cloned().collect();
+    match with_token.len() {
+        0 => Ok(candidates.swap_remove(0)),
+        1 => Ok(with_token[0].clone()),
+        _ => Err(Error::refused(format!(
+            "both `{}` and `{}` have a token file for profile `{}`",
+            with_token[0].display(),
+            with_token[1].display(),
+            session.common.profile
+        ))
+        .hint("say which: --config FILE, once for each")),
+    }
 }
 
 fn done(plan: &Plan, profile: &str) -> String {
@@ -38,34 +64,51 @@ fn done(plan: &Plan, profile: &str) -> String {
 
 fn facts(session: &Session, config: Config) -> Result<Facts> {
     let name = &session.common.profile;
-    let text = config.required()?.to_owned();
-    let profiles = profile::profiles(&text).map_err(|error| config.told(&error))?;
-    let profile = profile::find(&text, name).map_err(|error| config.told(&error))?;
-    let edit = profile::disable(&text, name).map_err(|error| config.told(&error))?;
-    if !edit.is_noop() {
+    let found = match config.text() {
+        Some(text) => profile::find(text, name),
+        None => Err(ConfigError::NoProfiles { name: name.clone() }),
+    };
+    let (profile, edit) = match found {
+        Ok(profile) => {
+            let edit = profile::disable(config.required()?, name).map_err(|error| config.told(&error))?;
+            (Some(profile), Some(edit).filter(|edit| !edit.is_noop()))
+        }
+        // Where the profile is gone, the token file that was made for it may still be there.
+        Err(ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. }) => (None, None),
+        Err(error) => return Err(config.told(&error)),
+    };
+    if edit.is_some() {
         config.must_be_writable()?;
+    }
+    let token_files = token_files(session, &config, profile.as_ref())?;
+    if profile.is_none() && token_files.is_empty() {
+        let text = config.required()?;
+        return Err(profile::find(text, name)
+            .map_or_else(|error| config.told(&error), |_| Error::failed("the profile is there again")));
     }
     Ok(Facts {
         about: format!("profile `{name}` in {}", config.path.display()),
         profile: name.clone(),
-        token_files: token_files(session, &config, &profile, &profiles),
+        token_files,
+        config_text: config.text().unwrap_or_default().to_owned(),
         config: config.path,
-        config_text: text,
         edit,
     })
 }
 
 /// The file that the profile names, and the one that `enable` writes by default: a run that was cut short may have
 /// left it. What another profile uses, and what is no file, stays.
-fn token_files(session: &Session, config: &Config, profile: &Profile, profiles: &[Profile]) -> Vec<PathBuf> {
-    let named = profile.token_file.as_ref().map(PathBuf::from);
-    let own = config.token_file(&profile.name).filter(|own| Some(own) != named.as_ref());
+fn token_files(session: &Session, config: &Config, profile: Option<&Profile>) -> Result<Vec<PathBuf>> {
+    let profiles = config.text().map_or(Ok(Vec::new()), profile::profiles).map_err(|error| config.told(&error))?;
+    let others: Vec<Profile> = profiles.into_iter().filter(|other| other.name != session.common.profile).collect();
+    let named = profile.and_then(|profile| profile.token_file.as_ref()).map(PathBuf::from);
+    let own = config.token_file(&session.common.profile).filter(|own| Some(own) != named.as_ref());
     let files =
         named.into_iter().chain(own).filter(|file| file.symlink_metadata().is_ok() || left_beside(file).is_some());
-    files.filter(|file| may_go(session, file, profile, profiles)).collect()
+    Ok(files.filter(|file| may_go(session, config, file, &others)).collect())
 }
 
-fn may_go(session: &Session, file: &Path, profile: &Profile, profiles: &[Profile]) -> bool {
+fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -> bool {
     let stays = |why: String| {
         session.ui.warn(
             &format!("`{}` stays: {why}", file.display()),
@@ -73,14 +116,18 @@ fn may_go(session: &Session, file: &Path, profile: &Profile, profiles: &[Profile
         );
         false
     };
-    let user = profiles
-        .iter()
-        .find(|other| other.name != profile.name && other.token_file.as_deref().map(Path::new) == Some(file));
-    if let Some(user) = user {
+    if let Some(what) = config::is_taken(session, config, file) {
+        return stays(what.to_owned());
+    }
+    if let Some(user) = others.iter().find(|other| other.token_file.as_deref().map(Path::new) == Some(file)) {
         return stays(format!("profile `{}` uses it", user.name));
     }
     if !file.is_absolute() {
         return stays("its path is relative, so which file it is depends on where influxctl runs".to_owned());
+    }
+    let ours = is_ours(file, config, session);
+    if !ours && read(file, MAX_TOKEN_FILE).is_ok_and(|old| old.is_some_and(|old| !looks_like_token(&old.bytes))) {
+        return stays("it does not look like a token".to_owned());
     }
     match file.symlink_metadata() {
         Ok(meta) if !meta.is_file() => stays("it is not a regular file".to_owned()),
@@ -89,8 +136,9 @@ fn may_go(session: &Session, file: &Path, profile: &Profile, profiles: &[Profile
 }
 
 /// influxctl before 2.3.1 kept copies of the admin token; which files those are, only their content would tell.
-fn name_cached_copies(session: &Session) -> Result<()> {
-    let cache = places::influxctl_cache(session.exec.surroundings())?;
+fn name_cached_copies(session: &Session) {
+    // Without a home there is no cache.
+    let Ok(cache) = places::influxctl_cache(session.exec.surroundings()) else { return };
     let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
     let entries = std::fs::read_dir(&cache).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut copies: Vec<PathBuf> = entries.filter(is_json).collect();
@@ -105,5 +153,4 @@ fn name_cached_copies(session: &Session) -> Result<()> {
             Some("if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew"),
         );
     }
-    Ok(())
 }

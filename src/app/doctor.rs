@@ -6,6 +6,7 @@ mod local;
 use super::session::Session;
 use super::{Outcome, probe};
 use crate::error::{Error, Result};
+use crate::procedure::{self, PRODUCTION};
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
 use crate::ui::{Check, State};
@@ -51,6 +52,11 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
         }
     };
     checks.push(context_check(session, &kubectl));
+    let names: Vec<&str> = kubectl.pins.context.as_deref().into_iter().chain([namespace]).collect();
+    if let Some(name) = procedure::looks_like_production(&names, PRODUCTION) {
+        let hint = "`enable` refuses; if it is not production, enable --allow-production";
+        checks.push(Check::warning("production", format!("`{name}` looks like production"), hint));
+    }
     checks.extend(cluster::checks(session, &kubectl, namespace)?);
     Ok(checks)
 }

@@ -11,6 +11,7 @@ use crate::plan::{Plan, script};
 use crate::procedure::enable::Facts;
 use crate::procedure::{self, PRODUCTION};
 use crate::profile::{self, ConfigError, Edit, Profile, Tls};
+use crate::secret::looks_like_token;
 use crate::tool::Tool;
 use crate::tool::quirk::{self, Circumstances};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,9 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
+    if lock.is_some() {
+        config.clear_leftover(session)?;
+    }
     let plan = plan(session, args, look, config)?;
     if let Some(form) = args.dry_run {
         show(session, &plan, form);
@@ -76,7 +80,7 @@ fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> 
     if !edit.is_noop() {
         config.must_be_writable()?;
     }
-    let token_file = safe_token_file(token_file, &config)?;
+    let token_file = safe_token_file(session, token_file, &config)?;
     warn_of_sharing(session, &config, &token_file)?;
     Ok(procedure::enable::plan(Facts {
         kubectl: look.kubectl,
@@ -100,10 +104,19 @@ fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathB
                 .hint("name one: --token-file FILE")
         })
     };
-    let path = match &args.token_file {
-        Some(path) => session.exec.surroundings().cwd.join(path),
-        None => own()?,
+    let before = config.text().and_then(|text| profile::find(text, name).ok()).and_then(|profile| profile.token_file);
+    let before = before.map(PathBuf::from).filter(|path| path.is_absolute());
+    let path = match (&args.token_file, &before) {
+        (Some(path), _) => session.exec.surroundings().cwd.join(path),
+        // What is already right stays as it is.
+        (None, Some(path)) => path.clone(),
+        (None, None) => own()?,
     };
+    if let Some(left) = before.filter(|before| *before != path && before.exists()) {
+        let text =
+            format!("profile `{name}` used the token file `{}` so far: it stays, with its token", left.display());
+        session.ui.warn(&text, Some("delete it, if nothing else uses it"));
+    }
     if path.to_str().is_none() || path.file_name().is_none() {
         return Err(Error::usage(format!("`{}` cannot be named in a configuration", path.display()))
             .hint("a path in UTF-8 that ends with a file's name: --token-file FILE"));
@@ -149,9 +162,9 @@ fn new_profile(name: &str, host: &str, port: String, token_file: &str) -> Profil
 }
 
 /// What bears on the job, as `quirk` sees it.
-pub(super) fn circumstances(influxctl: Option<&Tool>, profile: &Profile) -> Circumstances {
+pub(super) fn circumstances(influxctl: &Tool, profile: &Profile) -> Circumstances {
     Circumstances {
-        version: influxctl.and_then(|tool| tool.version.clone()),
+        version: influxctl.version.clone(),
         has_oauth2: profile.has_oauth2,
         has_client_secret: profile.has_client_secret,
         has_mgmt_token: profile.has_mgmt_token,
@@ -159,20 +172,24 @@ pub(super) fn circumstances(influxctl: Option<&Tool>, profile: &Profile) -> Circ
 }
 
 fn tell_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
-    for quirk in quirk::bearing(&circumstances(Some(influxctl), profile)) {
+    for quirk in quirk::bearing(&circumstances(influxctl, profile)) {
         session.ui.warn(quirk.what, Some(quirk.remedy));
     }
 }
 
 /// Nothing secret goes where others can put something else in its place.
-fn safe_token_file(path: PathBuf, config: &Config) -> Result<PathBuf> {
+fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<PathBuf> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let other = "name another place: --token-file FILE";
+    if let Some(what) = config::is_taken(session, config, &path) {
+        return Err(Error::refused(format!("`{}` cannot be the token file: {what}", path.display())).hint(other));
+    }
     // The configuration's own directory is made with it, mode 0700.
     let will_be_made = config.snapshot.is_none() && !directory.exists() && Some(directory) == config.named.parent();
     if !will_be_made && let Some(problem) = unsafe_directory(directory) {
+        let mend = if directory.exists() { "chmod go-w" } else { "mkdir -p -m 700" };
         return Err(Error::refused(format!("the token file cannot go there: {problem}"))
-            .hint(format!("chmod go-w '{}', or {other}", directory.display())));
+            .hint(format!("{mend} '{}', or {other}", directory.display())));
     }
     let meta = std::fs::symlink_metadata(&path);
     if meta.is_ok_and(|meta| !meta.is_file()) {
@@ -180,10 +197,19 @@ fn safe_token_file(path: PathBuf, config: &Config) -> Result<PathBuf> {
             .hint(format!("move it away, or {other}")));
     }
     match read(&path, MAX_TOKEN_FILE) {
+        Ok(Some(old)) if !is_ours(&path, config, session) && !looks_like_token(&old.bytes) && !old.bytes.is_empty() => {
+            Err(Error::refused(format!("`{}` is there already, and does not look like a token", path.display()))
+                .hint(format!("move it away, or {other}")))
+        }
         Ok(_) => Ok(path),
         Err(error) => Err(Error::refused(format!("`{}` cannot be replaced: {error}", path.display()))
             .hint(format!("move it away, or {other}"))),
     }
+}
+
+/// Whether a file has the name that only `enable` gives.
+pub(super) fn is_ours(path: &Path, config: &Config, session: &Session) -> bool {
+    config.token_file(&session.common.profile).is_some_and(|own| own == path)
 }
 
 fn warn_of_sharing(session: &Session, config: &Config, token_file: &Path) -> Result<()> {

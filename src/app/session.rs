@@ -32,18 +32,26 @@ impl Session<'_> {
     pub(super) fn close(&self, outcome: Outcome) -> (Outcome, Option<Head>) {
         let outcome = outcome.map_err(|error| if self.exec.changed() { error.after_a_change() } else { error });
         let kind = outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind);
-        let (outcome, head) = if kind == Some(Kind::Unrecorded) {
-            (outcome, None)
-        } else {
-            match self.exec.finish(kind) {
-                Ok(head) => (outcome, Some(head)),
-                Err(error) => (Err(error), None),
+        let ended = if kind == Some(Kind::Unrecorded) { Err(None) } else { self.exec.finish(kind).map_err(Some) };
+        let (outcome, head) = match (ended, outcome) {
+            (Ok(head), outcome) => (outcome, head),
+            (Err(None), outcome) => (outcome, self.exec.head()),
+            (Err(Some(unrecorded)), Ok(_)) => (Err(unrecorded), self.exec.head()),
+            (Err(Some(unrecorded)), Err(first)) => {
+                let message = format!("{}; and then: {}", first.message, unrecorded.message);
+                (Err(Error { message, ..unrecorded }), self.exec.head())
             }
         };
+        let outcome = outcome.map_err(|error| match error.kind {
+            Kind::Unrecorded if self.exec.changed() => {
+                Error { message: format!("{}; something was changed before that", error.message), ..error }
+            }
+            _ => error,
+        });
         let outcome = outcome.map_err(|error| {
             let message = [vec![error.message], self.exec.lost()].concat().join("; ");
             Error { message: self.exec.redact(&message), ..error }
         });
-        (outcome, head)
+        (outcome, Some(head))
     }
 }

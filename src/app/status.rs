@@ -26,7 +26,7 @@ pub(super) fn run(session: &Session) -> Outcome {
         let token = kubectl.as_ref().ok().map(|tool| cluster_token(session, tool.clone(), namespace));
         ((kubectl, token), probe::joined(influxctl))
     });
-    let mut board = Board { session, drift: false, error: None };
+    let mut board = Board { session, drift: false, inconclusive: false, error: None };
     board.tool("kubectl", cluster.0);
     let influxctl = board.tool("influxctl", influxctl);
     let token = cluster.1.and_then(|token| board.cluster(token));
@@ -41,6 +41,10 @@ pub(super) fn run(session: &Session) -> Outcome {
         Board { drift: true, .. } => {
             session.ui.say("the admin token is not in use as `enable` would set it");
             Ok(Some(Kind::Drift))
+        }
+        Board { inconclusive: true, .. } => {
+            session.ui.say("the admin token is in place; whether it is accepted was not shown");
+            Ok(Some(Kind::Inconclusive))
         }
         _ => {
             session.ui.say("the admin token is in use");
@@ -64,6 +68,8 @@ fn cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secre
 struct Board<'a> {
     session: &'a Session<'a>,
     drift: bool,
+    /// Whether the token could not be tried.
+    inconclusive: bool,
     /// What kept a question from being answered.
     error: Option<Error>,
 }
@@ -137,7 +143,7 @@ impl Board<'_> {
             Ok(profile) => {
                 let at = format!("`{name}` in {}, for {}", config.path.display(), address(&profile));
                 self.show(Check::ok("profile", at));
-                self.quirks(influxctl, &profile);
+                influxctl.iter().for_each(|tool| self.quirks(tool, &profile));
                 Some(profile)
             }
             Err(error) => {
@@ -147,7 +153,7 @@ impl Board<'_> {
         }
     }
 
-    fn quirks(&self, influxctl: Option<&Tool>, profile: &Profile) {
+    fn quirks(&self, influxctl: &Tool, profile: &Profile) {
         for quirk in quirk::bearing(&enable::circumstances(influxctl, profile)) {
             self.show(Check::warning("influxctl", quirk.what, quirk.remedy));
         }
@@ -158,6 +164,11 @@ impl Board<'_> {
             self.differs("token file", format!("profile `{}` has no `auth.token.token_file`", profile.name), ENABLE);
             return None;
         };
+        if !path.is_absolute() {
+            let detail = format!("`{}` is relative: which file it is depends on where influxctl runs", path.display());
+            self.differs("token file", detail, ENABLE);
+            return None;
+        }
         let snapshot = match read(path, MAX_TOKEN_FILE) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => {
@@ -207,6 +218,7 @@ impl Board<'_> {
                 "bypassctl enable fetches the cluster's token",
             ),
             Verdict::Inconclusive(said) => {
+                self.inconclusive = true;
                 let hint = "look at host, port and TLS settings of the profile";
                 self.show(Check::warning("trial", format!("whether {at} accepts it was not shown: {said}"), hint));
             }

@@ -132,10 +132,8 @@ impl Log {
     /// [`Kind::Unrecorded`]: then the act must not happen.
     pub fn begin(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<Begun> {
         self.open_intents += 1;
-        let written = self.locked(|log| {
-            log.reserve_results()?;
-            log.write(Some(run), body, needles)
-        });
+        let written =
+            self.locked(|log| log.write_with_room(Some(run), body, needles, (log.open_intents + 1) * RESULT_ROOM));
         if written.is_err() {
             self.open_intents -= 1;
         }
@@ -155,13 +153,11 @@ impl Log {
         })
     }
 
-    /// Room for this intent and every result that is still to come.
-    fn reserve_results(&mut self) -> io::Result<()> {
-        let needed = (self.open_intents + 1) * RESULT_ROOM;
+    /// Reserves this many bytes behind the end, many more at once where the disk has them.
+    fn reserve(&mut self, needed: u64) -> io::Result<()> {
         if self.end + needed <= self.reserved {
             return Ok(());
         }
-        // A disk that has no room ahead may still have what is needed.
         let room = match reserve(&self.file, self.end, needed.max(ROOM_AHEAD)) {
             Ok(_) => needed.max(ROOM_AHEAD),
             Err(_) => reserve(&self.file, self.end, needed).map(|_| needed)?,
@@ -230,11 +226,19 @@ impl Log {
     }
 
     fn write(&mut self, run: Option<&str>, body: &Body, needles: &Needles) -> io::Result<()> {
+        self.write_with_room(run, body, needles, 0)
+    }
+
+    /// Writes a record; room for what must follow it is reserved first.
+    fn write_with_room(&mut self, run: Option<&str>, body: &Body, needles: &Needles, room: u64) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
         let seq = self.head.seq + 1;
         let line = to_line(&Line { v: 1, seq, prev: &self.head.hash, body, log: &self.id, run, ts })?;
         if needles.occur_in(&line) {
             return Err(io::Error::other("the record would have held a secret"));
+        }
+        if room > 0 {
+            self.reserve(line.len() as u64 + room)?;
         }
         self.put(&line)?;
         self.head = Head { log: self.id.clone(), seq, hash: sha256_hex(&line) };
@@ -282,6 +286,8 @@ fn open_file(path: &Path) -> io::Result<File> {
         Some("it belongs to another user")
     } else if meta.nlink() != 1 {
         Some("it has more than one name (hard links)")
+    } else if meta.mode() & 0o022 != 0 {
+        Some("others can write to it (chmod go-w)")
     } else {
         None
     };

@@ -97,6 +97,8 @@ pub struct RunBegin {
     pub who: Who,
     /// The process, to tell a run that is still going from one that was killed.
     pub pid: u32,
+    /// When it started: the boot's name and clock ticks since (Linux); a process number alone comes round again.
+    pub started: Option<String>,
     /// Why, in the user's words.
     pub reason: Option<String>,
     /// SHA-256 of the policy file in force.

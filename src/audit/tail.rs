@@ -47,6 +47,7 @@ struct Glance {
     step: Option<String>,
     intent: Option<u64>,
     pid: Option<i32>,
+    started: Option<String>,
     #[serde(default)]
     unfinished: Vec<Known>,
     who: Option<Host>,
@@ -140,9 +141,13 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
     open.into_iter().flat_map(flat).map(|(run, intent, step)| Unfinished { run, intent, step }).collect()
 }
 
-/// A run on another host cannot be asked after: it is taken for one that still runs.
+/// Whether the very process that began this run is still there. One on another host cannot be asked after.
 fn still_runs(begin: &Glance) -> bool {
     let here = begin.who.as_ref().is_some_and(|who| who.host == super::host());
-    let pid = begin.pid.and_then(rustix::process::Pid::from_raw);
-    !here || pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    let Some(pid) = begin.pid.filter(|_| here).and_then(rustix::process::Pid::from_raw) else { return false };
+    match (&begin.started, super::process_start(pid.as_raw_nonzero().get().unsigned_abs())) {
+        (Some(then), Some(now)) => *then == now,
+        (Some(_), None) => false,
+        (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
+    }
 }

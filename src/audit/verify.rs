@@ -142,7 +142,10 @@ impl Verifier {
         let Some(next) = parsed(next).filter(|next| next.kind == "log.recover" && next.prev == self.prev) else {
             return false;
         };
-        next.torn.is_some_and(|torn| torn.bytes == raw.len() as u64 && torn.sha256 == hex(&Sha256::digest(raw)))
+        let (bytes, digest) =
+            self.torn.as_ref().map_or((0, Sha256::new()), |(_, _, bytes, digest)| (*bytes, digest.clone()));
+        let (bytes, digest) = (bytes + raw.len() as u64, digest.chain_update(raw));
+        next.torn.is_some_and(|torn| torn.bytes == bytes && torn.sha256 == hex(&digest.finalize()))
     }
 
     fn no_record(&mut self, raw: &[u8]) {

@@ -1,6 +1,6 @@
 //! Files changed as a whole, each change between its intent and its result.
 
-use super::files::{self, Snapshot};
+use super::files::{self, Changed, Snapshot};
 use super::{Executor, held};
 use crate::audit::{Act, Begun, Body, FileChange, Outcome, Stream, Text};
 use crate::error::{Error, Result};
@@ -45,14 +45,14 @@ impl Executor {
         })
     }
 
-    /// Deletes a file.
+    /// Deletes a file that holds a secret.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when it is still there.
-    pub fn delete_file(&self, step: &str, path: &Path, secret: bool, old: Option<&Snapshot>) -> Result<()> {
+    pub fn delete_file(&self, step: &str, path: &Path) -> Result<()> {
         self.heed()?;
-        let stream = |snapshot: &Snapshot| if secret { Stream::withheld() } else { Stream::seen(&snapshot.bytes) };
-        let change = FileChange { op: "delete", path: Text::from(path), before: old.map(stream), after: None };
+        let before = path.symlink_metadata().ok().map(|_| Stream::withheld());
+        let change = FileChange { op: "delete", path: Text::from(path), before, after: None };
         let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
         let done = files::delete(&begun, path);
         self.file_done(begun, change, done, |path, error| {
@@ -65,20 +65,24 @@ impl Executor {
         &self,
         begun: Begun,
         change: FileChange,
-        done: std::io::Result<()>,
+        done: Changed,
         told: impl FnOnce(String, std::io::Error) -> Error,
     ) -> Result<()> {
         let path = match &change.path {
             Text::Utf8(path) => path.clone(),
             Text::Bytes { b64 } => format!("base64:{b64}"),
         };
-        self.changed.fetch_or(done.is_ok(), Ordering::SeqCst);
-        self.file_result(begun, change, done.as_ref().err())?;
-        done.map_err(|error| told(path, error))
+        self.changed.fetch_or(done.happened, Ordering::SeqCst);
+        let files = if done.happened { vec![change] } else { Vec::new() };
+        self.files_result(begun, files, done.result.as_ref().err())?;
+        done.result.map_err(|error| told(path, error))
     }
 
     pub(super) fn file_result(&self, begun: Begun, change: FileChange, error: Option<&std::io::Error>) -> Result<()> {
-        let files = if error.is_none() { vec![change] } else { Vec::new() };
+        self.files_result(begun, if error.is_none() { vec![change] } else { Vec::new() }, error)
+    }
+
+    fn files_result(&self, begun: Begun, files: Vec<FileChange>, error: Option<&std::io::Error>) -> Result<()> {
         let outcome = Outcome {
             intent: begun.seq(),
             exit: None,

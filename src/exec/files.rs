@@ -49,18 +49,39 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.bypassctl-new"))
 }
 
+/// What came of a change: an error may come after it has happened.
+pub(super) struct Changed {
+    pub(super) happened: bool,
+    pub(super) result: io::Result<()>,
+}
+
+impl Changed {
+    /// The change itself, and what makes it durable.
+    fn of(change: io::Result<()>, durable: impl FnOnce() -> io::Result<()>) -> Self {
+        match change {
+            Ok(()) => Self { happened: true, result: durable() },
+            Err(error) => Self { happened: false, result: Err(error) },
+        }
+    }
+}
+
 /// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Mode and owner are those of `like`,
 /// or 0600 from the first byte. A directory that is not there is made, mode 0700.
-pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: Option<&Metadata>) -> Changed {
     let new = beside(path);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap_or(Path::new("/")))?;
-    remove_if_there(&new)?;
-    let written = write_new(&new, bytes, like).and_then(|()| std::fs::rename(&new, path));
-    if written.is_err() {
-        remove_if_there(&new)?;
-    }
-    written?;
-    sync_directory(path)
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let written = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .and_then(|()| remove_if_there(&new))
+        .and_then(|()| write_new(&new, bytes, like))
+        .and_then(|()| std::fs::rename(&new, path));
+    let written = written.map_err(|error| match remove_if_there(&new) {
+        Ok(()) => error,
+        Err(left) => io::Error::other(format!("{error}; and `{}` is left behind: {left}", new.display())),
+    });
+    Changed::of(written, || sync_directory(path))
 }
 
 fn write_new(new: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
@@ -84,10 +105,8 @@ fn write_new(new: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()
 }
 
 /// Deletes a file, and what a killed run may have left beside it.
-pub(super) fn delete(_recorded: &Begun, path: &Path) -> io::Result<()> {
-    remove_if_there(&beside(path))?;
-    remove_if_there(path)?;
-    sync_directory(path)
+pub(super) fn delete(_recorded: &Begun, path: &Path) -> Changed {
+    Changed::of(remove_if_there(path), || remove_if_there(&beside(path)).and_then(|()| sync_directory(path)))
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -31,9 +31,16 @@ pub fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &
     let real = found
         .canonicalize()
         .map_err(|error| Error::failed(format!("`{}` cannot be resolved: {error}", found.display())))?;
-    let warnings = [found.parent(), real.parent(), Some(real.as_path())]
-        .into_iter()
-        .flatten()
+    // Whoever can write to a directory that is searched before can put another tool in front.
+    let searched = match named {
+        Some(_) => Vec::new(),
+        None => searched_before(path.unwrap_or_default(), &found),
+    };
+    let ways = [found.parent(), real.parent(), Some(real.as_path())].into_iter().flatten();
+    let warnings = searched
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(ways)
         .filter_map(writable_by_others)
         .collect::<std::collections::BTreeSet<_>>();
     let tool = Tool { name, path: real, found, sha256: None, version: None };
@@ -70,6 +77,11 @@ fn in_path(name: ToolName, path: &OsStr) -> Result<PathBuf> {
         Error::failed(format!("`{}` is not in PATH{passed_over}", name.as_str()))
             .hint(format!("install it, or name it: --{} PATH", name.as_str()))
     })
+}
+
+fn searched_before(path: &OsStr, found: &Path) -> Vec<PathBuf> {
+    let absolute = std::env::split_paths(path).filter(|entry| entry.is_absolute());
+    absolute.take_while(|entry| Some(entry.as_path()) != found.parent()).collect()
 }
 
 /// Why others could replace this file or what is in this directory. A sticky directory protects what is in it.

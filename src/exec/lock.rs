@@ -8,9 +8,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Held until dropped, and until every child that inherited it has ended: a kubectl orphaned by SIGKILL keeps it.
-pub struct TargetLock {
-    _file: File,
+/// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends.
+pub struct TargetLock(File);
+
+impl Drop for TargetLock {
+    fn drop(&mut self) {
+        // A run that ends by itself gives the lock back although a child may live on: only a killed run leaves it.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Takes the lock called `name` in `directory`; `holder` is what another run is told meanwhile.
@@ -43,5 +48,5 @@ fn try_take(directory: &Path, path: &Path, holder: &str) -> io::Result<std::resu
     file.set_len(0)?;
     file.write_all(holder.as_bytes())?;
     rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
-    Ok(Ok(TargetLock { _file: file }))
+    Ok(Ok(TargetLock(file)))
 }

@@ -8,6 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::tool::Tool;
 use crate::tool::invocation::{Effect, Exposure, Invocation, Output};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -41,18 +43,42 @@ impl Executor {
             Error::failed(format!("no private place for the trial could be made in `{}`: {error}", parent.display()))
                 .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
         };
-        let mut scratch = Scratch::new(&parent).map_err(cannot)?;
-        let change = FileChange { op: "scratch", path: Text::from(scratch.path()), before: None, after: None };
+        self.sweep(step, &parent).and_then(|swept| swept.map_err(cannot))?;
+        let path = scratch::new_path(&parent);
+        let change = FileChange { op: "scratch", path: Text::from(&path), before: None, after: None };
         let begun = self.intend(&format!("{step}-scratch"), Effect::Reads, Act::File { file: change.clone() })?;
-        let output = scratch
-            .put_token(token)
-            .and_then(|path| scratch.write_config(&config(&path.display().to_string())))
-            .map_err(cannot)
-            .and_then(|()| self.run_with(step, invocation, Some(&scratch)));
-        let closed = scratch.close();
+        let made = Scratch::new(&begun, &path).and_then(|mut scratch| {
+            let token = scratch.put_token(token)?;
+            scratch.write_config(&config(&token.display().to_string()))?;
+            Ok(scratch)
+        });
+        let (output, closed) = match made {
+            Ok(scratch) => (self.run_with(step, invocation, Some(&scratch)), scratch.close()),
+            Err(error) => (Err(cannot(io::Error::other(error.to_string()))), Err(error)),
+        };
         self.file_result(begun, change, closed.as_ref().err())?;
+        let output = output?;
         closed.map_err(cannot)?;
-        output
+        Ok(output)
+    }
+
+    /// Takes away what killed runs left, each on record.
+    fn sweep(&self, step: &str, parent: &Path) -> Result<io::Result<()>> {
+        let stale = match scratch::stale(parent) {
+            Ok(stale) => stale,
+            Err(error) => return Ok(Err(error)),
+        };
+        for (path, _lock) in stale {
+            let before = Some(Stream::withheld());
+            let change = FileChange { op: "delete", path: Text::from(&path), before, after: None };
+            let begun = self.intend(&format!("{step}-sweep"), Effect::Reads, Act::File { file: change.clone() })?;
+            let swept = scratch::sweep(&begun, &path);
+            self.file_result(begun, change, swept.as_ref().err())?;
+            if swept.is_err() {
+                return Ok(swept);
+            }
+        }
+        Ok(Ok(()))
     }
 
     fn run_with(&self, step: &str, invocation: &Invocation, scratch: Option<&Scratch>) -> Result<Output> {
@@ -85,7 +111,10 @@ impl Executor {
     }
 
     fn process_result(&self, begun: Begun, invocation: &Invocation, ran: &Ran) -> Result<()> {
-        let stream = |bytes: &[u8], secret: bool| Some(if secret { Stream::withheld() } else { Stream::seen(bytes) });
+        let stream = |bytes: &[u8], secret: bool| {
+            let secret = secret || held(&self.needles).occur_in(bytes);
+            Some(if secret { Stream::withheld() } else { Stream::seen(bytes) })
+        };
         let (stdout, stderr) = match invocation.exposure() {
             Exposure::Plain => (false, false),
             Exposure::Stdout => (true, false),
@@ -98,7 +127,7 @@ impl Executor {
             stdout: stream(&ran.stdout, stdout),
             stderr: stream(&ran.stderr, stderr),
             files: Vec::new(),
-            error: ran.cut.as_ref().map(Cut::told),
+            error: ran.cut.as_ref().map(Cut::told).or_else(|| ran.held_open.then(|| "streams-held-open".to_owned())),
         };
         held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
     }

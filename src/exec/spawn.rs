@@ -1,5 +1,6 @@
 //! The only place that starts a process. It takes the receipt of a durable record.
 
+use super::held;
 use super::interrupt::Interrupts;
 use crate::audit::Begun;
 use crate::tool::invocation::Exit;
@@ -10,8 +11,8 @@ use std::io::{self, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -52,42 +53,42 @@ pub(super) struct Ran {
     pub(super) cut: Option<Cut>,
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Zeroizing<Vec<u8>>,
+    /// A descendant that left the process group held a stream open: what it printed later is not known.
+    pub(super) held_open: bool,
 }
+
+/// What a stream has brought so far.
+type Shared = Arc<Mutex<Zeroizing<Vec<u8>>>>;
 
 /// What a wait can see.
 pub(super) enum Event {
-    Stdout(Zeroizing<Vec<u8>>, bool),
-    Stderr(Zeroizing<Vec<u8>>, bool),
+    /// One of the streams has ended; `false` where it was cut off at its limit.
+    Ended(&'static str, bool),
     Exited(io::Result<ExitStatus>),
     Signal,
 }
 
-/// Runs a process to its end, its time limit, its output limit or a signal; its process group ends with it.
+/// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
+/// cut off, or holds a stream open.
 pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts) -> Ran {
     let (events, inbox) = channel();
-    match start(spec, &events) {
+    let streams = [Shared::default(), Shared::default()];
+    let (exit, cut, held_open) = match start(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.tell(events);
-            Watch {
-                inbox,
-                group: Pid::from_raw(pid),
-                ran: Ran { exit: None, cut: None, stdout: Zeroizing::default(), stderr: Zeroizing::default() },
-                open: 2,
-            }
-            .watch(spec.timeout)
+            let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut: None, open: 2 };
+            watch.watch(spec.timeout);
+            (watch.exit, watch.cut, watch.open > 0)
         }
-        Err(error) => Ran {
-            exit: None,
-            cut: Some(Cut::NotStarted(error)),
-            stdout: Zeroizing::default(),
-            stderr: Zeroizing::default(),
-        },
-    }
+        Err(error) => (None, Some(Cut::NotStarted(error)), false),
+    };
+    let [stdout, stderr] = streams.map(|stream| std::mem::take(&mut *held(&stream)));
+    Ran { exit, cut, stdout, stderr, held_open }
 }
 
 /// Starts it with a thread for each stream and one for its end. duct's errors and its `Debug` would print argv,
 /// environment and standard input, so its status is never checked and no expression is ever formatted.
-fn start(spec: &Spec, events: &Sender<Event>) -> io::Result<i32> {
+fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Result<i32> {
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
     let name = spec.argv[0].clone();
@@ -112,32 +113,33 @@ fn start(spec: &Spec, events: &Sender<Event>) -> io::Result<i32> {
         .first()
         .and_then(|pid| i32::try_from(*pid).ok())
         .ok_or_else(|| io::Error::other("no process id"))?;
-    let (to_stdout, to_stderr, to_exit) = (events.clone(), events.clone(), events.clone());
-    let max_stdout = spec.max_stdout;
-    std::thread::spawn(move || {
-        let (bytes, whole) = read_at_most(stdout, max_stdout);
-        drop(to_stdout.send(Event::Stdout(bytes, whole)));
-    });
-    std::thread::spawn(move || {
-        let (bytes, whole) = read_at_most(stderr, MAX_STDERR);
-        drop(to_stderr.send(Event::Stderr(bytes, whole)));
-    });
+    read_beside(stdout, "standard output", spec.max_stdout, events, &streams[0]);
+    read_beside(stderr, "standard error", MAX_STDERR, events, &streams[1]);
+    let to_exit = events.clone();
     std::thread::spawn(move || drop(to_exit.send(Event::Exited(handle.wait().map(|output| output.status)))));
     Ok(pid)
 }
 
-/// Reads to the end, or until there is more than the limit.
-fn read_at_most(mut stream: impl Read, max: usize) -> (Zeroizing<Vec<u8>>, bool) {
-    let mut bytes = Zeroizing::new(Vec::new());
+fn read_beside(stream: io::PipeReader, name: &'static str, max: usize, events: &Sender<Event>, into: &Shared) {
+    let (events, into) = (events.clone(), Arc::clone(into));
+    std::thread::spawn(move || drop(events.send(Event::Ended(name, read_at_most(stream, max, &into)))));
+}
+
+/// Reads to the end, or until there is more than the limit: then `false`.
+fn read_at_most(mut stream: impl Read, max: usize, into: &Shared) -> bool {
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
-        match stream.read(&mut *chunk) {
-            Ok(0) => return (bytes, true),
-            Ok(length) if bytes.len() + length > max => return (bytes, false),
-            Ok(length) => append(&mut bytes, &chunk[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return (bytes, true),
+        let length = match stream.read(&mut *chunk) {
+            Ok(0) => return true,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return true,
+        };
+        let mut bytes = held(into);
+        if bytes.len() + length > max {
+            return false;
         }
+        append(&mut bytes, &chunk[..length]);
     }
 }
 
@@ -154,26 +156,26 @@ fn append(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
 struct Watch {
     inbox: Receiver<Event>,
     group: Option<Pid>,
-    ran: Ran,
+    exit: Option<Exit>,
+    cut: Option<Cut>,
     /// Streams that have not ended.
     open: u8,
 }
 
 impl Watch {
-    fn watch(mut self, timeout: Duration) -> Ran {
+    fn watch(&mut self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        while self.ran.exit.is_none() && self.ran.cut.is_none() {
+        while self.exit.is_none() && self.cut.is_none() {
             match self.next(deadline) {
-                Some(Event::Signal) => self.ran.cut = Some(Cut::Interrupted),
+                Some(Event::Signal) => self.cut = Some(Cut::Interrupted),
                 Some(event) => self.take(event),
-                None => self.ran.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
+                None => self.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
             }
         }
-        if self.ran.exit.is_none() {
+        if self.exit.is_none() {
             self.end();
         }
         self.drain();
-        self.ran
     }
 
     /// Asks the whole group to end, and ends it when it does not.
@@ -183,7 +185,7 @@ impl Watch {
             self.signal(signal);
             self.signal(Signal::CONT);
             let deadline = Instant::now() + GRACE;
-            while self.ran.exit.is_none() {
+            while self.exit.is_none() {
                 match self.next(deadline) {
                     Some(Event::Signal) => break,
                     Some(event) => self.take(event),
@@ -216,25 +218,15 @@ impl Watch {
     }
 
     fn take(&mut self, event: Event) {
-        let whole = match event {
-            Event::Stdout(bytes, whole) => {
+        match event {
+            Event::Ended(stream, whole) => {
                 self.open -= 1;
-                self.ran.stdout = bytes;
-                whole.then_some(()).ok_or("standard output")
+                if !whole {
+                    self.cut.get_or_insert(Cut::TooMuch(stream));
+                }
             }
-            Event::Stderr(bytes, whole) => {
-                self.open -= 1;
-                self.ran.stderr = bytes;
-                whole.then_some(()).ok_or("standard error")
-            }
-            Event::Exited(status) => {
-                self.ran.exit = status.ok().and_then(how);
-                Ok(())
-            }
-            Event::Signal => Ok(()),
-        };
-        if let Err(stream) = whole {
-            self.ran.cut.get_or_insert(Cut::TooMuch(stream));
+            Event::Exited(status) => self.exit = status.ok().and_then(how),
+            Event::Signal => {}
         }
     }
 

@@ -128,14 +128,18 @@ pub(super) fn recorded(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, T
     RECORDED.iter().filter_map(of).collect()
 }
 
-/// The text with `user:password@` cut out of every URL in it, and of a proxy given without a scheme.
+/// A URL, or a proxy given without a scheme, without `user:password@`. A password may hold any character, so all up to
+/// the last `@` goes; a path of the file system is left as it is.
 #[must_use]
 pub fn without_credentials(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").map_or((None, text), |(scheme, rest)| (Some(scheme), rest));
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let Some(at) = rest[..authority_end].rfind('@') else { return text.to_owned() };
-    let scheme = scheme.map_or_else(String::new, |scheme| format!("{scheme}://"));
-    format!("{scheme}[credentials]{}", &rest[at..])
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    match rest.rfind('@') {
+        Some(at) if !text.starts_with(['/', '.', '~']) => {
+            let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+            format!("{scheme}[credentials]{}", &rest[at..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +151,9 @@ mod tests {
         for (text, shown) in [
             ("http://ann:pw@proxy:3128/", "http://[credentials]@proxy:3128/"),
             ("ann:p@w@proxy:3128", "[credentials]@proxy:3128"),
-            ("https://proxy/path@x", "https://proxy/path@x"),
+            ("http://ann:pw/x@proxy:3128", "http://[credentials]@proxy:3128"),
+            ("https://proxy/path", "https://proxy/path"),
+            ("/home/ann@site/.kube/config", "/home/ann@site/.kube/config"),
             ("/home/ann/.kube/config", "/home/ann/.kube/config"),
             ("", ""),
         ] {

@@ -27,6 +27,7 @@ fail() { printf '%s\n' "$*" >&2; exit 1; }
 decode() { if printf 'eA==' | base64 -d >/dev/null 2>&1; then base64 -d; else base64 -D; fi; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 "#;
@@ -59,13 +60,16 @@ pub fn render(plan: &Plan) -> String {
 /// Before anything else: the configuration is the one that the edit is of.
 fn unchanged_check(step: &Step) -> Option<String> {
     let Action::EditConfig { path, old, .. } = &step.action else { return None };
+    let directory = quoted_path(path.parent().unwrap_or(Path::new("/")));
     let path = quoted_path(path);
     Some(match old {
         Some(old) => format!(
             "[ \"$(cksum <{path})\" = '{}' ] || fail {path} 'is not the file that this script was made for'\n",
             cksum(old.as_bytes())
         ),
-        None => format!("[ ! -e {path} ] || fail {path} 'is there, and this script would make it'\n"),
+        None => {
+            format!("mkdir -p {directory}\n[ ! -e {path} ] || fail {path} 'is there, and this script would make it'\n")
+        }
     })
 }
 
@@ -75,8 +79,14 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
         Action::ReadToken(command) => read_token(command),
         Action::NoteCluster(look) => {
             let [first, second, third] = look.commands().map(|command| command_line(&command));
+            // A pod has no context, and may be allowed none of these.
+            let known = if look.kubectl.pins.context.is_some() {
+                "[ -n \"$cluster\" ] || fail 'the cluster cannot be told from another'\n"
+            } else {
+                ""
+            };
             format!(
-                "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\ncluster=$(cluster)\n"
+                "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\ncluster=$(cluster)\n{known}"
             )
         }
         Action::CheckCluster(_) => {
@@ -98,7 +108,13 @@ fn command_line(command: &Invocation) -> String {
 
 /// Beside the token file, so that it takes its place as a whole.
 fn new_name(token_file: &Path) -> String {
-    format!("{}.new", token_file.display())
+    beside(token_file)
+}
+
+/// The name that the program itself uses for a file that is being written.
+fn beside(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().display();
+    path.with_file_name(format!(".{name}.bypassctl-new")).display().to_string()
 }
 
 fn read_token(command: &Invocation) -> String {
@@ -120,19 +136,20 @@ fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool)
     };
     let argv: Vec<String> = command.args().iter().map(word).collect();
     let otherwise = if required {
-        "fail 'the token was not accepted'"
+        "  fail 'the token was not accepted'\n"
     } else {
-        "fail 'the token was not accepted, or it could not be tried'"
+        "  ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\" || fail 'the token was refused'\n  \
+         echo 'the token could not be tried; going on without that proof' >&2\n"
     };
     format!(
         "mkdir \"$work/home\"\n\
          cat >\"$work/config.toml\" <<'END_OF_CONFIG'\n{config}END_OF_CONFIG\n\
-         (\n\
+         if ! (\n\
          \x20 for name in $(env | sed -n 's/^\\(INFLUXCTL_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done\n\
          \x20 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
          \x20 export HOME=\"$work/home\"\n\
          \x20 {} {} </dev/null >/dev/null\n\
-         ) || {otherwise}\n",
+         ) 2>\"$work/said\"; then\n  cat \"$work/said\" >&2\n{otherwise}fi\n",
         quoted_path(&command.tool().found),
         argv.join(" "),
     )
@@ -140,7 +157,7 @@ fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool)
 
 /// Byte ranges of the old file with the new text between them, checked as a whole before it takes the old one's place.
 fn edit_config(path: &Path, old: Option<&str>, edit: &Edit) -> String {
-    let (file, new) = (quoted_path(path), quoted(&format!("{}.new", path.display())));
+    let (file, new) = (quoted_path(path), quoted(&beside(path)));
     let mut parts = String::new();
     let mut copied = 0;
     for splice in &edit.splices {

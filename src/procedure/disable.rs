@@ -14,8 +14,8 @@ pub struct Facts {
     pub config: PathBuf,
     /// Its text.
     pub config_text: String,
-    /// What has to change in it.
-    pub edit: Edit,
+    /// What has to change in it, if anything.
+    pub edit: Option<Edit>,
     /// The token files that are there and that nothing else uses.
     pub token_files: Vec<PathBuf>,
 }
@@ -32,11 +32,11 @@ pub fn plan(facts: Facts) -> Plan {
         beside: false,
     };
     let mut steps: Vec<Step> = facts.token_files.into_iter().map(delete).collect();
-    if !facts.edit.is_noop() {
+    if let Some(edit) = facts.edit {
         steps.push(Step {
             id: "edit-profile",
             why: format!("take the token file out of profile `{}`", facts.profile),
-            action: Action::EditConfig { path: facts.config, old: Some(facts.config_text), edit: facts.edit },
+            action: Action::EditConfig { path: facts.config, old: Some(facts.config_text), edit },
             holds: "`auth.token.token_file` of that profile is gone, and nothing else differs".to_owned(),
             beside: false,
         });

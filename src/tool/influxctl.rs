@@ -1,7 +1,7 @@
 //! Every influxctl command of this program, and what it prints. influxctl is closed source: nothing here relies on
 //! more than its documentation and release notes say.
 
-use super::invocation::{Arg, Exposure, Invocation, Output, World};
+use super::invocation::{Arg, Exposure, Invocation, Output, World, said_in};
 use super::{Tool, version_in};
 use semver::Version;
 use std::time::Duration;
@@ -47,10 +47,16 @@ pub enum Verdict {
     Inconclusive(String),
 }
 
-/// How a refusal looks: gRPC's code names, and HTTP's in case a proxy answers.
-const REFUSALS: &[&str] = &["unauthenticated", "permissiondenied", "permission denied", "unauthorized"];
+/// How a refusal looks: gRPC's code names, and HTTP's in case a proxy answers. In words, "permission denied" is as
+/// often the system's about a file, so that counts only where it comes from the server.
+fn is_refusal(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let from_server = line.contains("rpc error") || line.contains("code =");
+    ["unauthenticated", "permissiondenied", "unauthorized"].iter().any(|sign| line.contains(sign))
+        || (from_server && line.contains("permission denied"))
+}
 
-/// Reads a trial. The words are influxctl's and may hold a secret: they are redacted before anyone sees them.
+/// Reads a trial.
 #[must_use]
 pub fn parse_trial(output: &Output) -> Verdict {
     if output.ok() {
@@ -59,7 +65,36 @@ pub fn parse_trial(output: &Output) -> Verdict {
             Err(_) => Verdict::Inconclusive("influxctl exited 0 without a list of databases".to_owned()),
         };
     }
-    let said = output.complaint();
-    let lower = said.to_lowercase();
-    if REFUSALS.iter().any(|sign| lower.contains(sign)) { Verdict::Refused(said) } else { Verdict::Inconclusive(said) }
+    let text = String::from_utf8_lossy(&output.stderr);
+    match text.lines().find(|line| is_refusal(line)) {
+        Some(line) => Verdict::Refused(said_in(line)),
+        None => Verdict::Inconclusive(output.complaint()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::ToolName;
+    use crate::tool::invocation::Exit;
+
+    #[test]
+    fn only_the_server_refuses() {
+        let verdict = |code, stdout: &str, stderr: &str| {
+            let (stdout, stderr) = (stdout.as_bytes().to_vec().into(), stderr.as_bytes().to_vec().into());
+            parse_trial(&Output { tool: ToolName::Influxctl, exit: Exit::Code(code), stdout, stderr })
+        };
+        assert_eq!(verdict(0, "[]", ""), Verdict::Accepted);
+        assert!(matches!(verdict(0, "", ""), Verdict::Inconclusive(_)));
+        for refusal in [
+            "error\trpc error: code = Unauthenticated desc = x\nusage: …\n",
+            "rpc error: code = PermissionDenied",
+            "rpc error: permission denied",
+        ] {
+            assert!(matches!(verdict(1, "", refusal), Verdict::Refused(_)), "{refusal}");
+        }
+        for other in ["error\topen /etc/tls/client.key: permission denied", "rpc error: code = Unavailable", ""] {
+            assert!(matches!(verdict(1, "", other), Verdict::Inconclusive(_)), "{other}");
+        }
+    }
 }

@@ -187,10 +187,15 @@ impl Output {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
         let said = lines().rfind(|line| !is_klog(line)).or_else(|| lines().next_back());
-        let said =
-            said.map(|line| line.strip_prefix("error: ").or_else(|| line.strip_prefix("error\t")).unwrap_or(line));
-        said.map_or_else(|| format!("it said nothing ({})", self.exit), |line| printable(line, 300))
+        said.map_or_else(|| format!("it said nothing ({})", self.exit), said_in)
     }
+}
+
+/// A line that a tool said, without the `error` that both tools put in front, fit to be quoted.
+#[must_use]
+pub fn said_in(line: &str) -> String {
+    let line = line.trim();
+    printable(line.strip_prefix("error: ").or_else(|| line.strip_prefix("error\t")).unwrap_or(line), 300)
 }
 
 fn is_klog(line: &str) -> bool {

@@ -289,3 +289,18 @@ fn a_child_left_behind_keeps_the_lock() {
         sb.assert_verified();
     }
 }
+
+#[test]
+fn a_process_number_that_comes_round_again_hides_nothing() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(ENABLE).code, 128 + 9);
+    sb.no_faults();
+    // The killed run as if it had had the number of a process that is there: this one.
+    let killed = sb.records_of("run.begin").remove(0)["pid"].to_string();
+    let text = std::fs::read_to_string(sb.log()).expect("the record");
+    let text = text.replace(&format!("\"pid\":{killed},"), &format!("\"pid\":{},", std::process::id()));
+    std::fs::write(sb.log(), text).expect("sandbox");
+    let run = sb.run(&["status", "-n", "influxdb"]);
+    assert!(run.code == 3 && run.stderr.contains("was cut off in step `get-token`"), "{}", run.stderr);
+}

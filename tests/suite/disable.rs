@@ -210,8 +210,60 @@ fn failures() {
     let text = error(&disable(&sb, &[]));
     assert!(text.contains("config.toml`: not valid TOML at line 1, column "), "{text}");
     std::fs::remove_file(sb.config()).expect("sandbox");
+    assert_eq!(disable(&sb, &[]).code, 0, "the token goes even where the configuration is gone");
+    assert!(!sb.path(TOKEN_FILE).exists());
     assert_eq!(disable(&sb, &[]).code, 1);
-    assert!(sb.path(TOKEN_FILE).exists());
+}
+
+#[test]
+fn a_profile_that_is_gone_leaves_no_token() {
+    let sb = enabled();
+    sb.write(CONFIG, "[[profile]]\nname = \"other\"\n");
+    assert_eq!(disable(&sb, &[]).code, 0);
+    assert!(!sb.path(TOKEN_FILE).exists());
+    assert_eq!(disable(&sb, &[]).code, 1, "then there is nothing of that name");
+}
+
+#[test]
+fn it_looks_where_the_token_is_whatever_the_variable_says() {
+    let mut sb = Sandbox::new();
+    let other = sb.write("home/other.toml", "[[profile]]\nname = \"default\"\n");
+    sb.env("INFLUXCTL_PROFILE", other.as_os_str());
+    sb.influxctl_version("2.9.7");
+    assert_eq!(enable(&sb, &[]).code, 0);
+    assert!(sb.read(CONFIG).contains("token_file"), "influxctl before 2.10.2 does not look at the variable");
+    let run = disable(&sb, &[]);
+    assert!(run.code == 0 && run.stdout.contains("has no admin token any more"), "{}", run.stdout);
+    assert!(!sb.read(CONFIG).contains("token_file") && !sb.path(TOKEN_FILE).exists());
+}
+
+#[test]
+fn the_configuration_is_never_deleted() {
+    let sb = Sandbox::new();
+    let config = format!("[[profile]]\n[profile.auth.token]\ntoken_file = \"{}\"\n", sb.config().display());
+    sb.write(CONFIG, &config);
+    let run = disable(&sb, &[]);
+    assert!(run.code == 0 && run.stderr.contains("stays: it is influxctl's configuration"), "{}", run.stderr);
+    assert!(sb.path(CONFIG).exists());
+}
+
+#[test]
+fn what_a_killed_run_left_beside_the_configuration_goes() {
+    let sb = Sandbox::new();
+    let left = sb.write("home/.config/influxctl/.config.toml.bypassctl-new", "client_secret = \"x\"");
+    assert_eq!(disable(&sb, &[]).code, 0);
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_deletion_is_on_record_as_one() {
+    let sb = enabled();
+    assert_eq!(disable(&sb, &[]).code, 0);
+    let deletions: Vec<_> =
+        sb.records_of("intent").into_iter().filter(|intent| intent["file"]["op"] == "delete").collect();
+    assert_eq!(deletions.len(), 1);
+    assert_eq!(deletions[0]["file"]["before"], serde_json::json!({"withheld": "secret"}));
+    assert!(deletions[0]["file"]["after"].is_null());
 }
 
 #[test]

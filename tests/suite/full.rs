@@ -248,3 +248,12 @@ fn a_log_that_goes_away_in_mid_run_stops_it() {
         sb.assert_no_secret(&[]);
     }
 }
+
+#[test]
+fn nobody_to_tell_is_no_reason_to_hang() {
+    let sb = Sandbox::new();
+    for stream in ["stderr", "stdout"] {
+        assert_eq!(sb.run_into("/dev/full", stream, ENABLE), 8, "{stream}: done, and not told");
+        assert_eq!(sb.run(&["disable"]).code, 0);
+    }
+}

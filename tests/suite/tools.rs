@@ -184,3 +184,29 @@ fn no_child_reads_what_is_piped_in() {
         assert_eq!(call.stdin_null, !asks);
     }
 }
+
+#[test]
+fn a_daemon_that_leaves_the_group_neither_hides_the_answer_nor_keeps_the_lock() {
+    let sb = Sandbox::new();
+    let real = sb.path("bin/kubectl-itself");
+    std::fs::rename(sb.path("bin/kubectl"), &real).expect("sandbox");
+    // What a credential agent does: it stays, in a session of its own, with the streams it was given.
+    let script = format!(
+        "#!/bin/sh\n/usr/bin/setsid /bin/sh -c 'echo $$ >>{0}/agents; exec /bin/sleep 60' &\nexec -a kubectl {1} \"$@\"\n",
+        sb.root().display(),
+        real.display()
+    );
+    let wrapper = sb.write("bin/kubectl", script.replace("#!/bin/sh", "#!/bin/bash"));
+    std::fs::set_permissions(wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("sandbox");
+    let run = enable(&sb, &[]);
+    let after = sb.run(&["disable"]);
+    for agent in sb.read("agents").lines() {
+        let pid = rustix::process::Pid::from_raw(agent.parse().expect("a number")).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is still there");
+    }
+    assert_eq!((run.code, after.code), (0, 0), "{}{}", run.stderr, after.stderr);
+    let held_open = |result: &serde_json::Value| result["error"] == "streams-held-open";
+    let results = sb.records_of("result");
+    let open: Vec<_> = results.iter().filter(|result| held_open(result)).collect();
+    assert!(!open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0), "{results:?}");
+}

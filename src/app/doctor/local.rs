@@ -1,5 +1,6 @@
 //! What of this machine `enable` needs.
 
+use super::super::carry_out::is_private;
 use super::super::config::{self, Config};
 use super::super::enable;
 use super::super::session::Session;
@@ -10,7 +11,7 @@ use crate::profile;
 use crate::tool::Tool;
 use crate::tool::quirk;
 use crate::ui::Check;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
     let config = heeded(
@@ -37,7 +38,7 @@ fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Ve
         Ok(()) => Check::ok("configuration", format!("{} has profile `{name}`", config.path.display())),
         Err(error) => Check::from_error("configuration", &error),
     }];
-    if let Some(product) = profile.product.as_ref().filter(|product| *product != "clustered") {
+    if let Some(product) = profile.product.as_ref().filter(|product| !product.eq_ignore_ascii_case("clustered")) {
         checks.push(Check::failed(
             "profile",
             format!("`{name}` is for product `{product}`"),
@@ -48,7 +49,9 @@ fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Ve
         let hint = "take the byte order mark away: the TOML library that influxctl uses refuses one";
         checks.push(Check::warning("configuration", "it begins with a byte order mark", hint));
     }
-    checks.extend(quirk::bearing(&enable::circumstances(influxctl, &profile)).into_iter().map(of_quirk));
+    if let Some(influxctl) = influxctl {
+        checks.extend(quirk::bearing(&enable::circumstances(influxctl, &profile)).into_iter().map(of_quirk));
+    }
     checks.push(of_token_file(config, profile.token_file.as_deref(), name));
     checks
 }
@@ -63,7 +66,7 @@ fn of_quirk(quirk: quirk::Quirk) -> Check {
 
 fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
     let own = || config.token_file(profile);
-    let Some(file) = named.map(Into::into).or_else(own) else {
+    let Some(file) = named.map(PathBuf::from).or_else(own) else {
         return Check::warning(
             "token file",
             format!("a profile of the name `{profile}` has no default one"),
@@ -76,6 +79,10 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
             problem,
             format!("chmod go-w '{}', or enable --token-file FILE", file.parent().unwrap_or(Path::new("/")).display()),
         ),
+        None if file.metadata().is_ok_and(|meta| !is_private(&meta)) => {
+            let hint = format!("chmod 600 '{}', or run `bypassctl enable` again", file.display());
+            Check::failed("token file", format!("others than its owner may use {}", file.display()), hint)
+        }
         None => Check::ok("token file", format!("{} can be written safely", file.display())),
     }
 }

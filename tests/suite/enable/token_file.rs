@@ -124,3 +124,45 @@ fn a_profile_name_that_makes_no_file_name() {
     let run = enable_into(&sb, "home/t.json", &["--profile", "my site/1", "--token-file", "t.json"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
 }
+
+#[test]
+fn neither_the_configuration_nor_the_record_can_be_it() {
+    let sb = Sandbox::new();
+    assert_eq!(enable(&sb, &["--dry-run"]).code, 0, "there is a record from here on");
+    symlink(sb.config(), sb.path("home/link.toml")).expect("sandbox");
+    std::fs::hard_link(sb.config(), sb.path("home/.config/influxctl/hard.toml")).expect("sandbox");
+    let log = sb.log();
+    for taken in [".config/influxctl/config.toml", ".config/influxctl/hard.toml", log.to_str().expect("text")] {
+        let before = sb.read(CONFIG);
+        let run = enable(&sb, &["--token-file", taken]);
+        assert!(run.code == 4 && run.stderr.contains("cannot be the token file"), "{taken}: {}", run.stderr);
+        assert_eq!(sb.read(CONFIG), before);
+    }
+}
+
+#[test]
+fn the_one_that_is_in_use_is_kept_and_one_that_is_left_is_named() {
+    let sb = Sandbox::new();
+    assert_eq!(enable_into(&sb, "home/first.json", &["--token-file", "first.json"]).code, 0);
+    let again = enable_into(&sb, "home/first.json", &[]);
+    assert!(again.code == 0 && again.stdout.contains("unchanged write-token"), "{}", again.stdout);
+    assert!(sb.read(CONFIG).contains("first.json") && !sb.path(TOKEN_FILE).exists());
+    let moved = sb.run(&["enable", "-n", "influxdb", "--token-file", "second.json"]);
+    assert!(moved.stderr.contains("first.json` so far: it stays, with its token"), "{}", moved.stderr);
+    assert!(named_token_file(&sb).ends_with("/second.json") && sb.path("home/first.json").exists());
+}
+
+#[test]
+fn what_is_no_token_is_neither_replaced_nor_deleted() {
+    let sb = Sandbox::new();
+    let notes = sb.write("home/notes.txt", "my very own notes");
+    let run = refused(&sb, 4, &["--token-file", "notes.txt"]);
+    assert!(run.stderr.contains("does not look like a token"), "{}", run.stderr);
+    let config = sb.read(CONFIG)
+        + &format!("\n    [profile.auth.token]\n        token_file = {:?}\n", notes.display().to_string());
+    sb.write(CONFIG, config);
+    let run = sb.run(&["disable"]);
+    assert!(run.code == 0 && run.stderr.contains("stays: it does not look like a token"), "{}", run.stderr);
+    assert_eq!(sb.read("home/notes.txt"), "my very own notes");
+    assert!(!sb.read(CONFIG).contains("notes.txt"));
+}

@@ -48,8 +48,8 @@ fn inconclusive_goes_on_and_says_so() {
     insta::assert_snapshot!(super::settled(&run), @r#"
     exit 10
     --- stdout
-    done      note-cluster: the cluster answers, UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      note-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -162,8 +162,8 @@ fn an_older_cached_token_has_no_part_in_the_trial() {
     insta::assert_snapshot!(super::settled(&run), @"
     exit 0
     --- stdout
-    done      note-cluster: the cluster answers, UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      note-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
     done      try-token: the token was accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 /// What varies, and what stands for it. The order matters.
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
-        (r"bypassctl-trial-\w{6}", "bypassctl-trial-[RANDOM]"),
+        (r"bypassctl-trial-[0-9a-f]{32}", "bypassctl-trial-[RANDOM]"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?", "[TIME]"),
         (r"\b\d{8}T\d{6}(\.\d+)?Z?", "[TIME]"),

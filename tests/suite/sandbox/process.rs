@@ -59,6 +59,24 @@ impl Sandbox {
         self.start(&mut self.command(Path::new(program), name, &all))
     }
 
+    /// Runs bypassctl with `stdout` or `stderr` going to a device, and returns the exit code.
+    pub fn run_into<A: AsRef<OsStr>>(&self, device: &str, stream: &str, args: &[A]) -> i32 {
+        let file = || File::options().write(true).open(device).expect("a device");
+        let mut command = self.bypassctl(args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        match stream {
+            "stdout" => command.stdout(file()),
+            _ => command.stderr(file()),
+        };
+        let mut child = command.spawn().expect("a program that runs");
+        let mut status = None;
+        wait_until("a program ends", || {
+            status = child.try_wait().expect("a child of ours");
+            status.is_some()
+        });
+        status.and_then(|status| status.code()).expect("an exit code")
+    }
+
     fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         self.command(Path::new(env!("CARGO_BIN_EXE_bypassctl")), "bypassctl", args)
     }
