@@ -115,12 +115,15 @@ fn no_room_for_the_token_file_leaves_everything_as_it_was() {
     let Some(disk) = Disk::new(&sb, 64) else { return };
     let before = config(&sb);
     let token = disk.path("token.json");
-    std::fs::write(&token, "the old one").expect("room");
+    std::fs::write(&token, "an-old-one-of-that-name").expect("room");
     disk.fill();
     let run = sb.run(&[ENABLE, &["--token-file", &token]].concat());
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stderr.contains("token.json` could not be written: No space left"), "{}", run.stderr);
-    assert_eq!((std::fs::read_to_string(&token).expect("there").as_str(), config(&sb)), ("the old one", before));
+    assert_eq!(
+        (std::fs::read_to_string(&token).expect("there").as_str(), config(&sb)),
+        ("an-old-one-of-that-name", before)
+    );
     assert_eq!(disk.names(), ["filler", "token.json"]);
     let end = sb.records_of("run.end").remove(0);
     assert_eq!((&end["code"], &end["changed"], sb.open_steps()), (&json!(1), &json!(false), Vec::new()));

@@ -129,7 +129,7 @@ fn the_profile_is_gone_or_has_no_token() {
 fn whether_it_is_accepted_is_not_shown() {
     let sb = enabled();
     sb.write(CONFIG, sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid"));
-    let run = status(&sb, 0, &[]);
+    let run = status(&sb, 10, &[]);
     assert!(run.stdout.contains("warning   trial: whether influxdb.invalid:26444 accepts it was not shown"), "{run:?}");
 }
 
