@@ -2,6 +2,7 @@
 
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;
+use crate::ui::{Color, Format};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -142,26 +143,6 @@ pub enum Audit {
         #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
         expect: Option<(u64, String)>,
     },
-}
-
-/// `--output`
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object.
-    Json,
-}
-
-/// `--color`
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// Where the terminal shows it and NO_COLOR is not set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// `--dry-run`

@@ -68,6 +68,7 @@ fn everything_holds() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
 fn an_account_that_may_only_look() {
     let sb = Sandbox::new();
     insta::assert_snapshot!(doctor(&sb, 1, &["--context", "sim-viewer"]).normalised(), @r#"

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 /// The layers, and what each may name of this crate besides itself. Below means further down in this list.
 const LAYERS: &[(&str, &[&str])] = &[
     ("app", &["audit", "cli", "error", "exec", "plan", "procedure", "profile", "secret", "tool", "ui"]),
-    ("ui", &["audit", "cli", "error", "plan", "tool"]),
+    ("cli", &["error", "procedure", "ui"]),
+    ("ui", &["audit", "error", "plan", "tool"]),
     ("exec", &["audit", "error", "secret", "tool"]),
-    ("cli", &["error", "procedure"]),
     ("procedure", &["plan", "profile", "tool"]),
     ("audit", &["error", "secret", "tool"]),
     ("plan", &["profile", "tool"]),

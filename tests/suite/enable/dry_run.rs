@@ -93,6 +93,7 @@ fn dry_run_again(sb: &Sandbox, how: &str) -> Run {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
 fn as_a_script() {
     let sb = Sandbox::new();
     let run = dry_run(&sb, &["--dry-run=script"]);
