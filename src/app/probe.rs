@@ -16,11 +16,13 @@ pub(super) struct Look {
     pub(super) influxctl: Tool,
 }
 
-/// All of it, or the first failure: kubectl's before influxctl's, whichever came first.
+/// All of it, or the first failure. influxctl is asked beside the context, not beside kubectl's version: that one is
+/// hashed meanwhile, and a third program at once makes two cores slower than one after another.
 pub(super) fn look(session: &Session) -> Result<Look> {
+    let kubectl = kubectl_tool(session)?;
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| influxctl_tool(session));
-        let kubectl = kubectl_tool(session).and_then(|tool| pinned(session, tool));
+        let kubectl = pinned(session, kubectl);
         let influxctl = joined(influxctl);
         Ok(Look { kubectl: kubectl?, influxctl: influxctl? })
     })

@@ -28,10 +28,10 @@ fn a_kubectl_that_is_too_old() {
     let text = failing(4, &[], |sb| {
         sb.fault(json!({"tool": "kubectl", "contains": ["version"], "do": {"exit": {"code": 0, "stdout": version}}}));
     });
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @"
     error: kubectl 1.19.16 is too old: kubectl 1.20.0 or newer is needed
     hint: update it, or name another: --kubectl PATH
-    audit head [UID] 9:[SHA256]
+    audit head [UID] 6:[SHA256]
     ");
 }
 
