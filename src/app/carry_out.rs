@@ -1,5 +1,6 @@
 //! A plan carried out: step by step, those side by side at once; what must hold after each is looked at, not assumed.
 
+use super::config::MAX_CONFIG;
 use super::probe::{self, joined};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
@@ -37,7 +38,7 @@ impl Known {
 pub(super) fn carry_out(session: &Session, plan: &Plan) -> Result<Known> {
     let known = Known::default();
     for group in plan.steps.chunk_by(|_, next| next.beside) {
-        let (first, beside) = group.split_first().unwrap_or((&plan.steps[0], &[]));
+        let [first, beside @ ..] = group else { continue };
         std::thread::scope(|scope| {
             let others: Vec<_> =
                 beside.iter().map(|step| scope.spawn(|| carry_out_step(session, step, &known))).collect();
@@ -191,7 +192,7 @@ fn write_token(session: &Session, step: &str, path: &Path, token: &Secret) -> Re
 }
 
 fn edit_config(session: &Session, step: &str, path: &Path, old: Option<&str>, edit: &Edit) -> Result<()> {
-    let now = read(path, MAX_TOKEN_FILE).map_err(|error| {
+    let now = read(path, MAX_CONFIG).map_err(|error| {
         Error::failed(format!("`{}` cannot be read: {error}", path.display())).hint("look at its owner and mode")
     })?;
     if now.as_ref().map(|now| &now.bytes[..]) != old.map(str::as_bytes) {

@@ -68,23 +68,22 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
         Some(text) => profile::find(text, name),
         None => Err(ConfigError::NoProfiles { name: name.clone() }),
     };
-    let (profile, edit) = match found {
+    let (profile, edit, gone) = match found {
         Ok(profile) => {
             let edit = profile::disable(config.required()?, name).map_err(|error| config.told(&error))?;
-            (Some(profile), Some(edit).filter(|edit| !edit.is_noop()))
+            (Some(profile), Some(edit).filter(|edit| !edit.is_noop()), None)
         }
         // Where the profile is gone, the token file that was made for it may still be there.
-        Err(ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. }) => (None, None),
+        Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => (None, None, Some(error)),
         Err(error) => return Err(config.told(&error)),
     };
     if edit.is_some() {
         config.must_be_writable()?;
     }
     let token_files = token_files(session, &config, profile.as_ref())?;
-    if profile.is_none() && token_files.is_empty() {
-        let text = config.required()?;
-        return Err(profile::find(text, name)
-            .map_or_else(|error| config.told(&error), |_| Error::failed("the profile is there again")));
+    if let Some(error) = gone.filter(|_| token_files.is_empty()) {
+        config.required()?;
+        return Err(config.told(&error));
     }
     Ok(Facts {
         about: format!("profile `{name}` in {}", config.path.display()),

@@ -46,7 +46,7 @@ pub fn render(plan: &Plan) -> String {
         _ => None,
     });
     if let Some(path) = token_file {
-        let new = quoted(&new_name(path));
+        let new = quoted(&beside(path));
         script.push_str(&format!("new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"));
     }
     script.extend(plan.steps.iter().filter_map(unchanged_check));
@@ -74,7 +74,7 @@ fn unchanged_check(step: &Step) -> Option<String> {
 }
 
 fn lines(step: &Step, token_file: Option<&Path>) -> String {
-    let new = token_file.map(new_name).unwrap_or_default();
+    let new = token_file.map(beside).unwrap_or_default();
     match &step.action {
         Action::ReadToken(command) => read_token(command),
         Action::NoteCluster(look) => {
@@ -106,12 +106,8 @@ fn command_line(command: &Invocation) -> String {
     std::iter::once(&program).chain(&argv[1..]).map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ")
 }
 
-/// Beside the token file, so that it takes its place as a whole.
-fn new_name(token_file: &Path) -> String {
-    beside(token_file)
-}
-
-/// The name that the program itself uses for a file that is being written.
+/// The name that the program itself uses for a file that is being written, so that it takes the place of the old one
+/// as a whole.
 fn beside(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
     path.with_file_name(format!(".{name}.bypassctl-new")).display().to_string()
