@@ -2,16 +2,23 @@
 
 mod audit;
 mod carry_out;
+mod cluster_steps;
 mod config;
+mod confirm;
 mod disable;
 mod doctor;
 mod enable;
+mod observe;
 mod places;
 mod probe;
+mod proof;
+mod revoke;
+mod rotate;
 mod session;
 mod status;
+mod wait;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Common};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
 use crate::ui::{Ending, Ui};
@@ -46,10 +53,30 @@ fn name_of(command: &Command) -> &'static str {
     match command {
         Command::Enable(_) => "enable",
         Command::Disable(_) => "disable",
+        Command::Revoke(_) => "revoke",
+        Command::Rotate(_) => "rotate",
         Command::Status => "status",
         Command::Doctor => "doctor",
         Command::Audit(_) => "audit",
     }
+}
+
+/// Whether a command only shows what it would do.
+fn is_dry_run(command: &Command) -> bool {
+    match command {
+        Command::Enable(args) => args.dry_run.is_some(),
+        Command::Disable(args) => args.dry_run.is_some(),
+        Command::Revoke(args) => args.how.dry_run.is_some(),
+        Command::Rotate(args) => args.how.dry_run.is_some(),
+        Command::Status | Command::Doctor | Command::Audit(_) => false,
+    }
+}
+
+fn one_profile(command: &Command, common: &Common) -> Result<()> {
+    if common.profiles.len() > 1 && !matches!(command, Command::Rotate(_)) {
+        return Err(Error::usage("several profiles are named").hint("name one --profile; only `rotate` takes several"));
+    }
+    Ok(())
 }
 
 /// Every command that runs or changes anything is a run in the record.
@@ -68,14 +95,17 @@ fn recorded(command: &Command, cli: &Cli, surroundings: Surroundings, ui: &Ui) -
             });
         }
     };
-    let session = Session { exec: &executor, ui, common: &cli.common };
-    let outcome = match command {
+    let profile = cli.common.profiles.first().map_or("default", String::as_str);
+    let session = Session { exec: &executor, ui, common: &cli.common, profile };
+    let outcome = one_profile(command, &cli.common).and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
         Command::Disable(args) => disable::run(&session, args),
+        Command::Revoke(args) => revoke::run(&session, args),
+        Command::Rotate(args) => rotate::run(&session, args),
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
         Command::Audit(_) => Ok(None),
-    };
+    });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
     ui.end(&Ending {
@@ -94,6 +124,8 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, Pa
     let state = places::state(&surroundings)?;
     let audit_log = places::audit_log(&cli.common, &surroundings)?;
     let setup = Setup {
+        command: name_of(&cli.command),
+        dry_run: is_dry_run(&cli.command),
         audit_log: audit_log.clone(),
         state,
         surroundings,

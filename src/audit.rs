@@ -8,7 +8,7 @@ mod tail;
 mod verify;
 
 pub use log::{Begun, Head, Log};
-pub use record::{Act, Body, Exe, FileChange, Intent, Outcome, RunBegin, Stream, Target, Text, Unfinished, Who};
+pub use record::{Act, Body, Exe, FileChange, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who};
 pub use verify::{Finding, Report, verify};
 
 /// This machine's name, as the kernel knows it.

@@ -2,6 +2,7 @@
 
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;
+use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Proof, Rerun};
 use crate::ui::{Color, Format};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -29,6 +30,10 @@ pub enum Command {
     Enable(Enable),
     /// Take it out of use: the token file deleted, the profile as it was; the cluster is not touched
     Disable(Disable),
+    /// Make every admin token so far worthless, have a new one made, and prove it
+    Revoke(Revoke),
+    /// Revoke, and put the new token to use in the profiles that used the old one
+    Rotate(Rotate),
     /// What is in force: tools, cluster, profile, token file, and whether they agree
     Status,
     /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
@@ -69,9 +74,9 @@ pub struct Common {
     /// influxctl's configuration; default: influxctl's own
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Connection profile in it
-    #[arg(long, global = true, value_name = "NAME", default_value = "default")]
-    pub profile: String,
+    /// Connection profile in it; `rotate` takes several
+    #[arg(long = "profile", global = true, value_name = "NAME", default_value = "default")]
+    pub profiles: Vec<String>,
     /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
     #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE")]
     pub audit_log: Option<PathBuf>,
@@ -132,6 +137,75 @@ pub struct Disable {
     pub dry_run: Option<DryRun>,
 }
 
+/// What `revoke` and `rotate` take.
+#[derive(Args)]
+pub struct Revocation {
+    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones
+    #[arg(long, value_enum, default_value = "auto", value_name = "WAY")]
+    pub rerun: Rerun,
+    /// The pods that load the keys
+    #[arg(long, value_name = "SELECTOR", default_value = DOCUMENTED_SELECTOR, value_parser = selector)]
+    pub restart_selector: String,
+    /// The job that makes the keys, where several differ
+    #[arg(long, value_name = "JOB", value_parser = object_name)]
+    pub key_gen_job: Option<String>,
+    /// The job that makes the token, where several differ
+    #[arg(long, value_name = "JOB", value_parser = object_name)]
+    pub create_admin_token_job: Option<String>,
+    /// Confirm without a terminal: `in-cluster/NS` where there is no context
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub confirm: Option<String>,
+    /// A copy of the old token, for the proof; default: the one in the cluster, else the profile's
+    #[arg(long, value_name = "FILE")]
+    pub old_token_file: Option<PathBuf>,
+    /// How long the old token may still be accepted afterwards
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub grace: Duration,
+    /// Time limit of each wait: for a job, for the pods
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub wait_timeout: Duration,
+    /// Go on without this proof that the later steps are possible
+    #[arg(long, value_enum, value_name = "PROOF")]
+    pub waive: Option<Proof>,
+    /// Start over: delete new keys, too, that an unfinished revocation has made
+    #[arg(long)]
+    pub again: bool,
+    /// Show what would be done, as a plan or as a POSIX script; only reads are run
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    pub dry_run: Option<DryRun>,
+}
+
+/// `revoke`
+#[derive(Args)]
+#[command(
+    after_long_help = "Examples:\n  bypassctl revoke -n influxdb --dry-run\n  bypassctl revoke -n influxdb --reason CHG-12\n  bypassctl revoke -n influxdb --confirm my-context/influxdb    # in CI\n\nRun again after anything: it carries on from what is there."
+)]
+pub struct Revoke {
+    /// How.
+    #[command(flatten)]
+    pub how: Revocation,
+    /// Have no new token made: for sites that go back to their identity provider
+    #[arg(long)]
+    pub no_new_token: bool,
+}
+
+/// `rotate`
+#[derive(Args)]
+#[command(
+    after_long_help = "Examples:\n  bypassctl rotate -n influxdb --dry-run\n  bypassctl rotate -n influxdb --profile dev --profile test\n  bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb\n\nRun again after anything: it carries on from what is there."
+)]
+pub struct Rotate {
+    /// How.
+    #[command(flatten)]
+    pub how: Revocation,
+    /// Every profile whose token file holds the old token
+    #[arg(long)]
+    pub all_profiles: bool,
+    /// Go on although context or namespace looks like production
+    #[arg(long)]
+    pub allow_production: bool,
+}
+
 /// `audit`
 #[derive(Subcommand)]
 pub enum Audit {
@@ -168,6 +242,26 @@ impl ValueEnum for Verify {
     }
 }
 
+impl ValueEnum for Rerun {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Auto, Self::FromJob, Self::Clone, Self::Operator]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for Proof {
+    fn value_variants<'a>() -> &'a [Self] {
+        Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.as_str()))
+    }
+}
+
 fn exit_codes() -> String {
     let line = |(_, code, _, meaning): &(_, u8, _, &str)| format!("  {code:>3}  {}\n", meaning.replace('`', ""));
     format!("Exit codes:\n{}", EXIT_CODES.iter().map(line).collect::<String>())
@@ -182,6 +276,22 @@ fn namespace(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -".to_owned())
+    }
+}
+
+/// The name of a job, so that none is ever taken for a flag.
+fn object_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok()) && !text.contains('/');
+    if fits { Ok(text.to_owned()) } else { Err("the name of a job, without `job/` in front".to_owned()) }
+}
+
+/// A label selector. An empty one would match every pod.
+fn selector(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
+    if !text.trim().is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("a label selector looks like app=core or `app in (core, auth)`".to_owned())
     }
 }
 

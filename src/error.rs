@@ -17,12 +17,16 @@ pub enum Kind {
     Unreachable,
     /// A command took longer than it may; nothing was changed.
     TimedOut,
+    /// What cannot be undone was not confirmed; nothing was changed.
+    Unconfirmed,
     /// Stopped after the first change, whatever the cause: running the same command again carries on.
     Stopped,
     /// The audit record could not be made, so nothing more was run.
     Unrecorded,
     /// Done, but the proof that it works is inconclusive.
     Inconclusive,
+    /// Revoked, and yet the old token is still accepted.
+    StillAccepted,
     /// Ctrl-C, with nothing changed.
     Interrupted,
     /// SIGTERM or SIGHUP, with nothing changed.
@@ -30,8 +34,6 @@ pub enum Kind {
 }
 
 /// Kind, exit code, name in JSON, meaning: the table that `--help` and the README show.
-///
-/// Codes 7 and 11 belong to revocation, which asks for confirmation and proves that the old token is refused.
 pub const EXIT_CODES: &[(Option<Kind>, u8, &str, &str)] = &[
     (None, 0, "done", "done"),
     (
@@ -45,11 +47,16 @@ pub const EXIT_CODES: &[(Option<Kind>, u8, &str, &str)] = &[
     (Some(Kind::Refused), 4, "refused", "refused before anything changed (gate, permission, production)"),
     (Some(Kind::Unreachable), 5, "unreachable", "cluster unreachable, nothing changed"),
     (Some(Kind::TimedOut), 6, "timed-out", "time-out, nothing changed"),
-    (None, 7, "confirmation-needed", "confirmation needed (revocation)"),
+    (Some(Kind::Unconfirmed), 7, "confirmation-needed", "confirmation needed, nothing changed (`revoke`, `rotate`)"),
     (Some(Kind::Stopped), 8, "stopped", "stopped after the first change, whatever the cause: run again"),
     (Some(Kind::Unrecorded), 9, "unrecorded", "the record could not be made"),
     (Some(Kind::Inconclusive), 10, "inconclusive", "done, but the proof is inconclusive"),
-    (None, 11, "still-accepted", "the old token is still accepted (revocation)"),
+    (
+        Some(Kind::StillAccepted),
+        11,
+        "still-accepted",
+        "revoked, but the old token is still accepted (`revoke`, `rotate`)",
+    ),
     (Some(Kind::Interrupted), 130, "interrupted", "interrupted (Ctrl-C), nothing changed"),
     (Some(Kind::Terminated), 143, "terminated", "ended by SIGTERM or SIGHUP, nothing changed"),
 ];
@@ -120,7 +127,7 @@ impl Error {
     /// The same failure, told after something was changed: only the record's own failure keeps its code.
     #[must_use]
     pub fn after_a_change(mut self) -> Self {
-        if self.kind != Kind::Unrecorded {
+        if ![Kind::Unrecorded, Kind::Stopped].contains(&self.kind) {
             self.kind = Kind::Stopped;
             let again = "something was changed before this: the same command again carries on from there";
             self.hint = Some(self.hint.map_or_else(|| again.to_owned(), |hint| format!("{hint}; {again}")));

@@ -16,13 +16,14 @@ pub use files::{Snapshot, left_beside, read, unsafe_directory};
 pub use interrupt::Interrupts;
 pub use locate::{Found, locate, sha256_of};
 pub use lock::TargetLock;
+pub use running::Watched;
 pub use surroundings::{Surroundings, without_credentials};
 
 use crate::audit::{Act, Begun, Body, Exe, Head, Intent, Log, RunBegin, Target, Text, Unfinished, Who};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, Secret};
 use crate::tool::Tool;
-use crate::tool::invocation::Effect;
+use crate::tool::invocation::{Effect, Object};
 use running::exe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,10 @@ use std::time::Duration;
 
 /// How a run is set up.
 pub struct Setup {
+    /// Which command this is a run of.
+    pub command: &'static str,
+    /// Whether it only shows what would be done.
+    pub dry_run: bool,
     /// The log's file.
     pub audit_log: PathBuf,
     /// Where locks are kept.
@@ -47,6 +52,8 @@ pub struct Setup {
 
 /// One run: its record, its secrets, its target.
 pub struct Executor {
+    command: &'static str,
+    dry_run: bool,
     log: Mutex<Log>,
     needles: Mutex<Needles>,
     target: Mutex<Target>,
@@ -73,6 +80,8 @@ impl Executor {
         let (log, unfinished) = Log::open(&setup.audit_log)?;
         let who = setup.surroundings.who();
         let executor = Self {
+            command: setup.command,
+            dry_run: setup.dry_run,
             log: Mutex::new(log),
             needles: Mutex::default(),
             target: Mutex::default(),
@@ -120,6 +129,8 @@ impl Executor {
     pub fn finish(&self, kind: Option<Kind>) -> Result<Head> {
         let (code, outcome) = kind.map_or((0, "done"), |kind| (kind.exit_code(), kind.name()));
         self.record(&Body::RunEnd {
+            command: self.command.to_owned(),
+            dry_run: self.dry_run,
             code,
             outcome: outcome.to_owned(),
             changed: self.changed(),
@@ -158,6 +169,15 @@ impl Executor {
         held(&self.log).lost().to_vec()
     }
 
+    /// The objects whose deletion in this run's place was begun, in the last 24 hours, by revocations that did not come
+    /// to their end.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] where the record cannot be read.
+    pub fn deletions(&self) -> Result<Vec<Object>> {
+        held(&self.log).deletions(&self.target())
+    }
+
     /// What is known of the target so far.
     #[must_use]
     pub fn target(&self) -> Target {
@@ -189,6 +209,15 @@ impl Executor {
             None => Ok(()),
             Some(signal) => Err(interrupted(signal)),
         }
+    }
+
+    /// Waits a while, or fails as soon as Ctrl-C or SIGTERM comes.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] or [`Kind::Terminated`].
+    pub fn pause(&self, time: Duration) -> Result<()> {
+        self.interrupts.wait(time);
+        self.heed()
     }
 
     /// Records a tool before its first use other than asking its version.

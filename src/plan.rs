@@ -1,7 +1,10 @@
 //! What is going to be done: ordered steps, shown before anything happens.
 
 mod checksum;
+mod revocation;
 pub mod script;
+
+pub use revocation::{Deletion, JobRun, Prove, Restart, Trial, Way};
 
 use crate::profile::{Edit, Profile};
 use crate::tool::invocation::Invocation;
@@ -40,9 +43,9 @@ pub enum Action {
     /// Reads the admin token: later steps refer to it as the token from this step.
     ReadToken(Invocation),
     /// Notes which cluster the context leads to.
-    NoteCluster(ClusterLook),
+    NoteCluster(Place),
     /// Looks whether the context still leads to the cluster that was noted.
-    CheckCluster(ClusterLook),
+    CheckCluster(Place),
     /// Tries the token with a throwaway configuration.
     TryToken {
         /// The command.
@@ -71,17 +74,27 @@ pub enum Action {
         /// The file.
         path: PathBuf,
     },
+    /// Deletes a secret of the cluster, if it still is the one that was seen.
+    DeleteSecret(Deletion),
+    /// Has a job run again, and waits for it and for the secret that it makes.
+    RunJob(Box<JobRun>),
+    /// Restarts pods, and waits for their successors.
+    Restart(Restart),
+    /// Tries the old token, and beside it the new one.
+    Prove(Prove),
 }
 
-/// What tells a cluster from another: the first of the commands that the account may run.
-pub struct ClusterLook {
+/// Where a step looks or acts.
+#[derive(Clone, Debug)]
+pub struct Place {
     /// kubectl, pinned.
     pub kubectl: Kubectl,
     /// The namespace, for an account that may not read `kube-system`.
     pub namespace: String,
 }
 
-impl ClusterLook {
+impl Place {
+    /// What tells the cluster from another: the first of these that the account may run counts.
     fn commands(&self) -> [Invocation; 3] {
         [self.kubectl.cluster_uid(), self.kubectl.namespace_uid(&self.namespace), self.kubectl.server()]
     }
@@ -133,6 +146,10 @@ impl Plan {
             Action::WriteToken { path } => json!({ "write": path, "mode": "0600", "content": self.token_slot() }),
             Action::EditConfig { path, .. } => json!({ "edit": path, "lines": changed_lines(action) }),
             Action::DeleteToken { path } => json!({ "delete": path }),
+            Action::DeleteSecret(deletion) => deletion.view(),
+            Action::RunJob(run) => run.view(),
+            Action::Restart(restart) => restart.view(),
+            Action::Prove(prove) => prove.view(),
         }
     }
 
@@ -175,6 +192,10 @@ impl Plan {
                 format!("   edit {}\n{lines}", path.display())
             }
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
+            Action::DeleteSecret(deletion) => deletion.text(),
+            Action::RunJob(run) => run.text(),
+            Action::Restart(restart) => restart.text(),
+            Action::Prove(prove) => prove.text(),
         }
     }
 }

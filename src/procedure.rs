@@ -3,6 +3,7 @@
 
 pub mod disable;
 pub mod enable;
+pub mod revoke;
 
 use regex::RegexBuilder;
 

@@ -9,8 +9,10 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// `--output`
@@ -122,6 +124,8 @@ pub struct Ui {
     color: ColorChoice,
     report: Mutex<Report>,
     failure: Mutex<Option<io::Error>>,
+    /// Whether the last line on standard error is one that shows progress.
+    in_progress: AtomicBool,
 }
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -142,7 +146,15 @@ impl Ui {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        Self { format, quiet, verbose, color, report: Mutex::default(), failure: Mutex::default() }
+        Self {
+            format,
+            quiet,
+            verbose,
+            color,
+            report: Mutex::default(),
+            failure: Mutex::default(),
+            in_progress: AtomicBool::new(false),
+        }
     }
 
     fn out(&self, text: &str) {
@@ -151,12 +163,22 @@ impl Ui {
         }
     }
 
+    /// What clears the line that shows progress, where there is one.
+    fn cleared(&self) -> &'static str {
+        if self.in_progress.swap(false, Ordering::SeqCst) { "\r\x1b[K" } else { "" }
+    }
+
     fn print(&self, text: &str) {
+        if self.in_progress.load(Ordering::SeqCst) {
+            self.no_progress();
+        }
         let mut stream = AutoStream::new(io::stdout().lock(), self.color);
         self.note(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
     }
 
     fn err(&self, text: &str) {
+        // ECMA-48, EL: not a matter of colour, so it goes past what strips colours.
+        self.note(io::stderr().write_all(self.cleared().as_bytes()));
         let mut stream = AutoStream::new(io::stderr().lock(), self.color);
         self.note(stream.write_all(text.as_bytes()));
     }
@@ -235,6 +257,42 @@ impl Ui {
     /// A line that ends what was told.
     pub fn say(&self, text: &str) {
         self.out(&format!("{text}\n"));
+    }
+
+    /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
+    pub fn progress(&self, text: &str) {
+        if self.shows_progress() {
+            self.err(&format!("{DIM}{text}{DIM:#}"));
+            self.in_progress.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes that line away.
+    pub fn no_progress(&self) {
+        self.err("");
+    }
+
+    fn shows_progress(&self) -> bool {
+        self.format == Format::Text && !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Asks at the terminal; the answer is a line, or the end where there is none. `None` where nobody can be asked: no
+    /// terminal, or a form of output that would not have shown what is asked about.
+    pub fn ask(&self, question: &str) -> Option<Receiver<String>> {
+        if self.format != Format::Text || self.quiet || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        self.err(question);
+        let (tell, answer) = channel();
+        // A thread of its own: a read of the terminal does not end with a signal.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            // An error is an answer that never comes: the same as none.
+            if io::stdin().read_line(&mut line).is_ok() {
+                drop(tell.send(line));
+            }
+        });
+        Some(answer)
     }
 
     /// Something for JSON only.

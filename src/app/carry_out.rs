@@ -1,20 +1,22 @@
 //! A plan carried out: step by step, those side by side at once; what must hold after each is looked at, not assumed.
 
+use super::cluster_steps;
 use super::config::MAX_CONFIG;
 use super::probe::{self, joined};
+use super::proof::{self, Old, Shown};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{FileWrite, read};
-use crate::plan::{Action, ClusterLook, Plan, Step};
+use crate::plan::{Action, Place, Plan, Step};
 use crate::profile::{self, Edit, Profile};
 use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, ClusterId, NoToken};
+use crate::tool::kubectl::{self, ClusterId, NoToken, SecretUid};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The largest token file that is looked at, in bytes.
 pub(super) const MAX_TOKEN_FILE: u64 = 2 << 20;
@@ -26,30 +28,63 @@ pub(super) struct Known {
     cluster: OnceLock<ClusterId>,
     /// Why the token could not be tried, where it could not.
     pub(super) inconclusive: OnceLock<String>,
+    /// The token that a revocation is to make worthless, where there is a copy.
+    pub(super) old: OnceLock<Old>,
+    /// What the proof of a revocation has shown.
+    pub(super) shown: OnceLock<Shown>,
+    /// The secrets of the cluster, where nothing has been done since they were looked at.
+    secrets: Mutex<Option<Vec<SecretUid>>>,
+    /// The steps that are done.
+    done: Mutex<Vec<&'static str>>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Known {
-    fn token(&self) -> Result<&Secret> {
+    /// The token that the steps so far have read.
+    pub(super) fn token(&self) -> Result<&Secret> {
         self.token.get().ok_or_else(|| Error::failed("a step needs the token before any step has read it"))
+    }
+
+    /// The steps that are done.
+    pub(super) fn done(&self) -> Vec<&'static str> {
+        held(&self.done).clone()
+    }
+
+    /// Remembers the secrets as they were just seen, for the next step.
+    pub(super) fn keep_secrets(&self, secrets: Vec<SecretUid>) {
+        *held(&self.secrets) = Some(secrets);
+    }
+
+    /// The secrets as the step right before has seen them.
+    pub(super) fn take_secrets(&self) -> Option<Vec<SecretUid>> {
+        held(&self.secrets).take()
     }
 }
 
 /// Carries a plan out.
-pub(super) fn carry_out(session: &Session, plan: &Plan) -> Result<Known> {
-    let known = Known::default();
+pub(super) fn carry_out(session: &Session, plan: &Plan, known: &Known) -> Result<()> {
     for group in plan.steps.chunk_by(|_, next| next.beside) {
         let [first, beside @ ..] = group else { continue };
         std::thread::scope(|scope| {
             let others: Vec<_> =
-                beside.iter().map(|step| scope.spawn(|| carry_out_step(session, step, &known))).collect();
-            let done = carry_out_step(session, first, &known);
+                beside.iter().map(|step| scope.spawn(|| carry_out_step(session, step, known))).collect();
+            let done = carry_out_step(session, first, known);
             others.into_iter().map(joined).fold(done, |all, one| all.and(one))
         })?;
     }
-    Ok(known)
+    Ok(())
 }
 
 fn carry_out_step(session: &Session, step: &Step, known: &Known) -> Result<()> {
+    act(session, step, known)?;
+    held(&known.done).push(step.id);
+    Ok(())
+}
+
+fn act(session: &Session, step: &Step, known: &Known) -> Result<()> {
     match &step.action {
         Action::ReadToken(command) => {
             let token = read_token(session, step.id, command)?;
@@ -70,6 +105,10 @@ fn carry_out_step(session: &Session, step: &Step, known: &Known) -> Result<()> {
         Action::WriteToken { path } => write_token(session, step.id, path, known.token()?),
         Action::EditConfig { path, old, edit } => edit_config(session, step.id, path, old.as_deref(), edit),
         Action::DeleteToken { path } => delete_token(session, step.id, path),
+        Action::DeleteSecret(deletion) => cluster_steps::delete_secret(session, step.id, deletion, known),
+        Action::RunJob(run) => cluster_steps::run_job(session, step.id, run),
+        Action::Restart(restart) => cluster_steps::restart(session, step.id, restart),
+        Action::Prove(prove) => proof::prove(session, step.id, prove, known),
     }
 }
 
@@ -96,14 +135,14 @@ fn no_token(why: NoToken) -> Error {
     }
 }
 
-fn note_cluster(session: &Session, step: &str, look: &ClusterLook, known: &Known) -> Result<()> {
+fn note_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> Result<()> {
     let cluster = probe::cluster(session, &look.kubectl, &look.namespace)?;
     session.ui.step(step, "done", &probe::identity(&cluster));
     let _ = known.cluster.set(cluster);
     Ok(())
 }
 
-fn check_cluster(session: &Session, step: &str, look: &ClusterLook, known: &Known) -> Result<()> {
+fn check_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> Result<()> {
     let noted =
         known.cluster.get().ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it"))?;
     let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else { return Ok(()) };

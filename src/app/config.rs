@@ -4,7 +4,7 @@ use super::places;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::exec::{Snapshot, TargetLock, left_beside, read};
-use crate::profile::ConfigError;
+use crate::profile::{ConfigError, Edit};
 use crate::secret::sha256_hex;
 use crate::tool::quirk;
 use semver::Version;
@@ -53,6 +53,14 @@ impl Config {
     pub(super) fn token_file(&self, profile: &str) -> Option<PathBuf> {
         let plain = !profile.is_empty() && profile.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         plain.then(|| self.named.with_file_name(format!("admin-token-{profile}.json")))
+    }
+
+    /// The file as it will be after an edit.
+    pub(super) fn edited(mut self, edit: &Edit) -> Self {
+        if let Some(snapshot) = &mut self.snapshot {
+            snapshot.bytes = edit.text.clone().into_bytes().into();
+        }
+        self
     }
 
     /// Fails for a file that its owner made read-only, whatever the rights of who runs this.

@@ -1,6 +1,6 @@
 //! `disable`
 
-use super::carry_out::{MAX_TOKEN_FILE, carry_out};
+use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
 use super::enable::{is_ours, show};
 use super::session::Session;
@@ -26,10 +26,10 @@ pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
         show(session, &plan, form);
         return Ok(None);
     }
-    carry_out(session, &plan)?;
+    carry_out(session, &plan, &Known::default())?;
     drop(lock);
     name_cached_copies(session);
-    session.ui.say(done(&plan, &session.common.profile).as_str());
+    session.ui.say(done(&plan, session.profile).as_str());
     Ok(None)
 }
 
@@ -38,7 +38,7 @@ fn which_config(session: &Session) -> Result<PathBuf> {
     let mut candidates = config::candidates(session)?;
     let has_token = |path: &PathBuf| {
         let config = Config::read(path).ok();
-        let profile = config.and_then(|config| profile::find(config.text()?, &session.common.profile).ok());
+        let profile = config.and_then(|config| profile::find(config.text()?, session.profile).ok());
         profile.is_some_and(|profile| profile.token_file.is_some())
     };
     let with_token: Vec<PathBuf> = candidates.iter().filter(|path| has_token(path)).cloned().collect();
@@ -49,7 +49,7 @@ fn which_config(session: &Session) -> Result<PathBuf> {
             "both `{}` and `{}` have a token file for profile `{}`",
             with_token[0].display(),
             with_token[1].display(),
-            session.common.profile
+            session.profile
         ))
         .hint("say which: --config FILE, once for each")),
     }
@@ -63,10 +63,10 @@ fn done(plan: &Plan, profile: &str) -> String {
 }
 
 fn facts(session: &Session, config: Config) -> Result<Facts> {
-    let name = &session.common.profile;
+    let name = session.profile;
     let found = match config.text() {
         Some(text) => profile::find(text, name),
-        None => Err(ConfigError::NoProfiles { name: name.clone() }),
+        None => Err(ConfigError::NoProfiles { name: name.to_owned() }),
     };
     let (profile, edit, gone) = match found {
         Ok(profile) => {
@@ -87,7 +87,7 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
     }
     Ok(Facts {
         about: format!("profile `{name}` in {}", config.path.display()),
-        profile: name.clone(),
+        profile: name.to_owned(),
         token_files,
         config_text: config.text().unwrap_or_default().to_owned(),
         config: config.path,
@@ -99,9 +99,9 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
 /// left it. What another profile uses, and what is no file, stays.
 fn token_files(session: &Session, config: &Config, profile: Option<&Profile>) -> Result<Vec<PathBuf>> {
     let profiles = config.text().map_or(Ok(Vec::new()), profile::profiles).map_err(|error| config.told(&error))?;
-    let others: Vec<Profile> = profiles.into_iter().filter(|other| other.name != session.common.profile).collect();
+    let others: Vec<Profile> = profiles.into_iter().filter(|other| other.name != session.profile).collect();
     let named = profile.and_then(|profile| profile.token_file.as_ref()).map(PathBuf::from);
-    let own = config.token_file(&session.common.profile).filter(|own| Some(own) != named.as_ref());
+    let own = config.token_file(session.profile).filter(|own| Some(own) != named.as_ref());
     let files =
         named.into_iter().chain(own).filter(|file| file.symlink_metadata().is_ok() || left_beside(file).is_some());
     Ok(files.filter(|file| may_go(session, config, file, &others)).collect())

@@ -1,6 +1,6 @@
 //! `enable`
 
-use super::carry_out::{MAX_TOKEN_FILE, carry_out};
+use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
 use super::session::Session;
 use super::{Outcome, probe};
@@ -8,7 +8,7 @@ use crate::cli::{DryRun, Enable};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{read, unsafe_directory};
 use crate::plan::{Plan, script};
-use crate::procedure::enable::Facts;
+use crate::procedure::enable::{Facts, PutToUse};
 use crate::procedure::{self, PRODUCTION};
 use crate::profile::{self, ConfigError, Edit, Profile, Tls};
 use crate::secret::looks_like_token;
@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     let namespace = session.namespace()?;
-    let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
-    session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
-    not_production(args, namespace, session.common.context.as_deref())?;
+    warn_of_purpose(session);
+    not_production(args.allow_production, namespace, session.common.context.as_deref())?;
     let look = probe::look(session)?;
-    not_production(args, namespace, look.kubectl.pins.context.as_deref())?;
+    not_production(args.allow_production, namespace, look.kubectl.pins.context.as_deref())?;
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
@@ -34,7 +33,8 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
         show(session, &plan, form);
         return Ok(None);
     }
-    let known = carry_out(session, &plan)?;
+    let known = Known::default();
+    carry_out(session, &plan, &known)?;
     drop(lock);
     Ok(done(session, known.inconclusive.get().is_some()))
 }
@@ -45,9 +45,7 @@ fn done(session: &Session, inconclusive: bool) -> Option<Kind> {
         session.ui.say(&format!("done, but whether the token is accepted was not shown; {to_end}"));
         return Some(Kind::Inconclusive);
     }
-    session
-        .ui
-        .say(&format!("done: influxctl uses the admin token with profile `{}`; {to_end}", session.common.profile));
+    session.ui.say(&format!("done: influxctl uses the admin token with profile `{}`; {to_end}", session.profile));
     None
 }
 
@@ -62,10 +60,17 @@ pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
     }
 }
 
-fn not_production(args: &Enable, namespace: &str, context: Option<&str>) -> Result<()> {
+/// What an admin token in use is for.
+pub(super) fn warn_of_purpose(session: &Session) {
+    let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
+    session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
+}
+
+/// Fails where a name looks like production, unless that was allowed.
+pub(super) fn not_production(allowed: bool, namespace: &str, context: Option<&str>) -> Result<()> {
     let names: Vec<&str> = context.into_iter().chain([namespace]).collect();
     match procedure::looks_like_production(&names, PRODUCTION) {
-        Some(name) if !args.allow_production => {
+        Some(name) if !allowed => {
             Err(Error::refused(format!("`{name}` looks like production, where the admin token must not be used"))
                 .hint("if it is not production, say so with --allow-production"))
         }
@@ -74,30 +79,45 @@ fn not_production(args: &Enable, namespace: &str, context: Option<&str>) -> Resu
 }
 
 fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> Result<Plan> {
-    let token_file = token_file(session, args, &config)?;
-    let (profile, edit) = edit(session, args, &config, &token_file)?;
-    tell_quirks(session, &look.influxctl, &profile);
-    if !edit.is_noop() {
-        config.must_be_writable()?;
-    }
-    let token_file = safe_token_file(session, token_file, &config)?;
-    warn_of_sharing(session, &config, &token_file)?;
+    let (profile, local) = local(session, args, &look.influxctl, &config)?;
     Ok(procedure::enable::plan(Facts {
         kubectl: look.kubectl,
         influxctl: look.influxctl,
         namespace: session.namespace()?.to_owned(),
         about: probe::about(session),
         profile,
-        config_text: config.text().map(str::to_owned),
-        config: config.path,
-        edit,
-        token_file,
+        local,
         verify: args.verify,
     }))
 }
 
+/// The profile, and what puts a token to use with it on this machine.
+pub(super) fn local(
+    session: &Session,
+    args: &Enable,
+    influxctl: &Tool,
+    config: &Config,
+) -> Result<(Profile, PutToUse)> {
+    let token_file = token_file(session, args, config)?;
+    let (profile, edit) = edit(session, args, config, &token_file)?;
+    tell_quirks(session, influxctl, &profile);
+    if !edit.is_noop() {
+        config.must_be_writable()?;
+    }
+    let token_file = safe_token_file(session, token_file, config)?;
+    warn_of_sharing(session, config, &token_file)?;
+    let local = PutToUse {
+        profile: profile.name.clone(),
+        config: config.path.clone(),
+        config_text: config.text().map(str::to_owned),
+        edit,
+        token_file,
+    };
+    Ok((profile, local))
+}
+
 fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathBuf> {
-    let name = &session.common.profile;
+    let name = session.profile;
     let own = || {
         config.token_file(name).ok_or_else(|| {
             Error::usage(format!("a profile of the name `{name}` has no default token file"))
@@ -126,11 +146,11 @@ fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathB
 
 /// The profile, there already or to be made, and what has to change in the file.
 fn edit(session: &Session, args: &Enable, config: &Config, token_file: &Path) -> Result<(Profile, Edit)> {
-    let name = &session.common.profile;
+    let name = session.profile;
     let path = token_file.to_str().unwrap_or_default();
     let told = |error| config.told(&error);
     let text = config.text();
-    let found = text.map_or(Err(ConfigError::NoProfiles { name: name.clone() }), |text| profile::find(text, name));
+    let found = text.map_or(Err(ConfigError::NoProfiles { name: name.to_owned() }), |text| profile::find(text, name));
     let missing = matches!(found, Err(ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. }));
     if let (true, true, Some(host), Some(port)) = (missing, args.create_profile, &args.host, args.port) {
         let port = port.to_string();
@@ -209,13 +229,13 @@ fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<
 
 /// Whether a file has the name that only `enable` gives.
 pub(super) fn is_ours(path: &Path, config: &Config, session: &Session) -> bool {
-    config.token_file(&session.common.profile).is_some_and(|own| own == path)
+    config.token_file(session.profile).is_some_and(|own| own == path)
 }
 
 fn warn_of_sharing(session: &Session, config: &Config, token_file: &Path) -> Result<()> {
     let profiles = config.text().map_or(Ok(Vec::new()), profile::profiles).map_err(|error| config.told(&error))?;
     let others = profiles.iter().filter(|other| {
-        other.name != session.common.profile && other.token_file.as_deref().map(Path::new) == Some(token_file)
+        other.name != session.profile && other.token_file.as_deref().map(Path::new) == Some(token_file)
     });
     for other in others {
         let text = format!("profile `{}` uses this token file as well: it gets the same token", other.name);

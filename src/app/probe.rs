@@ -183,14 +183,14 @@ fn server(session: &Session, kubectl: &Kubectl) -> Result<ClusterId> {
 
 /// As people are told what a plan is about.
 pub(super) fn about(session: &Session) -> String {
+    format!("profile `{}`, {}", session.profile, place(session))
+}
+
+/// As people are told where.
+pub(super) fn place(session: &Session) -> String {
     let target = session.exec.target();
     let context = target.context.map_or_else(|| "in the cluster".to_owned(), |context| format!("context `{context}`"));
-    format!(
-        "profile `{}`, namespace `{}`, {context} ({})",
-        session.common.profile,
-        target.namespace.unwrap_or_default(),
-        target.server.unwrap_or_default()
-    )
+    format!("namespace `{}`, {context} ({})", target.namespace.unwrap_or_default(), target.server.unwrap_or_default())
 }
 
 /// Whether a failure means that nothing more can be asked of the cluster.

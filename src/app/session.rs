@@ -4,14 +4,17 @@ use super::Outcome;
 use crate::audit::Head;
 use crate::cli::Common;
 use crate::error::{Error, Kind, Result};
-use crate::exec::Executor;
+use crate::exec::{Executor, Watched};
 use crate::tool::invocation::{Invocation, Output};
 use crate::ui::Ui;
 
+#[derive(Clone, Copy)]
 pub(super) struct Session<'a> {
     pub(super) exec: &'a Executor,
     pub(super) ui: &'a Ui,
     pub(super) common: &'a Common,
+    /// The connection profile that it is about.
+    pub(super) profile: &'a str,
 }
 
 impl Session<'_> {
@@ -19,6 +22,17 @@ impl Session<'_> {
     pub(super) fn run(&self, step: &str, invocation: &Invocation) -> Result<Output> {
         self.ui.command(&invocation.argv(None));
         self.exec.run(step, invocation)
+    }
+
+    /// Runs a command that shows what happens, until that is enough.
+    pub(super) fn watch(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Watched> {
+        self.ui.command(&invocation.argv(None));
+        self.exec.watch(step, invocation, enough)
     }
 
     /// The namespace, which is never guessed.

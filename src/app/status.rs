@@ -137,7 +137,7 @@ impl Board<'_> {
                 return None;
             }
         };
-        let name = &self.session.common.profile;
+        let name = self.session.profile;
         let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
         match found {
             Ok(profile) => {

@@ -1,9 +1,10 @@
 //! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
 
-use super::record::{Body, Line, NO_PREVIOUS, Torn, Unfinished, to_line};
+use super::record::{Body, Line, NO_PREVIOUS, Target, Torn, Unfinished, to_line};
 use super::tail::{self, Tail};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, sha256_hex};
+use crate::tool::invocation::Object;
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,6 +14,9 @@ use std::time::Instant;
 
 /// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
 const RESULT_ROOM: u64 = 16 << 10;
+
+/// How long a revocation that did not come to its end is remembered.
+const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Room taken at once, in bytes, so that few records have to ask for it.
 const ROOM_AHEAD: u64 = 256 << 10;
@@ -170,6 +174,16 @@ impl Log {
     #[must_use]
     pub fn lost(&self) -> &[String] {
         &self.lost
+    }
+
+    /// The objects whose deletion in this place was begun, in the last 24 hours, by revocations that did not come to
+    /// their end.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] where the record cannot be read.
+    pub fn deletions(&self, place: &Target) -> Result<Vec<Object>> {
+        let since = jiff::Timestamp::now() - REMEMBERED;
+        tail::deletions(&self.file, place, since).map_err(|error| unrecorded(&self.path, &error))
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The record's lines as types. Every field is described in the specification of the record (`docs/AUDIT.md`).
 
-use crate::tool::invocation::Exit;
-use serde::Serialize;
+use crate::tool::invocation::{Exit, Object};
+use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 use std::collections::BTreeMap;
 use std::io;
@@ -58,6 +58,10 @@ pub enum Body {
     /// A run ends.
     #[serde(rename = "run.end")]
     RunEnd {
+        /// Which command: `enable`, `revoke`, ….
+        command: String,
+        /// Whether it only showed what would be done.
+        dry_run: bool,
         /// The exit code of the program.
         code: u8,
         /// Its name.
@@ -149,7 +153,7 @@ pub struct Who {
 }
 
 /// What a run is about, as far as known at that moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// The context; none in a cluster.
     pub context: Option<String>,
@@ -159,6 +163,18 @@ pub struct Target {
     pub cluster_uid: Option<String>,
     /// The namespace.
     pub namespace: Option<String>,
+}
+
+impl Target {
+    /// Whether both are the same namespace of the same cluster, as far as is known of it.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let same_cluster = match (&self.cluster_uid, &other.cluster_uid) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => self.server == other.server,
+        };
+        self.namespace == other.namespace && same_cluster
+    }
 }
 
 /// A process that is about to start, or a file that is about to change.
@@ -196,7 +212,10 @@ pub enum Act {
         /// The environment variables that steer the tools, credentials in URLs cut out.
         env: BTreeMap<String, Text>,
         /// What it reads.
-        stdin: Option<Stream>,
+        stdin: Option<Stdin>,
+        /// The object of the cluster that it changes, as it was seen before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        object: Option<Object>,
     },
     /// A file.
     File {
@@ -250,6 +269,17 @@ impl Stream {
     }
 }
 
+/// What a process reads: by its digest, and what it was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stdin {
+    /// How much, and its SHA-256.
+    #[serde(flatten)]
+    pub stream: Stream,
+    /// The jobs of the cluster that it was made from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub made_from: Vec<Object>,
+}
+
 /// How it ended.
 #[derive(Serialize)]
 pub struct Outcome {
@@ -265,7 +295,8 @@ pub struct Outcome {
     pub stderr: Option<Stream>,
     /// The files as they are now.
     pub files: Vec<FileChange>,
-    /// Why it did not come to its end: `not-started`, `timed-out`, `too-much-output`, `interrupted`, or an error of the system.
+    /// Why it did not come to its end: `not-started`, `timed-out`, `too-much-output`, `interrupted`, `enough` (a watch
+    /// that had shown what was waited for), or an error of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

@@ -1,8 +1,10 @@
 //! The end of a log, read backwards: a long log costs no more than a short one.
 
 use super::log::Head;
-use super::record::Unfinished;
+use super::record::{Target, Unfinished};
 use crate::secret::sha256_hex;
+use crate::tool::invocation::Object;
+use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -139,6 +141,55 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
         intents.into_iter().map(move |(intent, step)| (run.to_owned(), intent, step.to_owned())).collect::<Vec<_>>()
     };
     open.into_iter().flat_map(flat).map(|(run, intent, step)| Unfinished { run, intent, step }).collect()
+}
+
+/// How far back deletions are looked for, in bytes: some thousand records.
+const DELETIONS_WINDOW: u64 = 4 << 20;
+
+/// What is read of a record to find out what revocations have begun.
+#[derive(Deserialize)]
+struct Deed {
+    #[serde(rename = "type")]
+    kind: String,
+    object: Option<Object>,
+    target: Option<Target>,
+    command: Option<String>,
+    dry_run: Option<bool>,
+    outcome: Option<String>,
+    ts: String,
+}
+
+impl Deed {
+    /// Whether a revocation came to its end here, whatever its proof showed.
+    fn ends_revocation(&self) -> bool {
+        self.kind == "run.end"
+            && self.command.as_deref().is_some_and(|command| ["revoke", "rotate"].contains(&command))
+            && self.dry_run == Some(false)
+            && self.outcome.as_deref().is_some_and(|how| ["done", "inconclusive", "still-accepted"].contains(&how))
+    }
+}
+
+/// The objects whose deletion in this place was begun by revocations that did not come to their end, as far as the last
+/// megabytes of the log show. Only since then: a revocation that was carried on elsewhere is not known here to have
+/// ended, and must not be taken for one that goes on for ever.
+pub(super) fn deletions(file: &File, place: &Target, since: Timestamp) -> io::Result<Vec<Object>> {
+    let end = file.metadata()?.len();
+    let start = end.saturating_sub(DELETIONS_WINDOW);
+    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, start)?;
+    let mut begun = Vec::new();
+    // A line that begins before the window is no JSON, and passed over like a torn one.
+    for deed in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Deed>(line).ok()) {
+        if !deed.target.as_ref().is_some_and(|target| target.is_same_place(place)) {
+            continue;
+        }
+        if deed.ends_revocation() {
+            begun.clear();
+        }
+        let recent = deed.ts.parse::<Timestamp>().is_ok_and(|ts| ts >= since);
+        begun.extend(deed.object.filter(|_| deed.kind == "intent" && recent));
+    }
+    Ok(begun)
 }
 
 /// Whether the very process that began this run is still there. One on another host cannot be asked after.

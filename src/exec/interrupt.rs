@@ -4,8 +4,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::spawn::Event;
 
@@ -44,6 +45,14 @@ impl Interrupts {
     #[must_use]
     pub fn raised(&self) -> Option<i32> {
         Some(self.0.raised.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    }
+
+    /// Waits that long, or until a signal is raised.
+    pub(super) fn wait(&self, time: Duration) {
+        let (tell, told) = channel();
+        self.tell(tell);
+        // Nothing but a signal is ever told here: it, or the end of the time, is what is waited for.
+        let _ = told.recv_timeout(time);
     }
 
     /// Tells a wait of every signal from now on, and of one raised before.

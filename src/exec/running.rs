@@ -1,18 +1,26 @@
 //! Commands run to their end, each between its intent and its result.
 
 use super::scratch::{self, Scratch};
-use super::spawn::{self, Cut, Ran, Spec};
+use super::spawn::{self, Cut, Enough, Ran, Spec};
 use super::{Executor, held, interrupted, surroundings};
-use crate::audit::{Act, Begun, Body, Exe, FileChange, Outcome, Stream, Text};
+use crate::audit::{Act, Begun, Body, Exe, FileChange, Outcome, Stdin, Stream, Text};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::tool::Tool;
-use crate::tool::invocation::{Effect, Exposure, Invocation, Output};
+use crate::tool::invocation::{Effect, Exposure, Invocation, Limit, Output};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// How a watch ended.
+pub enum Watched {
+    /// It had shown what was waited for, and was ended.
+    Enough,
+    /// By itself, before that.
+    Ended(Output),
+}
 
 impl Executor {
     /// Runs a command to its end.
@@ -22,7 +30,23 @@ impl Executor {
     /// not come to an end of its own. An exit code other than 0 is no error here.
     pub fn run(&self, step: &str, invocation: &Invocation) -> Result<Output> {
         self.heed()?;
-        self.run_with(step, invocation, None)
+        self.run_with(step, invocation, None, None)
+    }
+
+    /// Runs a command that shows what happens until `enough` of what it has printed so far; `false` when it ended before
+    /// that, as a watch does whose connection is lost.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn watch(&self, step: &str, invocation: &Invocation, mut enough: impl FnMut(&[u8]) -> bool) -> Result<Watched> {
+        self.heed()?;
+        let mut seen = false;
+        let mut look = |printed: &[u8]| {
+            seen = seen || enough(printed);
+            seen
+        };
+        let output = self.run_with(step, invocation, None, Some(&mut look))?;
+        Ok(if seen { Watched::Enough } else { Watched::Ended(output) })
     }
 
     /// Tries a token: `config` makes the throwaway configuration, given the path at which the token will be.
@@ -53,7 +77,7 @@ impl Executor {
             Ok(scratch)
         });
         let (output, closed) = match made {
-            Ok(scratch) => (self.run_with(step, invocation, Some(&scratch)), scratch.close()),
+            Ok(scratch) => (self.run_with(step, invocation, Some(&scratch), None), scratch.close()),
             Err(error) => (Err(cannot(io::Error::other(error.to_string()))), Err(error)),
         };
         self.file_result(begun, change, closed.as_ref().err())?;
@@ -81,7 +105,13 @@ impl Executor {
         Ok(Ok(()))
     }
 
-    fn run_with(&self, step: &str, invocation: &Invocation, scratch: Option<&Scratch>) -> Result<Output> {
+    fn run_with(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        scratch: Option<&Scratch>,
+        enough: Option<Enough>,
+    ) -> Result<Output> {
         let config = scratch.map(Scratch::config);
         let argv = invocation.argv(config.as_ref());
         let env = self.surroundings.child_env(invocation.world(), &scratch.map(Scratch::env).unwrap_or_default());
@@ -90,9 +120,17 @@ impl Executor {
             exe: exe(invocation.tool()),
             cwd: Text::from(&self.surroundings.cwd),
             env: surroundings::recorded(&env),
-            stdin: invocation.stdin().map(|text| Stream::seen(text.as_bytes())),
+            stdin: invocation.stdin().map(|text| Stdin {
+                stream: Stream::seen(text.as_bytes()),
+                made_from: invocation.made_from().to_vec(),
+            }),
+            object: invocation.object().cloned(),
         };
-        let timeout = invocation.timeout().map_or(self.timeout, |own| own.min(self.timeout));
+        let timeout = match invocation.limit() {
+            Limit::Runs => self.timeout,
+            Limit::AtMost(most) => most.min(self.timeout),
+            Limit::Own(own) => own,
+        };
         let spec = Spec {
             program: &invocation.tool().path,
             argv: &argv,
@@ -100,12 +138,13 @@ impl Executor {
             stdin: invocation.stdin(),
             max_stdout: invocation.max_stdout(),
             timeout,
+            may_finish: invocation.effect() == Effect::Changes,
         };
         let begun = self.intend(step, invocation.effect(), act)?;
         if invocation.effect() == Effect::Changes {
             self.changed.store(true, Ordering::SeqCst);
         }
-        let ran = spawn::run(&begun, &spec, &self.interrupts);
+        let ran = spawn::run(&begun, &spec, &self.interrupts, enough);
         self.process_result(begun, invocation, &ran)?;
         self.output_of(invocation, ran, timeout)
     }
@@ -135,12 +174,12 @@ impl Executor {
     fn output_of(&self, invocation: &Invocation, ran: Ran, timeout: Duration) -> Result<Output> {
         let name = invocation.tool().name.as_str();
         match (ran.cut, ran.exit) {
-            (None, Some(exit)) => {
+            (None | Some(Cut::Enough), Some(exit)) => {
                 let secret = invocation.exposure() != Exposure::Plain;
                 let stdout = if secret { ran.stdout } else { self.without_secrets(ran.stdout) };
                 Ok(Output { tool: invocation.tool().name, exit, stdout, stderr: self.without_secrets(ran.stderr) })
             }
-            (None, None) => Err(Error::failed(format!("how {name} ended could not be found out"))),
+            (None | Some(Cut::Enough), None) => Err(Error::failed(format!("how {name} ended could not be found out"))),
             (Some(Cut::Interrupted), _) => Err(interrupted(self.interrupts.raised().unwrap_or_default())),
             (Some(Cut::TimedOut { stopped: true }), _) => Err(Error::new(
                 Kind::TimedOut,
@@ -182,6 +221,7 @@ impl Cut {
             Self::TimedOut { .. } => "timed-out".to_owned(),
             Self::TooMuch(_) => "too-much-output".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
+            Self::Enough => "enough".to_owned(),
         }
     }
 }

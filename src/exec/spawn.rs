@@ -22,6 +22,9 @@ const MAX_STDERR: usize = 256 << 10;
 /// How long a process may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long a process that changes something may go on after a first Ctrl-C.
+const FINISH: Duration = Duration::from_secs(10);
+
 /// How long the streams of a process that ended may stay open: a grandchild may hold them.
 const DRAIN: Duration = Duration::from_millis(200);
 
@@ -33,7 +36,12 @@ pub(super) struct Spec<'a> {
     pub(super) stdin: Option<&'a str>,
     pub(super) max_stdout: usize,
     pub(super) timeout: Duration,
+    /// Whether a first signal leaves it some time to end by itself: what it changes is better done than unknown.
+    pub(super) may_finish: bool,
 }
+
+/// Looks at what a process has printed so far; `true` once that is enough.
+pub(super) type Enough<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
 /// Why a process did not come to its own end.
 #[derive(Debug)]
@@ -45,6 +53,8 @@ pub(super) enum Cut {
     },
     TooMuch(&'static str),
     Interrupted,
+    /// It had printed what was waited for.
+    Enough,
 }
 
 /// What is left of a process.
@@ -62,6 +72,8 @@ type Shared = Arc<Mutex<Zeroizing<Vec<u8>>>>;
 
 /// What a wait can see.
 pub(super) enum Event {
+    /// Standard output has brought more.
+    More,
     /// One of the streams has ended; `false` where it was cut off at its limit.
     Ended(&'static str, bool),
     Exited(io::Result<ExitStatus>),
@@ -70,14 +82,15 @@ pub(super) enum Event {
 
 /// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
 /// cut off, or holds a stream open.
-pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts) -> Ran {
+pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enough: Option<Enough>) -> Ran {
     let (events, inbox) = channel();
     let streams = [Shared::default(), Shared::default()];
     let (exit, cut, held_open) = match start(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.tell(events);
             let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut: None, open: 2 };
-            watch.watch(spec.timeout);
+            let mut never = |_: &[u8]| false;
+            watch.watch(spec, &streams[0], enough.unwrap_or(&mut never));
             (watch.exit, watch.cut, watch.open > 0)
         }
         Err(error) => (None, Some(Cut::NotStarted(error)), false),
@@ -122,11 +135,14 @@ fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Resu
 
 fn read_beside(stream: io::PipeReader, name: &'static str, max: usize, events: &Sender<Event>, into: &Shared) {
     let (events, into) = (events.clone(), Arc::clone(into));
-    std::thread::spawn(move || drop(events.send(Event::Ended(name, read_at_most(stream, max, &into)))));
+    std::thread::spawn(move || {
+        let whole = read_at_most(stream, max, &into, || drop(events.send(Event::More)));
+        drop(events.send(Event::Ended(name, whole)));
+    });
 }
 
 /// Reads to the end, or until there is more than the limit: then `false`.
-fn read_at_most(mut stream: impl Read, max: usize, into: &Shared) -> bool {
+fn read_at_most(mut stream: impl Read, max: usize, into: &Shared, more: impl Fn()) -> bool {
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
         let length = match stream.read(&mut *chunk) {
@@ -140,6 +156,8 @@ fn read_at_most(mut stream: impl Read, max: usize, into: &Shared) -> bool {
             return false;
         }
         append(&mut bytes, &chunk[..length]);
+        drop(bytes);
+        more();
     }
 }
 
@@ -163,11 +181,17 @@ struct Watch {
 }
 
 impl Watch {
-    fn watch(&mut self, timeout: Duration) {
-        let deadline = Instant::now() + timeout;
+    fn watch(&mut self, spec: &Spec, stdout: &Shared, enough: Enough) {
+        let mut deadline = Instant::now() + spec.timeout;
+        let mut asked = !spec.may_finish;
         while self.exit.is_none() && self.cut.is_none() {
             match self.next(deadline) {
-                Some(Event::Signal) => self.cut = Some(Cut::Interrupted),
+                Some(Event::Signal) if asked => self.cut = Some(Cut::Interrupted),
+                Some(Event::Signal) => {
+                    asked = true;
+                    deadline = deadline.min(Instant::now() + FINISH);
+                }
+                Some(Event::More) if enough(&held(stdout)) => self.cut = Some(Cut::Enough),
                 Some(event) => self.take(event),
                 None => self.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
             }
@@ -226,7 +250,7 @@ impl Watch {
                 }
             }
             Event::Exited(status) => self.exit = status.ok().and_then(how),
-            Event::Signal => {}
+            Event::Signal | Event::More => {}
         }
     }
 

@@ -102,6 +102,12 @@ impl Surroundings {
         }
     }
 
+    /// Whether nobody is there to be asked.
+    #[must_use]
+    pub fn is_ci(&self) -> bool {
+        self.ci().is_some()
+    }
+
     fn ci(&self) -> Option<String> {
         let known = [
             ("GITHUB_ACTIONS", "github-actions"),

@@ -1,6 +1,8 @@
 //! The plan as a POSIX shell script that does the same job with kubectl, influxctl and base64, where `bypassctl` is
 //! not wanted. It holds no secret, and refuses a configuration other than the one it was made for.
 
+mod revocation;
+
 use super::checksum::cksum;
 use super::{Action, Plan, Step};
 use crate::profile::{self, Edit, Profile};
@@ -49,6 +51,7 @@ pub fn render(plan: &Plan) -> String {
         let new = quoted(&beside(path));
         script.push_str(&format!("new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"));
     }
+    script.push_str(&revocation::prologue(plan));
     script.extend(plan.steps.iter().filter_map(unchanged_check));
     for step in &plan.steps {
         script.push_str(&format!("\n# {}: {}\n", step.id, step.why.replace('\n', " ")));
@@ -93,9 +96,27 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
             "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n".to_owned()
         }
         Action::TryToken { command, profile, required } => try_token(command, profile, &new, *required),
-        Action::WriteToken { path } => format!("mv -f \"$new_token\" {}\n", quoted_path(path)),
+        Action::WriteToken { path } => write_token(path, token_file),
         Action::EditConfig { path, old, edit } => edit_config(path, old.as_deref(), edit),
         Action::DeleteToken { path } => format!("rm -f {}\n", quoted_path(path)),
+        Action::DeleteSecret(deletion) => revocation::delete_secret(deletion),
+        Action::RunJob(run) => revocation::run_job(run),
+        Action::Restart(restart) => revocation::restart(restart),
+        Action::Prove(prove) => {
+            let new_token = token_file.map_or_else(|| "\"$new_token\"".to_owned(), quoted_path);
+            revocation::prove(prove, &new_token)
+        }
+    }
+}
+
+/// The first token file takes the new one's place; further ones are copies of it.
+fn write_token(path: &Path, first: Option<&Path>) -> String {
+    match first.filter(|first| *first != path) {
+        Some(first) => {
+            let new = quoted(&beside(path));
+            format!("cp -p {} {new}\nmv -f {new} {}\n", quoted_path(first), quoted_path(path))
+        }
+        None => format!("mv -f \"$new_token\" {}\n", quoted_path(path)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The page reads the token into a file and points the profile at it. Here the token is tried before anything of the
 //! user's changes, and the context must still lead to the same cluster by then.
 
-use crate::plan::{Action, ClusterLook, Plan, Step};
+use crate::plan::{Action, Place, Plan, Step};
 use crate::profile::{Edit, Profile};
 use crate::tool::Tool;
 use crate::tool::influxctl;
@@ -33,14 +33,8 @@ pub struct Facts {
     pub about: String,
     /// The profile, with its host, port and TLS settings.
     pub profile: Profile,
-    /// The configuration, symlinks resolved.
-    pub config: PathBuf,
-    /// Its text; `None` when it is to be made.
-    pub config_text: Option<String>,
-    /// What has to change in it.
-    pub edit: Edit,
-    /// Where the token goes.
-    pub token_file: PathBuf,
+    /// What puts the token to use on this machine.
+    pub local: PutToUse,
     /// Whether the token is tried.
     pub verify: Verify,
 }
@@ -60,23 +54,44 @@ pub fn plan(facts: Facts) -> Plan {
         steps.push(try_token(&facts));
     }
     steps.push(check_cluster(&facts));
-    steps.push(Step {
+    steps.extend(put_to_use(facts.local));
+    Plan { command: "enable", about: facts.about, steps }
+}
+
+/// What puts a token to use on this machine.
+pub struct PutToUse {
+    /// The profile's name.
+    pub profile: String,
+    /// The configuration, symlinks resolved.
+    pub config: PathBuf,
+    /// Its text; `None` when it is to be made.
+    pub config_text: Option<String>,
+    /// What has to change in it.
+    pub edit: Edit,
+    /// Where the token goes.
+    pub token_file: PathBuf,
+}
+
+/// The steps that put the token that has been read to use.
+#[must_use]
+pub fn put_to_use(local: PutToUse) -> Vec<Step> {
+    let mut steps = vec![Step {
         id: "write-token",
         why: "put the token where influxctl reads it".to_owned(),
-        action: Action::WriteToken { path: facts.token_file },
+        action: Action::WriteToken { path: local.token_file },
         holds: "the file holds exactly the token, mode 0600".to_owned(),
         beside: false,
-    });
-    if !facts.edit.is_noop() {
+    }];
+    if !local.edit.is_noop() {
         steps.push(Step {
             id: "edit-profile",
-            why: format!("point profile `{}` at the token file", facts.profile.name),
-            action: Action::EditConfig { path: facts.config, old: facts.config_text, edit: facts.edit },
+            why: format!("point profile `{}` at the token file", local.profile),
+            action: Action::EditConfig { path: local.config, old: local.config_text, edit: local.edit },
             holds: "`auth.token.token_file` of that profile is set, and nothing else differs".to_owned(),
             beside: false,
         });
     }
-    Plan { command: "enable", about: facts.about, steps }
+    steps
 }
 
 fn note_cluster(facts: &Facts) -> Step {
@@ -99,8 +114,8 @@ fn check_cluster(facts: &Facts) -> Step {
     }
 }
 
-fn look(facts: &Facts) -> ClusterLook {
-    ClusterLook { kubectl: facts.kubectl.clone(), namespace: facts.namespace.clone() }
+fn look(facts: &Facts) -> Place {
+    Place { kubectl: facts.kubectl.clone(), namespace: facts.namespace.clone() }
 }
 
 fn try_token(facts: &Facts) -> Step {

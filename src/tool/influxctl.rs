@@ -1,7 +1,7 @@
 //! Every influxctl command of this program, and what it prints. influxctl is closed source: nothing here relies on
 //! more than its documentation and release notes say.
 
-use super::invocation::{Arg, Exposure, Invocation, Output, World, said_in};
+use super::invocation::{Arg, Exposure, Invocation, Limit, Output, World, said_in};
 use super::{Tool, version_in};
 use semver::Version;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub fn try_token(tool: &Tool) -> Invocation {
     invocation.args = before.into_iter().chain([Arg::TrialConfig]).chain(after).collect();
     invocation.exposure = Exposure::Both;
     invocation.world = World::Throwaway;
-    invocation.timeout = Some(TRIAL_LIMIT);
+    invocation.limit = Limit::AtMost(TRIAL_LIMIT);
     invocation
 }
 

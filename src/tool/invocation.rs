@@ -1,6 +1,7 @@
 //! One command as plain data. Only the constructors in [`super::kubectl`] and [`super::influxctl`] make one.
 
 use super::{Tool, ToolName};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +54,26 @@ impl fmt::Display for Arg {
     }
 }
 
+/// How long a command may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// As long as every command of the run.
+    Runs,
+    /// No longer than this, even where the run allows more.
+    AtMost(Duration),
+    /// This long, whatever the run allows: a wait.
+    Own(Duration),
+}
+
+/// An object of the cluster that a command is about, told from another of its name by the UID it had when it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// As kubectl names it: `secrets/rsa-keys`, `job/key-gen-7c9d2b41`.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+}
+
 /// One command: what is run, and how it is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an invocation does nothing until the executor runs it"]
@@ -60,11 +81,13 @@ pub struct Invocation {
     pub(super) tool: Tool,
     pub(super) args: Vec<Arg>,
     pub(super) stdin: Option<String>,
+    pub(super) made_from: Vec<Object>,
+    pub(super) object: Option<Object>,
     pub(super) effect: Effect,
     pub(super) exposure: Exposure,
     pub(super) world: World,
     pub(super) max_stdout: usize,
-    pub(super) timeout: Option<Duration>,
+    pub(super) limit: Limit,
 }
 
 /// What a listing may print at most, in bytes: a job may carry 1 MiB of environment.
@@ -76,12 +99,19 @@ impl Invocation {
             tool: tool.clone(),
             args: args.into_iter().map(|arg| Arg::Text(arg.into())).collect(),
             stdin: None,
+            made_from: Vec::new(),
+            object: None,
             effect: Effect::Reads,
             exposure: Exposure::Plain,
             world: World::Users,
             max_stdout: MAX_STDOUT,
-            timeout: None,
+            limit: Limit::Runs,
         }
+    }
+
+    /// A command that may change the cluster.
+    pub(super) fn changes(self) -> Self {
+        Self { effect: Effect::Changes, ..self }
     }
 
     /// The tool that runs.
@@ -100,6 +130,18 @@ impl Invocation {
     #[must_use]
     pub fn stdin(&self) -> Option<&str> {
         self.stdin.as_deref()
+    }
+
+    /// The jobs that what it reads from standard input was made from: the record names them beside its digest.
+    #[must_use]
+    pub fn made_from(&self) -> &[Object] {
+        &self.made_from
+    }
+
+    /// The object that it changes, as it was seen.
+    #[must_use]
+    pub fn object(&self) -> Option<&Object> {
+        self.object.as_ref()
     }
 
     /// Whether it may change the world.
@@ -126,10 +168,15 @@ impl Invocation {
         self.max_stdout
     }
 
-    /// This command's own time limit, where it has one shorter than the run's.
+    /// How long it may take.
     #[must_use]
-    pub fn timeout(&self) -> Option<Duration> {
-        self.timeout
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
+    /// The same command with a time limit of its own.
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit: Limit::Own(limit), ..self }
     }
 
     /// `argv` as it is recorded and executed, with the throwaway configuration's path filled in.

@@ -4,12 +4,18 @@
 //! 1.20 to 1.37 prints is in `fixtures/recordings`.
 
 mod cluster;
+mod events;
 mod failure;
+mod manifest;
 mod objects;
+mod revocation;
 
 pub use cluster::ClusterId;
+pub use events::{Change, Event, Events};
 pub use failure::Failure;
+pub use manifest::{JobManifest, work};
 pub use objects::{AppInstance, Deployment, Job, Metadata, Pod, SecretUid};
+pub use revocation::{parse_created, parse_done};
 
 use super::invocation::{Exposure, Invocation, Output, printable};
 use super::permission::{self, Permission};
@@ -148,6 +154,11 @@ impl Kubectl {
     /// The pods that a selector matches.
     pub fn pods(&self, namespace: &str, selector: &str) -> Invocation {
         self.call(["get", "pods", "--selector", selector, "--namespace", namespace, "--output", "json"])
+    }
+
+    /// All pods, to find those that load the keys.
+    pub fn all_pods(&self, namespace: &str) -> Invocation {
+        self.call(["get", "pods", "--namespace", namespace, "--output", "json"])
     }
 
     /// The kubit operator, wherever it runs.

@@ -84,6 +84,11 @@ const ENTRIES: &[Entry] = &[
     },
 ];
 
+/// The documented `kubectl create job --from=job/…` (March 2024): what every kubectl from 1.20 to 1.37 says to it is in
+/// the recordings (`create-job-from-job`): "unknown object type *v1.Job", 1.20 "from must be an existing cronjob".
+pub const JOB_FROM_JOB: &str =
+    "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
+
 /// An unknown version has every quirk that an old one has: influxctl from 2.2.0 to 2.4.1 cannot tell its version.
 fn before(at: &Circumstances, major: u64, minor: u64, patch: u64) -> bool {
     at.version.as_ref().is_none_or(|version| *version < Version::new(major, minor, patch))

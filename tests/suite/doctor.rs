@@ -39,19 +39,22 @@ fn everything_holds() {
     ok        cluster: the cluster answers, UID [UID]
     ok        namespace: `influxdb` is there, UID [UID]
     ok        may get secrets/admin-token: yes, for enable
+    ok        may get secrets/rsa-keys: yes, for a revocation
     ok        may delete secrets/admin-token: yes, for a revocation
     ok        may delete secrets/rsa-keys: yes, for a revocation
     ok        may list jobs.batch: yes, for a revocation
-    ok        may get jobs.batch: yes, for a revocation
+    ok        may watch jobs.batch: yes, for a revocation
     ok        may create jobs.batch: yes, for a revocation
+    ok        may get jobs.batch: yes, for a revocation
     ok        may delete jobs.batch: yes, for a revocation
     ok        may list pods: yes, for a revocation
+    ok        may watch pods: yes, for a revocation
     ok        may delete pods: yes, for a revocation
     ok        secrets: `rsa-keys` of [TIME], `admin-token` of [TIME]
     ok        job key-gen: key-gen-7c9d2b41
     ok        job create-admin-token: create-admin-token-7c9d2b41
     ok        pods: 2 of 2 labelled app=token-management are ready
-    ok        operator: kubit is absent: jobs are made again by hand, not by deleting them
+    ok        operator: kubit is absent: jobs are made again as clones
     ok        influxctl: 2.12.0 at [FAKE]
     ok        configuration: [SANDBOX]/home/.config/influxctl/config.toml has profile `default`
     warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
@@ -82,20 +85,26 @@ fn an_account_that_may_only_look() {
                hint: it shows when a secret is read
     failed    may get secrets/admin-token: no; enable needs it
                hint: kubectl create role NAME --verb=get --resource=secrets --resource-name=admin-token --namespace influxdb, and bind it to this account
+    failed    may get secrets/rsa-keys: no; a revocation needs it
+               hint: kubectl create role NAME --verb=get --resource=secrets --resource-name=rsa-keys --namespace influxdb, and bind it to this account
     failed    may delete secrets/admin-token: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=secrets --resource-name=admin-token --namespace influxdb, and bind it to this account
     failed    may delete secrets/rsa-keys: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=secrets --resource-name=rsa-keys --namespace influxdb, and bind it to this account
     failed    may list jobs.batch: no; a revocation needs it
                hint: kubectl create role NAME --verb=list --resource=jobs.batch --namespace influxdb, and bind it to this account
-    failed    may get jobs.batch: no; a revocation needs it
-               hint: kubectl create role NAME --verb=get --resource=jobs.batch --namespace influxdb, and bind it to this account
+    failed    may watch jobs.batch: no; a revocation needs it
+               hint: kubectl create role NAME --verb=watch --resource=jobs.batch --namespace influxdb, and bind it to this account
     failed    may create jobs.batch: no; a revocation needs it
                hint: kubectl create role NAME --verb=create --resource=jobs.batch --namespace influxdb, and bind it to this account
+    failed    may get jobs.batch: no; a revocation needs it
+               hint: kubectl create role NAME --verb=get --resource=jobs.batch --namespace influxdb, and bind it to this account
     failed    may delete jobs.batch: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=jobs.batch --namespace influxdb, and bind it to this account
     failed    may list pods: no; a revocation needs it
                hint: kubectl create role NAME --verb=list --resource=pods --namespace influxdb, and bind it to this account
+    failed    may watch pods: no; a revocation needs it
+               hint: kubectl create role NAME --verb=watch --resource=pods --namespace influxdb, and bind it to this account
     failed    may delete pods: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=pods --namespace influxdb, and bind it to this account
     warning   secrets: `rsa-keys` and `admin-token` may not both be looked at
@@ -113,7 +122,7 @@ fn an_account_that_may_only_look() {
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json can be written safely
     ok        audit log: it can be written, with room reserved for the result of each command before it runs
     --- stderr
-    error: 11 of the preconditions do not hold
+    error: 14 of the preconditions do not hold
     hint: each `failed` line says what mends it
     audit head [UID] 31:[SHA256]
     "#);
@@ -170,10 +179,10 @@ fn the_operator() {
     all += &of_operator(&sb);
     sb.deny(json!({"verb": "list", "resource": "deployments"}));
     all += &of_operator(&sb);
-    insta::assert_snapshot!(all, @r"
-    ok        operator: kubit is absent: jobs are made again by hand, not by deleting them
+    insta::assert_snapshot!(all, @"
+    ok        operator: kubit is absent: jobs are made again as clones
     ok        operator: kubit runs: it makes jobs again that are deleted
-    ok        operator: kubit runs, paused for this namespace: jobs are made again by hand
+    ok        operator: kubit runs, paused for this namespace: jobs are made again as clones
     warning   operator: unknown: deployments of other namespaces may not be looked at
                hint: not needed: a revocation can make the jobs again by itself
     ");

@@ -4,13 +4,11 @@ use super::super::probe::{self, joined};
 use super::super::session::Session;
 use super::heeded;
 use crate::error::Result;
+use crate::procedure::revoke::{self, DOCUMENTED_SELECTOR, Kind, Operator};
 use crate::tool::invocation::{Invocation, Output};
 use crate::tool::kubectl::{self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
 use crate::tool::permission::Permission;
 use crate::ui::Check;
-
-/// The label of the pods that the documented revocation restarts.
-const RESTARTED: &str = "app=token-management";
 
 /// All of them, asked side by side.
 pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
@@ -22,13 +20,13 @@ pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> R
     if cluster.as_ref().is_err_and(|error| probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused) {
         return Ok(vec![reached]);
     }
-    let asked = permissions(namespace);
+    let asked = revoke::permissions(namespace);
     let commands = [
         ("namespace", kubectl.namespace_uid(namespace)),
         ("permissions", kubectl.permissions(&asked)),
         ("secrets", kubectl.secret_uids(namespace)),
         ("jobs", kubectl.jobs(namespace)),
-        ("pods", kubectl.pods(namespace, RESTARTED)),
+        ("pods", kubectl.pods(namespace, DOCUMENTED_SELECTOR)),
         ("operator", kubectl.operator()),
         ("app-instances", kubectl.app_instances(namespace)),
     ];
@@ -92,23 +90,6 @@ fn in_namespace(uid: std::result::Result<String, Failure>, namespace: &str) -> C
     }
 }
 
-/// What the documented commands really need, and no more: `delete pods --selector` lists and deletes one by one, it
-/// does not need `deletecollection` (recordings `can-i-*`, and the verbs that the server logs).
-fn permissions(namespace: &str) -> Vec<Permission> {
-    let needed = [
-        ("get", "secrets/admin-token"),
-        ("delete", "secrets/admin-token"),
-        ("delete", "secrets/rsa-keys"),
-        ("list", "jobs.batch"),
-        ("get", "jobs.batch"),
-        ("create", "jobs.batch"),
-        ("delete", "jobs.batch"),
-        ("list", "pods"),
-        ("delete", "pods"),
-    ];
-    needed.map(|(verb, resource)| Permission::new(verb, resource, namespace)).into()
-}
-
 fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>, namespace: &str) -> Vec<Check> {
     let answers = match answers {
         Ok(answers) => answers,
@@ -122,7 +103,7 @@ fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>
     let check = |(permission, allowed): (&Permission, bool)| {
         let name = format!("may {permission}");
         let purpose =
-            if permission.verb == "get" && permission.resource == "secrets" { "enable" } else { "a revocation" };
+            if permission.verb == "get" && permission.name == "admin-token" { "enable" } else { "a revocation" };
         if allowed {
             return Check::ok(&name, format!("yes, for {purpose}"));
         }
@@ -174,16 +155,13 @@ fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> 
         Ok(jobs) => jobs,
         Err(failure) => return vec![Check::from_error("jobs", &failure.into_error("the jobs cannot be listed"))],
     };
-    ["key-gen", "create-admin-token"].map(|kind| job_there(&jobs, kind, namespace)).into()
+    [revoke::KEY_GEN, revoke::CREATE_ADMIN_TOKEN].map(|kind| job_there(&jobs, &kind, namespace)).into()
 }
 
-/// `key-gen`, or `key-gen-NNNNNNNN`, whose suffix changes with the release.
-fn job_there(jobs: &[Job], kind: &str, namespace: &str) -> Check {
-    let is_kind =
-        |job: &&Job| job.metadata.name.strip_prefix(kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    let found: Vec<&Job> = jobs.iter().filter(is_kind).collect();
+fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
+    let found: Vec<&Job> = kind.among(jobs).collect();
     let names: Vec<&str> = found.iter().map(|job| job.metadata.name.as_str()).collect();
-    let name = format!("job {kind}");
+    let name = format!("job {}", kind.name);
     if found.is_empty() {
         return Check::failed(
             &name,
@@ -209,49 +187,29 @@ fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>) -> Check {
                 "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
             Check::failed(
                 "pods",
-                format!("none is labelled {RESTARTED}: the documented restart would restart nothing"),
+                format!("none is labelled {DOCUMENTED_SELECTOR}: the documented restart would restart nothing"),
                 hint,
             )
         }
         Ok(pods) => {
             let ready = pods.iter().filter(|pod| pod.ready()).count();
-            let text = format!("{ready} of {} labelled {RESTARTED} are ready", pods.len());
+            let text = format!("{ready} of {} labelled {DOCUMENTED_SELECTOR} are ready", pods.len());
             if ready == pods.len() {
                 Check::ok("pods", text)
             } else {
-                Check::warning("pods", text, format!("`kubectl describe pods --selector {RESTARTED}`"))
+                Check::warning("pods", text, format!("`kubectl describe pods --selector {DOCUMENTED_SELECTOR}`"))
             }
         }
         Err(failure) => Check::from_error("pods", &failure.into_error("the pods cannot be listed")),
     }
 }
 
-/// kubit makes deleted jobs again; whoever may not look for it does not know, which is not the same as that it is not there.
 fn operator_there(deployments: std::result::Result<Vec<Deployment>, Failure>, instances: Option<&Output>) -> Check {
-    let paused = instances.map(kubectl::parse_list::<AppInstance>);
-    let unknown = |what: &str| {
-        Check::warning(
-            "operator",
-            format!("unknown: {what}"),
-            "not needed: a revocation can make the jobs again by itself",
-        )
-    };
-    match (deployments, paused) {
-        (Ok(deployments), _) if deployments.is_empty() => {
-            Check::ok("operator", "kubit is absent: jobs are made again by hand, not by deleting them")
+    match Operator::of(deployments, instances.map(kubectl::parse_list::<AppInstance>)) {
+        Ok(operator @ Operator::Unknown(_)) => {
+            Check::warning("operator", operator.told(), "not needed: a revocation can make the jobs again by itself")
         }
-        (Ok(deployments), _) if !deployments.iter().any(Deployment::running) => {
-            Check::ok("operator", "kubit is there but does not run: jobs are made again by hand")
-        }
-        (Ok(_), Some(Ok(instances))) if instances.iter().any(AppInstance::paused) => {
-            Check::ok("operator", "kubit runs, paused for this namespace: jobs are made again by hand")
-        }
-        (Ok(_), Some(Ok(instances))) if instances.is_empty() => {
-            Check::ok("operator", "kubit runs, but has no AppInstance here: jobs are made again by hand")
-        }
-        (Ok(_), Some(Ok(_))) => Check::ok("operator", "kubit runs: it makes jobs again that are deleted"),
-        (Ok(_), _) => unknown("kubit runs, but whether it is paused here may not be looked at"),
-        (Err(Failure::Forbidden(_)), _) => unknown("deployments of other namespaces may not be looked at"),
-        (Err(failure), _) => Check::from_error("operator", &failure.into_error("the operator cannot be looked for")),
+        Ok(operator) => Check::ok("operator", operator.told()),
+        Err(failure) => Check::from_error("operator", &failure.into_error("the operator cannot be looked for")),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<
 }
 
 fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Vec<Check> {
-    let name = &session.common.profile;
+    let name = session.profile;
     let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
     let profile = match found {
         Ok(profile) => profile,

@@ -1,6 +1,10 @@
 //! What is read of Kubernetes' objects: only the fields that this program looks at.
 
+use super::manifest::MARKER;
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// `metadata` of any object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -16,6 +20,16 @@ pub struct Metadata {
     pub creation_timestamp: Option<String>,
     /// Set once its deletion has begun.
     pub deletion_timestamp: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
+    labels: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// When it was made, to the second; `None` where that cannot be read.
+    #[must_use]
+    pub fn created(&self) -> Option<Timestamp> {
+        self.creation_timestamp.as_ref()?.parse().ok()
+    }
 }
 
 /// One condition of a status.
@@ -27,39 +41,104 @@ pub struct Condition {
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl Condition {
+    /// Reason and message, as far as there are any.
+    #[must_use]
+    pub fn why(&self) -> String {
+        why(&self.reason, &self.message)
+    }
+}
+
+fn why(reason: &str, message: &str) -> String {
+    [reason, message].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Status {
-    #[serde(deserialize_with = "null_as_empty")]
+    #[serde(deserialize_with = "null_as_default")]
     conditions: Vec<Condition>,
+    completion_time: Option<String>,
 }
 
-fn null_as_empty<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Condition>, D::Error> {
+fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
 impl Status {
+    fn condition(&self, kind: &str, status: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.kind == kind && condition.status == status)
+    }
+
     fn holds(&self, kind: &str) -> bool {
-        self.conditions.iter().any(|condition| condition.kind == kind && condition.status == "True")
+        self.condition(kind, "True").is_some()
     }
 }
 
 /// A job.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Job {
     /// Name and UID.
     pub metadata: Metadata,
+    spec: Value,
     status: Status,
 }
 
 impl Job {
+    /// What it does.
+    #[must_use]
+    pub fn spec(&self) -> &Value {
+        &self.spec
+    }
+
     /// Whether it failed; complete and failed are two conditions.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.status.holds("Failed")
+    }
+
+    /// Whether it is done. `SuccessCriteriaMet`, which recent servers show before, does not count: its pods may still
+    /// be there.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.status.holds("Complete")
+    }
+
+    /// Why it failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.status.condition("Failed", "True").map(Condition::why)
+    }
+
+    /// Whether it waits for somebody to let it run.
+    #[must_use]
+    pub fn suspended(&self) -> bool {
+        self.spec["suspend"] == true && !self.complete() && !self.failed()
+    }
+
+    /// Whether it is at work, or about to be.
+    #[must_use]
+    pub fn active(&self) -> bool {
+        !self.complete() && !self.failed() && !self.suspended() && self.metadata.deletion_timestamp.is_none()
+    }
+
+    /// When it was done, to the second.
+    #[must_use]
+    pub fn completed(&self) -> Option<Timestamp> {
+        self.status.completion_time.as_ref()?.parse().ok()
+    }
+
+    /// Whether this program made it in the place of another.
+    #[must_use]
+    pub fn is_clone(&self) -> bool {
+        self.metadata.labels.contains_key(MARKER)
     }
 }
 
@@ -69,14 +148,102 @@ impl Job {
 pub struct Pod {
     /// Name and UID.
     pub metadata: Metadata,
+    spec: PodSpec,
+    status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    phase: String,
+    #[serde(flatten)]
     status: Status,
+    #[serde(deserialize_with = "null_as_default")]
+    container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "null_as_default")]
+    init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    name: String,
+    state: ContainerState,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: String,
+    message: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct PodSpec {
+    #[serde(deserialize_with = "null_as_default")]
+    volumes: Vec<Value>,
+    #[serde(deserialize_with = "null_as_default")]
+    containers: Vec<Value>,
 }
 
 impl Pod {
     /// Whether it serves and is not on its way out.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.metadata.deletion_timestamp.is_none() && self.status.holds("Ready")
+        self.metadata.deletion_timestamp.is_none() && self.status.status.holds("Ready")
+    }
+
+    /// Whether it has come to its own end and serves no more.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
+    }
+
+    /// Why it has not started: the scheduler's reason, or that of a container that waits.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
+        // These two are what every container passes through.
+        let usual = |reason: &str| matches!(reason, "" | "ContainerCreating" | "PodInitializing");
+        let waiting = containers
+            .filter_map(|container| container.state.waiting.as_ref().map(|waiting| (&container.name, waiting)))
+            .find(|(_, waiting)| !usual(&waiting.reason) || !waiting.message.is_empty())
+            .map(|(name, waiting)| format!("container `{name}`: {}", why(&waiting.reason, &waiting.message)));
+        let unscheduled = self.status.status.condition("PodScheduled", "False").map(Condition::why);
+        unscheduled.filter(|why| !why.is_empty()).or(waiting)
+    }
+
+    /// Whether a secret is among its volumes or its containers' environment.
+    #[must_use]
+    pub fn uses_secret(&self, name: &str) -> bool {
+        let text = Value::from(name);
+        let names = [("secretName", &text), ("name", &text)];
+        let refers = |value: &Value| refers_to_secret(value, &names, false);
+        self.spec.volumes.iter().any(refers) || self.spec.containers.iter().any(refers)
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// Looks for `secret: {secretName: X}`, `secretKeyRef: {name: X}`, `secretRef: {name: X}` and projected ones.
+fn refers_to_secret(value: &Value, names: &[(&str, &Value)], below: bool) -> bool {
+    match value {
+        Value::Object(fields) => {
+            (below && names.iter().any(|(field, name)| fields.get(*field) == Some(name)))
+                || fields.iter().any(|(key, value)| refers_to_secret(value, names, key.starts_with("secret")))
+        }
+        Value::Array(items) => items.iter().any(|item| refers_to_secret(item, names, below)),
+        _ => false,
     }
 }
 
@@ -138,6 +305,12 @@ pub struct SecretUid {
 }
 
 impl SecretUid {
+    /// When it was made, to the second; `None` where that cannot be read.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.created.parse().ok()
+    }
+
     /// One row of the columns NAME, UID, CREATED.
     pub(super) fn parse(row: &str) -> Option<Self> {
         let mut columns = row.split_whitespace().map(str::to_owned);

@@ -1,0 +1,313 @@
+//! The steps of a revocation in the cluster, each judged by UIDs and conditions, never by what kubectl says.
+
+use super::carry_out::Known;
+use super::session::Session;
+use super::wait::{Judge, Wait};
+use crate::error::{Error, Result};
+use crate::plan::{Deletion, JobRun, Restart, Way};
+use crate::procedure::revoke::{CREATE_ADMIN_TOKEN, KEY_GEN, Kind};
+use crate::tool::invocation::Object;
+use crate::tool::kubectl::{self, Change, Event, Failure, Job, Pod, SecretUid};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a job may take before its pods are looked at, and then again.
+const LOOK_AFTER: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Deletes a secret, if it still is the one that was seen, and sees that it is gone.
+pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, known: &Known) -> Result<()> {
+    // What the step before has seen right after its deletion is as fresh as another look.
+    let secrets = match known.take_secrets() {
+        Some(secrets) => secrets,
+        None => secrets_now(session, step, deletion)?,
+    };
+    match secrets.iter().find(|secret| secret.name == deletion.name) {
+        None => {
+            session.ui.step(step, "unchanged", &format!("secret `{}` is gone already", deletion.name));
+            known.keep_secrets(secrets);
+            return Ok(());
+        }
+        Some(secret) if secret.uid != deletion.uid => {
+            return Err(made_meanwhile(&format!("secret `{}`", deletion.name)));
+        }
+        Some(_) => {}
+    }
+    match kubectl::parse_done(&session.run(step, &deletion.command())?) {
+        Ok(()) | Err(Failure::NotFound(_)) => {}
+        Err(failure) => return Err(failure.into_error(&format!("secret `{}` could not be deleted", deletion.name))),
+    }
+    let secrets = secrets_now(session, step, deletion)?;
+    if secrets.iter().any(|secret| secret.uid == deletion.uid) {
+        let hint = format!(
+            "`kubectl describe secrets/{} --namespace {}`: a finalizer may hold it",
+            deletion.name, deletion.at.namespace
+        );
+        return Err(Error::failed(format!("secret `{}` is still there after its deletion", deletion.name)).hint(hint));
+    }
+    session.ui.step(step, "done", &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid));
+    known.keep_secrets(secrets);
+    Ok(())
+}
+
+fn secrets_now(session: &Session, step: &str, deletion: &Deletion) -> Result<Vec<SecretUid>> {
+    let output = session.run(&format!("{step}-look"), &deletion.look())?;
+    kubectl::parse_secret_uids(&output).map_err(|failure| failure.into_error("the secrets cannot be looked at"))
+}
+
+fn made_meanwhile(what: &str) -> Error {
+    Error::refused(format!("{what} was made anew by someone else meanwhile"))
+        .hint("find out by whom; the same command looks again and starts from what is there then")
+}
+
+/// Has a job run again, waits for it, and sees that the secret it makes is there.
+pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()> {
+    let wanted = begin_job(session, step, run)?;
+    let name = run.name().map_or_else(|| "made by kubit".to_owned(), |name| format!("`{name}`"));
+    let namespace = &run.at.namespace;
+    let more = |verb: &str| match run.name() {
+        Some(name) => format!("`kubectl {verb} job/{name} --namespace {namespace}`"),
+        None => format!("`kubectl get jobs,pods --namespace {namespace}`"),
+    };
+    let wait =
+        Wait { session, step, what: format!("job {name} is complete"), limit: run.limit, more: more("describe") };
+    let mut judge = JobJudge { wanted, last: None };
+    let mut pods = PodsOfJob { session, run, told: Vec::new(), next: LOOK_AFTER };
+    let end = wait.until(&run.watch(), &mut judge, |waited| pods.look(waited))?;
+    judge_end(session, step, run, (&name, &more("logs")), end)
+}
+
+/// Which job is waited for.
+enum Wanted {
+    /// The one of this UID.
+    Uid(String),
+    /// One of this name, made after the one of that UID was deleted.
+    Successor { name: String, of: String },
+    /// Any original of this kind.
+    Original(Kind),
+}
+
+fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
+    let namespace = &run.at.namespace;
+    match (&run.way, run.command()) {
+        (Way::Operator { job }, Some(command)) => {
+            let name = run.name().unwrap_or_default().to_owned();
+            let look = run.at.kubectl.job_uid(namespace, &name);
+            match kubectl::parse_uid(&session.run(&format!("{step}-look"), &look)?) {
+                Ok(uid) if uid == job.uid => delete_job(session, step, &command, job)?,
+                Ok(_) => return Err(made_meanwhile(&job.name)),
+                Err(Failure::NotFound(_)) => {}
+                Err(failure) => return Err(failure.into_error(&format!("{} cannot be looked at", job.name))),
+            }
+            Ok(Wanted::Successor { name, of: job.uid.clone() })
+        }
+        (_, Some(command)) => {
+            let output = session.run(step, &command)?;
+            let name = run.name().unwrap_or_default();
+            kubectl::parse_created(&output)
+                .map(Wanted::Uid)
+                .map_err(|failure| failure.into_error(&format!("job `{name}` could not be made")))
+        }
+        (Way::Running { job }, None) => Ok(Wanted::Uid(job.uid.clone())),
+        (Way::Awaited { .. }, None) => {
+            Ok(Wanted::Original(if run.secret == KEY_GEN.secret { KEY_GEN } else { CREATE_ADMIN_TOKEN }))
+        }
+        (_, None) => Err(Error::failed("a job is to run again, and there is no command for it")),
+    }
+}
+
+fn delete_job(
+    session: &Session,
+    step: &str,
+    command: &crate::tool::invocation::Invocation,
+    job: &Object,
+) -> Result<()> {
+    match kubectl::parse_done(&session.run(step, command)?) {
+        Ok(()) | Err(Failure::NotFound(_)) => Ok(()),
+        Err(failure) => Err(failure.into_error(&format!("{} could not be deleted", job.name))),
+    }
+}
+
+/// How a job ended, as far as a watch shows.
+enum JobEnd {
+    Complete,
+    Failed(String),
+    Gone,
+}
+
+struct JobJudge {
+    wanted: Wanted,
+    last: Option<(Change, Job)>,
+}
+
+impl Judge for JobJudge {
+    type Object = Job;
+    type Verdict = JobEnd;
+
+    fn begin(&mut self) {
+        self.last = None;
+    }
+
+    fn see(&mut self, event: Event<Job>) {
+        let job = &event.object.metadata;
+        let is_wanted = match &self.wanted {
+            Wanted::Uid(uid) => job.uid == *uid,
+            Wanted::Successor { name, of } => job.name == *name && job.uid != *of,
+            Wanted::Original(kind) => event.kind != Change::Deleted && kind.is_original(&event.object),
+        };
+        if is_wanted {
+            self.last = Some((event.kind, event.object));
+        }
+    }
+
+    fn verdict(&self) -> Option<JobEnd> {
+        let (change, job) = self.last.as_ref()?;
+        match job.failure() {
+            Some(why) => Some(JobEnd::Failed(why)),
+            None if job.complete() => Some(JobEnd::Complete),
+            None if *change == Change::Deleted => Some(JobEnd::Gone),
+            None => None,
+        }
+    }
+}
+
+fn judge_end(session: &Session, step: &str, run: &JobRun, (name, more): (&str, &str), end: JobEnd) -> Result<()> {
+    if let JobEnd::Failed(why) = &end {
+        return Err(Error::failed(format!("job {name} failed ({why})")).hint(format!("{more} shows more")));
+    }
+    let output = session.run(&format!("{step}-look"), &run.look())?;
+    let secrets =
+        kubectl::parse_secret_uids(&output).map_err(|failure| failure.into_error("the secrets cannot be looked at"))?;
+    let made = secrets.iter().find(|secret| secret.name == run.secret && Some(&secret.uid) != run.old.as_ref());
+    match made {
+        Some(secret) => {
+            let job = if matches!(end, JobEnd::Gone) { "has come and gone" } else { "is complete" };
+            session.ui.step(
+                step,
+                "done",
+                &format!("job {name} {job}, secret `{}` has the new UID {}", run.secret, secret.uid),
+            );
+            Ok(())
+        }
+        None => {
+            let text = format!("job {name} has ended, and yet there is no new secret `{}`", run.secret);
+            Err(Error::failed(text).hint(format!("{more} shows what it did")))
+        }
+    }
+}
+
+/// Tells why a job that does not come to its end has not started: its pods know, not the job.
+struct PodsOfJob<'a> {
+    session: &'a Session<'a>,
+    run: &'a JobRun,
+    told: Vec<String>,
+    next: Duration,
+}
+
+impl PodsOfJob<'_> {
+    fn look(&mut self, waited: Duration) -> Result<()> {
+        let Some(name) = self.run.name().filter(|_| waited >= self.next) else { return Ok(()) };
+        self.next = waited + LOOK_AGAIN;
+        let namespace = &self.run.at.namespace;
+        let command = self.run.at.kubectl.pods(namespace, &format!("job-name={name}"));
+        // A look that fails is on record, and the wait goes on: it has its own means to notice what is wrong.
+        let Ok(pods) = kubectl::parse_list::<Pod>(&self.session.run("look-at-pods", &command)?) else { return Ok(()) };
+        let reason = |pod: &Pod| {
+            pod.stuck().map(|why| {
+                (format!("pod `{}` does not start: {why}", pod.metadata.name), format!("pod/{}", pod.metadata.name))
+            })
+        };
+        let told = if pods.is_empty() {
+            Some((
+                "no pod of it was made so far: a quota or a pod security policy may forbid it".to_owned(),
+                format!("job/{name}"),
+            ))
+        } else {
+            pods.iter().find_map(reason)
+        };
+        if let Some((why, object)) = told.filter(|(why, _)| !self.told.contains(why)) {
+            let hint = format!("`kubectl describe {object} --namespace {namespace}` shows more");
+            self.session.ui.warn(&format!("job `{name}`: {why}"), Some(&hint));
+            self.told.push(why);
+        }
+        Ok(())
+    }
+}
+
+/// Restarts the pods that load the keys, and waits until their successors serve and they are gone.
+pub(super) fn restart(session: &Session, step: &str, restart: &Restart) -> Result<()> {
+    let old = match (&restart.going, restart.command()) {
+        (None, Some(command)) => {
+            let pods = pods_now(session, step, restart)?;
+            if pods.iter().all(Pod::ended) {
+                return Err(Error::failed(format!(
+                    "no pod matches `{}` any more: nothing can be restarted",
+                    restart.selector
+                ))
+                .hint(format!("`kubectl get pods --namespace {}` shows what there is", restart.at.namespace)));
+            }
+            kubectl::parse_done(&session.run(step, &command)?)
+                .map_err(|failure| failure.into_error("the pods could not be deleted"))?;
+            pods.into_iter().map(|pod| pod.metadata.uid).collect()
+        }
+        (going, _) => going.clone().unwrap_or_default(),
+    };
+    wait_for_pods(session, step, restart, &old)?;
+    let gone = if old.is_empty() { String::new() } else { format!("{} old pods are gone, ", old.len()) };
+    session.ui.step(step, "done", &format!("{gone}{} new ones are ready", restart.ready));
+    Ok(())
+}
+
+fn pods_now(session: &Session, step: &str, restart: &Restart) -> Result<Vec<Pod>> {
+    let output = session.run(&format!("{step}-look"), &restart.look())?;
+    kubectl::parse_list(&output).map_err(|failure| failure.into_error("the pods cannot be listed"))
+}
+
+fn wait_for_pods(session: &Session, step: &str, restart: &Restart, old: &[String]) -> Result<()> {
+    let Restart { at, selector, ready, limit, .. } = restart;
+    let what = format!("the old pods are gone and {ready} new ones are ready");
+    let more = format!("`kubectl describe pods --selector {selector} --namespace {}`", at.namespace);
+    let begun = std::time::Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        let wait = Wait { session, step, what: what.clone(), limit: left, more: more.clone() };
+        let mut judge = PodsJudge { old, ready: *ready, pods: BTreeMap::new() };
+        wait.until(&restart.watch(), &mut judge, |_| Ok(()))?;
+        // A watch begins by printing what is there one by one: what it has not come to yet would pass for gone.
+        let pods = pods_now(session, step, restart)?;
+        judge.pods = pods.into_iter().map(|pod| (pod.metadata.uid.clone(), pod)).collect();
+        if judge.verdict().is_some() {
+            return Ok(());
+        }
+    }
+}
+
+struct PodsJudge<'a> {
+    old: &'a [String],
+    ready: usize,
+    /// Those that are there, by UID.
+    pods: BTreeMap<String, Pod>,
+}
+
+impl Judge for PodsJudge<'_> {
+    type Object = Pod;
+    type Verdict = ();
+
+    fn begin(&mut self) {
+        self.pods.clear();
+    }
+
+    fn see(&mut self, event: Event<Pod>) {
+        let uid = event.object.metadata.uid.clone();
+        match event.kind {
+            Change::Deleted => drop(self.pods.remove(&uid)),
+            _ => drop(self.pods.insert(uid, event.object)),
+        }
+    }
+
+    fn verdict(&self) -> Option<()> {
+        let is_old = |uid: &String| self.old.contains(uid);
+        let ready = self.pods.iter().filter(|(uid, pod)| !is_old(uid) && pod.ready()).count();
+        (ready >= self.ready && !self.pods.keys().any(is_old)).then_some(())
+    }
+}

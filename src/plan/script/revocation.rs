@@ -1,0 +1,195 @@
+//! The steps of a revocation as shell: what is shown before anything is deleted, and what each step waits for.
+
+use super::{command_line, quoted};
+use crate::plan::{Action, Deletion, JobRun, Plan, Prove, Restart, Way};
+use crate::profile;
+use crate::tool::invocation::Arg;
+
+/// What stands in for the token's path in the throwaway configuration.
+const SLOT: &str = "TOKEN_FILE";
+
+/// Waits for a job by its conditions, and sees its failure as soon as its end.
+const FINISHED: &str = r#"finished() { # finished JOB OLD-UID SECONDS
+  left=$3
+  while :; do
+    uid=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}') || uid=
+    state=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') || state=
+    if [ -n "$uid" ] && [ "$uid" != "$2" ]; then
+      case " $state " in
+      *' Failed '*) fail "job $1 failed" ;;
+      *' Complete '*) return ;;
+      esac
+    fi
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || fail "job $1 is not complete after $3 s"
+    sleep 1
+  done
+}
+made() { # made SECRET OLD-UID
+  uid=$(k get "secrets/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}')
+  [ -n "$uid" ] && [ "$uid" != "$2" ] || fail "there is no new secret $1"
+}
+restarted() { # restarted SELECTOR READY SECONDS
+  left=$3
+  while :; do
+    going=0 ready=0
+    for pod in $(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'); do
+      case " $old_pods " in
+      *" ${pod%%,*} "*) going=$((going + 1)) ;;
+      *) case $pod in *,,True) ready=$((ready + 1)) ;; esac ;;
+      esac
+    done
+    if [ "$going" = 0 ] && [ "$ready" -ge "$2" ]; then return; fi
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || fail "$going old pods are left and $ready new ones ready after $3 s"
+    sleep 1
+  done
+}
+"#;
+
+/// What comes before the first step of a revocation; nothing for other plans.
+pub(super) fn prologue(plan: &Plan) -> String {
+    let Some(at) = plan.steps.iter().find_map(|step| match &step.action {
+        Action::RunJob(run) => Some(&run.at),
+        Action::DeleteSecret(deletion) => Some(&deletion.at),
+        Action::Restart(restart) => Some(&restart.at),
+        _ => None,
+    }) else {
+        return String::new();
+    };
+    let kubectl = quoted(&at.kubectl.tool.found.display().to_string());
+    let pins: Vec<String> = at.kubectl.pins.flags().iter().map(|flag| quoted(flag)).collect();
+    let pins = if pins.is_empty() { String::new() } else { format!(" {}", pins.join(" ")) };
+    let mut text = format!(
+        ": \"${{new_token:=$work/new-token}}\"\nold_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{FINISHED}",
+        quoted(&at.namespace)
+    );
+    text.push_str(
+        "\n# Before anything is deleted: the jobs are those that were seen, and the server would make their clones.\n",
+    );
+    text.extend(plan.steps.iter().filter_map(|step| match &step.action {
+        Action::RunJob(run) => Some(prepared(run)),
+        Action::Prove(prove) => Some(old_token(plan, prove)),
+        _ => None,
+    }));
+    text
+}
+
+fn prepared(run: &JobRun) -> String {
+    let same = |name: &str, uid: &str| {
+        let message = quoted(&format!("{name} is not the one that this script was made for"));
+        format!("[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n", quoted(name))
+    };
+    match &run.way {
+        Way::Clone { manifest, patch } => {
+            let (from, file) = (&manifest.from, format!("\"$work\"/{}.json", quoted(&manifest.name)));
+            format!(
+                "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
+                 k create --filename {file} --dry-run=server --output name\n",
+                same(&from.name, &from.uid),
+                quoted(&from.name),
+                quoted(patch),
+            )
+        }
+        Way::Operator { job } => same(&job.name, &job.uid),
+        Way::FromJob { .. } | Way::Awaited { .. } | Way::Running { .. } => String::new(),
+    }
+}
+
+/// A copy of the old token, and the means to try it.
+fn old_token(plan: &Plan, prove: &Prove) -> String {
+    let Some(trial) = &prove.trial else { return String::new() };
+    let in_cluster =
+        plan.steps.iter().any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "admin-token"));
+    let copy = match &trial.profile.token_file {
+        _ if in_cluster => {
+            "k get secrets/admin-token '--template={{.data.token}}' | decode >\"$old_token\"\n".to_owned()
+        }
+        Some(file) => format!("cp {} \"$old_token\" || :\n", quoted(file)),
+        None => String::new(),
+    };
+    let word = |arg: &Arg| match arg {
+        Arg::Text(text) => quoted(text),
+        Arg::TrialConfig => "\"$work/config.toml\"".to_owned(),
+    };
+    let argv: Vec<String> = trial.command.args().iter().map(word).collect();
+    format!(
+        "{copy}cat >\"$work/config.in\" <<'END_OF_CONFIG'\n{}END_OF_CONFIG\n\
+         case $work in *[\\|\\&\\\\]*) fail 'the temporary directory has a name that sed would not take' ;; esac\n\
+         sed \"s|{SLOT}|$work/token|\" \"$work/config.in\" >\"$work/config.toml\"\n\
+         mkdir \"$work/home\"\n\
+         try() (\n\
+         \x20 cat \"$1\" >\"$work/token\"\n\
+         \x20 for name in $(env | sed -n 's/^\\(INFLUXCTL_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done\n\
+         \x20 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
+         \x20 export HOME=\"$work/home\"\n\
+         \x20 {} {} </dev/null >/dev/null 2>\"$work/said\"\n\
+         )\n\
+         refused() {{ ! try \"$1\" && grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n",
+        profile::trial(&trial.profile, SLOT),
+        quoted(&trial.command.tool().found.display().to_string()),
+        argv.join(" "),
+    )
+}
+
+pub(super) fn delete_secret(deletion: &Deletion) -> String {
+    let object = quoted(&format!("secrets/{}", deletion.name));
+    let message = quoted(&format!("secret {} was made anew by someone else meanwhile", deletion.name));
+    format!(
+        "case $(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}') in\n\
+         '') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
+        quoted(&deletion.uid),
+        command_line(&deletion.command()),
+    )
+}
+
+pub(super) fn run_job(run: &JobRun) -> String {
+    let seconds = run.limit.as_secs();
+    let begin = match (&run.way, run.command()) {
+        (Way::Clone { manifest, .. }, _) => {
+            format!("k create --filename \"$work\"/{}.json --output name\n", quoted(&manifest.name))
+        }
+        (_, Some(command)) => command_line(&command) + "\n",
+        (_, None) => String::new(),
+    };
+    let old_job = match &run.way {
+        Way::Operator { job } => job.uid.as_str(),
+        _ => "",
+    };
+    let wait = match run.name() {
+        Some(name) => format!("finished {} '{old_job}' {seconds}\n", quoted(name)),
+        None => format!(
+            "until uid=$(k get secrets/{} --ignore-not-found --output name) && [ -n \"$uid\" ]; do sleep 1; done\n",
+            run.secret
+        ),
+    };
+    format!("{begin}{wait}made {} '{}'\n", run.secret, run.old.as_deref().unwrap_or_default())
+}
+
+pub(super) fn restart(restart: &Restart) -> String {
+    let selector = quoted(&restart.selector);
+    let begin = match (restart.command(), &restart.going) {
+        (Some(command), _) => format!(
+            "old_pods=$(k get pods --selector {selector} --output 'jsonpath={{.items[*].metadata.uid}}')\n\
+             [ -n \"$old_pods\" ] || fail 'there is no pod to restart'\n{}\n",
+            command_line(&command)
+        ),
+        (None, going) => format!("old_pods='{}'\n", going.as_ref().map(|going| going.join(" ")).unwrap_or_default()),
+    };
+    format!("{begin}restarted {selector} {} {}\n", restart.ready, restart.limit.as_secs())
+}
+
+/// `new_token` is where the new token lies by then.
+pub(super) fn prove(prove: &Prove, new_token: &str) -> String {
+    if prove.trial.is_none() {
+        return "echo 'that the old token is refused was not tried: no influxctl, or no profile' >&2\n".to_owned();
+    }
+    let new = if prove.new_token { format!("try {new_token} && ") } else { String::new() };
+    format!(
+        "[ -s \"$old_token\" ] || fail 'revoked, but there is no copy of the old token to show it with'\n\
+         left={}\nuntil {new}refused \"$old_token\"; do\n  left=$((left - 1))\n  \
+         [ \"$left\" -gt 0 ] || fail 'revoked, but that the old token is refused was not shown'\n  sleep 1\ndone\n\
+         echo 'revoked, proven'\n",
+        prove.grace.as_secs()
+    )
+}

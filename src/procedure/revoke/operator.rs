@@ -1,0 +1,60 @@
+//! The kubit operator, which makes jobs again that are deleted: `spec.pause` of its AppInstance stops it.
+
+use crate::tool::kubectl::{AppInstance, Deployment, Failure};
+
+/// Whether kubit makes deleted jobs of a namespace again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// It does.
+    Running,
+    /// It runs, paused for this namespace.
+    Paused,
+    /// It runs, but not for this namespace.
+    Elsewhere,
+    /// It is installed, and none of its pods is ready.
+    Idle,
+    /// It is not installed, as after `kubit local apply`.
+    Absent,
+    /// This account may not look for it: that is not the same as that it is not there.
+    Unknown(&'static str),
+}
+
+impl Operator {
+    /// What two looks show: for kubit's deployments anywhere, and for AppInstances in the namespace.
+    ///
+    /// # Errors
+    /// Of the first look, unless it is forbidden.
+    pub fn of(
+        deployments: Result<Vec<Deployment>, Failure>,
+        instances: Option<Result<Vec<AppInstance>, Failure>>,
+    ) -> Result<Self, Failure> {
+        let deployments = match deployments {
+            Ok(deployments) => deployments,
+            Err(Failure::Forbidden(_)) => {
+                return Ok(Self::Unknown("deployments of other namespaces may not be looked at"));
+            }
+            Err(failure) => return Err(failure),
+        };
+        Ok(match instances {
+            _ if deployments.is_empty() => Self::Absent,
+            _ if !deployments.iter().any(Deployment::running) => Self::Idle,
+            Some(Ok(instances)) if instances.iter().any(AppInstance::paused) => Self::Paused,
+            Some(Ok(instances)) if instances.is_empty() => Self::Elsewhere,
+            Some(Ok(_)) => Self::Running,
+            _ => Self::Unknown("kubit runs, but whether it is paused here may not be looked at"),
+        })
+    }
+
+    /// What that means for a revocation.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Running => "kubit runs: it makes jobs again that are deleted".to_owned(),
+            Self::Paused => "kubit runs, paused for this namespace: jobs are made again as clones".to_owned(),
+            Self::Elsewhere => "kubit runs, but has no AppInstance here: jobs are made again as clones".to_owned(),
+            Self::Idle => "kubit is there but does not run: jobs are made again as clones".to_owned(),
+            Self::Absent => "kubit is absent: jobs are made again as clones".to_owned(),
+            Self::Unknown(why) => format!("unknown: {why}"),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! How far a revocation has come, from what the cluster holds: helped by the record where there is one.
+//!
+//! Creation times have a resolution of one second (Kubernetes), so two that are equal say nothing of their order.
+
+use super::jobs::CREATE_ADMIN_TOKEN;
+use crate::tool::invocation::Object;
+use crate::tool::kubectl::{Job, Pod, SecretUid};
+use jiff::Timestamp;
+
+/// Where a secret stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// It is not there, and has to be made.
+    Missing,
+    /// It is there, and has to go: its UID.
+    Old(String),
+    /// It was made since the revocation began.
+    New,
+}
+
+/// Where the pods that load the keys stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pods {
+    /// Some may have loaded the old keys.
+    Old,
+    /// Those that had are on their way out, or their successors are not ready yet: the UIDs of the former.
+    Going(Vec<String>),
+    /// All have loaded the new ones.
+    New,
+}
+
+/// Where all stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Secret `rsa-keys`.
+    pub keys: Secret,
+    /// Secret `admin-token`.
+    pub token: Secret,
+    /// The pods.
+    pub pods: Pods,
+    /// Why this is no fresh start, where it is none.
+    pub half_done: Option<String>,
+}
+
+/// What is looked at.
+pub struct Seen<'a> {
+    /// The secrets that are there.
+    pub secrets: &'a [SecretUid],
+    /// All jobs of the namespace.
+    pub jobs: &'a [Job],
+    /// The pods that load the keys.
+    pub pods: &'a [Pod],
+    /// What unfinished revocations on record have begun to delete.
+    pub begun: &'a [Object],
+}
+
+impl Seen<'_> {
+    fn secret(&self, name: &str) -> Option<&SecretUid> {
+        self.secrets.iter().find(|secret| secret.name == name)
+    }
+
+    fn was_begun(&self, name: &str) -> bool {
+        self.begun.iter().any(|object| object.name.strip_prefix("secrets/") == Some(name))
+    }
+
+    fn is_begun(&self, secret: &SecretUid) -> bool {
+        self.begun.iter().any(|object| object.uid == secret.uid)
+    }
+
+    /// Finds out how far it has come; `again` starts over, whatever there is.
+    #[must_use]
+    pub fn stage(&self, again: bool) -> Stage {
+        let (keys, token) = (self.secret("rsa-keys"), self.secret("admin-token"));
+        let half_done = if again { None } else { self.half_done(keys, token) };
+        let keys_new = half_done.is_some() && keys.is_some_and(|keys| !self.is_begun(keys));
+        let token_new = keys_new && token.is_some_and(|token| !self.is_begun(token) && !is_older(token, keys));
+        let stands = |secret: Option<&SecretUid>, new: bool| match secret {
+            None => Secret::Missing,
+            Some(_) if new => Secret::New,
+            Some(secret) => Secret::Old(secret.uid.clone()),
+        };
+        let since = keys.filter(|_| keys_new).and_then(SecretUid::time);
+        Stage { keys: stands(keys, keys_new), token: stands(token, token_new), pods: self.pods(since), half_done }
+    }
+
+    fn half_done(&self, keys: Option<&SecretUid>, token: Option<&SecretUid>) -> Option<String> {
+        let recorded = self.was_begun("rsa-keys") && keys.is_none_or(|keys| !self.is_begun(keys));
+        match (keys, token) {
+            _ if recorded => {
+                Some("the record holds a revocation of these keys that did not come to its end".to_owned())
+            }
+            (None, _) => Some("secret `rsa-keys` is missing".to_owned()),
+            (Some(keys), Some(token)) if is_older(token, Some(keys)) => {
+                Some("secret `admin-token` is older than secret `rsa-keys`".to_owned())
+            }
+            (Some(keys), None) if !self.had_a_token(keys) => {
+                Some("secret `admin-token` is missing, and none was made since `rsa-keys` was".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a job made a token with these keys: then somebody has taken the token alone away, and the keys are as old
+    /// as any. To take them for new would leave every token that was issued valid.
+    fn had_a_token(&self, keys: &SecretUid) -> bool {
+        let made = |job: &Job| job.completed().zip(keys.time()).is_some_and(|(done, made)| done >= made);
+        CREATE_ADMIN_TOKEN.among(self.jobs).any(made)
+    }
+
+    /// `since` is when the new keys were made, where there are any. A pod that is not strictly younger may have loaded
+    /// the old ones.
+    fn pods(&self, since: Option<Timestamp>) -> Pods {
+        let Some(since) = since else { return Pods::Old };
+        let is_younger = |pod: &Pod| pod.metadata.created().is_some_and(|created| created > since);
+        let old: Vec<&Pod> = self.pods.iter().filter(|pod| !pod.ended() && !is_younger(pod)).collect();
+        if old.iter().any(|pod| pod.metadata.deletion_timestamp.is_none()) {
+            return Pods::Old;
+        }
+        let mut young = self.pods.iter().filter(|pod| !pod.ended() && is_younger(pod)).peekable();
+        if old.is_empty() && young.peek().is_some() && young.all(Pod::ready) {
+            return Pods::New;
+        }
+        Pods::Going(old.iter().map(|pod| pod.metadata.uid.clone()).collect())
+    }
+}
+
+fn is_older(secret: &SecretUid, than: Option<&SecretUid>) -> bool {
+    let times = secret.time().zip(than.and_then(SecretUid::time));
+    times.is_some_and(|(one, other)| one < other)
+}
