@@ -1,12 +1,18 @@
 //! The fakes and the sandbox do what the other tests count on.
 
 mod boxed;
+mod creating;
+mod deleting;
 mod faults;
+mod patching;
 mod reach;
 mod revocation;
-mod token;
+pub mod token;
+mod watching;
+mod workload;
 
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, wait_until};
+use serde_json::{Value, json};
 
 /// The documented way to fetch the admin token.
 const TOKEN: &[&str] = &["get", "secrets/admin-token", "--template={{.data.token}}", "--namespace", "influxdb"];
@@ -25,4 +31,44 @@ fn done(sb: &Sandbox, line: &str) -> String {
     let run = kubectl(sb, line);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}");
     run.stdout
+}
+
+/// The manifest of a job with these fields in its spec.
+fn job(name: &str, more: &Value) -> Value {
+    let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "sim.invalid/c:1"}]});
+    let mut spec = json!({"backoffLimit": 0, "template": {"spec": pod}});
+    for (field, value) in more.as_object().expect("fields") {
+        spec[field] = value.clone();
+    }
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
+}
+
+fn list(items: &[Value]) -> Value {
+    json!({"apiVersion": "v1", "kind": "List", "items": items})
+}
+
+/// Creates it in the namespace, with these flags.
+fn create(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> Run {
+    let args = [&["create", "--filename", "-", "--namespace", "influxdb"], flags].concat();
+    sb.tool("kubectl", &args, Some(&manifest.to_string()))
+}
+
+/// The same where it must succeed.
+fn created(sb: &Sandbox, manifest: &Value) {
+    let run = create(sb, manifest, &["--output", "name"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{manifest}");
+}
+
+/// One object, or a list, of the namespace as JSON.
+fn object(sb: &Sandbox, what: &str) -> Value {
+    serde_json::from_str(&done(sb, &format!("get {what} --namespace influxdb --output json"))).expect("JSON")
+}
+
+/// Waits until whoever is running has looked at the world several times: nobody else does meanwhile.
+fn wait_for_looks(sb: &Sandbox) {
+    let written = || std::fs::metadata(sb.path("state/cluster.json")).and_then(|m| m.modified()).expect("a world");
+    for _ in 0..8 {
+        let last = written();
+        wait_until("the world is looked at", || written() != last);
+    }
 }

@@ -39,6 +39,8 @@ fn which_of_the_calls() {
     assert_eq!(codes(json!({"tool": "kubectl", "times": 2, "do": failing})), [1, 1, 0, 0]);
     assert_eq!(codes(json!({"tool": "kubectl", "nth": 2, "times": 2, "do": failing})), [0, 1, 1, 0]);
     assert_eq!(codes(json!({"tool": "influxctl", "do": failing})), [0, 0, 0, 0]);
+    assert_eq!(codes(json!({"tool": "kubectl", "lacks": ["create", "--client"], "do": failing})), [0, 0, 0, 0]);
+    assert_eq!(codes(json!({"tool": "kubectl", "lacks": ["create", "--clien"], "do": failing})), [1, 1, 1, 1]);
     assert_eq!(codes(json!({"tool": "kubectl", "contains": ["version", "--other"], "do": failing})), [0, 0, 0, 0]);
 }
 
@@ -102,4 +104,33 @@ fn a_mistyped_fault_fails() {
     sb.fault(json!({"tool": "kubectl", "contain": ["x"], "do": "hang"}));
     let run = kubectl(&sb, VERSION);
     assert!(run.code == 101 && run.stderr.contains("unknown field `contain`"), "{}", run.stderr);
+}
+
+const NAMESPACE: &str = "get namespace influxdb --output name";
+
+fn is_refused(sb: &Sandbox, line: &str) -> bool {
+    let run = kubectl(sb, line);
+    let refused = run.stderr.ends_with("was refused - did you specify the right host or port?\n");
+    assert_eq!((run.code, run.stdout.is_empty()), (i32::from(refused), refused), "{}", run.stderr);
+    refused
+}
+
+#[test]
+fn a_server_is_away_for_a_while() {
+    for before in [true, false] {
+        let sb = Sandbox::new();
+        sb.fault(json!({"tool": "kubectl", "nth": 1, "before": before, "do": {"unreachable": {"ms": 600_000}}}));
+        assert_eq!(is_refused(&sb, NAMESPACE), before, "the call itself");
+        assert!(is_refused(&sb, NAMESPACE));
+        assert!(is_refused(&sb, &format!("{NAMESPACE} --context sim-viewer")), "the same cluster");
+        assert!(!is_refused(&sb, &format!("{NAMESPACE} --context acme-prod")), "another cluster");
+    }
+    let sb = Sandbox::new();
+    let of_prod = json!(["--context", "acme-prod"]);
+    sb.fault(json!({"tool": "kubectl", "contains": of_prod, "nth": 1, "do": {"unreachable": {"ms": 300}}}));
+    let start = Instant::now();
+    assert!(!is_refused(&sb, &format!("{NAMESPACE} --context acme-prod")));
+    assert!(!is_refused(&sb, NAMESPACE));
+    crate::sandbox::wait_until("it is back", || !is_refused(&sb, &format!("{NAMESPACE} --context acme-prod")));
+    assert!(start.elapsed() >= Duration::from_millis(300));
 }

@@ -133,3 +133,25 @@ fn a_mistyped_setting_fails() {
     let run = kubectl(&sb, UID);
     assert!(run.code == 101 && run.stderr.contains("unknown field `unreachabel`"), "{}", run.stderr);
 }
+
+#[test]
+fn several_namespaces_in_one_call() {
+    let sb = Sandbox::new();
+    let get = |names: &str| {
+        let line = format!("get namespace {names} --output custom-columns=NAME:.metadata.name,UID:.metadata.uid");
+        kubectl(&sb, &format!("{line} --no-headers"))
+    };
+    let both = get("kube-system influxdb");
+    let uid = |name: &str| sb.now()["namespaces"][name].as_str().expect("a UID").to_owned();
+    let own = format!("influxdb   {}\n", uid("influxdb"));
+    let rows = format!("kube-system   {}\ninfluxdb      {}\n", uid("kube-system"), uid("influxdb"));
+    assert_eq!((both.code, both.stdout, both.stderr.as_str()), (0, rows, ""));
+    let missing = get("influxdb nope");
+    let text = "Error from server (NotFound): namespaces \"nope\" not found\n";
+    assert_eq!((missing.code, &missing.stdout, missing.stderr.as_str()), (1, &own, text));
+    sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
+    let forbidden = get("kube-system influxdb");
+    let text = "Error from server (Forbidden): namespaces \"kube-system\" is forbidden: User \"admin\" cannot get resource \
+                \"namespaces\" in API group \"\" in the namespace \"kube-system\"\n";
+    assert_eq!((forbidden.code, &forbidden.stdout, forbidden.stderr.as_str()), (1, &own, text));
+}
