@@ -18,7 +18,7 @@ mod session;
 mod status;
 mod wait;
 
-use crate::cli::{Cli, Command, Common};
+use crate::cli::{Cli, Command, Common, DryRun};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
 use crate::ui::{Ending, Ui};
@@ -32,7 +32,9 @@ type Outcome = Result<Option<Kind>>;
 #[must_use]
 pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     let common = &cli.common;
-    let ui = Ui::new(common.output, common.color, common.quiet, common.verbose);
+    // A script is to be run, or reviewed: nothing else goes where it goes.
+    let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
+    let ui = Ui::new(common.output, common.color, quiet, common.verbose && !quiet);
     match &cli.command {
         Command::Audit(command) => {
             let outcome = audit::run(command, common, &surroundings, &ui);
@@ -61,14 +63,14 @@ fn name_of(command: &Command) -> &'static str {
     }
 }
 
-/// Whether a command only shows what it would do.
-fn is_dry_run(command: &Command) -> bool {
+/// In which form a command only shows what it would do.
+fn dry_run(command: &Command) -> Option<DryRun> {
     match command {
-        Command::Enable(args) => args.dry_run.is_some(),
-        Command::Disable(args) => args.dry_run.is_some(),
-        Command::Revoke(args) => args.how.dry_run.is_some(),
-        Command::Rotate(args) => args.how.dry_run.is_some(),
-        Command::Status | Command::Doctor | Command::Audit(_) => false,
+        Command::Enable(args) => args.dry_run,
+        Command::Disable(args) => args.dry_run,
+        Command::Revoke(args) => args.how.dry_run,
+        Command::Rotate(args) => args.how.dry_run,
+        Command::Status | Command::Doctor | Command::Audit(_) => None,
     }
 }
 
@@ -125,7 +127,7 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, Pa
     let audit_log = places::audit_log(&cli.common, &surroundings)?;
     let setup = Setup {
         command: name_of(&cli.command),
-        dry_run: is_dry_run(&cli.command),
+        dry_run: dry_run(&cli.command).is_some(),
         audit_log: audit_log.clone(),
         state,
         surroundings,

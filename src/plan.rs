@@ -4,7 +4,7 @@ mod checksum;
 mod revocation;
 pub mod script;
 
-pub use revocation::{Deletion, JobRun, Prove, Restart, Trial, Way};
+pub use revocation::{Deletion, JobRun, NewSecret, Prove, Restart, Trial, Way};
 
 use crate::profile::{Edit, Profile};
 use crate::tool::invocation::Invocation;
@@ -76,8 +76,10 @@ pub enum Action {
     },
     /// Deletes a secret of the cluster, if it still is the one that was seen.
     DeleteSecret(Deletion),
-    /// Has a job run again, and waits for it and for the secret that it makes.
+    /// Has a job run again, and waits for it.
     RunJob(Box<JobRun>),
+    /// Looks whether a secret has been made.
+    SeeSecret(NewSecret),
     /// Restarts pods, and waits for their successors.
     Restart(Restart),
     /// Tries the old token, and beside it the new one.
@@ -148,6 +150,7 @@ impl Plan {
             Action::DeleteToken { path } => json!({ "delete": path }),
             Action::DeleteSecret(deletion) => deletion.view(),
             Action::RunJob(run) => run.view(),
+            Action::SeeSecret(secret) => secret.view(),
             Action::Restart(restart) => restart.view(),
             Action::Prove(prove) => prove.view(),
         }
@@ -194,6 +197,7 @@ impl Plan {
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
             Action::DeleteSecret(deletion) => deletion.text(),
             Action::RunJob(run) => run.text(),
+            Action::SeeSecret(secret) => secret.text(),
             Action::Restart(restart) => restart.text(),
             Action::Prove(prove) => prove.text(),
         }

@@ -107,6 +107,7 @@ fn act(session: &Session, step: &Step, known: &Known) -> Result<()> {
         Action::DeleteToken { path } => delete_token(session, step.id, path),
         Action::DeleteSecret(deletion) => cluster_steps::delete_secret(session, step.id, deletion, known),
         Action::RunJob(run) => cluster_steps::run_job(session, step.id, run),
+        Action::SeeSecret(secret) => cluster_steps::see_secret(session, step.id, secret),
         Action::Restart(restart) => cluster_steps::restart(session, step.id, restart),
         Action::Prove(prove) => proof::prove(session, step.id, prove, known),
     }

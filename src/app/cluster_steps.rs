@@ -4,12 +4,12 @@ use super::carry_out::Known;
 use super::session::Session;
 use super::wait::{Judge, Wait};
 use crate::error::{Error, Result};
-use crate::plan::{Deletion, JobRun, Restart, Way};
+use crate::plan::{Deletion, JobRun, NewSecret, Restart, Way};
 use crate::procedure::revoke::{CREATE_ADMIN_TOKEN, KEY_GEN, Kind};
-use crate::tool::invocation::Object;
+use crate::tool::invocation::{Invocation, Object};
 use crate::tool::kubectl::{self, Change, Event, Failure, Job, Pod, SecretUid};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a job may take before its pods are looked at, and then again.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
@@ -17,15 +17,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// Deletes a secret, if it still is the one that was seen, and sees that it is gone.
 pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, known: &Known) -> Result<()> {
-    // What the step before has seen right after its deletion is as fresh as another look.
+    // What the step right before has seen after its own deletion is as fresh as another look.
     let secrets = match known.take_secrets() {
         Some(secrets) => secrets,
-        None => secrets_now(session, step, deletion)?,
+        None => secrets_now(session, &format!("{step}-look"), &deletion.look())?,
     };
     match secrets.iter().find(|secret| secret.name == deletion.name) {
         None => {
             session.ui.step(step, "unchanged", &format!("secret `{}` is gone already", deletion.name));
-            known.keep_secrets(secrets);
             return Ok(());
         }
         Some(secret) if secret.uid != deletion.uid => {
@@ -37,22 +36,38 @@ pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, 
         Ok(()) | Err(Failure::NotFound(_)) => {}
         Err(failure) => return Err(failure.into_error(&format!("secret `{}` could not be deleted", deletion.name))),
     }
-    let secrets = secrets_now(session, step, deletion)?;
+    let secrets = secrets_now(session, &format!("{step}-look"), &deletion.look())?;
     if secrets.iter().any(|secret| secret.uid == deletion.uid) {
-        let hint = format!(
-            "`kubectl describe secrets/{} --namespace {}`: a finalizer may hold it",
-            deletion.name, deletion.at.namespace
-        );
-        return Err(Error::failed(format!("secret `{}` is still there after its deletion", deletion.name)).hint(hint));
+        let (name, namespace) = (deletion.name, &deletion.at.namespace);
+        return Err(Error::failed(format!("secret `{name}` is still there after its deletion"))
+            .hint(format!("`kubectl describe secrets/{name} --namespace {namespace}`: a finalizer may hold it")));
     }
     session.ui.step(step, "done", &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid));
     known.keep_secrets(secrets);
     Ok(())
 }
 
-fn secrets_now(session: &Session, step: &str, deletion: &Deletion) -> Result<Vec<SecretUid>> {
-    let output = session.run(&format!("{step}-look"), &deletion.look())?;
+fn secrets_now(session: &Session, step: &str, look: &Invocation) -> Result<Vec<SecretUid>> {
+    let output = session.run(step, look)?;
     kubectl::parse_secret_uids(&output).map_err(|failure| failure.into_error("the secrets cannot be looked at"))
+}
+
+/// Sees that a job has made its secret.
+pub(super) fn see_secret(session: &Session, step: &str, wanted: &NewSecret) -> Result<()> {
+    let secrets = secrets_now(session, step, &wanted.look())?;
+    let made = secrets.iter().find(|secret| secret.name == wanted.name && Some(&secret.uid) != wanted.old.as_ref());
+    let Some(made) = made else {
+        let namespace = &wanted.at.namespace;
+        let more = match &wanted.job {
+            Some(job) => format!("`kubectl logs job/{job} --namespace {namespace}` shows what its job did"),
+            None => format!("`kubectl get jobs,pods --namespace {namespace}` shows what there is"),
+        };
+        return Err(
+            Error::failed(format!("its job has ended, and yet there is no new secret `{}`", wanted.name)).hint(more)
+        );
+    };
+    session.ui.step(step, "done", &format!("secret `{}` has the new UID {}", wanted.name, made.uid));
+    Ok(())
 }
 
 fn made_meanwhile(what: &str) -> Error {
@@ -60,7 +75,7 @@ fn made_meanwhile(what: &str) -> Error {
         .hint("find out by whom; the same command looks again and starts from what is there then")
 }
 
-/// Has a job run again, waits for it, and sees that the secret it makes is there.
+/// Has a job run again, and waits for it.
 pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()> {
     let wanted = begin_job(session, step, run)?;
     let name = run.name().map_or_else(|| "made by kubit".to_owned(), |name| format!("`{name}`"));
@@ -69,12 +84,23 @@ pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()>
         Some(name) => format!("`kubectl {verb} job/{name} --namespace {namespace}`"),
         None => format!("`kubectl get jobs,pods --namespace {namespace}`"),
     };
-    let wait =
-        Wait { session, step, what: format!("job {name} is complete"), limit: run.limit, more: more("describe") };
+    let wait = Wait {
+        session,
+        step,
+        what: format!("job {name} is complete"),
+        limit: run.limit,
+        begun: Instant::now(),
+        more: more("describe"),
+    };
     let mut judge = JobJudge { wanted, last: None };
     let mut pods = PodsOfJob { session, run, told: Vec::new(), next: LOOK_AFTER };
     let end = wait.until(&run.watch(), &mut judge, |waited| pods.look(waited))?;
-    judge_end(session, step, run, (&name, &more("logs")), end)
+    if let JobEnd::Failed(why) = &end {
+        return Err(Error::failed(format!("job {name} failed ({why})")).hint(format!("{} shows more", more("logs"))));
+    }
+    let how = if matches!(end, JobEnd::Gone) { "has come and gone" } else { "is complete" };
+    session.ui.step(step, "done", &format!("job {name} {how}"));
+    Ok(())
 }
 
 /// Which job is waited for.
@@ -116,12 +142,7 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
     }
 }
 
-fn delete_job(
-    session: &Session,
-    step: &str,
-    command: &crate::tool::invocation::Invocation,
-    job: &Object,
-) -> Result<()> {
+fn delete_job(session: &Session, step: &str, command: &Invocation, job: &Object) -> Result<()> {
     match kubectl::parse_done(&session.run(step, command)?) {
         Ok(()) | Err(Failure::NotFound(_)) => Ok(()),
         Err(failure) => Err(failure.into_error(&format!("{} could not be deleted", job.name))),
@@ -167,31 +188,6 @@ impl Judge for JobJudge {
             None if job.complete() => Some(JobEnd::Complete),
             None if *change == Change::Deleted => Some(JobEnd::Gone),
             None => None,
-        }
-    }
-}
-
-fn judge_end(session: &Session, step: &str, run: &JobRun, (name, more): (&str, &str), end: JobEnd) -> Result<()> {
-    if let JobEnd::Failed(why) = &end {
-        return Err(Error::failed(format!("job {name} failed ({why})")).hint(format!("{more} shows more")));
-    }
-    let output = session.run(&format!("{step}-look"), &run.look())?;
-    let secrets =
-        kubectl::parse_secret_uids(&output).map_err(|failure| failure.into_error("the secrets cannot be looked at"))?;
-    let made = secrets.iter().find(|secret| secret.name == run.secret && Some(&secret.uid) != run.old.as_ref());
-    match made {
-        Some(secret) => {
-            let job = if matches!(end, JobEnd::Gone) { "has come and gone" } else { "is complete" };
-            session.ui.step(
-                step,
-                "done",
-                &format!("job {name} {job}, secret `{}` has the new UID {}", run.secret, secret.uid),
-            );
-            Ok(())
-        }
-        None => {
-            let text = format!("job {name} has ended, and yet there is no new secret `{}`", run.secret);
-            Err(Error::failed(text).hint(format!("{more} shows what it did")))
         }
     }
 }
@@ -267,13 +263,14 @@ fn wait_for_pods(session: &Session, step: &str, restart: &Restart, old: &[String
     let Restart { at, selector, ready, limit, .. } = restart;
     let what = format!("the old pods are gone and {ready} new ones are ready");
     let more = format!("`kubectl describe pods --selector {selector} --namespace {}`", at.namespace);
-    let begun = std::time::Instant::now();
+    let wait = Wait { session, step, what, limit: *limit, begun: Instant::now(), more };
     loop {
-        let left = limit.saturating_sub(begun.elapsed());
-        let wait = Wait { session, step, what: what.clone(), limit: left, more: more.clone() };
-        let mut judge = PodsJudge { old, ready: *ready, pods: BTreeMap::new() };
+        let mut judge = PodsJudge { old, ready: *ready, pods: BTreeMap::new(), settled: false };
         wait.until(&restart.watch(), &mut judge, |_| Ok(()))?;
-        // A watch begins by printing what is there one by one: what it has not come to yet would pass for gone.
+        if judge.settled {
+            return Ok(());
+        }
+        // It may have been decided in the middle of what a watch begins with, one by one all that is there.
         let pods = pods_now(session, step, restart)?;
         judge.pods = pods.into_iter().map(|pod| (pod.metadata.uid.clone(), pod)).collect();
         if judge.verdict().is_some() {
@@ -287,6 +284,8 @@ struct PodsJudge<'a> {
     ready: usize,
     /// Those that are there, by UID.
     pods: BTreeMap<String, Pod>,
+    /// Whether the watch has shown all that was there when it began: it does before it shows any change.
+    settled: bool,
 }
 
 impl Judge for PodsJudge<'_> {
@@ -295,10 +294,12 @@ impl Judge for PodsJudge<'_> {
 
     fn begin(&mut self) {
         self.pods.clear();
+        self.settled = false;
     }
 
     fn see(&mut self, event: Event<Pod>) {
         let uid = event.object.metadata.uid.clone();
+        self.settled = self.settled || event.kind != Change::Added;
         match event.kind {
             Change::Deleted => drop(self.pods.remove(&uid)),
             _ => drop(self.pods.insert(uid, event.object)),

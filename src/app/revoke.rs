@@ -204,7 +204,7 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
     }
     if !clones.is_empty() && ask.how.waive != Some(Proof::DryRun) {
         let output = session.run("try-jobs", &facts.at.kubectl.try_jobs(&facts.at.namespace, &clones))?;
-        kubectl::parse_done(&output).map_err(|failure| {
+        kubectl::parse_tried(&clones, &output).map_err(|failure| {
             not_made(
                 failure,
                 "the server would not make the clones of the jobs",

@@ -23,6 +23,7 @@ pub(super) struct Wait<'a> {
     /// For people: "job `key-gen-001` is complete".
     pub(super) what: String,
     pub(super) limit: Duration,
+    pub(super) begun: Instant,
     /// What shows more, where it takes too long.
     pub(super) more: String,
 }
@@ -49,7 +50,6 @@ impl Wait<'_> {
         judge: &mut J,
         mut look: impl FnMut(Duration) -> Result<()>,
     ) -> Result<J::Verdict> {
-        let begun = Instant::now();
         std::thread::scope(|scope| {
             let (alive, ended) = channel::<()>();
             let watching = scope.spawn(move || {
@@ -58,7 +58,7 @@ impl Wait<'_> {
             });
             let mut looked = Ok(());
             while ended.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                let waited = begun.elapsed();
+                let waited = self.begun.elapsed();
                 self.session.ui.progress(&format!(
                     "{}: waiting until {}, {} s",
                     self.step,
@@ -73,9 +73,8 @@ impl Wait<'_> {
     }
 
     fn follow<J: Judge>(&self, watch: &Invocation, judge: &mut J) -> Result<J::Verdict> {
-        let deadline = Instant::now() + self.limit;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.limit.saturating_sub(self.begun.elapsed());
             if left.is_zero() {
                 return Err(self.too_long("the limit is over"));
             }

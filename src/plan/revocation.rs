@@ -46,8 +46,6 @@ pub struct JobRun {
     pub way: Way,
     /// The secret that it makes where it is missing.
     pub secret: &'static str,
-    /// The UID that this secret had.
-    pub old: Option<String>,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -117,11 +115,6 @@ impl JobRun {
         }
     }
 
-    /// What shows which secrets are there afterwards.
-    pub fn look(&self) -> Invocation {
-        self.at.kubectl.secret_uids(&self.at.namespace)
-    }
-
     fn from(&self) -> Option<&Object> {
         match &self.way {
             Way::Clone { manifest, .. } => Some(&manifest.from),
@@ -179,6 +172,33 @@ impl Way {
             Self::Awaited { .. } => "awaited",
             Self::Running { .. } => "running",
         }
+    }
+}
+
+/// A secret that has to be there, and not to be the one that was there before.
+pub struct NewSecret {
+    /// Where it is.
+    pub at: Place,
+    /// Its name.
+    pub name: &'static str,
+    /// The UID that it had before.
+    pub old: Option<String>,
+    /// The job that makes it, where its name is known.
+    pub job: Option<String>,
+}
+
+impl NewSecret {
+    /// What shows which secrets are there.
+    pub fn look(&self) -> Invocation {
+        self.at.kubectl.secret_uids(&self.at.namespace)
+    }
+
+    pub(super) fn view(&self) -> Value {
+        json!({ "argv": argv(&self.look()), "secret": self.name, "not_uid": self.old })
+    }
+
+    pub(super) fn text(&self) -> String {
+        shown(&self.look(), "$")
     }
 }
 

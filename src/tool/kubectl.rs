@@ -15,7 +15,7 @@ pub use events::{Change, Event, Events};
 pub use failure::Failure;
 pub use manifest::{JobManifest, work};
 pub use objects::{AppInstance, Deployment, Job, Metadata, Pod, SecretUid};
-pub use revocation::{parse_created, parse_done};
+pub use revocation::{parse_created, parse_done, parse_tried};
 
 use super::invocation::{Exposure, Invocation, Output, printable};
 use super::permission::{self, Permission};
@@ -29,6 +29,10 @@ use zeroize::Zeroizing;
 
 /// The largest token that is believed, in bytes: no secret of Kubernetes may be larger.
 const MAX_TOKEN: usize = 1 << 20;
+
+/// kubectl would fetch and read the schema of the whole API first, which takes longer than all else it does. What is
+/// created is the server's own job or made here, and the server has the last word.
+const NO_VALIDATION: &str = "--validate=false";
 
 /// What pins every call to one cluster and one account: kubectl's own flags, handed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -173,7 +177,7 @@ impl Kubectl {
 
     /// Several permissions, asked in one process. A review is an answer, not an object: nothing is stored.
     pub fn permissions(&self, permissions: &[Permission]) -> Invocation {
-        let mut invocation = self.call(["create", "--filename", "-", "--output", "json"]);
+        let mut invocation = self.call(["create", "--filename", "-", NO_VALIDATION, "--output", "json"]);
         invocation.stdin = Some(permission::question(permissions));
         invocation
     }

@@ -62,8 +62,13 @@ fn lives(sb: &Sandbox, pid: i32) -> bool {
     of("environ").windows(root.len()).any(|bytes| bytes == root)
 }
 
+/// Waits until the calls that a killed run left behind have come to their own end.
+pub fn wait_for_orphans(sb: &Sandbox) {
+    wait_until("the orphans have ended", || sb.calls().iter().all(|call| !lives(sb, call.pid)));
+}
+
 /// Ends the calls that a killed run left behind, and waits until nothing holds a lock any more.
-fn end_orphans(sb: &Sandbox) {
+pub fn end_orphans(sb: &Sandbox) {
     for call in sb.calls().into_iter().filter(|call| lives(sb, call.pid)) {
         // It may end by itself meanwhile.
         let _ = rustix::process::kill_process(Pid::from_raw(call.pid).expect("a process"), Signal::KILL);

@@ -8,6 +8,7 @@ mod fakes;
 mod full;
 mod record;
 mod recordings;
+mod revoke;
 mod sandbox;
 mod status;
 mod tidy;

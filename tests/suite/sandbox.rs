@@ -12,6 +12,7 @@ mod world;
 
 pub use call::Call;
 pub use log::{lines, sha256};
+pub use normal::normalised;
 pub use process::{Run, Running, skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};

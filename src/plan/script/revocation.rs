@@ -1,7 +1,7 @@
 //! The steps of a revocation as shell: what is shown before anything is deleted, and what each step waits for.
 
 use super::{command_line, quoted};
-use crate::plan::{Action, Deletion, JobRun, Plan, Prove, Restart, Way};
+use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, Way};
 use crate::profile;
 use crate::tool::invocation::Arg;
 
@@ -27,13 +27,14 @@ const FINISHED: &str = r#"finished() { # finished JOB OLD-UID SECONDS
 }
 made() { # made SECRET OLD-UID
   uid=$(k get "secrets/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}')
-  [ -n "$uid" ] && [ "$uid" != "$2" ] || fail "there is no new secret $1"
+  case $uid in '' | "$2") fail "there is no new secret $1" ;; esac
 }
 restarted() { # restarted SELECTOR READY SECONDS
   left=$3
   while :; do
     going=0 ready=0
-    for pod in $(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}'); do
+    pods=$(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || going=1
+    for pod in $pods; do
       case " $old_pods " in
       *" ${pod%%,*} "*) going=$((going + 1)) ;;
       *) case $pod in *,,True) ready=$((ready + 1)) ;; esac ;;
@@ -136,7 +137,7 @@ pub(super) fn delete_secret(deletion: &Deletion) -> String {
     let object = quoted(&format!("secrets/{}", deletion.name));
     let message = quoted(&format!("secret {} was made anew by someone else meanwhile", deletion.name));
     format!(
-        "case $(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}') in\n\
+        "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\ncase $uid in\n\
          '') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
         quoted(&deletion.uid),
         command_line(&deletion.command()),
@@ -163,7 +164,11 @@ pub(super) fn run_job(run: &JobRun) -> String {
             run.secret
         ),
     };
-    format!("{begin}{wait}made {} '{}'\n", run.secret, run.old.as_deref().unwrap_or_default())
+    begin + &wait
+}
+
+pub(super) fn see_secret(secret: &NewSecret) -> String {
+    format!("made {} '{}'\n", secret.name, secret.old.as_deref().unwrap_or_default())
 }
 
 pub(super) fn restart(restart: &Restart) -> String {

@@ -62,7 +62,7 @@ impl Kind {
     ///
     /// # Errors
     /// Refused where the named one is not there, or where several do different work.
-    pub fn choose<'a>(&self, jobs: &'a [Job], named: Option<&str>) -> Result<Option<&'a Job>> {
+    pub fn choose<'a>(&self, jobs: &'a [Job], named: Option<&str>, namespace: &str) -> Result<Option<&'a Job>> {
         if let Some(named) = named {
             let found = jobs.iter().find(|job| job.metadata.name == named);
             return found.map(Some).ok_or_else(|| {
@@ -80,7 +80,7 @@ impl Kind {
                 self.secret
             ))
             .hint(format!(
-                "look at them (`kubectl get jobs --output yaml --namespace NS`), then choose one: {} NAME",
+                "look at them (`kubectl get jobs --output yaml --namespace {namespace}`), then choose one: {} NAME",
                 self.flag
             )));
         }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn chosen(jobs: &[Job]) -> Option<&str> {
-        KEY_GEN.choose(jobs, None).unwrap().map(|job| job.metadata.name.as_str())
+        KEY_GEN.choose(jobs, None, "influxdb").unwrap().map(|job| job.metadata.name.as_str())
     }
 
     const OLD: &str = "2024-01-01T00:00:00Z";
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn those_that_differ_are_named() {
         let jobs = [job("key-gen-aaaaaaaa", OLD, "i"), job("key-gen-bbbbbbbb", NEW, "j")];
-        let error = KEY_GEN.choose(&jobs, None).unwrap_err();
+        let error = KEY_GEN.choose(&jobs, None, "influxdb").unwrap_err();
         assert!(error.message.ends_with("differ: `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"), "{error}");
         assert!(error.hint.unwrap().contains("--key-gen-job"));
-        assert!(KEY_GEN.choose(&jobs, Some("key-gen-aaaaaaaa")).unwrap().is_some());
-        assert!(KEY_GEN.choose(&jobs, Some("key-gen-cccccccc")).is_err());
+        assert!(KEY_GEN.choose(&jobs, Some("key-gen-aaaaaaaa"), "influxdb").unwrap().is_some());
+        assert!(KEY_GEN.choose(&jobs, Some("key-gen-cccccccc"), "influxdb").is_err());
     }
 
     #[test]

@@ -45,16 +45,27 @@ impl Operator {
         })
     }
 
+    /// How it stands.
+    #[must_use]
+    pub fn state(&self) -> String {
+        match self {
+            Self::Running => "kubit runs".to_owned(),
+            Self::Paused => "kubit runs, paused for this namespace".to_owned(),
+            Self::Elsewhere => "kubit runs, but has no AppInstance here".to_owned(),
+            Self::Idle => "kubit is there but does not run".to_owned(),
+            Self::Absent => "kubit is absent".to_owned(),
+            Self::Unknown(why) => format!("unknown: {why}"),
+        }
+    }
+
     /// What that means for a revocation.
     #[must_use]
     pub fn told(&self) -> String {
-        match self {
-            Self::Running => "kubit runs: it makes jobs again that are deleted".to_owned(),
-            Self::Paused => "kubit runs, paused for this namespace: jobs are made again as clones".to_owned(),
-            Self::Elsewhere => "kubit runs, but has no AppInstance here: jobs are made again as clones".to_owned(),
-            Self::Idle => "kubit is there but does not run: jobs are made again as clones".to_owned(),
-            Self::Absent => "kubit is absent: jobs are made again as clones".to_owned(),
-            Self::Unknown(why) => format!("unknown: {why}"),
-        }
+        let then = match self {
+            Self::Running => ": it makes jobs again that are deleted",
+            Self::Unknown(_) => "",
+            Self::Paused | Self::Elsewhere | Self::Idle | Self::Absent => ": jobs are made again as clones",
+        };
+        self.state() + then
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CREATE_ADMIN_TOKEN, Facts, KEY_GEN, Kind, Operator, Pods, Proof, Rerun, Revocation, Secret, Stage};
 use crate::error::{Error, Result};
-use crate::plan::{Action, Deletion, JobRun, Plan, Prove, Restart, Step, Way};
+use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, Step, Way};
 use crate::tool::invocation::Object;
 use crate::tool::kubectl::{Job, JobManifest, work};
 
@@ -23,10 +23,10 @@ impl<'a> Planner<'a> {
     /// All steps in their order, with those of this machine before the proof.
     pub(super) fn plan(mut self, local: Vec<Step>) -> Result<Revocation> {
         self.secrets();
-        self.job(&KEY_GEN, "rerun-key-gen")?;
+        self.job(&KEY_GEN, ["rerun-key-gen", "see-rsa-keys"])?;
         self.restart();
         if self.facts.options.new_token {
-            self.job(&CREATE_ADMIN_TOKEN, "rerun-create-admin-token")?;
+            self.job(&CREATE_ADMIN_TOKEN, ["rerun-create-admin-token", "see-admin-token"])?;
             self.read_token();
             self.steps.extend(local);
         }
@@ -67,10 +67,10 @@ impl<'a> Planner<'a> {
     }
 
     /// Has a job run again, where what it makes is not there yet.
-    fn job(&mut self, kind: &'static Kind, id: &'static str) -> Result<()> {
+    fn job(&mut self, kind: &'static Kind, [rerun, see]: [&'static str; 2]) -> Result<()> {
         let stands = if kind.secret == "rsa-keys" { &self.stage.keys } else { &self.stage.token };
         if *stands == Secret::New {
-            self.held.push((id, format!("secret `{}` is a new one", kind.secret)));
+            self.held.push((rerun, format!("secret `{}` is a new one", kind.secret)));
             return Ok(());
         }
         let old = match stands {
@@ -78,9 +78,13 @@ impl<'a> Planner<'a> {
             _ => None,
         };
         let way = self.way(kind, old.is_none())?;
-        let run = JobRun { at: self.facts.at.clone(), way, secret: kind.secret, old, limit: self.facts.options.wait };
-        let holds = format!("that very job is complete, and secret `{}` is there with a new UID", kind.secret);
-        self.step(id, format!("its job makes secret `{}` anew", kind.secret), Action::RunJob(Box::new(run)), holds);
+        let at = self.facts.at.clone();
+        let run = JobRun { at: at.clone(), way, secret: kind.secret, limit: self.facts.options.wait };
+        let secret = NewSecret { at, name: kind.secret, old, job: run.name().map(str::to_owned) };
+        let why = format!("its job makes secret `{}` anew", kind.secret);
+        self.step(rerun, why, Action::RunJob(Box::new(run)), "that very job is complete");
+        let holds = format!("secret `{}` is there with a new UID", kind.secret);
+        self.step(see, "a job that is complete may have made nothing", Action::SeeSecret(secret), holds);
         Ok(())
     }
 
@@ -101,7 +105,7 @@ impl<'a> Planner<'a> {
             ))
             .hint(format!("wait for its end: `kubectl get job/{name} --namespace {} --watch`", facts.at.namespace)));
         }
-        let job = kind.choose(&facts.jobs, named.as_deref())?;
+        let job = kind.choose(&facts.jobs, named.as_deref(), &facts.at.namespace)?;
         let by_kubit = match options.rerun {
             Rerun::Operator => true,
             Rerun::Auto => facts.operator == Operator::Running,
@@ -127,7 +131,7 @@ impl<'a> Planner<'a> {
     fn by_kubit(&self, kind: &'static Kind, job: Option<&Job>, missing: bool) -> Result<Way> {
         let facts = self.facts;
         if facts.operator != Operator::Running {
-            return Err(Error::refused(format!("kubit would not make the jobs again: {}", facts.operator.told()))
+            return Err(Error::refused(format!("kubit would not make the jobs again ({})", facts.operator.state()))
                 .hint("--rerun clone makes them again without it"));
         }
         match job {
@@ -220,13 +224,15 @@ impl<'a> Planner<'a> {
     }
 
     fn read_token(&mut self) {
-        let command = self.facts.at.kubectl.admin_token(&self.facts.at.namespace);
+        // Beside the look at its UID: neither needs the other.
+        let beside = self.steps.last().is_some_and(|step| matches!(step.action, Action::SeeSecret(_)));
         self.step(
             "get-token",
             "read the new token, to show that it is accepted where the old one is not",
-            Action::ReadToken(command),
+            Action::ReadToken(self.facts.at.kubectl.admin_token(&self.facts.at.namespace)),
             "the new token is known, in memory only",
         );
+        self.steps.iter_mut().rev().take(1).for_each(|step| step.beside = beside);
     }
 
     fn prove(&mut self) {

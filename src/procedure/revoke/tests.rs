@@ -101,12 +101,14 @@ fn ways(plan: &Plan) -> Vec<(&'static str, &Way)> {
     runs.collect()
 }
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 9] = [
     "delete-rsa-keys",
     "delete-admin-token",
     "rerun-key-gen",
+    "see-rsa-keys",
     "restart-pods",
     "rerun-create-admin-token",
+    "see-admin-token",
     "get-token",
     "prove-revocation",
 ];
@@ -120,7 +122,7 @@ fn a_namespace_in_order_is_a_fresh_start() {
     assert_eq!(ids(&plan(&equal, Vec::new()).unwrap()), ALL, "the same second says nothing of an order");
     let mut no_token = facts();
     no_token.options.new_token = false;
-    assert_eq!(ids(&plan(&no_token, Vec::new()).unwrap()), [&ALL[..4], &ALL[6..]].concat());
+    assert_eq!(ids(&plan(&no_token, Vec::new()).unwrap()), [&ALL[..5], &ALL[8..]].concat());
 }
 
 #[test]
@@ -135,13 +137,13 @@ fn half_done_is_carried_on_from_what_the_cluster_holds() {
     let (old, new) = ([pod("p1", 9, true, false)], [pod("p1", 11, true, false)]);
     let equal = [pod("p1", 10, true, false), pod("p2", 11, true, false)];
     let going = [pod("p1", 9, true, true), pod("p2", 11, false, false)];
-    assert_eq!(left(&[token.clone()], &old), ALL[1..], "the keys are deleted");
+    assert_eq!(left(std::slice::from_ref(&token), &old), ALL[1..], "the keys are deleted");
     assert_eq!(left(&[], &old), ALL[2..], "both are");
-    assert_eq!(left(&[keys(10), token.clone()], &old), [&ALL[1..2], &ALL[3..]].concat(), "an older token has to go");
-    assert_eq!(left(&[keys(10)], &old), ALL[3..], "the keys are new");
-    assert_eq!(left(&[keys(10)], &equal), ALL[3..], "equal is not younger");
-    assert_eq!(left(&[keys(10)], &going), ALL[3..], "their restart has begun");
-    assert_eq!(left(&[keys(10)], &new), ALL[4..], "and is over");
+    assert_eq!(left(&[keys(10), token.clone()], &old), [&ALL[1..2], &ALL[4..]].concat(), "an older token has to go");
+    assert_eq!(left(&[keys(10)], &old), ALL[4..], "the keys are new");
+    assert_eq!(left(&[keys(10)], &equal), ALL[4..], "equal is not younger");
+    assert_eq!(left(&[keys(10)], &going), ALL[4..], "their restart has begun");
+    assert_eq!(left(&[keys(10)], &new), ALL[5..], "and is over");
 }
 
 #[test]
@@ -164,11 +166,11 @@ fn the_record_tells_new_from_old() {
     assert_eq!(left(vec![begun("k", "rsa-keys")], false), ALL, "that deletion had no effect");
     assert_eq!(
         left(vec![begun("k0", "rsa-keys")], false),
-        [&ALL[3..4], &ALL[5..]].concat(),
+        [&ALL[4..5], &ALL[7..]].concat(),
         "these keys came after it"
     );
     let both = vec![begun("k0", "rsa-keys"), begun("t", "admin-token")];
-    assert_eq!(left(both.clone(), false), [&ALL[1..2], &ALL[3..]].concat(), "the token's had none");
+    assert_eq!(left(both.clone(), false), [&ALL[1..2], &ALL[4..]].concat(), "the token's had none");
     assert_eq!(left(both, true), ALL, "to start over is explicit");
 }
 

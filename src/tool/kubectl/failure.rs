@@ -89,6 +89,9 @@ impl Failure {
         let error = |kind, said: &str| Error::new(kind, format!("{what}: {said}"));
         match &self {
             Self::NotFound(said) => error(Kind::Failed, said).hint("look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`"),
+            Self::Forbidden(said) if said.contains("exceeded quota") => {
+                error(Kind::Refused, said).hint("the namespace's quota is used up: `kubectl describe quota --namespace NS`")
+            }
             Self::Forbidden(said) => error(Kind::Refused, said).hint("ask for this right, or use another account (`--context`, `--as`)"),
             Self::Unauthorized(said) => error(Kind::Refused, said).hint("log in to the cluster first: `kubectl auth can-i --list` must answer"),
             Self::Credentials(said) => error(Kind::Refused, said)

@@ -1,7 +1,7 @@
 //! The commands of a revocation.
 
 use super::super::invocation::{Invocation, Object};
-use super::{Failure, JobManifest, Kubectl, Output};
+use super::{Failure, JobManifest, Kubectl, NO_VALIDATION, Output};
 
 /// What a watch may print at most, in bytes: a job with 1 MiB of environment is printed at each of its changes.
 const MAX_WATCHED: usize = 64 << 20;
@@ -37,8 +37,8 @@ impl Kubectl {
 
     /// Makes a job again under another name: what the documented `create job --from=job/…` was meant to do.
     pub fn create_job(&self, namespace: &str, manifest: &JobManifest) -> Invocation {
-        let mut invocation =
-            self.call(["create", "--filename", "-", "--namespace", namespace, "--output", "json"]).changes();
+        let create = ["create", "--filename", "-", NO_VALIDATION, "--namespace", namespace, "--output", "json"];
+        let mut invocation = self.call(create).changes();
         invocation.stdin = Some(manifest.text());
         invocation.made_from = vec![manifest.from.clone()];
         invocation
@@ -103,6 +103,17 @@ pub fn parse_created(output: &Output) -> Result<String, Failure> {
     }
     let created: Created = serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
     Some(created.metadata.uid).filter(|uid| !uid.is_empty()).ok_or_else(|| Failure::unrecognised(output))
+}
+
+/// Whether the server would make all of these jobs: it names each.
+///
+/// # Errors
+/// As kubectl says, or [`Failure::Unrecognised`] where one is not named.
+pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Failure> {
+    parse_done(output)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let named = |manifest: &JobManifest| text.lines().any(|line| line.trim() == format!("job.batch/{}", manifest.name));
+    if manifests.iter().all(named) { Ok(()) } else { Err(Failure::unrecognised(output)) }
 }
 
 /// Whether a command that prints nothing to be read has succeeded: its words change from version to version.

@@ -1,9 +1,8 @@
 //! `--dry-run`: as a plan, and as a script that does the same.
 
 use super::{CONFIG, TOKEN_FILE, enable, refused};
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, skipped};
 use serde_json::Value;
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -30,17 +29,19 @@ fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
     Some((output.status.code().expect("no signal"), String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Writes the script, has shellcheck look at it, and runs it.
-pub fn run_script(sb: &Sandbox, script: &str) -> (i32, String) {
+/// Writes the script and has shellcheck look at it.
+pub fn shellcheck(sb: &Sandbox, script: &str) -> String {
     let file = sb.write("tmp/script.sh", script).display().to_string();
     match system(sb, "shellcheck", &["--severity=style", &file]) {
         Some((code, text)) => assert_eq!((code, text.as_str()), (0, ""), "shellcheck"),
-        None => {
-            // Not captured as other output is: whoever runs the tests sees it.
-            let said = "SKIPPED: shellcheck is not installed, nobody looked at the script";
-            writeln!(std::io::stderr(), "{said}").expect("standard error");
-        }
+        None => skipped("shellcheck is not installed, nobody looked at the script"),
     }
+    file
+}
+
+/// The same, and runs it.
+pub fn run_script(sb: &Sandbox, script: &str) -> (i32, String) {
+    let file = shellcheck(sb, script);
     system(sb, "sh", &[&file]).expect("sh")
 }
 

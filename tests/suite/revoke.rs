@@ -1,0 +1,258 @@
+//! `revoke` and `rotate`
+
+mod carry_on;
+mod confirm;
+mod dry_run;
+mod interrupt;
+mod matrix;
+mod proof;
+mod refusal;
+mod rotate;
+mod states;
+mod trouble;
+mod waiting;
+
+use crate::enable::TOKEN_FILE;
+use crate::sandbox::{Call, Run, Sandbox};
+use serde_json::{Value, json};
+use std::path::Path;
+
+pub const REVOKE: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+
+/// A cluster in which nothing takes longer than a test needs to see it.
+pub fn quick() -> Sandbox {
+    let sb = Sandbox::new();
+    sb.cluster(|cluster| {
+        cluster["job_seconds"] = json!(0.05);
+        cluster["term_seconds"] = json!(0.15);
+        cluster["start_seconds"] = json!(0.05);
+        cluster["retry_seconds"] = json!(0.1);
+    });
+    sb
+}
+
+/// The same where the admin token is in use.
+pub fn enabled() -> Sandbox {
+    let sb = quick();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
+    sb.forget_calls();
+    sb
+}
+
+/// Runs `revoke`, confirmed, which must end with this code.
+pub fn revoke(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
+    ended(sb, code, &[REVOKE, more].concat())
+}
+
+/// Runs a command, which must end with this code and keep every secret in its place.
+pub fn ended(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
+    let run = sb.run(args);
+    assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
+    sb.assert_no_secret(&[Path::new(TOKEN_FILE), Path::new("tmp/token.json"), Path::new("home/old.json")]);
+    assert_eq!(sb.names("run"), [""; 0], "a trial leaves nothing behind");
+    if run.code != 0 && !args.contains(&"json") {
+        let told = ["\nhint: ", "\n   hint: "].iter().any(|hint| run.stderr.contains(hint));
+        assert!(told, "no remedy: {}", run.stderr);
+    }
+    run
+}
+
+/// Runs `revoke`, which must end with this code and change nothing.
+pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> String {
+    let before = objects(sb);
+    let run = revoke(sb, code, more);
+    assert_eq!(objects(sb), before, "something was changed");
+    assert_eq!(changes(sb), "");
+    error(&run)
+}
+
+/// The lines on standard error from the error on, without the audit head.
+pub fn error(run: &Run) -> String {
+    let text = run.normalised();
+    let at = text.find("error: ").unwrap_or_else(|| panic!("no error: {text}"));
+    text[at..].lines().filter(|line| !line.starts_with("audit head")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The output, with what is looked at side by side in one order.
+pub fn settled(text: &str) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is = |line: &str, word: &str| line.starts_with("done ") && line.contains(word);
+    let places = |word: &str| lines.iter().position(|line| is(line, word));
+    if let (Some(token), Some(see)) = (places(" get-token: "), places(" see-admin-token: "))
+        && token < see
+    {
+        lines.swap(token, see);
+    }
+    lines.concat()
+}
+
+/// What was told besides the plan.
+pub fn told(run: &Run) -> String {
+    let text = settled(&run.normalised());
+    let is_plan = |line: &&str| {
+        line.starts_with("plan: ")
+            || line.starts_with("   $ ")
+            || line.starts_with("   then: ")
+            || line.starts_with("   if its UID")
+            || line.starts_with("   reading job")
+            || line.starts_with("   with the old")
+            || line.split_once(". ").is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    text.lines()
+        .filter(|line| !is_plan(line) && !line.starts_with("audit head"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// The steps of the plan that was shown.
+pub fn steps(run: &Run) -> Vec<String> {
+    let numbered = |line: &str| {
+        let (number, rest) = line.split_once(". ")?;
+        number.parse::<u32>().ok()?;
+        Some(rest.split([':', ' ']).next()?.to_owned())
+    };
+    run.stdout.lines().filter_map(numbered).collect()
+}
+
+/// Whether a call changes the cluster.
+fn is_change(call: &Call) -> bool {
+    let has = |word: &str| call.argv.iter().any(|arg| arg == word || arg.starts_with(&format!("{word}=")));
+    let review = call.stdin.as_ref().is_some_and(|stdin| stdin.contains("SelfSubjectAccessReview"));
+    call.tool == "kubectl" && (has("delete") || has("create")) && !has("--dry-run") && !review
+}
+
+/// The calls that change the cluster, in order.
+pub fn changes(sb: &Sandbox) -> String {
+    let lines: Vec<String> = sb.calls().iter().filter(|call| is_change(call)).map(Call::line).collect();
+    lines.concat()
+}
+
+/// UIDs of all secrets, jobs and pods of the namespace.
+pub fn objects(sb: &Sandbox) -> Value {
+    let cluster = sb.now();
+    let of = |kind: &str| {
+        let all = cluster[kind].as_object().expect("objects").iter();
+        all.map(|(name, object)| format!("{name} {} {}", object["meta"]["uid"], object["deleted_ms"]))
+            .collect::<Vec<_>>()
+    };
+    json!([of("secrets"), of("jobs"), of("pods")])
+}
+
+/// The UID of a secret of the namespace, where it is there.
+pub fn uid(sb: &Sandbox, secret: &str) -> Option<String> {
+    sb.now()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"].as_str().map(str::to_owned)
+}
+
+/// Whether InfluxDB takes a token.
+pub fn accepted(sb: &Sandbox, token: &[u8]) -> bool {
+    crate::fakes::token::try_token(sb, token).code == 0
+}
+
+/// All is as after a revocation: the old token refused, a new one there and accepted, two pods ready.
+pub fn assert_revoked(sb: &Sandbox, old: &[u8], what: &str) {
+    assert!(!accepted(sb, old), "{what}: the old token is accepted");
+    let new = sb.admin_token();
+    assert!(new != old && accepted(sb, &new), "{what}: the new token");
+    let pods = sb.now()["pods"].as_object().expect("pods").clone();
+    let serving = pods.values().filter(|pod| pod["owner"]["kind"] == "ReplicaSet" && pod["phase"] == "Running");
+    let token = serving.filter(|pod| pod["meta"]["labels"]["app"] == "token-management");
+    assert_eq!(token.count(), 2, "{what}");
+}
+
+/// A command of a rotation, as faults name it.
+#[derive(Clone)]
+pub struct CommandPoint {
+    pub name: &'static str,
+    pub tool: &'static str,
+    pub contains: &'static [&'static str],
+    pub lacks: &'static [&'static str],
+    pub nth: u32,
+    /// Whether it shows what happens until it is ended.
+    pub watches: bool,
+    /// Whether it changes the cluster.
+    pub changes: bool,
+}
+
+const fn read(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
+    CommandPoint { name, tool: "kubectl", contains, lacks: &[], nth, watches: false, changes: false }
+}
+
+const fn watch(name: &'static str, nth: u32) -> CommandPoint {
+    CommandPoint { watches: true, ..read(name, &["--watch"], nth) }
+}
+
+const fn change(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
+    CommandPoint { changes: true, lacks: &["--dry-run=server"], ..read(name, contains, nth) }
+}
+
+const SECRETS: &[&str] = &["get", "secrets/rsa-keys"];
+const CREATE: &[&str] = &["create", "--namespace"];
+const TOKEN: &[&str] = &["get", "--template={{.data.token}}"];
+
+/// Every command of a rotation from the last proof on.
+pub const POINTS: &[CommandPoint] = &[
+    read("dry run", &["create", "--dry-run=server"], 1),
+    read("look before the keys", SECRETS, 2),
+    change("delete keys", &["delete", "secrets/rsa-keys"], 1),
+    read("look before the token", SECRETS, 3),
+    change("delete token", &["delete", "secrets/admin-token"], 1),
+    change("create key-gen", CREATE, 1),
+    watch("watch key-gen", 1),
+    read("look at the keys", SECRETS, 4),
+    read("look at the pods", &["get", "pods", "--output"], 2),
+    change("delete pods", &["delete", "pods"], 1),
+    watch("watch pods", 2),
+    change("create create-admin-token", CREATE, 2),
+    watch("watch create-admin-token", 3),
+    read("look at the token", SECRETS, 5),
+    read("read the token", TOKEN, 2),
+    CommandPoint { tool: "influxctl", ..read("a trial", &["database"], 2) },
+    CommandPoint { tool: "influxctl", ..read("the other trial", &["database"], 3) },
+];
+
+/// Calls as they come, for what is run side by side sorted.
+#[test]
+fn the_whole_way() {
+    let sb = enabled();
+    let old = sb.admin_token();
+    let run = revoke(&sb, 0, &[]);
+    insta::assert_snapshot!("the_whole_way", settled(&run.normalised()));
+    let calls = sb.calls();
+    assert_revoked(&sb, &old, "revoke");
+    let first = calls.iter().position(is_change).expect("a change");
+    let (before, after) = calls.split_at(first - 1);
+    let mut before: Vec<String> = before.iter().map(Call::line).collect();
+    before.sort();
+    let mut after: Vec<String> = after.iter().map(Call::line).collect();
+    // These two are made side by side.
+    let token = after.iter().rposition(|line| line.contains("{{.data.token}}")).expect("it is read");
+    if after[token + 1].contains("custom-columns") {
+        after.swap(token, token + 1);
+    }
+    let text = before.concat() + "--- confirmed\n" + &after.concat();
+    insta::assert_snapshot!("the_calls_of_the_whole_way", crate::sandbox::normalised(&text, sb.root()));
+    sb.assert_verified();
+}
+
+#[test]
+fn a_clone_carries_only_our_marker() {
+    let sb = quick();
+    revoke(&sb, 0, &[]);
+    let jobs = sb.now()["jobs"].clone();
+    for (original, clone) in
+        [("key-gen-7c9d2b41", "key-gen-001"), ("create-admin-token-7c9d2b41", "create-admin-token-001")]
+    {
+        let original = &jobs[format!("influxdb/{original}")];
+        let clone = &jobs[format!("influxdb/{clone}")];
+        assert!(original["meta"]["labels"].to_string().contains("applyset"), "{original}");
+        assert_eq!(clone["meta"]["labels"], json!({"bypassctl/clone": "true"}));
+        assert_eq!(clone["meta"]["annotations"]["bypassctl/clone-of"], original["meta"]["name"]);
+        assert_eq!(clone["spec"]["template"]["spec"], original["spec"]["template"]["spec"]);
+    }
+    let intents = sb.records_of("intent");
+    let made = intents.iter().find(|intent| intent["step"] == "rerun-key-gen").expect("on record");
+    assert_eq!(
+        made["stdin"]["made_from"],
+        json!([{"name": "job/key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])
+    );
+}

@@ -1,0 +1,149 @@
+//! What the proof shows, and what it does not.
+
+use super::{accepted, assert_revoked, enabled, error, quick, revoke, told, uid};
+use serde_json::{Value, json};
+
+/// The outcome of the proof, as JSON has it.
+fn outcome(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
+    let run = revoke(sb, code, &[&["-o", "json"], more].concat());
+    let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
+    report["proof"].clone()
+}
+
+#[test]
+fn without_a_new_token() {
+    let sb = quick();
+    let old = sb.admin_token();
+    assert_eq!(outcome(&sb, 0, &["--no-new-token"]), json!({"outcome": "proven"}));
+    assert_eq!(uid(&sb, "admin-token"), None);
+    assert!(!accepted(&sb, &old));
+    // Going on from there makes a token, and leaves the keys alone.
+    let keys = uid(&sb, "rsa-keys");
+    let next = revoke(&sb, 10, &[]);
+    assert!(next.stderr.contains("no copy of the old token is at hand"), "{}", next.stderr);
+    assert_eq!(uid(&sb, "rsa-keys"), keys);
+    assert_revoked(&sb, &old, "carried on");
+}
+
+#[test]
+fn a_sticky_token_without_a_new_one() {
+    let sb = quick();
+    sb.cluster(|cluster| cluster["sticky"] = json!(true));
+    let old = sb.admin_token();
+    let run = revoke(&sb, 11, &["--no-new-token", "--grace", "1s"]);
+    insta::assert_snapshot!(told(&run), @"
+    exit 11
+    --- stdout
+    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    seen      operator: kubit is absent: jobs are made again as clones
+    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
+    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    done      rerun-key-gen: job `key-gen-001` is complete
+    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      restart-pods: 2 old pods are gone, 2 new ones are ready
+    revoked, but the old token is still accepted; there is no admin token any more
+    --- stderr
+    warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
+       hint: some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token
+    ");
+    assert!(accepted(&sb, &old));
+    revoke(&sb, 10, &[]);
+    assert_revoked(&sb, &old, "with a new one");
+}
+
+#[test]
+fn a_sticky_token_with_a_new_one() {
+    let sb = quick();
+    sb.cluster(|cluster| cluster["sticky"] = json!(true));
+    assert_eq!(outcome(&sb, 0, &[]), json!({"outcome": "proven"}));
+}
+
+#[test]
+fn no_influxctl_or_no_profile() {
+    let sb = quick();
+    let without = ["--influxctl", "/nonexistent"];
+    let run = revoke(&sb, 10, &without);
+    insta::assert_snapshot!(told(&run), @"
+    exit 10
+    --- stdout
+    seen      operator: kubit is absent: jobs are made again as clones
+       (no token can be tried: the proof will be inconclusive)
+    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
+    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    done      rerun-key-gen: job `key-gen-001` is complete
+    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      restart-pods: 2 old pods are gone, 2 new ones are ready
+    done      rerun-create-admin-token: job `create-admin-token-001` is complete
+    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    revoked, proof inconclusive; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    --- stderr
+    warning: no token can be tried, so the proof will be inconclusive: `/nonexistent` is not there: No such file or directory (os error 2)
+       hint: name the file itself: --influxctl PATH
+    warning: that the old token is refused was not shown: no token can be tried here
+       hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
+    ");
+    std::fs::remove_file(sb.config()).expect("it is there");
+    let proof = outcome(&sb, 10, &[]);
+    assert_eq!(proof["outcome"], "inconclusive");
+}
+
+#[test]
+fn a_profile_of_another_place() {
+    let sb = quick();
+    let config = sb.read("home/.config/influxctl/config.toml").replace("127.0.0.1", "influxdb.prod.invalid");
+    sb.write("home/.config/influxctl/config.toml", config);
+    let run = revoke(&sb, 10, &["--grace", "1s"]);
+    assert!(
+        run.stderr.contains(
+            "the old token is refused by influxdb.prod.invalid:26444 already, so the proof will be inconclusive"
+        ),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_copy_of_the_old_token() {
+    let sb = enabled();
+    let old = sb.admin_token();
+    sb.write("home/old.json", &old);
+    // The secret's data is not read then.
+    assert_eq!(outcome(&sb, 0, &["--old-token-file", "old.json"]), json!({"outcome": "proven"}));
+    let reads = |sb: &crate::sandbox::Sandbox| {
+        sb.calls().iter().filter(|call| call.argv.contains(&"--template={{.data.token}}".to_owned())).count()
+    };
+    assert_eq!(reads(&sb), 1, "only the new one");
+    sb.write("home/old.json", "not a token, but notes");
+    let run = super::ended(&sb, 1, &[super::REVOKE, &["--old-token-file", "old.json"]].concat());
+    insta::assert_snapshot!(error(&run), @"
+    error: `[SANDBOX]/home/old.json` holds no token
+    hint: --old-token-file names a file that holds the token as `enable` writes it
+    ");
+    sb.write("home/old.json", &old);
+    let again = revoke(&sb, 10, &["--old-token-file", "old.json", "--grace", "1s"]);
+    assert!(again.stderr.contains("it is refused, but it was not accepted before either"), "{}", again.stderr);
+}
+
+#[test]
+fn the_profiles_copy_where_the_cluster_has_none() {
+    let sb = enabled();
+    let old = sb.admin_token();
+    sb.remove_secret("rsa-keys");
+    sb.remove_secret("admin-token");
+    // Pods serve the old keys until they are restarted, so the copy is still accepted.
+    assert_eq!(outcome(&sb, 0, &[]), json!({"outcome": "proven"}));
+    assert_revoked(&sb, &old, "from the profile's copy");
+}
+
+#[test]
+fn a_trial_that_cannot_be_made() {
+    let sb = quick();
+    sb.cluster(|cluster| cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority"));
+    let run = revoke(&sb, 10, &["--grace", "1s"]);
+    assert!(
+        run.stderr.contains("that the old token is refused was not shown: the old token could not be tried"),
+        "{}",
+        run.stderr
+    );
+}

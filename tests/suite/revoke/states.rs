@@ -1,0 +1,263 @@
+//! Every state that can be observed, and every way of rerunning.
+
+use super::{assert_revoked, changes, enabled, quick, revoke, steps, told, uid};
+use crate::sandbox::{Sandbox, wait_until};
+use serde_json::json;
+
+/// What `revoke` does then: its plan's steps, and the calls that changed something.
+fn carried_out(sb: &Sandbox, more: &[&str]) -> String {
+    let old = sb.now()["secrets"]["influxdb/admin-token"].is_object().then(|| sb.admin_token());
+    let run = revoke(sb, if old.is_some() { 0 } else { 10 }, more);
+    if let Some(old) = old {
+        assert_revoked(sb, &old, "revoked");
+    }
+    sb.assert_verified();
+    format!("{}\n{}", steps(&run).join(" "), changes(sb))
+}
+
+#[test]
+fn by_kubit() {
+    let sb = quick();
+    sb.operator();
+    let before = sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
+    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev
+    ");
+    assert_ne!(sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"], before);
+}
+
+#[test]
+fn kubit_paused_or_not_to_be_seen() {
+    let paused = quick();
+    paused.operator();
+    paused.pause_operator(true);
+    let hidden = quick();
+    hidden.operator();
+    hidden.deny(json!({"verb": "list", "resource": "deployments"}));
+    let asked = quick();
+    asked.operator();
+    let all = [carried_out(&paused, &[]), carried_out(&hidden, &[]), carried_out(&asked, &["--rerun", "clone"])];
+    insta::assert_snapshot!(all[0], @"
+    delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+}
+
+#[test]
+fn the_keys_are_missing() {
+    let sb = quick();
+    sb.remove_secret("rsa-keys");
+    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+}
+
+#[test]
+fn both_secrets_are_missing() {
+    let sb = quick();
+    sb.remove_secret("rsa-keys");
+    sb.remove_secret("admin-token");
+    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+}
+
+/// As if its job had not been done since the keys were made.
+fn forget_token_job(sb: &Sandbox) {
+    sb.cluster(|cluster| {
+        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"].as_u64().expect("a time");
+        cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["ended_ms"] = json!(made - 60_000);
+    });
+}
+
+#[test]
+fn the_token_is_missing() {
+    let sb = quick();
+    sb.remove_secret("admin-token");
+    let keys = uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert_ne!(uid(&sb, "rsa-keys"), keys, "it was made with these keys and taken away: they are as old as it");
+    let sb = quick();
+    sb.remove_secret("admin-token");
+    forget_token_job(&sb);
+    let keys = uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert_eq!(uid(&sb, "rsa-keys"), keys, "none was made since the keys were: they are new");
+}
+
+#[test]
+fn the_token_is_older_than_the_keys() {
+    let sb = quick();
+    sb.cluster(|cluster| {
+        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"].as_u64().expect("a time");
+        cluster["secrets"]["influxdb/admin-token"]["meta"]["created_ms"] = json!(made - 5000);
+        for pod in cluster["pods"].as_object_mut().expect("pods").values_mut() {
+            pod["meta"]["created_ms"] = json!(made);
+        }
+    });
+    let keys = uid(&sb, "rsa-keys");
+    let run = revoke(&sb, 11, &["--grace", "1s"]);
+    // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
+    insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
+    delete-admin-token restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert_eq!(uid(&sb, "rsa-keys"), keys);
+}
+
+#[test]
+fn again_starts_over() {
+    let sb = quick();
+    sb.remove_secret("admin-token");
+    forget_token_job(&sb);
+    let keys = uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(carried_out(&sb, &["--again"]), @"
+    delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert_ne!(uid(&sb, "rsa-keys"), keys);
+}
+
+#[test]
+fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
+    let sb = quick();
+    let old = sb.admin_token();
+    sb.cluster(|cluster| {
+        cluster["secrets"].as_object_mut().expect("secrets").remove("influxdb/rsa-keys");
+        cluster["secrets"].as_object_mut().expect("secrets").remove("influxdb/admin-token");
+        cluster["job_seconds"] = json!(1.0);
+    });
+    sb.fake(&["job", "influxdb", "key-gen-001"]);
+    sb.forget_calls();
+    let run = revoke(&sb, 10, &[]);
+    insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
+    rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    ");
+    assert_revoked(&sb, &old, "awaited");
+}
+
+#[test]
+fn several_that_do_the_same_and_many_pods() {
+    let sb = quick();
+    sb.cluster(|cluster| {
+        let mut other = cluster["jobs"]["influxdb/key-gen-7c9d2b41"].clone();
+        other["meta"]["name"] = json!("key-gen-00000000");
+        other["meta"]["uid"] = json!("11111111-1111-4111-8111-111111111111");
+        let made = other["meta"]["created_ms"].as_u64().expect("a time");
+        other["meta"]["created_ms"] = json!(made + 60_000);
+        cluster["jobs"]["influxdb/key-gen-00000000"] = other;
+        let mut numbered = cluster["jobs"]["influxdb/token-gen-56a2e859"].clone();
+        numbered["meta"]["name"] = json!("key-gen-999");
+        cluster["jobs"]["influxdb/key-gen-999"] = numbered;
+        cluster["deployments"]["influxdb/token-management"]["replicas"] = json!(5);
+    });
+    wait_until("five pods serve", || {
+        let pods = sb.now()["pods"].clone();
+        let all = pods.as_object().expect("pods").values();
+        all.filter(|pod| pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running").count() == 5
+    });
+    let run = revoke(&sb, 0, &[]);
+    assert!(run.stdout.contains("reading job `key-gen-1000`, made from job/key-gen-00000000"), "{}", run.stdout);
+    assert!(run.stdout.contains("restart-pods: 5 old pods are gone, 5 new ones are ready"), "{}", run.stdout);
+}
+
+#[test]
+fn jobs_that_are_suspended_or_clear_themselves_away() {
+    let sb = quick();
+    sb.cluster(|cluster| {
+        let job = &mut cluster["jobs"]["influxdb/key-gen-7c9d2b41"];
+        job["spec"]["ttlSecondsAfterFinished"] = json!(86_400);
+        let job = &mut cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"];
+        job["spec"]["suspend"] = json!(true);
+        job["phase"] = json!("active");
+    });
+    let run = revoke(&sb, 0, &[]);
+    insta::assert_snapshot!(told(&run), @"
+    exit 0
+    --- stdout
+    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    seen      operator: kubit is absent: jobs are made again as clones
+    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
+    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    done      rerun-key-gen: job `key-gen-001` is complete
+    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      restart-pods: 2 old pods are gone, 2 new ones are ready
+    done      rerun-create-admin-token: job `create-admin-token-001` is complete
+    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    done      prove-revocation: the old token is refused by 127.0.0.1:26444 where the new one is accepted
+    revoked, proven; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    --- stderr
+    warning: job `create-admin-token-7c9d2b41` is suspended: its clone runs all the same
+       hint: find out who suspended it, and why
+    ");
+    let spec = sb.now()["jobs"]["influxdb/key-gen-001"]["spec"].clone();
+    assert!(spec["ttlSecondsAfterFinished"].is_null(), "its end must be seen: {spec}");
+}
+
+#[test]
+fn another_selector() {
+    let sb = enabled();
+    sb.fake(&["deployment", "influxdb", "core", "app=core", "1", "rsa-keys"]);
+    wait_until("its pod serves", || {
+        let pods = sb.now()["pods"].clone();
+        pods.as_object()
+            .expect("pods")
+            .values()
+            .any(|pod| pod["meta"]["labels"]["app"] == "core" && pod["phase"] == "Running")
+    });
+    // The old token lives on in the pods that were not named: seen, not assumed.
+    let run = revoke(&sb, 11, &["--restart-selector", "app=core", "--grace", "1s"]);
+    insta::assert_snapshot!(told(&run), @"
+    exit 11
+    --- stdout
+    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    seen      operator: kubit is absent: jobs are made again as clones
+    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
+    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    done      rerun-key-gen: job `key-gen-001` is complete
+    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      restart-pods: 1 old pods are gone, 1 new ones are ready
+    done      rerun-create-admin-token: job `create-admin-token-001` is complete
+    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
+    revoked, but the old token is still accepted; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    --- stderr
+    warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
+       hint: do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --again; or does the profile's host belong to another cluster?
+    ");
+}
