@@ -8,6 +8,7 @@ use crate::plan::{Prove, Trial};
 use crate::secret::Secret;
 use crate::tool::influxctl::Verdict;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// How long to leave InfluxDB alone between two trials.
@@ -89,37 +90,48 @@ fn until_shown(
 ) -> Result<Shown> {
     let begun = Instant::now();
     loop {
-        let shown = once(session, step, trial, old, new)?;
-        if shown == Shown::Proven || begun.elapsed() >= grace {
-            session.ui.no_progress();
-            return Ok(shown);
-        }
-        let waited = begun.elapsed().as_secs();
-        session.ui.progress(&format!("{step}: waiting until the old token is refused, {waited} s"));
+        let shown = match once(session, step, trial, old, new)? {
+            ControlFlow::Continue(shown) if begun.elapsed() < grace => shown,
+            ControlFlow::Continue(shown) | ControlFlow::Break(shown) => {
+                session.ui.no_progress();
+                return Ok(shown);
+            }
+        };
+        let for_what = match shown {
+            Shown::StillAccepted => "until the old token is refused",
+            _ => "until both tokens can be tried",
+        };
+        session.ui.progress(&format!("{step}: waiting {for_what}, {} s", begun.elapsed().as_secs()));
         session.exec.pause(AGAIN_AFTER)?;
     }
 }
 
-fn once(session: &Session, step: &str, trial: &Trial, old: &Old, new: Option<&Secret>) -> Result<Shown> {
+/// What one trial shows, and whether another could show more.
+fn once(
+    session: &Session,
+    step: &str,
+    trial: &Trial,
+    old: &Old,
+    new: Option<&Secret>,
+) -> Result<ControlFlow<Shown, Shown>> {
     let Trial { command, profile } = trial;
     let (old_verdict, new_verdict) = std::thread::scope(|scope| {
         let new = new.map(|new| scope.spawn(move || try_token(session, &format!("{step}-new"), command, profile, new)));
         (try_token(session, &format!("{step}-old"), command, profile, &old.token), new.map(joined))
     });
-    let new_verdict = new_verdict.transpose()?;
-    Ok(match (old_verdict?, new_verdict) {
-        (Verdict::Accepted, _) => Shown::StillAccepted,
-        (Verdict::Inconclusive(why), _) => Shown::Inconclusive(format!("the old token could not be tried: {why}")),
-        (Verdict::Refused(_), Some(Verdict::Refused(why))) => {
-            Shown::Inconclusive(format!("the new token is refused as well: {why}"))
-        }
+    let more = |why: String| ControlFlow::Continue(Shown::Inconclusive(why));
+    Ok(match (old_verdict?, new_verdict.transpose()?) {
+        (Verdict::Accepted, _) => ControlFlow::Continue(Shown::StillAccepted),
+        (Verdict::Inconclusive(why), _) => more(format!("the old token could not be tried: {why}")),
+        (Verdict::Refused(_), Some(Verdict::Refused(why))) => more(format!("the new token is refused as well: {why}")),
         (Verdict::Refused(_), Some(Verdict::Inconclusive(why))) => {
-            Shown::Inconclusive(format!("the new token could not be tried: {why}"))
+            more(format!("the new token could not be tried: {why}"))
         }
-        (Verdict::Refused(_), Some(Verdict::Accepted)) if old.counts() => Shown::Proven,
-        (Verdict::Refused(_), None) if old.accepted => Shown::Proven,
+        (Verdict::Refused(_), Some(Verdict::Accepted)) if old.counts() => ControlFlow::Break(Shown::Proven),
+        (Verdict::Refused(_), None) if old.accepted => ControlFlow::Break(Shown::Proven),
         (Verdict::Refused(_), _) => {
-            Shown::Inconclusive("it is refused, but it was not accepted before either".to_owned())
+            let why = "it is refused, but it was not accepted before either".to_owned();
+            ControlFlow::Break(Shown::Inconclusive(why))
         }
     })
 }

@@ -160,10 +160,11 @@ struct Deed {
 }
 
 impl Deed {
-    /// Whether a revocation came to its end here, whatever its proof showed.
+    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
+    /// was put to use. Who revokes after that means the token in use.
     fn ends_revocation(&self) -> bool {
         self.kind == "run.end"
-            && self.command.as_deref().is_some_and(|command| ["revoke", "rotate"].contains(&command))
+            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
             && self.dry_run == Some(false)
             && self.outcome.as_deref().is_some_and(|how| ["done", "inconclusive", "still-accepted"].contains(&how))
     }

@@ -111,6 +111,17 @@ fn the_record_is_believed_for_a_day() {
 }
 
 #[test]
+fn who_puts_the_new_token_to_use_means_that_one_next() {
+    let sb = enabled();
+    killed_before_the_token_is_read(&sb);
+    super::ended(&sb, 0, &["enable", "-n", "influxdb"]);
+    let in_use = sb.admin_token();
+    let run = super::ended(&sb, 0, ROTATE);
+    assert!(steps(&run).contains(&"delete-rsa-keys".to_owned()), "{}", run.stdout);
+    assert_revoked(&sb, &in_use, "put to use");
+}
+
+#[test]
 fn again_is_explicit() {
     let sb = enabled();
     let old = sb.admin_token();

@@ -90,6 +90,7 @@ fn production_is_for_those_who_say_so() {
     let run = sb.run(&["rotate", "-n", "influxdb", "--context", "acme-prod", "--confirm", "acme-prod/influxdb"]);
     assert!(run.code == 4 && run.stderr.contains("looks like production"), "{}", run.stderr);
     // To end a bypass in production is what a revocation is for.
-    let run = sb.run(&["revoke", "-n", "influxdb", "--context", "acme-prod", "--confirm", "acme-prod/influxdb"]);
+    let confirmed = ["--context", "acme-prod", "--confirm", "acme-prod/influxdb", "--grace", "1s"];
+    let run = sb.run(&[&["revoke", "-n", "influxdb"][..], &confirmed].concat());
     assert!(run.code == 10, "{}", run.stderr);
 }
