@@ -69,12 +69,13 @@ done
 k() { "$KUBECTL" --kubeconfig "$dir/admin.kubeconfig" "$@"; }
 
 # Accounts. admin may everything, viewer nothing, limited what `bypassctl enable` needs and no more, secret-only just the
-# one verb of the documented command. The rights of the last two are in manifests.py.
+# one verb of the documented command, revoker what a revocation with clones needs. The rights of the last three are in
+# manifests.py.
 umask 077
 : >tokens.csv
 : >sim.env
 uid=0
-for who in admin viewer limited secret-only; do
+for who in admin viewer limited secret-only revoker; do
     uid=$((uid + 1))
     group=$who
     [ $who != admin ] || group=system:masters
