@@ -2,13 +2,17 @@
 //!
 //! The specification is `docs/AUDIT.md`.
 
+mod form;
+mod line;
 mod log;
 mod record;
 mod tail;
 mod verify;
 
 pub use log::{Begun, Head, Log};
-pub use record::{Act, Body, Exe, FileChange, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who};
+pub use record::{
+    Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
+};
 pub use verify::{Finding, Report, verify};
 
 /// This machine's name, as the kernel knows it.

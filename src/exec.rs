@@ -113,6 +113,8 @@ impl Executor {
             pid: std::process::id(),
             started: crate::audit::process_start(std::process::id()),
             reason: self.reason.clone(),
+            command: self.command.to_owned(),
+            dry_run: self.dry_run,
             policy: None,
             unfinished,
         }))
@@ -243,10 +245,6 @@ impl Executor {
     }
 
     fn intend(&self, step: &str, effect: Effect, act: Act) -> Result<Begun> {
-        let effect = match effect {
-            Effect::Reads => "reads",
-            Effect::Changes => "changes",
-        };
         let intent = Intent {
             step: step.to_owned(),
             effect,

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::exec::Surroundings;
 use crate::ui::{Check, Ui};
 use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Outcome {
@@ -36,8 +35,8 @@ fn verified(path: &Path, expect: Option<(u64, String)>) -> Result<Report> {
         Error::failed(format!("the record `{}` cannot be read: {error}", path.display()))
             .hint("name the file: bypassctl audit verify FILE")
     };
-    let file = File::open(path).map_err(unreadable)?;
-    verify(&mut BufReader::with_capacity(256 << 10, file), expect).map_err(unreadable)
+    let mut file = File::open(path).map_err(unreadable)?;
+    verify(&mut file, expect).map_err(unreadable)
 }
 
 fn tell(ui: &Ui, path: &Path, report: &Report) {

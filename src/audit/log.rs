@@ -1,6 +1,7 @@
 //! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
 
-use super::record::{Body, Line, NO_PREVIOUS, Target, Torn, Unfinished, to_line};
+use super::line::{Line, NO_PREVIOUS, to_line};
+use super::record::{Body, Target, Torn, Unfinished};
 use super::tail::{self, Tail};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, sha256_hex};
@@ -109,7 +110,7 @@ impl Log {
         };
         log.recover(&tail)?;
         if tail.head.is_none() {
-            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves };
+            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves, previous: None };
             log.write(None, &body, &Needles::default())?;
         }
         log.file.unlock()?;

@@ -1,30 +1,11 @@
 //! The record's lines as types. Every field is described in the specification of the record (`docs/AUDIT.md`).
 
-use crate::tool::invocation::{Exit, Object};
+use crate::tool::invocation::{Effect, Exit, Object};
 use serde::{Deserialize, Serialize};
-use serde_json::ser::Formatter;
 use std::collections::BTreeMap;
-use std::io;
-
-/// What `prev` is in the first record of a log.
-pub const NO_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
-/// One line.
-#[derive(Serialize)]
-pub(super) struct Line<'a> {
-    pub(super) v: u32,
-    pub(super) seq: u64,
-    pub(super) prev: &'a str,
-    #[serde(flatten)]
-    pub(super) body: &'a Body,
-    pub(super) log: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) run: Option<&'a str>,
-    pub(super) ts: String,
-}
 
 /// What a record says, by type.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum Body {
     /// The first record of a log.
@@ -34,6 +15,8 @@ pub enum Body {
         bypassctl: String,
         /// Whether the filesystem can reserve room for a result before the act.
         reserves: bool,
+        /// The log that this one goes on from; none before the first rotation.
+        previous: Option<Previous>,
     },
     /// A run begins.
     #[serde(rename = "run.begin")]
@@ -71,6 +54,16 @@ pub enum Body {
         /// What it was done to, as known at the end.
         target: Target,
     },
+    /// The last record of a log: another goes on from here.
+    #[serde(rename = "log.rotate")]
+    LogRotate {
+        /// Who closed it.
+        who: Who,
+        /// Why, in the user's words.
+        reason: Option<String>,
+        /// Commands whose result is not on record, which the next log cannot know of.
+        unfinished: Vec<Unfinished>,
+    },
     /// Bytes that are no record were found behind the last good one.
     #[serde(rename = "log.recover")]
     LogRecover {
@@ -79,8 +72,17 @@ pub enum Body {
     },
 }
 
+/// The end of the log before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its name.
+    pub log: String,
+    /// Its last record, `SEQ:HASH`.
+    pub head: String,
+}
+
 /// What stands between two good records and is none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Torn {
     /// How many bytes, the last LF among them.
     pub bytes: u64,
@@ -89,7 +91,7 @@ pub struct Torn {
 }
 
 /// How a run began.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct RunBegin {
     /// The program's own command line.
     pub argv: Vec<Text>,
@@ -105,6 +107,10 @@ pub struct RunBegin {
     pub started: Option<String>,
     /// Why, in the user's words.
     pub reason: Option<String>,
+    /// Which command: `enable`, `revoke`, ….
+    pub command: String,
+    /// Whether it only shows what would be done.
+    pub dry_run: bool,
     /// SHA-256 of the policy file in force.
     pub policy: Option<String>,
     /// Commands of earlier runs whose result is not on record.
@@ -112,7 +118,7 @@ pub struct RunBegin {
 }
 
 /// A command of which only the intent is on record: whether it happened is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfinished {
     /// The run.
     pub run: String,
@@ -123,7 +129,7 @@ pub struct Unfinished {
 }
 
 /// An executable file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exe {
     /// Absolute, symlinks resolved.
     pub path: Text,
@@ -134,7 +140,7 @@ pub struct Exe {
 }
 
 /// Who ran it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
     /// The effective user.
     pub uid: u32,
@@ -178,12 +184,12 @@ impl Target {
 }
 
 /// A process that is about to start, or a file that is about to change.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Intent {
     /// The step that this belongs to.
     pub step: String,
     /// `reads` or `changes`.
-    pub effect: &'static str,
+    pub effect: Effect,
     /// The process.
     #[serde(flatten)]
     pub act: Act,
@@ -198,7 +204,7 @@ pub struct Intent {
 }
 
 /// What is about to happen.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Act {
     /// A process.
@@ -224,11 +230,23 @@ pub enum Act {
     },
 }
 
+/// How a file changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileOp {
+    /// It is written.
+    Write,
+    /// It is deleted.
+    Delete,
+    /// It is a directory that is gone again when the result is recorded.
+    Scratch,
+}
+
 /// A change to a file.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct FileChange {
-    /// `write`, `delete` or `scratch` (a directory that is gone again when the result is recorded).
-    pub op: &'static str,
+    /// How.
+    pub op: FileOp,
     /// Absolute, symlinks resolved.
     pub path: Text,
     /// What is there before; `None` when nothing is.
@@ -237,8 +255,16 @@ pub struct FileChange {
     pub after: Option<Stream>,
 }
 
+/// Why nothing is said of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// It may carry a token or key.
+    Secret,
+}
+
 /// Bytes, by what may be said of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Stream {
     /// How many, and their SHA-256.
@@ -250,8 +276,8 @@ pub enum Stream {
     },
     /// Nothing may be said of them.
     Withheld {
-        /// Always `secret`.
-        withheld: &'static str,
+        /// Why.
+        withheld: Why,
     },
 }
 
@@ -265,23 +291,23 @@ impl Stream {
     /// May carry a secret.
     #[must_use]
     pub fn withheld() -> Self {
-        Self::Withheld { withheld: "secret" }
+        Self::Withheld { withheld: Why::Secret }
     }
 }
 
 /// What a process reads: by its digest, and what it was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stdin {
     /// How much, and its SHA-256.
     #[serde(flatten)]
     pub stream: Stream,
     /// The jobs of the cluster that it was made from.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub made_from: Vec<Object>,
 }
 
 /// How it ended.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Outcome {
     /// The intent's sequence number.
     pub intent: u64,
@@ -302,10 +328,12 @@ pub struct Outcome {
 }
 
 /// Exit code or signal, the other null.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct ExitRecord {
-    code: Option<i32>,
-    signal: Option<i32>,
+    /// The exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
 }
 
 impl From<Exit> for ExitRecord {
@@ -318,7 +346,7 @@ impl From<Exit> for ExitRecord {
 }
 
 /// Text from the system, which need not be UTF-8: then it is `{"b64": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Text {
     /// UTF-8.
@@ -339,46 +367,9 @@ impl<T: AsRef<std::ffi::OsStr>> From<T> for Text {
     }
 }
 
-/// JSON in ASCII: an auditor's tools need not agree on an encoding.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        for c in fragment.chars() {
-            if c.is_ascii() && c != '\u{7f}' {
-                writer.write_all(&[c as u8])?;
-            } else {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One line with its LF.
-pub(super) fn to_line(line: &Line<'_>) -> serde_json::Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(1024);
-    line.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Ascii))?;
-    out.push(b'\n');
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_ascii_and_the_same_text() {
-        let body = Body::LogOpen { bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(), reserves: true };
-        let line =
-            to_line(&Line { v: 1, seq: 1, prev: NO_PREVIOUS, body: &body, log: "l", run: None, ts: "t".to_owned() })
-                .unwrap();
-        assert!(line.is_ascii() && line.ends_with(b"}\n") && !line[..line.len() - 1].contains(&b'\n'));
-        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
-        assert_eq!(value["bypassctl"], "0.1 — \u{1f511}\u{7f}\n\"");
-        assert_eq!(value["type"], "log.open");
-    }
 
     #[test]
     fn text_that_is_not_utf8_is_kept_as_base64() {

@@ -1,43 +1,16 @@
-//! Whether a log holds: chain, sequence, form, intents without a result, torn lines and their recovery.
+//! Whether logs hold: chain, sequence, form, intents without a result, torn lines and their recovery, one after another.
 
-use super::record::NO_PREVIOUS;
+mod blocks;
+
+use super::form::{Kind, Shape};
+use super::record::Previous;
 use crate::secret::hex;
-use serde::{Deserialize, Serialize};
+use blocks::Judged;
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::io::{self, BufRead};
-
-/// A line longer than this is no record, in bytes.
-const MAX_LINE: usize = 16 << 20;
-
-/// The form of a record: what every one has, and what some have.
-#[derive(Deserialize)]
-struct Parsed<'a> {
-    v: u64,
-    seq: u64,
-    #[serde(borrow)]
-    prev: &'a str,
-    #[serde(borrow, rename = "type")]
-    kind: &'a str,
-    #[serde(borrow)]
-    log: &'a str,
-    run: Option<&'a str>,
-    ts: Option<&'a str>,
-    step: Option<&'a str>,
-    intent: Option<u64>,
-    torn: Option<super::record::Torn>,
-}
-
-impl<'de> Deserialize<'de> for super::record::Torn {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Fields {
-            bytes: u64,
-            sha256: String,
-        }
-        Fields::deserialize(input).map(|fields| Self { bytes: fields.bytes, sha256: fields.sha256 })
-    }
-}
+use std::io::{self, Read};
+use uuid::Uuid;
 
 /// Something that does not hold, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +32,10 @@ pub struct Report {
     pub log: Option<String>,
     /// The last record, `SEQ:HASH`.
     pub head: Option<String>,
+    /// The end of the log that this one goes on from, as it says.
+    pub previous: Option<Previous>,
+    /// Whether it was closed by a rotation.
+    pub closed: bool,
     /// What does not hold; empty when all does.
     pub findings: Vec<Finding>,
     /// Commands of which only the intent is on record: whether they happened is not known.
@@ -83,7 +60,8 @@ struct Verifier {
     line: u64,
     offset: u64,
     seq: u64,
-    prev: String,
+    prev: [u8; 32],
+    log: Option<Uuid>,
     /// Lines behind the last good record that are none: where they begin, how many bytes, their digest so far.
     torn: Option<(u64, u64, u64, Sha256)>,
     open: BTreeMap<u64, (u64, u64, String)>,
@@ -93,7 +71,7 @@ struct Verifier {
 ///
 /// # Errors
 /// Only those of reading.
-pub fn verify(input: &mut dyn BufRead, expect: Option<(u64, String)>) -> io::Result<Report> {
+pub fn verify(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result<Report> {
     let report = Report { anchored: expect.as_ref().map(|_| false), ..Report::default() };
     let mut verifier = Verifier {
         report,
@@ -101,51 +79,55 @@ pub fn verify(input: &mut dyn BufRead, expect: Option<(u64, String)>) -> io::Res
         line: 0,
         offset: 0,
         seq: 0,
-        prev: NO_PREVIOUS.to_owned(),
+        prev: [0; 32],
+        log: None,
         torn: None,
         open: BTreeMap::new(),
     };
-    // A line is judged when the one behind it is known: that may be its recovery.
-    let (mut raw, mut next) = (Vec::new(), Vec::new());
-    read_line(input, &mut raw)?;
-    while !raw.is_empty() {
-        read_line(input, &mut next)?;
-        verifier.take(&raw, &next);
-        verifier.offset += raw.len() as u64;
-        std::mem::swap(&mut raw, &mut next);
+    // A line is judged when the one behind it is known: that may be its recovery. The last of a block is kept for it.
+    let mut kept: Option<(Vec<u8>, Judged)> = None;
+    blocks::each(input, |block| {
+        let mut lines = block.lines.into_iter().peekable();
+        if let Some((raw, line)) = kept.take() {
+            verifier.take(&raw, line, lines.peek());
+        }
+        let mut at = 0;
+        while let Some(line) = lines.next() {
+            let raw = &block.bytes[at..at + line.length];
+            at += line.length;
+            match lines.peek() {
+                None => kept = Some((raw.to_owned(), line)),
+                next => verifier.take(raw, line, next),
+            }
+        }
+    })?;
+    if let Some((raw, line)) = kept {
+        verifier.take(&raw, line, None);
     }
     Ok(verifier.finish())
 }
 
-fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<()> {
-    line.clear();
-    io::Read::take(&mut *input, MAX_LINE as u64).read_until(b'\n', line).map(drop)
-}
-
-fn parsed(raw: &[u8]) -> Option<Parsed<'_>> {
-    let record = raw.strip_suffix(b"\n").filter(|record| record.is_ascii())?;
-    serde_json::from_slice(record).ok()
-}
-
 impl Verifier {
-    fn take(&mut self, raw: &[u8], next: &[u8]) {
+    fn take(&mut self, raw: &[u8], line: Judged, next: Option<&Judged>) {
         self.line += 1;
-        match parsed(raw) {
-            Some(record) if !self.recovered_by(raw, next) => self.record(&record, raw),
+        match line.shape {
+            Some(shape) if !self.recovered_by(raw, next) => self.record(shape, line.hash),
             _ => self.no_record(raw),
         }
+        self.offset += raw.len() as u64;
     }
 
     /// Whether the next record says that this line had no LF when its run was cut off: whole as it is, it was never
     /// durable, and the chain goes on without it.
-    fn recovered_by(&self, raw: &[u8], next: &[u8]) -> bool {
-        let Some(next) = parsed(next).filter(|next| next.kind == "log.recover" && next.prev == self.prev) else {
+    fn recovered_by(&self, raw: &[u8], next: Option<&Judged>) -> bool {
+        let next = next.and_then(|next| next.shape.as_ref());
+        let Some(torn) = next.filter(|next| next.prev == Some(self.prev)).and_then(|next| next.torn.as_ref()) else {
             return false;
         };
         let (bytes, digest) =
             self.torn.as_ref().map_or((0, Sha256::new()), |(_, _, bytes, digest)| (*bytes, digest.clone()));
         let (bytes, digest) = (bytes + raw.len() as u64, digest.chain_update(raw));
-        next.torn.is_some_and(|torn| torn.bytes == bytes && torn.sha256 == hex(&digest.finalize()))
+        torn.bytes == bytes && torn.sha256 == hex(&digest.finalize())
     }
 
     fn no_record(&mut self, raw: &[u8]) {
@@ -154,39 +136,37 @@ impl Verifier {
         digest.update(raw);
     }
 
-    fn record(&mut self, record: &Parsed, raw: &[u8]) {
+    fn record(&mut self, record: Shape, hash: [u8; 32]) {
         self.report.records += 1;
-        self.torn_before(record);
-        if record.prev != self.prev {
+        self.torn_before(&record);
+        if record.prev != Some(self.prev) {
             self.find("its `prev` is not the hash of the record before it: something before this line was edited, cut out or put in");
         }
         if record.seq != self.seq + 1 {
-            self.find(format!(
-                "its sequence number is {}, not {}: what was in between is not known",
-                record.seq,
-                self.seq + 1
-            ));
+            let seq = self.seq + 1;
+            self.find(format!("its sequence number is {}, not {seq}: what was in between is not known", record.seq));
         }
-        if let Some(problem) = self.misshapen(record) {
+        if self.report.closed {
+            self.find("the log was closed by a rotation before it");
+        }
+        if let Some(problem) = self.misshapen(&record) {
             self.find(problem);
         }
-        self.follow(record);
-        self.seq = record.seq;
-        self.prev = hex(&Sha256::digest(raw));
+        (self.seq, self.prev) = (record.seq, hash);
         self.anchor();
-        self.report.log.get_or_insert_with(|| record.log.to_owned());
-        self.report.head = Some(format!("{}:{}", self.seq, self.prev));
+        self.report.closed = record.kind == Some(Kind::LogRotate);
+        self.follow(record);
     }
 
     fn anchor(&mut self) {
         let Some((seq, hash)) = &self.expect else { return };
         if *seq == self.seq {
-            self.report.anchored = Some(*hash == self.prev);
+            self.report.anchored = Some(*hash == hex(&self.prev));
         }
     }
 
-    fn torn_before(&mut self, record: &Parsed) {
-        let recovery = record.torn.as_ref().filter(|_| record.kind == "log.recover");
+    fn torn_before(&mut self, record: &Shape) {
+        let recovery = record.torn.as_ref().filter(|_| record.kind == Some(Kind::LogRecover));
         match (self.torn.take(), recovery) {
             (Some((line, offset, bytes, digest)), Some(torn))
                 if torn.bytes == bytes && torn.sha256 == hex(&digest.clone().finalize()) =>
@@ -209,38 +189,36 @@ impl Verifier {
         }
     }
 
-    fn misshapen(&self, record: &Parsed) -> Option<String> {
-        let known = ["log.open", "run.begin", "tool", "intent", "result", "run.end", "log.recover", "log.rotate"];
-        let first = self.seq == 0 && !["log.open", "log.recover"].contains(&record.kind);
-        let in_run = !record.kind.starts_with("log.");
-        if record.v != 1 {
-            Some(format!("its version is {}, and this program knows 1", record.v))
-        } else if !known.contains(&record.kind) {
-            Some("its type is not known".to_owned())
+    fn misshapen(&self, record: &Shape) -> Option<String> {
+        let first = self.seq == 0 && !matches!(record.kind, Some(Kind::LogOpen | Kind::LogRecover));
+        if record.version != 1 {
+            Some(format!("its version is {}, and this program knows 1", record.version))
+        } else if let Some(wrong) = &record.wrong {
+            Some(format!("its form is not that of a record: {wrong}"))
         } else if first {
             Some("a log begins with `log.open`".to_owned())
-        } else if self.report.log.as_deref().is_some_and(|log| log != record.log) {
+        } else if self.seq > 0 && record.kind == Some(Kind::LogOpen) && self.log.is_some() {
+            Some("a log is opened once, by its first record".to_owned())
+        } else if self.log.is_some() && self.log != record.log {
             Some("it belongs to another log".to_owned())
-        } else if in_run && record.run.is_none() || record.ts.is_none_or(|ts| ts.parse::<jiff::Timestamp>().is_err()) {
-            Some("its run or its time is missing".to_owned())
-        } else if record.kind == "intent" && record.step.is_none() || record.kind == "result" && record.intent.is_none()
-        {
-            Some("the step of an intent, or the intent of a result, is missing".to_owned())
         } else {
             None
         }
     }
 
-    fn follow(&mut self, record: &Parsed) {
+    /// What the next records are judged by.
+    fn follow(&mut self, record: Shape) {
         match (record.kind, record.intent) {
-            ("intent", _) => {
-                drop(self.open.insert(record.seq, (self.line, self.offset, record.step.unwrap_or_default().to_owned())))
+            (Some(Kind::Intent), _) => {
+                drop(self.open.insert(record.seq, (self.line, self.offset, record.step.unwrap_or_default())));
             }
-            ("result", Some(intent)) if self.open.remove(&intent).is_none() => {
+            (Some(Kind::Result), Some(intent)) if self.open.remove(&intent).is_none() => {
                 self.find(format!("it is the result of record {intent}, which is no intent that waits for one"));
             }
+            (Some(Kind::LogOpen), _) => self.report.previous = record.previous,
             _ => {}
         }
+        self.log = self.log.or(record.log);
     }
 
     fn find(&mut self, what: impl Into<String>) {
@@ -256,7 +234,10 @@ impl Verifier {
         }
         if self.report.records == 0 {
             self.find("there is no record in it");
+        } else {
+            self.report.head = Some(format!("{}:{}", self.seq, hex(&self.prev)));
         }
+        self.report.log = self.log.map(|log| log.to_string());
         let unknown = |(seq, (line, offset, step))| Finding {
             line,
             offset,

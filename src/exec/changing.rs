@@ -2,7 +2,7 @@
 
 use super::files::{self, Changed, Snapshot};
 use super::{Executor, held};
-use crate::audit::{Act, Begun, Body, FileChange, Outcome, Stream, Text};
+use crate::audit::{Act, Begun, Body, FileChange, FileOp, Outcome, Stream, Text};
 use crate::error::{Error, Result};
 use crate::tool::invocation::Effect;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl Executor {
         self.heed()?;
         let stream = |bytes: &[u8]| if write.secret { Stream::withheld() } else { Stream::seen(bytes) };
         let change = FileChange {
-            op: "write",
+            op: FileOp::Write,
             path: Text::from(write.path),
             before: write.old.map(|old| stream(&old.bytes)),
             after: Some(stream(write.bytes)),
@@ -52,7 +52,7 @@ impl Executor {
     pub fn delete_file(&self, step: &str, path: &Path) -> Result<()> {
         self.heed()?;
         let before = path.symlink_metadata().ok().map(|_| Stream::withheld());
-        let change = FileChange { op: "delete", path: Text::from(path), before, after: None };
+        let change = FileChange { op: FileOp::Delete, path: Text::from(path), before, after: None };
         let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
         let done = files::delete(&begun, path);
         self.file_done(begun, change, done, |path, error| {

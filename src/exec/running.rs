@@ -3,7 +3,7 @@
 use super::scratch::{self, Scratch};
 use super::spawn::{self, Cut, Enough, Ran, Spec};
 use super::{Executor, held, interrupted, surroundings};
-use crate::audit::{Act, Begun, Body, Exe, FileChange, Outcome, Stdin, Stream, Text};
+use crate::audit::{Act, Begun, Body, Exe, FileChange, FileOp, Outcome, Stdin, Stream, Text};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::tool::Tool;
@@ -69,7 +69,7 @@ impl Executor {
         };
         self.sweep(step, &parent).and_then(|swept| swept.map_err(cannot))?;
         let path = scratch::new_path(&parent);
-        let change = FileChange { op: "scratch", path: Text::from(&path), before: None, after: None };
+        let change = FileChange { op: FileOp::Scratch, path: Text::from(&path), before: None, after: None };
         let begun = self.intend(&format!("{step}-scratch"), Effect::Reads, Act::File { file: change.clone() })?;
         let made = Scratch::new(&begun, &path).and_then(|mut scratch| {
             let token = scratch.put_token(token)?;
@@ -94,7 +94,7 @@ impl Executor {
         };
         for (path, _lock) in stale {
             let before = Some(Stream::withheld());
-            let change = FileChange { op: "delete", path: Text::from(&path), before, after: None };
+            let change = FileChange { op: FileOp::Delete, path: Text::from(&path), before, after: None };
             let begun = self.intend(&format!("{step}-sweep"), Effect::Reads, Act::File { file: change.clone() })?;
             let swept = scratch::sweep(&begun, &path);
             self.file_result(begun, change, swept.as_ref().err())?;

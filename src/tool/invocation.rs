@@ -8,7 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Whether a command may change the world. A dry run executes only reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// Looks, and leaves everything as it is.
     Reads,

@@ -1,0 +1,180 @@
+//! Records as real runs write them, whole and maimed.
+
+use super::*;
+use serde_json::{Map, Value, json};
+
+const UUID: &str = "0341f76c-5e91-4434-93a8-5447e0656ab6";
+const HASH: &str = "2ccd45f7c1c9b4f4bb7f3a5c9d5f6f6b7f3a5c9d5f6f6b7f3a5c9d5f6f6b7fff";
+
+fn record(kind: &str, fields: Value) -> Value {
+    let mut record = json!({"v": 1, "seq": 7, "prev": HASH, "type": kind});
+    let own = fields.as_object().unwrap().clone();
+    record.as_object_mut().unwrap().extend(own);
+    record["log"] = json!(UUID);
+    record["run"] = json!(UUID);
+    record["ts"] = json!("2026-01-01T00:00:00.123Z");
+    record
+}
+
+/// One of each type, with every field that it can have.
+fn records() -> Vec<Value> {
+    let who =
+        json!({"uid": 1000, "user": "a", "login_uid": null, "sudo_user": null, "host": "h", "tty": null, "ci": null});
+    let target = json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
+    let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
+    let seen = json!({"bytes": 3, "sha256": HASH});
+    let object = json!({"name": "secrets/rsa-keys", "uid": UUID});
+    let made = json!({"bytes": 3, "sha256": HASH, "made_from": [object]});
+    let file = json!({"op": "write", "path": {"b64": "Yf8="}, "before": null, "after": {"withheld": "secret"}});
+    let unfinished = json!([{"run": UUID, "intent": 3, "step": "get-token"}]);
+    vec![
+        record("log.open", json!({"bypassctl": "0.1.0", "reserves": true, "previous": {"log": UUID, "head": "9:ab"}})),
+        record(
+            "run.begin",
+            json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "who": who, "pid": 1, "started": null,
+            "reason": null, "command": "enable", "dry_run": false, "policy": null, "unfinished": unfinished}),
+        ),
+        record("tool", json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found": "/k"})),
+        record(
+            "intent",
+            json!({"step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/", "env": {"KUBECONFIG": "/k"},
+            "stdin": made, "object": object, "who": who, "target": target, "plan": null, "reason": "CHG-12"}),
+        ),
+        record(
+            "intent",
+            json!({"step": "s", "effect": "changes", "file": file, "who": who, "target": target, "plan": HASH, "reason": null}),
+        ),
+        record(
+            "result",
+            json!({"intent": 6, "exit": {"code": 0, "signal": null}, "ms": 1, "stdout": seen, "stderr": null,
+            "files": [file], "error": "timed-out"}),
+        ),
+        record(
+            "run.end",
+            json!({"command": "enable", "dry_run": false, "code": 0, "outcome": "done", "changed": true, "target": target}),
+        ),
+        record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
+        record("log.rotate", json!({"who": who, "reason": null, "unfinished": unfinished})),
+    ]
+}
+
+fn line(value: &Value) -> Vec<u8> {
+    format!("{value}\n").into_bytes()
+}
+
+fn wrong(value: &Value) -> Option<String> {
+    shape(&line(value)).expect("a record").wrong
+}
+
+#[test]
+fn every_type_is_as_it_should_be() {
+    for record in records() {
+        let shape = shape(&line(&record)).unwrap();
+        assert_eq!((shape.wrong, shape.seq, shape.version), (None, 7, 1), "{record}");
+        assert_eq!(shape.prev, digest(HASH));
+        assert!(shape.kind.is_some() && shape.log.is_some());
+    }
+}
+
+#[test]
+fn the_order_of_fields_is_free() {
+    for record in records() {
+        let fields = record.as_object().unwrap();
+        let reversed: Vec<String> =
+            fields.iter().rev().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+        let shape = shape(format!("{{{}}}\n", reversed.join(",")).as_bytes()).unwrap();
+        assert_eq!(shape.wrong, None, "{record}");
+    }
+}
+
+/// Every place in a value, as a pointer.
+fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        let at = format!("{at}/{name}");
+        places(value, &at, found);
+        found.push(at);
+    }
+}
+
+/// Fields that a record may lack.
+const OPTIONAL: &[&str] = &["/env/KUBECONFIG", "/stdin/made_from", "/object", "/error"];
+
+#[test]
+fn a_field_that_is_missing_or_something_else_is_told() {
+    for record in records() {
+        let mut all = Vec::new();
+        places(&record, "", &mut all);
+        for at in all {
+            let (parent, name) = at.rsplit_once('/').unwrap();
+            // What makes it a record has its own test; what is about the log itself belongs to no run.
+            let of_log = record["type"].as_str().unwrap().starts_with("log.");
+            if parent.is_empty() && (["v", "seq", "prev", "type", "log"].contains(&name) || of_log && name == "run") {
+                continue;
+            }
+            let mut maimed = record.clone();
+            *maimed.pointer_mut(&at).unwrap() = json!([[]]);
+            assert!(wrong(&maimed).is_some(), "{at} is a list in {record}");
+            let fields: &mut Map<String, Value> = maimed.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            fields.remove(name);
+            if OPTIONAL.contains(&at.as_str()) {
+                assert_eq!(wrong(&maimed), None, "without {at}: {record}");
+            } else if name != "code" && name != "signal" {
+                assert!(wrong(&maimed).is_some(), "without {at}: {record}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_told() {
+    let intent = &records()[3];
+    let with = |at: &str, value: Value| {
+        let mut changed = intent.clone();
+        *changed.pointer_mut(at).unwrap() = value;
+        wrong(&changed).unwrap_or_default()
+    };
+    insta::assert_snapshot!(
+        [
+            with("/effect", json!("writes")),
+            with("/exe/sha256", json!(HASH.to_uppercase())),
+            with("/who/uid", json!(-1)),
+            with("/who", json!(null)),
+            with("/ts", json!("yesterday")),
+            with("/type", json!("intention")),
+            with("/stdin", json!({"bytes": 3, "sha256": HASH, "withheld": "secret"})),
+            with("/argv", json!(["kubectl", 1])),
+        ]
+        .join("\n"),
+        @r#"
+    invalid value: string "writes", expected a word that is known at line 1 column 47
+    invalid value: string "2CCD45F7C1C9B4F4BB7F3A5C9D5F6F6B7F3A5C9D5F6F6B7F3A5C9D5F6F6B7FFF", expected a SHA-256 in 64 lower-case hexadecimal digits at line 1 column 181
+    invalid type: integer `-1`, expected a whole number that is not negative at line 1 column 1018
+    invalid type: null, expected an object at line 1 column 947
+    invalid value: string "yesterday", expected a time as RFC 3339 has it at line 1 column 899
+    its type is not known
+    it is not `bytes` and `sha256`, or `withheld` at line 1 column 689
+    invalid type: integer `1`, expected text, or {"b64": …} at line 1 column 20
+    "#
+    );
+    let mut both = intent.clone();
+    both["file"] = records()[4]["file"].clone();
+    assert!(wrong(&both).unwrap().contains("field `argv` is there beside `file`"));
+    let twice = String::from_utf8(line(intent)).unwrap().replacen("\"ts\":", "\"step\":\"t\",\"ts\":", 1);
+    assert!(shape(twice.as_bytes()).unwrap().wrong.unwrap().contains("field `step` is there twice"));
+}
+
+#[test]
+fn what_is_no_record() {
+    let record = format!("{}\n", records()[3]);
+    for none in
+        [&record[..record.len() - 1], "", "\n", "null\n", "[]\n", "{}\n", &record.replace("https", "http\u{e9}")]
+    {
+        assert!(shape(none.as_bytes()).is_none(), "{none}");
+    }
+    for gone in ["v", "seq", "prev", "type", "log"] {
+        let mut record = records()[3].clone();
+        record.as_object_mut().unwrap().remove(gone);
+        assert!(shape(&line(&record)).is_none(), "{gone}");
+    }
+}

@@ -1,0 +1,66 @@
+//! A record as a line: JSON in ASCII with an LF.
+
+use super::record::Body;
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use std::io;
+
+/// What `prev` is in the first record of a log.
+pub const NO_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// One line.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    pub(super) v: u32,
+    pub(super) seq: u64,
+    pub(super) prev: &'a str,
+    #[serde(flatten)]
+    pub(super) body: &'a Body,
+    pub(super) log: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<&'a str>,
+    pub(super) ts: String,
+}
+
+/// JSON in ASCII: an auditor's tools need not agree on an encoding.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for c in fragment.chars() {
+            if c.is_ascii() && c != '\u{7f}' {
+                writer.write_all(&[c as u8])?;
+            } else {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One line with its LF.
+pub(super) fn to_line(line: &Line<'_>) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(1024);
+    line.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Ascii))?;
+    out.push(b'\n');
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_ascii_and_the_same_text() {
+        let body =
+            Body::LogOpen { bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(), reserves: true, previous: None };
+        let line =
+            to_line(&Line { v: 1, seq: 1, prev: NO_PREVIOUS, body: &body, log: "l", run: None, ts: "t".to_owned() })
+                .unwrap();
+        assert!(line.is_ascii() && line.ends_with(b"}\n") && !line[..line.len() - 1].contains(&b'\n'));
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(value["bypassctl"], "0.1 — \u{1f511}\u{7f}\n\"");
+        assert_eq!(value["type"], "log.open");
+    }
+}

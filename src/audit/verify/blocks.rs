@@ -1,0 +1,103 @@
+//! A log cut into blocks of whole lines, each judged by itself on one of several threads: a line's hash and its form
+//! depend on no other line. What they say of each other is judged in their order, by who takes the blocks.
+
+use crate::audit::form::{Shape, shape};
+use sha2::{Digest as _, Sha256};
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// How much is judged at once, in bytes.
+const BLOCK: usize = 1 << 20;
+
+/// A line longer than this is no record, in bytes.
+const MAX_LINE: usize = 16 << 20;
+
+/// More threads than this wait for each other.
+const MAX_THREADS: usize = 8;
+
+/// Whole lines, but for a last one without an LF.
+pub(super) struct Block {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lines: Vec<Judged>,
+}
+
+/// What is known of a line by itself.
+pub(super) struct Judged {
+    /// How long it is, its LF included.
+    pub(super) length: usize,
+    /// SHA-256 of it.
+    pub(super) hash: [u8; 32],
+    /// `None` when it is no record.
+    pub(super) shape: Option<Shape>,
+}
+
+fn judged(bytes: Vec<u8>) -> Block {
+    let line = |raw: &[u8]| Judged { length: raw.len(), hash: Sha256::digest(raw).into(), shape: shape(raw) };
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(line).collect();
+    Block { bytes, lines }
+}
+
+/// A thread, and the way to it and back.
+struct Worker {
+    to: SyncSender<Vec<u8>>,
+    from: Receiver<Block>,
+}
+
+/// Gives every block, judged, in the order of the log.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn each(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    std::thread::scope(|scope| {
+        let workers: Vec<Worker> = std::iter::repeat_with(|| {
+            let (to, work) = sync_channel::<Vec<u8>>(1);
+            let (done, from) = sync_channel(1);
+            scope.spawn(move || work.into_iter().try_for_each(|bytes| done.send(judged(bytes))));
+            Worker { to, from }
+        })
+        .take(threads)
+        .collect();
+        let mut rest = Vec::new();
+        let (mut sent, mut taken) = (0, 0);
+        let ended = loop {
+            let block = match next(input, &mut rest) {
+                Ok(block) if block.is_empty() => break Ok(()),
+                Ok(block) => block,
+                Err(error) => break Err(error),
+            };
+            if sent - taken == threads {
+                taken += give(&workers[taken % threads], &mut take);
+            }
+            // A thread ends only when this function does.
+            let _ = workers[sent % threads].to.send(block);
+            sent += 1;
+        };
+        while taken < sent {
+            taken += give(&workers[taken % threads], &mut take);
+        }
+        ended
+    })
+}
+
+/// Takes the next judged block; counts it.
+fn give(worker: &Worker, take: &mut impl FnMut(Block)) -> usize {
+    worker.from.recv().into_iter().for_each(take);
+    1
+}
+
+/// The next block; empty at the end. What follows its last LF is left in `rest`.
+fn next(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut block = std::mem::take(rest);
+    loop {
+        let before = block.len();
+        let read = (&mut *input).take(BLOCK as u64).read_to_end(&mut block)?;
+        let last = block[before..].iter().rposition(|byte| *byte == b'\n').map(|at| before + at + 1);
+        match last {
+            Some(end) => *rest = block.split_off(end),
+            None if read > 0 && block.len() < MAX_LINE => continue,
+            None => {}
+        }
+        return Ok(block);
+    }
+}
