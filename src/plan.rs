@@ -4,7 +4,7 @@ mod checksum;
 mod revocation;
 pub mod script;
 
-pub use revocation::{Deletion, JobRun, NewSecret, Prove, Restart, Trial, Way};
+pub use revocation::{Deletion, JobRun, NewSecret, Prove, Restart, SameCluster, Trial, Way};
 
 use crate::profile::{Edit, Profile};
 use crate::tool::invocation::Invocation;
@@ -26,7 +26,7 @@ pub struct Plan {
 
 /// One step.
 pub struct Step {
-    /// A stable name, unique in the plan.
+    /// A stable name; unique in the plan, but for what is done for several profiles.
     pub id: &'static str,
     /// Why.
     pub why: String,
@@ -74,6 +74,8 @@ pub enum Action {
         /// The file.
         path: PathBuf,
     },
+    /// Looks whether the context leads to the cluster that was looked at before anything was planned.
+    SameCluster(SameCluster),
     /// Deletes a secret of the cluster, if it still is the one that was seen.
     DeleteSecret(Deletion),
     /// Has a job run again, and waits for it.
@@ -96,6 +98,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// `CONTEXT/NAMESPACE`: what has to be typed to confirm. In a cluster there is no context.
+    #[must_use]
+    pub fn phrase(&self) -> String {
+        format!("{}/{}", self.kubectl.pins.context.as_deref().unwrap_or("in-cluster"), self.namespace)
+    }
+
     /// What tells the cluster from another: the first of these that the account may run counts.
     fn commands(&self) -> [Invocation; 3] {
         [self.kubectl.cluster_uid(), self.kubectl.namespace_uid(&self.namespace), self.kubectl.server()]
@@ -148,6 +156,7 @@ impl Plan {
             Action::WriteToken { path } => json!({ "write": path, "mode": "0600", "content": self.token_slot() }),
             Action::EditConfig { path, .. } => json!({ "edit": path, "lines": changed_lines(action) }),
             Action::DeleteToken { path } => json!({ "delete": path }),
+            Action::SameCluster(same) => same.view(),
             Action::DeleteSecret(deletion) => deletion.view(),
             Action::RunJob(run) => run.view(),
             Action::SeeSecret(secret) => secret.view(),
@@ -195,6 +204,7 @@ impl Plan {
                 format!("   edit {}\n{lines}", path.display())
             }
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
+            Action::SameCluster(same) => same.text(),
             Action::DeleteSecret(deletion) => deletion.text(),
             Action::RunJob(run) => run.text(),
             Action::SeeSecret(secret) => secret.text(),

@@ -279,7 +279,8 @@ impl Ui {
     /// Asks at the terminal; the answer is a line, or the end where there is none. `None` where nobody can be asked: no
     /// terminal, or a form of output that would not have shown what is asked about.
     pub fn ask(&self, question: &str) -> Option<Receiver<String>> {
-        if self.format != Format::Text || self.quiet || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        let terminals = io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
+        if self.format != Format::Text || self.quiet || !terminals {
             return None;
         }
         self.err(question);
@@ -320,7 +321,12 @@ impl Ui {
         let failure = held(&self.failure).take();
         match failure {
             Some(error) => {
-                self.err(&format!("{BAD}error{BAD:#}: the report could not be written: {error}\n"));
+                let complete = if code == 0 && ending.changed {
+                    "; all that was asked for is done, and on record: only its report is lost, so there is no need to run it again"
+                } else {
+                    ""
+                };
+                self.err(&format!("{BAD}error{BAD:#}: the report could not be written: {error}{complete}\n"));
                 match (code, ending.changed) {
                     (0, true) => Kind::Stopped.exit_code(),
                     (0, false) => Kind::Failed.exit_code(),

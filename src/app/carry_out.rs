@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, ClusterId, NoToken, SecretUid};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -32,10 +33,23 @@ pub(super) struct Known {
     pub(super) old: OnceLock<Old>,
     /// What the proof of a revocation has shown.
     pub(super) shown: OnceLock<Shown>,
+    /// Why the new token was refused by it, where it was.
+    pub(super) new_refused: OnceLock<String>,
     /// The secrets of the cluster, where nothing has been done since they were looked at.
     secrets: Mutex<Option<Vec<SecretUid>>>,
-    /// The steps that are done.
-    done: Mutex<Vec<&'static str>>,
+    /// How far each step of the plan has come.
+    stands: Mutex<BTreeMap<usize, Stand>>,
+}
+
+/// How far a step has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    /// It has not begun.
+    Left,
+    /// It has begun, and what must hold after it has not been seen.
+    Begun,
+    /// What must hold after it holds.
+    Done,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -48,9 +62,9 @@ impl Known {
         self.token.get().ok_or_else(|| Error::failed("a step needs the token before any step has read it"))
     }
 
-    /// The steps that are done.
-    pub(super) fn done(&self) -> Vec<&'static str> {
-        held(&self.done).clone()
+    /// How far the step of that place in the plan has come.
+    pub(super) fn stand(&self, index: usize) -> Stand {
+        held(&self.stands).get(&index).copied().unwrap_or(Stand::Left)
     }
 
     /// Remembers the secrets as they were just seen, for the next step.
@@ -66,7 +80,8 @@ impl Known {
 
 /// Carries a plan out.
 pub(super) fn carry_out(session: &Session, plan: &Plan, known: &Known) -> Result<()> {
-    for group in plan.steps.chunk_by(|_, next| next.beside) {
+    let steps: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
+    for group in steps.chunk_by(|_, (_, next)| next.beside) {
         let [first, beside @ ..] = group else { continue };
         std::thread::scope(|scope| {
             let others: Vec<_> =
@@ -78,9 +93,10 @@ pub(super) fn carry_out(session: &Session, plan: &Plan, known: &Known) -> Result
     Ok(())
 }
 
-fn carry_out_step(session: &Session, step: &Step, known: &Known) -> Result<()> {
+fn carry_out_step(session: &Session, (index, step): &(usize, &Step), known: &Known) -> Result<()> {
+    held(&known.stands).insert(*index, Stand::Begun);
     act(session, step, known)?;
-    held(&known.done).push(step.id);
+    held(&known.stands).insert(*index, Stand::Done);
     Ok(())
 }
 
@@ -102,9 +118,14 @@ fn act(session: &Session, step: &Step, known: &Known) -> Result<()> {
             let verdict = try_token(session, step.id, command, profile, known.token()?)?;
             judge(session, step.id, verdict, *required, profile, known)
         }
+        Action::WriteToken { .. } | Action::EditConfig { .. } if known.new_refused.get().is_some() => {
+            session.ui.step(step.id, "left", "the new token is refused: what the profile has stays");
+            Ok(())
+        }
         Action::WriteToken { path } => write_token(session, step.id, path, known.token()?),
         Action::EditConfig { path, old, edit } => edit_config(session, step.id, path, old.as_deref(), edit),
         Action::DeleteToken { path } => delete_token(session, step.id, path),
+        Action::SameCluster(same) => same_cluster(session, step.id, &same.command, &same.expected),
         Action::DeleteSecret(deletion) => cluster_steps::delete_secret(session, step.id, deletion, known),
         Action::RunJob(run) => cluster_steps::run_job(session, step.id, run),
         Action::SeeSecret(secret) => cluster_steps::see_secret(session, step.id, secret),
@@ -147,7 +168,11 @@ fn check_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> 
     let noted =
         known.cluster.get().ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it"))?;
     let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else { return Ok(()) };
-    let output = session.run(step, &command)?;
+    same_cluster(session, step, &command, expected)
+}
+
+fn same_cluster(session: &Session, step: &str, command: &Invocation, expected: &str) -> Result<()> {
+    let output = session.run(step, command)?;
     let shown = kubectl::parse_server(&output)
         .map_err(|failure| failure.into_error("whether it is still the same cluster cannot be found out"))?;
     if shown == expected {

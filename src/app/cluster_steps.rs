@@ -3,7 +3,7 @@
 use super::carry_out::Known;
 use super::session::Session;
 use super::wait::{Judge, Wait};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::plan::{Deletion, JobRun, NewSecret, Restart, Way};
 use crate::procedure::revoke::{CREATE_ADMIN_TOKEN, KEY_GEN, Kind};
 use crate::tool::invocation::{Invocation, Object};
@@ -14,6 +14,12 @@ use std::time::{Duration, Instant};
 /// How long a job may take before its pods are looked at, and then again.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long to wait before pods are watched anew.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// How long such a look may take: what is waited for is not noticed meanwhile.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Deletes a secret, if it still is the one that was seen, and sees that it is gone.
 pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, known: &Known) -> Result<()> {
@@ -98,7 +104,7 @@ pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()>
     if let JobEnd::Failed(why) = &end {
         return Err(Error::failed(format!("job {name} failed ({why})")).hint(format!("{} shows more", more("logs"))));
     }
-    let how = if matches!(end, JobEnd::Gone) { "has come and gone" } else { "is complete" };
+    let how = if matches!(end, JobEnd::Gone) { "was deleted before it was seen complete" } else { "is complete" };
     session.ui.step(step, "done", &format!("job {name} {how}"));
     Ok(())
 }
@@ -130,9 +136,15 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
         (_, Some(command)) => {
             let output = session.run(step, &command)?;
             let name = run.name().unwrap_or_default();
-            kubectl::parse_created(&output)
-                .map(Wanted::Uid)
-                .map_err(|failure| failure.into_error(&format!("job `{name}` could not be made")))
+            kubectl::parse_created(&output).map(Wanted::Uid).map_err(|failure| {
+                let error = failure.into_error(&format!("job `{name}` could not be made"));
+                match error.message.contains("(AlreadyExists)") {
+                    true => error.hint(
+                        "another run, by someone else or on another host, may be in it right now: wait for its end",
+                    ),
+                    false => error,
+                }
+            })
         }
         (Way::Running { job }, None) => Ok(Wanted::Uid(job.uid.clone())),
         (Way::Awaited { .. }, None) => {
@@ -207,13 +219,20 @@ impl PodsOfJob<'_> {
         let namespace = &self.run.at.namespace;
         let command = self.run.at.kubectl.pods(namespace, &format!("job-name={name}"));
         // A look that fails is on record, and the wait goes on: it has its own means to notice what is wrong.
-        let Ok(pods) = kubectl::parse_list::<Pod>(&self.session.run("look-at-pods", &command)?) else { return Ok(()) };
+        let output = match self.session.run("look-at-pods", &command.within(LOOK_LIMIT)) {
+            Ok(output) => output,
+            Err(error) if matches!(error.kind, error::Kind::Failed | error::Kind::TimedOut) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Ok(pods) = kubectl::parse_list::<Pod>(&output) else { return Ok(()) };
         let reason = |pod: &Pod| {
             pod.stuck().map(|why| {
                 (format!("pod `{}` does not start: {why}", pod.metadata.name), format!("pod/{}", pod.metadata.name))
             })
         };
-        let told = if pods.is_empty() {
+        let told = if pods.is_empty() && matches!(self.run.way, Way::Operator { .. }) {
+            Some(("kubit has not made it again so far, or no pod of it was made".to_owned(), format!("job/{name}")))
+        } else if pods.is_empty() {
             Some((
                 "no pod of it was made so far: a quota or a pod security policy may forbid it".to_owned(),
                 format!("job/{name}"),
@@ -242,8 +261,11 @@ pub(super) fn restart(session: &Session, step: &str, restart: &Restart) -> Resul
                 ))
                 .hint(format!("`kubectl get pods --namespace {}` shows what there is", restart.at.namespace)));
             }
-            kubectl::parse_done(&session.run(step, &command)?)
-                .map_err(|failure| failure.into_error("the pods could not be deleted"))?;
+            match kubectl::parse_done(&session.run(step, &command)?) {
+                // One of them was gone before its turn came.
+                Ok(()) | Err(Failure::NotFound(_)) => {}
+                Err(failure) => return Err(failure.into_error("the pods could not be deleted")),
+            }
             pods.into_iter().map(|pod| pod.metadata.uid).collect()
         }
         (going, _) => going.clone().unwrap_or_default(),
@@ -276,6 +298,7 @@ fn wait_for_pods(session: &Session, step: &str, restart: &Restart, old: &[String
         if judge.verdict().is_some() {
             return Ok(());
         }
+        session.exec.pause(AGAIN_AFTER)?;
     }
 }
 

@@ -66,10 +66,14 @@ impl Config {
     /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
     pub(super) fn must_be_writable(&self) -> Result<()> {
         let Some(snapshot) = &self.snapshot else { return Ok(()) };
-        let writable =
-            snapshot.meta.mode() & 0o222 != 0 && rustix::fs::access(&self.path, rustix::fs::Access::WRITE_OK).is_ok();
-        if writable {
-            return Ok(());
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let access = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK);
+        if snapshot.meta.mode() & 0o222 != 0 && access(&self.path).is_ok() {
+            // It is replaced as a whole, which its directory has to allow.
+            return access(directory).map_err(|error| {
+                Error::refused(format!("the directory `{}` cannot be written to: {error}", directory.display()))
+                    .hint("look at its mode (`ls -ld`) and at how its filesystem is mounted")
+            });
         }
         Err(Error::refused(format!("`{}` is read-only", self.path.display()))
             .hint(format!("chmod u+w '{}'", self.path.display())))

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::{DryRun, Enable};
 use crate::error::{Error, Kind, Result};
-use crate::exec::{read, unsafe_directory};
+use crate::exec::{read, unfit_directory};
 use crate::plan::{Plan, script};
 use crate::procedure::enable::{Facts, PutToUse};
 use crate::procedure::{self, PRODUCTION};
@@ -206,10 +206,15 @@ fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<
     }
     // The configuration's own directory is made with it, mode 0700.
     let will_be_made = config.snapshot.is_none() && !directory.exists() && Some(directory) == config.named.parent();
-    if !will_be_made && let Some(problem) = unsafe_directory(directory) {
-        let mend = if directory.exists() { "chmod go-w" } else { "mkdir -p -m 700" };
-        return Err(Error::refused(format!("the token file cannot go there: {problem}"))
-            .hint(format!("{mend} '{}', or {other}", directory.display())));
+    if !will_be_made && let Some(problem) = unfit_directory(directory) {
+        let mend = if directory.exists() {
+            format!("give it to yourself alone (`ls -ld '{}'`)", directory.display())
+        } else {
+            format!("mkdir -p -m 700 '{}'", directory.display())
+        };
+        return Err(
+            Error::refused(format!("the token file cannot go there: {problem}")).hint(format!("{mend}, or {other}"))
+        );
     }
     let meta = std::fs::symlink_metadata(&path);
     if meta.is_ok_and(|meta| !meta.is_file()) {

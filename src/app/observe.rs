@@ -21,12 +21,13 @@ use std::path::{Path, PathBuf};
 /// What the cluster shows.
 pub(super) struct Observed {
     pub(super) at: Place,
+    pub(super) cluster: ClusterId,
     pub(super) secrets: Vec<SecretUid>,
     pub(super) jobs: Vec<Job>,
     pub(super) pods: Vec<Pod>,
     pub(super) pods_matched: bool,
     pub(super) operator: Operator,
-    /// Whether each of `revoke::permissions` is given; `None` where that cannot be found out.
+    /// Whether each of `revoke::permissions` is given, or why that cannot be found out.
     pub(super) allowed: std::result::Result<Vec<bool>, Failure>,
     /// The token that is in the cluster now.
     pub(super) token: Option<Secret>,
@@ -86,7 +87,7 @@ impl Outputs {
         let allowed = kubectl::parse_permissions(&revoke::permissions(namespace), &self.allowed?);
         let operator = self.operator.transpose()?.unwrap_or(Operator::Unknown("not asked for"));
         let at = Place { kubectl, namespace: namespace.to_owned() };
-        Ok(Observed { at, secrets, jobs, pods, pods_matched, operator, allowed, token, lock })
+        Ok(Observed { at, cluster: id, secrets, jobs, pods, pods_matched, operator, allowed, token, lock })
     }
 }
 
@@ -149,6 +150,8 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
     match found {
         Ok(trial) => Ok(Some(trial)),
         Err(error) if matches!(error.kind, Kind::Unrecorded | Kind::Interrupted | Kind::Terminated) => Err(error),
+        // What was named and is not there is a mistake; what was not named may do without.
+        Err(error) if session.common.influxctl.is_some() || session.common.profiles != ["default"] => Err(error),
         Err(error) => {
             let text = format!("no token can be tried, so the proof will be inconclusive: {}", error.message);
             session.ui.warn(&text, error.hint.as_deref());
@@ -169,28 +172,29 @@ pub(super) fn token_in(session: &Session, path: &Path) -> Result<Option<Secret>>
     Ok(token)
 }
 
-/// The old token: the file named, else the cluster's unless that is a new one, else the profile's.
+/// The old token: the file named, else the cluster's, else the profile's unless that is the new one.
 pub(super) fn old(
     session: &Session,
     how: &Revocation,
     cluster: Option<Secret>,
-    is_new: bool,
+    new: Option<&Secret>,
     trial: Option<&Trial>,
 ) -> Result<Option<Old>> {
     if let Some(file) = &how.old_token_file {
         let path = session.exec.surroundings().cwd.join(file);
+        if !path.exists() {
+            return Err(Error::failed(format!("`{}` is not there", path.display()))
+                .hint("--old-token-file names a file that holds the token as `enable` writes it"));
+        }
         let token = token_in(session, &path)?.ok_or_else(|| {
             Error::failed(format!("`{}` holds no token", path.display()))
                 .hint("--old-token-file names a file that holds the token as `enable` writes it")
         })?;
         return Ok(Some(Old { token, accepted: false, from_cluster: false }));
     }
-    if let Some(token) = cluster.as_ref().filter(|_| is_new) {
-        return of_profile(session, trial, Some(token));
-    }
     match cluster {
         Some(token) => Ok(Some(Old { token, accepted: false, from_cluster: true })),
-        None => of_profile(session, trial, None),
+        None => of_profile(session, trial, new),
     }
 }
 

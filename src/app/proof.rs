@@ -50,7 +50,7 @@ pub(super) fn prove(session: &Session, step: &str, prove: &Prove, known: &Known)
         (_, None) => Shown::Inconclusive("no copy of the old token is at hand".to_owned()),
         (Some(trial), Some(old)) => {
             let new = if prove.new_token { Some(known.token()?) } else { None };
-            until_shown(session, step, trial, old, new, prove.grace)?
+            until_shown(session, step, trial, old, new, prove.grace, known)?
         }
     };
     let at = prove.trial.as_ref().map(|trial| address(&trial.profile)).unwrap_or_default();
@@ -87,16 +87,23 @@ fn until_shown(
     old: &Old,
     new: Option<&Secret>,
     grace: Duration,
+    known: &Known,
 ) -> Result<Shown> {
     let begun = Instant::now();
+    let mut accepted_once = false;
     loop {
-        let shown = match once(session, step, trial, old, new)? {
+        let (shown, refused) = once(session, step, trial, old, new)?;
+        let shown = match shown {
             ControlFlow::Continue(shown) if begun.elapsed() < grace => shown,
             ControlFlow::Continue(shown) | ControlFlow::Break(shown) => {
                 session.ui.no_progress();
-                return Ok(shown);
+                refused.into_iter().for_each(|why| drop(known.new_refused.set(why)));
+                // A trial at the end that shows nothing does not take back what an earlier one has shown.
+                let last_known = accepted_once && matches!(shown, Shown::Inconclusive(_));
+                return Ok(if last_known { Shown::StillAccepted } else { shown });
             }
         };
+        accepted_once = shown == Shown::StillAccepted || accepted_once;
         let for_what = match shown {
             Shown::StillAccepted => "until the old token is refused",
             _ => "until both tokens can be tried",
@@ -106,21 +113,26 @@ fn until_shown(
     }
 }
 
-/// What one trial shows, and whether another could show more.
+/// What one trial shows, and whether another could show more; and why the new token was refused, if it was.
 fn once(
     session: &Session,
     step: &str,
     trial: &Trial,
     old: &Old,
     new: Option<&Secret>,
-) -> Result<ControlFlow<Shown, Shown>> {
+) -> Result<(ControlFlow<Shown, Shown>, Option<String>)> {
     let Trial { command, profile } = trial;
     let (old_verdict, new_verdict) = std::thread::scope(|scope| {
         let new = new.map(|new| scope.spawn(move || try_token(session, &format!("{step}-new"), command, profile, new)));
         (try_token(session, &format!("{step}-old"), command, profile, &old.token), new.map(joined))
     });
     let more = |why: String| ControlFlow::Continue(Shown::Inconclusive(why));
-    Ok(match (old_verdict?, new_verdict.transpose()?) {
+    let (old_verdict, new_verdict) = (old_verdict?, new_verdict.transpose()?);
+    let refused = match &new_verdict {
+        Some(Verdict::Refused(why)) => Some(why.clone()),
+        _ => None,
+    };
+    let shown = match (old_verdict, new_verdict) {
         (Verdict::Accepted, _) => ControlFlow::Continue(Shown::StillAccepted),
         (Verdict::Inconclusive(why), _) => more(format!("the old token could not be tried: {why}")),
         (Verdict::Refused(_), Some(Verdict::Refused(why))) => more(format!("the new token is refused as well: {why}")),
@@ -133,5 +145,6 @@ fn once(
             let why = "it is refused, but it was not accepted before either".to_owned();
             ControlFlow::Break(Shown::Inconclusive(why))
         }
-    })
+    };
+    Ok((shown, refused))
 }

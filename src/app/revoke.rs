@@ -1,6 +1,6 @@
 //! `revoke`: look, prove, confirm, act, prove.
 
-use super::carry_out::{Known, address, carry_out, try_token};
+use super::carry_out::{Known, Stand, address, carry_out, try_token};
 use super::enable::show;
 use super::observe::{self, Observed};
 use super::probe::{self, joined};
@@ -11,6 +11,7 @@ use crate::cli::{Revocation, Revoke};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, Trial, Way};
 use crate::procedure::revoke::{self as procedure, Facts, Options, Proof, Rerun, Secret as Stands, Seen};
+use crate::secret::Secret;
 use crate::tool::influxctl::Verdict;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, Failure, JobManifest};
@@ -58,6 +59,8 @@ pub(super) struct Scene {
     pub(super) trial: Option<Trial>,
     /// A copy of the old token.
     pub(super) old: Option<Old>,
+    /// The new one, where an unfinished revocation has made it.
+    pub(super) new: Option<Secret>,
 }
 
 /// Looks at the cluster, and for a copy of the old token.
@@ -72,16 +75,18 @@ pub(super) fn look(
     let begun = session.exec.deletions()?;
     let seen = Seen { secrets: &observed.secrets, jobs: &observed.jobs, pods: &observed.pods, begun: &begun };
     let is_new = seen.stage(how.again).token == Stands::New;
-    let old = observe::old(session, how, observed.token.take(), is_new, trial.as_ref())?;
-    Ok(Scene { observed, begun, trial, old })
+    let (new, cluster) = if is_new { (observed.token.take(), None) } else { (None, observed.token.take()) };
+    let old = observe::old(session, how, cluster, new.as_ref(), trial.as_ref())?;
+    Ok(Scene { observed, begun, trial, old, new })
 }
 
 /// Plans, proves, confirms and carries out.
 pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: Vec<Step>) -> Outcome {
-    let Scene { observed, begun, trial, old } = scene;
+    let Scene { observed, begun, trial, old, new: _ } = scene;
     let Observed { at, allowed, lock, .. } = observed;
     let facts = Facts {
         at,
+        cluster: observed.cluster,
         about: probe::place(session),
         command: ask.command,
         secrets: observed.secrets,
@@ -104,7 +109,7 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
     }
     session.ui.plan(&revocation.plan);
     if revocation.plan.steps.iter().any(|step| changes_cluster(&step.action)) {
-        confirm::confirm(session, &facts.at.namespace, ask.how.confirm.as_deref(), CONSEQUENCES)?;
+        confirm::confirm(session, &facts.at, ask.how.confirm.as_deref(), CONSEQUENCES)?;
     }
     let known = Known::default();
     if let Some(old) = old {
@@ -112,8 +117,8 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
     }
     let done = carry_out(session, &revocation.plan, &known);
     drop(lock);
-    done.map_err(|error| stopped(session, error, &revocation.plan, &known, revocation.half_done.is_some()))?;
-    Ok(report(session, ask, &known))
+    done.map_err(|error| stopped(session, error, &revocation.plan, &known, ask, revocation.half_done.is_some()))?;
+    Ok(report(session, ask, &revocation.plan, &known))
 }
 
 fn options(ask: &Ask) -> Options {
@@ -242,10 +247,12 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
             Ok(old)
         }
         Verdict::Refused(_) => {
-            inconclusive(
-                &format!("the old token is refused by {at} already"),
-                "does the profile's host belong to this namespace? name another: --profile NAME",
-            );
+            let hint = if half_done {
+                "the revocation that had begun may have made it so: the record of that run shows whether it was accepted then (step `try-old-token`)"
+            } else {
+                "does the profile's host belong to this namespace? name another: --profile NAME"
+            };
+            inconclusive(&format!("the old token is refused by {at} already"), hint);
             // Refused before, refused after: that would show nothing.
             Ok(Old { from_cluster: false, ..old })
         }
@@ -262,7 +269,7 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
 fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
     if let Some(why) = &revocation.half_done {
         session.ui.warn(
-            &format!("a revocation has begun here and did not come to its end: {why}"),
+            &format!("a revocation has begun here and did not come to its end, or another is in it right now: {why}"),
             Some("this run carries on with it; --again starts over, and deletes what it has made"),
         );
     }
@@ -279,26 +286,49 @@ fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
 }
 
 /// What has been done, what has not, and that the same command carries on.
-fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, half_done: bool) -> Error {
+fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &Ask, half_done: bool) -> Error {
     if !session.exec.changed() && !half_done {
         return error;
     }
-    let done = known.done();
-    let (done, left): (Vec<&str>, Vec<&str>) = plan.steps.iter().map(|step| step.id).partition(|id| done.contains(id));
-    let list = |ids: Vec<&str>| if ids.is_empty() { "nothing".to_owned() } else { ids.join(", ") };
-    let told = format!("done so far: {}; not done: {}", list(done), list(left));
+    let of = |stand: Stand| -> Vec<&str> {
+        let steps = plan.steps.iter().enumerate().filter(|(index, _)| known.stand(*index) == stand);
+        steps.map(|(_, step)| step.id).collect()
+    };
+    let list = |stand: Stand| if of(stand).is_empty() { "nothing".to_owned() } else { of(stand).join(", ") };
+    let progress = serde_json::json!({ "done": of(Stand::Done), "begun": of(Stand::Begun), "left": of(Stand::Left) });
+    session.ui.field("progress", progress);
+    let again = if ask.how.again { "; without --again it carries on, with it it starts over" } else { "" };
+    let told = format!(
+        "done so far: {}; begun: {}; not done: {}{again}",
+        list(Stand::Done),
+        list(Stand::Begun),
+        list(Stand::Left)
+    );
     let hint = error.hint.as_ref().map_or_else(|| told.clone(), |hint| format!("{hint}; {told}"));
     error.hint(hint).after_a_change()
 }
 
-fn report(session: &Session, ask: &Ask, known: &Known) -> Option<Kind> {
+fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
     let shown = known.shown.get().cloned().unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
     session.ui.field("proof", &shown);
+    session.ui.field("new_token_refused", known.new_refused.get());
     let use_of_new = match (ask.command, ask.new_token) {
+        ("rotate", _) if known.new_refused.get().is_some() => {
+            format!("; the new token is refused, and profile `{}` was left as it was", ask.profiles.join("`, `"))
+        }
         ("rotate", _) => format!("; the new token is in use with profile `{}`", ask.profiles.join("`, `")),
         (_, true) => "; a new token is in secret `admin-token`: `bypassctl enable` puts it to use".to_owned(),
-        (_, false) => "; there is no admin token any more".to_owned(),
+        (_, false) => "; secret `admin-token` is gone, and no new one was made".to_owned(),
     };
+    // Keys that were taken for new ones were not deleted: that is not yet what was asked for.
+    let deleted =
+        plan.steps.iter().any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
+    if !deleted && shown != Shown::Proven {
+        session.ui.warn(
+            "no keys were deleted by this run: those that are there were taken for the new ones of the revocation that had begun",
+            Some("a token that these keys have signed is still valid; to revoke it: the same command with --again"),
+        );
+    }
     match shown {
         Shown::Proven => {
             session.ui.say(&format!("revoked, proven{use_of_new}"));

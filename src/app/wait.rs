@@ -73,14 +73,15 @@ impl Wait<'_> {
     }
 
     fn follow<J: Judge>(&self, watch: &Invocation, judge: &mut J) -> Result<J::Verdict> {
+        let mut last = "the limit is over".to_owned();
         loop {
             let left = self.limit.saturating_sub(self.begun.elapsed());
             if left.is_zero() {
-                return Err(self.too_long("the limit is over"));
+                return Err(self.too_long(&last));
             }
             match self.watch_once(&watch.clone().within(left), judge) {
                 Ok(Ok(verdict)) => return Ok(verdict),
-                Ok(Err(output)) => self.still_there(&output)?,
+                Ok(Err(output)) => last = self.still_there(&output)?.unwrap_or(last),
                 Err(error) if error.kind == Kind::TimedOut => return Err(self.too_long(&error.message)),
                 Err(error) => return Err(error),
             }
@@ -109,18 +110,26 @@ impl Wait<'_> {
         })?;
         let output = match watched {
             Watched::Enough => None,
-            Watched::Ended(output) => Some(output),
+            Watched::Ended(output) => {
+                // What came with its end has not been looked at.
+                events.news(&output.stdout).into_iter().flatten().for_each(|event| judge.see(event));
+                Some(output)
+            }
         };
         Ok(judge.verdict().filter(|_| !garbled).ok_or(output))
     }
 
-    /// A watch that ends is begun again, unless it may not be watched at all.
-    fn still_there(&self, output: &Option<Output>) -> Result<()> {
+    /// A watch that ends is begun again, unless it may not be watched at all. Says why it ended, where it failed.
+    fn still_there(&self, output: &Option<Output>) -> Result<Option<String>> {
         match output.as_ref().filter(|output| !output.ok()).map(Failure::of) {
-            Some(failure @ (Failure::Forbidden(_) | Failure::Unauthorized(_) | Failure::Credentials(_))) => {
-                Err(failure.into_error(&format!("whether {} cannot be watched", self.what)))
-            }
-            _ => Ok(()),
+            Some(
+                failure @ (Failure::Forbidden(_)
+                | Failure::Unauthorized(_)
+                | Failure::Credentials(_)
+                | Failure::UnknownContext(_)
+                | Failure::NoContext),
+            ) => Err(failure.into_error(&format!("whether {} cannot be watched", self.what))),
+            failure => Ok(failure.map(|failure| failure.into_error("the last watch failed").message)),
         }
     }
 

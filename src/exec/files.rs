@@ -126,9 +126,10 @@ pub fn left_beside(path: &Path) -> Option<PathBuf> {
     Some(beside(path)).filter(|new| new.symlink_metadata().is_ok())
 }
 
-/// Why nothing secret should be put into this directory: others could read it by replacing what is there.
+/// Why nothing secret should be put into this directory, or cannot be: others could replace what is there, or it cannot
+/// be written to (a read-only filesystem, an immutable directory).
 #[must_use]
-pub fn unsafe_directory(directory: &Path) -> Option<String> {
+pub fn unfit_directory(directory: &Path) -> Option<String> {
     let meta = match std::fs::metadata(directory) {
         Ok(meta) => meta,
         Err(error) => return Some(format!("the directory `{}` cannot be looked at: {error}", directory.display())),
@@ -141,6 +142,8 @@ pub fn unsafe_directory(directory: &Path) -> Option<String> {
     } else if !ours.contains(&meta.uid()) {
         Some(format!("the directory `{}` belongs to another user (uid {})", directory.display(), meta.uid()))
     } else {
-        None
+        let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        let error = rustix::fs::access(directory, needed).err()?;
+        Some(format!("the directory `{}` cannot be written to: {error}", directory.display()))
     }
 }

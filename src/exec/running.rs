@@ -33,7 +33,7 @@ impl Executor {
         self.run_with(step, invocation, None, None)
     }
 
-    /// Runs a command that shows what happens until `enough` of what it has printed so far; `false` when it ended before
+    /// Runs a command that shows what happens until `enough` of what it has printed so far, or until it ends before
     /// that, as a watch does whose connection is lost.
     ///
     /// # Errors

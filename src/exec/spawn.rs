@@ -193,6 +193,7 @@ impl Watch {
                 }
                 Some(Event::More) if enough(&held(stdout)) => self.cut = Some(Cut::Enough),
                 Some(event) => self.take(event),
+                None if asked && spec.may_finish => self.cut = Some(Cut::Interrupted),
                 None => self.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
             }
         }

@@ -8,6 +8,24 @@ use crate::tool::kubectl::JobManifest;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// The cluster has to be the one that was looked at.
+pub struct SameCluster {
+    /// What shows which it is.
+    pub command: Invocation,
+    /// What that must print.
+    pub expected: String,
+}
+
+impl SameCluster {
+    pub(super) fn view(&self) -> Value {
+        json!({ "argv": argv(&self.command), "expected": self.expected })
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!("{}   must print {}\n", shown(&self.command, "$"), self.expected)
+    }
+}
+
 /// A secret that has to go.
 pub struct Deletion {
     /// Where it is.

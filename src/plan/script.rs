@@ -39,7 +39,7 @@ trap 'exit 143' TERM
 pub fn render(plan: &Plan) -> String {
     let about = plan.about.replace(|c: char| c.is_control(), " ");
     let mut script = format!(
-        "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it\n{HEAD}",
+        "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it: it is for once, and where\n# it was cut short, or has run, have another made\n{HEAD}",
         plan.command,
         env!("CARGO_PKG_VERSION")
     );
@@ -99,6 +99,7 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
         Action::WriteToken { path } => write_token(path, token_file),
         Action::EditConfig { path, old, edit } => edit_config(path, old.as_deref(), edit),
         Action::DeleteToken { path } => format!("rm -f {}\n", quoted_path(path)),
+        Action::SameCluster(same) => revocation::same_cluster(same),
         Action::DeleteSecret(deletion) => revocation::delete_secret(deletion),
         Action::RunJob(run) => revocation::run_job(run),
         Action::SeeSecret(secret) => revocation::see_secret(secret),

@@ -23,7 +23,7 @@ pub use stage::{Pods, Secret, Seen, Stage};
 use crate::error::{Error, Result};
 use crate::plan::{Place, Plan, Step, Trial};
 use crate::tool::invocation::Object;
-use crate::tool::kubectl::{Job, Pod, SecretUid};
+use crate::tool::kubectl::{ClusterId, Job, Pod, SecretUid};
 
 use std::time::Duration;
 
@@ -108,6 +108,8 @@ pub struct Options {
 pub struct Facts {
     /// Where it is done.
     pub at: Place,
+    /// Which cluster that is.
+    pub cluster: ClusterId,
     /// What the plan is about, for people.
     pub about: String,
     /// The command that asks: `revoke` or `rotate`.
@@ -152,7 +154,10 @@ pub fn plan(facts: &Facts, local: Vec<Step>) -> Result<Revocation> {
     let seen = Seen { secrets: &facts.secrets, jobs: &facts.jobs, pods: &facts.pods, begun: &facts.begun };
     in_use(facts)?;
     let stage = seen.stage(facts.options.again);
-    pods_there(facts)?;
+    // Those that were deleted may just not be there again yet.
+    if stage.keys != Secret::New {
+        pods_there(facts)?;
+    }
     Planner::new(facts, stage).plan(local)
 }
 

@@ -228,6 +228,12 @@ impl Output {
         self.exit == Exit::Code(0)
     }
 
+    /// The lines on standard error that are no log lines of a Kubernetes library; none where they are not UTF-8.
+    pub(super) fn complaints(&self) -> impl Iterator<Item = &str> {
+        let text = std::str::from_utf8(&self.stderr).unwrap_or_default();
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_klog(line))
+    }
+
     /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable
     /// text, without the `error` that both tools put in front.
     #[must_use]

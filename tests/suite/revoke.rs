@@ -3,6 +3,7 @@
 mod carry_on;
 mod confirm;
 mod dry_run;
+mod guard;
 mod interrupt;
 mod matrix;
 mod proof;

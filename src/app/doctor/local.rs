@@ -6,7 +6,7 @@ use super::super::enable;
 use super::super::session::Session;
 use super::heeded;
 use crate::error::Result;
-use crate::exec::unsafe_directory;
+use crate::exec::unfit_directory;
 use crate::profile;
 use crate::tool::Tool;
 use crate::tool::quirk;
@@ -73,7 +73,7 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
             "name one: enable --token-file FILE",
         );
     };
-    match unsafe_directory(file.parent().unwrap_or(Path::new("/"))) {
+    match unfit_directory(file.parent().unwrap_or(Path::new("/"))) {
         Some(problem) => Check::failed(
             "token file",
             problem,

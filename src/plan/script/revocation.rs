@@ -1,7 +1,7 @@
 //! The steps of a revocation as shell: what is shown before anything is deleted, and what each step waits for.
 
 use super::{command_line, quoted};
-use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, Way};
+use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, SameCluster, Way};
 use crate::profile;
 use crate::tool::invocation::Arg;
 
@@ -61,26 +61,41 @@ pub(super) fn prologue(plan: &Plan) -> String {
     let kubectl = quoted(&at.kubectl.tool.found.display().to_string());
     let pins: Vec<String> = at.kubectl.pins.flags().iter().map(|flag| quoted(flag)).collect();
     let pins = if pins.is_empty() { String::new() } else { format!(" {}", pins.join(" ")) };
+    let phrase = at.phrase();
+    let confirmed = format!(
+        "[ \"${{1:-}}\" = {0} ] || fail 'what this deletes cannot be had back; to confirm it, give this script the argument' {0}\n",
+        quoted(&phrase)
+    );
+    let writes = plan.steps.iter().any(|step| matches!(step.action, Action::WriteToken { .. }));
+    let new_token = if writes { "" } else { "new_token=$work/new-token\n" };
     let mut text = format!(
-        ": \"${{new_token:=$work/new-token}}\"\nold_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{FINISHED}",
+        "{confirmed}{new_token}old_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{FINISHED}",
         quoted(&at.namespace)
     );
+    text.extend(plan.steps.iter().filter_map(|step| match &step.action {
+        Action::SameCluster(same) => Some(same_cluster(same)),
+        _ => None,
+    }));
     text.push_str(
         "\n# Before anything is deleted: the jobs are those that were seen, and the server would make their clones.\n",
     );
     text.extend(plan.steps.iter().filter_map(|step| match &step.action {
         Action::RunJob(run) => Some(prepared(run)),
+        Action::Restart(restart) if restart.going.is_none() => Some(pods_there(&restart.selector)),
         Action::Prove(prove) => Some(old_token(plan, prove)),
         _ => None,
     }));
     text
 }
 
+fn pods_there(selector: &str) -> String {
+    format!(
+        "[ -n \"$(k get pods --selector {} --output name)\" ] || fail 'there is no pod to restart'\n",
+        quoted(selector)
+    )
+}
+
 fn prepared(run: &JobRun) -> String {
-    let same = |name: &str, uid: &str| {
-        let message = quoted(&format!("{name} is not the one that this script was made for"));
-        format!("[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n", quoted(name))
-    };
     match &run.way {
         Way::Clone { manifest, patch } => {
             let (from, file) = (&manifest.from, format!("\"$work\"/{}.json", quoted(&manifest.name)));
@@ -95,6 +110,12 @@ fn prepared(run: &JobRun) -> String {
         Way::Operator { job } => same(&job.name, &job.uid),
         Way::FromJob { .. } | Way::Awaited { .. } | Way::Running { .. } => String::new(),
     }
+}
+
+/// The object is the one that was seen.
+fn same(name: &str, uid: &str) -> String {
+    let message = quoted(&format!("{name} is not the one that this script was made for"));
+    format!("[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n", quoted(name))
 }
 
 /// A copy of the old token, and the means to try it.
@@ -126,10 +147,21 @@ fn old_token(plan: &Plan, prove: &Prove) -> String {
          \x20 export HOME=\"$work/home\"\n\
          \x20 {} {} </dev/null >/dev/null 2>\"$work/said\"\n\
          )\n\
-         refused() {{ ! try \"$1\" && grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n",
+         refused() {{ ! try \"$1\" && grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n\
+         # That it is refused afterwards says something only if it is accepted now.\n\
+         accepted=no\n\
+         if [ -s \"$old_token\" ] && try \"$old_token\"; then accepted=yes; fi\n",
         profile::trial(&trial.profile, SLOT),
         quoted(&trial.command.tool().found.display().to_string()),
         argv.join(" "),
+    )
+}
+
+pub(super) fn same_cluster(same: &SameCluster) -> String {
+    format!(
+        "[ \"$({})\" = {} ] || fail 'the context leads to another cluster than the one that this script was made for'\n",
+        command_line(&same.command),
+        quoted(&same.expected)
     )
 }
 
@@ -150,6 +182,7 @@ pub(super) fn run_job(run: &JobRun) -> String {
         (Way::Clone { manifest, .. }, _) => {
             format!("k create --filename \"$work\"/{}.json --output name\n", quoted(&manifest.name))
         }
+        (Way::Operator { job }, Some(command)) => same(&job.name, &job.uid) + &command_line(&command) + "\n",
         (_, Some(command)) => command_line(&command) + "\n",
         (_, None) => String::new(),
     };
@@ -160,7 +193,8 @@ pub(super) fn run_job(run: &JobRun) -> String {
     let wait = match run.name() {
         Some(name) => format!("finished {} '{old_job}' {seconds}\n", quoted(name)),
         None => format!(
-            "until uid=$(k get secrets/{} --ignore-not-found --output name) && [ -n \"$uid\" ]; do sleep 1; done\n",
+            "left={seconds}\nuntil uid=$(k get secrets/{0} --ignore-not-found --output name) && [ -n \"$uid\" ]; do\n  left=$((left - 1))\n  \
+             [ \"$left\" -gt 0 ] || fail 'kubit has not had secret {0} made after {seconds} s'\n  sleep 1\ndone\n",
             run.secret
         ),
     };
@@ -194,6 +228,7 @@ pub(super) fn prove(prove: &Prove, new_token: &str) -> String {
         "[ -s \"$old_token\" ] || fail 'revoked, but there is no copy of the old token to show it with'\n\
          left={}\nuntil {new}refused \"$old_token\"; do\n  left=$((left - 1))\n  \
          [ \"$left\" -gt 0 ] || fail 'revoked, but that the old token is refused was not shown'\n  sleep 1\ndone\n\
+         [ \"$accepted\" = yes ] || fail 'revoked, but the old token was not accepted before either: that proves nothing'\n\
          echo 'revoked, proven'\n",
         prove.grace.as_secs()
     )

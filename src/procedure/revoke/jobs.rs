@@ -64,10 +64,11 @@ impl Kind {
     /// Refused where the named one is not there, or where several do different work.
     pub fn choose<'a>(&self, jobs: &'a [Job], named: Option<&str>, namespace: &str) -> Result<Option<&'a Job>> {
         if let Some(named) = named {
-            let found = jobs.iter().find(|job| job.metadata.name == named);
+            let found = self.among(jobs).find(|job| job.metadata.name == named);
             return found.map(Some).ok_or_else(|| {
-                let names = jobs.iter().map(|job| job.metadata.name.as_str());
-                Error::refused(format!("there is no job `{named}`")).hint(format!("known jobs: {}", list(names)))
+                let names = self.among(jobs).map(|job| job.metadata.name.as_str());
+                Error::refused(format!("there is no job `{named}` that could make secret `{}`", self.secret))
+                    .hint(format!("known ones: {}", list(names)))
             });
         }
         let (clones, originals): (Vec<&Job>, Vec<&Job>) = self.among(jobs).partition(|job| self.is_clone(job));

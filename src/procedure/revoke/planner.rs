@@ -1,8 +1,11 @@
 //! Which steps are left to do, and how each is done.
 
-use super::{CREATE_ADMIN_TOKEN, Facts, KEY_GEN, Kind, Operator, Pods, Proof, Rerun, Revocation, Secret, Stage};
+use super::{
+    CREATE_ADMIN_TOKEN, DOCUMENTED_SELECTOR, Facts, KEY_GEN, Kind, Operator, Pods, Proof, Rerun, Revocation, Secret,
+    Stage,
+};
 use crate::error::{Error, Result};
-use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, Step, Way};
+use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, SameCluster, Step, Way};
 use crate::tool::invocation::Object;
 use crate::tool::kubectl::{Job, JobManifest, work};
 
@@ -22,21 +25,57 @@ impl<'a> Planner<'a> {
 
     /// All steps in their order, with those of this machine before the proof.
     pub(super) fn plan(mut self, local: Vec<Step>) -> Result<Revocation> {
+        self.no_token_is_left()?;
+        self.same_cluster();
         self.secrets();
         self.job(&KEY_GEN, ["rerun-key-gen", "see-rsa-keys"])?;
         self.restart();
         if self.facts.options.new_token {
             self.job(&CREATE_ADMIN_TOKEN, ["rerun-create-admin-token", "see-admin-token"])?;
             self.read_token();
-            self.steps.extend(local);
         }
         self.prove();
+        // A token that is refused is not put in the place of one that may still work.
+        self.steps.extend(local);
+        // Where nothing in the cluster is left to do, it is only looked at.
+        let only_looks = |step: &Step| {
+            !matches!(
+                step.action,
+                Action::DeleteSecret(_) | Action::RunJob(_) | Action::Restart(_) | Action::WriteToken { .. }
+            )
+        };
+        if self.steps.iter().all(only_looks) {
+            self.steps.retain(|step| !matches!(step.action, Action::SameCluster(_)));
+        }
         let plan = Plan { command: self.facts.command, about: self.facts.about.clone(), steps: self.steps };
         Ok(Revocation { plan, half_done: self.stage.half_done, held: self.held, warnings: self.warnings })
     }
 
     fn step(&mut self, id: &'static str, why: impl Into<String>, action: Action, holds: impl Into<String>) {
         self.steps.push(Step { id, why: why.into(), action, holds: holds.into(), beside: false });
+    }
+
+    /// A token that an unfinished revocation has made is valid, and would stay so with its secret gone.
+    fn no_token_is_left(&self) -> Result<()> {
+        if self.facts.options.new_token || self.stage.token != Secret::New {
+            return Ok(());
+        }
+        Err(Error::refused("an unfinished revocation has made a new admin token: it would stay valid")
+            .hint("to end with it: run again without --no-new-token; to end without any token: start over, --again"))
+    }
+
+    /// A context is a name: between the look and the deed it may have come to mean another cluster.
+    fn same_cluster(&mut self) {
+        let id = &self.facts.cluster;
+        if let Some((command, expected)) = id.again(&self.facts.at.kubectl, &self.facts.at.namespace) {
+            let action = Action::SameCluster(SameCluster { command, expected: expected.to_owned() });
+            self.step(
+                "check-cluster",
+                "a context is a name, and it may lead elsewhere by now",
+                action,
+                "it is the cluster that was looked at",
+            );
+        }
     }
 
     fn secrets(&mut self) {
@@ -95,8 +134,9 @@ impl<'a> Planner<'a> {
             kind.among(&facts.jobs).filter(|job| job.active()).max_by_key(|job| job.metadata.created())
         {
             let name = &active.metadata.name;
-            // While what it makes is there, it may end without a word: then nothing would make it again.
-            if missing {
+            // While what it makes is there, it may end without a word: then nothing would make it again. And a token that
+            // is made before the pods are new is of the old keys.
+            if missing && self.comes_next(kind) {
                 return Ok(Way::Running { job: object(active) });
             }
             return Err(Error::refused(format!(
@@ -128,6 +168,11 @@ impl<'a> Planner<'a> {
         Ok(Way::Clone { patch: manifest.patch(job), manifest })
     }
 
+    /// Whether nothing is left to do before this kind of job.
+    fn comes_next(&self, kind: &Kind) -> bool {
+        kind.secret == KEY_GEN.secret || (self.stage.keys == Secret::New && self.stage.pods == Pods::New)
+    }
+
     fn by_kubit(&self, kind: &'static Kind, job: Option<&Job>, missing: bool) -> Result<Way> {
         let facts = self.facts;
         if facts.operator != Operator::Running {
@@ -145,7 +190,11 @@ impl<'a> Planner<'a> {
                 Ok(Way::Operator { job: object(job) })
             }
             // Deleted by a run that was cut short: kubit is about to make it again.
-            _ if missing => Ok(Way::Awaited { kind: kind.name }),
+            None if missing => Ok(Way::Awaited { kind: kind.name }),
+            Some(clone) => {
+                let text = format!("job `{}` is a clone: kubit would not make it again", clone.metadata.name);
+                Err(Error::refused(text).hint("--rerun clone makes it again without kubit"))
+            }
             _ => Err(self.no_job(kind)),
         }
     }
@@ -196,18 +245,14 @@ impl<'a> Planner<'a> {
         };
         let live = self.facts.pods.iter().filter(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none());
         let (all, ready) = (live.clone().count(), live.filter(|pod| pod.ready()).count());
-        // Those of a half-done revocation may just be waiting for the keys.
-        let wanted = if self.stage.half_done.is_some() { all } else { ready };
+        let wanted = match &going {
+            // Those of a half-done revocation may just be waiting for the keys, or not be there yet.
+            Some(going) => all.max(going.len()).max(1),
+            None if self.stage.half_done.is_some() => all,
+            None => ready,
+        };
         let selector = self.facts.options.selector.clone();
-        if wanted < all {
-            let text = format!(
-                "only {ready} of {all} pods labelled {selector} are ready: no more than that are waited for after the restart"
-            );
-            self.warnings.push((
-                text,
-                format!("`kubectl describe pods --selector {selector} --namespace {}`", self.facts.at.namespace),
-            ));
-        }
+        self.doubtful_pods(&selector, wanted, ready, all);
         let why = if going.is_some() {
             "their restart has begun"
         } else {
@@ -221,6 +266,24 @@ impl<'a> Planner<'a> {
             Action::Restart(restart),
             format!("those of the old UIDs are gone, and {wanted} others are ready"),
         );
+    }
+
+    fn doubtful_pods(&mut self, selector: &str, wanted: usize, ready: usize, all: usize) {
+        if selector != DOCUMENTED_SELECTOR && !self.facts.pods.iter().any(|pod| pod.uses_secret("rsa-keys")) {
+            self.warnings.push((
+                format!("none of the pods labelled {selector} mounts or reads secret `rsa-keys`: a restart of these may change nothing"),
+                "which do: `kubectl get pods --output yaml`; whatever still holds the old keys accepts the old token".to_owned(),
+            ));
+        }
+        if wanted < all {
+            let text = format!(
+                "only {ready} of {all} pods labelled {selector} are ready: no more than that are waited for after the restart"
+            );
+            self.warnings.push((
+                text,
+                format!("`kubectl describe pods --selector {selector} --namespace {}`", self.facts.at.namespace),
+            ));
+        }
     }
 
     fn read_token(&mut self) {

@@ -63,6 +63,7 @@ fn pod(uid: &str, second: u32, ready: bool, going: bool) -> Pod {
 fn facts() -> Facts {
     Facts {
         at: at(),
+        cluster: ClusterId::Cluster("c".to_owned()),
         about: "here".to_owned(),
         command: "revoke",
         secrets: vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 2)],
@@ -89,8 +90,9 @@ fn facts() -> Facts {
     }
 }
 
+/// The steps, but for the look at the cluster that comes before all that change it.
 fn ids(revocation: &Revocation) -> Vec<&'static str> {
-    revocation.plan.steps.iter().map(|step| step.id).collect()
+    revocation.plan.steps.iter().map(|step| step.id).filter(|id| *id != "check-cluster").collect()
 }
 
 fn ways(plan: &Plan) -> Vec<(&'static str, &Way)> {
@@ -230,6 +232,35 @@ fn what_cannot_come_to_its_end_is_refused() {
         facts.operator = Operator::Running;
     });
     assert!(suspended.contains("is suspended"), "{suspended}");
+    // A token made now would be of the keys that are about to go.
+    let early = refused(|facts| {
+        facts.secrets.truncate(1);
+        facts.pods = vec![pod("p1", 1, true, false)];
+        facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
+    });
+    assert!(early.contains("job `create-admin-token-7c9d2b41` is at work"), "{early}");
+    let other = refused(|facts| facts.options.key_gen_job = Some("create-admin-token-7c9d2b41".to_owned()));
+    assert!(other.contains("that could make secret `rsa-keys`"), "{other}");
+}
+
+#[test]
+fn a_restart_that_has_begun_waits_for_as_many_as_went() {
+    let ready_after = |pods: Vec<Pod>| {
+        let mut facts = facts();
+        facts.begun = vec![Object { name: "secrets/rsa-keys".to_owned(), uid: "gone".to_owned() }];
+        facts.pods_matched = !pods.is_empty();
+        facts.pods = pods;
+        let revocation = plan(&facts, Vec::new()).unwrap();
+        let restart = revocation.plan.steps.into_iter().find_map(|step| match step.action {
+            Action::Restart(restart) => Some(restart),
+            _ => None,
+        });
+        restart.map(|restart| (restart.ready, restart.going))
+    };
+    let going = |uid| pod(uid, 1, false, true);
+    let wanted = Some((2, Some(vec!["a".to_owned(), "b".to_owned()])));
+    assert_eq!(ready_after(vec![going("a"), going("b")]), wanted, "none of the successors is there yet");
+    assert_eq!(ready_after(Vec::new()), Some((1, Some(Vec::new()))), "neither these nor those");
 }
 
 #[test]
@@ -379,7 +410,7 @@ proptest! {
         prop_assert!(played.keys == Some("new") || stage.keys == Secret::New, "{played:?}");
         prop_assert!(played.restarted || (stage.keys == Secret::New && stage.pods == Pods::New), "{played:?}");
         let token_new = played.token == Some("new") || stage.token == Secret::New;
-        prop_assert!(token_new || (!facts.options.new_token && played.token.is_none()), "{played:?}");
+        prop_assert!(if facts.options.new_token { token_new } else { played.token.is_none() }, "{played:?}");
         prop_assert!(ids(&revocation).ends_with(&["prove-revocation"]));
     }
 
@@ -400,6 +431,10 @@ proptest! {
             };
             prop_assert!(possible, "{name} by {}", way.name());
         }
+        let changes = |step: &Step| matches!(step.action, Action::DeleteSecret(_) | Action::RunJob(_) | Action::Restart(_));
+        let looked = steps.first().is_some_and(|step| matches!(step.action, Action::SameCluster(_)));
+        prop_assert!(looked == steps.iter().any(changes), "the cluster is looked at before anything in it is changed");
+        let steps = &steps[usize::from(looked)..];
         let order = |id: &str| ALL.iter().position(|known| *known == id);
         prop_assert!(steps.windows(2).all(|pair| order(pair[0].id) < order(pair[1].id)), "{:?}", ids(&revocation));
     }

@@ -3,6 +3,7 @@
 use super::super::invocation::{Exit, Output};
 use super::glimpse;
 use crate::error::{Error, Kind};
+use zeroize::Zeroizing;
 
 /// Why kubectl did not do it. The text is kubectl's own sentence, made fit for a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,20 @@ impl Failure {
         }
     }
 
+    /// Why this command, about several objects, failed for one that is not just missing: kubectl says so line by line.
+    pub(super) fn unless_missing(output: &Output) -> Self {
+        let is_missing = |said: &&str| said.contains("(NotFound)");
+        match output.complaints().find(|said| !is_missing(said)) {
+            Some(said) if output.complaints().any(|said| is_missing(&said)) => Self::of(&Output {
+                tool: output.tool,
+                exit: output.exit,
+                stdout: Zeroizing::default(),
+                stderr: said.as_bytes().to_vec().into(),
+            }),
+            _ => Self::unrecognised(output),
+        }
+    }
+
     /// kubectl succeeded and printed something else than it should.
     pub(super) fn unrecognised(output: &Output) -> Self {
         if output.exit == Exit::Code(0) { Self::Unrecognised(glimpse(output)) } else { Self::of(output) }
@@ -103,5 +118,39 @@ impl Failure {
                 error(Kind::Failed, said).hint("run the same kubectl command by hand to see all that it says; it is in the audit log")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool::ToolName;
+    use crate::tool::kubectl::parse_secret_uids;
+
+    fn looked(code: i32, stdout: &str, stderr: &str) -> Result<usize, Failure> {
+        let output = Output {
+            tool: ToolName::Kubectl,
+            exit: Exit::Code(code),
+            stdout: stdout.as_bytes().to_vec().into(),
+            stderr: stderr.as_bytes().to_vec().into(),
+        };
+        parse_secret_uids(&output).map(|found| found.len())
+    }
+
+    #[test]
+    fn a_secret_is_missing_only_where_the_server_says_so_of_that_one() {
+        const KEYS: &str = "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z\n";
+        const NO_TOKEN: &str = "Error from server (NotFound): secrets \"admin-token\" not found\n";
+        const NO_KEYS: &str = "Error from server (NotFound): secrets \"rsa-keys\" not found\n";
+        assert_eq!(looked(1, KEYS, NO_TOKEN), Ok(1));
+        assert_eq!(looked(1, "", &format!("{NO_KEYS}{NO_TOKEN}")), Ok(0));
+        let slow = "Error from server (Timeout): the server was unable to return a response\n";
+        let forbidden =
+            "Error from server (Forbidden): secrets \"rsa-keys\" is forbidden: User \"a\" cannot get resource\n";
+        assert!(matches!(looked(1, "", &format!("{slow}{NO_TOKEN}")), Err(Failure::Unreachable(_))));
+        assert!(matches!(looked(1, "", &format!("{forbidden}{NO_TOKEN}")), Err(Failure::Forbidden(_))));
+        assert!(matches!(looked(0, KEYS, ""), Err(Failure::Unrecognised(_))), "one of two, and no word of the other");
+        assert!(matches!(looked(0, "", ""), Err(Failure::Unrecognised(_))));
+        assert!(matches!(looked(1, "", NO_TOKEN), Err(Failure::NotFound(_))), "of the keys nothing was said");
     }
 }

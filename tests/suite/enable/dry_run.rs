@@ -101,7 +101,8 @@ fn as_a_script() {
     insta::assert_snapshot!(run.normalised_stdout().replace(&cksums(&run.stdout)[0], "[CKSUM-1]").replace(&cksums(&run.stdout)[1], "[CKSUM-2]"), @r#"
     #!/bin/sh
     # enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
-    # made by bypassctl [VERSION] read it before you run it
+    # made by bypassctl [VERSION] read it before you run it: it is for once, and where
+    # it was cut short, or has run, have another made
     # shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
     set -eu
     umask 077

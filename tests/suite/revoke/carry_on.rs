@@ -29,35 +29,7 @@ fn the_record_tells_what_is_new() {
     killed_before_the_token_is_read(&sb);
     let (keys, token) = (uid(&sb, "rsa-keys"), uid(&sb, "admin-token"));
     let run = super::ended(&sb, 10, ROTATE);
-    insta::assert_snapshot!(told(&run), @"
-    exit 10
-    --- stdout
-    held      delete-rsa-keys: secret `rsa-keys` is a new one
-    held      delete-admin-token: secret `admin-token` is a new one
-    held      rerun-key-gen: secret `rsa-keys` is a new one
-    held      restart-pods: all have loaded the new keys
-    held      rerun-create-admin-token: secret `admin-token` is a new one
-    seen      operator: kubit is absent: jobs are made again as clones
-       write [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600: <token from step 1>
-    done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
-    revoked, proof inconclusive; the new token is in use with profile `default`
-    --- stderr
-    warning: an earlier run ([UID]) was cut off in step `see-admin-token`, or is still in it on another host: how that ended is not on record
-       hint: this run looks at what is there now
-    warning: an earlier run ([UID]) was cut off in step `get-token`, or is still in it on another host: how that ended is not on record
-       hint: this run looks at what is there now
-    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
-       hint: end it with `bypassctl disable` before that
-    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
-    warning: the old token is refused by 127.0.0.1:26444 already, so the proof will be inconclusive
-       hint: does the profile's host belong to this namespace? name another: --profile NAME
-    warning: a revocation has begun here and did not come to its end: the record holds a revocation of these keys that did not come to its end
-       hint: this run carries on with it; --again starts over, and deletes what it has made
-    warning: that the old token is refused was not shown: it is refused, but it was not accepted before either
-       hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
-    ");
+    insta::assert_snapshot!(told(&run));
     assert_eq!((uid(&sb, "rsa-keys"), uid(&sb, "admin-token")), (keys, token));
     assert_revoked(&sb, &old, "carried on");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());

@@ -15,7 +15,7 @@ fn unconfirmed(sb: &Sandbox, args: &[&str]) -> String {
 fn without_a_terminal() {
     let sb = quick();
     insta::assert_snapshot!(unconfirmed(&sb, &["revoke", "-n", "influxdb"]), @"
-    error: there is no terminal to ask at, and what cannot be undone needs to be confirmed
+    error: nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed
     hint: if that is what you mean: --confirm 'sim-dev/influxdb'
     ");
     assert!(sb.run_with_stdin(&["rotate", "-n", "influxdb"], "sim-dev/influxdb\n").code == 7, "a pipe is nobody");

@@ -52,7 +52,7 @@ fn in_each_wait() {
             if name == "watch pods" && signal == Signal::INT {
                 insta::assert_snapshot!(error(&run), @"
                 error: stopped by Ctrl-C
-                hint: the same command can be run again; done so far: delete-rsa-keys, delete-admin-token, rerun-key-gen, see-rsa-keys; not done: restart-pods, rerun-create-admin-token, see-admin-token, get-token, prove-revocation; something was changed before this: the same command again carries on from there
+                hint: the same command can be run again; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, see-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, see-admin-token, get-token, prove-revocation; something was changed before this: the same command again carries on from there
                 ");
             }
             sb.no_faults();

@@ -36,12 +36,15 @@ fn a_sticky_token_without_a_new_one() {
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
+       must print [UID]
+    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
+    done      check-cluster: the context leads to the same cluster as before
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
     done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new ones are ready
-    revoked, but the old token is still accepted; there is no admin token any more
+    revoked, but the old token is still accepted; secret `admin-token` is gone, and no new one was made
     --- stderr
     warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
        hint: some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token
@@ -61,13 +64,19 @@ fn a_sticky_token_with_a_new_one() {
 #[test]
 fn no_influxctl_or_no_profile() {
     let sb = quick();
-    let without = ["--influxctl", "/nonexistent"];
-    let run = revoke(&sb, 10, &without);
+    // What was named has to be there; what was not may do without.
+    assert!(super::refused(&sb, 1, &["--influxctl", "/nonexistent"]).contains("is not there"));
+    std::fs::rename(sb.path("bin/influxctl"), sb.path("influxctl")).expect("sandbox");
+    let run = revoke(&sb, 10, &[]);
+    std::fs::rename(sb.path("influxctl"), sb.path("bin/influxctl")).expect("sandbox");
     insta::assert_snapshot!(told(&run), @"
     exit 10
     --- stdout
     seen      operator: kubit is absent: jobs are made again as clones
+       must print [UID]
        (no token can be tried: the proof will be inconclusive)
+    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
+    done      check-cluster: the context leads to the same cluster as before
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -78,8 +87,8 @@ fn no_influxctl_or_no_profile() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, proof inconclusive; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr
-    warning: no token can be tried, so the proof will be inconclusive: `/nonexistent` is not there: No such file or directory (os error 2)
-       hint: name the file itself: --influxctl PATH
+    warning: no token can be tried, so the proof will be inconclusive: `influxctl` is not in PATH
+       hint: install it, or name it: --influxctl PATH
     warning: that the old token is refused was not shown: no token can be tried here
        hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
     ");

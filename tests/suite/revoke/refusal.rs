@@ -107,8 +107,8 @@ fn jobs_that_differ() {
     hint: look at them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one: --key-gen-job NAME
     ");
     insta::assert_snapshot!(refused(&sb, 4, &["--key-gen-job", "key-gen-1"]), @"
-    error: there is no job `key-gen-1`
-    hint: known jobs: `create-admin-token-7c9d2b41`, `key-gen-00000000`, `key-gen-7c9d2b41`, `token-gen-56a2e859`
+    error: there is no job `key-gen-1` that could make secret `rsa-keys`
+    hint: known ones: `key-gen-00000000`, `key-gen-7c9d2b41`
     ");
     let run = revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
     assert!(run.stdout.contains("made from job/key-gen-7c9d2b41"), "{}", run.stdout);

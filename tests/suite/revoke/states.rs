@@ -21,7 +21,7 @@ fn by_kubit() {
     sb.operator();
     let before = sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(carried_out(&sb, &[]), @"
-    delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev
@@ -43,7 +43,7 @@ fn kubit_paused_or_not_to_be_seen() {
     asked.operator();
     let all = [carried_out(&paused, &[]), carried_out(&hidden, &[]), carried_out(&asked, &["--rerun", "clone"])];
     insta::assert_snapshot!(all[0], @"
-    delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -58,7 +58,7 @@ fn the_keys_are_missing() {
     let sb = quick();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(carried_out(&sb, &[]), @"
-    delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -72,7 +72,7 @@ fn both_secrets_are_missing() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(carried_out(&sb, &[]), @"
-    rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -93,7 +93,7 @@ fn the_token_is_missing() {
     sb.remove_secret("admin-token");
     let keys = uid(&sb, "rsa-keys");
     insta::assert_snapshot!(carried_out(&sb, &[]), @"
-    delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -105,7 +105,7 @@ fn the_token_is_missing() {
     forget_token_job(&sb);
     let keys = uid(&sb, "rsa-keys");
     insta::assert_snapshot!(carried_out(&sb, &[]), @"
-    restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
@@ -126,7 +126,7 @@ fn the_token_is_older_than_the_keys() {
     let run = revoke(&sb, 11, &["--grace", "1s"]);
     // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
     insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
-    delete-admin-token restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-admin-token restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -141,7 +141,7 @@ fn again_starts_over() {
     forget_token_job(&sb);
     let keys = uid(&sb, "rsa-keys");
     insta::assert_snapshot!(carried_out(&sb, &["--again"]), @"
-    delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -163,7 +163,7 @@ fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
     sb.forget_calls();
     let run = revoke(&sb, 10, &[]);
     insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
-    rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
@@ -211,6 +211,9 @@ fn jobs_that_are_suspended_or_clear_themselves_away() {
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
+       must print [UID]
+    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
+    done      check-cluster: the context leads to the same cluster as before
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -247,6 +250,9 @@ fn another_selector() {
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
+       must print [UID]
+    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
+    done      check-cluster: the context leads to the same cluster as before
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
