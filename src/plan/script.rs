@@ -104,10 +104,7 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
         Action::RunJob(run) => revocation::run_job(run),
         Action::SeeSecret(secret) => revocation::see_secret(secret),
         Action::Restart(restart) => revocation::restart(restart),
-        Action::Prove(prove) => {
-            let new_token = token_file.map_or_else(|| "\"$new_token\"".to_owned(), quoted_path);
-            revocation::prove(prove, &new_token)
-        }
+        Action::Prove(prove) => revocation::prove(prove),
     }
 }
 

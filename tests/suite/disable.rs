@@ -289,7 +289,7 @@ fn dry_runs() {
     "#);
     let script = disable(&sb, &["--dry-run=script"]).stdout;
     assert!(sb.picture() == before);
-    let (code, text) = crate::enable::run_script(&sb, &script);
+    let (code, text) = crate::enable::run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
     sb.assert_no_secret(&[]);
     assert!(!sb.read(CONFIG).contains("token_file"));

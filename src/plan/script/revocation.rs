@@ -90,7 +90,7 @@ pub(super) fn prologue(plan: &Plan) -> String {
 
 fn pods_there(selector: &str) -> String {
     format!(
-        "[ -n \"$(k get pods --selector {} --output name)\" ] || fail 'there is no pod to restart'\n",
+        "[ -n \"$(k get pods --selector {} --output 'jsonpath={{.items[*].metadata.uid}}')\" ] || fail 'there is no pod to restart'\n",
         quoted(selector)
     )
 }
@@ -101,7 +101,7 @@ fn prepared(run: &JobRun) -> String {
             let (from, file) = (&manifest.from, format!("\"$work\"/{}.json", quoted(&manifest.name)));
             format!(
                 "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
-                 k create --filename {file} --dry-run=server --output name\n",
+                 k create --filename - --dry-run=server --output name <{file}\n",
                 same(&from.name, &from.uid),
                 quoted(&from.name),
                 quoted(patch),
@@ -180,7 +180,7 @@ pub(super) fn run_job(run: &JobRun) -> String {
     let seconds = run.limit.as_secs();
     let begin = match (&run.way, run.command()) {
         (Way::Clone { manifest, .. }, _) => {
-            format!("k create --filename \"$work\"/{}.json --output name\n", quoted(&manifest.name))
+            format!("k create --filename - --output name <\"$work\"/{}.json\n", quoted(&manifest.name))
         }
         (Way::Operator { job }, Some(command)) => same(&job.name, &job.uid) + &command_line(&command) + "\n",
         (_, Some(command)) => command_line(&command) + "\n",
@@ -218,12 +218,11 @@ pub(super) fn restart(restart: &Restart) -> String {
     format!("{begin}restarted {selector} {} {}\n", restart.ready, restart.limit.as_secs())
 }
 
-/// `new_token` is where the new token lies by then.
-pub(super) fn prove(prove: &Prove, new_token: &str) -> String {
+pub(super) fn prove(prove: &Prove) -> String {
     if prove.trial.is_none() {
         return "echo 'that the old token is refused was not tried: no influxctl, or no profile' >&2\n".to_owned();
     }
-    let new = if prove.new_token { format!("try {new_token} && ") } else { String::new() };
+    let new = if prove.new_token { "try \"$new_token\" && " } else { "" };
     format!(
         "[ -s \"$old_token\" ] || fail 'revoked, but there is no copy of the old token to show it with'\n\
          left={}\nuntil {new}refused \"$old_token\"; do\n  left=$((left - 1))\n  \

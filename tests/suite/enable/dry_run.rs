@@ -40,9 +40,9 @@ pub fn shellcheck(sb: &Sandbox, script: &str) -> String {
 }
 
 /// The same, and runs it.
-pub fn run_script(sb: &Sandbox, script: &str) -> (i32, String) {
+pub fn run_script(sb: &Sandbox, script: &str, args: &[&str]) -> (i32, String) {
     let file = shellcheck(sb, script);
-    system(sb, "sh", &[&file]).expect("sh")
+    system(sb, "sh", &[&[&*file], args].concat()).expect("sh")
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn the_script_does_what_enable_does() {
     let script = dry_run(&sb, &["--dry-run=script"]).stdout;
     let config = sb.read(CONFIG);
     sb.chmod(CONFIG, 0o640);
-    let (code, text) = run_script(&sb, &script);
+    let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
     let by_script = (sb.read(CONFIG), sb.read(TOKEN_FILE), sb.mode(TOKEN_FILE), sb.mode(CONFIG));
     assert_eq!(sb.names("home/.config/influxctl"), ["admin-token-default.json", "config.toml"]);
@@ -206,7 +206,7 @@ fn the_script_with_strange_paths_and_a_new_profile() {
     let name = "it's \"a\" $HOME `x` ü.json";
     let more = ["--profile", "new", "--create-profile", "--host", "127.0.0.1", "--port", "1", "--token-file", name];
     let script = dry_run(&sb, &[&more[..], &["--dry-run=script"]].concat()).stdout;
-    let (code, text) = run_script(&sb, &script);
+    let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
     assert_eq!(sb.read(format!("home/{name}")).into_bytes(), sb.admin_token());
     let by_script = sb.read(CONFIG);
@@ -221,17 +221,17 @@ fn the_script_stops_where_enable_would() {
     let script = dry_run(&sb, &["--dry-run=script"]).stdout;
     let before = sb.picture();
     sb.fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": "error\trpc error: code = Unauthenticated\n"}}}));
-    let (code, text) = run_script(&sb, &script);
+    let (code, text) = run_script(&sb, &script, &[]);
     assert!(code == 1 && text.ends_with("the token was refused\n"), "{text}");
     let names =
         |picture: &std::collections::BTreeMap<_, _>| picture.keys().cloned().collect::<Vec<std::path::PathBuf>>();
     assert_eq!(names(&sb.picture()), names(&before));
     sb.no_faults();
     sb.drop_admin_token_key();
-    let (code, text) = run_script(&sb, &script);
+    let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (1, "the secret admin-token has no key token\n"));
     sb.write(CONFIG, sb.read(CONFIG) + "# changed\n");
-    let (code, text) = run_script(&sb, &script);
+    let (code, text) = run_script(&sb, &script, &[]);
     assert!(code == 1 && text.contains("is not the file that this script was made for"), "{text}");
     sb.assert_no_secret(&[]);
 }

@@ -1,7 +1,7 @@
 //! `--dry-run`: the same looks and proofs, and nothing changed.
 
-use super::{changes, ended, objects, quick, steps};
-use crate::enable::shellcheck;
+use super::{changes, enabled, ended, objects, quick, steps};
+use crate::enable::{run_script, shellcheck};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 
@@ -68,7 +68,19 @@ fn as_a_script() {
         shellcheck(&sb, &run.stdout);
         insta::assert_snapshot!(name, crate::sandbox::normalised(&run.stdout, sb.root()));
     }
-    let rotate = ended(&sb, 0, &["rotate", "-n", "influxdb", "--dry-run=script"]);
-    shellcheck(&sb, &rotate.stdout);
-    assert!(rotate.stdout.contains("mv -f \"$new_token\""), "{}", rotate.stdout);
+}
+
+/// What it does with the argument is shown on a real control plane, by `scripts/e2e-revoke`.
+#[test]
+fn the_script_asks_for_the_phrase() {
+    for command in ["revoke", "rotate"] {
+        let sb = enabled();
+        let script = ended(&sb, 0, &[command, "-n", "influxdb", "--dry-run=script"]).stdout;
+        let before = objects(&sb);
+        for args in [&[][..], &["sim-dev/influxdc"]] {
+            let (code, told) = run_script(&sb, &script, args);
+            assert!(code == 1 && told.contains("give this script the argument sim-dev/influxdb"), "{told}");
+        }
+        assert_eq!(objects(&sb), before, "{command}");
+    }
 }
