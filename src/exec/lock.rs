@@ -4,9 +4,17 @@ use crate::error::{Error, Kind, Result};
 use crate::tool::invocation::printable;
 use rustix::io::FdFlags;
 use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
+
+/// How long what a holder says of itself is at least, in bytes: all of one length, so that none shows the end of another.
+const HOLDER: usize = 200;
+
+/// How often, and how far apart, one looks for it.
+const LOOKS: u32 = 50;
+const LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends.
 pub struct TargetLock(File);
@@ -33,20 +41,31 @@ pub(super) fn take(directory: &Path, name: &str, what: &str, holder: &str) -> Re
     }
 }
 
+/// Who holds the lock: it says so right after it has taken it.
+fn holder_of(file: &File) -> io::Result<String> {
+    let mut text = [0; 2 * HOLDER];
+    for _ in 0..LOOKS {
+        let length = file.read_at(&mut text, 0)?;
+        if length > 0 {
+            return Ok(String::from_utf8_lossy(&text[..length]).trim().to_owned());
+        }
+        std::thread::sleep(LOOK_AFTER);
+    }
+    Ok("it has not said yet who it is".to_owned())
+}
+
 fn try_take(directory: &Path, path: &Path, holder: &str) -> io::Result<std::result::Result<TargetLock, String>> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut other = String::new();
-            file.read_to_string(&mut other)?;
-            return Ok(Err(other.trim().to_owned()));
+            return holder_of(&file).map(Err);
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    file.set_len(0)?;
-    file.write_all(holder.as_bytes())?;
+    // One write over the last holder's, so that who reads meanwhile reads the one or the other.
+    file.write_all_at(format!("{holder:<HOLDER$}").as_bytes(), 0)?;
     rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
     Ok(Ok(TargetLock(file)))
 }
