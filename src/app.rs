@@ -39,7 +39,7 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
         Command::Audit(command) => {
             let outcome = audit::run(command, common, &surroundings, &ui);
             ui.end(&Ending {
-                command: "audit verify",
+                command: audit::name(command),
                 outcome: &outcome,
                 changed: false,
                 run: None,

@@ -3,16 +3,19 @@
 //! The specification is `docs/AUDIT.md`.
 
 mod form;
+mod history;
 mod line;
 mod log;
 mod record;
 mod tail;
 mod verify;
 
+pub use history::{Record, Run, records, runs};
 pub use log::{Begun, Head, Log};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
 };
+pub use tail::last;
 pub use verify::{Finding, Report, verify};
 
 /// This machine's name, as the kernel knows it.

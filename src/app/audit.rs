@@ -1,79 +1,72 @@
-//! `audit`
+//! `audit`: what was recorded, and whether the record holds. Starts nothing and changes nothing.
+
+mod anchor;
+mod list;
+mod show;
+mod verify;
 
 use super::{Outcome, places};
-use crate::audit::{Finding, Report, verify};
+use crate::audit::Text;
 use crate::cli::{Audit, Common};
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
-use crate::ui::{Check, Ui};
+use crate::tool::invocation::printable;
+use crate::ui::Ui;
 use std::fs::File;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// As it is told in JSON.
+pub(super) fn name(command: &Audit) -> &'static str {
+    match command {
+        Audit::Verify { .. } => "audit verify",
+        Audit::List(_) => "audit list",
+        Audit::Show { .. } => "audit show",
+        Audit::Anchor { .. } => "audit anchor",
+    }
+}
 
 pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Outcome {
-    let Audit::Verify { file, expect } = command;
-    let path = match file {
-        Some(file) => surroundings.cwd.join(file),
-        None => places::audit_log(common, surroundings)?,
-    };
-    let report = verified(&path, expect.clone())?;
-    tell(ui, &path, &report);
-    ui.field("verify", &report);
-    if report.holds() {
-        return Ok(None);
+    let path = log(command.file(), common, surroundings)?;
+    match command {
+        Audit::Verify { expect, .. } => verify::run(&path, expect.clone(), ui),
+        Audit::List(args) => list::run(&path, args, common.namespace.as_deref(), ui),
+        Audit::Show { run, .. } => show::run(&path, run, ui),
+        Audit::Anchor { .. } => anchor::run(&path, ui),
     }
-    let what = if report.findings.is_empty() {
-        "the expected record is not in it".to_owned()
-    } else {
-        format!("{} findings", report.findings.len())
-    };
-    Err(Error::failed(format!("the record `{}` does not hold: {what}", path.display()))
-        .hint("keep the file as it is, and compare it with a copy or with the heads that earlier runs printed"))
 }
 
-fn verified(path: &Path, expect: Option<(u64, String)>) -> Result<Report> {
-    let unreadable = |error| {
-        Error::failed(format!("the record `{}` cannot be read: {error}", path.display()))
-            .hint("name the file: bypassctl audit verify FILE")
-    };
-    let mut file = File::open(path).map_err(unreadable)?;
-    verify(&mut file, expect).map_err(unreadable)
+fn log(named: Option<&Path>, common: &Common, surroundings: &Surroundings) -> Result<PathBuf> {
+    match named {
+        Some(file) => Ok(surroundings.cwd.join(file)),
+        None => places::audit_log(common, surroundings),
+    }
 }
 
-fn tell(ui: &Ui, path: &Path, report: &Report) {
-    let place = |finding: &Finding| format!("line {}, byte {}", finding.line, finding.offset);
-    for finding in &report.findings {
-        ui.check(Check::failed(&place(finding), finding.what.clone(), "what stands before this line still holds"));
-    }
-    for finding in &report.recovered {
-        ui.check(Check::warning(
-            &place(finding),
-            finding.what.clone(),
-            "a run was cut off there while it wrote; nothing that it began without a record can have run",
-        ));
-    }
-    for finding in &report.unknown {
-        ui.check(Check::warning(
-            &place(finding),
-            finding.what.clone(),
-            "look at the object itself; a later run has done so",
-        ));
-    }
-    if report.findings.is_empty() {
-        ui.check(Check::ok("chain", format!("{} records of {}", report.records, path.display())));
-    }
-    let head = report.head.as_deref().unwrap_or("none");
-    let tail = match report.anchored {
-        None => Check::warning(
-            "tail",
-            format!("not anchored: records cut off at the end would not be seen; the last one is {head}"),
-            "--expect SEQ:HASH, from what an earlier run printed",
-        ),
-        Some(true) => Check::ok("tail", format!("the expected record is there; the last one is {head}")),
-        Some(false) => Check::failed(
-            "tail",
-            format!("the expected record is not there; the last one is {head}"),
-            "records were cut off or rewritten, or this is another log",
-        ),
+fn unreadable(path: &Path, error: &io::Error) -> Error {
+    Error::failed(format!("the record `{}` cannot be read: {error}", path.display()))
+        .hint("name the file: bypassctl audit … FILE, or --audit-log FILE")
+}
+
+fn opened(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| unreadable(path, &error))
+}
+
+/// What the record holds may come from anywhere: nothing in it steers a terminal.
+fn plain(text: &str) -> String {
+    printable(text, usize::MAX)
+}
+
+/// Bytes that are no text are shown as what they are recorded as.
+fn words(argv: &[Text]) -> Vec<String> {
+    let word = |text: &Text| match text {
+        Text::Utf8(text) => plain(text),
+        Text::Bytes { b64 } => format!("<base64 {b64}>"),
     };
-    ui.check(tail);
+    argv.iter().map(word).collect()
+}
+
+/// `2026-01-01T00:00:00.123Z` as people read it.
+fn moment(ts: &str) -> String {
+    plain(&ts.replacen('T', " ", 1))
 }

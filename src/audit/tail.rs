@@ -83,6 +83,15 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
     }
 }
 
+/// The last good record of a log; `None` in an empty one.
+///
+/// # Errors
+/// Those of reading, and where it is no log.
+pub fn last(file: &File) -> io::Result<Option<Head>> {
+    must_be_a_log(file)?;
+    read(file).map(|tail| tail.head)
+}
+
 /// Another file, named by mistake, is never appended to: a log begins as the first record does, torn or not.
 pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
     let mut start = [0; FIRST.len()];

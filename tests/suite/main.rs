@@ -1,5 +1,6 @@
 //! All integration tests, in one binary: it links once.
 
+mod audit;
 mod crash;
 mod disable;
 mod doctor;

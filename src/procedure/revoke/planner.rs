@@ -168,9 +168,9 @@ impl<'a> Planner<'a> {
         Ok(Way::Clone { patch: manifest.patch(job), manifest })
     }
 
-    /// Whether nothing is left to do before this kind of job.
+    /// Whether what this kind of job makes now is of the new keys, as far as can be told; the proof shows it for certain.
     fn comes_next(&self, kind: &Kind) -> bool {
-        kind.secret == KEY_GEN.secret || (self.stage.keys == Secret::New && self.stage.pods == Pods::New)
+        kind.secret == KEY_GEN.secret || (self.stage.keys == Secret::New && !self.stage.serves_old)
     }
 
     fn by_kubit(&self, kind: &'static Kind, job: Option<&Job>, missing: bool) -> Result<Way> {

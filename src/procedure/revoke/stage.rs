@@ -38,6 +38,8 @@ pub struct Stage {
     pub token: Secret,
     /// The pods.
     pub pods: Pods,
+    /// Whether a pod has loaded the old keys for certain, and is no more than about to go.
+    pub serves_old: bool,
     /// Why this is no fresh start, where it is none.
     pub half_done: Option<String>,
 }
@@ -80,7 +82,13 @@ impl Seen<'_> {
             Some(secret) => Secret::Old(secret.uid.clone()),
         };
         let since = keys.filter(|_| keys_new).and_then(SecretUid::time);
-        Stage { keys: stands(keys, keys_new), token: stands(token, token_new), pods: self.pods(since), half_done }
+        Stage {
+            keys: stands(keys, keys_new),
+            token: stands(token, token_new),
+            pods: self.pods(since),
+            serves_old: self.serves_old(since),
+            half_done,
+        }
     }
 
     fn half_done(&self, keys: Option<&SecretUid>, token: Option<&SecretUid>) -> Option<String> {
@@ -105,6 +113,12 @@ impl Seen<'_> {
     fn had_a_token(&self, keys: &SecretUid) -> bool {
         let made = |job: &Job| job.completed().zip(keys.time()).is_some_and(|(done, made)| done >= made);
         CREATE_ADMIN_TOKEN.among(self.jobs).any(made)
+    }
+
+    fn serves_old(&self, since: Option<Timestamp>) -> bool {
+        let is_older =
+            |pod: &Pod| since.is_none_or(|since| pod.metadata.created().is_some_and(|created| created < since));
+        self.pods.iter().any(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none() && is_older(pod))
     }
 
     /// `since` is when the new keys were made, where there are any. A pod that is not strictly younger may have loaded

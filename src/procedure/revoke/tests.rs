@@ -235,12 +235,24 @@ fn what_cannot_come_to_its_end_is_refused() {
     // A token made now would be of the keys that are about to go.
     let early = refused(|facts| {
         facts.secrets.truncate(1);
-        facts.pods = vec![pod("p1", 1, true, false)];
+        facts.pods = vec![pod("p1", 0, true, false)];
         facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
     });
     assert!(early.contains("job `create-admin-token-7c9d2b41` is at work"), "{early}");
     let other = refused(|facts| facts.options.key_gen_job = Some("create-admin-token-7c9d2b41".to_owned()));
     assert!(other.contains("that could make secret `rsa-keys`"), "{other}");
+}
+
+#[test]
+fn a_token_that_is_being_made_is_waited_for() {
+    let mut facts = facts();
+    facts.secrets.truncate(1);
+    // Of the same second as the keys: they restart once more, and the job goes on.
+    facts.pods = vec![pod("p1", 1, true, false)];
+    facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
+    let revocation = plan(&facts, Vec::new()).unwrap();
+    assert!(matches!(ways(&revocation.plan)[..], [("admin-token", Way::Running { .. })]), "{:?}", ids(&revocation));
+    assert_eq!(ids(&revocation), ALL[4..]);
 }
 
 #[test]

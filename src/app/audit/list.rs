@@ -1,0 +1,54 @@
+//! `audit list`: runs, one a line.
+
+use super::{Outcome, moment, opened, plain, unreadable};
+use crate::audit::{Run, runs};
+use crate::cli::AuditList;
+use crate::error::Error;
+use crate::ui::Ui;
+use std::io::BufReader;
+use std::path::Path;
+
+pub(super) fn run(path: &Path, args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
+    let all = runs(&mut BufReader::new(opened(path)?)).map_err(|error| unreadable(path, &error))?;
+    let wanted: Vec<&Run> = all.iter().filter(|run| is_wanted(run, args, namespace)).collect();
+    for run in &wanted {
+        ui.say(&line(run));
+    }
+    ui.field("runs", &wanted);
+    if wanted.is_empty() && !all.is_empty() {
+        return Err(Error::failed(format!("none of the {} runs on record is of that kind", all.len()))
+            .hint("leave out a filter: --since, --until, --user, --command, --outcome, --namespace"));
+    }
+    Ok(None)
+}
+
+fn is_wanted(run: &Run, args: &AuditList, namespace: Option<&str>) -> bool {
+    let is = |wanted: Option<&str>, what: &str| wanted.is_none_or(|wanted| wanted == what);
+    let begun = run.begun.parse::<jiff::Timestamp>().ok();
+    is(args.user.as_deref(), &run.user)
+        && is(args.command.as_deref(), &run.command)
+        && is(args.outcome.as_deref(), &run.outcome)
+        && is(namespace, run.target.namespace.as_deref().unwrap_or_default())
+        && args.since.is_none_or(|since| begun.is_some_and(|begun| begun >= since))
+        && args.until.is_none_or(|until| begun.is_some_and(|begun| begun <= until))
+}
+
+fn line(run: &Run) -> String {
+    let place = match (&run.target.context, &run.target.namespace) {
+        (context, Some(namespace)) => format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster")),
+        (Some(context), None) => context.clone(),
+        (None, None) => "-".to_owned(),
+    };
+    let dry = if run.dry_run { " (dry run)" } else { "" };
+    let reason = run.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+    plain(&format!(
+        "{}  {}  {}{dry}: {}, {place}, {}@{}, {} commands{reason}",
+        moment(&run.begun),
+        run.run,
+        run.command,
+        run.outcome,
+        run.user,
+        run.host,
+        run.commands
+    ))
+}

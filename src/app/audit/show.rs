@@ -1,0 +1,98 @@
+//! `audit show`: one run, as it went.
+
+use super::{Outcome, moment, opened, plain, unreadable, words};
+use crate::audit::{Act, Body, FileOp, Outcome as Result, Record, RunBegin, Text, records};
+use crate::error::Error;
+use crate::plan::shell_line;
+use crate::ui::Ui;
+use std::collections::BTreeMap;
+use std::io::BufReader;
+use std::path::Path;
+
+pub(super) fn run(path: &Path, wanted: &str, ui: &Ui) -> Outcome {
+    let found = records(&mut BufReader::new(opened(path)?), wanted).map_err(|error| unreadable(path, &error))?;
+    let [(id, records)] = &found[..] else {
+        let what = if found.is_empty() {
+            "there is no run whose name begins so".to_owned()
+        } else {
+            format!("{} runs have names that begin so", found.len())
+        };
+        return Err(Error::failed(format!("{what}: `{wanted}`")).hint("bypassctl audit list shows their names"));
+    };
+    let results: BTreeMap<u64, &Result> = records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Result(result) => Some((result.intent, &**result)),
+            _ => None,
+        })
+        .collect();
+    ui.say(&format!("run {id}"));
+    records.iter().filter_map(|record| told(record, &results)).for_each(|line| ui.say(&line));
+    let bodies: Vec<_> = records
+        .iter()
+        .map(|record| serde_json::json!({ "seq": record.seq, "ts": record.ts, "record": record.body }))
+        .collect();
+    ui.field("run_shown", id);
+    ui.field("records", bodies);
+    Ok(None)
+}
+
+/// One record for people; a result is told with its intent.
+fn told(record: &Record, results: &BTreeMap<u64, &Result>) -> Option<String> {
+    let text = match &record.body {
+        Body::RunBegin(begin) => begun(begin),
+        Body::Tool { name, exe, .. } => {
+            let version = exe.version.as_deref().unwrap_or("of unknown version");
+            let digest = exe.sha256.as_deref().unwrap_or("unknown");
+            format!("{name} {version} at {}, sha256 {digest}", path(&exe.path))
+        }
+        Body::Intent(intent) => {
+            let ended = results.get(&record.seq).map(|result| ended(result));
+            let ended = ended.unwrap_or_else(|| "how it ended is not known".to_owned());
+            format!("{}: {}: {ended}", intent.step, deed(&intent.act))
+        }
+        Body::RunEnd { code, outcome, changed, .. } => {
+            let changed = if *changed { "something was changed" } else { "nothing was changed" };
+            format!("ended with {code} ({outcome}), {changed}")
+        }
+        Body::Result(_) | Body::LogOpen { .. } | Body::LogRecover { .. } | Body::LogRotate { .. } => return None,
+    };
+    Some(format!("{}  {}", moment(&record.ts), plain(&text)))
+}
+
+fn path(path: &Text) -> String {
+    words(std::slice::from_ref(path)).concat()
+}
+
+fn begun(begin: &RunBegin) -> String {
+    let who = &begin.who;
+    let user = who.user.clone().unwrap_or_else(|| "a user without a name".to_owned());
+    let more = [("by sudo of", &who.sudo_user), ("in", &who.ci), ("because of", &begin.reason)];
+    let more: String = more.iter().filter_map(|(word, what)| Some(format!(", {word} {}", what.as_ref()?))).collect();
+    format!("begun by {user} (uid {}) on {}{more}: {}", who.uid, who.host, shell_line(&words(&begin.argv)))
+}
+
+fn deed(act: &Act) -> String {
+    match act {
+        Act::Process { argv, .. } => format!("$ {}", shell_line(&words(argv))),
+        Act::File { file } => {
+            let how = match file.op {
+                FileOp::Write => "write",
+                FileOp::Delete => "delete",
+                FileOp::Scratch => "for the time of a trial, directory",
+            };
+            format!("{how} {}", path(&file.path))
+        }
+    }
+}
+
+fn ended(result: &Result) -> String {
+    let how = match (&result.error, result.exit.as_ref().map(|exit| (exit.code, exit.signal))) {
+        (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
+        (Some(error), _) => error.clone(),
+        (None, Some((Some(code), _))) => format!("exit {code}"),
+        (None, Some((None, signal))) => format!("signal {}", signal.unwrap_or_default()),
+        (None, None) => "done".to_owned(),
+    };
+    format!("{how} after {} ms", result.ms)
+}

@@ -1,0 +1,139 @@
+//! What the record tells, run by run. Lines that are no record are passed over: whether the log holds is for `verify`.
+
+use super::record::{Body, RunBegin, Target};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead};
+
+/// A record of a run.
+pub struct Record {
+    /// Its sequence number.
+    pub seq: u64,
+    /// When it was made.
+    pub ts: String,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A run in short.
+#[derive(Serialize)]
+pub struct Run {
+    /// Its name in the record.
+    pub run: String,
+    /// When it began.
+    pub begun: String,
+    /// When it ended; `None` where it did not say so.
+    pub ended: Option<String>,
+    /// Which command.
+    pub command: String,
+    /// Whether it only showed what it would do.
+    pub dry_run: bool,
+    /// Who ran it: user and host.
+    pub user: String,
+    /// The machine.
+    pub host: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// How it ended, in a word; `unknown` where it did not say so.
+    pub outcome: String,
+    /// The exit code.
+    pub code: Option<u8>,
+    /// Whether anything was changed; `None` where it did not say so.
+    pub changed: Option<bool>,
+    /// What it was done to.
+    pub target: Target,
+    /// How many commands it ran.
+    pub commands: u64,
+}
+
+impl Run {
+    fn begun(run: String, ts: String, begin: RunBegin) -> Self {
+        Self {
+            run,
+            begun: ts,
+            ended: None,
+            command: begin.command,
+            dry_run: begin.dry_run,
+            user: begin.who.user.unwrap_or_else(|| begin.who.uid.to_string()),
+            host: begin.who.host,
+            reason: begin.reason,
+            outcome: "unknown".to_owned(),
+            code: None,
+            changed: None,
+            target: Target::default(),
+            commands: 0,
+        }
+    }
+}
+
+/// What is read of every line.
+#[derive(Deserialize)]
+struct Glance {
+    seq: u64,
+    #[serde(rename = "type")]
+    kind: String,
+    run: Option<String>,
+    ts: String,
+    argv: Option<serde::de::IgnoredAny>,
+    target: Option<Target>,
+}
+
+fn each_line(input: &mut dyn BufRead, mut take: impl FnMut(Glance, &[u8])) -> io::Result<()> {
+    let mut line = Vec::new();
+    while input.read_until(b'\n', &mut line)? > 0 {
+        if let Ok(glance) = serde_json::from_slice::<Glance>(&line) {
+            take(glance, &line);
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+/// All runs, in the order in which they began.
+///
+/// # Errors
+/// Those of reading.
+pub fn runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    each_line(input, |glance, line| {
+        let Some(id) = glance.run else { return };
+        // A run's records lie close together, near the end of what was read so far.
+        let known = runs.iter_mut().rev().find(|run| run.run == id);
+        match (glance.kind.as_str(), known) {
+            ("run.begin", None) => {
+                if let Ok(Body::RunBegin(begin)) = serde_json::from_slice(line) {
+                    runs.push(Run::begun(id, glance.ts, *begin));
+                }
+            }
+            ("intent", Some(run)) => {
+                run.commands += u64::from(glance.argv.is_some());
+                run.target = glance.target.unwrap_or_default();
+            }
+            ("run.end", Some(run)) => {
+                if let Ok(Body::RunEnd { code, outcome, changed, target, .. }) = serde_json::from_slice(line) {
+                    (run.ended, run.code, run.changed) = (Some(glance.ts), Some(code), Some(changed));
+                    (run.outcome, run.target) = (outcome, target);
+                }
+            }
+            _ => {}
+        }
+    })?;
+    Ok(runs)
+}
+
+/// The records of the runs whose name begins so, each run's together.
+///
+/// # Errors
+/// Those of reading.
+pub fn records(input: &mut dyn BufRead, wanted: &str) -> io::Result<Vec<(String, Vec<Record>)>> {
+    let mut runs: Vec<(String, Vec<Record>)> = Vec::new();
+    each_line(input, |glance, line| {
+        let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else { return };
+        let Ok(body) = serde_json::from_slice::<Body>(line) else { return };
+        let record = Record { seq: glance.seq, ts: glance.ts, body };
+        match runs.iter_mut().rev().find(|(run, _)| *run == id) {
+            Some((_, records)) => records.push(record),
+            None => runs.push((id, vec![record])),
+        }
+    })?;
+    Ok(runs)
+}

@@ -1,0 +1,124 @@
+//! `audit list`, `show` and `anchor`: what the record tells of runs.
+
+use crate::crash::end_orphans;
+use crate::sandbox::{Run, Sandbox};
+use serde_json::{Value, json};
+
+/// A record of three runs: one done, one refused, one killed.
+fn recorded() -> Sandbox {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"]).code, 0);
+    assert_eq!(sb.run(&["enable", "-n", "influxdb-prod", "--dry-run"]).code, 4);
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 128 + 9);
+    end_orphans(&sb);
+    sb.no_faults();
+    sb
+}
+
+fn list(sb: &Sandbox, more: &[&str]) -> Run {
+    let before = sb.log_bytes();
+    let run = sb.run(&[&["audit", "list"], more].concat());
+    assert_eq!(sb.log_bytes(), before, "to look is no run of its own");
+    run
+}
+
+fn names(sb: &Sandbox, more: &[&str]) -> Vec<String> {
+    let run = list(sb, &[&["-o", "json"], more].concat());
+    let object: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let runs = object["runs"].as_array().expect("runs").clone();
+    runs.iter()
+        .map(|run| format!("{} {}", run["command"].as_str().unwrap(), run["outcome"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn runs_are_listed_with_how_they_ended() {
+    let sb = recorded();
+    let text = list(&sb, &[]).normalised_stdout();
+    let host = rustix::system::uname().nodename().to_str().expect("text").to_owned();
+    let someone = regex::Regex::new(r"[^ ]+@\[HOST\]").expect("a pattern");
+    insta::assert_snapshot!(someone.replace_all(&text.replace(&host, "[HOST]"), "[USER]@[HOST]"), @"
+    [TIME]  [UID]  enable: done, sim-dev/influxdb, [USER]@[HOST], 7 commands, CHG-12
+    [TIME]  [UID]  enable (dry run): refused, -, [USER]@[HOST], 0 commands
+    [TIME]  [UID]  status: unknown, sim-dev/influxdb, [USER]@[HOST], 5 commands
+    ");
+}
+
+#[test]
+fn filters() {
+    let sb = recorded();
+    let all = ["enable done", "enable refused", "status unknown"];
+    assert_eq!(names(&sb, &[]), all);
+    assert_eq!(names(&sb, &["--command", "enable"]), all[..2]);
+    assert_eq!(names(&sb, &["--outcome", "unknown"]), all[2..]);
+    assert_eq!(names(&sb, &["-n", "influxdb"]), [all[0], all[2]]);
+    assert_eq!(names(&sb, &["--since", "2020-01-01T00:00:00Z"]), all);
+    assert_eq!(names(&sb, &["--until", "2020-01-01T00:00:00Z"]), [""; 0]);
+    let none = list(&sb, &["--user", "nobody-of-that-name"]);
+    assert!(none.code == 1 && none.stderr.contains("none of the 3 runs on record is of that kind"), "{}", none.stderr);
+    assert_eq!(list(&sb, &["--since", "yesterday"]).code, 2);
+}
+
+#[test]
+fn a_run_is_shown_as_it_went() {
+    let sb = recorded();
+    let begins = sb.records_of("run.begin");
+    let name = |index: usize| begins[index]["run"].as_str().expect("a name").to_owned();
+    let shown = sb.run(&["audit", "show", &name(0)]);
+    let lines: Vec<&str> = shown.stdout.lines().collect();
+    // Each command that ran is there as it ran, and each has its end.
+    let argv: Vec<String> = sb
+        .records_of("intent")
+        .iter()
+        .filter(|intent| intent["run"] == name(0))
+        .map(|intent| {
+            let words = intent["argv"]
+                .as_array()
+                .map(|argv| argv.iter().map(|word| word.as_str().expect("text").to_owned()).collect::<Vec<_>>());
+            words.map(|words| shlex::try_join(words.iter().map(String::as_str)).expect("no NUL")).unwrap_or_default()
+        })
+        .collect();
+    assert!(argv.len() > 5);
+    for command in &argv {
+        assert!(lines.iter().any(|line| line.contains(command.as_str())), "{command}\n{}", shown.stdout);
+    }
+    assert_eq!(lines.iter().filter(|line| line.contains(" ms")).count(), argv.len(), "{}", shown.stdout);
+    assert!(lines[1].contains("because of CHG-12"), "{}", lines[1]);
+    assert!(lines.last().expect("an end").ends_with("ended with 0 (done), something was changed"));
+    let killed = sb.run(&["audit", "show", &name(2)[..13]]);
+    assert!(killed.stdout.contains("get-token: $ kubectl get secrets/admin-token"), "{}", killed.stdout);
+    assert!(killed.stdout.contains("how it ended is not known"), "{}", killed.stdout);
+    for (wanted, told) in [("", "3 runs have names that begin so"), ("zz", "there is no run whose name begins so")] {
+        let run = sb.run(&["audit", "show", wanted]);
+        assert!(run.code == 1 && run.stderr.contains(told), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_is_shown_does_not_steer_a_terminal() {
+    let sb = recorded();
+    let text = String::from_utf8(sb.log_bytes()).expect("ASCII").replace("CHG-12", "\\u001b[2J\\u009b31mred\\r");
+    let file = sb.write("tmp/coloured.jsonl", text);
+    let file = file.to_str().expect("text");
+    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    for args in [&["audit", "list", file][..], &["audit", "show", &name, file]] {
+        let run = sb.run(args);
+        assert!(run.code == 0 && run.stdout.contains("red"), "{}{}", run.stdout, run.stderr);
+        assert!(!run.stdout.chars().any(|c| c.is_control() && c != '\n'), "{:?}", run.stdout);
+    }
+}
+
+#[test]
+fn the_anchor_is_the_head_that_the_last_run_printed() {
+    let sb = Sandbox::new();
+    let empty = sb.run(&["audit", "anchor"]);
+    assert!(empty.code == 1 && empty.stderr.contains("cannot be read"), "{}", empty.stderr);
+    let run = sb.run(&["enable", "-n", "influxdb"]);
+    let anchor = sb.run(&["audit", "anchor"]);
+    assert_eq!(anchor.stdout.trim(), run.stderr.lines().last().expect("a head"));
+    let head = run.head().to_owned();
+    assert_eq!(sb.run(&["audit", "verify", "--expect", &head]).code, 0);
+    let other = sb.write("tmp/other", "no log\n");
+    assert!(sb.run(&["audit", "anchor", other.to_str().expect("text")]).stderr.contains("it is not an audit log"));
+}
