@@ -8,7 +8,7 @@ mod secret;
 mod token_file;
 mod trial;
 
-pub use dry_run::{run_script, shellcheck};
+pub use dry_run::{run_script, shellcheck, system};
 
 use crate::sandbox::{Run, Sandbox};
 use serde_json::Value;

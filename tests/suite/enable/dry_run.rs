@@ -18,7 +18,7 @@ fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
 }
 
 /// A program of the system, with the fakes in front.
-fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
+pub fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
     #[expect(clippy::disallowed_methods, reason = "tests run what the program prints")]
     let mut command = Command::new(program);
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", sb.path("bin").display());
