@@ -24,6 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, Secret};
 use crate::tool::Tool;
 use crate::tool::invocation::{Effect, Object};
+use lock::Locks;
 use running::exe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -65,6 +66,7 @@ pub struct Executor {
     timeout: Duration,
     reason: Option<String>,
     interrupts: Interrupts,
+    locks: Locks,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -93,6 +95,7 @@ impl Executor {
             timeout: setup.timeout,
             reason: setup.reason,
             interrupts: setup.interrupts,
+            locks: Locks::default(),
         };
         let begin = executor.run_begin(unfinished.clone());
         executor.record(&begin)?;
@@ -241,7 +244,7 @@ impl Executor {
     pub fn lock(&self, name: &str, what: &str) -> Result<TargetLock> {
         let user = self.who.user.clone().unwrap_or_else(|| self.who.uid.to_string());
         let holder = format!("run {} of {user} on {} (process {})", self.run, self.who.host, std::process::id());
-        lock::take(&self.state.join("locks"), name, what, &holder)
+        lock::take(&self.state.join("locks"), name, what, &holder).inspect(|lock| self.locks.add(lock))
     }
 
     fn intend(&self, step: &str, effect: Effect, act: Act) -> Result<Begun> {

@@ -2,11 +2,12 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::tool::invocation::printable;
-use rustix::io::FdFlags;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long what a holder says of itself is at least, in bytes: all of one length, so that none shows the end of another.
@@ -16,8 +17,29 @@ const HOLDER: usize = 200;
 const LOOKS: u32 = 50;
 const LOOK_AFTER: Duration = Duration::from_millis(10);
 
-/// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends.
-pub struct TargetLock(File);
+/// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends. Not so those that only
+/// watch: they may live on for an hour, and keep nobody from anything.
+pub struct TargetLock(Arc<File>);
+
+/// The locks of a run, for the children that inherit them.
+#[derive(Default)]
+pub(super) struct Locks(Mutex<Vec<Weak<File>>>);
+
+impl Locks {
+    /// Descriptors that a process started meanwhile inherits.
+    ///
+    /// # Errors
+    /// Those of the system: no more descriptors.
+    pub(super) fn inheritable(&self) -> io::Result<Vec<OwnedFd>> {
+        let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Unlike a copy by the standard library this one is not closed by exec.
+        locks.iter().filter_map(Weak::upgrade).map(|lock| Ok(rustix::io::dup(&*lock)?)).collect()
+    }
+
+    pub(super) fn add(&self, lock: &TargetLock) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&lock.0));
+    }
+}
 
 impl Drop for TargetLock {
     fn drop(&mut self) {
@@ -66,6 +88,5 @@ fn try_take(directory: &Path, path: &Path, holder: &str) -> io::Result<std::resu
     }
     // One write over the last holder's, so that who reads meanwhile reads the one or the other.
     file.write_all_at(format!("{holder:<HOLDER$}").as_bytes(), 0)?;
-    rustix::io::fcntl_setfd(&file, FdFlags::empty())?;
-    Ok(Ok(TargetLock(file)))
+    Ok(Ok(TargetLock(Arc::new(file))))
 }

@@ -144,7 +144,12 @@ impl Executor {
         if invocation.effect() == Effect::Changes {
             self.changed.store(true, Ordering::SeqCst);
         }
-        let ran = spawn::run(&begun, &spec, &self.interrupts, enough);
+        // What only watches does not keep the run's locks where it outlives it.
+        let inherited = if enough.is_none() { self.locks.inheritable() } else { Ok(Vec::new()) };
+        let ran = match inherited {
+            Ok(_inherited) => spawn::run(&begun, &spec, &self.interrupts, enough),
+            Err(error) => Ran::not_started(error),
+        };
         self.process_result(begun, invocation, &ran)?;
         self.output_of(invocation, ran, timeout)
     }

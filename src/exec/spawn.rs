@@ -80,6 +80,19 @@ pub(super) enum Event {
     Signal,
 }
 
+impl Ran {
+    /// Something went wrong before it could be started.
+    pub(super) fn not_started(error: io::Error) -> Self {
+        Self {
+            exit: None,
+            cut: Some(Cut::NotStarted(error)),
+            stdout: Zeroizing::default(),
+            stderr: Zeroizing::default(),
+            held_open: false,
+        }
+    }
+}
+
 /// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
 /// cut off, or holds a stream open.
 pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enough: Option<Enough>) -> Ran {

@@ -65,6 +65,22 @@ fn in_each_wait() {
     }
 }
 
+/// A watch that its run has left behind may go on for as long as the server likes.
+#[test]
+fn a_watch_left_behind_keeps_nobody_waiting() {
+    for name in ["watch key-gen", "watch pods"] {
+        let sb = enabled();
+        let running = held(&sb, point(name));
+        running.signal(Signal::KILL);
+        assert_eq!(running.wait().code, 128 + 9);
+        sb.no_faults();
+        let again = sb.run(super::REVOKE);
+        assert!([0, 10].contains(&again.code), "{name}: {}", again.stderr);
+        sb.release("gate");
+        crate::crash::end_orphans(&sb);
+    }
+}
+
 #[test]
 fn what_changes_something_may_finish() {
     for name in ["delete keys", "delete token", "create key-gen", "delete pods"] {
