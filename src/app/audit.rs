@@ -1,6 +1,7 @@
 //! `audit`: what was recorded, and whether the record holds. Starts nothing and changes nothing.
 
 mod anchor;
+mod export;
 mod list;
 mod show;
 mod verify;
@@ -22,6 +23,7 @@ pub(super) fn name(command: &Audit) -> &'static str {
         Audit::Verify { .. } => "audit verify",
         Audit::List(_) => "audit list",
         Audit::Show { .. } => "audit show",
+        Audit::Export { .. } => "audit export",
         Audit::Anchor { .. } => "audit anchor",
     }
 }
@@ -32,6 +34,7 @@ pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings,
         Audit::Verify { expect, .. } => verify::run(&path, expect.clone(), ui),
         Audit::List(args) => list::run(&path, args, common.namespace.as_deref(), ui),
         Audit::Show { run, .. } => show::run(&path, run, ui),
+        Audit::Export { run, .. } => export::run(&path, run.as_deref(), ui),
         Audit::Anchor { .. } => anchor::run(&path, ui),
     }
 }
@@ -50,6 +53,21 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 
 fn opened(path: &Path) -> Result<File> {
     File::open(path).map_err(|error| unreadable(path, &error))
+}
+
+/// The one run whose name begins so.
+fn only_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String, T)> {
+    match found {
+        [run] => Ok(run),
+        _ => {
+            let what = if found.is_empty() {
+                "there is no run whose name begins so".to_owned()
+            } else {
+                format!("{} runs have names that begin so", found.len())
+            };
+            Err(Error::failed(format!("{what}: `{wanted}`")).hint("bypassctl audit list shows their names"))
+        }
+    }
 }
 
 /// What the record holds may come from anywhere: nothing in it steers a terminal.

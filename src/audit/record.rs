@@ -242,6 +242,18 @@ pub enum FileOp {
     Scratch,
 }
 
+impl FileOp {
+    /// As it is told.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Scratch => "for the time of a trial, directory",
+        }
+    }
+}
+
 /// A change to a file.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct FileChange {

@@ -60,6 +60,12 @@ fn filters() {
     assert_eq!(list(&sb, &["--since", "yesterday"]).code, 2);
 }
 
+/// The command of an intent, as a shell takes it; nothing where it is about a file.
+fn argv(intent: &Value) -> Option<String> {
+    let words = intent["argv"].as_array()?.iter().map(|word| word.as_str().expect("text"));
+    Some(shlex::try_join(words).expect("no NUL"))
+}
+
 #[test]
 fn a_run_is_shown_as_it_went() {
     let sb = recorded();
@@ -72,12 +78,7 @@ fn a_run_is_shown_as_it_went() {
         .records_of("intent")
         .iter()
         .filter(|intent| intent["run"] == name(0))
-        .map(|intent| {
-            let words = intent["argv"]
-                .as_array()
-                .map(|argv| argv.iter().map(|word| word.as_str().expect("text").to_owned()).collect::<Vec<_>>());
-            words.map(|words| shlex::try_join(words.iter().map(String::as_str)).expect("no NUL")).unwrap_or_default()
-        })
+        .map(|intent| argv(intent).unwrap_or_default())
         .collect();
     assert!(argv.len() > 5);
     for command in &argv {
@@ -96,15 +97,36 @@ fn a_run_is_shown_as_it_went() {
 }
 
 #[test]
+fn commands_are_exported_as_a_script() {
+    let sb = recorded();
+    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    let export = sb.run(&["audit", "export", "--run", &name]);
+    assert_eq!(export.code, 0, "{}", export.stderr);
+    crate::enable::shellcheck(&sb, &export.stdout);
+    let code: Vec<&str> = export.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let ran: Vec<String> = sb
+        .records_of("intent")
+        .iter()
+        .filter(|intent| intent["run"] == name && intent["stdin"].is_null())
+        .filter_map(argv)
+        .collect();
+    assert_eq!(code, [&["set -eu"][..], &ran.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    assert!(export.stdout.contains("# file: write "), "{}", export.stdout);
+    let all = sb.run(&["audit", "export", "-o", "json"]);
+    let object: Value = serde_json::from_str(&all.stdout).expect("JSON");
+    assert_eq!(object["script"].as_str().expect("a script").matches("\n# run ").count(), 3);
+}
+
+#[test]
 fn what_is_shown_does_not_steer_a_terminal() {
     let sb = recorded();
     let text = String::from_utf8(sb.log_bytes()).expect("ASCII").replace("CHG-12", "\\u001b[2J\\u009b31mred\\r");
     let file = sb.write("tmp/coloured.jsonl", text);
     let file = file.to_str().expect("text");
     let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
-    for args in [&["audit", "list", file][..], &["audit", "show", &name, file]] {
+    for args in [&["audit", "list", file][..], &["audit", "show", &name, file], &["audit", "export", file]] {
         let run = sb.run(args);
-        assert!(run.code == 0 && run.stdout.contains("red"), "{}{}", run.stdout, run.stderr);
+        assert!(run.code == 0 && (run.stdout.contains("red") || args[1] == "export"), "{}{}", run.stdout, run.stderr);
         assert!(!run.stdout.chars().any(|c| c.is_control() && c != '\n'), "{:?}", run.stdout);
     }
 }

@@ -1,8 +1,7 @@
 //! `audit show`: one run, as it went.
 
-use super::{Outcome, moment, opened, plain, unreadable, words};
-use crate::audit::{Act, Body, FileOp, Outcome as Result, Record, RunBegin, Text, records};
-use crate::error::Error;
+use super::{Outcome, moment, only_run, opened, plain, unreadable, words};
+use crate::audit::{Act, Body, Outcome as Result, Record, RunBegin, Text, records};
 use crate::plan::shell_line;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
@@ -11,14 +10,7 @@ use std::path::Path;
 
 pub(super) fn run(path: &Path, wanted: &str, ui: &Ui) -> Outcome {
     let found = records(&mut BufReader::new(opened(path)?), wanted).map_err(|error| unreadable(path, &error))?;
-    let [(id, records)] = &found[..] else {
-        let what = if found.is_empty() {
-            "there is no run whose name begins so".to_owned()
-        } else {
-            format!("{} runs have names that begin so", found.len())
-        };
-        return Err(Error::failed(format!("{what}: `{wanted}`")).hint("bypassctl audit list shows their names"));
-    };
+    let (id, records) = only_run(&found, wanted)?;
     let results: BTreeMap<u64, &Result> = records
         .iter()
         .filter_map(|record| match &record.body {
@@ -76,17 +68,12 @@ fn deed(act: &Act) -> String {
     match act {
         Act::Process { argv, .. } => format!("$ {}", shell_line(&words(argv))),
         Act::File { file } => {
-            let how = match file.op {
-                FileOp::Write => "write",
-                FileOp::Delete => "delete",
-                FileOp::Scratch => "for the time of a trial, directory",
-            };
-            format!("{how} {}", path(&file.path))
+            format!("{} {}", file.op.as_str(), path(&file.path))
         }
     }
 }
 
-fn ended(result: &Result) -> String {
+pub(super) fn ended(result: &Result) -> String {
     let how = match (&result.error, result.exit.as_ref().map(|exit| (exit.code, exit.signal))) {
         (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
         (Some(error), _) => error.clone(),

@@ -1,0 +1,79 @@
+//! `audit export`: the commands of the record as a script, to be read, or run where each is wanted again.
+
+use super::show::ended;
+use super::{Outcome, moment, only_run, opened, plain, unreadable, words};
+use crate::audit::{Act, Body, Intent, Outcome as Result, Record, Stream, Text, records};
+use crate::error::Error;
+use crate::plan::script::quoted;
+use crate::ui::Ui;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::BufReader;
+use std::path::Path;
+
+pub(super) fn run(path: &Path, wanted: Option<&str>, ui: &Ui) -> Outcome {
+    let all = records(&mut BufReader::new(opened(path)?), wanted.unwrap_or_default())
+        .map_err(|error| unreadable(path, &error))?;
+    let runs = match wanted {
+        Some(wanted) => std::slice::from_ref(only_run(&all, wanted)?),
+        None if all.is_empty() => {
+            return Err(Error::failed(format!("there is no run in `{}`", path.display()))
+                .hint("it has one after the first run of any command but `audit`"));
+        }
+        None => &all[..],
+    };
+    let mut script = "#!/bin/sh\n# Commands as bypassctl ran them. What they read is not on record where it may hold a secret: such a command is a comment.\nset -eu\n".to_owned();
+    runs.iter().for_each(|(id, records)| script.push_str(&of_run(id, records)));
+    ui.script(&script);
+    Ok(None)
+}
+
+fn of_run(id: &str, records: &[Record]) -> String {
+    let results: BTreeMap<u64, &Result> = records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Result(result) => Some((result.intent, &**result)),
+            _ => None,
+        })
+        .collect();
+    let mut script = format!("\n# run {id}\n");
+    for record in records {
+        let Body::Intent(intent) = &record.body else { continue };
+        let ended = results.get(&record.seq).map_or_else(|| "how it ended is not known".to_owned(), |it| ended(it));
+        // Writing to a String cannot fail.
+        let _ = writeln!(script, "# {} {}: {}", moment(&record.ts), plain(&intent.step), plain(&ended));
+        script.push_str(&of_intent(intent));
+    }
+    script
+}
+
+fn of_intent(intent: &Intent) -> String {
+    match &intent.act {
+        Act::Process { argv, stdin: None, .. } => match exact(argv) {
+            Some(line) => format!("{line}\n"),
+            None => format!("# {} (it has bytes that are no text)\n", words(argv).join(" ")),
+        },
+        Act::Process { argv, stdin: Some(stdin), .. } => {
+            let line = words(argv).iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+            let from: Vec<&str> = stdin.made_from.iter().map(|object| object.name.as_str()).collect();
+            let from = if from.is_empty() { String::new() } else { format!(", made from {}", from.join(", ")) };
+            let what = match &stdin.stream {
+                Stream::Seen { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
+                Stream::Withheld { .. } => "withheld".to_owned(),
+            };
+            plain(&format!("# {line} <(input: {what}{from})")) + "\n"
+        }
+        Act::File { file } => {
+            format!("# file: {} {}\n", file.op.as_str(), words(std::slice::from_ref(&file.path)).concat())
+        }
+    }
+}
+
+/// A command as a shell takes it, where it is text without anything that would steer a terminal.
+fn exact(argv: &[Text]) -> Option<String> {
+    let word = |text: &Text| match text {
+        Text::Utf8(text) if !text.chars().any(char::is_control) => Some(quoted(text)),
+        _ => None,
+    };
+    Some(argv.iter().map(word).collect::<Option<Vec<_>>>()?.join(" "))
+}

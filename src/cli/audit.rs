@@ -1,0 +1,88 @@
+//! `audit` and what it takes.
+
+use super::anchor;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
+
+/// `audit`
+#[derive(Subcommand)]
+pub enum Audit {
+    /// Whether the record is whole: chain, sequence, intents without a result, torn lines
+    Verify {
+        /// The log; default: the one that is written to
+        file: Option<PathBuf>,
+        /// A record that must be there, from the end of an earlier run: `audit head LOG SEQ:HASH`
+        #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+        expect: Option<(u64, String)>,
+    },
+    /// The runs on record: when, what, how it ended, who; --namespace filters as well
+    List(AuditList),
+    /// One run, as it went: who, which tools, each command and each file, and how each ended
+    Show {
+        /// Its name, or how that begins
+        run: String,
+        /// The log; default: the one that is written to
+        file: Option<PathBuf>,
+    },
+    /// The commands on record as a POSIX shell script
+    Export {
+        /// As what
+        #[arg(long, value_enum, default_value_t = ExportAs::Script, value_name = "FORMAT")]
+        format: ExportAs,
+        /// Only those of this run: its name, or how that begins
+        #[arg(long)]
+        run: Option<String>,
+        /// The log; default: the one that is written to
+        file: Option<PathBuf>,
+    },
+    /// The last record as a line to be kept elsewhere: what anchors all records before it
+    #[command(after_long_help = ANCHOR)]
+    Anchor {
+        /// The log; default: the one that is written to
+        file: Option<PathBuf>,
+    },
+}
+
+const ANCHOR: &str = "Kept in a ticket it is enough: `bypassctl audit verify --expect SEQ:HASH` finds every change to what came before.\nSigned by the site's own means, it says by whom:\n  bypassctl audit anchor >head\n  ssh-keygen -Y sign -f KEY -n audit-head@SITE head\n  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I WHO -n audit-head@SITE -s head.sig <head";
+
+impl Audit {
+    /// The log that was named.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::List(args) => args.file.as_deref(),
+            Self::Verify { file, .. } | Self::Show { file, .. } | Self::Export { file, .. } | Self::Anchor { file } => {
+                file.as_deref()
+            }
+        }
+    }
+}
+
+/// As what the record is exported.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportAs {
+    /// A POSIX shell script.
+    Script,
+}
+
+/// `audit list`
+#[derive(Args)]
+pub struct AuditList {
+    /// The log; default: the one that is written to
+    pub file: Option<PathBuf>,
+    /// Only those that began then or later (RFC 3339: 2026-01-31T00:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<jiff::Timestamp>,
+    /// Only those that began then or earlier
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<jiff::Timestamp>,
+    /// Only those of this user
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Only those of this command
+    #[arg(long, value_name = "NAME")]
+    pub command: Option<String>,
+    /// Only those that ended so: `done`, `stopped`, `unknown`, …
+    #[arg(long, value_name = "WORD")]
+    pub outcome: Option<String>,
+}
