@@ -206,15 +206,9 @@ fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<
     }
     // The configuration's own directory is made with it, mode 0700.
     let will_be_made = config.snapshot.is_none() && !directory.exists() && Some(directory) == config.named.parent();
-    if !will_be_made && let Some(problem) = unfit_directory(directory) {
-        let mend = if directory.exists() {
-            format!("give it to yourself alone (`ls -ld '{}'`)", directory.display())
-        } else {
-            format!("mkdir -p -m 700 '{}'", directory.display())
-        };
-        return Err(
-            Error::refused(format!("the token file cannot go there: {problem}")).hint(format!("{mend}, or {other}"))
-        );
+    if !will_be_made && let Some(unfit) = unfit_directory(directory) {
+        return Err(Error::refused(format!("the token file cannot go there: {}", unfit.what))
+            .hint(format!("{}, or {other}", unfit.remedy)));
     }
     let meta = std::fs::symlink_metadata(&path);
     if meta.is_ok_and(|meta| !meta.is_file()) {

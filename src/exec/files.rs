@@ -126,24 +126,47 @@ pub fn left_beside(path: &Path) -> Option<PathBuf> {
     Some(beside(path)).filter(|new| new.symlink_metadata().is_ok())
 }
 
-/// Why nothing secret should be put into this directory, or cannot be: others could replace what is there, or it cannot
-/// be written to (a read-only filesystem, an immutable directory).
+/// Why a directory is no place for something secret, and what mends that.
+pub struct Unfit {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Whether others could replace what is put into a directory, or nothing can be put there (a read-only filesystem, an
+/// immutable directory); `None` where it is fit.
 #[must_use]
-pub fn unfit_directory(directory: &Path) -> Option<String> {
+pub fn unfit_directory(directory: &Path) -> Option<Unfit> {
+    let name = directory.display();
+    let unfit = |what: String, remedy: String| Some(Unfit { what, remedy });
     let meta = match std::fs::metadata(directory) {
         Ok(meta) => meta,
-        Err(error) => return Some(format!("the directory `{}` cannot be looked at: {error}", directory.display())),
+        Err(error) => {
+            let what = format!("the directory `{name}` cannot be looked at: {error}");
+            return unfit(what, format!("mkdir -p -m 700 '{name}'"));
+        }
     };
     let ours = [rustix::process::geteuid().as_raw(), 0];
     if !meta.is_dir() {
-        Some(format!("`{}` is not a directory", directory.display()))
-    } else if meta.mode() & 0o022 != 0 {
-        Some(format!("others can write to the directory `{}` (mode {:04o})", directory.display(), meta.mode() & 0o7777))
-    } else if !ours.contains(&meta.uid()) {
-        Some(format!("the directory `{}` belongs to another user (uid {})", directory.display(), meta.uid()))
-    } else {
-        let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        let error = rustix::fs::access(directory, needed).err()?;
-        Some(format!("the directory `{}` cannot be written to: {error}", directory.display()))
+        return unfit(format!("`{name}` is not a directory"), format!("mkdir -p -m 700 '{name}'"));
     }
+    if meta.mode() & 0o022 != 0 {
+        let mode = meta.mode() & 0o7777;
+        return unfit(
+            format!("others can write to the directory `{name}` (mode {mode:04o})"),
+            format!("chmod go-w '{name}'"),
+        );
+    }
+    if !ours.contains(&meta.uid()) {
+        let uid = meta.uid();
+        return unfit(
+            format!("the directory `{name}` belongs to another user (uid {uid})"),
+            format!("chown {} '{name}'", ours[0]),
+        );
+    }
+    let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    let error = rustix::fs::access(directory, needed).err()?;
+    let remedy = format!("chmod u+wx '{name}', mount its filesystem for writing, or chattr -i");
+    unfit(format!("the directory `{name}` cannot be written to: {error}"), remedy)
 }

@@ -74,11 +74,9 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
         );
     };
     match unfit_directory(file.parent().unwrap_or(Path::new("/"))) {
-        Some(problem) => Check::failed(
-            "token file",
-            problem,
-            format!("chmod go-w '{}', or enable --token-file FILE", file.parent().unwrap_or(Path::new("/")).display()),
-        ),
+        Some(unfit) => {
+            Check::failed("token file", unfit.what, format!("{}, or enable --token-file FILE", unfit.remedy))
+        }
         None if file.metadata().is_ok_and(|meta| !is_private(&meta)) => {
             let hint = format!("chmod 600 '{}', or run `bypassctl enable` again", file.display());
             Check::failed("token file", format!("others than its owner may use {}", file.display()), hint)

@@ -10,7 +10,7 @@ fn a_directory_that_others_can_write_to() {
     sb.chmod("home/.config/influxctl", 0o775);
     insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
     error: the token file cannot go there: others can write to the directory `[SANDBOX]/home/.config/influxctl` (mode 0775)
-    hint: give it to yourself alone (`ls -ld '[SANDBOX]/home/.config/influxctl'`), or name another place: --token-file FILE
+    hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or name another place: --token-file FILE
     audit head [UID] 11:[SHA256]
     ");
     sb.chmod("home/.config/influxctl", 0o1777);
