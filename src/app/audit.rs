@@ -7,12 +7,13 @@ mod show;
 mod verify;
 
 use super::{Outcome, places};
-use crate::audit::Text;
+use crate::audit::{self, Body, Record, Text};
 use crate::cli::{Audit, Common};
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
 use crate::ui::Ui;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,4 +88,33 @@ fn words(argv: &[Text]) -> Vec<String> {
 /// `2026-01-01T00:00:00.123Z` as people read it.
 fn moment(ts: &str) -> String {
     plain(&ts.replacen('T', " ", 1))
+}
+
+/// How each command of a run ended.
+struct Ends<'a>(BTreeMap<u64, &'a audit::Outcome>);
+
+impl<'a> Ends<'a> {
+    fn of(records: &'a [Record]) -> Self {
+        let result = |record: &'a Record| match &record.body {
+            Body::Result(result) => Some((result.intent, &**result)),
+            _ => None,
+        };
+        Self(records.iter().filter_map(result).collect())
+    }
+
+    /// Of the intent with this number.
+    fn told(&self, intent: u64) -> String {
+        self.0.get(&intent).map_or_else(|| "how it ended is not known".to_owned(), |result| ended(result))
+    }
+}
+
+fn ended(result: &audit::Outcome) -> String {
+    let how = match (&result.error, result.exit.as_ref().map(|exit| (exit.code, exit.signal))) {
+        (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
+        (Some(error), _) => error.clone(),
+        (None, Some((Some(code), _))) => format!("exit {code}"),
+        (None, Some((None, signal))) => format!("signal {}", signal.unwrap_or_default()),
+        (None, None) => "done".to_owned(),
+    };
+    format!("{how} after {} ms", result.ms)
 }

@@ -2,6 +2,7 @@
 
 use super::log::Head;
 use super::record::{Target, Unfinished};
+use crate::error::Kind;
 use crate::secret::sha256_hex;
 use crate::tool::invocation::Object;
 use jiff::Timestamp;
@@ -175,7 +176,10 @@ impl Deed {
         self.kind == "run.end"
             && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
             && self.dry_run == Some(false)
-            && self.outcome.as_deref().is_some_and(|how| ["done", "inconclusive", "still-accepted"].contains(&how))
+            && self
+                .outcome
+                .as_deref()
+                .is_some_and(|how| ["done", Kind::Inconclusive.name(), Kind::StillAccepted.name()].contains(&how))
     }
 }
 

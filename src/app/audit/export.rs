@@ -1,12 +1,10 @@
 //! `audit export`: the commands of the record as a script, to be read, or run where each is wanted again.
 
-use super::show::ended;
-use super::{Outcome, moment, only_run, opened, plain, unreadable, words};
-use crate::audit::{Act, Body, Intent, Outcome as Result, Record, Stream, Text, records};
+use super::{Ends, Outcome, moment, only_run, opened, plain, unreadable, words};
+use crate::audit::{Act, Body, Intent, Record, Stream, Text, records};
 use crate::error::Error;
 use crate::plan::script::quoted;
 use crate::ui::Ui;
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::BufReader;
 use std::path::Path;
@@ -29,19 +27,12 @@ pub(super) fn run(path: &Path, wanted: Option<&str>, ui: &Ui) -> Outcome {
 }
 
 fn of_run(id: &str, records: &[Record]) -> String {
-    let results: BTreeMap<u64, &Result> = records
-        .iter()
-        .filter_map(|record| match &record.body {
-            Body::Result(result) => Some((result.intent, &**result)),
-            _ => None,
-        })
-        .collect();
+    let ends = Ends::of(records);
     let mut script = format!("\n# run {id}\n");
     for record in records {
         let Body::Intent(intent) = &record.body else { continue };
-        let ended = results.get(&record.seq).map_or_else(|| "how it ended is not known".to_owned(), |it| ended(it));
         // Writing to a String cannot fail.
-        let _ = writeln!(script, "# {} {}: {}", moment(&record.ts), plain(&intent.step), plain(&ended));
+        let _ = writeln!(script, "# {} {}: {}", moment(&record.ts), plain(&intent.step), plain(&ends.told(record.seq)));
         script.push_str(&of_intent(intent));
     }
     script

@@ -1,25 +1,18 @@
 //! `audit show`: one run, as it went.
 
-use super::{Outcome, moment, only_run, opened, plain, unreadable, words};
-use crate::audit::{Act, Body, Outcome as Result, Record, RunBegin, Text, records};
+use super::{Ends, Outcome, moment, only_run, opened, plain, unreadable, words};
+use crate::audit::{Act, Body, Record, RunBegin, Text, records};
 use crate::plan::shell_line;
 use crate::ui::Ui;
-use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::Path;
 
 pub(super) fn run(path: &Path, wanted: &str, ui: &Ui) -> Outcome {
     let found = records(&mut BufReader::new(opened(path)?), wanted).map_err(|error| unreadable(path, &error))?;
     let (id, records) = only_run(&found, wanted)?;
-    let results: BTreeMap<u64, &Result> = records
-        .iter()
-        .filter_map(|record| match &record.body {
-            Body::Result(result) => Some((result.intent, &**result)),
-            _ => None,
-        })
-        .collect();
+    let ends = Ends::of(records);
     ui.say(&format!("run {id}"));
-    records.iter().filter_map(|record| told(record, &results)).for_each(|line| ui.say(&line));
+    records.iter().filter_map(|record| told(record, &ends)).for_each(|line| ui.say(&line));
     let bodies: Vec<_> = records
         .iter()
         .map(|record| serde_json::json!({ "seq": record.seq, "ts": record.ts, "record": record.body }))
@@ -30,7 +23,7 @@ pub(super) fn run(path: &Path, wanted: &str, ui: &Ui) -> Outcome {
 }
 
 /// One record for people; a result is told with its intent.
-fn told(record: &Record, results: &BTreeMap<u64, &Result>) -> Option<String> {
+fn told(record: &Record, ends: &Ends) -> Option<String> {
     let text = match &record.body {
         Body::RunBegin(begin) => begun(begin),
         Body::Tool { name, exe, .. } => {
@@ -39,9 +32,7 @@ fn told(record: &Record, results: &BTreeMap<u64, &Result>) -> Option<String> {
             format!("{name} {version} at {}, sha256 {digest}", path(&exe.path))
         }
         Body::Intent(intent) => {
-            let ended = results.get(&record.seq).map(|result| ended(result));
-            let ended = ended.unwrap_or_else(|| "how it ended is not known".to_owned());
-            format!("{}: {}: {ended}", intent.step, deed(&intent.act))
+            format!("{}: {}: {}", intent.step, deed(&intent.act), ends.told(record.seq))
         }
         Body::RunEnd { code, outcome, changed, .. } => {
             let changed = if *changed { "something was changed" } else { "nothing was changed" };
@@ -71,15 +62,4 @@ fn deed(act: &Act) -> String {
             format!("{} {}", file.op.as_str(), path(&file.path))
         }
     }
-}
-
-pub(super) fn ended(result: &Result) -> String {
-    let how = match (&result.error, result.exit.as_ref().map(|exit| (exit.code, exit.signal))) {
-        (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
-        (Some(error), _) => error.clone(),
-        (None, Some((Some(code), _))) => format!("exit {code}"),
-        (None, Some((None, signal))) => format!("signal {}", signal.unwrap_or_default()),
-        (None, None) => "done".to_owned(),
-    };
-    format!("{how} after {} ms", result.ms)
 }

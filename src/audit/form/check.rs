@@ -128,9 +128,7 @@ impl Seen {
             .find(|(index, has)| has.needs != Needs::Nothing && self.mask & 1 << index == 0);
         missing.map_or(Ok(()), |(_, has)| Err(E::custom(format_args!("field `{}` is missing", has.name))))
     }
-}
 
-impl Seen {
     fn saw(&self, name: &str) -> bool {
         self.table.iter().position(|has| has.name == name).is_some_and(|index| self.mask & 1 << index != 0)
     }
