@@ -37,11 +37,11 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     let ui = Ui::new(common.output, common.color, quiet, common.verbose && !quiet);
     match &cli.command {
         Command::Audit(command) => {
-            let outcome = audit::run(command, common, &surroundings, &ui);
+            let (outcome, changed) = audit::run(command, common, &surroundings, &ui);
             ui.end(&Ending {
                 command: audit::name(command),
                 outcome: &outcome,
-                changed: false,
+                changed,
                 run: None,
                 target: Default::default(),
                 head: None,

@@ -7,14 +7,17 @@ mod history;
 mod line;
 mod log;
 mod record;
+mod segments;
 mod tail;
+mod under_way;
 mod verify;
 
 pub use history::{Record, Run, records, runs};
-pub use log::{Begun, Head, Log};
+pub use log::{Begun, Head, Log, Rotated};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
 };
+pub use segments::{Links, Segment, links, segments};
 pub use tail::last;
 pub use verify::{Finding, Report, verify};
 

@@ -1,13 +1,14 @@
-//! `audit`: what was recorded, and whether the record holds. Starts nothing and changes nothing.
+//! `audit`: what was recorded, and whether the record holds. Starts nothing, and changes nothing but for `rotate`.
 
 mod anchor;
 mod export;
 mod list;
+mod rotate;
 mod show;
 mod verify;
 
 use super::{Outcome, places};
-use crate::audit::{self, Body, Record, Text};
+use crate::audit::{self, Body, Record, Text, segments};
 use crate::cli::{Audit, Common};
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
@@ -15,7 +16,7 @@ use crate::tool::invocation::printable;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// As it is told in JSON.
@@ -26,25 +27,41 @@ pub(super) fn name(command: &Audit) -> &'static str {
         Audit::Show { .. } => "audit show",
         Audit::Export { .. } => "audit export",
         Audit::Anchor { .. } => "audit anchor",
+        Audit::Rotate => "audit rotate",
     }
 }
 
-pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Outcome {
-    let path = log(command.file(), common, surroundings)?;
-    match command {
-        Audit::Verify { expect, .. } => verify::run(&path, expect.clone(), ui),
-        Audit::List(args) => list::run(&path, args, common.namespace.as_deref(), ui),
-        Audit::Show { run, .. } => show::run(&path, run, ui),
-        Audit::Export { run, .. } => export::run(&path, run.as_deref(), ui),
-        Audit::Anchor { .. } => anchor::run(&path, ui),
+/// Also whether anything was changed.
+pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> (Outcome, bool) {
+    if matches!(command, Audit::Rotate) {
+        let rotated =
+            places::audit_log(common, surroundings).and_then(|log| rotate::run(&log, common, surroundings, ui));
+        let changed = matches!(rotated, Ok(true));
+        return (rotated.map(|_| None), changed);
     }
+    let read = logs(command.files(), common, surroundings).and_then(|logs| match command {
+        Audit::Verify { expect, .. } => verify::run(&logs, expect.as_ref(), ui),
+        Audit::List(args) => list::run(&logs, args, common.namespace.as_deref(), ui),
+        Audit::Show { run, .. } => show::run(&logs, run, ui),
+        Audit::Export { run, .. } => export::run(&logs, run.as_deref(), ui),
+        Audit::Anchor { .. } | Audit::Rotate => anchor::run(&logs, ui),
+    });
+    (read, false)
 }
 
-fn log(named: Option<&Path>, common: &Common, surroundings: &Surroundings) -> Result<PathBuf> {
-    match named {
-        Some(file) => Ok(surroundings.cwd.join(file)),
-        None => places::audit_log(common, surroundings),
+/// The files that hold the record, the oldest first.
+fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return Ok(named.iter().map(|file| surroundings.cwd.join(file)).collect());
     }
+    let log = places::audit_log(common, surroundings)?;
+    segments(&log).map_err(|error| unreadable(&log, &error))
+}
+
+/// What is read of each file, one after another.
+fn of_each<T>(logs: &[PathBuf], read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>) -> Result<Vec<T>> {
+    let each = |log: &PathBuf| read(&mut BufReader::new(opened(log)?)).map_err(|error| unreadable(log, &error));
+    Ok(logs.iter().map(each).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

@@ -1,8 +1,13 @@
 //! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
 
+mod rotate;
+
+pub use rotate::Rotated;
+
 use super::line::{Line, NO_PREVIOUS, to_line};
-use super::record::{Body, Target, Torn, Unfinished};
+use super::record::{Body, Previous, Target, Torn, Unfinished};
 use super::tail::{self, Tail};
+use super::under_way;
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, sha256_hex};
 use crate::tool::invocation::Object;
@@ -16,14 +21,11 @@ use std::time::Instant;
 /// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
 const RESULT_ROOM: u64 = 16 << 10;
 
-/// How long a revocation that did not come to its end is remembered.
-const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
-
 /// Room taken at once, in bytes, so that few records have to ask for it.
 const ROOM_AHEAD: u64 = 256 << 10;
 
 /// The last record: what anchors a log from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Head {
     /// The log.
     pub log: String,
@@ -89,10 +91,24 @@ impl Log {
     }
 
     fn try_open(path: &Path) -> io::Result<(Self, Vec<Unfinished>)> {
-        let file = open_file(path)?;
-        file.lock()?;
-        tail::must_be_a_log(&file)?;
-        let tail = tail::read(&file)?;
+        loop {
+            let file = open_file(path)?;
+            file.lock()?;
+            // Another process may have closed it meanwhile; what its path names then is a newer one.
+            if !names(path, &file)? {
+                continue;
+            }
+            tail::must_be_a_log(&file)?;
+            let tail = tail::read(&file)?;
+            match (&tail.head, &tail.closed) {
+                (Some(head), Some(at)) => drop(rotate::go_on(path, &file, head, at)?),
+                _ => return Self::begun(file, path, None, &tail).map(|log| (log, tail.unfinished)),
+            }
+        }
+    }
+
+    /// A log that is locked, and not any more afterwards.
+    fn begun(file: File, path: &Path, previous: Option<Previous>, tail: &Tail) -> io::Result<Self> {
         let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
         let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
         let head = tail.head.clone().unwrap_or_else(|| Head { log: id.clone(), seq: 0, hash: NO_PREVIOUS.to_owned() });
@@ -108,13 +124,13 @@ impl Log {
             broken: None,
             lost: Vec::new(),
         };
-        log.recover(&tail)?;
+        log.recover(tail)?;
         if tail.head.is_none() {
-            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves, previous: None };
+            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves, previous };
             log.write(None, &body, &Needles::default())?;
         }
         log.file.unlock()?;
-        Ok((log, tail.unfinished))
+        Ok(log)
     }
 
     /// The last record that this process knows of.
@@ -183,8 +199,7 @@ impl Log {
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
     pub fn deletions(&self, place: &Target) -> Result<Vec<Object>> {
-        let since = jiff::Timestamp::now() - REMEMBERED;
-        tail::deletions(&self.file, place, since).map_err(|error| unrecorded(&self.path, &error))
+        under_way::deletions(&self.file, place).map_err(|error| unrecorded(&self.path, &error))
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
@@ -206,16 +221,14 @@ impl Log {
 
     /// Takes in what other processes appended since.
     fn catch_up(&mut self) -> io::Result<()> {
-        let ours = self.file.metadata()?;
-        let named = std::fs::symlink_metadata(&self.path)
-            .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
-        if (ours.dev(), ours.ino()) != (named.dev(), named.ino()) {
+        if !names(&self.path, &self.file)? {
             return Err(io::Error::other("its path names another file now"));
         }
-        if ours.len() == self.end {
+        let length = self.file.metadata()?.len();
+        if length == self.end {
             return Ok(());
         }
-        if ours.len() < self.end {
+        if length < self.end {
             return Err(io::Error::other("it has become shorter"));
         }
         let tail = tail::read(&self.file)?;
@@ -281,8 +294,20 @@ impl Log {
     }
 }
 
+/// Whether a path names this very file.
+fn names(path: &Path, file: &File) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    let named = std::fs::symlink_metadata(path)
+        .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
+    Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn open_file(path: &Path) -> io::Result<File> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = directory_of(path);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let create = flags | OFlags::CREATE | OFlags::EXCL;

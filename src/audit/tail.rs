@@ -1,11 +1,9 @@
 //! The end of a log, read backwards: a long log costs no more than a short one.
 
 use super::log::Head;
-use super::record::{Target, Unfinished};
-use crate::error::Kind;
+use super::record::Unfinished;
+use super::under_way::Process;
 use crate::secret::sha256_hex;
-use crate::tool::invocation::Object;
-use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +20,7 @@ const FIRST: &[u8] = br#"{"v":1,"seq":1,"#;
 const MAX_WINDOW: u64 = 64 << 20;
 
 /// What stands at the end of a log.
+#[derive(Default)]
 pub(super) struct Tail {
     /// The file's length.
     pub(super) end: u64,
@@ -31,6 +30,8 @@ pub(super) struct Tail {
     pub(super) torn: Option<TornRange>,
     /// Commands of runs that ended without saying so.
     pub(super) unfinished: Vec<Unfinished>,
+    /// When it was closed by a rotation, where it was.
+    pub(super) closed: Option<String>,
 }
 
 pub(super) struct TornRange {
@@ -49,21 +50,16 @@ struct Glance {
     run: Option<String>,
     step: Option<String>,
     intent: Option<u64>,
-    pid: Option<i32>,
-    started: Option<String>,
+    ts: Option<String>,
     #[serde(default)]
     unfinished: Vec<Known>,
-    who: Option<Host>,
+    #[serde(flatten)]
+    process: Process,
 }
 
 #[derive(Deserialize)]
 struct Known {
     run: String,
-}
-
-#[derive(Deserialize)]
-struct Host {
-    host: String,
 }
 
 /// Reads the end of a log.
@@ -119,7 +115,9 @@ fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
     let head = head.map(|(log, seq, line)| Head { log, seq, hash: sha256_hex(line) });
     let length = (bytes.len() - good_until) as u64;
     let torn = (length > 0).then(|| TornRange { start: start + good_until as u64, length });
-    Some(Tail { end: start + bytes.len() as u64, head, torn, unfinished: unfinished(&glances) })
+    let closed =
+        glances.last().filter(|last| last.kind == "log.rotate").map(|last| last.ts.clone().unwrap_or_default());
+    Some(Tail { end: start + bytes.len() as u64, head, torn, unfinished: unfinished(&glances), closed })
 }
 
 fn glance(line: &[u8]) -> Option<Glance> {
@@ -135,7 +133,7 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
         match glance.kind.as_str() {
             "run.begin" => {
                 glance.unfinished.iter().for_each(|known| drop(open.remove(known.run.as_str())));
-                if !still_runs(glance) {
+                if !glance.process.still_runs() {
                     open.insert(run, BTreeMap::new());
                 }
             }
@@ -151,68 +149,4 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
         intents.into_iter().map(move |(intent, step)| (run.to_owned(), intent, step.to_owned())).collect::<Vec<_>>()
     };
     open.into_iter().flat_map(flat).map(|(run, intent, step)| Unfinished { run, intent, step }).collect()
-}
-
-/// How far back deletions are looked for, in bytes: some thousand records.
-const DELETIONS_WINDOW: u64 = 4 << 20;
-
-/// What is read of a record to find out what revocations have begun.
-#[derive(Deserialize)]
-struct Deed {
-    #[serde(rename = "type")]
-    kind: String,
-    object: Option<Object>,
-    target: Option<Target>,
-    command: Option<String>,
-    dry_run: Option<bool>,
-    outcome: Option<String>,
-    ts: String,
-}
-
-impl Deed {
-    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
-    /// was put to use. Who revokes after that means the token in use.
-    fn ends_revocation(&self) -> bool {
-        self.kind == "run.end"
-            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
-            && self.dry_run == Some(false)
-            && self
-                .outcome
-                .as_deref()
-                .is_some_and(|how| ["done", Kind::Inconclusive.name(), Kind::StillAccepted.name()].contains(&how))
-    }
-}
-
-/// The objects whose deletion in this place was begun by revocations that did not come to their end, as far as the last
-/// megabytes of the log show. Only since then: a revocation that was carried on elsewhere is not known here to have
-/// ended, and must not be taken for one that goes on for ever.
-pub(super) fn deletions(file: &File, place: &Target, since: Timestamp) -> io::Result<Vec<Object>> {
-    let end = file.metadata()?.len();
-    let start = end.saturating_sub(DELETIONS_WINDOW);
-    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, start)?;
-    let mut begun = Vec::new();
-    // A line that begins before the window is no JSON, and passed over like a torn one.
-    for deed in bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Deed>(line).ok()) {
-        if !deed.target.as_ref().is_some_and(|target| target.is_same_place(place)) {
-            continue;
-        }
-        if deed.ends_revocation() {
-            begun.clear();
-        }
-        let recent = deed.ts.parse::<Timestamp>().is_ok_and(|ts| ts >= since);
-        begun.extend(deed.object.filter(|_| deed.kind == "intent" && recent));
-    }
-    Ok(begun)
-}
-
-/// Whether the very process that began this run is still there. One on another host cannot be asked after.
-fn still_runs(begin: &Glance) -> bool {
-    let here = begin.who.as_ref().is_some_and(|who| who.host == super::host());
-    let Some(pid) = begin.pid.filter(|_| here).and_then(rustix::process::Pid::from_raw) else { return false };
-    match (&begin.started, super::process_start(pid.as_raw_nonzero().get().unsigned_abs())) {
-        (Some(then), Some(now)) => *then == now,
-        (Some(_), None) => false,
-        (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
-    }
 }

@@ -43,6 +43,7 @@ pub struct Report {
     /// Torn lines that a later run recovered.
     pub recovered: Vec<Finding>,
     /// Whether a record had the expected hash; `None` when nothing was expected.
+    #[serde(skip)]
     pub anchored: Option<bool>,
 }
 

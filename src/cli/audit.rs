@@ -2,15 +2,16 @@
 
 use super::anchor;
 use clap::{Args, Subcommand, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// `audit`
 #[derive(Subcommand)]
 pub enum Audit {
     /// Whether the record is whole: chain, sequence, intents without a result, torn lines
     Verify {
-        /// The log; default: the one that is written to
-        file: Option<PathBuf>,
+        /// Where they are looked for
+        #[command(flatten)]
+        logs: Logs,
         /// A record that must be there, from the end of an earlier run: `audit head LOG SEQ:HASH`
         #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
         expect: Option<(u64, String)>,
@@ -21,8 +22,9 @@ pub enum Audit {
     Show {
         /// Its name, or how that begins
         run: String,
-        /// The log; default: the one that is written to
-        file: Option<PathBuf>,
+        /// Where they are looked for
+        #[command(flatten)]
+        logs: Logs,
     },
     /// The commands on record as a POSIX shell script
     Export {
@@ -32,8 +34,9 @@ pub enum Audit {
         /// Only those of this run: its name, or how that begins
         #[arg(long)]
         run: Option<String>,
-        /// The log; default: the one that is written to
-        file: Option<PathBuf>,
+        /// Where they are looked for
+        #[command(flatten)]
+        logs: Logs,
     },
     /// The last record as a line to be kept elsewhere: what anchors all records before it
     #[command(after_long_help = ANCHOR)]
@@ -41,21 +44,31 @@ pub enum Audit {
         /// The log; default: the one that is written to
         file: Option<PathBuf>,
     },
+    /// Close the log, and go on in a new one; the closed one stays beside it, and nothing is ever removed
+    Rotate,
 }
 
 const ANCHOR: &str = "Kept in a ticket it is enough: `bypassctl audit verify --expect SEQ:HASH` finds every change to what came before.\nSigned by the site's own means, it says by whom:\n  bypassctl audit anchor >head\n  ssh-keygen -Y sign -f KEY -n audit-head@SITE head\n  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I WHO -n audit-head@SITE -s head.sig <head";
 
 impl Audit {
-    /// The log that was named.
+    /// The logs that were named.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
+    pub fn files(&self) -> &[PathBuf] {
         match self {
-            Self::List(args) => args.file.as_deref(),
-            Self::Verify { file, .. } | Self::Show { file, .. } | Self::Export { file, .. } | Self::Anchor { file } => {
-                file.as_deref()
-            }
+            Self::List(args) => &args.logs.files,
+            Self::Verify { logs, .. } | Self::Show { logs, .. } | Self::Export { logs, .. } => &logs.files,
+            Self::Anchor { file } => file.as_slice(),
+            Self::Rotate => &[],
         }
     }
+}
+
+/// The files that hold the record.
+#[derive(Args)]
+pub struct Logs {
+    /// The logs; default: the one that is written to, and those beside it that rotations have closed
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// As what the record is exported.
@@ -68,8 +81,9 @@ pub enum ExportAs {
 /// `audit list`
 #[derive(Args)]
 pub struct AuditList {
-    /// The log; default: the one that is written to
-    pub file: Option<PathBuf>,
+    /// Where they are looked for
+    #[command(flatten)]
+    pub logs: Logs,
     /// Only those that began then or later (RFC 3339: 2026-01-31T00:00:00Z)
     #[arg(long, value_name = "TIME")]
     pub since: Option<jiff::Timestamp>,

@@ -12,6 +12,20 @@ const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
 const DISABLE: &[&str] = &["disable"];
 const STRACE: &str = "/usr/bin/strace";
 
+/// What is done with the record. strace counts each of them by itself.
+pub const TOUCHES: [&str; 10] = [
+    "?open,?openat",
+    "?fstat,?newfstatat,?statx",
+    "flock",
+    "pread64",
+    "fallocate",
+    "write",
+    "fdatasync",
+    "fsync",
+    "fcntl",
+    "close",
+];
+
 /// All calls of `enable`, by tool and number.
 const CALLS: [(&str, u32); 7] = [
     ("kubectl", 1),
@@ -150,10 +164,24 @@ fn killed_during_a_call() {
     }
 }
 
+/// Whether system calls can be disturbed here; said aloud where they cannot.
+pub fn can_trace() -> bool {
+    let there = Path::new(STRACE).exists();
+    if !there {
+        skipped(&format!("{STRACE} is missing, so nothing is disturbed between two system calls"));
+    }
+    there
+}
+
+/// Runs a command with one of its system calls disturbed as strace's `inject` says.
+pub fn disturbed(sb: &Sandbox, which: &[&str], inject: &str, command: &[&str]) -> Run {
+    let inject = format!("inject={inject}");
+    sb.spawn_under(&[&[STRACE, "-qq", "-o", "/dev/null"], which, &["-e", &inject]].concat(), command).wait()
+}
+
 /// Kills a command at the nth of these system calls of its main thread, before it happens, for every nth.
 fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
-    if !Path::new(STRACE).exists() {
-        skipped(&format!("{STRACE} is missing, so nothing is killed between two file changes"));
+    if !can_trace() {
         return;
     }
     let mut nth = 1;
@@ -162,8 +190,7 @@ fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
         if command == DISABLE {
             assert_eq!(sb.run(ENABLE).code, 0);
         }
-        let inject = format!("inject={syscalls}:signal=KILL:when={nth}");
-        let run = sb.spawn_under(&[STRACE, "-qq", "-o", "/dev/null", "-e", &inject], command).wait();
+        let run = disturbed(&sb, &[], &format!("{syscalls}:signal=KILL:when={nth}"), command);
         if run.code == 0 {
             break;
         }
@@ -172,6 +199,45 @@ fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
         nth += 1;
     }
     assert!(nth > at_least, "{syscalls}: only {nth}");
+}
+
+/// Kills a command at every system call that touches the record, of each thread.
+fn killed_at_each_touch(command: &[&str], at_least: usize) {
+    let mut killed = 0;
+    for syscall in TOUCHES {
+        for nth in 1.. {
+            let sb = Sandbox::new();
+            if command == DISABLE {
+                assert_eq!(sb.run(ENABLE).code, 0);
+            }
+            let log = sb.log();
+            let which = ["-f", "-P", log.to_str().expect("text")];
+            let run = disturbed(&sb, &which, &format!("{syscall}:signal=KILL:when={nth}"), command);
+            if run.code == 0 {
+                break;
+            }
+            assert_eq!(run.code, 128 + 9, "{syscall} {nth}: {}", run.stderr);
+            converges(&sb, command, &format!("{command:?}, {syscall} {nth}"));
+            killed += 1;
+        }
+    }
+    assert!(killed > at_least, "{command:?}: only {killed}");
+}
+
+#[test]
+#[ignore = "slow: scripts/check --slow"]
+fn enable_killed_at_each_touch_of_the_record() {
+    if can_trace() {
+        killed_at_each_touch(ENABLE, 100);
+    }
+}
+
+#[test]
+#[ignore = "slow: scripts/check --slow"]
+fn disable_killed_at_each_touch_of_the_record() {
+    if can_trace() {
+        killed_at_each_touch(DISABLE, 50);
+    }
 }
 
 #[test]

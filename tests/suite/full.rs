@@ -84,6 +84,22 @@ fn nothing_runs_when_there_is_no_room_for_the_record() {
 }
 
 #[test]
+fn nothing_runs_where_the_record_cannot_be_written_at_all() {
+    let sb = Sandbox::new();
+    let Some(disk) = Disk::new(&sb, 1024) else { return };
+    let log = disk.path("log.jsonl");
+    assert_eq!(sb.run(&["disable", "--audit-log", &log]).code, 0);
+    assert!(mounts("mount", &["-o", "remount,ro", disk.0.to_str().expect("text")]));
+    let before = std::fs::read(&log).expect("a log");
+    let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
+    assert!(run.code == 9 && run.stderr.contains("Read-only file system"), "{}", run.stderr);
+    let rotate = sb.run(&["audit", "rotate", "--audit-log", &log]);
+    assert!(rotate.code == 9 && rotate.stderr.contains("Read-only file system"), "{}", rotate.stderr);
+    assert_eq!((sb.calls().len(), std::fs::read(&log).expect("a log")), (0, before));
+    assert_eq!(sb.run(&["audit", "verify", &log]).code, 0, "to look needs no more than to read");
+}
+
+#[test]
 fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
     let mut stopped = 0;
     for kib in (32..=80).step_by(8) {

@@ -246,7 +246,7 @@ fn the_log_is_private() {
 
 #[test]
 fn several_runs_at_once_make_one_chain() {
-    for (runs, command) in [(2, "enable"), (20, "disable")] {
+    for (runs, command) in [(2, "enable"), (50, "disable")] {
         let sb = Sandbox::new();
         let text = sb.read("home/.config/influxctl/config.toml");
         let configs: Vec<String> = (0..runs).map(|n| format!("home/c{n}/config.toml")).collect();

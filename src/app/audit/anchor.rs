@@ -4,9 +4,11 @@ use super::{Outcome, opened, unreadable};
 use crate::audit::last;
 use crate::error::Error;
 use crate::ui::Ui;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub(super) fn run(path: &Path, ui: &Ui) -> Outcome {
+/// Of the newest log.
+pub(super) fn run(logs: &[PathBuf], ui: &Ui) -> Outcome {
+    let path = logs.last().map_or(Path::new(""), PathBuf::as_path);
     let head = last(&opened(path)?).map_err(|error| unreadable(path, &error))?;
     let head = head.ok_or_else(|| {
         Error::failed(format!("there is no record in `{}`", path.display()))

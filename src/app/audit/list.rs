@@ -1,15 +1,14 @@
 //! `audit list`: runs, one a line.
 
-use super::{Outcome, moment, opened, plain, unreadable};
+use super::{Outcome, moment, of_each, plain};
 use crate::audit::{Run, runs};
 use crate::cli::AuditList;
 use crate::error::Error;
 use crate::ui::Ui;
-use std::io::BufReader;
-use std::path::Path;
+use std::path::PathBuf;
 
-pub(super) fn run(path: &Path, args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
-    let all = runs(&mut BufReader::new(opened(path)?)).map_err(|error| unreadable(path, &error))?;
+pub(super) fn run(logs: &[PathBuf], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
+    let all = of_each(logs, runs)?;
     let wanted: Vec<&Run> = all.iter().filter(|run| is_wanted(run, args, namespace)).collect();
     for run in &wanted {
         ui.say(&line(run));

@@ -1,14 +1,13 @@
 //! `audit show`: one run, as it went.
 
-use super::{Ends, Outcome, moment, only_run, opened, plain, unreadable, words};
+use super::{Ends, Outcome, moment, of_each, only_run, plain, words};
 use crate::audit::{Act, Body, Record, RunBegin, Text, records};
 use crate::plan::shell_line;
 use crate::ui::Ui;
-use std::io::BufReader;
-use std::path::Path;
+use std::path::PathBuf;
 
-pub(super) fn run(path: &Path, wanted: &str, ui: &Ui) -> Outcome {
-    let found = records(&mut BufReader::new(opened(path)?), wanted).map_err(|error| unreadable(path, &error))?;
+pub(super) fn run(logs: &[PathBuf], wanted: &str, ui: &Ui) -> Outcome {
+    let found = of_each(logs, |log| records(log, wanted))?;
     let (id, records) = only_run(&found, wanted)?;
     let ends = Ends::of(records);
     ui.say(&format!("run {id}"));

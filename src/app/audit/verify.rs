@@ -1,29 +1,79 @@
 //! `audit verify`
 
 use super::{Outcome, opened, unreadable};
-use crate::audit::{Finding, Report, verify};
-use crate::error::Error;
+use crate::audit::{Finding, Links, Segment, links, verify};
+use crate::error::{Error, Result};
 use crate::ui::{Check, Ui};
-use std::path::Path;
+use std::path::PathBuf;
 
-pub(super) fn run(path: &Path, expect: Option<(u64, String)>, ui: &Ui) -> Outcome {
-    let report = verify(&mut opened(path)?, expect).map_err(|error| unreadable(path, &error))?;
-    tell(ui, path, &report);
-    ui.field("verify", &report);
-    if report.holds() {
-        return Ok(None);
-    }
-    let what = if report.findings.is_empty() {
-        "the expected record is not in it".to_owned()
-    } else {
-        format!("{} findings", report.findings.len())
-    };
-    Err(Error::failed(format!("the record `{}` does not hold: {what}", path.display()))
-        .hint("keep the file as it is, and compare it with a copy or with the heads that earlier runs printed"))
+/// What holds in all of them; nothing of it is kept from who asks for JSON.
+#[derive(serde::Serialize)]
+struct Verified {
+    holds: bool,
+    anchored: Option<bool>,
+    logs: Vec<Segment>,
+    links: Links,
 }
 
-fn tell(ui: &Ui, path: &Path, report: &Report) {
-    let place = |finding: &Finding| format!("line {}, byte {}", finding.line, finding.offset);
+pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
+    let verified = verified(logs, expect)?;
+    tell(ui, &verified);
+    let findings =
+        verified.links.broken.len() + verified.logs.iter().map(|log| log.report.findings.len()).sum::<usize>();
+    let holds = verified.holds;
+    ui.field("verify", verified);
+    if holds {
+        return Ok(None);
+    }
+    let what = match findings {
+        0 => "the expected record is not in it".to_owned(),
+        1 => "one finding".to_owned(),
+        many => format!("{many} findings"),
+    };
+    let named = match logs {
+        [log] => format!("`{}`", log.display()),
+        _ => format!("in {} files", logs.len()),
+    };
+    Err(Error::failed(format!("the record {named} does not hold: {what}"))
+        .hint("keep the files as they are, and compare them with copies or with the heads that earlier runs printed"))
+}
+
+fn verified(logs: &[PathBuf], expect: Option<&(u64, String)>) -> Result<Verified> {
+    let segment = |log: &PathBuf| -> Result<Segment> {
+        let report = verify(&mut opened(log)?, expect.cloned()).map_err(|error| unreadable(log, &error))?;
+        Ok(Segment { file: log.clone(), report })
+    };
+    let logs = logs.iter().map(segment).collect::<Result<Vec<_>>>()?;
+    let links = links(&logs);
+    let anchored = expect.map(|_| logs.iter().any(|log| log.report.anchored == Some(true)));
+    let whole = logs.iter().all(|log| log.report.findings.is_empty()) && links.broken.is_empty();
+    Ok(Verified { holds: whole && anchored != Some(false), anchored, logs, links })
+}
+
+fn tell(ui: &Ui, verified: &Verified) {
+    for log in &verified.logs {
+        let file = log.file.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = if verified.logs.len() > 1 { format!("{file}, ") } else { String::new() };
+        tell_log(ui, log, |finding| format!("{prefix}line {}, byte {}", finding.line, finding.offset));
+    }
+    for link in &verified.links.broken {
+        ui.check(Check::failed(
+            &link.file.display().to_string(),
+            &link.what,
+            "name all files of one record, and no others",
+        ));
+    }
+    for link in &verified.links.open {
+        ui.check(Check::warning(
+            &link.file.display().to_string(),
+            &link.what,
+            "name that log as well: bypassctl audit verify FILE…",
+        ));
+    }
+    ui.check(tail(verified));
+}
+
+fn tell_log(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&Finding) -> String) {
     for finding in &report.findings {
         ui.check(Check::failed(&place(finding), finding.what.clone(), "what stands before this line still holds"));
     }
@@ -42,10 +92,13 @@ fn tell(ui: &Ui, path: &Path, report: &Report) {
         ));
     }
     if report.findings.is_empty() {
-        ui.check(Check::ok("chain", format!("{} records of {}", report.records, path.display())));
+        ui.check(Check::ok("chain", format!("{} records of {}", report.records, file.display())));
     }
-    let head = report.head.as_deref().unwrap_or("none");
-    let tail = match report.anchored {
+}
+
+fn tail(verified: &Verified) -> Check {
+    let head = verified.logs.last().and_then(|log| log.report.head.as_deref()).unwrap_or("none");
+    match verified.anchored {
         None => Check::warning(
             "tail",
             format!("not anchored: records cut off at the end would not be seen; the last one is {head}"),
@@ -57,6 +110,5 @@ fn tell(ui: &Ui, path: &Path, report: &Report) {
             format!("the expected record is not there; the last one is {head}"),
             "records were cut off or rewritten, or this is another log",
         ),
-    };
-    ui.check(tail);
+    }
 }

@@ -1,21 +1,19 @@
 //! `audit export`: the commands of the record as a script, to be read, or run where each is wanted again.
 
-use super::{Ends, Outcome, moment, only_run, opened, plain, unreadable, words};
+use super::{Ends, Outcome, moment, of_each, only_run, plain, words};
 use crate::audit::{Act, Body, Intent, Record, Stream, Text, records};
 use crate::error::Error;
 use crate::plan::script::quoted;
 use crate::ui::Ui;
 use std::fmt::Write as _;
-use std::io::BufReader;
-use std::path::Path;
+use std::path::PathBuf;
 
-pub(super) fn run(path: &Path, wanted: Option<&str>, ui: &Ui) -> Outcome {
-    let all = records(&mut BufReader::new(opened(path)?), wanted.unwrap_or_default())
-        .map_err(|error| unreadable(path, &error))?;
+pub(super) fn run(logs: &[PathBuf], wanted: Option<&str>, ui: &Ui) -> Outcome {
+    let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
     let runs = match wanted {
         Some(wanted) => std::slice::from_ref(only_run(&all, wanted)?),
         None if all.is_empty() => {
-            return Err(Error::failed(format!("there is no run in `{}`", path.display()))
+            return Err(Error::failed("there is no run on record")
                 .hint("it has one after the first run of any command but `audit`"));
         }
         None => &all[..],

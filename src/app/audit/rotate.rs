@@ -1,0 +1,34 @@
+//! `audit rotate`: the log closed, and another that goes on from it.
+
+use crate::audit::Log;
+use crate::cli::Common;
+use crate::error::{Error, Result};
+use crate::exec::Surroundings;
+use crate::ui::Ui;
+use std::path::Path;
+
+/// Whether there was anything to close.
+pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<bool> {
+    if !log.exists() {
+        return Err(Error::failed(format!("there is no record in `{}`", log.display()))
+            .hint("it has one after the first run of any command but `audit`"));
+    }
+    let Some(rotated) = Log::rotate(log, surroundings.who(), common.reason.clone())? else {
+        ui.say(&format!("nothing is on record in {} since it was opened: there is nothing to close", log.display()));
+        return Ok(false);
+    };
+    for cut in &rotated.unfinished {
+        let what = format!(
+            "a run ({}) was cut off in step `{}`: how that ended is not on record, and the new log will not say so",
+            cut.run, cut.step
+        );
+        ui.warn(&what, Some("bypassctl status shows what is there now"));
+    }
+    ui.say(&format!("closed    {}", rotated.kept.display()));
+    ui.say(&rotated.closed.to_string());
+    ui.say(&format!("opened    {}", log.display()));
+    ui.say(&rotated.opened.to_string());
+    ui.field("closed", serde_json::json!({ "file": rotated.kept, "head": rotated.closed }));
+    ui.field("opened", serde_json::json!({ "file": log, "head": rotated.opened }));
+    Ok(true)
+}

@@ -1,0 +1,153 @@
+//! What is under way in a log, and must not be lost from sight: runs that have not ended, revocations that did not come
+//! to their end.
+
+use super::record::Target;
+use crate::error::Kind;
+use crate::tool::invocation::Object;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _};
+use std::os::unix::fs::FileExt as _;
+
+/// How far back deletions are looked for, in bytes: some thousand records.
+const DELETIONS_WINDOW: u64 = 4 << 20;
+
+/// How long a revocation that did not come to its end is remembered.
+const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// What tells whether the process of a run is still there, as `run.begin` has it.
+#[derive(Deserialize)]
+pub(super) struct Process {
+    pid: Option<i32>,
+    started: Option<String>,
+    who: Option<Host>,
+}
+
+#[derive(Deserialize)]
+struct Host {
+    host: String,
+}
+
+impl Process {
+    /// Whether the very process that began the run is still there. One on another host cannot be asked after.
+    pub(super) fn still_runs(&self) -> bool {
+        let here = self.who.as_ref().is_some_and(|who| who.host == super::host());
+        let Some(pid) = self.pid.filter(|_| here).and_then(rustix::process::Pid::from_raw) else { return false };
+        match (&self.started, super::process_start(pid.as_raw_nonzero().get().unsigned_abs())) {
+            (Some(then), Some(now)) => *then == now,
+            (Some(_), None) => false,
+            (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
+        }
+    }
+}
+
+/// What is read of a record to find out which runs have not ended.
+#[derive(Deserialize)]
+struct Mark {
+    #[serde(rename = "type")]
+    kind: String,
+    run: Option<String>,
+    command: Option<String>,
+    #[serde(flatten)]
+    process: Process,
+}
+
+/// A run of this host that has not ended, as it is told.
+pub(super) fn run(file: &File) -> io::Result<Option<String>> {
+    let mut reader = BufReader::new(file);
+    reader.rewind()?;
+    let mut open: BTreeMap<String, Mark> = BTreeMap::new();
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        if let Ok(mut mark) = serde_json::from_slice::<Mark>(&line)
+            && let Some(run) = mark.run.take()
+        {
+            match mark.kind.as_str() {
+                "run.begin" => drop(open.insert(run, mark)),
+                "run.end" => drop(open.remove(&run)),
+                _ => {}
+            }
+        }
+        line.clear();
+    }
+    let told = |(run, mark): (String, Mark)| {
+        mark.process.still_runs().then(|| {
+            format!(
+                "`{}` (run {run}, process {})",
+                mark.command.unwrap_or_default(),
+                mark.process.pid.unwrap_or_default()
+            )
+        })
+    };
+    Ok(open.into_iter().find_map(told))
+}
+
+/// What is read of a record to find out what revocations have begun.
+#[derive(Deserialize)]
+struct Deed {
+    #[serde(rename = "type")]
+    kind: String,
+    object: Option<Object>,
+    target: Option<Target>,
+    command: Option<String>,
+    dry_run: Option<bool>,
+    outcome: Option<String>,
+    ts: String,
+}
+
+impl Deed {
+    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
+    /// was put to use. Who revokes after that means the token in use.
+    fn ends_revocation(&self) -> bool {
+        self.kind == "run.end"
+            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
+            && self.dry_run == Some(false)
+            && self
+                .outcome
+                .as_deref()
+                .is_some_and(|how| ["done", Kind::Inconclusive.name(), Kind::StillAccepted.name()].contains(&how))
+    }
+
+    fn is_in(&self, place: &Target) -> bool {
+        self.target.as_ref().is_some_and(|target| target.is_same_place(place))
+    }
+}
+
+/// The last megabytes of a log. A line that begins before them is no JSON, and passed over like a torn one.
+fn deeds(file: &File) -> io::Result<Vec<Deed>> {
+    let end = file.metadata()?.len();
+    let start = end.saturating_sub(DELETIONS_WINDOW);
+    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+fn begun(deeds: &[Deed], place: &Target) -> Vec<Object> {
+    let since = Timestamp::now() - REMEMBERED;
+    let mut begun = Vec::new();
+    for deed in deeds.iter().filter(|deed| deed.is_in(place)) {
+        if deed.ends_revocation() {
+            begun.clear();
+        }
+        let recent = deed.ts.parse::<Timestamp>().is_ok_and(|ts| ts >= since);
+        begun.extend(deed.object.clone().filter(|_| deed.kind == "intent" && recent));
+    }
+    begun
+}
+
+/// The objects whose deletion in this place was begun, in the last 24 hours, by revocations that did not come to their
+/// end, as far as the last megabytes of the log show. Only since then: a revocation that was carried on elsewhere is
+/// not known here to have ended, and must not be taken for one that goes on for ever.
+pub(super) fn deletions(file: &File, place: &Target) -> io::Result<Vec<Object>> {
+    Ok(begun(&deeds(file)?, place))
+}
+
+/// Where a revocation was begun, in the last 24 hours, that did not come to its end.
+pub(super) fn revocation(file: &File) -> io::Result<Option<Target>> {
+    let deeds = deeds(file)?;
+    let places = deeds.iter().filter(|deed| deed.object.is_some()).filter_map(|deed| deed.target.as_ref());
+    let mut unfinished = places.filter(|place| !begun(&deeds, place).is_empty());
+    Ok(unfinished.next().cloned())
+}

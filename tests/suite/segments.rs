@@ -1,0 +1,334 @@
+//! `audit rotate`, and the record over several files.
+
+use crate::crash::{can_trace, disturbed, end_orphans};
+use crate::sandbox::{Run, Sandbox, lines, sha256, skipped};
+use crate::verify::shell_agrees;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROTATE: &[&str] = &["audit", "rotate"];
+
+/// The files of the record, the newest first.
+fn files(sb: &Sandbox) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(sb.log().parent().expect("a directory")).expect("a directory");
+    let files = entries.map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|is| is == "jsonl")).collect();
+    files.sort();
+    let current = files.iter().position(|file| *file == sb.log()).expect("there is always a log");
+    let current = files.remove(current);
+    files.push(current);
+    files.reverse();
+    files
+}
+
+fn rotated(sb: &Sandbox) -> Run {
+    let run = sb.run(&[ROTATE, &["--reason", "CHG-12"]].concat());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    run
+}
+
+/// Three segments: an `enable`, a `status`, a `disable`.
+fn three() -> (Sandbox, Vec<PathBuf>) {
+    let sb = Sandbox::new();
+    for command in [&["enable", "-n", "influxdb"][..], &["status", "-n", "influxdb"]] {
+        assert_eq!(sb.run(command).code, 0);
+        rotated(&sb);
+    }
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let mut files = files(&sb);
+    files.reverse();
+    assert_eq!(files.len(), 3, "{files:?}");
+    // Both may have been closed in one second, and then the names say nothing.
+    if first(&files[0])["previous"] != Value::Null {
+        files.swap(0, 1);
+    }
+    (sb, files)
+}
+
+fn first(file: &Path) -> Value {
+    let log = std::fs::read(file).expect("a log");
+    serde_json::from_slice(lines(&log)[0]).expect("JSON")
+}
+
+fn last(file: &Path) -> Value {
+    let log = std::fs::read(file).expect("a log");
+    serde_json::from_slice(lines(&log).last().expect("a record")).expect("JSON")
+}
+
+fn verify(sb: &Sandbox, files: &[&Path], expect: Option<&str>) -> Run {
+    let named: Vec<&str> = files.iter().map(|file| file.to_str().expect("text")).collect();
+    let expected = expect.map_or(vec![], |head| vec!["--expect", head]);
+    let run = sb.run(&[&["audit", "verify"], &named[..], &expected].concat());
+    shell_agrees(sb, &named, expect, &run);
+    run
+}
+
+#[test]
+fn a_closed_log_stays_and_the_next_goes_on_from_it() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
+    let before = sb.log_bytes();
+    let run = rotated(&sb);
+    let [new, closed] = &files(&sb)[..] else { panic!("{:?}", files(&sb)) };
+    let bytes = std::fs::read(closed).expect("it stays");
+    assert_eq!(bytes[..before.len()], before[..], "what was on record is as it was");
+    let end = last(closed);
+    assert_eq!(
+        (&end["type"], &end["reason"], &end["unfinished"]),
+        (&json!("log.rotate"), &json!("CHG-12"), &json!([]))
+    );
+    let head = format!("{}:{}", end["seq"], sha256(lines(&bytes).last().expect("a record")));
+    assert_eq!(first(new)["previous"], json!({"log": end["log"], "head": head}));
+    assert_ne!(first(new)["log"], end["log"]);
+    for told in [closed.to_str().expect("text"), head.as_str(), &format!("1:{}", sha256(&sb.log_bytes()))] {
+        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+    }
+    let name = closed.file_name().expect("a name").to_str().expect("text");
+    let log = end["log"].as_str().expect("a name");
+    assert!(name.starts_with("audit-20") && name.ends_with(&format!("Z-{}.jsonl", &log[..8])), "{name}");
+    sb.assert_verified();
+    // Nothing since then: nothing to close.
+    let again = rotated(&sb);
+    assert!(again.stdout.contains("there is nothing to close"), "{}", again.stdout);
+    assert_eq!(files(&sb).len(), 2);
+}
+
+#[test]
+fn what_is_on_record_is_found_in_every_segment() {
+    let (sb, files) = three();
+    let list = sb.run(&["audit", "list"]);
+    assert_eq!(list.stdout.lines().count(), 3, "{}", list.stdout);
+    let one = sb.run(&["audit", "list", files[0].to_str().expect("text")]);
+    assert!(one.stdout.lines().count() == 1 && one.stdout.contains("enable: done"), "{}", one.stdout);
+    let begin = std::fs::read(&files[0]).expect("a log");
+    let begin: Value = serde_json::from_slice(lines(&begin)[1]).expect("JSON");
+    let shown = sb.run(&["audit", "show", begin["run"].as_str().expect("a name")]);
+    assert!(shown.stdout.contains("write-token: write "), "{}{}", shown.stdout, shown.stderr);
+    let export = sb.run(&["audit", "export"]);
+    assert_eq!(export.stdout.matches("\n# run ").count(), 3);
+}
+
+#[test]
+fn segments_hold_together() {
+    let (sb, files) = three();
+    let [a, b, c] = [&files[0], &files[1], &files[2]].map(PathBuf::as_path);
+    let head =
+        format!("{}:{}", last(a)["seq"], sha256(lines(&std::fs::read(a).expect("a log")).last().expect("a record")));
+    for (named, notes) in [(&[a, b, c][..], 0), (&[c, a, b], 0), (&[a, b], 1), (&[b, c], 1), (&[b], 2), (&[a], 1)] {
+        let run = verify(&sb, named, None);
+        assert_eq!(run.code, 0, "{named:?}: {}{}", run.stdout, run.stderr);
+        let told =
+            run.stdout.matches("which is not among these").count() + run.stdout.matches("is not among these\n").count();
+        assert_eq!(told, notes, "{named:?}: {}", run.stdout);
+    }
+    assert_eq!(verify(&sb, &[a, b, c], Some(&head)).code, 0, "an anchor may be in any of them");
+    assert_eq!(verify(&sb, &[b, c], Some(&head)).code, 1);
+    let json = sb.run(&["audit", "verify", "-o", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    assert_eq!((&report["verify"]["holds"], &report["verify"]["logs"][2]["closed"]), (&json!(true), &json!(false)));
+}
+
+fn copy(from: &Path, to: &Path) {
+    let bytes = std::fs::read(from).expect("there");
+    std::fs::write(to, bytes).expect("sandbox");
+}
+
+/// A change to the three files, and what is then said.
+type Change = (&'static str, fn(&[PathBuf]));
+
+#[test]
+fn segments_that_do_not_fit_are_found() {
+    let changes: [Change; 6] = [
+        ("neither goes on from another of these", |files| std::fs::remove_file(&files[1]).expect("there")),
+        ("which is not the end of", |files| {
+            let log = std::fs::read(&files[0]).expect("a log");
+            let all = lines(&log);
+            std::fs::write(&files[0], all[..all.len() - 1].concat()).expect("sandbox");
+        }),
+        ("which is not the end of", |files| {
+            let text = std::fs::read_to_string(&files[1]).expect("a log");
+            std::fs::write(&files[1], text.replace("CHG-12", "CHG-13")).expect("sandbox");
+        }),
+        ("neither goes on from another of these", |files| {
+            let text = std::fs::read_to_string(&files[2]).expect("a log");
+            let begin = format!("{}\n", text.lines().next().expect("a record"));
+            let cut: Vec<&str> = begin.split("\"previous\":").collect();
+            let rest = cut[1].split_once('}').expect("an object").1;
+            std::fs::write(&files[2], format!("{}\"previous\":null{rest}", cut[0])).expect("sandbox");
+        }),
+        ("it is the same log as", |files| copy(&files[0], &files[1])),
+        ("the log was closed by a rotation before it", |files| {
+            let text = std::fs::read_to_string(&files[1]).expect("a log");
+            let end = text.lines().last().expect("a record");
+            std::fs::write(&files[1], format!("{text}{end}\n")).expect("sandbox");
+        }),
+    ];
+    let (sb, files) = three();
+    let kept: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).expect("a log")).collect();
+    for (told, change) in changes {
+        change(&files);
+        let there: Vec<&Path> = files.iter().map(PathBuf::as_path).filter(|file| file.exists()).collect();
+        let run = verify(&sb, &there, None);
+        assert!(run.code == 1 && run.stdout.contains(told), "{told}: {}{}", run.stdout, run.stderr);
+        // The same without naming them.
+        assert_eq!(sb.run(&["audit", "verify"]).code, 1, "{told}");
+        files.iter().zip(&kept).for_each(|(file, bytes)| std::fs::write(file, bytes).expect("sandbox"));
+    }
+}
+
+#[test]
+fn copies_and_forged_ends() {
+    let (sb, files) = three();
+    // Two that go on from the same one.
+    let other = sb.path("other.jsonl");
+    copy(&files[2], &other);
+    let text = std::fs::read_to_string(&other)
+        .expect("a log")
+        .replace(first(&other)["log"].as_str().expect("a name"), "00000000-0000-4000-8000-000000000000");
+    let line = text.lines().next().expect("a record");
+    std::fs::write(&other, format!("{line}\n")).expect("sandbox");
+    let run = verify(&sb, &[&files[1], &files[2], &other], None);
+    assert!(run.code == 1 && run.stdout.contains("goes on from the same log"), "{}", run.stdout);
+    // A copy beside the log is somebody's own.
+    copy(&files[2], &files[2].with_file_name("audit-copy.jsonl"));
+    sb.assert_verified();
+}
+
+#[test]
+fn a_log_in_use_is_not_closed() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    let running = sb.spawn(&["enable", "-n", "influxdb"]);
+    sb.wait_reached("gate");
+    let run = sb.run(ROTATE);
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    assert!(run.stderr.contains("`enable` (run ") && run.stderr.contains("has not ended"), "{}", run.stderr);
+    assert_eq!(files(&sb).len(), 1);
+    sb.release("gate");
+    let enabled = running.wait();
+    assert_eq!(enabled.code, 0, "{}", enabled.stderr);
+    rotated(&sb);
+}
+
+#[test]
+fn what_was_cut_short_is_named_in_the_log_that_is_closed() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
+    end_orphans(&sb);
+    sb.no_faults();
+    let cut = sb.open_steps();
+    assert!(!cut.is_empty());
+    let run = rotated(&sb);
+    assert_eq!(run.stderr.matches("was cut off in step").count(), cut.len(), "{}", run.stderr);
+    let named = last(&files(&sb)[1])["unfinished"].clone();
+    let named: Vec<&str> =
+        named.as_array().expect("steps").iter().map(|one| one["step"].as_str().expect("text")).collect();
+    assert_eq!(named, cut);
+    sb.assert_verified();
+}
+
+#[test]
+fn a_revocation_that_did_not_come_to_its_end_keeps_the_log() {
+    let sb = Sandbox::new();
+    let revoke: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+    sb.fault(json!({"tool": "kubectl", "contains": ["delete"], "before": false, "do": "kill_parent"}));
+    assert_eq!(sb.run(revoke).code, 128 + 9);
+    end_orphans(&sb);
+    sb.no_faults();
+    let run = sb.run(ROTATE);
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    assert!(run.stderr.contains("bypassctl revoke -n influxdb"), "{}", run.stderr);
+    let carried_on = sb.run(revoke);
+    assert!([0, 10].contains(&carried_on.code), "{}", carried_on.stderr);
+    rotated(&sb);
+}
+
+#[test]
+fn a_rotation_killed_at_any_point_is_brought_to_its_end() {
+    if !can_trace() {
+        return;
+    }
+    let mut killed = 0;
+    for syscall in
+        ["?open,?openat", "write", "fdatasync", "fsync", "flock", "?renameat2", "fallocate", "?ftruncate", "fchmod"]
+    {
+        for nth in 1.. {
+            let sb = Sandbox::new();
+            assert_eq!(sb.run(&["disable"]).code, 0);
+            let run = disturbed(&sb, &[], &format!("{syscall}:signal=KILL:when={nth}"), ROTATE);
+            brought_to_its_end(&sb, &format!("{syscall} {nth}"));
+            if run.code == 0 {
+                break;
+            }
+            assert_eq!(run.code, 128 + 9, "{syscall} {nth}: {}", run.stderr);
+            killed += 1;
+        }
+    }
+    assert!(killed > 25, "only {killed}");
+}
+
+/// Holds as it is, and after the next run is as if nothing had happened.
+fn brought_to_its_end(sb: &Sandbox, what: &str) {
+    let closed = !sb.records_of("log.rotate").is_empty() || sb.records()[0]["previous"] != Value::Null;
+    sb.assert_verified();
+    assert_eq!(sb.run(&["disable"]).code, 0, "{what}");
+    assert_eq!(files(sb).len(), if closed { 2 } else { 1 }, "{what}: {:?}", files(sb));
+    assert!(!sb.log().with_extension("jsonl.next").exists(), "{what}: what was begun is not left");
+    let runs = sb.run(&["audit", "list"]);
+    assert_eq!(runs.stdout.lines().count(), 2, "{what}: {}", runs.stdout);
+    sb.assert_verified();
+}
+
+#[test]
+fn rotations_and_runs_at_once_lose_nothing() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let started: Vec<_> =
+        (0..24).map(|n| (n % 3 == 0, sb.spawn(if n % 3 == 0 { ROTATE } else { &["disable", "--dry-run"] }))).collect();
+    let mut done = 1;
+    for (rotates, running) in started {
+        let run = running.wait();
+        match run.code {
+            0 => done += usize::from(!rotates),
+            // A run is under way.
+            4 => assert!(rotates, "{}", run.stderr),
+            // It had opened the log that was closed before its first record.
+            9 => assert!(!rotates && run.stderr.contains("names another file now"), "{}", run.stderr),
+            other => panic!("{other}: {}", run.stderr),
+        }
+    }
+    sb.assert_verified();
+    let runs = sb.run(&["audit", "list"]);
+    assert_eq!(runs.stdout.lines().count(), done, "{}", runs.stdout);
+}
+
+/// Whether a flag of a file could be set; said aloud where it could not.
+fn chattr(flag: &str, file: &Path) -> bool {
+    #[expect(clippy::disallowed_methods, reason = "tests set what an administrator would")]
+    let set = Command::new("/usr/bin/chattr").arg(flag).arg(file).output().is_ok_and(|output| output.status.success());
+    if !set {
+        skipped("chattr cannot set flags here");
+    }
+    set
+}
+
+#[test]
+fn an_append_only_log_works_and_is_not_closed() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    if !chattr("+a", &sb.log()) {
+        return;
+    }
+    let torn = [sb.log_bytes().as_slice(), b"{\"v\""].concat();
+    let mut file = std::fs::File::options().append(true).open(sb.log()).expect("it can be appended to");
+    std::io::Write::write_all(&mut file, &torn[torn.len() - 4..]).expect("room");
+    let run = sb.run(&["enable", "-n", "influxdb"]);
+    let refused = sb.run(ROTATE);
+    assert!(chattr("-a", &sb.log()), "the sandbox is to be deleted");
+    assert_eq!((run.code, sb.records_of("log.recover").len()), (0, 1), "{}", run.stderr);
+    assert!(refused.code == 4 && refused.stderr.contains("chattr -a"), "{}", refused.stderr);
+    sb.assert_verified();
+    rotated(&sb);
+}
