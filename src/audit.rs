@@ -4,6 +4,7 @@
 
 mod form;
 mod history;
+mod in_toto;
 mod line;
 mod log;
 mod record;
@@ -13,6 +14,7 @@ mod under_way;
 mod verify;
 
 pub use history::{Record, Run, records, runs};
+pub use in_toto::{Statement, statements};
 pub use log::{Begun, Head, Log, Rotated};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,

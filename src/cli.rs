@@ -2,7 +2,7 @@
 
 mod audit;
 
-pub use audit::{Audit, AuditList, ExportAs};
+pub use audit::{Audit, AuditExport, AuditList, ExportAs};
 
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;

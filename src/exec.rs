@@ -12,7 +12,7 @@ mod spawn;
 mod surroundings;
 
 pub use changing::FileWrite;
-pub use files::{Snapshot, Unfit, left_beside, read, unfit_directory};
+pub use files::{Snapshot, Unfit, add, left_beside, read, unfit_directory};
 pub use interrupt::Interrupts;
 pub use locate::{Found, locate, sha256_of};
 pub use lock::TargetLock;

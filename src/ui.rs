@@ -92,8 +92,6 @@ struct Report {
     checks: Vec<Check>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plan: Option<Vec<StepView>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    script: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<Value>,
     #[serde(flatten)]
@@ -246,11 +244,11 @@ impl Ui {
         self.out(&plan.to_text());
     }
 
-    /// The script of a dry run; a script is what was asked for, so `--quiet` does not hide it.
-    pub fn script(&self, script: &str) {
-        held(&self.report).script = Some(script.to_owned());
+    /// A script or a page: it is what was asked for, so `--quiet` does not hide it.
+    pub fn document(&self, name: &str, text: &str) {
+        self.field(name, text);
         if self.format == Format::Text {
-            self.print(script);
+            self.print(text);
         }
     }
 

@@ -8,7 +8,7 @@ mod show;
 mod verify;
 
 use super::{Outcome, places};
-use crate::audit::{self, Body, Record, Text, segments};
+use crate::audit::{self, Body, Record, Stdin, Stream, Text, segments};
 use crate::cli::{Audit, Common};
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
@@ -25,7 +25,7 @@ pub(super) fn name(command: &Audit) -> &'static str {
         Audit::Verify { .. } => "audit verify",
         Audit::List(_) => "audit list",
         Audit::Show { .. } => "audit show",
-        Audit::Export { .. } => "audit export",
+        Audit::Export(_) => "audit export",
         Audit::Anchor { .. } => "audit anchor",
         Audit::Rotate => "audit rotate",
     }
@@ -43,7 +43,7 @@ pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings,
         Audit::Verify { expect, .. } => verify::run(&logs, expect.as_ref(), ui),
         Audit::List(args) => list::run(&logs, args, common.namespace.as_deref(), ui),
         Audit::Show { run, .. } => show::run(&logs, run, ui),
-        Audit::Export { run, .. } => export::run(&logs, run.as_deref(), ui),
+        Audit::Export(args) => export::run(&logs, args, surroundings, ui),
         Audit::Anchor { .. } | Audit::Rotate => anchor::run(&logs, ui),
     });
     (read, false)
@@ -107,6 +107,17 @@ fn moment(ts: &str) -> String {
     plain(&ts.replacen('T', " ", 1))
 }
 
+/// What a command read, as far as that is on record.
+fn input(stdin: &Stdin) -> String {
+    let from: Vec<&str> = stdin.made_from.iter().map(|object| object.name.as_str()).collect();
+    let from = if from.is_empty() { String::new() } else { format!(", made from {}", from.join(", ")) };
+    let what = match &stdin.stream {
+        Stream::Seen { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
+        Stream::Withheld { .. } => "withheld".to_owned(),
+    };
+    plain(&format!("input: {what}{from}"))
+}
+
 /// How each command of a run ended.
 struct Ends<'a>(BTreeMap<u64, &'a audit::Outcome>);
 
@@ -119,9 +130,14 @@ impl<'a> Ends<'a> {
         Self(records.iter().filter_map(result).collect())
     }
 
-    /// Of the intent with this number.
+    /// Of the intent with this number; `None` where that is not on record.
+    fn of_intent(&self, intent: u64) -> Option<&'a audit::Outcome> {
+        self.0.get(&intent).copied()
+    }
+
+    /// In words.
     fn told(&self, intent: u64) -> String {
-        self.0.get(&intent).map_or_else(|| "how it ended is not known".to_owned(), |result| ended(result))
+        self.of_intent(intent).map_or_else(|| "how it ended is not known".to_owned(), ended)
     }
 }
 

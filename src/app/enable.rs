@@ -56,7 +56,7 @@ pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
             session.ui.plan(plan);
             session.ui.say("this was a dry run: nothing was changed");
         }
-        DryRun::Script => session.ui.script(&script::render(plan)),
+        DryRun::Script => session.ui.document("script", &script::render(plan)),
     }
 }
 

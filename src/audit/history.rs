@@ -1,6 +1,7 @@
 //! What the record tells, run by run. Lines that are no record are passed over: whether the log holds is for `verify`.
 
 use super::record::{Body, RunBegin, Target};
+use crate::secret::sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead};
 
@@ -10,6 +11,10 @@ pub struct Record {
     pub seq: u64,
     /// When it was made.
     pub ts: String,
+    /// The log that it is in.
+    pub log: String,
+    /// SHA-256 of its raw line, LF included.
+    pub sha256: String,
     /// What it says.
     pub body: Body,
 }
@@ -72,6 +77,7 @@ struct Glance {
     #[serde(rename = "type")]
     kind: String,
     run: Option<String>,
+    log: String,
     ts: String,
     argv: Option<serde::de::IgnoredAny>,
     target: Option<Target>,
@@ -129,7 +135,8 @@ pub fn records(input: &mut dyn BufRead, wanted: &str) -> io::Result<Vec<(String,
     each_line(input, |glance, line| {
         let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else { return };
         let Ok(body) = serde_json::from_slice::<Body>(line) else { return };
-        let record = Record { seq: glance.seq, ts: glance.ts, body };
+        let sha256 = sha256_hex(line);
+        let record = Record { seq: glance.seq, ts: glance.ts, log: glance.log, sha256, body };
         match runs.iter_mut().rev().find(|(run, _)| *run == id) {
             Some((_, records)) => records.push(record),
             None => runs.push((id, vec![record])),

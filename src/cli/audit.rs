@@ -26,18 +26,9 @@ pub enum Audit {
         #[command(flatten)]
         logs: Logs,
     },
-    /// The commands on record as a POSIX shell script
-    Export {
-        /// As what
-        #[arg(long, value_enum, default_value_t = ExportAs::Script, value_name = "FORMAT")]
-        format: ExportAs,
-        /// Only those of this run: its name, or how that begins
-        #[arg(long)]
-        run: Option<String>,
-        /// Where they are looked for
-        #[command(flatten)]
-        logs: Logs,
-    },
+    /// The record in another form: a script, a page for people, statements to be signed
+    #[command(after_long_help = EXPORT)]
+    Export(AuditExport),
     /// The last record as a line to be kept elsewhere: what anchors all records before it
     #[command(after_long_help = ANCHOR)]
     Anchor {
@@ -48,7 +39,9 @@ pub enum Audit {
     Rotate,
 }
 
-const ANCHOR: &str = "Kept in a ticket it is enough: `bypassctl audit verify --expect SEQ:HASH` finds every change to what came before.\nSigned by the site's own means, it says by whom:\n  bypassctl audit anchor >head\n  ssh-keygen -Y sign -f KEY -n audit-head@SITE head\n  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I WHO -n audit-head@SITE -s head.sig <head";
+const ANCHOR: &str = "Kept in a ticket it is enough: `bypassctl audit verify --expect SEQ:HASH` finds every change to what came before.\nSigned by the site's own means, it says by whom:\n  bypassctl audit anchor >head\n  ssh-keygen -Y sign -f KEY -n audit-head@SITE head\n  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I WHO -n audit-head@SITE -s head.sig <head\nor:\n  minisign -S -s KEY -m head\n  minisign -V -p PUBLIC_KEY -m head";
+
+const EXPORT: &str = "A page for an auditor, and statements of each result, signed by the site's own means:\n  bypassctl audit export --format html >record.html\n  bypassctl audit export --format in-toto --run RUN --directory DIR\n  for f in DIR/*.pae; do openssl dgst -sha256 -sign KEY -out \"${f%.pae}.sig\" \"$f\"; done\n  bypassctl audit export --format in-toto --run RUN --directory DIR --attach-signature KEYID";
 
 impl Audit {
     /// The logs that were named.
@@ -56,7 +49,8 @@ impl Audit {
     pub fn files(&self) -> &[PathBuf] {
         match self {
             Self::List(args) => &args.logs.files,
-            Self::Verify { logs, .. } | Self::Show { logs, .. } | Self::Export { logs, .. } => &logs.files,
+            Self::Export(args) => &args.logs.files,
+            Self::Verify { logs, .. } | Self::Show { logs, .. } => &logs.files,
             Self::Anchor { file } => file.as_slice(),
             Self::Rotate => &[],
         }
@@ -74,8 +68,32 @@ pub struct Logs {
 /// As what the record is exported.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportAs {
-    /// A POSIX shell script.
+    /// The commands as a POSIX shell script
     Script,
+    /// in-toto statements, one for each result, and the bytes to sign
+    InToto,
+    /// One self-contained page
+    Html,
+}
+
+/// `audit export`
+#[derive(Args)]
+pub struct AuditExport {
+    /// As what
+    #[arg(long, value_enum, default_value_t = ExportAs::Script, value_name = "FORMAT")]
+    pub format: ExportAs,
+    /// Only this run: its name, or how that begins
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Where the statements go (`in-toto`); it must be there, and nothing in it is overwritten
+    #[arg(long, value_name = "DIR", required_if_eq("format", "in-toto"))]
+    pub directory: Option<PathBuf>,
+    /// Make envelopes of the statements there and their signatures, which were made with the key of this name (`in-toto`)
+    #[arg(long, value_name = "KEYID", requires = "directory", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub attach_signature: Option<String>,
+    /// Where they are looked for
+    #[command(flatten)]
+    pub logs: Logs,
 }
 
 /// `audit list`

@@ -1,9 +1,11 @@
 //! One command as plain data. Only the constructors in [`super::kubectl`] and [`super::influxctl`] make one.
 
 use super::{Tool, ToolName};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -265,8 +267,9 @@ fn is_klog(line: &str) -> bool {
 pub fn printable(text: &str, max: usize) -> String {
     // What JSON looks like in base64: a JWT, or a secret's value as kubectl prints it. A tool may print a token that
     // this run has not read and so cannot know.
-    let token = regex::Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant");
-    let text = token.replace_all(text, "[token]");
+    static TOKEN: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant"));
+    let text = TOKEN.replace_all(text, "[token]");
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let mut out: String = text.chars().map(clean).filter(|c| !is_bidi(*c)).take(max).collect();
     if text.chars().count() > max {

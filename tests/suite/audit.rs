@@ -1,7 +1,8 @@
 //! `audit list`, `show` and `anchor`: what the record tells of runs.
 
 use crate::crash::end_orphans;
-use crate::sandbox::{Run, Sandbox};
+use crate::enable::system;
+use crate::sandbox::{Run, Sandbox, skipped};
 use serde_json::{Value, json};
 
 /// A record of three runs: one done, one refused, one killed.
@@ -146,4 +147,35 @@ fn the_anchor_is_the_head_that_the_last_run_printed() {
     assert_eq!(sb.run(&["audit", "verify", "--expect", &head]).code, 0);
     let other = sb.write("tmp/other", "no log\n");
     assert!(sb.run(&["audit", "anchor", other.to_str().expect("text")]).stderr.contains("it is not an audit log"));
+}
+
+/// The commands of `docs/AUDIT.md` that have this word, with bypassctl in reach.
+fn documented(word: &str) -> String {
+    let docs = include_str!("../../docs/AUDIT.md");
+    let mut blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.find(|block| block.contains(word)).expect("it is documented").to_owned()
+}
+
+#[test]
+fn heads_are_signed_as_documented() {
+    let sb = recorded();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin/bypassctl")).expect("sandbox");
+    let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"admin@example.com $(cat key.pub)\" >allowed_signers";
+    let tools = [
+        ("ssh-keygen", &["-?"][..], "ssh-keygen -q -Y", keys),
+        ("minisign", &["-v"], "minisign -S", "minisign -G -W -p minisign.pub -s minisign.key"),
+    ];
+    for (tool, there, word, prepared) in tools {
+        if system(&sb, tool, there).is_none() {
+            skipped(&format!("{tool} is not installed, and no head was signed with it"));
+            continue;
+        }
+        let script = format!("set -e\nexport XDG_STATE_HOME=\"$HOME/.local/state\"\n{prepared}\n{}", documented(word));
+        let (code, told) = system(&sb, "sh", &["-c", &script]).expect("a shell");
+        assert!(code == 0 && told.contains("the expected record is there"), "{told}");
+        // Another head is not the one that was signed.
+        let forged = format!("echo x >>head\n{}", documented(word).lines().nth(2).expect("to verify"));
+        let (code, told) = system(&sb, "sh", &["-c", &forged]).expect("a shell");
+        assert_ne!(code, 0, "{told}");
+    }
 }

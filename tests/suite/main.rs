@@ -5,6 +5,7 @@ mod crash;
 mod disable;
 mod doctor;
 mod enable;
+mod export;
 mod fakes;
 mod faults;
 mod full;

@@ -335,6 +335,17 @@ fn a_tool_that_prints_the_token_leaks_nothing() {
         if sb.path("home/.config/influxctl/admin-token-default.json").exists() {
             spared.push(Path::new("home/.config/influxctl/admin-token-default.json"));
         }
+        // What is made of the record is searched as well.
+        std::fs::create_dir(sb.path("statements")).expect("sandbox");
+        let directory = sb.path("statements").display().to_string();
+        for more in [
+            &["show", ""][..],
+            &["export"],
+            &["export", "--format=html"],
+            &["export", "--format=in-toto", "--directory", &directory],
+        ] {
+            assert_eq!(sb.run(&[&["audit"], more].concat()).code, 0, "{more:?}");
+        }
         let found = sb.find_secrets(&spared);
         assert!(found.is_empty(), "{tool} {nth}: {found:?} {}", run.stderr);
         sb.assert_verified();

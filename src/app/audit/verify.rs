@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 /// What holds in all of them; nothing of it is kept from who asks for JSON.
 #[derive(serde::Serialize)]
-struct Verified {
-    holds: bool,
+pub(super) struct Verified {
+    pub(super) holds: bool,
     anchored: Option<bool>,
-    logs: Vec<Segment>,
-    links: Links,
+    pub(super) logs: Vec<Segment>,
+    pub(super) links: Links,
 }
 
 pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
@@ -38,7 +38,15 @@ pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> 
         .hint("keep the files as they are, and compare them with copies or with the heads that earlier runs printed"))
 }
 
-fn verified(logs: &[PathBuf], expect: Option<&(u64, String)>) -> Result<Verified> {
+/// Fails where the record does not hold.
+pub(super) fn must_hold(logs: &[PathBuf]) -> Result<()> {
+    if verified(logs, None)?.holds {
+        return Ok(());
+    }
+    Err(Error::failed("the record does not hold").hint("bypassctl audit verify says what is wrong, and where"))
+}
+
+pub(super) fn verified(logs: &[PathBuf], expect: Option<&(u64, String)>) -> Result<Verified> {
     let segment = |log: &PathBuf| -> Result<Segment> {
         let report = verify(&mut opened(log)?, expect.cloned()).map_err(|error| unreadable(log, &error))?;
         Ok(Segment { file: log.clone(), report })

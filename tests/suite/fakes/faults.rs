@@ -94,7 +94,10 @@ fn a_tool_that_tells() {
     let sb = Sandbox::new();
     sb.fault(json!({"tool": "influxctl", "do": "print_secret"}));
     let run = sb.tool("influxctl", &["version"], None);
-    assert_eq!((run.code, run.stderr.into_bytes()), (1, sb.admin_token()));
+    let told: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!((run.code, told[0].as_bytes().to_vec(), told.len()), (1, sb.admin_token(), 6));
+    let json: String = serde_json::from_str(told[1]).expect("a string");
+    assert_eq!(json.as_bytes(), sb.admin_token());
     assert_eq!(sb.find_secrets(&[]).len(), 1);
 }
 

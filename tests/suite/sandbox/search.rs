@@ -3,6 +3,7 @@
 use super::Sandbox;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 impl Sandbox {
@@ -55,10 +56,13 @@ fn files_below(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The secret itself, its hex, and its base64 wherever in a longer text it may have begun.
+/// The secret itself, as JSON and a URL have it, its hex, and its base64 wherever in a longer text it may have begun.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
-    let mut forms = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+    let percent: String = secret.iter().map(|b| format!("%{b:02x}")).collect();
+    let quoted = Value::from(String::from_utf8_lossy(secret)).to_string();
+    let mut forms = vec![secret.to_vec(), quoted.trim_matches('"').into(), percent.into_bytes()];
+    forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes()]);
     for skipped in 0..3 {
         // Whole groups of three bytes look the same whatever stands before and after.
         let inner = secret.get(skipped..).unwrap_or_default();

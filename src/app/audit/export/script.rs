@@ -1,27 +1,15 @@
-//! `audit export`: the commands of the record as a script, to be read, or run where each is wanted again.
+//! The commands as a POSIX shell script, to be read, or run where each is wanted again.
 
-use super::{Ends, Outcome, moment, of_each, only_run, plain, words};
-use crate::audit::{Act, Body, Intent, Record, Stream, Text, records};
-use crate::error::Error;
+use super::Runs;
+use crate::app::audit::{Ends, input, moment, plain, words};
+use crate::audit::{Act, Body, Intent, Record, Text};
 use crate::plan::script::quoted;
-use crate::ui::Ui;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-pub(super) fn run(logs: &[PathBuf], wanted: Option<&str>, ui: &Ui) -> Outcome {
-    let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
-    let runs = match wanted {
-        Some(wanted) => std::slice::from_ref(only_run(&all, wanted)?),
-        None if all.is_empty() => {
-            return Err(Error::failed("there is no run on record")
-                .hint("it has one after the first run of any command but `audit`"));
-        }
-        None => &all[..],
-    };
+pub(super) fn of(runs: &Runs) -> String {
     let mut script = "#!/bin/sh\n# Commands as bypassctl ran them. What they read is not on record where it may hold a secret: such a command is a comment.\nset -eu\n".to_owned();
     runs.iter().for_each(|(id, records)| script.push_str(&of_run(id, records)));
-    ui.script(&script);
-    Ok(None)
+    script
 }
 
 fn of_run(id: &str, records: &[Record]) -> String {
@@ -44,13 +32,7 @@ fn of_intent(intent: &Intent) -> String {
         },
         Act::Process { argv, stdin: Some(stdin), .. } => {
             let line = words(argv).iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-            let from: Vec<&str> = stdin.made_from.iter().map(|object| object.name.as_str()).collect();
-            let from = if from.is_empty() { String::new() } else { format!(", made from {}", from.join(", ")) };
-            let what = match &stdin.stream {
-                Stream::Seen { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
-                Stream::Withheld { .. } => "withheld".to_owned(),
-            };
-            plain(&format!("# {line} <(input: {what}{from})")) + "\n"
+            plain(&format!("# {line} <({})", input(stdin))) + "\n"
         }
         Act::File { file } => {
             format!("# file: {} {}\n", file.op.as_str(), words(std::slice::from_ref(&file.path)).concat())

@@ -1,0 +1,43 @@
+//! `audit export`: the record in another form.
+
+mod in_toto;
+mod page;
+mod script;
+
+use super::{Outcome, of_each, only_run};
+use crate::audit::{Record, records};
+use crate::cli::{AuditExport, ExportAs};
+use crate::error::{Error, Result};
+use crate::exec::Surroundings;
+use crate::ui::Ui;
+use std::path::PathBuf;
+
+/// Runs by name, each with its records.
+type Runs = [(String, Vec<Record>)];
+
+pub(super) fn run(logs: &[PathBuf], args: &AuditExport, surroundings: &Surroundings, ui: &Ui) -> Outcome {
+    if args.directory.is_some() && args.format != ExportAs::InToto {
+        return Err(Error::usage("--directory is for --format in-toto").hint("the other forms are printed"));
+    }
+    let wanted = args.run.as_deref();
+    let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
+    let runs = chosen(&all, wanted)?;
+    match (args.format, &args.directory) {
+        (ExportAs::Script, _) => ui.document("script", &script::of(runs)),
+        (ExportAs::Html, _) => ui.document("page", &page::of(logs, runs)?),
+        (ExportAs::InToto, directory) => {
+            let directory = surroundings.cwd.join(directory.as_deref().unwrap_or(".".as_ref()));
+            in_toto::write(logs, runs, &directory, args.attach_signature.as_deref(), ui)?;
+        }
+    }
+    Ok(None)
+}
+
+fn chosen<'a>(all: &'a Runs, wanted: Option<&str>) -> Result<&'a Runs> {
+    match wanted {
+        Some(wanted) => Ok(std::slice::from_ref(only_run(all, wanted)?)),
+        None if all.is_empty() => Err(Error::failed("there is no run on record")
+            .hint("it has one after the first run of any command but `audit`")),
+        None => Ok(all),
+    }
+}

@@ -1,0 +1,144 @@
+//! One self-contained page for people: who did what where, and with which result; whether the record holds.
+//!
+//! It holds no script and names no other place; a policy in it forbids both, whatever stands in the record.
+
+mod run;
+
+use super::Runs;
+use crate::app::audit::verify::Verified;
+use crate::app::audit::{plain, verify};
+use crate::audit::Finding;
+use crate::error::Result;
+use std::fmt::{Display, Write as _};
+use std::path::{Path, PathBuf};
+
+const STYLE: &str = include_str!("page.css");
+
+/// Text as it stands in a page: nothing in it is markup, steers a terminal or turns the reading direction.
+fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in plain(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A page under way. Whatever is put into it as text is escaped; markup is written by this module alone.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// Markup, without anything from the record but what is escaped already.
+    fn raw(&mut self, markup: impl Display) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.0, "{markup}");
+    }
+
+    /// Names and what they have; what has nothing is left out.
+    fn facts(&mut self, facts: &[(&str, Option<String>)]) {
+        self.raw("<dl>");
+        for (name, fact) in facts {
+            if let Some(fact) = fact {
+                self.raw(format_args!("<dt>{}</dt><dd>{}</dd>", text(name), text(fact)));
+            }
+        }
+        self.raw("</dl>");
+    }
+
+    fn list(&mut self, items: &[String]) {
+        if items.is_empty() {
+            return;
+        }
+        self.raw("<ul>");
+        items.iter().for_each(|item| self.raw(format_args!("<li>{}</li>", text(item))));
+        self.raw("</ul>");
+    }
+}
+
+pub(super) fn of(logs: &[PathBuf], runs: &Runs) -> Result<String> {
+    let verified = verify::verified(logs, None)?;
+    let mut page = Page::default();
+    page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
+    page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
+    page.raw("<meta name=\"viewport\" content=\"width=device-width\">\n<title>The audit record of bypassctl</title>");
+    page.raw(format_args!("<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>The audit record of bypassctl</h1>"));
+    page.raw(format_args!(
+        "<p class=\"soft\">Made on {} at {:.0} by bypassctl {}. Times are UTC, by the clock of the host that recorded them.</p>",
+        text(&crate::audit::host()),
+        jiff::Timestamp::now(),
+        env!("CARGO_PKG_VERSION")
+    ));
+    verdict(&mut page, &verified);
+    page.raw("<h2>Runs</h2>");
+    run::table(&mut page, runs);
+    runs.iter().for_each(|(id, records)| run::section(&mut page, id, records));
+    check_it_yourself(&mut page, &verified);
+    page.raw("</body>\n</html>");
+    Ok(page.0)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn verdict(page: &mut Page, verified: &Verified) {
+    let records: u64 = verified.logs.iter().map(|log| log.report.records).sum();
+    let head = verified.logs.last().and_then(|log| log.report.head.clone()).unwrap_or_default();
+    if verified.holds {
+        page.raw(format_args!("<div class=\"verdict good\"><strong class=\"good\">The record holds.</strong><p>{records} records: none was edited, put in, or cut out between others, and each result has its command. Whether records were cut off at the end is not seen from here: compare this head with one that was kept elsewhere, in a ticket or a CI log.</p>"));
+    } else {
+        page.raw(format_args!("<div class=\"verdict bad\"><strong class=\"bad\">The record does not hold.</strong><p>{records} records. What is shown below is what the files say now; from the first place named here on it is not proven to be what was written.</p>"));
+    }
+    page.raw(format_args!("<p>Head: <code>{}</code></p>", text(&head)));
+    let several = verified.logs.len() > 1;
+    let place = |file: &Path, finding: &Finding| {
+        let file = if several { format!("{}, ", name(file)) } else { String::new() };
+        format!("{file}line {}, byte {}: {}", finding.line, finding.offset, finding.what)
+    };
+    let reports = || verified.logs.iter().map(|log| (&log.file, &log.report));
+    let found = reports().flat_map(|(file, report)| report.findings.iter().map(move |finding| place(file, finding)));
+    let broken = verified.links.broken.iter().map(|link| format!("{}: {}", name(&link.file), link.what));
+    page.list(&found.chain(broken).collect::<Vec<_>>());
+    let odd = reports().flat_map(|(file, report)| {
+        report.unknown.iter().chain(&report.recovered).map(move |finding| place(file, finding))
+    });
+    let open = verified.links.open.iter().map(|link| format!("{}: {}", name(&link.file), link.what));
+    let notes: Vec<String> = odd.chain(open).collect();
+    if !notes.is_empty() {
+        page.raw("<p class=\"warn\">What is not known, or was mended:</p>");
+        page.list(&notes);
+    }
+    page.raw("</div>");
+    page.facts(&verified.logs.iter().map(|log| ("File", Some(log.file.display().to_string()))).collect::<Vec<_>>());
+}
+
+fn check_it_yourself(page: &mut Page, verified: &Verified) {
+    let files: Vec<String> = verified.logs.iter().map(|log| log.file.display().to_string()).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let files = crate::plan::shell_line(&files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>());
+    page.raw("<h2>To check it without this page</h2>");
+    page.raw(format_args!(
+        "<p>This page proves nothing: the files do. <code>bypassctl audit verify --expect SEQ:HASH {files}</code>, or, with none of bypassctl&#39;s code, <code>scripts/audit-verify.sh {files} SEQ:HASH</code>, with a head that was kept elsewhere.</p>",
+        files = text(&files)
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_never_markup() {
+        assert_eq!(
+            text("<script>a('&')</script>\u{1b}[2J\u{202e}\""),
+            "&lt;script&gt;a(&#39;&amp;&#39;)&lt;/script&gt; [2J&quot;"
+        );
+    }
+}

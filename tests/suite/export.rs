@@ -1,0 +1,245 @@
+//! `audit export --format in-toto` and `html`.
+
+use crate::enable::system;
+use crate::sandbox::{Run, Sandbox, lines, sha256, skipped};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn recorded() -> Sandbox {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"]).code, 0);
+    sb
+}
+
+fn export(sb: &Sandbox, more: &[&str]) -> Run {
+    let directory = sb.path("statements");
+    std::fs::create_dir_all(&directory).expect("sandbox");
+    let directory = directory.display().to_string();
+    sb.run(&[&["audit", "export", "--format", "in-toto", "--directory", &directory], more].concat())
+}
+
+/// The files there that end so, in order.
+fn files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(sb.path("statements")).expect("a directory");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.retain(|file| file.to_str().expect("text").ends_with(end));
+    files.sort();
+    files
+}
+
+fn json_of(file: &PathBuf) -> Value {
+    serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON")
+}
+
+#[test]
+fn there_is_a_statement_for_each_result() {
+    let sb = recorded();
+    let run = export(&sb, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let log = sb.log_bytes();
+    let (raw, records) = (lines(&log), sb.records());
+    let results = sb.records_of("result");
+    let statements = files(&sb, ".statement.json");
+    assert_eq!(statements.len(), results.len());
+    for (file, result) in statements.iter().zip(&results) {
+        let at = |seq: &Value| usize::try_from(seq.as_u64().expect("a number")).expect("small") - 1;
+        let line =
+            |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256(raw[at(seq)])}});
+        let (statement, intent) = (json_of(file), &records[at(&result["intent"])]);
+        assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
+        assert_eq!(statement["predicateType"], "https://in-toto.io/attestation/link/v0.3");
+        assert_eq!(statement["subject"], json!([line(&result["seq"])]));
+        let predicate = &statement["predicate"];
+        let argv = if intent["argv"].is_null() { json!([]) } else { intent["argv"].clone() };
+        assert_eq!((&predicate["name"], &predicate["command"]), (&intent["step"], &argv));
+        assert_eq!(predicate["materials"][0], line(&intent["seq"]));
+        let exe = &intent["exe"];
+        let tool = json!({"name": exe["path"], "digest": {"sha256": exe["sha256"]}});
+        assert_eq!(predicate["materials"].get(1), Some(&tool).filter(|_| exe["sha256"].is_string()));
+        let by = &predicate["byproducts"];
+        assert_eq!((&by["return-value"], &by["stdout"]), (&result["exit"]["code"], &result["stdout"]));
+        assert_eq!(
+            (&predicate["environment"]["log"], &predicate["environment"]["run"]),
+            (&intent["log"], &intent["run"])
+        );
+        assert_eq!(
+            (&predicate["environment"]["reason"], &predicate["environment"]["variables"]),
+            (&json!("CHG-12"), &intent["env"])
+        );
+        // What is signed: DSSE v1, protocol.md.
+        let bytes = std::fs::read_to_string(file).expect("text");
+        let pae = std::fs::read_to_string(file.to_str().expect("text").replace("statement.json", "pae")).expect("text");
+        assert_eq!(pae, format!("DSSEv1 28 application/vnd.in-toto+json {} {bytes}", bytes.len()));
+    }
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let sb = recorded();
+    assert_eq!(export(&sb, &[]).code, 0);
+    assert_eq!(export(&sb, &[]).code, 0, "again is no harm");
+    let statements = files(&sb, ".statement.json");
+    std::fs::write(&statements[0], "mine").expect("sandbox");
+    let run = export(&sb, &[]);
+    assert!(run.code == 1 && run.stderr.contains("nothing is overwritten"), "{}", run.stderr);
+    assert_eq!(std::fs::read(&statements[0]).expect("there"), b"mine");
+}
+
+/// Signs what is to be signed as the documentation says; `None` where there is no openssl.
+fn signed(sb: &Sandbox) -> Option<()> {
+    let script = "cd ../statements && openssl ecparam -name prime256v1 -genkey -noout -out ../key.pem && openssl ec -in ../key.pem -pubout -out ../key.pub 2>/dev/null && for f in *.pae; do openssl dgst -sha256 -sign ../key.pem -out \"${f%.pae}.sig\" \"$f\"; done";
+    if system(sb, "openssl", &["version"]).is_none() {
+        skipped("openssl is not installed, and nothing was signed");
+        return None;
+    }
+    let (code, told) = system(sb, "sh", &["-ec", script]).expect("a shell");
+    assert_eq!(code, 0, "{told}");
+    Some(())
+}
+
+#[test]
+fn envelopes_verify_with_openssl() {
+    let sb = recorded();
+    assert_eq!(export(&sb, &[]).code, 0);
+    let none = export(&sb, &["--attach-signature", "site-key"]);
+    assert!(none.code == 1 && none.stderr.contains("have no signature"), "{}", none.stderr);
+    if signed(&sb).is_none() {
+        return;
+    }
+    let run = export(&sb, &["--attach-signature", "site-key"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let envelopes = files(&sb, ".dsse.json");
+    assert_eq!(envelopes.len(), sb.records_of("result").len());
+    for file in &envelopes {
+        let envelope = json_of(file);
+        assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
+        assert_eq!(
+            (envelope["signatures"].as_array().expect("one").len(), &envelope["signatures"][0]["keyid"]),
+            (1, &json!("site-key"))
+        );
+        let decoded = |value: &Value| STANDARD.decode(value.as_str().expect("text")).expect("base64");
+        let payload = decoded(&envelope["payload"]);
+        sb.write(
+            "tmp/signed",
+            [format!("DSSEv1 28 application/vnd.in-toto+json {} ", payload.len()).as_bytes(), &payload].concat(),
+        );
+        sb.write("tmp/sig", decoded(&envelope["signatures"][0]["sig"]));
+        let verify = ["dgst", "-sha256", "-verify", "../key.pub", "-signature", "../tmp/sig", "../tmp/signed"];
+        let (code, told) = system(&sb, "openssl", &verify).expect("openssl");
+        assert_eq!((code, told.trim()), (0, "Verified OK"));
+    }
+    assert_eq!(export(&sb, &["--attach-signature", ""]).code, 2, "a key has a name");
+    std::fs::write(&files(&sb, ".pae")[0], "DSSEv1 something else").expect("sandbox");
+    let run = export(&sb, &["--attach-signature", "site-key"]);
+    assert!(run.code == 1 && run.stderr.contains("was not made from this record"), "{}", run.stderr);
+}
+
+/// The official bindings read every statement, and find in it what they look for.
+const ACCEPTS: &str = "
+import sys, google.protobuf.json_format as f
+from in_toto_attestation.v1.statement import Statement
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.predicates.link.v0 import link_pb2
+for name in sys.argv[1:]:
+    pb = f.Parse(open(name, 'rb').read(), statement_pb2.Statement())
+    Statement.copy_from_pb(pb).validate()
+    link = f.ParseDict(f.MessageToDict(pb.predicate), link_pb2.Link())
+    assert link.name and len(link.materials) >= 1 and len(pb.subject) == 1, name
+print(len(sys.argv) - 1)
+";
+
+#[test]
+fn the_official_bindings_accept_the_statements() {
+    let sb = recorded();
+    assert_eq!(export(&sb, &[]).code, 0);
+    let files: Vec<String> = files(&sb, ".statement.json").iter().map(|file| file.display().to_string()).collect();
+    let packages = std::env::var("IN_TOTO_ATTESTATION").unwrap_or_default();
+    let script = format!("import sys; sys.path[:0] = [{packages:?}]\n{ACCEPTS}");
+    let arguments: Vec<&str> = ["-c", &script].into_iter().chain(files.iter().map(String::as_str)).collect();
+    match system(&sb, "python3", &arguments) {
+        Some((code, told)) if code == 0 || !packages.is_empty() => {
+            assert_eq!((code, told.trim()), (0, files.len().to_string().as_str()));
+        }
+        _ => skipped("python3 has no in-toto-attestation (IN_TOTO_ATTESTATION names the directory it is in)"),
+    }
+}
+
+#[test]
+fn nobody_signs_for_a_record_that_does_not_hold() {
+    let sb = recorded();
+    let text = String::from_utf8(sb.log_bytes()).expect("ASCII").replacen("kube-system", "kube-public", 1);
+    sb.write(sb.log(), text);
+    let run = export(&sb, &[]);
+    assert!(run.code == 1 && run.stderr.contains("the record does not hold"), "{}", run.stderr);
+    assert!(files(&sb, "").is_empty());
+    let without = sb.run(&["audit", "export", "--format", "in-toto"]);
+    assert_eq!(without.code, 2, "it must be said where they go: {}", without.stderr);
+    assert_eq!(sb.run(&["audit", "export", "--directory", "x"]).code, 2);
+}
+
+fn page(sb: &Sandbox, more: &[&str]) -> String {
+    let run = sb.run(&[&["audit", "export", "--format", "html"], more].concat());
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    run.stdout
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[test]
+fn the_page_has_every_command_as_it_ran() {
+    let sb = recorded();
+    let page = page(&sb, &[]);
+    assert!(page.contains("The record holds.") && page.contains("accepted"), "{page}");
+    let argv: Vec<Value> = sb.records_of("intent").into_iter().map(|intent| intent["argv"].clone()).collect();
+    let argv: Vec<Vec<&str>> =
+        argv.iter().filter_map(Value::as_array).map(|argv| argv.iter().filter_map(Value::as_str).collect()).collect();
+    assert!(argv.len() > 5);
+    for words in argv {
+        let line = escaped(&shlex::try_join(words).expect("no NUL"));
+        assert!(page.contains(&format!("<code>{line}</code>")), "{line}");
+    }
+    let log = sb.log_bytes();
+    let head = format!("{}:{}", lines(&log).len(), sha256(lines(&log).last().expect("a record")));
+    for told in ["CHG-12", "sim-dev/influxdb", head.as_str(), "something was changed; exit code 0"] {
+        assert!(page.contains(told), "{told}");
+    }
+    for tool in sb.records_of("tool") {
+        assert!(page.contains(tool["sha256"].as_str().expect("a digest")));
+    }
+}
+
+#[test]
+fn the_page_loads_and_runs_nothing() {
+    let sb = recorded();
+    let evil = "</code><script>alert(1)</script><img src=x onerror='alert(2)'>\\u001b[2J\\u202e";
+    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+    sb.write(sb.log(), text.replace("CHG-12", evil).replace("kube-system", evil));
+    let page = page(&sb, &[]);
+    assert!(page.contains("The record does not hold.") && page.contains("line 3, byte "), "what was planted is found");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=&#39;"), "it stays text");
+    let tags = regex::Regex::new("<[^>]*>").expect("a pattern");
+    for tag in tags.find_iter(&page).map(|tag| tag.as_str()) {
+        let reaches_out = [" src=", "url(", "@import", "<link", "<script", " on", "<img", "<form", "<iframe"];
+        assert!(!reaches_out.iter().any(|word| tag.contains(word)), "{tag}");
+        assert!(!tag.contains("href") || tag.contains("href=\"#"), "{tag}");
+    }
+    assert!(!page.contains("url(") && !page.contains("@import") && page.contains("default-src 'none'"));
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
+    assert!(!page.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));
+}
+
+#[test]
+fn a_run_that_was_killed_is_on_the_page_as_unknown() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
+    crate::crash::end_orphans(&sb);
+    let page = page(&sb, &[]);
+    for told in ["has no result: whether it happened is not known", "how it ended is not known", ">unknown</span>"] {
+        assert!(page.contains(told), "{told}");
+    }
+}
