@@ -149,6 +149,13 @@ for file in "${files[@]}"; do
         finding "it goes on from ${before_head[$file]}, which is not the end of $other"
     fi
 done
+for file in "${files[@]}"; do
+    log=""
+    for is in "${!of_log[@]}"; do [ "${of_log[$is]}" != "$file" ] || log=$is; done
+    if [ "${ends[$file]}" = 1 ] && [ -z "${follower[$log]+there}" ]; then
+        echo "$file: it was closed by a rotation, and the log that goes on from it is not among these"
+    fi
+done
 [ "$oldest" -le 1 ] || finding "these files are not one record: $oldest of them go on from none of the others"
 
 head=${heads[$file]}

@@ -6,6 +6,7 @@ mod form;
 mod history;
 mod in_toto;
 mod line;
+mod lines;
 mod log;
 mod record;
 mod segments;

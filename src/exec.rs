@@ -2,6 +2,7 @@
 //! without a durable record.
 
 mod changing;
+mod export;
 mod files;
 mod interrupt;
 mod locate;
@@ -12,7 +13,8 @@ mod spawn;
 mod surroundings;
 
 pub use changing::FileWrite;
-pub use files::{Snapshot, Unfit, add, left_beside, read, unfit_directory};
+pub use export::ExportDirectory;
+pub use files::{Snapshot, Unfit, left_beside, read, unfit_directory};
 pub use interrupt::Interrupts;
 pub use locate::{Found, locate, sha256_of};
 pub use lock::TargetLock;
@@ -73,14 +75,42 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is known of a run before the record is open.
+fn run_begin(setup: &Setup, who: Who) -> RunBegin {
+    let exe = std::env::current_exe().unwrap_or_default();
+    RunBegin {
+        argv: setup.surroundings.argv.iter().map(Text::from).collect(),
+        exe: Exe {
+            sha256: sha256_of(&exe).ok(),
+            path: Text::from(&exe),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        },
+        cwd: Text::from(&setup.surroundings.cwd),
+        who,
+        pid: std::process::id(),
+        started: crate::audit::process_start(std::process::id()),
+        reason: setup.reason.clone(),
+        command: setup.command.to_owned(),
+        dry_run: setup.dry_run,
+        policy: None,
+        unfinished: Vec::new(),
+    }
+}
+
 impl Executor {
     /// Opens the record and begins a run in it.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`]: then nothing can be run.
     pub fn begin(setup: Setup) -> Result<(Self, Vec<Unfinished>)> {
-        let (log, unfinished) = Log::open(&setup.audit_log)?;
         let who = setup.surroundings.who();
+        let run = uuid::Uuid::new_v4().to_string();
+        let begin = run_begin(&setup, who.clone());
+        let mut unfinished = Vec::new();
+        let log = Log::open(&setup.audit_log, &run, |found| {
+            unfinished.clone_from(&found);
+            Body::RunBegin(Box::new(RunBegin { unfinished: found, ..begin }))
+        })?;
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
@@ -88,7 +118,7 @@ impl Executor {
             needles: Mutex::default(),
             target: Mutex::default(),
             changed: AtomicBool::new(false),
-            run: uuid::Uuid::new_v4().to_string(),
+            run,
             who,
             state: setup.state,
             surroundings: setup.surroundings,
@@ -97,30 +127,7 @@ impl Executor {
             interrupts: setup.interrupts,
             locks: Locks::default(),
         };
-        let begin = executor.run_begin(unfinished.clone());
-        executor.record(&begin)?;
         Ok((executor, unfinished))
-    }
-
-    fn run_begin(&self, unfinished: Vec<Unfinished>) -> Body {
-        let exe = std::env::current_exe().unwrap_or_default();
-        Body::RunBegin(Box::new(RunBegin {
-            argv: self.surroundings.argv.iter().map(Text::from).collect(),
-            exe: Exe {
-                sha256: sha256_of(&exe).ok(),
-                path: Text::from(&exe),
-                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            },
-            cwd: Text::from(&self.surroundings.cwd),
-            who: self.who.clone(),
-            pid: std::process::id(),
-            started: crate::audit::process_start(std::process::id()),
-            reason: self.reason.clone(),
-            command: self.command.to_owned(),
-            dry_run: self.dry_run,
-            policy: None,
-            unfinished,
-        }))
     }
 
     fn record(&self, body: &Body) -> Result<()> {

@@ -294,6 +294,11 @@ impl Ui {
         Some(answer)
     }
 
+    /// A head of the record, on standard error, whatever else is told.
+    pub fn anchor(&self, head: &Head) {
+        self.err(&format!("{head}\n"));
+    }
+
     /// Something for JSON only.
     pub fn field(&self, name: &str, value: impl Serialize) {
         let value = serde_json::to_value(value).unwrap_or_default();
@@ -312,7 +317,7 @@ impl Ui {
             self.print(&format!("{object:#}\n"));
         }
         if let Some((head, _)) = ending.head {
-            self.err(&format!("{head}\n"));
+            self.anchor(head);
         }
         let code = kind.map_or(0, Kind::exit_code);
         // Taken out first: telling of it may fail as well, and takes the same lock.

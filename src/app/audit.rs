@@ -10,7 +10,7 @@ mod verify;
 use super::{Outcome, places};
 use crate::audit::{self, Body, Record, Stdin, Stream, Text, segments};
 use crate::cli::{Audit, Common};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
 use crate::ui::Ui;
@@ -33,10 +33,10 @@ pub(super) fn name(command: &Audit) -> &'static str {
 
 /// Also whether anything was changed.
 pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> (Outcome, bool) {
-    if matches!(command, Audit::Rotate) {
+    if let Audit::Rotate = command {
         let rotated =
             places::audit_log(common, surroundings).and_then(|log| rotate::run(&log, common, surroundings, ui));
-        let changed = matches!(rotated, Ok(true));
+        let changed = rotated.as_ref().map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
         return (rotated.map(|_| None), changed);
     }
     let read = logs(command.files(), common, surroundings).and_then(|logs| match command {

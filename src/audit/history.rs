@@ -1,5 +1,6 @@
 //! What the record tells, run by run. Lines that are no record are passed over: whether the log holds is for `verify`.
 
+use super::lines::each_record;
 use super::record::{Body, RunBegin, Target};
 use crate::secret::sha256_hex;
 use serde::{Deserialize, Serialize};
@@ -84,14 +85,11 @@ struct Glance {
 }
 
 fn each_line(input: &mut dyn BufRead, mut take: impl FnMut(Glance, &[u8])) -> io::Result<()> {
-    let mut line = Vec::new();
-    while input.read_until(b'\n', &mut line)? > 0 {
-        if let Ok(glance) = serde_json::from_slice::<Glance>(&line) {
-            take(glance, &line);
+    each_record(input, |line| {
+        if let Ok(glance) = serde_json::from_slice(line) {
+            take(glance, line);
         }
-        line.clear();
-    }
-    Ok(())
+    })
 }
 
 /// All runs, in the order in which they began.

@@ -21,6 +21,11 @@ use std::time::Instant;
 /// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
 const RESULT_ROOM: u64 = 16 << 10;
 
+/// How often a log is opened anew that another process has just closed.
+const ATTEMPTS: u32 = 100;
+
+const OTHER_FILE: &str = "its path names another file now";
+
 /// Room taken at once, in bytes, so that few records have to ask for it.
 const ROOM_AHEAD: u64 = 256 << 10;
 
@@ -81,17 +86,34 @@ pub struct Log {
     lost: Vec<String>,
 }
 
+/// A log that is locked, and has nothing of this process in it yet.
+struct Opened {
+    log: Log,
+    /// Commands of earlier runs whose result is not on record.
+    unfinished: Vec<Unfinished>,
+    /// The rotation that was cut short, and has been brought to its end.
+    rotated: Option<Rotated>,
+}
+
 impl Log {
-    /// Opens a log, or makes one. Also returns the commands of earlier runs whose result is not on record.
+    /// Opens a log, or makes one, and begins a run in it; what the first record says depends on what earlier runs have
+    /// left without a result. Nobody can close the log between the two.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] for anything that keeps a record from being made: then nothing may run.
-    pub fn open(path: &Path) -> Result<(Self, Vec<Unfinished>)> {
-        Self::try_open(path).map_err(|error| unrecorded(path, &error))
+    pub fn open(path: &Path, run: &str, begin: impl FnOnce(Vec<Unfinished>) -> Body) -> Result<Self> {
+        let opened = || {
+            let Opened { mut log, unfinished, .. } = Self::opened(path)?;
+            log.write(Some(run), &begin(unfinished), &Needles::default())?;
+            log.file.unlock()?;
+            Ok(log)
+        };
+        opened().map_err(|error| unrecorded(path, &error))
     }
 
-    fn try_open(path: &Path) -> io::Result<(Self, Vec<Unfinished>)> {
-        loop {
+    fn opened(path: &Path) -> io::Result<Opened> {
+        let mut rotated = None;
+        for _ in 0..ATTEMPTS {
             let file = open_file(path)?;
             file.lock()?;
             // Another process may have closed it meanwhile; what its path names then is a newer one.
@@ -99,16 +121,19 @@ impl Log {
                 continue;
             }
             tail::must_be_a_log(&file)?;
-            let tail = tail::read(&file)?;
-            match (&tail.head, &tail.closed) {
-                (Some(head), Some(at)) => drop(rotate::go_on(path, &file, head, at)?),
-                _ => return Self::begun(file, path, None, &tail).map(|log| (log, tail.unfinished)),
+            let mut tail = tail::read(&file)?;
+            if let (Some(head), Some(closed)) = (&tail.head, tail.closed.take()) {
+                rotated = Some(rotate::go_on(path, &file, head, closed)?);
+                continue;
             }
+            let log = Self::locked_at(file, path, None, &tail)?;
+            return Ok(Opened { log, unfinished: tail.unfinished, rotated });
         }
+        Err(io::Error::other(OTHER_FILE))
     }
 
-    /// A log that is locked, and not any more afterwards.
-    fn begun(file: File, path: &Path, previous: Option<Previous>, tail: &Tail) -> io::Result<Self> {
+    /// A file that is locked, as a log of that path; begun where there is no record in it.
+    fn locked_at(file: File, path: &Path, previous: Option<Previous>, tail: &Tail) -> io::Result<Self> {
         let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
         let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
         let head = tail.head.clone().unwrap_or_else(|| Head { log: id.clone(), seq: 0, hash: NO_PREVIOUS.to_owned() });
@@ -129,7 +154,6 @@ impl Log {
             let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves, previous };
             log.write(None, &body, &Needles::default())?;
         }
-        log.file.unlock()?;
         Ok(log)
     }
 
@@ -222,7 +246,7 @@ impl Log {
     /// Takes in what other processes appended since.
     fn catch_up(&mut self) -> io::Result<()> {
         if !names(&self.path, &self.file)? {
-            return Err(io::Error::other("its path names another file now"));
+            return Err(io::Error::other(OTHER_FILE));
         }
         let length = self.file.metadata()?.len();
         if length == self.end {
@@ -232,6 +256,9 @@ impl Log {
             return Err(io::Error::other("it has become shorter"));
         }
         let tail = tail::read(&self.file)?;
+        if tail.closed.is_some() {
+            return Err(io::Error::other("it was closed by a rotation meanwhile, and nothing follows that"));
+        }
         match &tail.head {
             Some(head) if head.log == self.id && head.seq >= self.head.seq => self.head = head.clone(),
             _ => return Err(io::Error::other("it no longer holds what this run recorded")),

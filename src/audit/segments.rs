@@ -1,11 +1,16 @@
 //! Logs that go on from each other, across rotations.
 
-use super::record::Previous;
+use super::record::{Body, Previous};
 use super::verify::Report;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+/// How much of a log is looked at for its first record, in bytes.
+const OPENING_WINDOW: usize = 64 << 10;
 
 /// A log and those beside it that were closed by rotations under its name, the oldest first.
 ///
@@ -20,10 +25,46 @@ pub fn segments(path: &Path) -> io::Result<Vec<PathBuf>> {
             closed.push(other);
         }
     }
-    // The names hold the time of the rotation.
     closed.sort();
     closed.push(path.to_owned());
-    Ok(closed)
+    in_order(closed)
+}
+
+/// Each log behind the one that it goes on from; those of which that cannot be told as they come.
+fn in_order(files: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for path in files {
+        let opening = opening(&File::open(&path)?)?.unwrap_or_default();
+        left.push((path, opening));
+    }
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let waits = |opening: &Opening| {
+            opening.previous.as_ref().is_some_and(|previous| left.iter().any(|(_, other)| other.log == previous.log))
+        };
+        let next = left.iter().position(|(_, opening)| !waits(opening)).unwrap_or(0);
+        ordered.push(left.remove(next).0);
+    }
+    Ok(ordered)
+}
+
+/// How a log begins.
+#[derive(Default, Deserialize)]
+pub(super) struct Opening {
+    log: String,
+    pub(super) previous: Option<Previous>,
+}
+
+/// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
+pub(super) fn opening(file: &File) -> io::Result<Option<Opening>> {
+    let mut start = vec![0; OPENING_WINDOW];
+    let mut length = 0;
+    while let read @ 1.. = file.read_at(&mut start[length..], length as u64)? {
+        length += read;
+    }
+    let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
+    let line = start[..length].split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).find(opens);
+    Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 
 /// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names are somebody's own, such as copies.

@@ -1,7 +1,8 @@
 //! The end of a log, read backwards: a long log costs no more than a short one.
 
+use super::lines::each_record;
 use super::log::Head;
-use super::record::Unfinished;
+use super::record::{Body, Unfinished};
 use super::under_way::Process;
 use crate::secret::sha256_hex;
 use serde::Deserialize;
@@ -30,8 +31,16 @@ pub(super) struct Tail {
     pub(super) torn: Option<TornRange>,
     /// Commands of runs that ended without saying so.
     pub(super) unfinished: Vec<Unfinished>,
-    /// When it was closed by a rotation, where it was.
-    pub(super) closed: Option<String>,
+    /// How it was closed by a rotation, where it was.
+    pub(super) closed: Option<Closed>,
+}
+
+/// What the last record of a closed log says.
+pub(super) struct Closed {
+    /// When that was.
+    pub(super) at: String,
+    /// Commands whose result is not on record.
+    pub(super) unfinished: Vec<Unfinished>,
 }
 
 pub(super) struct TornRange {
@@ -50,7 +59,6 @@ struct Glance {
     run: Option<String>,
     step: Option<String>,
     intent: Option<u64>,
-    ts: Option<String>,
     #[serde(default)]
     unfinished: Vec<Known>,
     #[serde(flatten)]
@@ -99,25 +107,35 @@ pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
 fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
     let whole_from = if start == 0 { 0 } else { bytes.iter().position(|byte| *byte == b'\n')? + 1 };
-    let mut glances = Vec::new();
     let (mut head, mut good_until, mut at) = (None, whole_from, whole_from);
     for line in bytes[whole_from..].split_inclusive(|byte| *byte == b'\n') {
         at += line.len();
         if let Some(glance) = glance(line) {
-            head = Some((glance.log.clone(), glance.seq, line));
+            head = Some((glance.log, glance.seq, line));
             good_until = at;
-            glances.push(glance);
         }
     }
     if head.is_none() && start > 0 {
         return None;
     }
+    let mut glances = Vec::new();
+    // Reading what is in memory already cannot fail.
+    let _ = each_record(&mut &bytes[whole_from..], |line| glances.extend(glance(line)));
+    let closed = head.as_ref().and_then(|(.., line)| closed(line));
     let head = head.map(|(log, seq, line)| Head { log, seq, hash: sha256_hex(line) });
     let length = (bytes.len() - good_until) as u64;
     let torn = (length > 0).then(|| TornRange { start: start + good_until as u64, length });
-    let closed =
-        glances.last().filter(|last| last.kind == "log.rotate").map(|last| last.ts.clone().unwrap_or_default());
     Some(Tail { end: start + bytes.len() as u64, head, torn, unfinished: unfinished(&glances), closed })
+}
+
+fn closed(line: &[u8]) -> Option<Closed> {
+    #[derive(Deserialize)]
+    struct Time {
+        ts: String,
+    }
+    let Ok(Body::LogRotate { unfinished, .. }) = serde_json::from_slice(line) else { return None };
+    let at = serde_json::from_slice::<Time>(line).map_or_else(|_| String::new(), |time| time.ts);
+    Some(Closed { at, unfinished })
 }
 
 fn glance(line: &[u8]) -> Option<Glance> {

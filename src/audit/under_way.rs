@@ -1,6 +1,7 @@
 //! What is under way in a log, and must not be lost from sight: runs that have not ended, revocations that did not come
 //! to their end.
 
+use super::lines::each_record;
 use super::record::Target;
 use crate::error::Kind;
 use crate::tool::invocation::Object;
@@ -8,13 +9,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _};
+use std::io::{self, BufReader, Seek as _};
 use std::os::unix::fs::FileExt as _;
 
 /// How far back deletions are looked for, in bytes: some thousand records.
 const DELETIONS_WINDOW: u64 = 4 << 20;
 
-/// How long a revocation that did not come to its end is remembered.
+/// How long what has not come to its end is taken to be under way where nobody can be asked.
 const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// What tells whether the process of a run is still there, as `run.begin` has it.
@@ -31,10 +32,15 @@ struct Host {
 }
 
 impl Process {
+    fn is_of_this_host(&self) -> bool {
+        self.who.as_ref().is_some_and(|who| who.host == super::host())
+    }
+
     /// Whether the very process that began the run is still there. One on another host cannot be asked after.
     pub(super) fn still_runs(&self) -> bool {
-        let here = self.who.as_ref().is_some_and(|who| who.host == super::host());
-        let Some(pid) = self.pid.filter(|_| here).and_then(rustix::process::Pid::from_raw) else { return false };
+        let Some(pid) = self.pid.filter(|_| self.is_of_this_host()).and_then(rustix::process::Pid::from_raw) else {
+            return false;
+        };
         match (&self.started, super::process_start(pid.as_raw_nonzero().get().unsigned_abs())) {
             (Some(then), Some(now)) => *then == now,
             (Some(_), None) => false,
@@ -50,38 +56,43 @@ struct Mark {
     kind: String,
     run: Option<String>,
     command: Option<String>,
+    ts: String,
     #[serde(flatten)]
     process: Process,
 }
 
-/// A run of this host that has not ended, as it is told.
+impl Mark {
+    /// Whether it may still write to the log: its process is there, or is one of another host that began lately.
+    fn may_write(&self) -> bool {
+        self.process.still_runs() || (!self.process.is_of_this_host() && is_recent(&self.ts))
+    }
+
+    fn told(&self, run: &str) -> String {
+        let host = self.process.who.as_ref().map_or("", |who| who.host.as_str());
+        let command = self.command.as_deref().unwrap_or_default();
+        format!("`{command}` (run {run}, process {} on {host})", self.process.pid.unwrap_or_default())
+    }
+}
+
+/// A run that has not ended, as it is told.
 pub(super) fn run(file: &File) -> io::Result<Option<String>> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
     let mut open: BTreeMap<String, Mark> = BTreeMap::new();
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        if let Ok(mut mark) = serde_json::from_slice::<Mark>(&line)
-            && let Some(run) = mark.run.take()
-        {
-            match mark.kind.as_str() {
-                "run.begin" => drop(open.insert(run, mark)),
-                "run.end" => drop(open.remove(&run)),
-                _ => {}
-            }
+    each_record(&mut reader, |line| {
+        let Ok(mut mark) = serde_json::from_slice::<Mark>(line) else { return };
+        let Some(run) = mark.run.take() else { return };
+        match mark.kind.as_str() {
+            "run.begin" => drop(open.insert(run, mark)),
+            "run.end" => drop(open.remove(&run)),
+            _ => {}
         }
-        line.clear();
-    }
-    let told = |(run, mark): (String, Mark)| {
-        mark.process.still_runs().then(|| {
-            format!(
-                "`{}` (run {run}, process {})",
-                mark.command.unwrap_or_default(),
-                mark.process.pid.unwrap_or_default()
-            )
-        })
-    };
-    Ok(open.into_iter().find_map(told))
+    })?;
+    Ok(open.iter().find(|(_, mark)| mark.may_write()).map(|(run, mark)| mark.told(run)))
+}
+
+fn is_recent(ts: &str) -> bool {
+    ts.parse::<Timestamp>().is_ok_and(|ts| ts >= Timestamp::now() - REMEMBERED)
 }
 
 /// What is read of a record to find out what revocations have begun.
@@ -121,18 +132,18 @@ fn deeds(file: &File) -> io::Result<Vec<Deed>> {
     let start = end.saturating_sub(DELETIONS_WINDOW);
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, start)?;
-    Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    let mut deeds = Vec::new();
+    each_record(&mut bytes.as_slice(), |line| deeds.extend(serde_json::from_slice::<Deed>(line).ok()))?;
+    Ok(deeds)
 }
 
 fn begun(deeds: &[Deed], place: &Target) -> Vec<Object> {
-    let since = Timestamp::now() - REMEMBERED;
     let mut begun = Vec::new();
     for deed in deeds.iter().filter(|deed| deed.is_in(place)) {
         if deed.ends_revocation() {
             begun.clear();
         }
-        let recent = deed.ts.parse::<Timestamp>().is_ok_and(|ts| ts >= since);
-        begun.extend(deed.object.clone().filter(|_| deed.kind == "intent" && recent));
+        begun.extend(deed.object.clone().filter(|_| deed.kind == "intent" && is_recent(&deed.ts)));
     }
     begun
 }

@@ -3,11 +3,11 @@
 mod blocks;
 
 use super::form::{Kind, Shape};
+use super::lines::TornSoFar;
 use super::record::Previous;
 use crate::secret::hex;
 use blocks::Judged;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use uuid::Uuid;
@@ -63,8 +63,8 @@ struct Verifier {
     seq: u64,
     prev: [u8; 32],
     log: Option<Uuid>,
-    /// Lines behind the last good record that are none: where they begin, how many bytes, their digest so far.
-    torn: Option<(u64, u64, u64, Sha256)>,
+    /// Lines behind the last good record that are none, and where they begin.
+    torn: Option<(u64, u64, TornSoFar)>,
     open: BTreeMap<u64, (u64, u64, String)>,
 }
 
@@ -125,16 +125,12 @@ impl Verifier {
         let Some(torn) = next.filter(|next| next.prev == Some(self.prev)).and_then(|next| next.torn.as_ref()) else {
             return false;
         };
-        let (bytes, digest) =
-            self.torn.as_ref().map_or((0, Sha256::new()), |(_, _, bytes, digest)| (*bytes, digest.clone()));
-        let (bytes, digest) = (bytes + raw.len() as u64, digest.chain_update(raw));
-        torn.bytes == bytes && torn.sha256 == hex(&digest.finalize())
+        self.torn.as_ref().map_or_else(TornSoFar::default, |(.., so_far)| so_far.clone()).is_with(raw, torn)
     }
 
     fn no_record(&mut self, raw: &[u8]) {
-        let (_, _, bytes, digest) = self.torn.get_or_insert_with(|| (self.line, self.offset, 0, Sha256::new()));
-        *bytes += raw.len() as u64;
-        digest.update(raw);
+        let (.., so_far) = self.torn.get_or_insert_with(|| (self.line, self.offset, TornSoFar::default()));
+        so_far.add(raw);
     }
 
     fn record(&mut self, record: Shape, hash: [u8; 32]) {
@@ -169,16 +165,15 @@ impl Verifier {
     fn torn_before(&mut self, record: &Shape) {
         let recovery = record.torn.as_ref().filter(|_| record.kind == Some(Kind::LogRecover));
         match (self.torn.take(), recovery) {
-            (Some((line, offset, bytes, digest)), Some(torn))
-                if torn.bytes == bytes && torn.sha256 == hex(&digest.clone().finalize()) =>
-            {
+            (Some((line, offset, so_far)), Some(torn)) if so_far.is(torn) => {
+                let bytes = so_far.bytes;
                 self.report.recovered.push(Finding {
                     line,
                     offset,
                     what: format!("{bytes} bytes are no record; a later run found and recorded them"),
                 });
             }
-            (Some((line, offset, bytes, _)), _) => {
+            (Some((line, offset, TornSoFar { bytes, .. })), _) => {
                 self.report.findings.push(Finding {
                     line,
                     offset,
@@ -227,7 +222,7 @@ impl Verifier {
     }
 
     fn finish(mut self) -> Report {
-        if let Some((line, offset, bytes, _)) = self.torn.take() {
+        if let Some((line, offset, TornSoFar { bytes, .. })) = self.torn.take() {
             let what = format!(
                 "the last {bytes} bytes are no record: a run was cut off while writing (the next run records that), or someone wrote here"
             );

@@ -104,19 +104,6 @@ fn write_new(new: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()
     Ok(())
 }
 
-/// Puts a file that nobody has into a directory, mode 0600. One that is there already is left as it is, and is an error
-/// where it holds anything else. For what is made of the record, which is not itself on record.
-///
-/// # Errors
-/// Those of writing.
-pub fn add(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && std::fs::read(path)? == bytes => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 /// Deletes a file, and what a killed run may have left beside it.
 pub(super) fn delete(_recorded: &Begun, path: &Path) -> Changed {
     Changed::of(remove_if_there(path), || remove_if_there(&beside(path)).and_then(|()| sync_directory(path)))

@@ -131,9 +131,29 @@ fn envelopes_verify_with_openssl() {
         assert_eq!((code, told.trim()), (0, "Verified OK"));
     }
     assert_eq!(export(&sb, &["--attach-signature", ""]).code, 2, "a key has a name");
-    std::fs::write(&files(&sb, ".pae")[0], "DSSEv1 something else").expect("sandbox");
+}
+
+#[test]
+fn an_envelope_needs_a_signature_of_what_the_record_says() {
+    let sb = recorded();
+    assert_eq!(export(&sb, &[]).code, 0);
+    let all = files(&sb, ".pae");
+    for pae in &all {
+        std::fs::write(pae.with_extension("sig"), if pae == &all[1] { "" } else { "a signature" }).expect("sandbox");
+    }
     let run = export(&sb, &["--attach-signature", "site-key"]);
-    assert!(run.code == 1 && run.stderr.contains("was not made from this record"), "{}", run.stderr);
+    assert!(
+        run.code == 1 && run.stderr.contains("1 statements have no signature"),
+        "an empty one is none: {}",
+        run.stderr
+    );
+    assert_eq!(files(&sb, ".dsse.json").len(), all.len() - 1);
+    let pae = std::fs::read_to_string(&all[0]).expect("text");
+    for other in ["DSSEv1 something else".to_owned(), pae + "x"] {
+        std::fs::write(&all[0], other).expect("sandbox");
+        let run = export(&sb, &["--attach-signature", "site-key"]);
+        assert!(run.code == 1 && run.stderr.contains("was not made from this record"), "{}", run.stderr);
+    }
 }
 
 /// The official bindings read every statement, and find in it what they look for.
@@ -193,7 +213,7 @@ fn escaped(text: &str) -> String {
 fn the_page_has_every_command_as_it_ran() {
     let sb = recorded();
     let page = page(&sb, &[]);
-    assert!(page.contains("The record holds.") && page.contains("accepted"), "{page}");
+    assert!(page.contains("The record holds.") && page.contains(">accepted</span>"), "{page}");
     let argv: Vec<Value> = sb.records_of("intent").into_iter().map(|intent| intent["argv"].clone()).collect();
     let argv: Vec<Vec<&str>> =
         argv.iter().filter_map(Value::as_array).map(|argv| argv.iter().filter_map(Value::as_str).collect()).collect();
@@ -242,4 +262,44 @@ fn a_run_that_was_killed_is_on_the_page_as_unknown() {
     for told in ["has no result: whether it happened is not known", "how it ended is not known", ">unknown</span>"] {
         assert!(page.contains(told), "{told}");
     }
+}
+
+#[test]
+fn the_page_has_each_proof_of_a_rotation() {
+    let sb = recorded();
+    assert_eq!(sb.run(&["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]).code, 0);
+    let page = page(&sb, &[]);
+    for (what, result) in [
+        ("the token, before it was put to use", "accepted"),
+        ("the old token, before it was revoked", "accepted"),
+        ("the old token, after it was revoked", "not accepted"),
+        ("the new token", "accepted"),
+    ] {
+        let row = page.lines().find(|line| line.contains(&format!("<td>{what}</td>"))).expect(what);
+        assert!(row.contains(&format!(">{result}</span>")), "{row}");
+    }
+    assert!(page.contains("<strong>delete-rsa-keys</strong>"), "what changes is told apart");
+}
+
+/// A line that was never durable, or was put there by somebody who may only append, is nobody's word.
+#[test]
+fn what_was_recovered_is_no_record_in_any_form() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb-prod"]).code, 4);
+    let log = sb.log_bytes();
+    let end = String::from_utf8(lines(&log).last().expect("a record").to_vec()).expect("ASCII");
+    let forged = end
+        .replace("\"code\":4", "\"code\":0")
+        .replace("refused", "done")
+        .replace("\"changed\":false", "\"changed\":true");
+    assert_ne!(forged, end);
+    sb.write(sb.log(), [&log, forged.trim_end().as_bytes()].concat());
+    for recovered in [false, true] {
+        let list = sb.run(&["audit", "list"]);
+        assert!(list.stdout.contains("enable: refused"), "{recovered}: {}", list.stdout);
+        assert!(!page(&sb, &[]).contains("something was changed"), "{recovered}");
+        assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
+    }
+    assert_eq!(sb.records_of("log.recover").len(), 1);
+    sb.assert_verified();
 }

@@ -134,6 +134,7 @@ fn only_the_executor_changes_files() {
         "set_permissions",
         "renameat",
     ];
+    only_in(&["ExportDirectory::new"], |source| source.name == "app/audit/export.rs");
     // A rotation changes the record's own names.
     only_in(&changes, |source| source.layer() == "exec" || source.name == "audit/log/rotate.rs");
 }

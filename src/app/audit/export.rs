@@ -8,7 +8,7 @@ use super::{Outcome, of_each, only_run};
 use crate::audit::{Record, records};
 use crate::cli::{AuditExport, ExportAs};
 use crate::error::{Error, Result};
-use crate::exec::Surroundings;
+use crate::exec::{ExportDirectory, Surroundings};
 use crate::ui::Ui;
 use std::path::PathBuf;
 
@@ -22,11 +22,12 @@ pub(super) fn run(logs: &[PathBuf], args: &AuditExport, surroundings: &Surroundi
     let wanted = args.run.as_deref();
     let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
     let runs = chosen(&all, wanted)?;
-    match (args.format, &args.directory) {
-        (ExportAs::Script, _) => ui.document("script", &script::of(runs)),
-        (ExportAs::Html, _) => ui.document("page", &page::of(logs, runs)?),
-        (ExportAs::InToto, directory) => {
-            let directory = surroundings.cwd.join(directory.as_deref().unwrap_or(".".as_ref()));
+    match args.format {
+        ExportAs::Script => ui.document("script", &script::of(runs)),
+        ExportAs::Html => ui.document("page", &page::of(logs, runs)?),
+        ExportAs::InToto => {
+            let directory = args.directory.as_ref().ok_or_else(|| Error::usage("no directory is named"))?;
+            let directory = ExportDirectory::new(surroundings.cwd.join(directory));
             in_toto::write(logs, runs, &directory, args.attach_signature.as_deref(), ui)?;
         }
     }

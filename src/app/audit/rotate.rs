@@ -7,7 +7,7 @@ use crate::exec::Surroundings;
 use crate::ui::Ui;
 use std::path::Path;
 
-/// Whether there was anything to close.
+/// Whether there was anything to close. Both heads are told: the closed log's, and the one that it is chained to.
 pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<bool> {
     if !log.exists() {
         return Err(Error::failed(format!("there is no record in `{}`", log.display()))
@@ -25,9 +25,9 @@ pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: 
         ui.warn(&what, Some("bypassctl status shows what is there now"));
     }
     ui.say(&format!("closed    {}", rotated.kept.display()));
-    ui.say(&rotated.closed.to_string());
     ui.say(&format!("opened    {}", log.display()));
-    ui.say(&rotated.opened.to_string());
+    ui.anchor(&rotated.closed);
+    ui.anchor(&rotated.opened);
     ui.field("closed", serde_json::json!({ "file": rotated.kept, "head": rotated.closed }));
     ui.field("opened", serde_json::json!({ "file": log, "head": rotated.opened }));
     Ok(true)

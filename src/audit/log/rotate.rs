@@ -4,16 +4,17 @@
 //! and the two names are exchanged: at no instant is there no log. Whoever opens a closed log under the log's own name
 //! finds a rotation that was cut short, and brings it to its end.
 
-use super::{Head, Log, directory_of, open_file, unrecorded};
+use super::{Head, Log, Opened, directory_of, open_file, unrecorded};
 use crate::audit::record::{Body, Previous, Unfinished, Who};
-use crate::audit::tail::{self, Tail};
+use crate::audit::segments::opening;
+use crate::audit::tail::{self, Closed, Tail};
 use crate::audit::under_way;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::secret::Needles;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// What a rotation did.
@@ -29,25 +30,30 @@ pub struct Rotated {
 }
 
 impl Log {
-    /// Closes a log, and opens one that goes on from it. `None` where nothing is recorded in it yet.
+    /// Closes a log, and opens one that goes on from it. `None` where nothing is recorded in it yet. A rotation that was
+    /// cut short is brought to its end, and is the one that is returned.
     ///
     /// # Errors
-    /// [`Kind::Refused`](crate::error::Kind::Refused) while a run or a revocation is under way, and where the names cannot
-    /// be exchanged; [`Kind::Unrecorded`](crate::error::Kind::Unrecorded).
+    /// [`Kind::Refused`] while a run or a revocation is under way, and where the names cannot be exchanged;
+    /// [`Kind::Unrecorded`]; [`Kind::Stopped`] where it is closed, and the other not yet in its place.
     pub fn rotate(path: &Path, who: Who, reason: Option<String>) -> Result<Option<Rotated>> {
         let failed = |error: io::Error| unrecorded(path, &error);
-        let (mut log, _) = Self::open(path)?;
-        log.file.lock().and_then(|()| log.catch_up()).map_err(failed)?;
-        if log.head.seq == 1 {
-            return Ok(None);
+        let Opened { mut log, unfinished, rotated } = Self::opened(path).map_err(failed)?;
+        if rotated.is_some() || log.head.seq == 1 {
+            return Ok(rotated);
         }
         log.may_be_closed()?;
-        let unfinished = tail::read(&log.file).map_err(failed)?.unfinished;
-        let body = Body::LogRotate { who, reason, unfinished: unfinished.clone() };
-        log.write(None, &body, &Needles::default()).map_err(failed)?;
-        let closed = tail::read(&log.file).map_err(failed)?.closed.unwrap_or_default();
-        let (kept, opened) = go_on(path, &log.file, &log.head, &closed).map_err(failed)?;
-        Ok(Some(Rotated { closed: log.head, kept, opened, unfinished }))
+        log.write(None, &Body::LogRotate { who, reason, unfinished }, &Needles::default()).map_err(failed)?;
+        let go_on = || {
+            let closed =
+                tail::read(&log.file)?.closed.ok_or_else(|| io::Error::other("it does not end as it was closed"))?;
+            go_on(path, &log.file, &log.head, closed)
+        };
+        go_on().map(Some).map_err(|error| {
+            let what = format!("`{}` is closed, and no other goes on from it yet: {error}", path.display());
+            Error::new(Kind::Stopped, what)
+                .hint("mend that; the next command of any kind, or this one again, brings it to its end")
+        })
     }
 
     /// Looked at under the lock: nobody can begin anything meanwhile.
@@ -76,59 +82,66 @@ impl Log {
 }
 
 /// Makes the log that goes on from a closed one, where that is still to be done, and exchanges their names. The closed
-/// one is locked. Returns where it is now, and the first record of the other.
-pub(super) fn go_on(path: &Path, closed: &File, head: &Head, at: &str) -> io::Result<(PathBuf, Head)> {
-    let kept = beside(path, head, at);
+/// one is locked.
+pub(super) fn go_on(path: &Path, file: &File, head: &Head, closed: Closed) -> io::Result<Rotated> {
+    let suffix = suffix(head, &closed);
+    let has_suffix = |stem: &OsStr| stem.as_encoded_bytes().ends_with(suffix.as_bytes());
+    if path.file_stem().is_some_and(has_suffix) {
+        return Err(io::Error::other("it was closed by a rotation: the log that goes on from it has another name"));
+    }
+    let kept = with_suffix(path, &suffix);
     let previous = Previous { log: head.log.clone(), head: format!("{}:{}", head.seq, head.hash) };
     if !kept.try_exists()? {
-        make(path, &kept, closed, previous.clone())?;
+        make(path, &kept, file, &previous)?;
     }
-    let file = open_file(&kept)?;
-    let tail = tail::read(&file)?;
-    let opened = tail.head.filter(|opened| opened.seq == 1);
-    let opened = match opened {
-        Some(opened) if previous_of(&file, tail.end)? == Some(previous) => opened,
-        _ => return Err(io::Error::other(format!("`{}` is in the way of its rotation", kept.display()))),
-    };
+    let opened = begun(&open_file(&kept)?, &previous)?.ok_or_else(|| in_the_way(&kept))?;
     renameat_with(CWD, &kept, CWD, path, RenameFlags::EXCHANGE)?;
     File::open(directory_of(path))?.sync_all()?;
-    Ok((kept, opened))
+    Ok(Rotated { closed: head.clone(), kept, opened, unfinished: closed.unfinished })
 }
 
 /// Makes a log whose first record is durable before it has its name.
-fn make(path: &Path, name: &Path, closed: &File, previous: Previous) -> io::Result<()> {
+fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Result<()> {
     let mut making = path.as_os_str().to_owned();
     making.push(".next");
-    let file = open_file(Path::new(&making))?;
+    let making = Path::new(&making);
+    let file = open_file(making)?;
     tail::must_be_a_log(&file)?;
-    // What an attempt that was cut short has left there was never in use.
+    // An attempt that was cut short has left at most the first record of a log that was never in use.
+    if tail::read(&file)?.head.is_some() && begun(&file, previous)?.is_none() {
+        return Err(in_the_way(making));
+    }
     file.set_len(0)?;
     file.set_permissions(closed.metadata()?.permissions())?;
-    drop(Log::begun(file, name, Some(previous), &Tail::default())?);
-    Ok(renameat_with(CWD, &making, CWD, name, RenameFlags::NOREPLACE)?)
+    drop(Log::locked_at(file, name, Some(previous.clone()), &Tail::default())?);
+    Ok(renameat_with(CWD, making, CWD, name, RenameFlags::NOREPLACE)?)
 }
 
-/// The name of a closed log: `audit.jsonl` becomes `audit-20260131T120000Z-1a2b3c4d.jsonl`.
-fn beside(path: &Path, head: &Head, at: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default();
-    let mut name = stem.to_owned();
-    let at = at.split('.').next().unwrap_or_default().replace(['-', ':'], "");
-    name.push(format!("-{at}Z-{}", head.log.get(..8).unwrap_or(&head.log)));
+/// The only record of a log that goes on from there; `None` where it is another log, or has more.
+fn begun(file: &File, previous: &Previous) -> io::Result<Option<Head>> {
+    let goes_on = opening(file)?.is_some_and(|opening| opening.previous.as_ref() == Some(previous));
+    Ok(tail::read(file)?.head.filter(|head| head.seq == 1 && goes_on))
+}
+
+fn in_the_way(path: &Path) -> io::Error {
+    io::Error::other(format!("`{}` is in the way of its rotation: move it elsewhere", path.display()))
+}
+
+/// What tells a closed log from others: when it was closed, and its name in short.
+fn suffix(head: &Head, closed: &Closed) -> String {
+    let at = closed.at.split('.').next().unwrap_or_default().replace(['-', ':'], "");
+    format!("-{at}Z-{}", head.log.get(..8).unwrap_or(&head.log))
+}
+
+/// `audit.jsonl` becomes `audit-20260131T120000Z-1a2b3c4d.jsonl`.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(suffix);
     if let Some(extension) = path.extension() {
         name.push(".");
         name.push(extension);
     }
     path.with_file_name(name)
-}
-
-/// What the first record says it goes on from, in a log that has no other.
-fn previous_of(file: &File, length: u64) -> io::Result<Option<Previous>> {
-    let mut line = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut line, 0)?;
-    match serde_json::from_slice(&line) {
-        Ok(Body::LogOpen { previous, .. }) => Ok(previous),
-        _ => Ok(None),
-    }
 }
 
 /// Whether this filesystem exchanges two names.

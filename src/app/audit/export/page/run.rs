@@ -4,7 +4,7 @@ use super::{Page, text};
 use crate::app::audit::export::Runs;
 use crate::app::audit::{Ends, input, moment, words};
 use crate::audit::{Act, Body, Intent, Outcome, Record, RunBegin, Target, Text, Who};
-use crate::error::EXIT_CODES;
+use crate::error::{EXIT_CODES, Kind};
 use crate::plan::shell_line;
 use crate::tool::invocation::Effect;
 
@@ -70,12 +70,12 @@ impl<'a> Run<'a> {
         let Some((code, outcome, changed)) = self.end else {
             return ("warn", "it did not say how it ended: it was killed, or is still going".to_owned());
         };
-        let meaning = EXIT_CODES.iter().find(|(_, known, name, _)| (*known, *name) == (code, outcome));
-        let meaning = meaning.map_or("", |(.., meaning)| meaning);
+        let known = EXIT_CODES.iter().find(|(_, known, name, _)| (*known, *name) == (code, outcome));
+        let meaning = known.map_or("", |(.., meaning)| meaning);
         let changed = if changed { "something was changed" } else { "nothing was changed" };
-        let class = match code {
-            0 => "good",
-            3 | 4 | 7 | 10 => "warn",
+        let class = match known {
+            Some((None, ..)) => "good",
+            Some((Some(Kind::Drift | Kind::Refused | Kind::Unconfirmed | Kind::Inconclusive), ..)) => "warn",
             _ => "bad",
         };
         (class, format!("{meaning}; {changed}; exit code {code}"))
