@@ -12,9 +12,10 @@ set -euo pipefail
 export LC_ALL=C
 
 files=("$@") expect=""
-if [ $# -gt 1 ] && [[ ${!#} =~ ^[0-9]+:[0-9a-f]{64}$ ]]; then expect=${!#}; unset "files[-1]"; fi
+if [ $# -gt 1 ] && [[ ${!#} =~ ^[0-9]+:[0-9a-fA-F]{64}$ ]]; then expect=${!#}; expect=${expect,,}; unset "files[-1]"; fi
 if [ ${#files[@]} = 0 ]; then sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
-for file in "${files[@]}"; do [ -r "$file" ] || { echo "cannot read $file" >&2; exit 2; }; done
+for file in "${!files[@]}"; do case ${files[$file]} in -*) files[file]=./${files[$file]} ;; esac; done
+for file in "${files[@]}"; do if [ ! -f "$file" ] || [ ! -r "$file" ]; then echo "cannot read $file" >&2; exit 2; fi; done
 for tool in jq sha256sum split; do command -v $tool >/dev/null || { echo "$tool is needed" >&2; exit 2; }; done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -23,6 +24,8 @@ export work
 # shellcheck disable=SC2016 # jq's own variables
 read_record='
   def hash: type == "string" and test("^[0-9a-f]{64}$");
+  def uuid: type == "string" and test("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
+  def process: ["argv", "exe", "cwd", "env", "stdin"];
   def every: {v: "number", seq: "number", prev: "string", type: "string", log: "string"};
   def needs: {
     "log.open": ["bypassctl", "reserves", "previous"],
@@ -37,13 +40,17 @@ read_record='
     | if type != "object" then null
       else . as $r
         | if all(every | to_entries[]; ($r[.key] | type) == .value) | not then null
-          else [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256, .previous?.log, .previous?.head, (
+          else [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256, .previous?.log, .previous?.head, .run, (
             if .v != 1 then "its version is \(.v)"
             elif needs[.type] == null then "its type is not known"
             elif (.prev | hash | not) then "its prev is no hash"
+            elif (.log | uuid | not) then "its log is no UUID"
             elif (.ts | type) != "string" then "it has no time"
+            elif has("run") and (.run | uuid | not) then "its run is no UUID"
+            elif .type == "log.open" and .previous != null and ((.previous.log? | uuid | not) or (.previous.head? | type != "string" or (test("^[0-9]+:[0-9a-f]{64}$") | not))) then "its previous is not a UUID and SEQ:HASH"
+            elif .type == "intent" and (if has("file") then any(process[] as $k | $r | has($k); .) else any(process[] as $k | $r | has($k); . | not) end) then "it is not about a process or a file"
             else ([needs[$r.type][] | select(. as $k | $r | has($k) | not)] | if length > 0 then "it lacks \(join(", "))" else null end) end)]
-            | map(. // "" | tostring | gsub("[\u0000-\u001f]"; " ")) | join("\u001f")
+            | map(. // "" | tostring | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " ")) | join("\u001f")
           end
       end) catch null | . // "null"'
 
@@ -54,7 +61,7 @@ find() { finding "line $line, byte $offset: $*"; }
 digest() { tail -c +$((torn_start + 1)) "$file" | head -c "$1" | sha256sum | cut -c1-64; } # of the torn bytes
 # One line behind: whether a line is a record is known when the next one is, for that may be its recovery.
 judge() { # judge HASH BYTES LAST RECORD NEXT
-    local hash=$1 bytes=$2 last=$3 record=$4 is prev_is kind log_is step intent bytes_is digest_is before_is head_is fault
+    local hash=$1 bytes=$2 last=$3 record=$4 is prev_is kind log_is step intent bytes_is digest_is before_is head_is run_is fault
     local next_prev next_kind next_bytes next_digest
     line=$((line + 1))
     [ "$last" = 0a ] || record=null
@@ -67,7 +74,7 @@ judge() { # judge HASH BYTES LAST RECORD NEXT
         if [ "$torn_bytes" = 0 ]; then torn_start=$offset torn_line=$line; fi
         torn_bytes=$((torn_bytes + bytes))
     else
-        IFS=$'\x1f' read -r is prev_is kind log_is step intent bytes_is digest_is before_is head_is fault <<<"$record"
+        IFS=$'\x1f' read -r is prev_is kind log_is step intent bytes_is digest_is before_is head_is run_is fault <<<"$record"
         records=$((records + 1))
         if [ "$torn_bytes" != 0 ] && [ "$kind" = log.recover ] && [ "$bytes_is" = "$torn_bytes" ] && [ "$digest_is" = "$(digest "$torn_bytes")" ]; then
             echo "$file: line $torn_line: $torn_bytes bytes are no record; a later run found and recorded them"
@@ -85,16 +92,31 @@ judge() { # judge HASH BYTES LAST RECORD NEXT
         case $kind in
         log.recover) ;;
         log.open)
-            [ "$seq" = 0 ] || [ -z "$log" ] || find "a log is opened once"
+            [ "$opened" = 0 ] || find "a log is opened once"
             before[$file]=$before_is before_head[$file]=$head_is
             ;;
-        *) [ "$seq" != 0 ] || find "a log begins with log.open" ;;
+        *) [ "$opened" != 0 ] || find "a log begins with log.open" ;;
         esac
+        [ "$kind" = log.recover ] || opened=1
+        if [ "$kind" = run.begin ]; then
+            [ -z "${runs[$run_is]+there}" ] || find "its run has begun already"
+        elif [ -n "$run_is" ] && [ -z "${runs[$run_is]+there}" ]; then
+            find "its run has not begun, or has ended"
+        fi
+        [ -z "$run_is" ] || runs[$run_is]=there
+        [ "$kind" != run.end ] || unset "runs[$run_is]"
         [ -z "$log" ] || [ "$log" = "$log_is" ] || find "it belongs to another log"
         log=$log_is
         case $kind in
-        intent) open[$is]=$step ;;
-        result) if [ -n "${open[$intent]+there}" ]; then unset "open[$intent]"; else find "it is the result of record $intent, which is no intent that waits for one"; fi ;;
+        intent) open[$is]=$step of_run[$is]=$run_is ;;
+        result)
+            if [ -z "${open[$intent]+there}" ]; then
+                find "it is the result of record $intent, which is no intent that waits for one"
+            elif [ "${of_run[$intent]}" != "$run_is" ]; then
+                find "it is the result of record $intent, which is of another run"
+            fi
+            unset "open[$intent]"
+            ;;
         esac
         seq=$is prev=$hash
         [ "$expect" != "$seq:$prev" ] || anchored=1
@@ -103,8 +125,8 @@ judge() { # judge HASH BYTES LAST RECORD NEXT
 }
 
 verify() { # one file
-    local line=0 offset=0 seq=0 prev log="" records=0 closed=0 torn_start=0 torn_bytes=0 torn_line=0
-    local -A open=()
+    local line=0 offset=0 seq=0 prev log="" records=0 closed=0 opened=0 torn_start=0 torn_bytes=0 torn_line=0
+    local -A open=() runs=() of_run=()
     prev=$(printf '%064d' 0)
 
     # What each line is by itself: its SHA-256, its length, and its record or null. Without an LF it is none.

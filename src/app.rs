@@ -135,8 +135,13 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, Pa
         reason: cli.common.reason.clone(),
         interrupts,
     };
-    let (executor, unfinished) = Executor::begin(setup)?;
-    for cut in unfinished {
+    let (executor, inherited) = Executor::begin(setup)?;
+    if let Some(rotated) = inherited.rotated {
+        let what =
+            format!("a rotation of the record was cut short after {}, and has been brought to its end", rotated.closed);
+        ui.warn(&what, Some("if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)"));
+    }
+    for cut in inherited.unfinished {
         let what = format!(
             "an earlier run ({}) was cut off in step `{}`, or is still in it on another host: how that ended is not on record",
             cut.run, cut.step

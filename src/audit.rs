@@ -16,12 +16,11 @@ mod verify;
 
 pub use history::{Record, Run, records, runs};
 pub use in_toto::{Statement, statements};
-pub use log::{Begun, Head, Log, Rotated};
+pub use log::{Begun, Head, Inherited, Log, Rotated};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
 };
-pub use segments::{Links, Segment, links, segments};
-pub use tail::last;
+pub use segments::{Links, Segment, Source, in_order, links, segments};
 pub use verify::{Finding, Report, verify};
 
 /// This machine's name, as the kernel knows it.
@@ -31,12 +30,15 @@ pub fn host() -> String {
 }
 
 /// When a process started: the boot's name and clock ticks since. `None` where the system does not tell (not Linux), or
-/// when there is no such process.
+/// when there is no such process, or it has ended.
 #[must_use]
 pub fn process_start(pid: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Field 22 (proc(5)); the name in field 2 may hold blanks, and ends with the last parenthesis.
-    let ticks = stat.rsplit(')').next()?.split_whitespace().nth(19)?;
+    // Fields 3 and 22 (proc(5)); the name in field 2 may hold blanks, and ends with the last parenthesis.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace();
+    // One that has ended, and that its parent has not asked after, is still there by name.
+    fields.next().filter(|state| !["Z", "X"].contains(state))?;
+    let ticks = fields.nth(18)?;
     Some(format!("{}:{ticks}", boot.trim()))
 }

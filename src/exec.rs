@@ -21,7 +21,7 @@ pub use lock::TargetLock;
 pub use running::Watched;
 pub use surroundings::{Surroundings, without_credentials};
 
-use crate::audit::{Act, Begun, Body, Exe, Head, Intent, Log, RunBegin, Target, Text, Unfinished, Who};
+use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, RunBegin, Target, Text, Who};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, Secret};
 use crate::tool::Tool;
@@ -102,15 +102,14 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`]: then nothing can be run.
-    pub fn begin(setup: Setup) -> Result<(Self, Vec<Unfinished>)> {
+    pub fn begin(setup: Setup) -> Result<(Self, Inherited)> {
         let who = setup.surroundings.who();
         let run = uuid::Uuid::new_v4().to_string();
         let begin = run_begin(&setup, who.clone());
-        let mut unfinished = Vec::new();
-        let log = Log::open(&setup.audit_log, &run, |found| {
-            unfinished.clone_from(&found);
-            Body::RunBegin(Box::new(RunBegin { unfinished: found, ..begin }))
-        })?;
+        let begin = |inherited: &Inherited| {
+            Body::RunBegin(Box::new(RunBegin { unfinished: inherited.unfinished.clone(), ..begin }))
+        };
+        let (log, inherited) = Log::open(&setup.audit_log, &run, begin)?;
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
@@ -127,7 +126,7 @@ impl Executor {
             interrupts: setup.interrupts,
             locks: Locks::default(),
         };
-        Ok((executor, unfinished))
+        Ok((executor, inherited))
     }
 
     fn record(&self, body: &Body) -> Result<()> {

@@ -234,7 +234,12 @@ impl Ui {
             State::Failed => (BAD, "failed"),
         };
         let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("           hint: {hint}\n"));
-        self.out(&format!("{style}{word:<9}{style:#} {}: {}\n{hint}", check.name, check.detail));
+        let told = format!("{style}{word:<9}{style:#} {}: {}\n{hint}", check.name, check.detail);
+        if self.quiet && check.state != State::Ok && self.format == Format::Text {
+            self.err(&told);
+        } else {
+            self.out(&told);
+        }
         held(&self.report).checks.push(check);
     }
 

@@ -8,14 +8,13 @@ mod show;
 mod verify;
 
 use super::{Outcome, places};
-use crate::audit::{self, Body, Record, Stdin, Stream, Text, segments};
+use crate::audit::{self, Body, Record, Source, Stdin, Stream, Text, in_order, segments};
 use crate::cli::{Audit, Common};
 use crate::error::{Error, Kind, Result};
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -50,27 +49,35 @@ pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings,
 }
 
 /// The files that hold the record, the oldest first.
-fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Result<Vec<PathBuf>> {
-    if !named.is_empty() {
-        return Ok(named.iter().map(|file| surroundings.cwd.join(file)).collect());
+fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Result<Vec<Source>> {
+    if named.is_empty() {
+        let log = places::audit_log(common, surroundings)?;
+        return segments(&log).map_err(|error| unreadable(&log, &error));
     }
-    let log = places::audit_log(common, surroundings)?;
-    segments(&log).map_err(|error| unreadable(&log, &error))
+    let mut sources: Vec<Source> = Vec::new();
+    for file in named {
+        let path = surroundings.cwd.join(file);
+        let source = Source::open(&path).map_err(|error| unreadable(&path, &error))?;
+        if sources.iter().any(|other| other.is_same_file(&source)) {
+            return Err(Error::usage(format!("`{}` is named twice", path.display())).hint("name each file once"));
+        }
+        sources.push(source);
+    }
+    Ok(in_order(sources))
 }
 
 /// What is read of each file, one after another.
-fn of_each<T>(logs: &[PathBuf], read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>) -> Result<Vec<T>> {
-    let each = |log: &PathBuf| read(&mut BufReader::new(opened(log)?)).map_err(|error| unreadable(log, &error));
+fn of_each<T>(logs: &[Source], read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>) -> Result<Vec<T>> {
+    let each = |log: &Source| {
+        let records = log.read().and_then(|file| read(&mut BufReader::new(file)));
+        records.map_err(|error| unreadable(&log.path, &error))
+    };
     Ok(logs.iter().map(each).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     Error::failed(format!("the record `{}` cannot be read: {error}", path.display()))
         .hint("name the file: bypassctl audit … FILE, or --audit-log FILE")
-}
-
-fn opened(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| unreadable(path, &error))
 }
 
 /// The one run whose name begins so.

@@ -28,6 +28,8 @@ enum Is {
     Uuid,
     /// RFC 3339.
     Time,
+    /// A record of a log: `SEQ:HASH`.
+    Head,
     /// One of these.
     OneOf(&'static [&'static str]),
     /// A list of these.
@@ -52,6 +54,7 @@ impl Is {
             Self::Hash => "a SHA-256 in 64 lower-case hexadecimal digits",
             Self::Uuid => "a UUID",
             Self::Time => "a time as RFC 3339 has it",
+            Self::Head => "SEQ:HASH",
             Self::OneOf(_) => "a word that is known",
             Self::Each(_) => "a list",
             Self::Stream => "`bytes` and `sha256`, or `withheld`",
@@ -66,6 +69,9 @@ impl Is {
             Self::Hash => digest(text).is_some(),
             Self::Uuid => Uuid::try_parse(text).is_ok(),
             Self::Time => text.parse::<jiff::Timestamp>().is_ok(),
+            Self::Head => {
+                text.split_once(':').is_some_and(|(seq, hash)| seq.parse::<u64>().is_ok() && digest(hash).is_some())
+            }
             Self::OneOf(words) => words.contains(&text),
             _ => false,
         }
@@ -128,7 +134,7 @@ const FILE: Is = Is::Fields(&[
     null("after", Is::Stream),
 ]);
 const TORN: Is = Is::Fields(&[has("bytes", Is::Count), has("sha256", Is::Hash)]);
-const PREVIOUS: Is = Is::Fields(&[has("log", Is::Uuid), has("head", Is::Word)]);
+const PREVIOUS: Is = Is::Fields(&[has("log", Is::Uuid), has("head", Is::Head)]);
 
 /// What every record has.
 const EVERY: &[Has] = &[
@@ -279,6 +285,7 @@ pub(super) struct Shape {
     pub(super) log: Option<Uuid>,
     /// `None` where the type is not known.
     pub(super) kind: Option<Kind>,
+    pub(super) run: Option<Uuid>,
     pub(super) step: Option<String>,
     pub(super) intent: Option<u64>,
     pub(super) torn: Option<Torn>,
@@ -302,7 +309,7 @@ struct Base<'a> {
 
 /// Reads a line; `None` when it is no record: then nothing that it says can be trusted.
 pub(super) fn shape(raw: &[u8]) -> Option<Shape> {
-    let line = raw.strip_suffix(b"\n").filter(|line| line.is_ascii())?;
+    let line = raw.strip_suffix(b"\n").filter(|line| line.iter().all(|byte| (b' '..=b'~').contains(byte)))?;
     let line = std::str::from_utf8(line).ok()?;
     let read = |kind| {
         let mut input = serde_json::Deserializer::from_str(line);

@@ -89,10 +89,15 @@ pub struct Log {
 /// A log that is locked, and has nothing of this process in it yet.
 struct Opened {
     log: Log,
-    /// Commands of earlier runs whose result is not on record.
-    unfinished: Vec<Unfinished>,
+    inherited: Inherited,
+}
+
+/// What earlier runs have left in a log.
+pub struct Inherited {
+    /// Commands whose result is not on record.
+    pub unfinished: Vec<Unfinished>,
     /// The rotation that was cut short, and has been brought to its end.
-    rotated: Option<Rotated>,
+    pub rotated: Option<Rotated>,
 }
 
 impl Log {
@@ -101,12 +106,12 @@ impl Log {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] for anything that keeps a record from being made: then nothing may run.
-    pub fn open(path: &Path, run: &str, begin: impl FnOnce(Vec<Unfinished>) -> Body) -> Result<Self> {
+    pub fn open(path: &Path, run: &str, begin: impl FnOnce(&Inherited) -> Body) -> Result<(Self, Inherited)> {
         let opened = || {
-            let Opened { mut log, unfinished, .. } = Self::opened(path)?;
-            log.write(Some(run), &begin(unfinished), &Needles::default())?;
+            let Opened { mut log, inherited } = Self::opened(path)?;
+            log.write(Some(run), &begin(&inherited), &Needles::default())?;
             log.file.unlock()?;
-            Ok(log)
+            Ok((log, inherited))
         };
         opened().map_err(|error| unrecorded(path, &error))
     }
@@ -127,7 +132,7 @@ impl Log {
                 continue;
             }
             let log = Self::locked_at(file, path, None, &tail)?;
-            return Ok(Opened { log, unfinished: tail.unfinished, rotated });
+            return Ok(Opened { log, inherited: Inherited { unfinished: tail.unfinished, rotated } });
         }
         Err(io::Error::other(OTHER_FILE))
     }
@@ -322,7 +327,7 @@ impl Log {
 }
 
 /// Whether a path names this very file.
-fn names(path: &Path, file: &File) -> io::Result<bool> {
+pub(super) fn names(path: &Path, file: &File) -> io::Result<bool> {
     let ours = file.metadata()?;
     let named = std::fs::symlink_metadata(path)
         .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;

@@ -1,51 +1,121 @@
 //! Logs that go on from each other, across rotations.
 
+use super::log::Head;
 use super::record::{Body, Previous};
+use super::tail;
 use super::verify::Report;
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// How much of a log is looked at for its first record, in bytes.
 const OPENING_WINDOW: usize = 64 << 10;
 
-/// A log and those beside it that were closed by rotations under its name, the oldest first.
+/// A log that is open to be read.
+pub struct Source {
+    /// Its file.
+    pub path: PathBuf,
+    file: File,
+    /// How much was written when it was opened, in bytes.
+    length: u64,
+    opening: Opening,
+}
+
+impl Source {
+    /// Opens a log to be read, as far as it is written now.
+    ///
+    /// # Errors
+    /// Those of reading, and for what is no regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let source = Self::locked(path)?;
+        let _ = source.file.unlock();
+        Ok(source)
+    }
+
+    /// The same, and nobody can write to it until it is unlocked.
+    fn locked(path: &Path) -> io::Result<Self> {
+        // A FIFO would keep who opens it waiting.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        // Where there are no locks, such as on some evidence shares, nobody writes a log either.
+        let _ = file.lock_shared();
+        let length = file.metadata()?.len();
+        let opening = opening(&file)?.unwrap_or_default();
+        Ok(Self { path: path.to_owned(), file, length, opening })
+    }
+
+    /// Whether both are the same file, by whatever names.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let file = |source: &Self| source.file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+        file(self).is_some_and(|one| file(other) == Some(one))
+    }
+
+    /// From its start; nobody else reads from it meanwhile.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn read(&self) -> io::Result<io::Take<&File>> {
+        (&self.file).rewind()?;
+        Ok((&self.file).take(self.length))
+    }
+
+    /// Its last record; `None` where it has none.
+    ///
+    /// # Errors
+    /// Those of reading, and where it is no log.
+    pub fn last(&self) -> io::Result<Option<Head>> {
+        tail::last(&self.file)
+    }
+}
+
+/// A log and those beside it that were closed by rotations under its name, the oldest first. A rotation that is under
+/// way is waited for.
 ///
 /// # Errors
-/// Those of reading the directory.
-pub fn segments(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// Those of reading.
+pub fn segments(path: &Path) -> io::Result<Vec<Source>> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut closed = Vec::new();
+    let current = loop {
+        let current = Source::locked(path)?;
+        if super::log::names(path, &current.file)? {
+            break current;
+        }
+    };
+    let mut sources = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let other = entry?.path();
         if is_closed_name(path, &other) {
-            closed.push(other);
+            let named = |error| io::Error::other(format!("`{}`: {error}", other.display()));
+            sources.push(Source::open(&other).map_err(named)?);
         }
     }
-    closed.sort();
-    closed.push(path.to_owned());
-    in_order(closed)
+    let _ = current.file.unlock();
+    sources.sort_by(|one, other| one.path.cmp(&other.path));
+    sources.push(current);
+    Ok(in_order(sources))
 }
 
 /// Each log behind the one that it goes on from; those of which that cannot be told as they come.
-fn in_order(files: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
-    let mut left = Vec::new();
-    for path in files {
-        let opening = opening(&File::open(&path)?)?.unwrap_or_default();
-        left.push((path, opening));
-    }
+#[must_use]
+pub fn in_order(mut left: Vec<Source>) -> Vec<Source> {
     let mut ordered = Vec::new();
     while !left.is_empty() {
-        let waits = |opening: &Opening| {
-            opening.previous.as_ref().is_some_and(|previous| left.iter().any(|(_, other)| other.log == previous.log))
+        let waits = |source: &Source| {
+            let previous = source.opening.previous.as_ref();
+            previous.is_some_and(|previous| left.iter().any(|other| other.opening.log == previous.log))
         };
-        let next = left.iter().position(|(_, opening)| !waits(opening)).unwrap_or(0);
-        ordered.push(left.remove(next).0);
+        let next = left.iter().position(|source| !waits(source)).unwrap_or(0);
+        ordered.push(left.remove(next));
     }
-    Ok(ordered)
+    ordered
 }
 
 /// How a log begins.

@@ -92,7 +92,7 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
 ///
 /// # Errors
 /// Those of reading, and where it is no log.
-pub fn last(file: &File) -> io::Result<Option<Head>> {
+pub(super) fn last(file: &File) -> io::Result<Option<Head>> {
     must_be_a_log(file)?;
     read(file).map(|tail| tail.head)
 }

@@ -8,7 +8,7 @@ use super::record::Previous;
 use crate::secret::hex;
 use blocks::Judged;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use uuid::Uuid;
 
@@ -65,7 +65,12 @@ struct Verifier {
     log: Option<Uuid>,
     /// Lines behind the last good record that are none, and where they begin.
     torn: Option<(u64, u64, TornSoFar)>,
-    open: BTreeMap<u64, (u64, u64, String)>,
+    /// Intents without a result so far: line, offset, step and run.
+    open: BTreeMap<u64, (u64, u64, String, Option<Uuid>)>,
+    /// Runs that have begun and not ended so far.
+    runs: BTreeSet<Uuid>,
+    /// Whether the record that opens a log was there.
+    opened: bool,
 }
 
 /// Verifies a log; `expect` is a record's sequence number and hash, known from outside.
@@ -84,6 +89,8 @@ pub fn verify(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result
         log: None,
         torn: None,
         open: BTreeMap::new(),
+        runs: BTreeSet::new(),
+        opened: false,
     };
     // A line is judged when the one behind it is known: that may be its recovery. The last of a block is kept for it.
     let mut kept: Option<(Vec<u8>, Judged)> = None;
@@ -186,14 +193,15 @@ impl Verifier {
     }
 
     fn misshapen(&self, record: &Shape) -> Option<String> {
-        let first = self.seq == 0 && !matches!(record.kind, Some(Kind::LogOpen | Kind::LogRecover));
+        // Where the very first line is torn, its recovery is the first record.
+        let opens = matches!(record.kind, Some(Kind::LogOpen | Kind::LogRecover));
         if record.version != 1 {
             Some(format!("its version is {}, and this program knows 1", record.version))
         } else if let Some(wrong) = &record.wrong {
             Some(format!("its form is not that of a record: {wrong}"))
-        } else if first {
+        } else if !self.opened && !opens {
             Some("a log begins with `log.open`".to_owned())
-        } else if self.seq > 0 && record.kind == Some(Kind::LogOpen) && self.log.is_some() {
+        } else if self.opened && record.kind == Some(Kind::LogOpen) {
             Some("a log is opened once, by its first record".to_owned())
         } else if self.log.is_some() && self.log != record.log {
             Some("it belongs to another log".to_owned())
@@ -204,17 +212,41 @@ impl Verifier {
 
     /// What the next records are judged by.
     fn follow(&mut self, record: Shape) {
+        self.follow_run(&record);
         match (record.kind, record.intent) {
             (Some(Kind::Intent), _) => {
-                drop(self.open.insert(record.seq, (self.line, self.offset, record.step.unwrap_or_default())));
+                let intent = (self.line, self.offset, record.step.unwrap_or_default(), record.run);
+                drop(self.open.insert(record.seq, intent));
             }
-            (Some(Kind::Result), Some(intent)) if self.open.remove(&intent).is_none() => {
-                self.find(format!("it is the result of record {intent}, which is no intent that waits for one"));
-            }
+            (Some(Kind::Result), Some(intent)) => match self.open.remove(&intent) {
+                None => {
+                    self.find(format!("it is the result of record {intent}, which is no intent that waits for one"))
+                }
+                Some((.., run)) if run != record.run => {
+                    self.find(format!("it is the result of record {intent}, which is of another run"));
+                }
+                Some(_) => {}
+            },
             (Some(Kind::LogOpen), _) => self.report.previous = record.previous,
             _ => {}
         }
+        // What is not opened by its first records is not said to be that of each.
+        self.opened |= record.kind != Some(Kind::LogRecover);
         self.log = self.log.or(record.log);
+    }
+
+    /// A run's records are between its begin and its end.
+    fn follow_run(&mut self, record: &Shape) {
+        let Some(run) = record.run else { return };
+        // Said once: what follows is taken for a run of which the begin is not there.
+        match (self.runs.insert(run), record.kind == Some(Kind::RunBegin)) {
+            (false, true) => self.find("its run has begun already"),
+            (true, false) => self.find("its run has not begun, or has ended: what came before is not known"),
+            _ => {}
+        }
+        if record.kind == Some(Kind::RunEnd) {
+            self.runs.remove(&run);
+        }
     }
 
     fn find(&mut self, what: impl Into<String>) {
@@ -229,12 +261,13 @@ impl Verifier {
             self.report.findings.push(Finding { line, offset, what });
         }
         if self.report.records == 0 {
+            self.line = self.line.max(1);
             self.find("there is no record in it");
         } else {
             self.report.head = Some(format!("{}:{}", self.seq, hex(&self.prev)));
         }
         self.report.log = self.log.map(|log| log.to_string());
-        let unknown = |(seq, (line, offset, step))| Finding {
+        let unknown = |(seq, (line, offset, step, _))| Finding {
             line,
             offset,
             what: format!("record {seq}, step `{step}`, has no result: whether it happened is not known"),

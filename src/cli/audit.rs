@@ -1,6 +1,8 @@
 //! `audit` and what it takes.
 
 use super::anchor;
+use crate::error::EXIT_CODES;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -89,7 +91,7 @@ pub struct AuditExport {
     #[arg(long, value_name = "DIR", required_if_eq("format", "in-toto"))]
     pub directory: Option<PathBuf>,
     /// Make envelopes of the statements there and their signatures, which were made with the key of this name (`in-toto`)
-    #[arg(long, value_name = "KEYID", requires = "directory", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "KEYID", requires = "directory", value_parser = NonEmptyStringValueParser::new())]
     pub attach_signature: Option<String>,
     /// Where they are looked for
     #[command(flatten)]
@@ -102,19 +104,29 @@ pub struct AuditList {
     /// Where they are looked for
     #[command(flatten)]
     pub logs: Logs,
-    /// Only those that began then or later (RFC 3339: 2026-01-31T00:00:00Z)
-    #[arg(long, value_name = "TIME")]
+    /// Only those that began then or later: 2026-01-31T00:00:00Z, or 2026-01-31 for its first moment (UTC)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub since: Option<jiff::Timestamp>,
     /// Only those that began then or earlier
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub until: Option<jiff::Timestamp>,
     /// Only those of this user
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Only those of this command
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = ["enable", "disable", "revoke", "rotate", "status", "doctor"])]
     pub command: Option<String>,
-    /// Only those that ended so: `done`, `stopped`, `unknown`, …
-    #[arg(long, value_name = "WORD")]
+    /// Only those that ended so
+    #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(outcomes()))]
     pub outcome: Option<String>,
+}
+
+/// The names of all outcomes, and of a run that did not say how it ended.
+fn outcomes() -> Vec<&'static str> {
+    EXIT_CODES.iter().map(|(_, _, name, _)| *name).chain(["unknown"]).collect()
+}
+
+fn moment(text: &str) -> Result<jiff::Timestamp, jiff::Error> {
+    let day = |text: &str| jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::Date>()?.at(0, 0, 0, 0));
+    text.parse().or_else(|error| day(text).map_err(|_| error))
 }

@@ -278,9 +278,9 @@ pub fn printable(text: &str, max: usize) -> String {
     out
 }
 
-/// Characters that turn the reading direction around and so can make a line look like another.
+/// Characters that turn the reading direction around, or begin a line, and so can make one look like another.
 fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -60,8 +60,11 @@ fn filters() {
     assert_eq!(names(&sb, &["--since", "2020-01-01T00:00:00Z"]), all);
     assert_eq!(names(&sb, &["--until", "2020-01-01T00:00:00Z"]), [""; 0]);
     let none = list(&sb, &["--user", "nobody-of-that-name"]);
-    assert!(none.code == 1 && none.stderr.contains("none of the 3 runs on record is of that kind"), "{}", none.stderr);
-    assert_eq!(list(&sb, &["--since", "yesterday"]).code, 2);
+    assert!(none.code == 0 && none.stderr.contains("0 of 3 runs on record are shown"), "{}", none.stderr);
+    assert_eq!(names(&sb, &["--since", "2020-01-01"]), all);
+    for wrong in [["--since", "yesterday"], ["--outcome", "fine"], ["--command", "enabel"]] {
+        assert_eq!(list(&sb, &wrong).code, 2, "{wrong:?}");
+    }
 }
 
 /// The command of an intent, as a shell takes it; nothing where it is about a file.
@@ -177,5 +180,58 @@ fn heads_are_signed_as_documented() {
         let forged = format!("echo x >>head\n{}", documented(word).lines().nth(2).expect("to verify"));
         let (code, told) = system(&sb, "sh", &["-c", &forged]).expect("a shell");
         assert_ne!(code, 0, "{told}");
+    }
+}
+
+#[test]
+fn what_is_told_of_a_record_that_does_not_hold_says_so() {
+    let sb = recorded();
+    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+    let edited = text.replacen("[\"kubectl\",\"version\"", "[\"rm\",\"version\"", 1);
+    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    // A run's name is no place for a command either.
+    let named = text.replace(&name, "x\\ntouch planted\\n#");
+    for (log, run) in [(edited, name.as_str()), (named, "x")] {
+        let file = sb.write("tmp/edited.jsonl", log);
+        let file = file.to_str().expect("text");
+        for args in [&["list", file][..], &["show", run, file], &["export", file]] {
+            let told = sb.run(&[&["audit"], args].concat());
+            assert!(told.code == 0 && told.stderr.contains("the record does not hold"), "{args:?}: {}", told.stderr);
+            assert!(!told.stdout.contains("\ntouch"), "{args:?}: {}", told.stdout);
+            assert!(args[0] != "export" || told.stdout.contains("# The record does not hold"), "{}", told.stdout);
+        }
+    }
+    let twice = sb.log().display().to_string();
+    assert_eq!(sb.run(&["audit", "verify", &twice, &twice]).code, 2);
+}
+
+#[test]
+fn quiet_keeps_warnings_and_heads() {
+    let sb = recorded();
+    let verified = sb.run(&["audit", "verify", "-q"]);
+    assert!(verified.stdout.is_empty() && verified.stderr.contains("has no result"), "{}", verified.stderr);
+    assert!(sb.run(&["audit", "anchor", "-q"]).stdout.starts_with("audit head "));
+}
+
+#[test]
+fn nothing_in_a_finding_steers_a_terminal() {
+    let sb = recorded();
+    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+    let styles = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
+    let evil = "\\u001b[2J\\nok   forged\\u009b\\u202e\\u2028";
+    let log = sb.records()[0]["log"].as_str().expect("a name").to_owned();
+    let previous = format!("\"previous\":{{\"log\":\"{evil}\",\"head\":\"{evil}\"}}");
+    for log in [
+        text.replace(&log, evil),
+        text.replacen("\"previous\":null", &previous, 1),
+        text.replace("kubectl-version", evil),
+    ] {
+        let file = sb.write("tmp/evil.jsonl", log);
+        let run = sb.run(&["audit", "verify", "--color", "always", file.to_str().expect("text")]);
+        assert_eq!(run.code, 1, "{}", run.stdout);
+        let told = run.stdout + &run.stderr;
+        let told = styles.replace_all(&told, "");
+        let odd = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{202e}');
+        assert!(!told.contains(odd) && !told.contains("\nok   forged"), "{told:?}");
     }
 }

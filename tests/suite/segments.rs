@@ -117,15 +117,66 @@ fn a_log_of_the_name_that_is_needed_is_not_overwritten() {
     }
     let before = std::fs::read(&next).expect("a log");
     let run = sb.run(ROTATE);
-    assert!(run.code == 8 && run.stderr.contains("is in the way of its rotation"), "{}", run.stderr);
+    assert!(run.code == 4 && run.stderr.contains("is in the way of its rotation"), "{}", run.stderr);
     assert_eq!(std::fs::read(&next).expect("a log"), before);
-    assert_eq!(sb.run(&["disable"]).code, 9, "nothing follows a log that is closed");
-    std::fs::remove_file(&next).expect("there");
+    sb.assert_verified();
+}
+
+/// The log is closed and the next one cannot be made: that is told as a change begun, and brought to its end later.
+#[test]
+fn a_rotation_that_stops_half_way_says_so() {
+    if !can_trace() {
+        return;
+    }
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let run = disturbed(&sb, &[], "fchmod:error=EPERM", ROTATE);
+    assert!(run.code == 8 && run.stderr.contains("no other goes on from it yet"), "{}", run.stderr);
+    let next = sb.log().with_extension("jsonl.next");
+    let before = std::fs::read(&next).expect("what was begun");
+    sb.write(&next, "junk, and no log");
+    let run = sb.run(&["disable"]);
+    assert!(run.code == 9 && run.stderr.contains("audit.jsonl.next`: it is not an audit log"), "{}", run.stderr);
+    sb.write(&next, before);
     let run = sb.run(&["audit", "rotate", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((run.code, &report["changed"]), (0, &json!(true)), "{}", run.stderr);
     assert_eq!(report["closed"]["file"], json!(files(&sb)[1]));
     sb.assert_verified();
+}
+
+#[test]
+fn to_look_while_logs_are_closed_raises_no_alarm() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..12 {
+                assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
+                rotated(&sb);
+            }
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            let run = sb.assert_verified();
+            assert!(!run.stdout.contains("not among these"), "{}", run.stdout);
+        }
+    });
+}
+
+#[test]
+fn a_process_that_nobody_asked_after_is_no_run_under_way() {
+    let sb = Sandbox::new();
+    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    let killed = sb.spawn(&["enable", "-n", "influxdb"]);
+    crate::sandbox::wait_until("it is killed", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", killed.pid())).unwrap_or_default();
+        stat.contains(") Z ")
+    });
+    end_orphans(&sb);
+    rotated(&sb);
+    assert_eq!(killed.wait().code, 128 + 9);
 }
 
 /// As one of another host would do that shares the log and cannot see this one's processes.
@@ -149,8 +200,9 @@ fn a_run_whose_log_was_closed_meanwhile_writes_nothing_more_there() {
     assert!(run.code == 9 && run.stderr.contains("it was closed by a rotation meanwhile"), "{}", run.stderr);
     assert!(run.stderr.contains("that is missing there"), "what has happened is told: {}", run.stderr);
     assert_eq!(sb.log_bytes(), closed);
-    // The next brings the rotation to its end.
-    assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
+    // The next brings the rotation to its end, and says so: a log may have been lost.
+    let next = sb.run(&["disable", "--dry-run"]);
+    assert!(next.code == 0 && next.stderr.contains("a rotation of the record was cut short"), "{}", next.stderr);
     sb.assert_verified();
     assert_eq!(files(&sb).len(), 2);
 }

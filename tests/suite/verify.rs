@@ -256,6 +256,74 @@ fn what_is_recovered_cannot_be_exchanged_or_taken_out() {
     broken(&sb, "no recovery", &without, &[]);
 }
 
+/// A log of these records with numbers and a chain that fit; what an intent was is found again by its old number.
+fn chained(records: &[Value]) -> Vec<u8> {
+    let (mut out, mut previous) = (Vec::new(), "0".repeat(64));
+    let number = |old: &Value| records.iter().position(|record| record["seq"] == *old).map(|index| index + 1);
+    for (index, record) in records.iter().enumerate() {
+        let mut record = record.clone();
+        (record["seq"], record["prev"]) = ((index + 1).into(), previous.into());
+        if let Some(intent) = record.get_mut("intent") {
+            *intent = number(intent).into();
+        }
+        let line = format!("{record}\n").into_bytes();
+        previous = sha256(&line);
+        out.extend(line);
+    }
+    out
+}
+
+#[test]
+fn records_that_belong_to_no_run_are_found() {
+    let (sb, _, _) = recorded();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let all = sb.records();
+    assert_eq!(verify(&sb, &chained(&all), &[]).code, 0);
+    let at = |kind: &str| all.iter().position(|record| record["type"] == kind).expect("there");
+    let (begin, end, result) = (at("run.begin"), at("run.end"), at("result"));
+    let other = all.last().expect("records")["run"].clone();
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
+    let changes: [Change; 5] = [
+        ("its run has not begun", &|records| drop(records.remove(begin))),
+        ("its run has begun already", &|records| records.insert(begin + 1, records[begin].clone())),
+        ("its run has not begun, or has ended", &|records| records.insert(begin + 1, records[end].clone())),
+        ("its run has not begun, or has ended", &|records| records.swap(end, end - 1)),
+        ("which is of another run", &|records| records[result]["run"] = other.clone()),
+    ];
+    for (told, change) in changes {
+        let mut records = all.clone();
+        change(&mut records);
+        let run = broken(&sb, told, &chained(&records), &[]);
+        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_log_whose_first_line_is_torn_holds_once_it_is_recovered() {
+    let sb = Sandbox::new();
+    std::fs::create_dir_all(sb.log().parent().expect("a directory")).expect("sandbox");
+    for torn in ["{\"v\":1,\"se", "{\"v\":1,\"seq\":1,\"prev\":\"00"] {
+        sb.write(sb.log(), torn);
+        assert_eq!(sb.run(&["disable"]).code, 0);
+        let kinds: Vec<Value> = sb.records().iter().take(2).map(|record| record["type"].clone()).collect();
+        assert_eq!(kinds, ["log.recover", "log.open"]);
+        assert_eq!(verify(&sb, &sb.log_bytes(), &[]).code, 0);
+        sb.assert_verified();
+    }
+}
+
+#[test]
+fn what_is_no_file_is_told_at_once() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let fifo = sb.log().with_file_name("audit-20260101T000000Z-1a2b3c4d.jsonl");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("sandbox");
+    for args in [&["verify"][..], &["list"], &["verify", fifo.to_str().expect("text")], &["verify", "/dev/zero"]] {
+        let run = sb.run(&[&["audit"], args].concat());
+        assert!(run.code == 1 && run.stderr.contains("is not a regular file"), "{args:?}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn what_is_no_log_does_not_hold() {
     let sb = Sandbox::new();

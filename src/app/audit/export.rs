@@ -4,18 +4,17 @@ mod in_toto;
 mod page;
 mod script;
 
-use super::{Outcome, of_each, only_run};
-use crate::audit::{Record, records};
+use super::{Outcome, of_each, only_run, verify};
+use crate::audit::{Record, Source, records};
 use crate::cli::{AuditExport, ExportAs};
 use crate::error::{Error, Result};
 use crate::exec::{ExportDirectory, Surroundings};
 use crate::ui::Ui;
-use std::path::PathBuf;
 
 /// Runs by name, each with its records.
 type Runs = [(String, Vec<Record>)];
 
-pub(super) fn run(logs: &[PathBuf], args: &AuditExport, surroundings: &Surroundings, ui: &Ui) -> Outcome {
+pub(super) fn run(logs: &[Source], args: &AuditExport, surroundings: &Surroundings, ui: &Ui) -> Outcome {
     if args.directory.is_some() && args.format != ExportAs::InToto {
         return Err(Error::usage("--directory is for --format in-toto").hint("the other forms are printed"));
     }
@@ -23,7 +22,7 @@ pub(super) fn run(logs: &[PathBuf], args: &AuditExport, surroundings: &Surroundi
     let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
     let runs = chosen(&all, wanted)?;
     match args.format {
-        ExportAs::Script => ui.document("script", &script::of(runs)),
+        ExportAs::Script => ui.document("script", &script::of(runs, verify::warn(logs, ui)?)),
         ExportAs::Html => ui.document("page", &page::of(logs, runs)?),
         ExportAs::InToto => {
             let directory = args.directory.as_ref().ok_or_else(|| Error::usage("no directory is named"))?;

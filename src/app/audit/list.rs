@@ -1,23 +1,22 @@
 //! `audit list`: runs, one a line.
 
-use super::{Outcome, moment, of_each, plain};
-use crate::audit::{Run, runs};
+use super::{Outcome, moment, of_each, plain, verify};
+use crate::audit::{Run, Source, runs};
 use crate::cli::AuditList;
-use crate::error::Error;
 use crate::ui::Ui;
-use std::path::PathBuf;
 
-pub(super) fn run(logs: &[PathBuf], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
+pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
     let all = of_each(logs, runs)?;
     let wanted: Vec<&Run> = all.iter().filter(|run| is_wanted(run, args, namespace)).collect();
     for run in &wanted {
         ui.say(&line(run));
     }
     ui.field("runs", &wanted);
-    if wanted.is_empty() && !all.is_empty() {
-        return Err(Error::failed(format!("none of the {} runs on record is of that kind", all.len()))
-            .hint("leave out a filter: --since, --until, --user, --command, --outcome, --namespace"));
+    if wanted.len() < all.len() {
+        let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
+        ui.warn(&format!("{} of {} runs on record are shown", wanted.len(), all.len()), Some(hint));
     }
+    verify::warn(logs, ui)?;
     Ok(None)
 }
 

@@ -1,16 +1,15 @@
 //! `audit show`: one run, as it went.
 
-use super::{Ends, Outcome, moment, of_each, only_run, plain, words};
-use crate::audit::{Act, Body, Record, RunBegin, Text, records};
+use super::{Ends, Outcome, moment, of_each, only_run, plain, verify, words};
+use crate::audit::{Act, Body, Record, RunBegin, Source, Text, records};
 use crate::plan::shell_line;
 use crate::ui::Ui;
-use std::path::PathBuf;
 
-pub(super) fn run(logs: &[PathBuf], wanted: &str, ui: &Ui) -> Outcome {
+pub(super) fn run(logs: &[Source], wanted: &str, ui: &Ui) -> Outcome {
     let found = of_each(logs, |log| records(log, wanted))?;
     let (id, records) = only_run(&found, wanted)?;
     let ends = Ends::of(records);
-    ui.say(&format!("run {id}"));
+    ui.say(&format!("run {}", plain(id)));
     records.iter().filter_map(|record| told(record, &ends)).for_each(|line| ui.say(&line));
     let bodies: Vec<_> = records
         .iter()
@@ -18,6 +17,7 @@ pub(super) fn run(logs: &[PathBuf], wanted: &str, ui: &Ui) -> Outcome {
         .collect();
     ui.field("run_shown", id);
     ui.field("records", bodies);
+    verify::warn(logs, ui)?;
     Ok(None)
 }
 

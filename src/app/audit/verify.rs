@@ -1,10 +1,9 @@
 //! `audit verify`
 
-use super::{Outcome, opened, unreadable};
-use crate::audit::{Finding, Links, Segment, links, verify};
+use super::{Outcome, plain, unreadable};
+use crate::audit::{Finding, Links, Segment, Source, links, verify};
 use crate::error::{Error, Result};
 use crate::ui::{Check, Ui};
-use std::path::PathBuf;
 
 /// What holds in all of them; nothing of it is kept from who asks for JSON.
 #[derive(serde::Serialize)]
@@ -15,7 +14,7 @@ pub(super) struct Verified {
     pub(super) links: Links,
 }
 
-pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
+pub(super) fn run(logs: &[Source], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
     let verified = verified(logs, expect)?;
     tell(ui, &verified);
     let findings =
@@ -31,7 +30,7 @@ pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> 
         many => format!("{many} findings"),
     };
     let named = match logs {
-        [log] => format!("`{}`", log.display()),
+        [log] => format!("`{}`", log.path.display()),
         _ => format!("in {} files", logs.len()),
     };
     Err(Error::failed(format!("the record {named} does not hold: {what}"))
@@ -39,17 +38,27 @@ pub(super) fn run(logs: &[PathBuf], expect: Option<&(u64, String)>, ui: &Ui) -> 
 }
 
 /// Fails where the record does not hold.
-pub(super) fn must_hold(logs: &[PathBuf]) -> Result<()> {
+pub(super) fn must_hold(logs: &[Source]) -> Result<()> {
     if verified(logs, None)?.holds {
         return Ok(());
     }
     Err(Error::failed("the record does not hold").hint("bypassctl audit verify says what is wrong, and where"))
 }
 
-pub(super) fn verified(logs: &[PathBuf], expect: Option<&(u64, String)>) -> Result<Verified> {
-    let segment = |log: &PathBuf| -> Result<Segment> {
-        let report = verify(&mut opened(log)?, expect.cloned()).map_err(|error| unreadable(log, &error))?;
-        Ok(Segment { file: log.clone(), report })
+/// Says so where the record does not hold; returns whether it does.
+pub(super) fn warn(logs: &[Source], ui: &Ui) -> Result<bool> {
+    let holds = verified(logs, None)?.holds;
+    if !holds {
+        let hint = "bypassctl audit verify says what is wrong, and where";
+        ui.warn("the record does not hold: what is shown is what the files say now", Some(hint));
+    }
+    Ok(holds)
+}
+
+pub(super) fn verified(logs: &[Source], expect: Option<&(u64, String)>) -> Result<Verified> {
+    let segment = |log: &Source| -> Result<Segment> {
+        let report = log.read().and_then(|mut file| verify(&mut file, expect.cloned()));
+        Ok(Segment { file: log.path.clone(), report: report.map_err(|error| unreadable(&log.path, &error))? })
     };
     let logs = logs.iter().map(segment).collect::<Result<Vec<_>>>()?;
     let links = links(&logs);
@@ -67,14 +76,14 @@ fn tell(ui: &Ui, verified: &Verified) {
     for link in &verified.links.broken {
         ui.check(Check::failed(
             &link.file.display().to_string(),
-            &link.what,
+            plain(&link.what),
             "name all files of one record, and no others",
         ));
     }
     for link in &verified.links.open {
         ui.check(Check::warning(
             &link.file.display().to_string(),
-            &link.what,
+            plain(&link.what),
             "name that log as well: bypassctl audit verify FILE…",
         ));
     }
@@ -83,19 +92,19 @@ fn tell(ui: &Ui, verified: &Verified) {
 
 fn tell_log(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&Finding) -> String) {
     for finding in &report.findings {
-        ui.check(Check::failed(&place(finding), finding.what.clone(), "what stands before this line still holds"));
+        ui.check(Check::failed(&place(finding), plain(&finding.what), "what stands before this line still holds"));
     }
     for finding in &report.recovered {
         ui.check(Check::warning(
             &place(finding),
-            finding.what.clone(),
+            plain(&finding.what),
             "a run was cut off there while it wrote; nothing that it began without a record can have run",
         ));
     }
     for finding in &report.unknown {
         ui.check(Check::warning(
             &place(finding),
-            finding.what.clone(),
+            plain(&finding.what),
             "look at the object itself; a later run has done so",
         ));
     }

@@ -1,12 +1,15 @@
 //! The check of a line's values against the tables, in one pass.
 
-use super::{BASE64, EVERY, Has, Is, Kind, Needs, PROCESS, Shape, digest};
+mod unknown;
+
+use super::{BASE64, EVERY, Has, Is, Kind, Needs, PROCESS, Previous, Shape, digest};
 use crate::tool::invocation::Object;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use unknown::Unknown;
 use uuid::Uuid;
 
 /// A whole record, of this type where it is known before.
@@ -31,6 +34,7 @@ impl<'de> Visitor<'de> for Whole {
         let mut shape = Shape { kind: self.0, ..Shape::default() };
         let mut every = Seen::of(EVERY);
         let mut own = self.0.map(|kind| Seen::of(kind.fields()));
+        let mut unknown = Unknown::default();
         while let Some(Key(name)) = map.next_key::<Key>()? {
             if let Some(has) = every.see(&name)? {
                 match has.name {
@@ -49,14 +53,8 @@ impl<'de> Visitor<'de> for Whole {
             }
             let seen = own.as_mut().ok_or_else(|| A::Error::custom("the type comes after what depends on it"))?;
             match seen.see(&name)? {
-                None => drop(map.next_value::<IgnoredAny>()?),
-                Some(has) => match has.name {
-                    "step" => shape.step = Some(map.next_value()?),
-                    "intent" => shape.intent = Some(map.next_value()?),
-                    "torn" => shape.torn = Some(map.next_value()?),
-                    "previous" => shape.previous = map.next_value()?,
-                    _ => map.next_value_seed(Nullable(has))?,
-                },
+                None => unknown.take(&name, &mut map)?,
+                Some(has) => shape.keep(has, &mut map)?,
             }
         }
         every.all_there()?;
@@ -67,6 +65,21 @@ impl<'de> Visitor<'de> for Whole {
             }
         }
         Ok(shape)
+    }
+}
+
+impl Shape {
+    /// Takes what a verification follows of a type's own fields; the others are only looked at.
+    fn keep<'de, A: MapAccess<'de>>(&mut self, has: &'static Has, map: &mut A) -> Result<(), A::Error> {
+        match has.name {
+            "run" => self.run = Some(kept(map, has, |text| Uuid::try_parse(text).ok())?),
+            "step" => self.step = Some(map.next_value()?),
+            "intent" => self.intent = Some(map.next_value()?),
+            "torn" => self.torn = Some(map.next_value()?),
+            "previous" => self.previous = previous(map)?,
+            _ => map.next_value_seed(Nullable(has))?,
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +158,16 @@ impl Seen {
             },
         }
     }
+}
+
+/// The end of another log, of whose form nothing is taken for granted: what it says is compared with that log.
+fn previous<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Previous>, A::Error> {
+    let previous: Option<Previous> = map.next_value()?;
+    let holds = |previous: &Previous| Is::Uuid.holds(&previous.log) && Is::Head.holds(&previous.head);
+    if previous.as_ref().is_none_or(holds) {
+        return Ok(previous);
+    }
+    Err(A::Error::custom("`previous` is not a UUID and SEQ:HASH"))
 }
 
 /// A field's value, or null where it may be.
@@ -232,7 +255,9 @@ impl<'de> DeserializeSeed<'de> for Item {
 }
 
 fn env<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
-    while map.next_key::<Key>()?.is_some() {
+    let mut names = Unknown::default();
+    while let Some(Key(name)) = map.next_key::<Key>()? {
+        names.note(&name)?;
         map.next_value_seed(Item(&Is::Text))?;
     }
     Ok(())
@@ -240,10 +265,10 @@ fn env<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
 
 /// An object's fields.
 fn fields<'de, A: MapAccess<'de>>(mut map: A, table: &'static [Has]) -> Result<(), A::Error> {
-    let mut seen = Seen::of(table);
+    let (mut seen, mut unknown) = (Seen::of(table), Unknown::default());
     while let Some(Key(name)) = map.next_key::<Key>()? {
         match seen.see(&name)? {
-            None => drop(map.next_value::<IgnoredAny>()?),
+            None => unknown.take(&name, &mut map)?,
             Some(has) => map.next_value_seed(Nullable(has))?,
         }
     }

@@ -16,10 +16,13 @@ fn record(kind: &str, fields: Value) -> Value {
     record
 }
 
+fn who() -> Value {
+    json!({"uid": 1000, "user": "a", "login_uid": null, "sudo_user": null, "host": "h", "tty": null, "ci": null})
+}
+
 /// One of each type, with every field that it can have.
 fn records() -> Vec<Value> {
-    let who =
-        json!({"uid": 1000, "user": "a", "login_uid": null, "sudo_user": null, "host": "h", "tty": null, "ci": null});
+    let who = who();
     let target = json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
     let seen = json!({"bytes": 3, "sha256": HASH});
@@ -28,7 +31,10 @@ fn records() -> Vec<Value> {
     let file = json!({"op": "write", "path": {"b64": "Yf8="}, "before": null, "after": {"withheld": "secret"}});
     let unfinished = json!([{"run": UUID, "intent": 3, "step": "get-token"}]);
     vec![
-        record("log.open", json!({"bypassctl": "0.1.0", "reserves": true, "previous": {"log": UUID, "head": "9:ab"}})),
+        record(
+            "log.open",
+            json!({"bypassctl": "0.1.0", "reserves": true, "previous": {"log": UUID, "head": format!("9:{HASH}")}}),
+        ),
         record(
             "run.begin",
             json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "who": who, "pid": 1, "started": null,
@@ -176,5 +182,25 @@ fn what_is_no_record() {
         let mut record = records()[3].clone();
         record.as_object_mut().unwrap().remove(gone);
         assert!(shape(&line(&record)).is_none(), "{gone}");
+    }
+}
+
+#[test]
+fn what_no_record_has_anywhere() {
+    let text = String::from_utf8(line(&records()[0])).unwrap();
+    let with = |more: &str| shape(text.replacen('{', &format!("{{{more},"), 1).as_bytes()).unwrap().wrong;
+    assert_eq!(with(r#""x":{"y":[1,-2,null,"z"]},"w":{}"#), None);
+    for (more, told) in [
+        (r#""x":1.5"#, "floating point"),
+        (r#""x":{"y":[1e3]}"#, "floating point"),
+        (r#""x":1,"x":1"#, "field `x` is there twice"),
+        (r#""x":{"y":1,"\u0079":2}"#, "field `y` is there twice"),
+    ] {
+        assert!(with(more).is_some_and(|wrong| wrong.contains(told)), "{more}: {:?}", with(more));
+    }
+    for previous in [json!({"log": UUID, "head": "9:ab"}), json!({"log": "", "head": format!("9:{HASH}")}), json!({})] {
+        let mut record = records()[0].clone();
+        record["previous"] = previous.clone();
+        assert!(wrong(&record).is_some(), "{previous}");
     }
 }

@@ -4,7 +4,7 @@
 //! and the two names are exchanged: at no instant is there no log. Whoever opens a closed log under the log's own name
 //! finds a rotation that was cut short, and brings it to its end.
 
-use super::{Head, Log, Opened, directory_of, open_file, unrecorded};
+use super::{Head, Inherited, Log, Opened, directory_of, open_file, unrecorded};
 use crate::audit::record::{Body, Previous, Unfinished, Who};
 use crate::audit::segments::opening;
 use crate::audit::tail::{self, Closed, Tail};
@@ -38,7 +38,7 @@ impl Log {
     /// [`Kind::Unrecorded`]; [`Kind::Stopped`] where it is closed, and the other not yet in its place.
     pub fn rotate(path: &Path, who: Who, reason: Option<String>) -> Result<Option<Rotated>> {
         let failed = |error: io::Error| unrecorded(path, &error);
-        let Opened { mut log, unfinished, rotated } = Self::opened(path).map_err(failed)?;
+        let Opened { mut log, inherited: Inherited { unfinished, rotated } } = Self::opened(path).map_err(failed)?;
         if rotated.is_some() || log.head.seq == 1 {
             return Ok(rotated);
         }
@@ -74,6 +74,12 @@ impl Log {
             return Err(Error::refused(format!("`{path}` is append-only: it cannot be given another name"))
                 .hint(format!("chattr -a {path}, rotate, then chattr +a both files")));
         }
+        let making = making(&self.path);
+        if making.symlink_metadata().is_ok() {
+            return Err(
+                Error::refused(in_the_way(&making).to_string()).hint("it was not made by a rotation of this log")
+            );
+        }
         exchangeable(directory).map_err(|error| {
             Error::refused(format!("two names cannot be exchanged in `{}`: {error}", directory.display()))
                 .hint("name a log in a place where they can from now on: --audit-log, BYPASSCTL_AUDIT_LOG")
@@ -102,11 +108,10 @@ pub(super) fn go_on(path: &Path, file: &File, head: &Head, closed: Closed) -> io
 
 /// Makes a log whose first record is durable before it has its name.
 fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Result<()> {
-    let mut making = path.as_os_str().to_owned();
-    making.push(".next");
-    let making = Path::new(&making);
-    let file = open_file(making)?;
-    tail::must_be_a_log(&file)?;
+    let making = &making(path);
+    let named = |error| io::Error::other(format!("`{}`: {error}", making.display()));
+    let file = open_file(making).map_err(named)?;
+    tail::must_be_a_log(&file).map_err(named)?;
     // An attempt that was cut short has left at most the first record of a log that was never in use.
     if tail::read(&file)?.head.is_some() && begun(&file, previous)?.is_none() {
         return Err(in_the_way(making));
@@ -115,6 +120,13 @@ fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Res
     file.set_permissions(closed.metadata()?.permissions())?;
     drop(Log::locked_at(file, name, Some(previous.clone()), &Tail::default())?);
     Ok(renameat_with(CWD, making, CWD, name, RenameFlags::NOREPLACE)?)
+}
+
+/// The name under which the next log is made: always the same, so that what was cut short is found.
+fn making(path: &Path) -> PathBuf {
+    let mut making = path.as_os_str().to_owned();
+    making.push(".next");
+    making.into()
 }
 
 /// The only record of a log that goes on from there; `None` where it is another log, or has more.

@@ -2,18 +2,17 @@
 
 use super::Runs;
 use crate::app::audit::verify;
-use crate::audit::{Statement, statements};
+use crate::audit::{Source, Statement, statements};
 use crate::error::{Error, Result};
 use crate::exec::ExportDirectory;
 use crate::ui::Ui;
 use std::io;
-use std::path::PathBuf;
 
 /// A signature is some hundred bytes, a statement some thousand; more is another file.
 const MAX_SIZE: u64 = 1 << 20;
 
 pub(super) fn write(
-    logs: &[PathBuf],
+    logs: &[Source],
     runs: &Runs,
     directory: &ExportDirectory,
     keyid: Option<&str>,

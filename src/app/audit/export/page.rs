@@ -7,10 +7,10 @@ mod run;
 use super::Runs;
 use crate::app::audit::verify::Verified;
 use crate::app::audit::{plain, verify};
-use crate::audit::Finding;
+use crate::audit::{Finding, Source};
 use crate::error::Result;
 use std::fmt::{Display, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -62,7 +62,7 @@ impl Page {
     }
 }
 
-pub(super) fn of(logs: &[PathBuf], runs: &Runs) -> Result<String> {
+pub(super) fn of(logs: &[Source], runs: &Runs) -> Result<String> {
     let verified = verify::verified(logs, None)?;
     let mut page = Page::default();
     page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");

@@ -6,15 +6,19 @@ use crate::audit::{Act, Body, Intent, Record, Text};
 use crate::plan::script::quoted;
 use std::fmt::Write as _;
 
-pub(super) fn of(runs: &Runs) -> String {
+/// What a script of a record that does not hold begins with.
+const BROKEN: &str = "# The record does not hold: these are the commands that the files say now.\n";
+
+pub(super) fn of(runs: &Runs, holds: bool) -> String {
     let mut script = "#!/bin/sh\n# Commands as bypassctl ran them. What they read is not on record where it may hold a secret: such a command is a comment.\nset -eu\n".to_owned();
+    script.push_str(if holds { "" } else { BROKEN });
     runs.iter().for_each(|(id, records)| script.push_str(&of_run(id, records)));
     script
 }
 
 fn of_run(id: &str, records: &[Record]) -> String {
     let ends = Ends::of(records);
-    let mut script = format!("\n# run {id}\n");
+    let mut script = format!("\n# run {}\n", plain(id));
     for record in records {
         let Body::Intent(intent) = &record.body else { continue };
         // Writing to a String cannot fail.

@@ -1,0 +1,77 @@
+//! Fields that this version does not know: what they hold is free, but for what no record has anywhere.
+
+use super::Key;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// The names of an object's fields that no table has; each is there once.
+#[derive(Default)]
+pub(super) struct Unknown(Vec<String>);
+
+impl Unknown {
+    pub(super) fn note<E: Error>(&mut self, name: &str) -> Result<(), E> {
+        if self.0.iter().any(|known| known == name) {
+            return Err(E::custom(format_args!("field `{name}` is there twice")));
+        }
+        self.0.push(name.to_owned());
+        Ok(())
+    }
+
+    /// A name, and the value behind it.
+    pub(super) fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        self.note(name)?;
+        map.next_value_seed(Free)
+    }
+}
+
+/// Any value without a float and without a name that is there twice.
+struct Free;
+
+impl<'de> DeserializeSeed<'de> for Free {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Free {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("anything but a float")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Free)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut names = Unknown::default();
+        while let Some(Key(name)) = map.next_key::<Key>()? {
+            names.take(&name, &mut map)?;
+        }
+        Ok(())
+    }
+}
