@@ -10,6 +10,7 @@ mod doctor;
 mod enable;
 mod observe;
 mod places;
+mod plan;
 mod probe;
 mod proof;
 mod revoke;
@@ -18,10 +19,11 @@ mod session;
 mod status;
 mod wait;
 
-use crate::cli::{Cli, Command, Common, DryRun};
+use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
 use crate::ui::{Ending, Ui};
+use plan::Mode;
 use session::Session;
 use std::path::PathBuf;
 
@@ -35,19 +37,25 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
     let ui = Ui::new(common.output, common.color, quiet, common.verbose && !quiet);
-    match &cli.command {
+    let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
+        let target = Default::default();
+        ui.end(&Ending { command, outcome, changed, run: None, target, head: None })
+    };
+    let (name, prepared) = match &cli.command {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, common, &surroundings, &ui);
-            ui.end(&Ending {
-                command: audit::name(command),
-                outcome: &outcome,
-                changed,
-                run: None,
-                target: Default::default(),
-                head: None,
-            })
+            return unrecorded(audit::name(command), &outcome, changed);
         }
-        command => recorded(command, cli, surroundings, &ui),
+        Command::Plan(PlanCommand { what: Planned::Show(args), .. }) => {
+            return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
+        }
+        Command::Plan(args) => ("plan", plan::planned(cli, args, &surroundings)),
+        Command::Apply(args) => ("apply", plan::applied(cli, args, &surroundings)),
+        _ => return recorded(cli, surroundings, &ui, &Mode::Now),
+    };
+    match prepared {
+        Ok((cli, mode)) => recorded(&cli, surroundings, &ui, &mode),
+        Err(error) => unrecorded(name, &Err(error), false),
     }
 }
 
@@ -60,6 +68,8 @@ fn name_of(command: &Command) -> &'static str {
         Command::Status => "status",
         Command::Doctor => "doctor",
         Command::Audit(_) => "audit",
+        Command::Plan(_) => "plan",
+        Command::Apply(_) => "apply",
     }
 }
 
@@ -70,7 +80,7 @@ fn dry_run(command: &Command) -> Option<DryRun> {
         Command::Disable(args) => args.dry_run,
         Command::Revoke(args) => args.how.dry_run,
         Command::Rotate(args) => args.how.dry_run,
-        Command::Status | Command::Doctor | Command::Audit(_) => None,
+        Command::Status | Command::Doctor | Command::Audit(_) | Command::Plan(_) | Command::Apply(_) => None,
     }
 }
 
@@ -82,9 +92,9 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 }
 
 /// Every command that runs or changes anything is a run in the record.
-fn recorded(command: &Command, cli: &Cli, surroundings: Surroundings, ui: &Ui) -> u8 {
-    let name = name_of(command);
-    let (executor, audit_log) = match begin(cli, surroundings, ui) {
+fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
+    let (command, name) = (&cli.command, name_of(&cli.command));
+    let (executor, audit_log) = match begin(cli, surroundings, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
             return ui.end(&Ending {
@@ -98,7 +108,7 @@ fn recorded(command: &Command, cli: &Cli, surroundings: Surroundings, ui: &Ui) -
         }
     };
     let profile = cli.common.profiles.first().map_or("default", String::as_str);
-    let session = Session { exec: &executor, ui, common: &cli.common, profile };
+    let session = Session { exec: &executor, ui, common: &cli.common, mode, profile };
     let outcome = one_profile(command, &cli.common).and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
         Command::Disable(args) => disable::run(&session, args),
@@ -106,7 +116,7 @@ fn recorded(command: &Command, cli: &Cli, surroundings: Surroundings, ui: &Ui) -
         Command::Rotate(args) => rotate::run(&session, args),
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
-        Command::Audit(_) => Ok(None),
+        Command::Audit(_) | Command::Plan(_) | Command::Apply(_) => Ok(None),
     });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
@@ -120,7 +130,7 @@ fn recorded(command: &Command, cli: &Cli, surroundings: Surroundings, ui: &Ui) -
     })
 }
 
-fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, PathBuf)> {
+fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
     let interrupts =
         Interrupts::install().map_err(|error| Error::failed(format!("signals cannot be taken over: {error}")))?;
     let state = places::state(&surroundings)?;
@@ -128,6 +138,7 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui) -> Result<(Executor, Pa
     let setup = Setup {
         command: name_of(&cli.command),
         dry_run: dry_run(&cli.command).is_some(),
+        plan: mode.plan().map(str::to_owned),
         audit_log: audit_log.clone(),
         state,
         surroundings,

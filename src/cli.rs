@@ -1,14 +1,17 @@
 //! The command line, and nothing else.
 
 mod audit;
+mod plan;
 
 pub use audit::{Audit, AuditExport, AuditList, ExportAs};
+pub use plan::{Apply, PlanAs, PlanCommand, PlanShow, Planned, Request};
 
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Proof, Rerun};
 use crate::ui::{Color, Format};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,13 +45,18 @@ pub enum Command {
     Status,
     /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
     Doctor,
+    /// Write down what a command would do, for somebody else to approve; changes nothing
+    Plan(PlanCommand),
+    /// Carry out a plan that was written down, and nothing else
+    Apply(Apply),
     /// The record of every command that was run
     #[command(subcommand)]
     Audit(Audit),
 }
 
 /// What every command takes.
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Namespace of InfluxDB Clustered
@@ -83,29 +91,37 @@ pub struct Common {
     pub profiles: Vec<String>,
     /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
     #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE")]
+    #[serde(skip)]
     pub audit_log: Option<PathBuf>,
     /// Why, for the record: a ticket number
     #[arg(long, global = true, value_name = "TEXT")]
+    #[serde(skip)]
     pub reason: Option<String>,
     /// Time limit of each command that is run
     #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    #[serde(with = "plan::millis")]
     pub timeout: Duration,
     /// Text for people, or one JSON object
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[serde(skip)]
     pub output: Format,
     /// Colour: also NO_COLOR
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[serde(skip)]
     pub color: Color,
     /// Only warnings, errors and the audit head
     #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[serde(skip)]
     pub quiet: bool,
     /// Also every command as it runs
     #[arg(short, long, global = true)]
+    #[serde(skip)]
     pub verbose: bool,
 }
 
 /// `enable`
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl enable -n influxdb --dry-run\n  bypassctl enable -n influxdb --reason CHG-12\n  bypassctl enable -n influxdb --create-profile --host influxdb.example.com --port 443"
 )]
@@ -127,6 +143,7 @@ pub struct Enable {
     pub verify: Verify,
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    #[serde(skip)]
     pub dry_run: Option<DryRun>,
     /// Go on although context or namespace looks like production
     #[arg(long)]
@@ -134,15 +151,18 @@ pub struct Enable {
 }
 
 /// `disable`
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Disable {
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    #[serde(skip)]
     pub dry_run: Option<DryRun>,
 }
 
 /// What `revoke` and `rotate` take.
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones
     #[arg(long, value_enum, default_value = "auto", value_name = "WAY")]
@@ -158,15 +178,18 @@ pub struct Revocation {
     pub create_admin_token_job: Option<String>,
     /// Confirm without a terminal: `in-cluster/NS` where there is no context
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    #[serde(skip)]
     pub confirm: Option<String>,
     /// A copy of the old token, for the proof; default: the one in the cluster, else the profile's
     #[arg(long, value_name = "FILE")]
     pub old_token_file: Option<PathBuf>,
     /// How long the old token may still be accepted afterwards
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[serde(with = "plan::millis")]
     pub grace: Duration,
     /// Time limit of each wait: for a job, for the pods
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    #[serde(with = "plan::millis")]
     pub wait_timeout: Duration,
     /// Go on without this proof that the later steps are possible
     #[arg(long, value_enum, value_name = "PROOF")]
@@ -176,11 +199,13 @@ pub struct Revocation {
     pub again: bool,
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    #[serde(skip)]
     pub dry_run: Option<DryRun>,
 }
 
 /// `revoke`
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl revoke -n influxdb --dry-run\n  bypassctl revoke -n influxdb --reason CHG-12\n  bypassctl revoke -n influxdb --confirm my-context/influxdb    # in CI\n\nRun again after anything: it carries on from what is there."
 )]
@@ -194,7 +219,8 @@ pub struct Revoke {
 }
 
 /// `rotate`
-#[derive(Args)]
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl rotate -n influxdb --dry-run\n  bypassctl rotate -n influxdb --profile dev --profile test\n  bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb\n\nRun again after anything: it carries on from what is there."
 )]

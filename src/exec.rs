@@ -39,6 +39,8 @@ pub struct Setup {
     pub command: &'static str,
     /// Whether it only shows what would be done.
     pub dry_run: bool,
+    /// SHA-256 of the plan that it carries out.
+    pub plan: Option<String>,
     /// The log's file.
     pub audit_log: PathBuf,
     /// Where locks are kept.
@@ -57,6 +59,8 @@ pub struct Setup {
 pub struct Executor {
     command: &'static str,
     dry_run: bool,
+    plan: Option<String>,
+    tools: Mutex<Vec<Tool>>,
     log: Mutex<Log>,
     needles: Mutex<Needles>,
     target: Mutex<Target>,
@@ -113,6 +117,8 @@ impl Executor {
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
+            plan: setup.plan,
+            tools: Mutex::default(),
             log: Mutex::new(log),
             needles: Mutex::default(),
             target: Mutex::default(),
@@ -231,11 +237,26 @@ impl Executor {
         self.heed()
     }
 
+    /// The tools that this run has on record.
+    #[must_use]
+    pub fn tools(&self) -> Vec<Tool> {
+        held(&self.tools).clone()
+    }
+
+    /// Whether a plan was begun, and not carried out since.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] where the record cannot be read.
+    pub fn has_begun(&self, plan: &str) -> Result<bool> {
+        held(&self.log).has_begun(plan)
+    }
+
     /// Records a tool before its first use other than asking its version.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`].
     pub fn record_tool(&self, tool: &Tool) -> Result<()> {
+        held(&self.tools).push(tool.clone());
         self.record(&Body::Tool {
             name: tool.name.as_str().to_owned(),
             exe: exe(tool),
@@ -260,7 +281,7 @@ impl Executor {
             act,
             who: self.who.clone(),
             target: self.target(),
-            plan: None,
+            plan: self.plan.clone(),
             reason: self.reason.clone(),
         };
         held(&self.log).begin(&self.run, &Body::Intent(Box::new(intent)), &held(&self.needles))

@@ -2,7 +2,8 @@
 
 use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
-use super::enable::{is_ours, show};
+use super::enable::is_ours;
+use super::plan::{Observed, go_on};
 use super::session::Session;
 use super::{Outcome, places};
 use crate::cli::Disable;
@@ -21,9 +22,9 @@ pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
     if lock.is_some() {
         config.clear_leftover(session)?;
     }
+    let observed = Observed::default().config(&config.path, config.text());
     let plan = facts(session, config).map(plan)?;
-    if let Some(form) = args.dry_run {
-        show(session, &plan, form);
+    if !go_on(session, &plan, observed, args.dry_run)? {
         return Ok(None);
     }
     carry_out(session, &plan, &Known::default())?;

@@ -2,6 +2,7 @@
 
 use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
+use super::plan::{Observed, go_on};
 use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::{DryRun, Enable};
@@ -28,9 +29,13 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     if lock.is_some() {
         config.clear_leftover(session)?;
     }
+    let mut observed = Observed::default().config(&config.path, config.text());
+    if !session.mode.is_now() {
+        // Otherwise noted by the plan's own steps.
+        observed = observed.cluster(&probe::cluster(session, &look.kubectl, namespace)?);
+    }
     let plan = plan(session, args, look, config)?;
-    if let Some(form) = args.dry_run {
-        show(session, &plan, form);
+    if !go_on(session, &plan, observed, args.dry_run)? {
         return Ok(None);
     }
     let known = Known::default();

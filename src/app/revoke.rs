@@ -1,8 +1,8 @@
 //! `revoke`: look, prove, confirm, act, prove.
 
 use super::carry_out::{Known, Stand, address, carry_out, try_token};
-use super::enable::show;
 use super::observe::{self, Observed};
+use super::plan::{Observed as Files, go_on};
 use super::probe::{self, joined};
 use super::proof::{Old, Shown};
 use super::session::Session;
@@ -59,6 +59,8 @@ pub(super) struct Scene {
     pub(super) trial: Option<Trial>,
     /// A copy of the old token.
     pub(super) old: Option<Old>,
+    /// The files of this machine that matter.
+    pub(super) files: Files,
     /// The new one, where an unfinished revocation has made it.
     pub(super) new: Option<Secret>,
 }
@@ -77,12 +79,12 @@ pub(super) fn look(
     let is_new = seen.stage(how.again).token == Stands::New;
     let (new, cluster) = if is_new { (observed.token.take(), None) } else { (None, observed.token.take()) };
     let old = observe::old(session, how, cluster, new.as_ref(), trial.as_ref())?;
-    Ok(Scene { observed, begun, trial, old, new })
+    Ok(Scene { observed, begun, trial, old, files: Files::default(), new })
 }
 
 /// Plans, proves, confirms and carries out.
 pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: Vec<Step>) -> Outcome {
-    let Scene { observed, begun, trial, old, new: _ } = scene;
+    let Scene { observed, begun, trial, old, files, new: _ } = scene;
     let Observed { at, allowed, lock, .. } = observed;
     let facts = Facts {
         at,
@@ -103,8 +105,8 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
     may_do(ask, &revocation.plan, &facts.at.namespace, allowed)?;
     let old = tried(session, &facts, &revocation.plan, ask, old, revocation.half_done.is_some())?;
     tell(session, &revocation, &facts);
-    if let Some(form) = ask.how.dry_run {
-        show(session, &revocation.plan, form);
+    let observed = files.cluster(&facts.cluster).secrets(&facts.secrets);
+    if !go_on(session, &revocation.plan, observed, ask.how.dry_run)? {
         return Ok(None);
     }
     session.ui.plan(&revocation.plan);

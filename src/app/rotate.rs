@@ -3,6 +3,7 @@
 use super::carry_out::address;
 use super::config::{self, Config};
 use super::observe::token_in;
+use super::plan::Observed;
 use super::revoke::{self, Ask, Scene};
 use super::session::Session;
 use super::{Outcome, enable, observe, probe};
@@ -28,7 +29,8 @@ pub(super) fn run(session: &Session, args: &Rotate) -> Outcome {
     }
     let tried = if args.all_profiles { first_with_token(session, &config)? } else { session.profile.to_owned() };
     let trial = observe::trial(&Session { profile: &tried, ..*session }, Ok(look.influxctl.clone()))?;
-    let scene = revoke::look(session, look.kubectl, &args.how, trial)?;
+    let mut scene = revoke::look(session, look.kubectl, &args.how, trial)?;
+    scene.files = Observed::default().config(&config.path, config.text());
     let profiles = profiles(session, args, &config, &scene)?;
     let local = local(session, &look.influxctl, config, &profiles, scene.trial.as_ref())?;
     let ask = Ask { command: "rotate", how: &args.how, new_token: true, profiles };

@@ -1,6 +1,7 @@
 //! One command under way: the door to the world, the user, and what was asked for.
 
 use super::Outcome;
+use super::plan::Mode;
 use crate::audit::Head;
 use crate::cli::Common;
 use crate::error::{Error, Kind, Result};
@@ -13,6 +14,8 @@ pub(super) struct Session<'a> {
     pub(super) exec: &'a Executor,
     pub(super) ui: &'a Ui,
     pub(super) common: &'a Common,
+    /// What becomes of its plan.
+    pub(super) mode: &'a Mode,
     /// The connection profile that it is about.
     pub(super) profile: &'a str,
 }

@@ -307,9 +307,14 @@ struct Base<'a> {
     log: Cow<'a, str>,
 }
 
+/// Whether all is printable ASCII, as far as JSON does not see to it: it takes DEL in text, and tabs and CR around it.
+fn is_printable(line: &[u8]) -> bool {
+    line.is_ascii() && memchr::memchr3(b'\t', b'\r', 0x7f, line).is_none()
+}
+
 /// Reads a line; `None` when it is no record: then nothing that it says can be trusted.
 pub(super) fn shape(raw: &[u8]) -> Option<Shape> {
-    let line = raw.strip_suffix(b"\n").filter(|line| line.iter().all(|byte| (b' '..=b'~').contains(byte)))?;
+    let line = raw.strip_suffix(b"\n").filter(|line| is_printable(line))?;
     let line = std::str::from_utf8(line).ok()?;
     let read = |kind| {
         let mut input = serde_json::Deserializer::from_str(line);

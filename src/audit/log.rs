@@ -1,7 +1,9 @@
 //! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
 
+mod file;
 mod rotate;
 
+pub(super) use file::names;
 pub use rotate::Rotated;
 
 use super::line::{Line, NO_PREVIOUS, to_line};
@@ -11,10 +13,10 @@ use super::under_way;
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, sha256_hex};
 use crate::tool::invocation::Object;
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use file::{open_file, reserve};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -231,6 +233,14 @@ impl Log {
         under_way::deletions(&self.file, place).map_err(|error| unrecorded(&self.path, &error))
     }
 
+    /// Whether a plan was begun, and not carried out since.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`] where the record cannot be read.
+    pub fn has_begun(&self, plan: &str) -> Result<bool> {
+        under_way::plan(&self.file, plan).map_err(|error| unrecorded(&self.path, &error))
+    }
+
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
         self.try_locked(act).map_err(|error| {
             self.broken.get_or_insert_with(|| error.to_string());
@@ -324,66 +334,6 @@ impl Log {
     pub fn reserves(&self) -> bool {
         self.reserves
     }
-}
-
-/// Whether a path names this very file.
-pub(super) fn names(path: &Path, file: &File) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    let named = std::fs::symlink_metadata(path)
-        .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
-    Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    let directory = directory_of(path);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let create = flags | OFlags::CREATE | OFlags::EXCL;
-    let file = match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => {
-            File::open(directory)?.sync_all()?;
-            File::from(file)
-        }
-        Err(rustix::io::Errno::EXIST) => File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(told)?),
-        Err(error) => return Err(error.into()),
-    };
-    let meta = file.metadata()?;
-    let problem = if !meta.is_file() {
-        Some("it is not a regular file")
-    } else if meta.uid() != rustix::process::geteuid().as_raw() {
-        Some("it belongs to another user")
-    } else if meta.nlink() != 1 {
-        Some("it has more than one name (hard links)")
-    } else if meta.mode() & 0o022 != 0 {
-        Some("others can write to it (chmod go-w)")
-    } else {
-        None
-    };
-    problem.map_or(Ok(file), |problem| Err(io::Error::other(problem)))
-}
-
-fn told(error: rustix::io::Errno) -> io::Error {
-    if error == rustix::io::Errno::LOOP { io::Error::other("it is a symlink") } else { error.into() }
-}
-
-/// Reserves room behind the end without changing the length; `false` where the filesystem cannot.
-#[cfg(target_os = "linux")]
-fn reserve(file: &File, end: u64, room: u64) -> io::Result<bool> {
-    use rustix::io::Errno;
-    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn reserve(_file: &File, _end: u64, _room: u64) -> io::Result<bool> {
-    Ok(false)
 }
 
 fn unrecorded(path: &Path, error: &io::Error) -> Error {

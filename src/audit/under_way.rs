@@ -4,7 +4,7 @@
 use super::lines::each_record;
 use super::record::Target;
 use crate::error::Kind;
-use crate::tool::invocation::Object;
+use crate::tool::invocation::{Effect, Object};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -105,20 +105,28 @@ struct Deed {
     command: Option<String>,
     dry_run: Option<bool>,
     outcome: Option<String>,
+    run: Option<String>,
+    plan: Option<String>,
+    effect: Option<Effect>,
     ts: String,
 }
 
 impl Deed {
-    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
-    /// was put to use. Who revokes after that means the token in use.
-    fn ends_revocation(&self) -> bool {
+    /// Whether a run came to its end here, and did what it was to do.
+    fn ends_run(&self) -> bool {
         self.kind == "run.end"
-            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
-            && self.dry_run == Some(false)
             && self
                 .outcome
                 .as_deref()
                 .is_some_and(|how| ["done", Kind::Inconclusive.name(), Kind::StillAccepted.name()].contains(&how))
+    }
+
+    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
+    /// was put to use. Who revokes after that means the token in use.
+    fn ends_revocation(&self) -> bool {
+        self.ends_run()
+            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
+            && self.dry_run == Some(false)
     }
 
     fn is_in(&self, place: &Target) -> bool {
@@ -161,4 +169,17 @@ pub(super) fn revocation(file: &File) -> io::Result<Option<Target>> {
     let places = deeds.iter().filter(|deed| deed.object.is_some()).filter_map(|deed| deed.target.as_ref());
     let mut unfinished = places.filter(|place| !begun(&deeds, place).is_empty());
     Ok(unfinished.next().cloned())
+}
+
+/// Whether a plan was begun, and not carried out since, as far as the last megabytes of the log show.
+pub(super) fn plan(file: &File, sha256: &str) -> io::Result<bool> {
+    let mut begun = Vec::new();
+    for deed in deeds(file)? {
+        if deed.plan.as_deref() == Some(sha256) && deed.effect == Some(Effect::Changes) {
+            begun.push(deed.run);
+        } else if deed.ends_run() && begun.contains(&deed.run) {
+            begun.clear();
+        }
+    }
+    Ok(!begun.is_empty())
 }

@@ -39,10 +39,21 @@ impl Executor {
         let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
         let like = write.old.filter(|_| write.keeps_mode).map(|old| &old.meta);
         let done = files::replace(&begun, write.path, write.bytes, like);
-        self.file_done(begun, change, done, |path, error| {
-            Error::failed(format!("`{path}` could not be written: {error}"))
-                .hint("look at the directory's owner, mode and free room")
-        })
+        self.file_done(begun, change, done, |path, error| unwritten(&path, &error))
+    }
+
+    /// Writes what was only asked to be written down, mode 0600: that changes nothing of what this program is about.
+    ///
+    /// # Errors
+    /// [`Kind::Unrecorded`], [`Kind::Failed`] when the old file is still there.
+    pub fn write_document(&self, step: &str, path: &Path, bytes: &[u8], old: Option<&Snapshot>) -> Result<()> {
+        self.heed()?;
+        let before = old.map(|old| Stream::seen(&old.bytes));
+        let change = FileChange { op: FileOp::Write, path: Text::from(path), before, after: Some(Stream::seen(bytes)) };
+        let begun = self.intend(step, Effect::Reads, Act::File { file: change.clone() })?;
+        let done = files::replace(&begun, path, bytes, None);
+        self.file_result(begun, change, done.result.as_ref().err())?;
+        done.result.map_err(|error| unwritten(&path.display().to_string(), &error))
     }
 
     /// Deletes a file that holds a secret.
@@ -94,4 +105,9 @@ impl Executor {
         };
         held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
     }
+}
+
+fn unwritten(path: &str, error: &std::io::Error) -> Error {
+    Error::failed(format!("`{path}` could not be written: {error}"))
+        .hint("look at the directory's owner, mode and free room")
 }

@@ -8,10 +8,12 @@ use crate::profile::{Edit, Profile};
 use crate::tool::Tool;
 use crate::tool::influxctl;
 use crate::tool::kubectl::Kubectl;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Whether the token is tried, and what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verify {
     /// It must be accepted.
     Require,

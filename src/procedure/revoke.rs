@@ -24,14 +24,15 @@ use crate::error::{Error, Result};
 use crate::plan::{Place, Plan, Step, Trial};
 use crate::tool::invocation::Object;
 use crate::tool::kubectl::{ClusterId, Job, Pod, SecretUid};
-
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The label of the pods that the documented revocation restarts.
 pub const DOCUMENTED_SELECTOR: &str = "app=token-management";
 
 /// How a job is made to run again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Rerun {
     /// By kubit where it runs, else as a clone.
     Auto,
@@ -57,7 +58,8 @@ impl Rerun {
 }
 
 /// What is shown before anything is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// That the account may do all that is needed.
     Permissions,

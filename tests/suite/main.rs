@@ -9,6 +9,7 @@ mod export;
 mod fakes;
 mod faults;
 mod full;
+mod plan;
 mod record;
 mod recordings;
 mod revoke;

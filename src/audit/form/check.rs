@@ -255,9 +255,12 @@ impl<'de> DeserializeSeed<'de> for Item {
 }
 
 fn env<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
-    let mut names = Unknown::default();
+    let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(16);
     while let Some(Key(name)) = map.next_key::<Key>()? {
-        names.note(&name)?;
+        if names.contains(&name) {
+            return Err(A::Error::custom(format_args!("`{name}` is there twice")));
+        }
+        names.push(name);
         map.next_value_seed(Item(&Is::Text))?;
     }
     Ok(())

@@ -4,7 +4,8 @@
 //! and the two names are exchanged: at no instant is there no log. Whoever opens a closed log under the log's own name
 //! finds a rotation that was cut short, and brings it to its end.
 
-use super::{Head, Inherited, Log, Opened, directory_of, open_file, unrecorded};
+use super::file::{directory_of, open_file};
+use super::{Head, Inherited, Log, Opened, unrecorded};
 use crate::audit::record::{Body, Previous, Unfinished, Who};
 use crate::audit::segments::opening;
 use crate::audit::tail::{self, Closed, Tail};

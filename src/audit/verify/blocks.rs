@@ -32,8 +32,14 @@ pub(super) struct Judged {
 }
 
 fn judged(bytes: Vec<u8>) -> Block {
-    let line = |raw: &[u8]| Judged { length: raw.len(), hash: Sha256::digest(raw).into(), shape: shape(raw) };
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(line).collect();
+    let ends = memchr::memchr_iter(b'\n', &bytes).map(|at| at + 1);
+    let rest = Some(bytes.len()).filter(|_| bytes.last() != Some(&b'\n'));
+    let mut start = 0;
+    let line = |end: usize| {
+        let raw = &bytes[std::mem::replace(&mut start, end)..end];
+        Judged { length: raw.len(), hash: Sha256::digest(raw).into(), shape: shape(raw) }
+    };
+    let lines = ends.chain(rest).map(line).collect();
     Block { bytes, lines }
 }
 

@@ -1,0 +1,244 @@
+//! A plan that is written down, and applied later: by somebody else, or somewhere else, or after it was approved.
+//!
+//! What is applied is never taken from the file. The command looks, proves and plans anew, as it would without one; it
+//! goes on only if what comes out is what the file says, field by field. So a file can hold no command that this
+//! program would not have thought of, and nothing that was true when it was written and is not any more.
+
+mod compare;
+mod document;
+
+use super::session::Session;
+use super::{Outcome, enable};
+use crate::cli::{Apply, Cli, Command, Common, DryRun, PlanAs, PlanCommand, PlanShow, Planned, Request};
+use crate::error::{Error, Result};
+use crate::exec::{Surroundings, read};
+use crate::plan::Plan;
+use crate::secret::sha256_hex;
+use crate::ui::Ui;
+use document::Document;
+pub(super) use document::Observed;
+use jiff::{SignedDuration, Timestamp};
+use std::path::{Path, PathBuf};
+
+/// A plan is some ten thousand bytes; more is another file.
+const MAX_PLAN: u64 = 4 << 20;
+
+/// What becomes of a plan.
+pub(super) enum Mode {
+    /// It is carried out, or shown where that was asked for.
+    Now,
+    /// It is written down.
+    Write {
+        /// Where.
+        out: PathBuf,
+        /// What it is the plan of.
+        request: Box<Request>,
+    },
+    /// It is carried out if it is the one that was written down.
+    Apply(Box<Saved>),
+}
+
+/// A plan that was written down.
+pub(super) struct Saved {
+    document: Document,
+    /// SHA-256 of its file.
+    pub(super) sha256: String,
+}
+
+impl Mode {
+    /// The digest of the plan that is applied.
+    pub(super) fn plan(&self) -> Option<&str> {
+        match self {
+            Self::Apply(saved) => Some(&saved.sha256),
+            Self::Now | Self::Write { .. } => None,
+        }
+    }
+
+    pub(super) fn is_now(&self) -> bool {
+        matches!(self, Self::Now)
+    }
+}
+
+/// What `plan …` is a run of: the command itself, which only looks; and where its plan goes.
+pub(super) fn planned(cli: &Cli, plan: &PlanCommand, surroundings: &Surroundings) -> Result<(Cli, Mode)> {
+    let out = plan
+        .out
+        .as_ref()
+        .ok_or_else(|| Error::usage("it is not said where the plan goes").hint("name a file: --out FILE"))?;
+    let mut what = plan.what.clone();
+    let asked = match &mut what {
+        Planned::Enable(args) => args.dry_run.replace(DryRun::Plan),
+        Planned::Disable(args) => args.dry_run.replace(DryRun::Plan),
+        Planned::Revoke(args) => args.how.dry_run.replace(DryRun::Plan),
+        Planned::Rotate(args) => args.how.dry_run.replace(DryRun::Plan),
+        Planned::Show(_) => None,
+    };
+    if asked.is_some() {
+        return Err(
+            Error::usage("--dry-run is not for `plan`").hint("`plan` changes nothing; leave one of the two out")
+        );
+    }
+    let request =
+        Request { common: absolute(&cli.common, surroundings), command: with_absolute_paths(&plan.what, surroundings) };
+    let mode = Mode::Write { out: surroundings.cwd.join(out), request: Box::new(request) };
+    Ok((Cli { common: cli.common.clone(), command: command(what) }, mode))
+}
+
+fn command(what: Planned) -> Command {
+    match what {
+        Planned::Enable(args) => Command::Enable(args),
+        Planned::Disable(args) => Command::Disable(args),
+        Planned::Revoke(args) => Command::Revoke(args),
+        Planned::Rotate(args) => Command::Rotate(args),
+        Planned::Show(show) => Command::Plan(PlanCommand { what: Planned::Show(show), out: None }),
+    }
+}
+
+/// Relative paths are those of where it was planned.
+fn absolute(common: &Common, surroundings: &Surroundings) -> Common {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| surroundings.cwd.join(path));
+    Common {
+        kubectl: path(&common.kubectl),
+        influxctl: path(&common.influxctl),
+        config: path(&common.config),
+        kubeconfig: common.kubeconfig.as_ref().map(|file| surroundings.cwd.join(file).to_string_lossy().into_owned()),
+        ..common.clone()
+    }
+}
+
+fn with_absolute_paths(what: &Planned, surroundings: &Surroundings) -> Planned {
+    let mut what = what.clone();
+    let path = match &mut what {
+        Planned::Enable(args) => &mut args.token_file,
+        Planned::Revoke(args) => &mut args.how.old_token_file,
+        Planned::Rotate(args) => &mut args.how.old_token_file,
+        Planned::Disable(_) | Planned::Show(_) => return what,
+    };
+    *path = path.take().map(|path| surroundings.cwd.join(path));
+    what
+}
+
+/// What `apply` is a run of: the command that was planned, as it was asked for.
+pub(super) fn applied(cli: &Cli, args: &Apply, surroundings: &Surroundings) -> Result<(Cli, Mode)> {
+    let path = surroundings.cwd.join(&args.file);
+    let (document, sha256) = open(&path)?;
+    if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != sha256) {
+        return Err(Error::refused(format!(
+            "`{}` is not the plan that is expected: its SHA-256 is {sha256}, not {expected}",
+            path.display()
+        ))
+        .hint("ask for the plan that was approved"));
+    }
+    let age = Timestamp::now().duration_since(document.made);
+    if age > SignedDuration::try_from(args.max_age).unwrap_or(SignedDuration::MAX) {
+        return Err(Error::refused(format!(
+            "`{}` was made {:.0}, longer ago than a plan may be old",
+            path.display(),
+            document.made
+        ))
+        .hint("make another and have it approved, or --max-age DURATION"));
+    }
+    if age < SignedDuration::from_mins(-5) {
+        return Err(Error::refused(format!(
+            "`{}` says that it was made {:.0}, which is to come",
+            path.display(),
+            document.made
+        ))
+        .hint("look at the clocks of both hosts"));
+    }
+    let Request { common, command: mut what } = document.request.clone();
+    if let Planned::Revoke(crate::cli::Revoke { how, .. }) | Planned::Rotate(crate::cli::Rotate { how, .. }) = &mut what
+    {
+        how.confirm.clone_from(&args.confirm);
+    }
+    let own = cli.common.clone();
+    let Common { audit_log, reason, output, color, quiet, verbose, .. } = own;
+    let common = Common { audit_log, reason, output, color, quiet, verbose, ..common };
+    Ok((Cli { common, command: command(what) }, Mode::Apply(Box::new(Saved { document, sha256 }))))
+}
+
+/// A plan's file, and its digest.
+fn open(path: &Path) -> Result<(Document, String)> {
+    let unusable = |why: String| {
+        Error::refused(format!("`{}` is no plan: {why}", path.display())).hint("make one with `bypassctl plan …`")
+    };
+    let file = read(path, MAX_PLAN).map_err(|error| unusable(error.to_string()))?;
+    let file = file.ok_or_else(|| unusable("it is not there".to_owned()))?;
+    let document = Document::parse(&file.bytes).map_err(unusable)?;
+    Ok((document, sha256_hex(&file.bytes)))
+}
+
+/// `plan show`
+pub(super) fn show(args: &PlanShow, surroundings: &Surroundings, ui: &Ui) -> Outcome {
+    let (document, sha256) = open(&surroundings.cwd.join(&args.file))?;
+    match args.format {
+        PlanAs::Text => {
+            ui.say(document.rendered().trim_end());
+            ui.say(&format!("sha256 {sha256}"));
+        }
+        PlanAs::Script => ui.document("script", &document.script),
+    }
+    ui.field("sha256", &sha256);
+    ui.field("plan", &document);
+    Ok(None)
+}
+
+/// What is to become of this plan: whether it is carried out now. Otherwise it is shown, or written down.
+pub(super) fn go_on(session: &Session, plan: &Plan, observed: Observed, dry_run: Option<DryRun>) -> Result<bool> {
+    match (session.mode, dry_run) {
+        (Mode::Write { out, request }, _) => write(session, plan, observed, out, request).map(|()| false),
+        (_, Some(form)) => {
+            enable::show(session, plan, form);
+            Ok(false)
+        }
+        (Mode::Apply(saved), None) => must_be(session, plan, observed, saved).map(|()| true),
+        (Mode::Now, None) => Ok(true),
+    }
+}
+
+fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request: &Request) -> Result<()> {
+    let mut request = request.clone();
+    // Which context was in force then must not depend on where it is applied.
+    request.common.context = session.exec.target().context;
+    let document = Document::of(session, plan, observed, request);
+    let bytes = document.to_bytes();
+    let other = |why: String| {
+        Error::refused(format!("`{}` is not replaced: {why}", out.display())).hint("name another file: --out FILE")
+    };
+    let old = read(out, MAX_PLAN).map_err(|error| other(error.to_string()))?;
+    if let Some(old) = &old {
+        Document::parse(&old.bytes).map_err(other)?;
+    }
+    session.exec.write_document("write-plan", out, &bytes, old.as_ref())?;
+    let sha256 = sha256_hex(&bytes);
+    session.ui.say(document.rendered().trim_end());
+    session.ui.say(&format!("written to {}; nothing was changed\nsha256 {sha256}", out.display()));
+    session.ui.say(&format!(
+        "to carry it out: bypassctl apply {} --expect {sha256}",
+        crate::plan::script::quoted(&out.display().to_string())
+    ));
+    session.ui.field("file", out);
+    session.ui.field("sha256", &sha256);
+    session.ui.field("plan", &document);
+    Ok(())
+}
+
+/// Fails where this is not the plan that was written down, nor what is left of it.
+fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) -> Result<()> {
+    let now = Document::of(session, plan, observed, saved.document.request.clone());
+    let differences = compare::differences(&saved.document, &now);
+    if differences.is_empty() {
+        session.ui.step("plan", "same", &format!("all is as the plan has it, sha256 {}", saved.sha256));
+        return Ok(());
+    }
+    if session.exec.has_begun(&saved.sha256)? && compare::is_left_of(&saved.document, &now) {
+        session.ui.warn(
+            "this plan was begun before and did not come to its end",
+            Some("this run carries on with what is left of it"),
+        );
+        return Ok(());
+    }
+    session.ui.field("differences", &differences);
+    Err(Error::refused(format!("not as the plan has it: {}", compare::told(&differences)))
+        .hint("make another plan and have it approved; a plan that was carried out already is not carried out again"))
+}

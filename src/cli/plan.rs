@@ -1,0 +1,106 @@
+//! `plan` and `apply` and what they take.
+
+use super::{Common, Disable, Enable, Revoke, Rotate, duration};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `plan`
+#[derive(Args)]
+#[command(
+    after_long_help = "Examples:\n  bypassctl plan revoke -n influxdb --out revoke.plan       # prints its SHA-256\n  bypassctl plan show revoke.plan\n  bypassctl apply revoke.plan --expect SHA256 --confirm my-context/influxdb"
+)]
+pub struct PlanCommand {
+    /// The command whose plan it is
+    #[command(subcommand)]
+    pub what: Planned,
+    /// Where the plan goes; an older plan there is replaced
+    #[arg(long, global = true, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What can be planned.
+#[derive(Subcommand, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Planned {
+    /// `enable`, planned
+    Enable(Enable),
+    /// `disable`, planned
+    Disable(Disable),
+    /// `revoke`, planned: with every proof beforehand
+    Revoke(Revoke),
+    /// `rotate`, planned: with every proof beforehand
+    Rotate(Rotate),
+    /// A plan as it was written down, and its SHA-256
+    #[serde(skip)]
+    Show(PlanShow),
+}
+
+/// `plan show`
+#[derive(Args, Clone)]
+pub struct PlanShow {
+    /// The plan
+    pub file: PathBuf,
+    /// As what
+    #[arg(long, value_enum, default_value_t = PlanAs::Text, value_name = "FORMAT")]
+    pub format: PlanAs,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanAs {
+    /// For people
+    Text,
+    /// The POSIX shell script that does the same
+    Script,
+}
+
+/// `apply`
+#[derive(Args)]
+#[command(
+    after_long_help = "Looks and proves as the command itself does, and refuses (exit code 4) where anything is not as the plan has it: a tool, the cluster, a UID, a file, a step. A plan that was cut short is carried on with by the same command, where the record is that shows it."
+)]
+pub struct Apply {
+    /// The plan
+    pub file: PathBuf,
+    /// The SHA-256 that it must have: that of the plan which was approved
+    #[arg(long, value_name = "SHA256", value_parser = sha256)]
+    pub expect: Option<String>,
+    /// Confirm a revocation without a terminal: `in-cluster/NS` where there is no context
+    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    pub confirm: Option<String>,
+    /// How old it may be
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub max_age: Duration,
+}
+
+/// What a plan is the plan of: a command and what it takes, as it can be asked for again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Which cluster, which tools, which profile.
+    pub common: Common,
+    /// The command.
+    pub command: Planned,
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    let digits = text.trim().strip_prefix("sha256:").unwrap_or(text.trim()).to_ascii_lowercase();
+    let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if holds { Ok(digits) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
+}
+
+/// A time limit as whole milliseconds.
+pub(super) mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}
