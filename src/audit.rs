@@ -14,6 +14,7 @@ mod tail;
 mod under_way;
 mod verify;
 
+pub use form::strict;
 pub use history::{Record, Run, records, runs};
 pub use in_toto::{Statement, statements};
 pub use log::{Begun, Head, Inherited, Log, Rotated};
@@ -21,6 +22,7 @@ pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
 };
 pub use segments::{Links, Segment, Source, in_order, links, segments};
+pub use under_way::PlanStand;
 pub use verify::{Finding, Report, verify};
 
 /// This machine's name, as the kernel knows it.

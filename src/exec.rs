@@ -21,7 +21,7 @@ pub use lock::TargetLock;
 pub use running::Watched;
 pub use surroundings::{Surroundings, without_credentials};
 
-use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, RunBegin, Target, Text, Who};
+use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, Secret};
 use crate::tool::Tool;
@@ -243,12 +243,18 @@ impl Executor {
         held(&self.tools).clone()
     }
 
-    /// Whether a plan was begun, and not carried out since.
+    /// How far a plan has come, by the record.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn has_begun(&self, plan: &str) -> Result<bool> {
-        held(&self.log).has_begun(plan)
+    pub fn plan_stand(&self, plan: &str) -> Result<PlanStand> {
+        held(&self.log).plan_stand(plan)
+    }
+
+    /// Who runs this.
+    #[must_use]
+    pub fn who(&self) -> &Who {
+        &self.who
     }
 
     /// Records a tool before its first use other than asking its version.

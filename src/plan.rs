@@ -150,8 +150,9 @@ impl Plan {
             Action::NoteCluster(look) | Action::CheckCluster(look) => {
                 json!({ "first_allowed_of": look.commands().map(|command| command.argv(None)) })
             }
-            Action::TryToken { command, required, .. } => {
-                json!({ "argv": command.argv(None), "token": self.token_slot(), "required": required })
+            Action::TryToken { command, required, profile } => {
+                let (at, tls) = (profile.address(), &profile.tls);
+                json!({ "argv": command.argv(None), "at": at, "tls": tls, "token": self.token_slot(), "required": required })
             }
             Action::WriteToken { path } => json!({ "write": path, "mode": "0600", "content": self.token_slot() }),
             Action::EditConfig { path, .. } => json!({ "edit": path, "lines": changed_lines(action) }),

@@ -61,8 +61,17 @@ pub struct Profile {
     pub has_mgmt_token: bool,
 }
 
+impl Profile {
+    /// Where it leads.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let host = self.host.as_deref().unwrap_or("(no host)");
+        self.port.as_ref().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
 /// `[profile.tls]`, as written; every key may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Tls {
     /// `insecure`: do not verify the server's certificate.
     pub insecure: Option<bool>,

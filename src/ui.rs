@@ -259,6 +259,13 @@ impl Ui {
         }
     }
 
+    /// A line that was asked for, which `--quiet` does not hide.
+    pub fn result(&self, line: &str) {
+        if self.format == Format::Text {
+            self.print(&format!("{line}\n"));
+        }
+    }
+
     /// A line that ends what was told.
     pub fn say(&self, text: &str) {
         self.out(&format!("{text}\n"));

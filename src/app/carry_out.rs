@@ -210,7 +210,7 @@ fn judge(
     profile: &Profile,
     known: &Known,
 ) -> Result<()> {
-    let at = address(profile);
+    let at = profile.address();
     match verdict {
         Verdict::Accepted => {
             session.ui.step(step, "done", &format!("the token was accepted by {at}"));
@@ -227,12 +227,6 @@ fn judge(
             Ok(())
         }
     }
-}
-
-/// Where a profile leads.
-pub(super) fn address(profile: &Profile) -> String {
-    let host = profile.host.as_deref().unwrap_or("(no host)");
-    profile.port.as_ref().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Whether only its owner can read a file, and nobody can execute it.

@@ -9,6 +9,7 @@ mod document;
 
 use super::session::Session;
 use super::{Outcome, enable};
+use crate::audit::PlanStand;
 use crate::cli::{Apply, Cli, Command, Common, DryRun, PlanAs, PlanCommand, PlanShow, Planned, Request};
 use crate::error::{Error, Result};
 use crate::exec::{Surroundings, read};
@@ -43,6 +44,8 @@ pub(super) struct Saved {
     document: Document,
     /// SHA-256 of its file.
     pub(super) sha256: String,
+    /// Whether that is what was expected.
+    expected: bool,
 }
 
 impl Mode {
@@ -73,6 +76,11 @@ pub(super) fn planned(cli: &Cli, plan: &PlanCommand, surroundings: &Surroundings
         Planned::Rotate(args) => args.how.dry_run.replace(DryRun::Plan),
         Planned::Show(_) => None,
     };
+    if let Planned::Revoke(crate::cli::Revoke { how, .. }) | Planned::Rotate(crate::cli::Rotate { how, .. }) = &what
+        && how.confirm.is_some()
+    {
+        return Err(Error::usage("--confirm is not for `plan`").hint("`plan` changes nothing; it is for `apply`"));
+    }
     if asked.is_some() {
         return Err(
             Error::usage("--dry-run is not for `plan`").hint("`plan` changes nothing; leave one of the two out")
@@ -151,10 +159,41 @@ pub(super) fn applied(cli: &Cli, args: &Apply, surroundings: &Surroundings) -> R
     {
         how.confirm.clone_from(&args.confirm);
     }
-    let own = cli.common.clone();
-    let Common { audit_log, reason, output, color, quiet, verbose, .. } = own;
-    let common = Common { audit_log, reason, output, color, quiet, verbose, ..common };
-    Ok((Cli { common, command: command(what) }, Mode::Apply(Box::new(Saved { document, sha256 }))))
+    let common = merged(&cli.common, common)?;
+    Ok((
+        Cli { common, command: command(what) },
+        Mode::Apply(Box::new(Saved { document, sha256, expected: args.expect.is_some() })),
+    ))
+}
+
+/// Where and with what is as it was planned; how it is told, and where the kubeconfig is on this host, as it is asked
+/// for now.
+fn merged(own: &Common, planned: Common) -> Result<Common> {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    for (flag, now, then) in [
+        ("--namespace", own.namespace.clone(), planned.namespace.clone()),
+        ("--context", own.context.clone(), planned.context.clone()),
+        ("--as", own.as_user.clone(), planned.as_user.clone()),
+        ("--kubectl", path(&own.kubectl), path(&planned.kubectl)),
+        ("--influxctl", path(&own.influxctl), path(&planned.influxctl)),
+        ("--config", path(&own.config), path(&planned.config)),
+        ("--as-group", listed(&own.as_groups, &[]), listed(&planned.as_groups, &[])),
+        ("--profile", listed(&own.profiles, &["default"]), Some(planned.profiles.join(", "))),
+    ] {
+        if let Some(now) = now.filter(|now| Some(now) != then.as_ref()) {
+            let then = then.unwrap_or_else(|| "something else".to_owned());
+            return Err(Error::refused(format!("{flag} {now} is not what the plan has: {then}"))
+                .hint("leave it out, or make another plan"));
+        }
+    }
+    let Common { audit_log, reason, output, color, quiet, verbose, kubeconfig, .. } = own.clone();
+    let kubeconfig = kubeconfig.or(planned.kubeconfig);
+    Ok(Common { audit_log, reason, output, color, quiet, verbose, kubeconfig, ..planned })
+}
+
+/// Several values of a flag, where they are others than without it.
+fn listed(values: &[String], default: &[&str]) -> Option<String> {
+    Some(values.join(", ")).filter(|_| values != default)
 }
 
 /// A plan's file, and its digest.
@@ -173,8 +212,8 @@ pub(super) fn show(args: &PlanShow, surroundings: &Surroundings, ui: &Ui) -> Out
     let (document, sha256) = open(&surroundings.cwd.join(&args.file))?;
     match args.format {
         PlanAs::Text => {
-            ui.say(document.rendered().trim_end());
-            ui.say(&format!("sha256 {sha256}"));
+            ui.result(document.rendered().trim_end());
+            ui.result(&format!("sha256 {sha256}"));
         }
         PlanAs::Script => ui.document("script", &document.script),
     }
@@ -205,6 +244,10 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     let other = |why: String| {
         Error::refused(format!("`{}` is not replaced: {why}", out.display())).hint("name another file: --out FILE")
     };
+    if !out.parent().is_some_and(Path::is_dir) {
+        return Err(Error::refused(format!("there is no directory for `{}`", out.display()))
+            .hint("make it, or name another file: --out FILE"));
+    }
     let old = read(out, MAX_PLAN).map_err(|error| other(error.to_string()))?;
     if let Some(old) = &old {
         Document::parse(&old.bytes).map_err(other)?;
@@ -212,7 +255,8 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     session.exec.write_document("write-plan", out, &bytes, old.as_ref())?;
     let sha256 = sha256_hex(&bytes);
     session.ui.say(document.rendered().trim_end());
-    session.ui.say(&format!("written to {}; nothing was changed\nsha256 {sha256}", out.display()));
+    session.ui.say(&format!("written to {}; nothing was changed", out.display()));
+    session.ui.result(&format!("sha256 {sha256}"));
     session.ui.say(&format!(
         "to carry it out: bypassctl apply {} --expect {sha256}",
         crate::plan::script::quoted(&out.display().to_string())
@@ -225,20 +269,39 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
 
 /// Fails where this is not the plan that was written down, nor what is left of it.
 fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) -> Result<()> {
+    if !saved.expected {
+        session.ui.warn(
+            "whether this is the plan that was approved is not known",
+            Some("--expect SHA256, from who approved it"),
+        );
+    }
+    if session.exec.plan_stand(&saved.sha256)? == PlanStand::Done {
+        return Err(Error::refused("this plan was carried out already, by the record")
+            .hint("a plan is carried out once: make another and have it approved"));
+    }
     let now = Document::of(session, plan, observed, saved.document.request.clone());
     let differences = compare::differences(&saved.document, &now);
     if differences.is_empty() {
         session.ui.step("plan", "same", &format!("all is as the plan has it, sha256 {}", saved.sha256));
         return Ok(());
     }
-    if session.exec.has_begun(&saved.sha256)? && compare::is_left_of(&saved.document, &now) {
-        session.ui.warn(
-            "this plan was begun before and did not come to its end",
-            Some("this run carries on with what is left of it"),
-        );
-        return Ok(());
-    }
+    let (differences, hint) = match session.exec.plan_stand(&saved.sha256)? {
+        PlanStand::Begun => {
+            let differences = compare::not_left_of(&saved.document, &now);
+            if differences.is_empty() {
+                session.ui.warn(
+                    "this plan was begun before and did not come to its end",
+                    Some("this run carries on with what is left of it"),
+                );
+                return Ok(());
+            }
+            (
+                differences,
+                "the plan was begun and did not come to its end, but what is to be done now is not what is left of it: look at what is there, and make another plan",
+            )
+        }
+        PlanStand::Left | PlanStand::Done => (differences, "make another plan and have it approved"),
+    };
     session.ui.field("differences", &differences);
-    Err(Error::refused(format!("not as the plan has it: {}", compare::told(&differences)))
-        .hint("make another plan and have it approved; a plan that was carried out already is not carried out again"))
+    Err(Error::refused(format!("not as the plan has it: {}", compare::told(&differences))).hint(hint))
 }

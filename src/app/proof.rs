@@ -1,6 +1,6 @@
 //! The proof of a revocation: the same call with the old token and with the new one.
 
-use super::carry_out::{Known, address, try_token};
+use super::carry_out::{Known, try_token};
 use super::probe::joined;
 use super::session::Session;
 use crate::error::Result;
@@ -53,7 +53,7 @@ pub(super) fn prove(session: &Session, step: &str, prove: &Prove, known: &Known)
             until_shown(session, step, trial, old, new, prove.grace, known)?
         }
     };
-    let at = prove.trial.as_ref().map(|trial| address(&trial.profile)).unwrap_or_default();
+    let at = prove.trial.as_ref().map(|trial| trial.profile.address()).unwrap_or_default();
     match &shown {
         Shown::Proven if prove.new_token => {
             session.ui.step(step, "done", &format!("the old token is refused by {at} where the new one is accepted"));

@@ -1,6 +1,6 @@
 //! `revoke`: look, prove, confirm, act, prove.
 
-use super::carry_out::{Known, Stand, address, carry_out, try_token};
+use super::carry_out::{Known, Stand, carry_out, try_token};
 use super::observe::{self, Observed};
 use super::plan::{Observed as Files, go_on};
 use super::probe::{self, joined};
@@ -235,7 +235,7 @@ fn not_made(failure: Failure, what: &str, hint: &str) -> Error {
 
 fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) -> Result<Old> {
     let Some(Trial { command, profile }) = trial else { return Ok(old) };
-    let at = address(profile);
+    let at = profile.address();
     let inconclusive = |why: &str, hint: &str| {
         session.ui.warn(&format!("{why}, so the proof will be inconclusive"), Some(hint));
     };

@@ -1,6 +1,5 @@
 //! `rotate`: a revocation, and the new token put to use where the old one was.
 
-use super::carry_out::address;
 use super::config::{self, Config};
 use super::observe::token_in;
 use super::plan::Observed;
@@ -104,7 +103,7 @@ fn local(
         if trial.is_some_and(|trial| !same_place(&trial.profile)) {
             let text = format!(
                 "profile `{name}` leads to {}: whether that takes the new token is not tried",
-                address(&profile)
+                profile.address()
             );
             session.ui.warn(&text, Some("is it the same InfluxDB? `bypassctl status --profile NAME` tries it"));
         }

@@ -1,6 +1,6 @@
 //! `status`
 
-use super::carry_out::{MAX_TOKEN_FILE, address, is_private, read_token, try_token};
+use super::carry_out::{MAX_TOKEN_FILE, is_private, read_token, try_token};
 use super::config::{self, Config};
 use super::session::Session;
 use super::{Outcome, enable, probe};
@@ -141,7 +141,7 @@ impl Board<'_> {
         let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
         match found {
             Ok(profile) => {
-                let at = format!("`{name}` in {}, for {}", config.path.display(), address(&profile));
+                let at = format!("`{name}` in {}, for {}", config.path.display(), profile.address());
                 self.show(Check::ok("profile", at));
                 influxctl.iter().for_each(|tool| self.quirks(tool, &profile));
                 Some(profile)
@@ -209,7 +209,7 @@ impl Board<'_> {
     }
 
     fn trial(&mut self, influxctl: &Tool, profile: &Profile, token: &Secret) -> Result<(), Error> {
-        let at = address(profile);
+        let at = profile.address();
         match try_token(self.session, "try-token", &influxctl::try_token(influxctl), profile, token)? {
             Verdict::Accepted => self.show(Check::ok("trial", format!("the file's token is accepted by {at}"))),
             Verdict::Refused(said) => self.differs(

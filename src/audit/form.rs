@@ -7,6 +7,7 @@ mod tests;
 
 use super::record::{Previous, Torn};
 use check::Whole;
+pub use check::strict;
 use serde::Deserialize;
 use serde::de::DeserializeSeed as _;
 use std::borrow::Cow;

@@ -9,7 +9,7 @@ pub use rotate::Rotated;
 use super::line::{Line, NO_PREVIOUS, to_line};
 use super::record::{Body, Previous, Target, Torn, Unfinished};
 use super::tail::{self, Tail};
-use super::under_way;
+use super::under_way::{self, PlanStand};
 use crate::error::{Error, Kind, Result};
 use crate::secret::{Needles, sha256_hex};
 use crate::tool::invocation::Object;
@@ -233,11 +233,11 @@ impl Log {
         under_way::deletions(&self.file, place).map_err(|error| unrecorded(&self.path, &error))
     }
 
-    /// Whether a plan was begun, and not carried out since.
+    /// How far a plan has come.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn has_begun(&self, plan: &str) -> Result<bool> {
+    pub fn plan_stand(&self, plan: &str) -> Result<PlanStand> {
         under_way::plan(&self.file, plan).map_err(|error| unrecorded(&self.path, &error))
     }
 

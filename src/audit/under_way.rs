@@ -171,15 +171,27 @@ pub(super) fn revocation(file: &File) -> io::Result<Option<Target>> {
     Ok(unfinished.next().cloned())
 }
 
-/// Whether a plan was begun, and not carried out since, as far as the last megabytes of the log show.
-pub(super) fn plan(file: &File, sha256: &str) -> io::Result<bool> {
-    let mut begun = Vec::new();
+/// How far a plan has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanStand {
+    /// Nothing of it was begun.
+    Left,
+    /// It was begun, and did not come to its end.
+    Begun,
+    /// It was carried out.
+    Done,
+}
+
+/// How far a plan has come, as far as the last megabytes of the log show.
+pub(super) fn plan(file: &File, sha256: &str) -> io::Result<PlanStand> {
+    let (mut begun, mut stand) = (Vec::new(), PlanStand::Left);
     for deed in deeds(file)? {
         if deed.plan.as_deref() == Some(sha256) && deed.effect == Some(Effect::Changes) {
             begun.push(deed.run);
+            stand = PlanStand::Begun;
         } else if deed.ends_run() && begun.contains(&deed.run) {
-            begun.clear();
+            return Ok(PlanStand::Done);
         }
     }
-    Ok(!begun.is_empty())
+    Ok(stand)
 }

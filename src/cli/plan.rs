@@ -101,6 +101,12 @@ pub(super) mod millis {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
+        let duration = Duration::from_millis(u64::deserialize(from)?);
+        let holds = !duration.is_zero() && duration <= super::super::LONGEST;
+        if holds {
+            Ok(duration)
+        } else {
+            Err(serde::de::Error::custom("a time limit is longer than nothing, and at most a day"))
+        }
     }
 }

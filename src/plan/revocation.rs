@@ -289,6 +289,8 @@ impl Prove {
     pub(super) fn view(&self) -> Value {
         json!({
             "argv": self.trial.as_ref().map(|trial| argv(&trial.command)),
+            "at": self.trial.as_ref().map(|trial| trial.profile.address()),
+            "tls": self.trial.as_ref().map(|trial| &trial.profile.tls),
             "tokens": if self.new_token { json!(["<old token>", "<new token>"]) } else { json!(["<old token>"]) },
             "seconds": self.grace.as_secs(),
         })

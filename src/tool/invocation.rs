@@ -271,16 +271,17 @@ pub fn printable(text: &str, max: usize) -> String {
         LazyLock::new(|| Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant"));
     let text = TOKEN.replace_all(text, "[token]");
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text.chars().map(clean).filter(|c| !is_bidi(*c)).take(max).collect();
+    let mut out: String = text.chars().map(clean).filter(|c| !misleads(*c)).take(max).collect();
     if text.chars().count() > max {
         out.push('…');
     }
     out
 }
 
-/// Characters that turn the reading direction around, or begin a line, and so can make one look like another.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Characters that turn the reading direction around, begin a line or are not seen, and so can make one text look like
+/// another.
+fn misleads(c: char) -> bool {
+    matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -50,7 +50,8 @@ fn refused(sb: &Sandbox, told: &str, more: &[&str]) {
 fn a_plan_is_written_down_and_changes_nothing() {
     let sb = enabled();
     let run = planned(&sb, &["revoke", "-n", "influxdb"]);
-    insta::assert_snapshot!(run.normalised());
+    let somebody = regex::Regex::new(" by [^ ]+@[^ ]+ with ").expect("a pattern");
+    insta::assert_snapshot!(somebody.replace(&run.normalised(), " by [USER]@[HOST] with "));
     assert_eq!(sb.mode("home/the.plan"), 0o600);
     let bytes = std::fs::read(file(&sb)).expect("a plan");
     assert!(run.stdout.contains(&format!("sha256 {}", sha256(&bytes))));
@@ -67,8 +68,47 @@ fn a_plan_is_written_down_and_changes_nothing() {
     let rendered = &run.stdout[run.stdout.find("\nmade ").expect("a rendering") + 1..];
     let rendered = rendered.split("\nwritten to ").next().expect("its end");
     assert!(shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256(&bytes)), "{}", shown.stdout);
+    assert!(sb.run(&["plan", "show", "the.plan", "-q"]).stdout.contains("sha256 "));
     let script = sb.run(&["plan", "show", "the.plan", "--format", "script"]).stdout;
     assert_eq!(script, sb.run(&["revoke", "-n", "influxdb", "--dry-run=script"]).stdout);
+}
+
+/// Who approves sees all that was asked for, and nothing in a file can make its rendering look like another.
+#[test]
+fn a_rendering_hides_nothing_and_shows_nothing_else() {
+    let sb = enabled();
+    let asked = [
+        "--waive",
+        "failed-job",
+        "--again",
+        "--grace",
+        "1s",
+        "--old-token-file",
+        ".config/influxctl/admin-token-default.json",
+    ];
+    let run = planned(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
+    for told in [
+        "\"again\":true",
+        "\"waive\":\"failed-job\"",
+        "\"grace\":1000",
+        "\"old_token_file\":\"/",
+        "at       127.0.0.1:26444",
+        "stdin    {\"sha256\":",
+    ] {
+        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+    }
+    let mut plan = document(&sb);
+    plan["steps"][1]["why"] = json!("x\nsha256 1111\u{1b}[2J\u{202e}\u{200b}");
+    plan["steps"][1]["uid"] = json!("y\nsha256 2222");
+    plan["steps"][2]["argv"] = json!(["kubectl", "delete", "namespace", "influxdb"]);
+    std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
+    let shown = sb.run(&["plan", "show", "the.plan"]).stdout;
+    assert_eq!(shown.lines().filter(|line| line.starts_with("sha256 ")).count(), 1, "{shown}");
+    assert!(shown.contains("$ kubectl delete namespace influxdb"), "what the steps say is what is shown: {shown}");
+    assert!(
+        !shown.chars().any(|c| (c.is_control() && c != '\n') || ['\u{202e}', '\u{200b}'].contains(&c)),
+        "{shown:?}"
+    );
 }
 
 /// What the record says was executed is what the plan says, byte for byte.
@@ -124,8 +164,8 @@ fn each_command_does_what_its_plan_says() {
         sb.forget_calls();
         let run = apply(&sb, &[more, &["--expect", &format!("sha256:{}", digest.to_uppercase())]].concat());
         carried_out(&sb, &run, code);
-        // A plan is carried out once.
-        refused(&sb, "not as the plan has it", &[]);
+        // A plan is carried out once, whatever there is to do again by then.
+        refused(&sb, "this plan was carried out already", &[]);
     }
 }
 
@@ -136,6 +176,15 @@ fn a_revocation_is_confirmed_as_ever() {
     assert_eq!(apply(&sb, &[]).code, 7);
     assert_eq!(apply(&sb, &["--confirm", "sim-dev/other"]).code, 7);
     assert_eq!(changes(&sb), "");
+    refused(&sb, "--namespace other is not what the plan has: influxdb", &["-n", "other"]);
+    for (flag, value, then) in [
+        ("--context", "elsewhere", "sim-dev"),
+        ("--profile", "other", "default"),
+        ("--as", "root", "something else"),
+        ("--as-group", "g", "something else"),
+    ] {
+        refused(&sb, &format!("{flag} {value} is not what the plan has: {then}"), &[flag, value]);
+    }
 }
 
 #[test]
@@ -225,7 +274,9 @@ fn a_plan_that_was_edited_is_refused() {
             "/steps has 9 entries in the plan, and 10 now",
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
-        ("/text is ", with(&|plan| plan["text"] = json!("all is well\n"))),
+        ("`bypassctl` is no version", with(&|plan| plan["bypassctl"] = json!("0.1.0\nAPPROVED"))),
+        ("is there twice", good.replacen("\"id\":", "\"why\": \"\", \"id\":", 1)),
+        ("a time limit is longer than nothing", with(&|plan| plan["request"]["common"]["timeout"] = json!(0))),
         ("/script is ", with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n"))),
         ("/target/namespace is \"other\"", with(&|plan| plan["target"]["namespace"] = json!("other"))),
         ("longer ago than a plan may be old", with(&|plan| plan["made"] = json!("2026-01-01T00:00:00Z"))),
@@ -271,7 +322,62 @@ fn a_plan_that_was_cut_short_is_carried_on_with() {
     );
     assert_ne!(sb.admin_token(), old);
     assert_eq!(sb.read(TOKEN).into_bytes(), sb.admin_token());
-    refused(&sb, "not as the plan has it", &[]);
+    refused(&sb, "this plan was carried out already", &[]);
+}
+
+/// A rotation by plan, cut short when its call with these words has taken effect.
+fn cut_short(words: &[&str], more: &[&str]) -> Sandbox {
+    let sb = enabled();
+    planned(&sb, &[&["rotate", "-n", "influxdb"], more].concat());
+    sb.fault(json!({"tool": "kubectl", "contains": words, "before": false, "do": "kill_parent"}));
+    assert_eq!(apply(&sb, CONFIRM).code, 128 + 9);
+    end_orphans(&sb);
+    sb.no_faults();
+    sb
+}
+
+/// Being cut short is no way around what was approved: what is left must be what the plan says of it.
+#[test]
+fn what_is_not_left_of_a_plan_is_refused() {
+    let config = |sb: &Sandbox, from: &str, to: &str| {
+        let text = std::fs::read_to_string(sb.config()).expect("text").replace(from, to);
+        std::fs::write(sb.config(), text).expect("sandbox");
+    };
+    type Meanwhile<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a dyn Fn(&Sandbox));
+    let token: &[&str] = &["delete", "secrets/admin-token"];
+    let keys: &[&str] = &["delete", "secrets/rsa-keys"];
+    let cases: [Meanwhile; 6] = [
+        // Somebody else has brought it to its end: those keys and that token are not the plan's to delete.
+        ("/uid is \"", token, &[], &|sb| {
+            assert!([0, 10].contains(&sb.run(&[&["revoke", "-n", "influxdb"], CONFIRM].concat()).code))
+        }),
+        ("/uid is \"", keys, &[], &|sb| {
+            sb.cluster(|cluster| {
+                cluster["secrets"]["influxdb/admin-token"]["meta"]["uid"] =
+                    json!("00000000-0000-4000-8000-00000000000e")
+            });
+        }),
+        // What the plan's own first run has made.
+        ("/uid is \"", &["delete", "pods"], &["--again"], &|_| ()),
+        ("/from/uid is \"", token, &[], &|sb| {
+            sb.cluster(|cluster| {
+                let jobs = cluster["jobs"].as_object_mut().expect("jobs");
+                jobs.values_mut().for_each(|job| job["meta"]["uid"] = json!("00000000-0000-4000-8000-00000000000f"));
+            });
+        }),
+        ("/at is \"127.0.0.1:26444\"", token, &[], &|sb| config(sb, "127.0.0.1", "localhost")),
+        ("/files/0/content/sha256 is \"", token, &[], &|sb| config(sb, "# stand-in cluster", "# another")),
+    ];
+    for (told, words, more, meanwhile) in cases {
+        let sb = cut_short(words, more);
+        meanwhile(&sb);
+        sb.forget_calls();
+        let run = apply(&sb, CONFIRM);
+        assert!(run.code == 4 && run.stderr.contains(told), "{told}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("is not what is left of it"), "{told}: {}", run.stderr);
+        // Pods that were on their way out go on going.
+        assert_eq!(changes(&sb), "", "{told}");
+    }
 }
 
 #[test]
@@ -297,6 +403,9 @@ fn where_a_plan_may_go() {
         assert_eq!(sb.run(&[&revoke[..], &["a.plan"]].concat()).code, 0, "an older plan is replaced");
     }
     assert_eq!(sb.run(&["plan", "revoke", "-n", "influxdb"]).code, 2, "without a place for it");
+    assert_eq!(sb.run(&[&revoke[..], &["b.plan"], CONFIRM].concat()).code, 2, "nothing is confirmed by a plan");
+    let nowhere = sb.run(&[&revoke[..], &["nowhere/b.plan"]].concat());
+    assert!(nowhere.code == 4 && !sb.home("nowhere").exists(), "{}", nowhere.stderr);
     assert_eq!(sb.run(&["plan", "revoke", "-n", "influxdb", "--dry-run", "--out", "b.plan"]).code, 2);
     assert_eq!(sb.run(&["plan", "enable", "-n", "influxdb-prod", "--out", "b.plan"]).code, 4, "as the command itself");
     assert!(!sb.home("b.plan").exists());

@@ -13,7 +13,7 @@ pub(super) fn run(logs: &[Source], ui: &Ui) -> Outcome {
         Error::failed(format!("there is no record in `{}`", log.path.display()))
             .hint("it has one after the first run of any command but `audit`")
     })?;
-    ui.document("line", &format!("{head}\n"));
+    ui.result(&head.to_string());
     ui.field("head", serde_json::json!({ "log": head.log, "seq": head.seq, "hash": head.hash }));
     Ok(None)
 }

@@ -30,7 +30,6 @@ fn compared(document: &Document) -> Value {
         "tools": document.tools,
         "observed": document.observed,
         "steps": document.steps,
-        "text": document.text,
         "script": document.script,
     })
 }
@@ -53,11 +52,16 @@ fn compare(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) 
     }
 }
 
-/// In a message: what a reader can do something with. Text and script say the steps once more.
+/// In a message: what a reader can do something with. What was seen is what the steps follow from, and they say it
+/// again; the text and the script say the steps once more.
 pub(super) fn told(differences: &[Difference]) -> String {
-    let derived = |difference: &&Difference| ["/text", "/script"].contains(&difference.at.as_str());
-    let own: Vec<&Difference> = differences.iter().filter(|difference| !derived(difference)).collect();
-    let shown = if own.is_empty() { differences.iter().collect() } else { own };
+    let ranks = |difference: &Difference| match difference.at.split('/').nth(1) {
+        Some("target" | "tools" | "observed") => 0,
+        Some("steps") => 1,
+        _ => 2,
+    };
+    let first = differences.iter().map(ranks).min().unwrap_or_default();
+    let shown: Vec<&Difference> = differences.iter().filter(|difference| ranks(difference) == first).collect();
     let value = |value: &Value| printable(&value.to_string(), 96);
     let mut told: Vec<String> = shown
         .iter()
@@ -75,11 +79,44 @@ pub(super) fn told(differences: &[Difference]) -> String {
     told.join("; ")
 }
 
-/// Whether what is to be done now is what is left of a plan: the same place, the same tools, no step that the plan does
-/// not have, in its order.
-pub(super) fn is_left_of(planned: &Document, now: &Document) -> bool {
-    let ids = |document: &Document| -> Vec<Value> { document.steps.iter().map(|step| step["id"].clone()).collect() };
-    let mut rest = ids(planned).into_iter();
-    let steps = ids(now).into_iter().all(|id| rest.any(|planned| planned == id));
-    steps && planned.target == now.target && planned.tools == now.tools
+/// Where what is to be done now is not what is left of a plan. The place, the tools, the cluster and the files are the
+/// same, but for a configuration that was edited already; each step is one of the plan's, in its order, and says the
+/// same: the same objects with the same UIDs, the same manifests, the same paths, the same host.
+pub(super) fn not_left_of(planned: &Document, now: &Document) -> Vec<Difference> {
+    let edits = |document: &Document| document.steps.iter().any(|step| step.get("edit").is_some());
+    let edited = edits(planned) && !edits(now);
+    let place = |document: &Document| {
+        let files: &[Value] = if edited { &[] } else { &document.observed.files };
+        json!({ "target": document.target, "tools": document.tools, "cluster": document.observed.cluster, "files": files })
+    };
+    let mut found = Vec::new();
+    compare("", &place(planned), &place(now), &mut found);
+    let mut rest = planned.steps.iter().enumerate();
+    for step in &now.steps {
+        match rest.find(|(_, planned)| planned["id"] == step["id"]) {
+            Some((index, planned)) => compare_step(&format!("/steps/{index}"), planned, step, &mut found),
+            None => found.push(Difference { at: "/steps".to_owned(), planned: Value::Null, now: step["id"].clone() }),
+        }
+    }
+    found
+}
+
+/// A step that is left, against itself. A job may be at work by now under the name that the plan gives it; what has
+/// gone is not known any more by its UID; how many pods are ready changes, and so do the numbers of the steps.
+fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
+    let at_work = match now["way"].as_str() {
+        Some("running") => now["job"] == planned["job"],
+        Some("awaited") => planned["way"] == "operator",
+        _ => false,
+    };
+    let free = |name: &str| match name {
+        "why" | "holds" | "beside_previous" | "content" | "token" | "ready" => true,
+        "not_uid" => now[name].is_null(),
+        "argv" => now[name].is_null(),
+        "way" | "from" | "job" | "stdin" | "watch" => at_work,
+        _ => false,
+    };
+    for (name, value) in now.as_object().into_iter().flatten().filter(|(name, _)| !free(name)) {
+        compare(&format!("{at}/{name}"), &planned[name.as_str()], value, found);
+    }
 }

@@ -1,16 +1,15 @@
 //! The file of a plan. `docs/PLAN.md` describes every field.
 
 use crate::app::session::Session;
-use crate::audit::Target;
+use crate::audit::{Target, Who};
 use crate::cli::Request;
-use crate::plan::{Plan, script};
+use crate::plan::{Plan, script, shell_line};
 use crate::tool::Tool;
 use crate::tool::invocation::printable;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// The version of this form.
@@ -24,13 +23,13 @@ pub(super) struct Document {
     /// Version of the program that made it.
     bypassctl: String,
     pub(super) made: Timestamp,
+    /// Who says to have made it.
+    by: Who,
     pub(super) request: Request,
     pub(super) target: Target,
     pub(super) tools: Vec<ToolSeen>,
     pub(super) observed: Observed,
     pub(super) steps: Vec<Value>,
-    /// The steps for people.
-    pub(super) text: String,
     /// The same as a POSIX shell script.
     pub(super) script: String,
 }
@@ -61,11 +60,11 @@ impl From<Tool> for ToolSeen {
 #[serde(deny_unknown_fields)]
 pub(in crate::app) struct Observed {
     /// What tells the cluster from another.
-    cluster: Option<Value>,
+    pub(super) cluster: Option<Value>,
     /// The secrets that are there, each with its UID.
     secrets: Vec<Value>,
     /// The files that matter, each with its digest where that may be said.
-    files: Vec<Value>,
+    pub(super) files: Vec<Value>,
 }
 
 impl Observed {
@@ -107,12 +106,12 @@ impl Document {
             schema: SCHEMA.to_owned(),
             bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
             made: Timestamp::now(),
+            by: session.exec.who().clone(),
             request,
             target: session.exec.target(),
             tools,
             observed,
             steps: plan.view().iter().map(|step| serde_json::to_value(step).unwrap_or_default()).collect(),
-            text: plan.to_text(),
             script: script::render(plan),
         }
     }
@@ -128,7 +127,12 @@ impl Document {
             let schema = printable(&head.schema, 64);
             return Err(format!("its schema is `{schema}`, and this program knows `{SCHEMA}`"));
         }
-        serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string(), 256))
+        crate::audit::strict(bytes)?;
+        let document: Self = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string(), 256))?;
+        match document.bypassctl.parse::<semver::Version>() {
+            Ok(_) => Ok(document),
+            Err(_) => Err("`bypassctl` is no version".to_owned()),
+        }
     }
 
     /// As it is written: the digest is of these bytes.
@@ -138,33 +142,81 @@ impl Document {
         bytes
     }
 
-    /// For people: where, with which tools, what was seen, what is done.
+    /// For people: what was asked for, where, with which tools, what was seen, and every step with all that it says.
     pub(super) fn rendered(&self) -> String {
-        let mut text = String::new();
         let none = "none".to_owned();
-        let mut line = |name: &str, what: &str| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<10}{}", printable(what, usize::MAX));
-        };
-        line("made", &format!("{:.0} by bypassctl {}", self.made, self.bypassctl));
+        let by = &self.by;
+        let user = by.user.clone().unwrap_or_else(|| by.uid.to_string());
+        let mut lines = vec![
+            ("made", format!("{:.0} by {user}@{} with bypassctl {}", self.made, by.host, self.bypassctl)),
+            ("asked for", said(&json!(self.request.command)).to_string()),
+            ("with", said(&json!(self.request.common)).to_string()),
+        ];
         let target = &self.target;
         for (name, what) in [("context", &target.context), ("server", &target.server), ("namespace", &target.namespace)]
         {
-            line(name, what.as_ref().unwrap_or(&none));
+            lines.push((name, what.clone().unwrap_or_else(|| none.clone())));
         }
-        line("cluster", &self.observed.cluster.as_ref().map_or_else(|| none.clone(), ToString::to_string));
+        lines.push(("cluster", self.observed.cluster.as_ref().map_or(none, ToString::to_string)));
         for tool in &self.tools {
             let version = tool.version.as_deref().unwrap_or("of unknown version");
-            line(
-                &tool.name,
-                &format!("{version}, {}, sha256 {}", tool.path, tool.sha256.as_deref().unwrap_or("unknown")),
-            );
+            let digest = tool.sha256.as_deref().unwrap_or("unknown");
+            lines.push((&tool.name, format!("{version}, {}, sha256 {digest}", tool.path)));
         }
-        self.observed.secrets.iter().for_each(|secret| line("seen", &secret.to_string()));
-        self.observed.files.iter().for_each(|file| line("seen", &file.to_string()));
-        for shown in self.text.lines() {
-            let _ = writeln!(text, "{}", printable(shown, usize::MAX));
+        let seen = self.observed.secrets.iter().chain(&self.observed.files);
+        lines.extend(seen.map(|seen| ("seen", seen.to_string())));
+        let mut text: String = lines.iter().map(|(name, what)| format!("{name:<10}{}\n", shown(what))).collect();
+        for (step, number) in self.steps.iter().zip(1..) {
+            text.push_str(&rendered_step(step, number));
+        }
+        if self.steps.is_empty() {
+            text.push_str("nothing to do\n");
         }
         text
     }
+}
+
+fn shown(text: &str) -> String {
+    printable(text, usize::MAX)
+}
+
+/// Without what says nothing: null, false, nothing in it.
+fn said(value: &Value) -> Value {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.iter().filter(|(_, value)| says(value)).map(|(name, value)| (name.clone(), said(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// A step: its name and why, then each of its fields, commands as a shell takes them.
+fn rendered_step(step: &Value, number: usize) -> String {
+    let text = |name: &str| step[name].as_str().unwrap_or_default();
+    let beside = if step["beside_previous"] == true { " (side by side with the one before)" } else { "" };
+    let mut lines = format!("{number}. {}{beside}: {}\n", shown(text("id")), shown(text("why")));
+    for (name, value) in step.as_object().into_iter().flatten() {
+        if ["id", "why", "holds", "beside_previous"].contains(&name.as_str()) || value.is_null() {
+            continue;
+        }
+        let words = value.as_array().and_then(|items| {
+            items.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+        });
+        let value = match (name.as_str(), words, value) {
+            ("argv" | "look" | "watch", Some(words), _) => format!("$ {}", shell_line(&words)),
+            ("lines", Some(lines), _) => lines.iter().map(|line| format!("\n     {}", shown(line))).collect(),
+            (_, _, Value::String(text)) => text.clone(),
+            (_, _, other) => said(other).to_string(),
+        };
+        // Line by line: a text that holds a line's end looks like no line of its own.
+        let value: Vec<String> = value.split('\n').map(shown).collect();
+        let indented = if name == "lines" { value.join("\n") } else { value.join(" ") };
+        lines.push_str(&format!("   {:<8} {indented}\n", shown(name)));
+    }
+    lines + &format!("   then     {}\n", shown(text("holds")))
 }

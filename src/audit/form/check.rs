@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unex
 use std::borrow::Cow;
 use std::fmt;
 use unknown::Unknown;
+pub use unknown::strict;
 use uuid::Uuid;
 
 /// A whole record, of this type where it is known before.

@@ -24,6 +24,15 @@ impl Unknown {
     }
 }
 
+/// Whether JSON has no float and no name that is there twice in an object.
+///
+/// # Errors
+/// What it has, or why it is no JSON.
+pub fn strict(bytes: &[u8]) -> Result<(), String> {
+    let mut input = serde_json::Deserializer::from_slice(bytes);
+    Free.deserialize(&mut input).and_then(|()| input.end()).map_err(|error| error.to_string())
+}
+
 /// Any value without a float and without a name that is there twice.
 struct Free;
 
