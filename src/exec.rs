@@ -243,12 +243,12 @@ impl Executor {
         held(&self.tools).clone()
     }
 
-    /// How far a plan has come, by the record.
+    /// How far a plan has come by earlier runs, by the record.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
     pub fn plan_stand(&self, plan: &str) -> Result<PlanStand> {
-        held(&self.log).plan_stand(plan)
+        held(&self.log).plan_stand(plan, &self.run)
     }
 
     /// Who runs this.

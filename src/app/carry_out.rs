@@ -62,6 +62,11 @@ impl Known {
         self.token.get().ok_or_else(|| Error::failed("a step needs the token before any step has read it"))
     }
 
+    /// The cluster that the plan is for, where that is known before.
+    pub(super) fn expect_cluster(&self, cluster: ClusterId) {
+        let _ = self.cluster.set(cluster);
+    }
+
     /// How far the step of that place in the plan has come.
     pub(super) fn stand(&self, index: usize) -> Stand {
         held(&self.stands).get(&index).copied().unwrap_or(Stand::Left)
@@ -159,8 +164,10 @@ fn no_token(why: NoToken) -> Error {
 
 fn note_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> Result<()> {
     let cluster = probe::cluster(session, &look.kubectl, &look.namespace)?;
+    if known.cluster.get_or_init(|| cluster.clone()) != &cluster {
+        return Err(another_cluster());
+    }
     session.ui.step(step, "done", &probe::identity(&cluster));
-    let _ = known.cluster.set(cluster);
     Ok(())
 }
 
@@ -179,8 +186,12 @@ fn same_cluster(session: &Session, step: &str, command: &Invocation, expected: &
         session.ui.step(step, "done", "the context leads to the same cluster as before");
         return Ok(());
     }
-    Err(Error::refused("the context leads to another cluster now than at the start of this run")
-        .hint("the kubeconfig was changed meanwhile: look at it, then run again"))
+    Err(another_cluster())
+}
+
+fn another_cluster() -> Error {
+    Error::refused("the context leads to another cluster now than at the start of this run")
+        .hint("the kubeconfig was changed meanwhile: look at it, then run again")
 }
 
 /// Tries a token with a throwaway configuration.

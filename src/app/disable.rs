@@ -19,7 +19,7 @@ pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
     let named = which_config(session)?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
-    if lock.is_some() {
+    if lock.is_some() && session.mode.is_now() {
         config.clear_leftover(session)?;
     }
     let observed = Observed::default().config(&config.path, config.text());

@@ -26,19 +26,21 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
-    if lock.is_some() {
+    if lock.is_some() && session.mode.is_now() {
         config.clear_leftover(session)?;
     }
+    let known = Known::default();
     let mut observed = Observed::default().config(&config.path, config.text());
     if !session.mode.is_now() {
-        // Otherwise noted by the plan's own steps.
-        observed = observed.cluster(&probe::cluster(session, &look.kubectl, namespace)?);
+        // Otherwise noted by the plan's own steps, which stop where it is another by then.
+        let cluster = probe::cluster(session, &look.kubectl, namespace)?;
+        observed = observed.cluster(&cluster);
+        known.expect_cluster(cluster);
     }
     let plan = plan(session, args, look, config)?;
     if !go_on(session, &plan, observed, args.dry_run)? {
         return Ok(None);
     }
-    let known = Known::default();
     carry_out(session, &plan, &known)?;
     drop(lock);
     Ok(done(session, known.inconclusive.get().is_some()))

@@ -14,7 +14,9 @@ use crate::cli::{Apply, Cli, Command, Common, DryRun, PlanAs, PlanCommand, PlanS
 use crate::error::{Error, Result};
 use crate::exec::{Surroundings, read};
 use crate::plan::Plan;
+use crate::profile::Profile;
 use crate::secret::sha256_hex;
+use crate::tool::invocation::printable;
 use crate::ui::Ui;
 use document::Document;
 pub(super) use document::Observed;
@@ -57,6 +59,21 @@ impl Mode {
         }
     }
 
+    /// Fails where a plan is applied that has tokens tried elsewhere: no token goes there before all is compared.
+    pub(super) fn may_try(&self, profile: &Profile) -> Result<()> {
+        let Self::Apply(saved) = self else { return Ok(()) };
+        let here = serde_json::json!([profile.address(), profile.tls]);
+        let planned = saved.document.steps.iter().filter(|step| step["at"].is_string());
+        let mut elsewhere = planned.map(|step| serde_json::json!([step["at"], step["tls"]])).filter(|at| *at != here);
+        elsewhere.next().map_or(Ok(()), |planned| {
+            let planned = printable(&planned.to_string(), 256);
+            Err(Error::refused(format!(
+                "not as the plan has it: tokens are tried with {planned} in the plan, and {here} now"
+            ))
+            .hint("look at host, port and TLS settings of the profile"))
+        })
+    }
+
     pub(super) fn is_now(&self) -> bool {
         matches!(self, Self::Now)
     }
@@ -69,19 +86,10 @@ pub(super) fn planned(cli: &Cli, plan: &PlanCommand, surroundings: &Surroundings
         .as_ref()
         .ok_or_else(|| Error::usage("it is not said where the plan goes").hint("name a file: --out FILE"))?;
     let mut what = plan.what.clone();
-    let asked = match &mut what {
-        Planned::Enable(args) => args.dry_run.replace(DryRun::Plan),
-        Planned::Disable(args) => args.dry_run.replace(DryRun::Plan),
-        Planned::Revoke(args) => args.how.dry_run.replace(DryRun::Plan),
-        Planned::Rotate(args) => args.how.dry_run.replace(DryRun::Plan),
-        Planned::Show(_) => None,
-    };
-    if let Planned::Revoke(crate::cli::Revoke { how, .. }) | Planned::Rotate(crate::cli::Rotate { how, .. }) = &what
-        && how.confirm.is_some()
-    {
+    if what.revocation().is_some_and(|how| how.confirm.is_some()) {
         return Err(Error::usage("--confirm is not for `plan`").hint("`plan` changes nothing; it is for `apply`"));
     }
-    if asked.is_some() {
+    if what.dry_run().and_then(|dry_run| dry_run.replace(DryRun::Plan)).is_some() {
         return Err(
             Error::usage("--dry-run is not for `plan`").hint("`plan` changes nothing; leave one of the two out")
         );
@@ -117,12 +125,12 @@ fn absolute(common: &Common, surroundings: &Surroundings) -> Common {
 fn with_absolute_paths(what: &Planned, surroundings: &Surroundings) -> Planned {
     let mut what = what.clone();
     let path = match &mut what {
-        Planned::Enable(args) => &mut args.token_file,
-        Planned::Revoke(args) => &mut args.how.old_token_file,
-        Planned::Rotate(args) => &mut args.how.old_token_file,
-        Planned::Disable(_) | Planned::Show(_) => return what,
+        Planned::Enable(args) => Some(&mut args.token_file),
+        other => other.revocation().map(|how| &mut how.old_token_file),
     };
-    *path = path.take().map(|path| surroundings.cwd.join(path));
+    if let Some(path) = path {
+        *path = path.take().map(|path| surroundings.cwd.join(path));
+    }
     what
 }
 
@@ -155,29 +163,32 @@ pub(super) fn applied(cli: &Cli, args: &Apply, surroundings: &Surroundings) -> R
         .hint("look at the clocks of both hosts"));
     }
     let Request { common, command: mut what } = document.request.clone();
-    if let Planned::Revoke(crate::cli::Revoke { how, .. }) | Planned::Rotate(crate::cli::Rotate { how, .. }) = &mut what
-    {
+    if let Some(how) = what.revocation() {
         how.confirm.clone_from(&args.confirm);
+    } else if args.confirm.is_some() {
+        return Err(Error::usage("nothing of this plan is to be confirmed").hint("leave --confirm out"));
     }
-    let common = merged(&cli.common, common)?;
+    let common = merged(&absolute(&cli.common, surroundings), common)?;
     Ok((
         Cli { common, command: command(what) },
         Mode::Apply(Box::new(Saved { document, sha256, expected: args.expect.is_some() })),
     ))
 }
 
-/// Where and with what is as it was planned; how it is told, and where the kubeconfig is on this host, as it is asked
-/// for now.
+/// Where and with what is as it was planned; how it is told and recorded, as it is asked for now.
 fn merged(own: &Common, planned: Common) -> Result<Common> {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let version = |common: &Common| common.assume_influxctl_version.as_ref().map(ToString::to_string);
     for (flag, now, then) in [
         ("--namespace", own.namespace.clone(), planned.namespace.clone()),
         ("--context", own.context.clone(), planned.context.clone()),
+        ("--kubeconfig", own.kubeconfig.clone(), planned.kubeconfig.clone()),
         ("--as", own.as_user.clone(), planned.as_user.clone()),
         ("--kubectl", path(&own.kubectl), path(&planned.kubectl)),
         ("--influxctl", path(&own.influxctl), path(&planned.influxctl)),
         ("--config", path(&own.config), path(&planned.config)),
         ("--as-group", listed(&own.as_groups, &[]), listed(&planned.as_groups, &[])),
+        ("--assume-influxctl-version", version(own), version(&planned)),
         ("--profile", listed(&own.profiles, &["default"]), Some(planned.profiles.join(", "))),
     ] {
         if let Some(now) = now.filter(|now| Some(now) != then.as_ref()) {
@@ -186,9 +197,8 @@ fn merged(own: &Common, planned: Common) -> Result<Common> {
                 .hint("leave it out, or make another plan"));
         }
     }
-    let Common { audit_log, reason, output, color, quiet, verbose, kubeconfig, .. } = own.clone();
-    let kubeconfig = kubeconfig.or(planned.kubeconfig);
-    Ok(Common { audit_log, reason, output, color, quiet, verbose, kubeconfig, ..planned })
+    let Common { audit_log, reason, output, color, quiet, verbose, .. } = own.clone();
+    Ok(Common { audit_log, reason, output, color, quiet, verbose, ..planned })
 }
 
 /// Several values of a flag, where they are others than without it.
@@ -239,8 +249,8 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     let mut request = request.clone();
     // Which context was in force then must not depend on where it is applied.
     request.common.context = session.exec.target().context;
-    let document = Document::of(session, plan, observed, request);
-    let bytes = document.to_bytes();
+    let document = Document::of(session, plan, observed, request)?;
+    let bytes = document.to_bytes()?;
     let other = |why: String| {
         Error::refused(format!("`{}` is not replaced: {why}", out.display())).hint("name another file: --out FILE")
     };
@@ -279,15 +289,15 @@ fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) ->
         return Err(Error::refused("this plan was carried out already, by the record")
             .hint("a plan is carried out once: make another and have it approved"));
     }
-    let now = Document::of(session, plan, observed, saved.document.request.clone());
+    let now = Document::of(session, plan, observed, saved.document.request.clone())?;
     let differences = compare::differences(&saved.document, &now);
     if differences.is_empty() {
         session.ui.step("plan", "same", &format!("all is as the plan has it, sha256 {}", saved.sha256));
         return Ok(());
     }
     let (differences, hint) = match session.exec.plan_stand(&saved.sha256)? {
-        PlanStand::Begun => {
-            let differences = compare::not_left_of(&saved.document, &now);
+        PlanStand::Begun(steps) => {
+            let differences = compare::not_left_of(&saved.document, &now, &steps);
             if differences.is_empty() {
                 session.ui.warn(
                     "this plan was begun before and did not come to its end",

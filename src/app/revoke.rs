@@ -73,6 +73,7 @@ pub(super) fn look(
     trial: Option<Trial>,
 ) -> Result<Scene> {
     let namespace = session.namespace()?;
+    trial.as_ref().map_or(Ok(()), |trial| session.mode.may_try(&trial.profile))?;
     let mut observed = observe::cluster(session, kubectl, namespace, how)?;
     let begun = session.exec.deletions()?;
     let seen = Seen { secrets: &observed.secrets, jobs: &observed.jobs, pods: &observed.pods, begun: &begun };

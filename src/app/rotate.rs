@@ -23,7 +23,7 @@ pub(super) fn run(session: &Session, args: &Rotate) -> Outcome {
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.how.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
-    if lock.is_some() {
+    if lock.is_some() && session.mode.is_now() {
         config.clear_leftover(session)?;
     }
     let tried = if args.all_profiles { first_with_token(session, &config)? } else { session.profile.to_owned() };

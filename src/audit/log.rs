@@ -233,12 +233,12 @@ impl Log {
         under_way::deletions(&self.file, place).map_err(|error| unrecorded(&self.path, &error))
     }
 
-    /// How far a plan has come.
+    /// How far a plan has come by other runs than this one.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn plan_stand(&self, plan: &str) -> Result<PlanStand> {
-        under_way::plan(&self.file, plan).map_err(|error| unrecorded(&self.path, &error))
+    pub fn plan_stand(&self, plan: &str, run: &str) -> Result<PlanStand> {
+        under_way::plan(&self.file, plan, run).map_err(|error| unrecorded(&self.path, &error))
     }
 
     fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {

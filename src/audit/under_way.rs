@@ -106,6 +106,7 @@ struct Deed {
     dry_run: Option<bool>,
     outcome: Option<String>,
     run: Option<String>,
+    step: Option<String>,
     plan: Option<String>,
     effect: Option<Effect>,
     ts: String,
@@ -172,26 +173,26 @@ pub(super) fn revocation(file: &File) -> io::Result<Option<Target>> {
 }
 
 /// How far a plan has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanStand {
     /// Nothing of it was begun.
     Left,
-    /// It was begun, and did not come to its end.
-    Begun,
+    /// It was begun, and did not come to its end: the steps that were.
+    Begun(Vec<String>),
     /// It was carried out.
     Done,
 }
 
-/// How far a plan has come, as far as the last megabytes of the log show.
-pub(super) fn plan(file: &File, sha256: &str) -> io::Result<PlanStand> {
-    let (mut begun, mut stand) = (Vec::new(), PlanStand::Left);
-    for deed in deeds(file)? {
-        if deed.plan.as_deref() == Some(sha256) && deed.effect == Some(Effect::Changes) {
-            begun.push(deed.run);
-            stand = PlanStand::Begun;
-        } else if deed.ends_run() && begun.contains(&deed.run) {
+/// How far a plan has come by other runs than this one, as far as the last megabytes of the log show.
+pub(super) fn plan(file: &File, sha256: &str, but: &str) -> io::Result<PlanStand> {
+    let (mut runs, mut steps) = (Vec::new(), Vec::new());
+    for deed in deeds(file)?.into_iter().filter(|deed| deed.run.as_deref() != Some(but)) {
+        if deed.plan.as_deref() == Some(sha256) {
+            steps.extend(deed.step.filter(|_| deed.effect == Some(Effect::Changes)));
+            runs.push(deed.run);
+        } else if deed.ends_run() && runs.contains(&deed.run) {
             return Ok(PlanStand::Done);
         }
     }
-    Ok(stand)
+    Ok(if steps.is_empty() { PlanStand::Left } else { PlanStand::Begun(steps) })
 }

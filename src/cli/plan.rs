@@ -1,6 +1,6 @@
 //! `plan` and `apply` and what they take.
 
-use super::{Common, Disable, Enable, Revoke, Rotate, duration};
+use super::{Common, Disable, DryRun, Enable, Revocation, Revoke, Rotate, duration};
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -35,6 +35,27 @@ pub enum Planned {
     /// A plan as it was written down, and its SHA-256
     #[serde(skip)]
     Show(PlanShow),
+}
+
+impl Planned {
+    /// Whether it only shows what it would do, as on the command line.
+    pub fn dry_run(&mut self) -> Option<&mut Option<DryRun>> {
+        match self {
+            Self::Enable(args) => Some(&mut args.dry_run),
+            Self::Disable(args) => Some(&mut args.dry_run),
+            Self::Revoke(args) => Some(&mut args.how.dry_run),
+            Self::Rotate(args) => Some(&mut args.how.dry_run),
+            Self::Show(_) => None,
+        }
+    }
+
+    /// How it revokes, where it does.
+    pub fn revocation(&mut self) -> Option<&mut Revocation> {
+        match self {
+            Self::Revoke(Revoke { how, .. }) | Self::Rotate(Rotate { how, .. }) => Some(how),
+            Self::Enable(_) | Self::Disable(_) | Self::Show(_) => None,
+        }
+    }
 }
 
 /// `plan show`

@@ -76,6 +76,15 @@ pub fn error(run: &Run) -> String {
 
 /// The output, with what is looked at side by side in one order.
 pub fn settled(text: &str) -> String {
+    let cut = |step: &str| format!("cut off in step `{step}`");
+    let (token, see) = (cut("get-token"), cut("see-admin-token"));
+    let text = match (text.find(&token), text.find(&see)) {
+        // The two lines are the same but for the step.
+        (Some(first), Some(second)) if first < second => {
+            &text.replacen(&token, "[CUT]", 1).replacen(&see, &token, 1).replacen("[CUT]", &see, 1)
+        }
+        _ => text,
+    };
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, word: &str| line.starts_with("done ") && line.contains(word);
     let places = |word: &str| lines.iter().position(|line| is(line, word));

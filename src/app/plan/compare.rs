@@ -79,26 +79,43 @@ pub(super) fn told(differences: &[Difference]) -> String {
     told.join("; ")
 }
 
-/// Where what is to be done now is not what is left of a plan. The place, the tools, the cluster and the files are the
-/// same, but for a configuration that was edited already; each step is one of the plan's, in its order, and says the
-/// same: the same objects with the same UIDs, the same manifests, the same paths, the same host.
-pub(super) fn not_left_of(planned: &Document, now: &Document) -> Vec<Difference> {
-    let edits = |document: &Document| document.steps.iter().any(|step| step.get("edit").is_some());
-    let edited = edits(planned) && !edits(now);
+/// Where what is to be done now is not what is left of a plan of which these steps were begun. The place, the tools, the
+/// cluster and the files are the same, but for a configuration that the plan has edited; each step is one of the plan's,
+/// in its order, and says the same: the same objects with the same UIDs, the same manifests, the same paths, the same
+/// host; and what is not to be done any more was begun.
+pub(super) fn not_left_of(planned: &Document, now: &Document, begun: &[String]) -> Vec<Difference> {
+    let was_begun = |step: &Value| step["id"].as_str().is_some_and(|id| begun.iter().any(|begun| begun == id));
+    let edited = planned.steps.iter().any(|step| step.get("edit").is_some() && was_begun(step));
+    let file = |file: &Value| if edited { json!({ "path": file["path"] }) } else { file.clone() };
     let place = |document: &Document| {
-        let files: &[Value] = if edited { &[] } else { &document.observed.files };
-        json!({ "target": document.target, "tools": document.tools, "cluster": document.observed.cluster, "files": files })
+        let files: Vec<Value> = document.observed.files.iter().map(file).collect();
+        json!({ "target": document.target, "tools": document.tools, "observed": { "cluster": document.observed.cluster, "files": files } })
     };
     let mut found = Vec::new();
     compare("", &place(planned), &place(now), &mut found);
-    let mut rest = planned.steps.iter().enumerate();
-    for step in &now.steps {
-        match rest.find(|(_, planned)| planned["id"] == step["id"]) {
-            Some((index, planned)) => compare_step(&format!("/steps/{index}"), planned, step, &mut found),
-            None => found.push(Difference { at: "/steps".to_owned(), planned: Value::Null, now: step["id"].clone() }),
+    let mut left = now.steps.iter().peekable();
+    for (index, step) in planned.steps.iter().enumerate() {
+        let at = format!("/steps/{index}");
+        match left.next_if(|now| is_same_step(step, now)) {
+            Some(now) => compare_step(&at, step, now, &mut found),
+            None if changes(step) && (step.get("write").is_some() || !was_begun(step)) => {
+                found.push(Difference { at, planned: step["id"].clone(), now: Value::Null });
+            }
+            None => {}
         }
     }
+    found.extend(left.map(|now| Difference { at: "/steps".to_owned(), planned: Value::Null, now: now["id"].clone() }));
     found
+}
+
+/// Several profiles have steps of one name, each for a file of its own.
+fn is_same_step(planned: &Value, now: &Value) -> bool {
+    ["id", "write", "edit", "delete"].iter().all(|name| planned.get(name) == now.get(name))
+}
+
+/// Whether a step changes anything: a file, a secret, a job, pods.
+fn changes(step: &Value) -> bool {
+    ["write", "edit", "delete", "uid", "way", "ready"].iter().any(|name| step.get(name).is_some())
 }
 
 /// A step that is left, against itself. A job may be at work by now under the name that the plan gives it; what has

@@ -3,6 +3,7 @@
 use crate::app::session::Session;
 use crate::audit::{Target, Who};
 use crate::cli::Request;
+use crate::error::{Error, Result};
 use crate::plan::{Plan, script, shell_line};
 use crate::tool::Tool;
 use crate::tool::invocation::printable;
@@ -92,17 +93,18 @@ impl Observed {
                 json!({ "sha256": crate::secret::sha256_hex(text.as_bytes()) })
             }
         });
-        self.files.push(json!({ "path": path, "content": content }));
+        self.files.push(json!({ "path": path.display().to_string(), "content": content }));
         self
     }
 }
 
 impl Document {
     /// Of a plan that was just made.
-    pub(super) fn of(session: &Session, plan: &Plan, observed: Observed, request: Request) -> Self {
+    pub(super) fn of(session: &Session, plan: &Plan, observed: Observed, request: Request) -> Result<Self> {
         let mut tools: Vec<ToolSeen> = session.exec.tools().into_iter().map(ToolSeen::from).collect();
         tools.sort_by(|one, other| one.name.cmp(&other.name));
-        Self {
+        let steps = plan.view().iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
+        Ok(Self {
             schema: SCHEMA.to_owned(),
             bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
             made: Timestamp::now(),
@@ -111,13 +113,13 @@ impl Document {
             target: session.exec.target(),
             tools,
             observed,
-            steps: plan.view().iter().map(|step| serde_json::to_value(step).unwrap_or_default()).collect(),
+            steps: steps.map_err(|error| unwritable(&error))?,
             script: script::render(plan),
-        }
+        })
     }
 
     /// Reads a file; why it is none where it is none.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
         #[derive(Deserialize)]
         struct Head {
             schema: String,
@@ -129,17 +131,21 @@ impl Document {
         }
         crate::audit::strict(bytes)?;
         let document: Self = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string(), 256))?;
-        match document.bypassctl.parse::<semver::Version>() {
-            Ok(_) => Ok(document),
-            Err(_) => Err("`bypassctl` is no version".to_owned()),
+        let as_shown = |line: &str| printable(line, usize::MAX) == line;
+        if document.bypassctl.parse::<semver::Version>().is_err() {
+            Err("`bypassctl` is no version".to_owned())
+        } else if !document.script.lines().all(as_shown) {
+            Err("`script` holds what would not be shown as it is".to_owned())
+        } else {
+            Ok(document)
         }
     }
 
     /// As it is written: the digest is of these bytes.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| unwritable(&error))?;
         bytes.push(b'\n');
-        bytes
+        Ok(bytes)
     }
 
     /// For people: what was asked for, where, with which tools, what was seen, and every step with all that it says.
@@ -174,6 +180,10 @@ impl Document {
         }
         text
     }
+}
+
+fn unwritable(error: &serde_json::Error) -> Error {
+    Error::refused(format!("this plan cannot be written down: {error}")).hint("name files by paths in UTF-8")
 }
 
 fn shown(text: &str) -> String {

@@ -61,9 +61,8 @@ impl Log {
     fn may_be_closed(&self) -> Result<()> {
         let failed = |error: io::Error| unrecorded(&self.path, &error);
         if let Some(run) = under_way::run(&self.file).map_err(failed)? {
-            return Err(
-                Error::refused(format!("{run} has not ended, and writes to this log")).hint("wait until it has")
-            );
+            return Err(Error::refused(format!("{run} has not ended, and writes to this log"))
+                .hint("wait until it has; one of another host that was killed counts for 24 hours"));
         }
         if let Some(place) = under_way::revocation(&self.file).map_err(failed)? {
             let namespace = place.namespace.unwrap_or_default();
