@@ -153,6 +153,8 @@ fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
         .collect();
     assert_eq!(of("file").iter().map(|file| file["path"].clone()).collect::<Vec<_>>(), files);
     sb.assert_verified();
+    let page = sb.run(&["audit", "export", "--format", "html"]).stdout;
+    assert!(page.contains(&format!("<dt>Plan (SHA-256)</dt><dd>{plan}</dd>")), "an auditor finds what was approved");
 }
 
 #[test]

@@ -23,15 +23,8 @@ fn tokens_are_tried_where_the_plan_says_and_nowhere_else() {
 
 #[test]
 fn a_plan_that_was_cut_short_is_carried_on_with() {
-    let sb = enabled();
-    let old = sb.admin_token();
-    planned(&sb, &["rotate", "-n", "influxdb"]);
-    sb.fault(
-        json!({"tool": "kubectl", "contains": ["delete", "secrets/admin-token"], "before": false, "do": "kill_parent"}),
-    );
-    assert_eq!(apply(&sb, CONFIRM).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
+    let sb = cut_short(&["delete", "secrets/admin-token"], &[]);
+    let old = sb.read(TOKEN).into_bytes();
     let run = apply(&sb, CONFIRM);
     assert!(
         [0, 10].contains(&run.code) && run.stderr.contains("this plan was begun before"),
@@ -164,13 +157,6 @@ fn two_files_and_two_profiles_are_carried_on_with() {
 
 #[test]
 fn without_its_record_what_was_begun_is_refused() {
-    let sb = enabled();
-    planned(&sb, &["revoke", "-n", "influxdb"]);
-    sb.fault(
-        json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "before": false, "do": "kill_parent"}),
-    );
-    assert_eq!(apply(&sb, CONFIRM).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
+    let sb = cut_short(&["delete", "secrets/rsa-keys"], &[]);
     refused(&sb, "not as the plan has it", &["--audit-log", "elsewhere.jsonl"]);
 }

@@ -25,6 +25,8 @@ struct Run<'a> {
     end: Option<(u8, &'a str, bool)>,
     ended: Option<&'a str>,
     target: Target,
+    /// SHA-256 of the plan that it carried out.
+    plan: Option<&'a str>,
     commands: usize,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Run<'a> {
             end: None,
             ended: None,
             target: Target::default(),
+            plan: None,
             commands: 0,
         };
         for record in records {
@@ -44,6 +47,7 @@ impl<'a> Run<'a> {
                 Body::RunBegin(begin) => run.begin = Some(begin),
                 Body::Intent(intent) => {
                     run.target = intent.target.clone();
+                    run.plan = intent.plan.as_deref();
                     run.commands += usize::from(matches!(intent.act, Act::Process { .. }));
                 }
                 Body::RunEnd { code, outcome, changed, target, .. } => {
@@ -144,6 +148,7 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
         ("Log", records.first().map(|record| record.log.clone())),
         ("Begun", Some(moment(run.begun))),
         ("Ended", run.ended.map(moment)),
+        ("Plan (SHA-256)", run.plan.map(str::to_owned)),
         ("Context", target.context.clone()),
         ("Server", target.server.clone()),
         ("Cluster (UID of kube-system)", target.cluster_uid.clone()),
