@@ -259,6 +259,25 @@ fn edited_is_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
     assert!(run.code == 4 && why.iter().any(|why| run.stderr.contains(why)), "{told}: {}", run.stderr);
 }
 
+/// The cluster that was compared is the one whose token is put to use.
+#[test]
+fn a_context_that_leads_elsewhere_after_the_comparison() {
+    let sb = quick();
+    planned(&sb, &["enable", "-n", "influxdb"]);
+    let before = sb.read("home/.config/influxctl/config.toml");
+    // The first look is compared with the plan.
+    let gate = json!({"wait_for_file": {"path": "gate"}});
+    sb.fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "before": true, "do": gate}));
+    let running = sb.spawn(&["apply", "the.plan"]);
+    sb.wait_reached("gate");
+    sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c"));
+    sb.release("gate");
+    let run = running.wait();
+    assert!(run.code == 4 && run.stderr.contains("leads to another cluster now"), "{}{}", run.stdout, run.stderr);
+    assert_eq!(sb.read("home/.config/influxctl/config.toml"), before);
+    assert!(!sb.path(TOKEN).exists());
+}
+
 #[test]
 fn a_plan_that_was_edited_is_refused() {
     let sb = enabled();
