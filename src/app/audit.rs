@@ -32,20 +32,23 @@ pub(super) fn name(command: &Audit) -> &'static str {
 
 /// Also whether anything was changed.
 pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> (Outcome, bool) {
-    if let Audit::Rotate = command {
-        let rotated =
-            places::audit_log(common, surroundings).and_then(|log| rotate::run(&log, common, surroundings, ui));
-        let changed = rotated.as_ref().map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
-        return (rotated.map(|_| None), changed);
+    let read = |act: &dyn Fn(&[Source]) -> Outcome| {
+        let logs = logs(command.files(), common, surroundings);
+        (logs.and_then(|logs| act(&logs)), false)
+    };
+    match command {
+        Audit::Verify { expect, .. } => read(&|logs| verify::run(logs, expect.as_ref(), ui)),
+        Audit::List(args) => read(&|logs| list::run(logs, args, common.namespace.as_deref(), ui)),
+        Audit::Show { run, .. } => read(&|logs| show::run(logs, run, ui)),
+        Audit::Export(args) => read(&|logs| export::run(logs, args, surroundings, ui)),
+        Audit::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
+        Audit::Rotate => {
+            let log = places::audit_log(common, surroundings);
+            let rotated = log.and_then(|log| rotate::run(&log, common, surroundings, ui));
+            let changed = rotated.as_ref().map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
+            (rotated.map(|_| None), changed)
+        }
     }
-    let read = logs(command.files(), common, surroundings).and_then(|logs| match command {
-        Audit::Verify { expect, .. } => verify::run(&logs, expect.as_ref(), ui),
-        Audit::List(args) => list::run(&logs, args, common.namespace.as_deref(), ui),
-        Audit::Show { run, .. } => show::run(&logs, run, ui),
-        Audit::Export(args) => export::run(&logs, args, surroundings, ui),
-        Audit::Anchor { .. } | Audit::Rotate => anchor::run(&logs, ui),
-    });
-    (read, false)
 }
 
 /// The files that hold the record, the oldest first.

@@ -285,7 +285,8 @@ fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) ->
             Some("--expect SHA256, from who approved it"),
         );
     }
-    if session.exec.plan_stand(&saved.sha256)? == PlanStand::Done {
+    let stand = session.exec.plan_stand(&saved.sha256)?;
+    if stand == PlanStand::Done {
         return Err(Error::refused("this plan was carried out already, by the record")
             .hint("a plan is carried out once: make another and have it approved"));
     }
@@ -295,7 +296,7 @@ fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) ->
         session.ui.step("plan", "same", &format!("all is as the plan has it, sha256 {}", saved.sha256));
         return Ok(());
     }
-    let (differences, hint) = match session.exec.plan_stand(&saved.sha256)? {
+    let (differences, hint) = match stand {
         PlanStand::Begun(steps) => {
             let differences = compare::not_left_of(&saved.document, &now, &steps);
             if differences.is_empty() {

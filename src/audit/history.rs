@@ -59,7 +59,7 @@ impl Run {
             ended: None,
             command: begin.command,
             dry_run: begin.dry_run,
-            user: begin.who.user.unwrap_or_else(|| begin.who.uid.to_string()),
+            user: begin.who.name(),
             host: begin.who.host,
             reason: begin.reason,
             outcome: "unknown".to_owned(),

@@ -39,12 +39,12 @@ impl Statement {
     }
 }
 
-/// A statement for each result of a run. A command without a result has none: whether it happened is not known.
+/// A statement for each result of a run, whose records are in their order. A command without a result has none: whether it happened is not known.
 #[must_use]
 pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
     let result = |record: &Record| {
         let Body::Result(result) = &record.body else { return None };
-        let begun = records.iter().find(|begun| begun.seq == result.intent)?;
+        let begun = &records[records.binary_search_by_key(&result.intent, |record| record.seq).ok()?];
         let Body::Intent(intent) = &begun.body else { return None };
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",

@@ -1,5 +1,9 @@
 //! The record's lines as types. Every field is described in the specification of the record (`docs/AUDIT.md`).
 
+mod text;
+
+pub use text::Text;
+
 use crate::tool::invocation::{Effect, Exit, Object};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,6 +160,14 @@ pub struct Who {
     pub tty: Option<String>,
     /// Which CI system, where it says so.
     pub ci: Option<String>,
+}
+
+impl Who {
+    /// The user's name, or the number where the system knows none.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.user.clone().unwrap_or_else(|| self.uid.to_string())
+    }
 }
 
 /// What a run is about, as far as known at that moment.
@@ -354,39 +366,5 @@ impl From<Exit> for ExitRecord {
             Exit::Code(code) => Self { code: Some(code), signal: None },
             Exit::Signal(signal) => Self { code: None, signal: Some(signal) },
         }
-    }
-}
-
-/// Text from the system, which need not be UTF-8: then it is `{"b64": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Text {
-    /// UTF-8.
-    Utf8(String),
-    /// Anything else.
-    Bytes {
-        /// Base64, standard alphabet, with padding.
-        b64: String,
-    },
-}
-
-impl<T: AsRef<std::ffi::OsStr>> From<T> for Text {
-    fn from(text: T) -> Self {
-        use base64::Engine as _;
-        let text = text.as_ref();
-        let bytes = || base64::engine::general_purpose::STANDARD.encode(text.as_encoded_bytes());
-        text.to_str().map_or_else(|| Self::Bytes { b64: bytes() }, |utf8| Self::Utf8(utf8.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_that_is_not_utf8_is_kept_as_base64() {
-        use std::os::unix::ffi::OsStrExt as _;
-        let text = Text::from(std::ffi::OsStr::from_bytes(b"a\xff"));
-        assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"b64":"Yf8="}"#);
     }
 }

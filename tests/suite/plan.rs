@@ -333,6 +333,10 @@ fn another_command_in_a_plan_is_planned_anew_and_refused() {
     plan["request"]["command"] = json!({"show": {"file": "x"}});
     std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
     refused(&sb, "unknown variant `show`", &[]);
+    // What is wrong with a file is told without what would steer a terminal.
+    let good = plan.to_string();
+    std::fs::write(file(&sb), good.replacen('{', "{\"\\u001b[2J\":1,\"\\u001b[2J\":2,", 1)).expect("sandbox");
+    refused(&sb, "field ` [2J` is there twice", &[]);
 }
 
 #[test]

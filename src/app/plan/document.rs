@@ -118,19 +118,22 @@ impl Document {
         })
     }
 
-    /// Reads a file; why it is none where it is none.
+    /// Reads a file; why it is none where it is none. What is wrong may quote the file, and is told as that may be.
     pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
+        Self::parsed(bytes).map_err(|why| printable(&why, 256))
+    }
+
+    fn parsed(bytes: &[u8]) -> std::result::Result<Self, String> {
         #[derive(Deserialize)]
         struct Head {
             schema: String,
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.schema != SCHEMA {
-            let schema = printable(&head.schema, 64);
-            return Err(format!("its schema is `{schema}`, and this program knows `{SCHEMA}`"));
+            return Err(format!("its schema is `{}`, and this program knows `{SCHEMA}`", head.schema));
         }
         crate::audit::strict(bytes)?;
-        let document: Self = serde_json::from_slice(bytes).map_err(|error| printable(&error.to_string(), 256))?;
+        let document: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let as_shown = |line: &str| printable(line, usize::MAX) == line;
         if document.bypassctl.parse::<semver::Version>().is_err() {
             Err("`bypassctl` is no version".to_owned())
@@ -151,10 +154,11 @@ impl Document {
     /// For people: what was asked for, where, with which tools, what was seen, and every step with all that it says.
     pub(super) fn rendered(&self) -> String {
         let none = "none".to_owned();
-        let by = &self.by;
-        let user = by.user.clone().unwrap_or_else(|| by.uid.to_string());
         let mut lines = vec![
-            ("made", format!("{:.0} by {user}@{} with bypassctl {}", self.made, by.host, self.bypassctl)),
+            (
+                "made",
+                format!("{:.0} by {}@{} with bypassctl {}", self.made, self.by.name(), self.by.host, self.bypassctl),
+            ),
             ("asked for", said(&json!(self.request.command)).to_string()),
             ("with", said(&json!(self.request.common)).to_string()),
         ];

@@ -121,8 +121,7 @@ fn verdict(page: &mut Page, verified: &Verified) {
 
 fn check_it_yourself(page: &mut Page, verified: &Verified) {
     let files: Vec<String> = verified.logs.iter().map(|log| log.file.display().to_string()).collect();
-    let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    let files = crate::plan::shell_line(&files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>());
+    let files = crate::plan::shell_line(&files);
     page.raw("<h2>To check it without this page</h2>");
     page.raw(format_args!(
         "<p>This page proves nothing: the files do. <code>bypassctl audit verify --expect SEQ:HASH {files}</code>, or, with none of bypassctl&#39;s code, <code>scripts/audit-verify.sh {files} SEQ:HASH</code>, with a head that was kept elsewhere.</p>",

@@ -3,7 +3,7 @@
 use super::{Page, text};
 use crate::app::audit::export::Runs;
 use crate::app::audit::{Ends, input, moment, words};
-use crate::audit::{Act, Body, Intent, Outcome, Record, RunBegin, Target, Text, Who};
+use crate::audit::{Act, Body, Intent, Outcome, Record, RunBegin, Target, Text};
 use crate::error::{EXIT_CODES, Kind};
 use crate::plan::shell_line;
 use crate::tool::invocation::Effect;
@@ -99,7 +99,7 @@ pub(super) fn table(page: &mut Page, runs: &Runs) {
     page.raw("<div class=\"wide\"><table>\n<tr><th>Begun</th><th>Command</th><th>Outcome</th><th>Where</th><th>Who</th><th class=\"number\">Commands</th><th>Reason</th></tr>");
     for (id, records) in runs {
         let run = Run::of(id, records);
-        let who = run.begin.map(|begin| format!("{}@{}", user(&begin.who), begin.who.host)).unwrap_or_default();
+        let who = run.begin.map(|begin| format!("{}@{}", begin.who.name(), begin.who.host)).unwrap_or_default();
         let reason = run.begin.and_then(|begin| begin.reason.as_deref()).unwrap_or_default();
         page.raw(format_args!(
             "<tr><td class=\"nowrap\">{}</td><td><a href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
@@ -133,10 +133,6 @@ pub(super) fn section(page: &mut Page, id: &str, records: &[Record]) {
     page.raw("</table></div>\n</section>");
 }
 
-fn user(who: &Who) -> String {
-    who.user.clone().unwrap_or_else(|| who.uid.to_string())
-}
-
 fn of_path(path: &Text) -> String {
     words(std::slice::from_ref(path)).concat()
 }
@@ -158,7 +154,7 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
         let who = &begin.who;
         facts.extend([
             ("Reason", begin.reason.clone()),
-            ("User", Some(format!("{} (uid {})", user(who), who.uid))),
+            ("User", Some(format!("{} (uid {})", who.name(), who.uid))),
             ("Logged in as", who.login_uid.map(|uid| format!("uid {uid}"))),
             ("By sudo of", who.sudo_user.clone()),
             ("Host", Some(who.host.clone())),
