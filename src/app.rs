@@ -11,17 +11,20 @@ mod enable;
 mod observe;
 mod places;
 mod plan;
+mod policy;
 mod probe;
 mod proof;
 mod revoke;
 mod rotate;
 mod session;
 mod status;
+mod tools;
 mod wait;
 
-use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
+use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned, Tools};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
+use crate::policy::InForce;
 use crate::ui::{Ending, Ui};
 use plan::Mode;
 use session::Session;
@@ -32,7 +35,7 @@ type Outcome = Result<Option<Kind>>;
 
 /// Runs the program and returns its exit code.
 #[must_use]
-pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
+pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     let common = &cli.common;
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
@@ -41,22 +44,33 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
         let target = Default::default();
         ui.end(&Ending { command, outcome, changed, run: None, target, head: None })
     };
-    let (name, prepared) = match &cli.command {
+    if let Command::Plan(PlanCommand { what: Planned::Show(args), .. }) = &cli.command {
+        return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
+    }
+    let policy = match policy::find(common, &surroundings, &ui) {
+        Ok(policy) => policy,
+        Err(error) => return unrecorded(name_of(&cli.command), &Err(error), false),
+    };
+    policy::fill(&mut cli, policy.as_ref());
+    let prepared = match &cli.command {
         Command::Audit(command) => {
-            let (outcome, changed) = audit::run(command, common, &surroundings, &ui);
+            let (outcome, changed) = audit::run(command, &cli.common, &surroundings, &ui);
             return unrecorded(audit::name(command), &outcome, changed);
         }
-        Command::Plan(PlanCommand { what: Planned::Show(args), .. }) => {
-            return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
-        }
-        Command::Plan(args) => ("plan", plan::planned(cli, args, &surroundings)),
-        Command::Apply(args) => ("apply", plan::applied(cli, args, &surroundings)),
-        _ => return recorded(cli, surroundings, &ui, &Mode::Now),
+        Command::Plan(args) => plan::planned(&cli, args, &surroundings),
+        Command::Apply(args) => plan::applied(&cli, args, &surroundings),
+        _ => return recorded(&cli, Begin { surroundings, policy }, &ui, &Mode::Now),
     };
     match prepared {
-        Ok((cli, mode)) => recorded(&cli, surroundings, &ui, &mode),
-        Err(error) => unrecorded(name, &Err(error), false),
+        Ok((cli, mode)) => recorded(&cli, Begin { surroundings, policy }, &ui, &mode),
+        Err(error) => unrecorded(name_of(&cli.command), &Err(error), false),
     }
+}
+
+/// What a run begins with.
+struct Begin {
+    surroundings: Surroundings,
+    policy: Option<InForce>,
 }
 
 fn name_of(command: &Command) -> &'static str {
@@ -67,6 +81,9 @@ fn name_of(command: &Command) -> &'static str {
         Command::Rotate(_) => "rotate",
         Command::Status => "status",
         Command::Doctor => "doctor",
+        Command::Tools(Tools::List) => "tools list",
+        Command::Tools(Tools::Pin { .. }) => "tools pin",
+        Command::Tools(Tools::Verify) => "tools verify",
         Command::Audit(_) => "audit",
         Command::Plan(_) => "plan",
         Command::Apply(_) => "apply",
@@ -80,7 +97,12 @@ fn dry_run(command: &Command) -> Option<DryRun> {
         Command::Disable(args) => args.dry_run,
         Command::Revoke(args) => args.how.dry_run,
         Command::Rotate(args) => args.how.dry_run,
-        Command::Status | Command::Doctor | Command::Audit(_) | Command::Plan(_) | Command::Apply(_) => None,
+        Command::Status
+        | Command::Doctor
+        | Command::Tools(_)
+        | Command::Audit(_)
+        | Command::Plan(_)
+        | Command::Apply(_) => None,
     }
 }
 
@@ -92,9 +114,9 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 }
 
 /// Every command that runs or changes anything is a run in the record.
-fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
+fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
     let (command, name) = (&cli.command, name_of(&cli.command));
-    let (executor, audit_log) = match begin(cli, surroundings, ui, mode) {
+    let (executor, audit_log) = match begin(cli, with, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
             return ui.end(&Ending {
@@ -109,13 +131,15 @@ fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     };
     let profile = cli.common.profiles.first().map_or("default", String::as_str);
     let session = Session { exec: &executor, ui, common: &cli.common, mode, profile };
-    let outcome = one_profile(command, &cli.common).and_then(|()| match command {
+    let allowed = one_profile(command, &cli.common).and_then(|()| policy::guard(&session, command));
+    let outcome = allowed.and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
         Command::Disable(args) => disable::run(&session, args),
         Command::Revoke(args) => revoke::run(&session, args),
         Command::Rotate(args) => rotate::run(&session, args),
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
+        Command::Tools(command) => tools::run(&session, *command),
         Command::Audit(_) | Command::Plan(_) | Command::Apply(_) => Ok(None),
     });
     let (outcome, head) = session.close(outcome);
@@ -130,15 +154,18 @@ fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     })
 }
 
-fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
+fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
+    let Begin { surroundings, policy } = with;
     let interrupts =
         Interrupts::install().map_err(|error| Error::failed(format!("signals cannot be taken over: {error}")))?;
     let state = places::state(&surroundings)?;
     let audit_log = places::audit_log(&cli.common, &surroundings)?;
+    policy::recorded_where(&audit_log, policy.as_ref())?;
     let setup = Setup {
         command: name_of(&cli.command),
         dry_run: dry_run(&cli.command).is_some(),
         plan: mode.plan().map(str::to_owned),
+        policy,
         audit_log: audit_log.clone(),
         state,
         surroundings,

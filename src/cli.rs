@@ -9,6 +9,7 @@ pub use plan::{Apply, PlanAs, PlanCommand, PlanShow, Planned, Request};
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Proof, Rerun};
+use crate::tool::kubectl::name;
 use crate::ui::{Color, Format};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub enum Command {
     Plan(PlanCommand),
     /// Carry out a plan that was written down, and nothing else
     Apply(Apply),
+    /// Which kubectl and influxctl would run, and whether they are those that the policy has pinned
+    #[command(subcommand)]
+    Tools(Tools),
     /// The record of every command that was run
     #[command(subcommand)]
     Audit(Audit),
@@ -60,7 +64,7 @@ pub enum Command {
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Namespace of InfluxDB Clustered
-    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = namespace)]
+    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = name::namespace)]
     pub namespace: Option<String>,
     /// kubectl's --context; default: the one in force, pinned for the whole run
     #[arg(long, global = true, value_name = "NAME")]
@@ -86,13 +90,17 @@ pub struct Common {
     /// influxctl's configuration; default: influxctl's own
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Connection profile in it; `rotate` takes several
-    #[arg(long = "profile", global = true, value_name = "NAME", default_value = "default")]
+    /// Connection profile in it; `rotate` takes several [default: default]
+    #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
     #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE")]
     #[serde(skip)]
     pub audit_log: Option<PathBuf>,
+    /// What may run, and what is asked for before; default: bypassctl.toml here, above up to the repository's root, or in /etc/bypassctl
+    #[arg(long, global = true, env = "BYPASSCTL_POLICY", value_name = "FILE")]
+    #[serde(skip)]
+    pub policy: Option<PathBuf>,
     /// Why, for the record: a ticket number
     #[arg(long, global = true, value_name = "TEXT")]
     #[serde(skip)]
@@ -164,17 +172,17 @@ pub struct Disable {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
-    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones
-    #[arg(long, value_enum, default_value = "auto", value_name = "WAY")]
-    pub rerun: Rerun,
-    /// The pods that load the keys
-    #[arg(long, value_name = "SELECTOR", default_value = DOCUMENTED_SELECTOR, value_parser = selector)]
-    pub restart_selector: String,
+    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones [default: auto]
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub rerun: Option<Rerun>,
+    /// The pods that load the keys [default: app=token-management]
+    #[arg(long, value_name = "SELECTOR", value_parser = name::selector)]
+    pub restart_selector: Option<String>,
     /// The job that makes the keys, where several differ
-    #[arg(long, value_name = "JOB", value_parser = object_name)]
+    #[arg(long, value_name = "JOB", value_parser = name::job)]
     pub key_gen_job: Option<String>,
     /// The job that makes the token, where several differ
-    #[arg(long, value_name = "JOB", value_parser = object_name)]
+    #[arg(long, value_name = "JOB", value_parser = name::job)]
     pub create_admin_token_job: Option<String>,
     /// Confirm without a terminal: `in-cluster/NS` where there is no context
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
@@ -201,6 +209,20 @@ pub struct Revocation {
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
     #[serde(skip)]
     pub dry_run: Option<DryRun>,
+}
+
+impl Revocation {
+    /// How the jobs run again.
+    #[must_use]
+    pub fn way(&self) -> Rerun {
+        self.rerun.unwrap_or(Rerun::Auto)
+    }
+
+    /// The pods that load the keys.
+    #[must_use]
+    pub fn selector(&self) -> &str {
+        self.restart_selector.as_deref().unwrap_or(DOCUMENTED_SELECTOR)
+    }
 }
 
 /// `revoke`
@@ -236,6 +258,24 @@ pub struct Rotate {
     pub allow_production: bool,
 }
 
+/// `tools`
+#[derive(Clone, Copy, Subcommand)]
+pub enum Tools {
+    /// Path, version, digest of each, whether it is pinned, and who can replace it
+    List,
+    /// Print what pins those that are installed, to be put into the policy
+    #[command(
+        after_long_help = "Examples:\n  bypassctl tools pin                # the [tools] section, to paste\n  bypassctl tools pin --write        # put into the policy in force, or a new bypassctl.toml here"
+    )]
+    Pin {
+        /// Put it into the policy in force; all else in it stays as it is
+        #[arg(long)]
+        write: bool,
+    },
+    /// Whether what would run is what is pinned: exit code 4 where anything is not
+    Verify,
+}
+
 /// `--dry-run`
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRun {
@@ -261,7 +301,7 @@ impl ValueEnum for Verify {
 
 impl ValueEnum for Rerun {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Auto, Self::FromJob, Self::Clone, Self::Operator]
+        Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
@@ -282,34 +322,6 @@ impl ValueEnum for Proof {
 fn exit_codes() -> String {
     let line = |(_, code, _, meaning): &(_, u8, _, &str)| format!("  {code:>3}  {}\n", meaning.replace('`', ""));
     format!("Exit codes:\n{}", EXIT_CODES.iter().map(line).collect::<String>())
-}
-
-/// A name that Kubernetes accepts for a namespace: so none is ever taken for a flag.
-fn namespace(text: &str) -> Result<String, String> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let fits =
-        (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-');
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -".to_owned())
-    }
-}
-
-/// The name of a job, so that none is ever taken for a flag.
-fn object_name(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 253 && text.split('.').all(|label| namespace(label).is_ok()) && !text.contains('/');
-    if fits { Ok(text.to_owned()) } else { Err("the name of a job, without `job/` in front".to_owned()) }
-}
-
-/// A label selector. An empty one would match every pod.
-fn selector(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
-    if !text.trim().is_empty() && !text.starts_with('-') && text.chars().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err("a label selector looks like app=core or `app in (core, auth)`".to_owned())
-    }
 }
 
 /// The longest time limit.
@@ -345,9 +357,9 @@ mod tests {
 
     #[test]
     fn values_are_checked() {
-        assert!(namespace("influxdb").is_ok());
+        assert!(name::namespace("influxdb").is_ok());
         for bad in ["", "-n", "a/b", "A", "a-", &"a".repeat(64)] {
-            assert!(namespace(bad).is_err(), "{bad}");
+            assert!(name::namespace(bad).is_err(), "{bad}");
         }
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         for bad in ["", "0s", "25h", "-1s", "x", "5"] {

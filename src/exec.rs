@@ -7,30 +7,38 @@ mod files;
 mod interrupt;
 mod locate;
 mod lock;
+mod pinning;
+mod program;
 mod running;
 mod scratch;
 mod spawn;
 mod surroundings;
+mod writers;
 
 pub use changing::FileWrite;
 pub use export::ExportDirectory;
 pub use files::{Snapshot, Unfit, left_beside, read, unfit_directory};
 pub use interrupt::Interrupts;
-pub use locate::{Found, locate, sha256_of};
+pub use locate::Found;
 pub use lock::TargetLock;
 pub use running::Watched;
 pub use surroundings::{Surroundings, without_credentials};
+pub use writers::{Writer, writers};
 
 use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who};
 use crate::error::{Error, Kind, Result};
+use crate::policy::InForce;
 use crate::secret::{Needles, Secret};
 use crate::tool::Tool;
 use crate::tool::invocation::{Effect, Object};
 use lock::Locks;
+use program::{Program, sha256_of};
 use running::exe;
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a run is set up.
@@ -41,6 +49,8 @@ pub struct Setup {
     pub dry_run: bool,
     /// SHA-256 of the plan that it carries out.
     pub plan: Option<String>,
+    /// The policy in force.
+    pub policy: Option<InForce>,
     /// The log's file.
     pub audit_log: PathBuf,
     /// Where locks are kept.
@@ -60,7 +70,9 @@ pub struct Executor {
     command: &'static str,
     dry_run: bool,
     plan: Option<String>,
+    policy: Option<InForce>,
     tools: Mutex<Vec<Tool>>,
+    programs: Mutex<BTreeMap<PathBuf, Arc<Program>>>,
     log: Mutex<Log>,
     needles: Mutex<Needles>,
     target: Mutex<Target>,
@@ -85,7 +97,7 @@ fn run_begin(setup: &Setup, who: Who) -> RunBegin {
     RunBegin {
         argv: setup.surroundings.argv.iter().map(Text::from).collect(),
         exe: Exe {
-            sha256: sha256_of(&exe).ok(),
+            sha256: File::open(&exe).and_then(|file| sha256_of(&file)).ok(),
             path: Text::from(&exe),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         },
@@ -96,7 +108,7 @@ fn run_begin(setup: &Setup, who: Who) -> RunBegin {
         reason: setup.reason.clone(),
         command: setup.command.to_owned(),
         dry_run: setup.dry_run,
-        policy: None,
+        policy: setup.policy.as_ref().map(|policy| policy.sha256.clone()),
         unfinished: Vec::new(),
     }
 }
@@ -118,7 +130,9 @@ impl Executor {
             command: setup.command,
             dry_run: setup.dry_run,
             plan: setup.plan,
+            policy: setup.policy,
             tools: Mutex::default(),
+            programs: Mutex::default(),
             log: Mutex::new(log),
             needles: Mutex::default(),
             target: Mutex::default(),

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod error;
 pub mod exec;
 pub mod plan;
+pub mod policy;
 pub mod procedure;
 pub mod profile;
 pub mod secret;

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         argv: std::env::args_os().collect(),
         env: std::env::vars_os().collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
+        system: "/etc/bypassctl".into(),
     };
-    ExitCode::from(bypassctl::app::run(&Cli::parse(), surroundings))
+    ExitCode::from(bypassctl::app::run(Cli::parse(), surroundings))
 }

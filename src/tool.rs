@@ -7,7 +7,7 @@ pub mod permission;
 pub mod quirk;
 
 use semver::Version;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which of the two tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,24 @@ pub struct Tool {
     pub sha256: Option<String>,
     /// Its version; `None` until asked, or when it cannot tell.
     pub version: Option<Version>,
+}
+
+/// What a file of that name is, where it is known to start another program under the name that it was called by: snapd
+/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), kuberlr, mise's shims, aqua's proxy.
+#[must_use]
+pub fn launcher(file: &Path) -> Option<&str> {
+    let name = file.file_name()?.to_str()?;
+    ["snap", "k3s", "kuberlr", "mise", "aqua-proxy"].contains(&name).then_some(name)
+}
+
+/// A SHA-256 as people write it: in any case, with or without `sha256:` in front.
+///
+/// # Errors
+/// What one looks like.
+pub fn sha256(text: &str) -> Result<String, String> {
+    let digits = text.trim().strip_prefix("sha256:").unwrap_or(text.trim()).to_ascii_lowercase();
+    let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if holds { Ok(digits) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
 }
 
 /// The first `X.Y.Z` in a text, with or without `v`. What follows (`-dispatcher`, `-eks-…`, `+k3s1`) is a vendor's

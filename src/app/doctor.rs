@@ -4,9 +4,9 @@ mod cluster;
 mod local;
 
 use super::session::Session;
-use super::{Outcome, probe};
+use super::{Outcome, policy, probe};
 use crate::error::{Error, Result};
-use crate::procedure::{self, PRODUCTION};
+use crate::policy::InForce;
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
 use crate::ui::{Check, State};
@@ -17,8 +17,9 @@ pub(super) fn run(session: &Session) -> Outcome {
         let influxctl = scope.spawn(|| probe::influxctl_tool(session));
         (of_cluster(session, namespace), probe::joined(influxctl))
     });
-    let mut checks = cluster?;
-    let influxctl = heeded(session, influxctl)?;
+    let mut checks = vec![of_policy(session)];
+    checks.extend(cluster?);
+    let influxctl = session.heeded(influxctl)?;
     checks.push(tool_check("influxctl", &influxctl));
     checks.extend(local::checks(session, influxctl.as_ref().ok())?);
     let failed = checks.iter().filter(|check| check.state == State::Failed).count();
@@ -31,20 +32,11 @@ pub(super) fn run(session: &Session) -> Outcome {
         .hint("each `failed` line says what mends it"))
 }
 
-/// An interruption or a record that cannot be made ends the command; anything else is a finding.
-fn heeded<T>(session: &Session, result: Result<T>) -> Result<Result<T>> {
-    session.exec.heed()?;
-    match result {
-        Err(error) if error.kind == crate::error::Kind::Unrecorded => Err(error),
-        other => Ok(other),
-    }
-}
-
 fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
-    let tool = heeded(session, probe::kubectl_tool(session))?;
+    let tool = session.heeded(probe::kubectl_tool(session))?;
     let mut checks = vec![tool_check("kubectl", &tool)];
     let Ok(tool) = tool else { return Ok(checks) };
-    let kubectl = match heeded(session, probe::pinned(session, tool))? {
+    let kubectl = match session.heeded(probe::pinned(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {
             checks.push(Check::from_error("context", &error));
@@ -52,13 +44,21 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
         }
     };
     checks.push(context_check(session, &kubectl));
-    let names: Vec<&str> = kubectl.pins.context.as_deref().into_iter().chain([namespace]).collect();
-    if let Some(name) = procedure::looks_like_production(&names, PRODUCTION) {
+    let server = session.exec.target().server;
+    if let Some(name) = policy::looks_so(session, kubectl.pins.context.as_deref(), server.as_deref()) {
         let hint = "`enable` refuses; if it is not production, enable --allow-production";
         checks.push(Check::warning("production", format!("`{name}` looks like production"), hint));
     }
     checks.extend(cluster::checks(session, &kubectl, namespace)?);
     Ok(checks)
+}
+
+fn of_policy(session: &Session) -> Check {
+    let Some(InForce { policy, file, sha256 }) = session.exec.policy() else {
+        return Check::ok("policy", "none in force, so no tool is pinned");
+    };
+    let locked = if policy.locked { ", locked" } else { "" };
+    Check::ok("policy", format!("{}{locked}, sha256 {sha256}", file.display()))
 }
 
 fn context_check(session: &Session, kubectl: &Kubectl) -> Check {

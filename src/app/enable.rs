@@ -3,14 +3,15 @@
 use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
 use super::config::{self, Config};
 use super::plan::{Observed, go_on};
+use super::policy::not_production;
 use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::{DryRun, Enable};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{read, unfit_directory};
 use crate::plan::{Plan, script};
+use crate::procedure;
 use crate::procedure::enable::{Facts, PutToUse};
-use crate::procedure::{self, PRODUCTION};
 use crate::profile::{self, ConfigError, Edit, Profile, Tls};
 use crate::secret::looks_like_token;
 use crate::tool::Tool;
@@ -20,9 +21,9 @@ use std::path::{Path, PathBuf};
 pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     let namespace = session.namespace()?;
     warn_of_purpose(session);
-    not_production(args.allow_production, namespace, session.common.context.as_deref())?;
+    not_production(session, args.allow_production, session.common.context.as_deref())?;
     let look = probe::look(session)?;
-    not_production(args.allow_production, namespace, look.kubectl.pins.context.as_deref())?;
+    not_production(session, args.allow_production, look.kubectl.pins.context.as_deref())?;
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;
@@ -71,18 +72,6 @@ pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
 pub(super) fn warn_of_purpose(session: &Session) {
     let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
     session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
-}
-
-/// Fails where a name looks like production, unless that was allowed.
-pub(super) fn not_production(allowed: bool, namespace: &str, context: Option<&str>) -> Result<()> {
-    let names: Vec<&str> = context.into_iter().chain([namespace]).collect();
-    match procedure::looks_like_production(&names, PRODUCTION) {
-        Some(name) if !allowed => {
-            Err(Error::refused(format!("`{name}` looks like production, where the admin token must not be used"))
-                .hint("if it is not production, say so with --allow-production"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> Result<Plan> {

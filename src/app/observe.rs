@@ -38,14 +38,14 @@ pub(super) struct Observed {
 /// Looks at the namespace, and takes its lock unless this is a dry run.
 pub(super) fn cluster(session: &Session, kubectl: Kubectl, namespace: &str, how: &Revocation) -> Result<Observed> {
     let asked = revoke::permissions(namespace);
-    let ask_operator = matches!(how.rerun, Rerun::Auto | Rerun::Operator);
+    let ask_operator = matches!(how.way(), Rerun::Auto | Rerun::Operator);
     let run = |step, command| session.run(step, &command);
     let outputs = std::thread::scope(|scope| {
         let (run, kubectl, asked) = (&run, &kubectl, &asked);
         let cluster = scope.spawn(|| probe::cluster(session, kubectl, namespace));
         let secrets = scope.spawn(|| run("secrets", kubectl.secret_uids(namespace)));
         let jobs = scope.spawn(|| run("jobs", kubectl.jobs(namespace)));
-        let pods = scope.spawn(|| pods(session, kubectl, namespace, &how.restart_selector));
+        let pods = scope.spawn(|| pods(session, kubectl, namespace, how.selector()));
         let allowed = scope.spawn(|| run("permissions", kubectl.permissions(asked)));
         let operator = ask_operator.then(|| scope.spawn(|| operator(session, kubectl, namespace)));
         // Once, for the proof: the data of the other secret is never read.

@@ -187,9 +187,9 @@ fn merged(own: &Common, planned: Common) -> Result<Common> {
         ("--kubectl", path(&own.kubectl), path(&planned.kubectl)),
         ("--influxctl", path(&own.influxctl), path(&planned.influxctl)),
         ("--config", path(&own.config), path(&planned.config)),
-        ("--as-group", listed(&own.as_groups, &[]), listed(&planned.as_groups, &[])),
+        ("--as-group", listed(&own.as_groups), listed(&planned.as_groups)),
         ("--assume-influxctl-version", version(own), version(&planned)),
-        ("--profile", listed(&own.profiles, &["default"]), Some(planned.profiles.join(", "))),
+        ("--profile", listed(&own.profiles), Some(planned.profiles.join(", "))),
     ] {
         if let Some(now) = now.filter(|now| Some(now) != then.as_ref()) {
             let then = then.unwrap_or_else(|| "something else".to_owned());
@@ -197,13 +197,13 @@ fn merged(own: &Common, planned: Common) -> Result<Common> {
                 .hint("leave it out, or make another plan"));
         }
     }
-    let Common { audit_log, reason, output, color, quiet, verbose, .. } = own.clone();
-    Ok(Common { audit_log, reason, output, color, quiet, verbose, ..planned })
+    let Common { audit_log, policy, reason, output, color, quiet, verbose, .. } = own.clone();
+    Ok(Common { audit_log, policy, reason, output, color, quiet, verbose, ..planned })
 }
 
-/// Several values of a flag, where they are others than without it.
-fn listed(values: &[String], default: &[&str]) -> Option<String> {
-    Some(values.join(", ")).filter(|_| values != default)
+/// The values of a flag, where there are any.
+fn listed(values: &[String]) -> Option<String> {
+    Some(values.join(", ")).filter(|_| !values.is_empty())
 }
 
 /// A plan's file, and its digest.

@@ -3,12 +3,12 @@
 
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{locate, sha256_of, without_credentials};
+use crate::exec::{Found, without_credentials};
 use crate::tool::invocation::{Invocation, Output};
 use crate::tool::kubectl::{self, ClusterId, Failure, Kubectl, Pins};
 use crate::tool::{Tool, ToolName, influxctl};
 use semver::Version;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Tools and context.
 pub(super) struct Look {
@@ -34,27 +34,19 @@ pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
 }
 
 pub(super) fn kubectl_tool(session: &Session) -> Result<Tool> {
-    let tool = identified(
-        session,
-        ToolName::Kubectl,
-        session.common.kubectl.as_deref(),
-        kubectl::version,
-        kubectl::parse_version,
-    )?;
-    let tool = tool.map_err(|_| {
-        Error::failed("kubectl does not tell its version")
-            .hint("is it kubectl? run `kubectl version --client --output json` by hand")
-    })?;
+    let tool = usable(session, sight(session, ToolName::Kubectl)?)?;
+    if tool.version.is_none() {
+        return Err(Error::failed("kubectl does not tell its version")
+            .hint("is it kubectl? run `kubectl version --client --output json` by hand"));
+    }
     accepted(session, tool)
 }
 
 pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
-    let named = session.common.influxctl.as_deref();
-    let tool = identified(session, ToolName::Influxctl, named, influxctl::version, influxctl::parse_version)?;
-    let tool = match (tool, &session.common.assume_influxctl_version) {
-        (Ok(tool), None) => tool,
-        (Ok(tool), Some(assumed)) => {
-            let told = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
+    let tool = usable(session, sight(session, ToolName::Influxctl)?)?;
+    let tool = match (&tool.version, &session.common.assume_influxctl_version) {
+        (Some(_), None) => tool,
+        (Some(told), Some(assumed)) => {
             session.ui.warn(
                 &format!(
                     "influxctl says that it is {told}; --assume-influxctl-version {assumed} is not needed and not used"
@@ -63,10 +55,10 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
             );
             tool
         }
-        (Err(tool), Some(assumed)) => {
+        (None, Some(assumed)) => {
             Tool { version: Some(Version::new(assumed.major, assumed.minor, assumed.patch)), ..tool }
         }
-        (Err(_), None) => {
+        (None, None) => {
             let hint = "from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z";
             return Err(Error::refused("the version of influxctl cannot be found out").hint(hint));
         }
@@ -74,30 +66,45 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
     accepted(session, tool)
 }
 
-/// Found, hashed and asked for its version, both at once; `Err` holds a tool that does not tell its version.
-fn identified(
-    session: &Session,
-    name: ToolName,
-    named: Option<&Path>,
-    question: fn(&Tool) -> Invocation,
-    parse: fn(&Output) -> Option<Version>,
-) -> Result<std::result::Result<Tool, Tool>> {
-    let surroundings = session.exec.surroundings();
-    let found = locate(name, named, surroundings.var("PATH"), &surroundings.cwd)?;
-    found.warnings.iter().for_each(|warning| session.ui.warn(warning, Some("chmod go-w it, or name another tool")));
-    let tool = found.tool;
+/// A tool as it was found: hashed, and, if it may run, asked for its version, which not each tells. Both at once unless
+/// it is pinned.
+pub(super) fn sight(session: &Session, name: ToolName) -> Result<Found> {
+    type Asked<'a> = (&'a Option<PathBuf>, fn(&Tool) -> Invocation, fn(&Output) -> Option<Version>);
+    let (named, question, parse): Asked = match name {
+        ToolName::Kubectl => (&session.common.kubectl, kubectl::version, kubectl::parse_version),
+        ToolName::Influxctl => (&session.common.influxctl, influxctl::version, influxctl::parse_version),
+    };
+    let found = session.exec.find(name, named.as_deref())?;
+    if found.refused.is_some() {
+        return Ok(found);
+    }
     let (digest, output) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| sha256_of(&tool.path));
-        let output = session.run(&format!("{}-version", name.as_str()), &question(&tool));
+        let digest = scope.spawn(|| session.exec.digest(&found.tool));
+        let output = session.run(&format!("{}-version", name.as_str()), &question(&found.tool));
         (joined(digest), output)
     });
-    let digest = digest.map_err(|error| {
-        Error::failed(format!("`{}` cannot be read: {error}", tool.path.display()))
-            .hint("the record needs its digest: make it readable")
-    })?;
-    let version = parse(&output?);
-    let tool = Tool { sha256: Some(digest), version, ..tool };
-    Ok(if tool.version.is_some() { Ok(tool) } else { Err(tool) })
+    let (digest, output) = (digest?, output?);
+    let tool = Tool { sha256: Some(digest), version: parse(&output), ..found.tool };
+    let dispatches = name == ToolName::Kubectl && kubectl::is_dispatcher(&output);
+    let starts_another = found.starts_another.or_else(|| dispatches.then(|| DISPATCHER.to_owned()));
+    let pinned = session.exec.policy().is_some_and(|policy| policy.pins(name));
+    let refused = (pinned && dispatches).then(|| dispatcher(&tool));
+    Ok(Found { tool, starts_another, refused, ..found })
+}
+
+const DISPATCHER: &str = "it is a dispatcher: it starts the `kubectl.1.NN` beside it that fits the server";
+
+fn dispatcher(tool: &Tool) -> Error {
+    Error::refused(format!("`{}` is pinned, but {DISPATCHER}, which is not", tool.path.display()))
+        .hint("pin that one: `path` in [tools.kubectl], or --kubectl PATH")
+}
+
+fn usable(session: &Session, found: Found) -> Result<Tool> {
+    for warning in &found.warnings {
+        let told = format!("{}: {warning}", found.tool.name.as_str());
+        session.ui.warn(&told, Some("chmod go-w it, or name another tool"));
+    }
+    found.refused.map_or(Ok(found.tool), Err)
 }
 
 /// New enough, and on record.
@@ -111,7 +118,21 @@ fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
             Err(Error::refused(format!("{name} {version} is too old: {name} {minimum} or newer is needed"))
                 .hint(format!("update it, or name another: --{name} PATH")))
         }
-        _ => Ok(tool),
+        _ => of_the_policy(session, &tool).map(|()| tool),
+    }
+}
+
+/// Of a version that the policy has run.
+pub(super) fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
+    let Some(policy) = session.exec.policy() else { return Ok(()) };
+    let name = tool.name.as_str();
+    match (&policy.policy.tools.pin(tool.name).version, &tool.version) {
+        (Some(wanted), Some(version)) if !wanted.matches(version) => Err(Error::refused(format!(
+            "{name} {version} is not a version that the policy `{}` has run: {wanted}",
+            policy.file.display()
+        ))
+        .hint(format!("name another: --{name} PATH, or have the policy changed"))),
+        _ => Ok(()),
     }
 }
 

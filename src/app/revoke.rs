@@ -127,8 +127,8 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
 fn options(ask: &Ask) -> Options {
     let how = ask.how;
     Options {
-        rerun: how.rerun,
-        selector: how.restart_selector.clone(),
+        rerun: how.way(),
+        selector: how.selector().to_owned(),
         key_gen_job: how.key_gen_job.clone(),
         create_admin_token_job: how.create_admin_token_job.clone(),
         again: how.again,

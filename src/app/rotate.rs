@@ -3,6 +3,7 @@
 use super::config::{self, Config};
 use super::observe::token_in;
 use super::plan::Observed;
+use super::policy::not_production;
 use super::revoke::{self, Ask, Scene};
 use super::session::Session;
 use super::{Outcome, enable, observe, probe};
@@ -15,11 +16,11 @@ use crate::tool::Tool;
 use std::path::Path;
 
 pub(super) fn run(session: &Session, args: &Rotate) -> Outcome {
-    let namespace = session.namespace()?;
+    session.namespace()?;
     enable::warn_of_purpose(session);
-    enable::not_production(args.allow_production, namespace, session.common.context.as_deref())?;
+    not_production(session, args.allow_production, session.common.context.as_deref())?;
     let look = probe::look(session)?;
-    enable::not_production(args.allow_production, namespace, look.kubectl.pins.context.as_deref())?;
+    not_production(session, args.allow_production, look.kubectl.pins.context.as_deref())?;
     let named = config::locate(session, look.influxctl.version.as_ref())?;
     let lock = args.how.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
     let config = Config::read(&named)?;

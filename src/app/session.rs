@@ -1,9 +1,9 @@
 //! One command under way: the door to the world, the user, and what was asked for.
 
-use super::Outcome;
 use super::plan::Mode;
+use super::{Outcome, dry_run};
 use crate::audit::Head;
-use crate::cli::Common;
+use crate::cli::{Command, Common};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Watched};
 use crate::tool::invocation::{Invocation, Output};
@@ -36,6 +36,22 @@ impl Session<'_> {
     ) -> Result<Watched> {
         self.ui.command(&invocation.argv(None));
         self.exec.watch(step, invocation, enough)
+    }
+
+    /// Whether a command is to change something: not where it only shows what it would do, or writes it down.
+    pub(super) fn may_change(&self, command: &Command) -> bool {
+        let changes =
+            matches!(command, Command::Enable(_) | Command::Disable(_) | Command::Revoke(_) | Command::Rotate(_));
+        changes && dry_run(command).is_none() && !matches!(self.mode, Mode::Write { .. })
+    }
+
+    /// Where failures are findings: an interruption, or a record that cannot be made, ends the command all the same.
+    pub(super) fn heeded<T>(&self, result: Result<T>) -> Result<Result<T>> {
+        self.exec.heed()?;
+        match result {
+            Err(error) if error.kind == Kind::Unrecorded => Err(error),
+            other => Ok(other),
+        }
     }
 
     /// The namespace, which is never guessed.

@@ -1,6 +1,7 @@
 //! `plan` and `apply` and what they take.
 
 use super::{Common, Disable, DryRun, Enable, Revocation, Revoke, Rotate, duration};
+use crate::tool;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -86,7 +87,7 @@ pub struct Apply {
     /// The plan
     pub file: PathBuf,
     /// The SHA-256 that it must have: that of the plan which was approved
-    #[arg(long, value_name = "SHA256", value_parser = sha256)]
+    #[arg(long, value_name = "SHA256", value_parser = tool::sha256)]
     pub expect: Option<String>,
     /// Confirm a revocation without a terminal: `in-cluster/NS` where there is no context
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
@@ -104,12 +105,6 @@ pub struct Request {
     pub common: Common,
     /// The command.
     pub command: Planned,
-}
-
-fn sha256(text: &str) -> Result<String, String> {
-    let digits = text.trim().strip_prefix("sha256:").unwrap_or(text.trim()).to_ascii_lowercase();
-    let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if holds { Ok(digits) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
 }
 
 /// A time limit as whole milliseconds.

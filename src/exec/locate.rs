@@ -1,12 +1,8 @@
 //! Which file a tool is, what its digest is, and who could replace it.
 
 use crate::error::{Error, Result};
-use crate::secret::hex;
 use crate::tool::{Tool, ToolName};
-use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +12,10 @@ pub struct Found {
     pub tool: Tool,
     /// Who else could put another file there.
     pub warnings: Vec<String>,
+    /// Why it is not this file alone that runs, as far as the file shows it.
+    pub starts_another: Option<String>,
+    /// Why the policy does not have it run.
+    pub refused: Option<Error>,
 }
 
 /// Finds a tool: the file named on the command line, or the first in PATH.
@@ -23,7 +23,7 @@ pub struct Found {
 /// # Errors
 /// [`crate::error::Kind::Failed`] when there is none, or it is no executable file. Empty and relative entries of PATH are passed over: what they
 /// mean depends on the current directory.
-pub fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &Path) -> Result<Found> {
+pub(super) fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &Path) -> Result<Found> {
     let found = match named {
         Some(named) => explicit(name, &cwd.join(named))?,
         None => in_path(name, path.unwrap_or_default())?,
@@ -44,7 +44,8 @@ pub fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &
         .filter_map(writable_by_others)
         .collect::<std::collections::BTreeSet<_>>();
     let tool = Tool { name, path: real, found, sha256: None, version: None };
-    Ok(Found { tool, warnings: warnings.into_iter().map(|what| format!("{}: {what}", name.as_str())).collect() })
+    let warnings = warnings.into_iter().collect();
+    Ok(Found { tool, warnings, starts_another: None, refused: None })
 }
 
 fn explicit(name: ToolName, path: &Path) -> Result<PathBuf> {
@@ -90,20 +91,4 @@ fn writable_by_others(path: &Path) -> Option<String> {
     let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
     (meta.mode() & 0o022 != 0 && !sticky)
         .then(|| format!("others can write to `{}` and so decide what runs", path.display()))
-}
-
-/// SHA-256 of a file as lower-case hexadecimal, with little memory.
-///
-/// # Errors
-/// Those of reading.
-pub fn sha256_of(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(&digest.finalize())),
-            length => digest.update(&chunk[..length]),
-        }
-    }
 }

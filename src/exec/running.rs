@@ -112,6 +112,7 @@ impl Executor {
         scratch: Option<&Scratch>,
         enough: Option<Enough>,
     ) -> Result<Output> {
+        let program = self.program_to_run(invocation.tool())?;
         let config = scratch.map(Scratch::config);
         let argv = invocation.argv(config.as_ref());
         let env = self.surroundings.child_env(invocation.world(), &scratch.map(Scratch::env).unwrap_or_default());
@@ -132,7 +133,7 @@ impl Executor {
             Limit::Own(own) => own,
         };
         let spec = Spec {
-            program: &invocation.tool().path,
+            program: program.executed(),
             argv: &argv,
             env: &env,
             stdin: invocation.stdin(),

@@ -16,6 +16,8 @@ pub struct Surroundings {
     pub env: BTreeMap<OsString, OsString>,
     /// The working directory.
     pub cwd: PathBuf,
+    /// The system's directory for this program's configuration. No variable names it, so that a policy in it holds.
+    pub system: PathBuf,
 }
 
 /// The variables that steer kubectl, its credential plugins and influxctl. No other is recorded.
@@ -174,6 +176,7 @@ mod tests {
             argv: Vec::new(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/".into(),
+            system: "/etc/bypassctl".into(),
         };
         let env = surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
         let shown: Vec<_> = env.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();

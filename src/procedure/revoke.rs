@@ -45,6 +45,9 @@ pub enum Rerun {
 }
 
 impl Rerun {
+    /// Every way.
+    pub const ALL: &[Self] = &[Self::Auto, Self::FromJob, Self::Clone, Self::Operator];
+
     /// As on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

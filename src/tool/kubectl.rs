@@ -7,6 +7,7 @@ mod cluster;
 mod events;
 mod failure;
 mod manifest;
+pub mod name;
 mod objects;
 mod revocation;
 
@@ -80,6 +81,17 @@ pub fn version(tool: &Tool) -> Invocation {
 /// The version in what [`version`] printed; `None` when it cannot be read.
 #[must_use]
 pub fn parse_version(output: &Output) -> Option<Version> {
+    version_in(&git_version(output)?)
+}
+
+/// Whether it is the kubectl of Google's SDK, which starts a sibling `kubectl.1.NN` that fits the server (recordings
+/// `kubectl-gke.json`: `v1.32.4-dispatcher`).
+#[must_use]
+pub fn is_dispatcher(output: &Output) -> bool {
+    git_version(output).is_some_and(|version| version.ends_with("-dispatcher"))
+}
+
+fn git_version(output: &Output) -> Option<String> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Versions {
@@ -91,7 +103,7 @@ pub fn parse_version(output: &Output) -> Option<Version> {
         git_version: String,
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).ok().filter(|_| output.ok())?;
-    version_in(&versions.client_version.git_version)
+    Some(versions.client_version.git_version)
 }
 
 impl Kubectl {

@@ -34,6 +34,7 @@ fn everything_holds() {
     insta::assert_snapshot!(doctor(&sb, 0, &[]).normalised(), @"
     exit 0
     --- stdout
+    ok        policy: none in force, so no tool is pinned
     ok        kubectl: 1.34.5 at [FAKE]
     ok        context: `sim-dev`, server https://127.0.0.1:26443
     ok        cluster: the cluster answers, UID [UID]
@@ -77,6 +78,7 @@ fn an_account_that_may_only_look() {
     insta::assert_snapshot!(doctor(&sb, 1, &["--context", "sim-viewer"]).normalised(), @r#"
     exit 1
     --- stdout
+    ok        policy: none in force, so no tool is pinned
     ok        kubectl: 1.34.5 at [FAKE]
     ok        context: `sim-viewer`, server https://127.0.0.1:26443
     warning   cluster: the cluster answers; it can be told from others by its address only, https://127.0.0.1:26443
@@ -160,7 +162,7 @@ fn secrets_jobs_and_pods_are_missing() {
                hint: look at what there is: `kubectl get jobs --namespace influxdb`
     failed    job create-admin-token: there is none: a revocation could not make new keys or tokens
                hint: look at what there is: `kubectl get jobs --namespace influxdb`
-    failed    pods: none is labelled app=token-management: the documented restart would restart nothing
+    failed    pods: none is labelled app=token-management: the restart would restart nothing
                hint: since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`
     ");
     sb.remove_secret("admin-token");

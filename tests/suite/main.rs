@@ -10,6 +10,7 @@ mod fakes;
 mod faults;
 mod full;
 mod plan;
+mod policy;
 mod record;
 mod recordings;
 mod revoke;

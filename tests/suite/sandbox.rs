@@ -134,23 +134,37 @@ fn make_private(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("sandbox");
 }
 
-/// The fakes' program, up to date. `cargo test` builds it with the tests, but `cargo test NAME` and `--test suite` do
-/// not build examples: then it is built here, for a fake older than its source would mislead.
+/// The fakes' program, up to date.
 fn fake() -> PathBuf {
     static FAKE: OnceLock<PathBuf> = OnceLock::new();
-    FAKE.get_or_init(build_fake).clone()
+    FAKE.get_or_init(|| example("fake", "fixtures/fake")).clone()
 }
 
-fn build_fake() -> PathBuf {
+/// The program itself with another system's directory, up to date.
+fn elsewhere() -> PathBuf {
+    static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
+    ELSEWHERE.get_or_init(|| example("elsewhere", "src")).clone()
+}
+
+/// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
+/// here, for one that is older than its sources would mislead.
+fn example(name: &str, sources: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("own path");
     let profile = tests.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-    let fake = profile.join("examples/fake");
-    let built = std::fs::metadata(&fake).and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let example = profile.join("examples").join(name);
+    let built = modified(&example).unwrap_or(SystemTime::UNIX_EPOCH);
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = std::fs::read_dir(project.join("fixtures/fake")).expect("fixtures/fake").flatten();
-    let changed = files.filter_map(|f| f.metadata().and_then(|m| m.modified()).ok()).max();
-    if changed.is_none_or(|changed| changed > built) {
-        process::cargo_build_example(project, profile);
+    if newest_below(&project.join(sources)).is_none_or(|changed| changed > built) {
+        process::cargo_build_example(name, project, profile);
     }
-    fake
+    example
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn newest_below(directory: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(directory).expect("sources").flatten().map(|entry| entry.path());
+    entries.filter_map(|path| if path.is_dir() { newest_below(&path) } else { modified(&path) }).max()
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// The layers, and what each may name of this crate besides itself. Below means further down in this list.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("app", &["audit", "cli", "error", "exec", "plan", "procedure", "profile", "secret", "tool", "ui"]),
-    ("cli", &["error", "procedure", "ui"]),
+    ("app", &["audit", "cli", "error", "exec", "plan", "policy", "procedure", "profile", "secret", "tool", "ui"]),
+    ("cli", &["error", "procedure", "tool", "ui"]),
     ("ui", &["audit", "error", "plan", "tool"]),
-    ("exec", &["audit", "error", "secret", "tool"]),
+    ("exec", &["audit", "error", "policy", "secret", "tool"]),
+    ("policy", &["procedure", "tool"]),
     ("procedure", &["error", "plan", "profile", "tool"]),
     ("audit", &["error", "secret", "tool"]),
     ("plan", &["profile", "secret", "tool"]),
@@ -19,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The layers that touch neither processes nor files nor the environment nor a clock.
-const PURE: &[&str] = &["procedure", "plan", "profile", "tool", "secret", "error"];
+const PURE: &[&str] = &["policy", "procedure", "plan", "profile", "tool", "secret", "error"];
 
 struct Source {
     /// Below `src`, such as `exec/spawn.rs`.

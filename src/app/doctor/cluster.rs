@@ -1,10 +1,10 @@
 //! What of the cluster `enable` and a revocation need.
 
+use super::super::policy;
 use super::super::probe::{self, joined};
 use super::super::session::Session;
-use super::heeded;
 use crate::error::Result;
-use crate::procedure::revoke::{self, DOCUMENTED_SELECTOR, Kind, Operator};
+use crate::procedure::revoke::{self, Kind, Operator};
 use crate::tool::invocation::{Invocation, Output};
 use crate::tool::kubectl::{self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
 use crate::tool::permission::Permission;
@@ -12,7 +12,7 @@ use crate::ui::Check;
 
 /// All of them, asked side by side.
 pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
-    let cluster = heeded(session, probe::cluster(session, kubectl, namespace))?;
+    let cluster = session.heeded(probe::cluster(session, kubectl, namespace))?;
     let reached = match &cluster {
         Ok(id) => identity(id),
         Err(error) => Check::from_error("cluster", error),
@@ -21,12 +21,13 @@ pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> R
         return Ok(vec![reached]);
     }
     let asked = revoke::permissions(namespace);
+    let selector = policy::selector(session, namespace);
     let commands = [
         ("namespace", kubectl.namespace_uid(namespace)),
         ("permissions", kubectl.permissions(&asked)),
         ("secrets", kubectl.secret_uids(namespace)),
         ("jobs", kubectl.jobs(namespace)),
-        ("pods", kubectl.pods(namespace, DOCUMENTED_SELECTOR)),
+        ("pods", kubectl.pods(namespace, selector)),
         ("operator", kubectl.operator()),
         ("app-instances", kubectl.app_instances(namespace)),
     ];
@@ -43,7 +44,7 @@ pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> R
         Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     });
-    checks.push(look(pods, "pods", |output| pods_there(kubectl::parse_list(output))));
+    checks.push(look(pods, "pods", |output| pods_there(kubectl::parse_list(output), selector)));
     checks.push(look(operator, "operator", |output| {
         operator_there(kubectl::parse_list(output), instances.as_ref().ok())
     }));
@@ -56,7 +57,7 @@ fn side_by_side(session: &Session, commands: &[(&str, Invocation)]) -> Result<Ve
             commands.iter().map(|(step, command)| scope.spawn(|| session.run(step, command))).collect();
         running.into_iter().map(joined).collect()
     });
-    outputs.into_iter().map(|output| heeded(session, output)).collect()
+    outputs.into_iter().map(|output| session.heeded(output)).collect()
 }
 
 fn look(output: &Result<Output>, name: &str, read: impl FnOnce(&Output) -> Check) -> Check {
@@ -180,24 +181,20 @@ fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
     Check::ok(&name, names.join(", "))
 }
 
-fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>) -> Check {
+fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> Check {
     match pods {
         Ok(pods) if pods.is_empty() => {
             let hint =
                 "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
-            Check::failed(
-                "pods",
-                format!("none is labelled {DOCUMENTED_SELECTOR}: the documented restart would restart nothing"),
-                hint,
-            )
+            Check::failed("pods", format!("none is labelled {selector}: the restart would restart nothing"), hint)
         }
         Ok(pods) => {
             let ready = pods.iter().filter(|pod| pod.ready()).count();
-            let text = format!("{ready} of {} labelled {DOCUMENTED_SELECTOR} are ready", pods.len());
+            let text = format!("{ready} of {} labelled {selector} are ready", pods.len());
             if ready == pods.len() {
                 Check::ok("pods", text)
             } else {
-                Check::warning("pods", text, format!("`kubectl describe pods --selector {DOCUMENTED_SELECTOR}`"))
+                Check::warning("pods", text, format!("`kubectl describe pods --selector '{selector}'`"))
             }
         }
         Err(failure) => Check::from_error("pods", &failure.into_error("the pods cannot be listed")),

@@ -4,7 +4,6 @@ use super::super::carry_out::is_private;
 use super::super::config::{self, Config};
 use super::super::enable;
 use super::super::session::Session;
-use super::heeded;
 use crate::error::Result;
 use crate::exec::unfit_directory;
 use crate::profile;
@@ -14,8 +13,7 @@ use crate::ui::Check;
 use std::path::{Path, PathBuf};
 
 pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
-    let config = heeded(
-        session,
+    let config = session.heeded(
         config::locate(session, influxctl.and_then(|tool| tool.version.as_ref()))
             .and_then(|named| Config::read(&named)),
     )?;

@@ -59,6 +59,17 @@ impl Sandbox {
         self.start(&mut self.command(Path::new(program), name, &all))
     }
 
+    /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
+    pub fn run_on_system<A: AsRef<OsStr>>(&self, args: &[A]) -> Run {
+        let mut command = self.command(&super::elsewhere(), "bypassctl", args);
+        self.start(command.env("ELSEWHERE", self.path("etc"))).wait()
+    }
+
+    /// Runs bypassctl to its end in another directory than the home.
+    pub fn run_in<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> Run {
+        self.start(self.bypassctl(args).current_dir(self.path(directory))).wait()
+    }
+
     /// Runs bypassctl with `stdout` or `stderr` going to a device, and returns the exit code.
     pub fn run_into<A: AsRef<OsStr>>(&self, device: &str, stream: &str, args: &[A]) -> i32 {
         let file = || File::options().write(true).open(device).expect("a device");
@@ -132,16 +143,16 @@ impl Sandbox {
     }
 }
 
-/// Builds the fakes where cargo has not; `profile` is `target/debug` or the like.
-pub fn cargo_build_example(project: &Path, profile: &Path) {
+/// Builds an example where cargo has not; `profile` is `target/debug` or the like.
+pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
     #[expect(clippy::disallowed_methods, reason = "tests build what they need")]
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", "fake", "--target-dir"]).arg(profile.parent().expect("target"));
+    cargo.args(["build", "--quiet", "--example", name, "--target-dir"]).arg(profile.parent().expect("target"));
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.current_dir(project).status().expect("cargo runs");
-    assert!(status.success(), "the fakes do not compile: cargo build --example fake");
+    assert!(status.success(), "it does not compile: cargo build --example {name}");
 }
 
 /// Says that a part of a test could not be done here, where `cargo test` does not hide it.

@@ -1,0 +1,222 @@
+//! Which policy is in force, and what it asks for.
+
+use super::name_of;
+use super::session::Session;
+use crate::cli::{Cli, Command, Common, Enable, PlanCommand, Planned, Revocation};
+use crate::error::{Error, Result};
+use crate::exec::{Surroundings, Writer, read, writers};
+use crate::policy::{Defaults, FILE_NAME, InForce, Policy};
+use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
+use crate::procedure::{PRODUCTION, looks_like_production};
+use crate::secret::sha256_hex;
+use crate::ui::Ui;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A policy is some hundred bytes; more is another file.
+pub(super) const MAX_POLICY: u64 = 1 << 20;
+
+/// The policy in force: that of the system where it is locked; else the one that is named; else the one of the working
+/// directory, or above it up to the root of its repository; else that of the system.
+pub(super) fn find(common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<Option<InForce>> {
+    let system = load(&surroundings.system.join(FILE_NAME), surroundings)?;
+    let named = common.policy.as_ref().map(|path| surroundings.cwd.join(path));
+    let discovered = discovered(&surroundings.cwd);
+    if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
+        over_the_rest(system, named.as_deref(), discovered.as_deref(), ui)?;
+    } else if let Some(path) = named {
+        let policy = load(&path, surroundings)?.ok_or_else(|| {
+            Error::refused(format!("there is no policy at `{}`", path.display()))
+                .hint("it is named by --policy or BYPASSCTL_POLICY")
+        })?;
+        return trusted(policy, false, ui).map(Some);
+    } else if let Some(path) = discovered {
+        let policy = load(&path, surroundings)?;
+        return policy.map(|policy| trusted(policy, true, ui)).transpose();
+    }
+    system.map(|policy| trusted(policy, true, ui)).transpose()
+}
+
+/// A locked policy of the system wins: another that was asked for is refused, one that only lies there is passed over.
+fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Path>, ui: &Ui) -> Result<()> {
+    let file = system.file.display();
+    if let Some(named) = named.filter(|named| *named != system.file) {
+        return Err(Error::refused(format!(
+            "the policy `{file}` is locked, so `{}` cannot take its place",
+            named.display()
+        ))
+        .hint("leave --policy and BYPASSCTL_POLICY out"));
+    }
+    if let Some(other) = discovered.filter(|other| *other != system.file) {
+        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), None);
+    }
+    Ok(())
+}
+
+/// In the working directory, or above it up to the root of its repository; without a repository no further.
+fn discovered(cwd: &Path) -> Option<PathBuf> {
+    let root = cwd.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(cwd);
+    let searched = cwd.ancestors().take_while(|directory| directory.starts_with(root));
+    searched.map(|directory| directory.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok())
+}
+
+fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
+    let unusable = |why: String| Error::refused(format!("the policy `{}` cannot be used: {why}", path.display()));
+    let look = "look at its owner and mode; nothing is run without it";
+    let Some(file) = read(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))? else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(&file.bytes)
+        .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let home = surroundings.var("HOME").map(Path::new).filter(|home| home.is_absolute());
+    let policy =
+        Policy::parse(text, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
+    Ok(Some(InForce { policy, file: path.to_owned(), sha256: sha256_hex(&file.bytes) }))
+}
+
+/// A policy says which program runs: one that others can write to is theirs. One that was not named, but lies where this
+/// is run, is taken only from root and from who runs this.
+fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
+    let others: BTreeSet<Writer> = writers(&policy.file).into_iter().filter(|writer| writer.is_another()).collect();
+    let is_theirs = found && others.iter().any(|writer| matches!(writer, Writer::User(_)));
+    let told = |told: &[String]| {
+        format!("the policy `{}` can be changed by others: {}", policy.file.display(), told.join(", "))
+    };
+    let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+    if policy.policy.locked && !others.is_empty() {
+        return Err(Error::refused(format!("{}, which a locked one must not be", told(&names)))
+            .hint("chown root and chmod go-w it, and the directories that lead to it"));
+    }
+    if is_theirs {
+        return Err(Error::refused(told(&names)).hint("if you trust them, name it: --policy FILE"));
+    }
+    if others.iter().any(|writer| !matches!(writer, Writer::User(_))) {
+        ui.warn(&told(&names), Some("chmod go-w it, and the directories that lead to it"));
+    }
+    Ok(policy)
+}
+
+/// Fills in what the command line leaves to the policy.
+pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
+    let file = policy.and_then(|policy| policy.policy.audit.file.clone());
+    cli.common.audit_log = cli.common.audit_log.take().or(file);
+    // What was planned is applied as it was asked for then.
+    if matches!(cli.command, Command::Apply(_)) {
+        return;
+    }
+    let none = Defaults::default();
+    let namespaces = policy.map(|policy| &policy.policy.namespaces);
+    let defaults = namespaces.zip(cli.common.namespace.as_ref()).and_then(|(of, name)| of.get(name)).unwrap_or(&none);
+    let common = &mut cli.common;
+    if common.profiles.is_empty() {
+        common.profiles = vec![defaults.profile.clone().unwrap_or_else(|| "default".to_owned())];
+    }
+    common.config = common.config.take().or_else(|| defaults.config.clone());
+    if let Some(enable) = enable_of(&mut cli.command) {
+        enable.token_file = enable.token_file.take().or_else(|| defaults.token_file.clone());
+    }
+    if let Some(how) = revocation_of(&mut cli.command) {
+        // What holds without either is said as well, for who reads a plan.
+        let selector = how.restart_selector.take().or_else(|| defaults.restart_selector.clone());
+        how.restart_selector = selector.or_else(|| Some(DOCUMENTED_SELECTOR.to_owned()));
+        how.key_gen_job = how.key_gen_job.take().or_else(|| defaults.key_gen_job.clone());
+        let token_job = how.create_admin_token_job.take();
+        how.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
+        how.rerun = how.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
+    }
+}
+
+fn enable_of(command: &mut Command) -> Option<&mut Enable> {
+    match command {
+        Command::Enable(args) | Command::Plan(PlanCommand { what: Planned::Enable(args), .. }) => Some(args),
+        _ => None,
+    }
+}
+
+fn revocation_of(command: &mut Command) -> Option<&mut Revocation> {
+    match command {
+        Command::Revoke(args) => Some(&mut args.how),
+        Command::Rotate(args) => Some(&mut args.how),
+        Command::Plan(args) => args.what.revocation(),
+        _ => None,
+    }
+}
+
+/// The pods that load the keys, where the command line does not name them.
+pub(super) fn selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
+    let defaults = session.exec.policy().and_then(|policy| policy.policy.namespaces.get(namespace));
+    defaults.and_then(|defaults| defaults.restart_selector.as_deref()).unwrap_or(DOCUMENTED_SELECTOR)
+}
+
+/// Fails where the record would be kept elsewhere than the policy has it.
+pub(super) fn recorded_where(audit_log: &Path, policy: Option<&InForce>) -> Result<()> {
+    let Some(policy) = policy else { return Ok(()) };
+    match &policy.policy.audit.file {
+        Some(file) if (policy.policy.audit.require || policy.policy.locked) && file != audit_log => {
+            Err(Error::refused(format!(
+                "the record would be kept in `{}`, and the policy `{}` has it in `{}`",
+                audit_log.display(),
+                policy.file.display(),
+                file.display()
+            ))
+            .hint("leave --audit-log and BYPASSCTL_AUDIT_LOG out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails where the policy asks for more before this command changes something.
+pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
+    let Some(policy) = session.exec.policy().filter(|_| session.may_change(command)) else { return Ok(()) };
+    let (guard, name) = (&policy.policy.guard, name_of(command));
+    let file = policy.file.display();
+    if guard.require_plan.iter().any(|guarded| guarded == name) && session.mode.plan().is_none() {
+        return Err(Error::refused(format!("the policy `{file}` has `{name}` carried out from a plan only")).hint(
+            format!("bypassctl plan {name} … --out FILE, have it approved, then bypassctl apply FILE --expect SHA256"),
+        ));
+    }
+    let Some(pattern) = &guard.require_reason else { return Ok(()) };
+    match &session.common.reason {
+        Some(reason) if pattern.is_match(reason) => Ok(()),
+        given => {
+            let given =
+                given.as_ref().map_or_else(|| "none is given".to_owned(), |given| format!("`{given}` does not"));
+            Err(Error::refused(format!("the policy `{file}` wants a reason that matches `{pattern}`, and {given}"))
+                .hint("say why: --reason TEXT"))
+        }
+    }
+}
+
+/// Fails where context, namespace or server looks like production, unless that was allowed.
+pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&str>) -> Result<()> {
+    let policy = session.exec.policy();
+    let server = session.exec.target().server;
+    let Some(name) = looks_so(session, context, server.as_deref()) else { return Ok(()) };
+    match policy.filter(|policy| policy.policy.locked) {
+        None if allowed => Ok(()),
+        Some(locked) if allowed => Err(Error::refused(format!(
+            "`{name}` looks like production, and the policy `{}` is locked: --allow-production is not taken",
+            locked.file.display()
+        ))
+        .hint("name another context or namespace, or have the policy changed")),
+        _ => Err(Error::refused(format!("`{name}` looks like production, where the admin token must not be used"))
+            .hint("if it is not production, say so with --allow-production")),
+    }
+}
+
+/// The first of context, namespace and server that looks like production.
+pub(super) fn looks_so<'a>(session: &'a Session, context: Option<&'a str>, server: Option<&str>) -> Option<String> {
+    let production = session.exec.policy().map(|policy| policy.policy.guard.production.clone()).unwrap_or_default();
+    let built_in = || PRODUCTION.iter().map(|pattern| (*pattern).to_owned()).collect();
+    [
+        (context, production.context.unwrap_or_else(built_in)),
+        (session.common.namespace.as_deref(), production.namespace.unwrap_or_else(built_in)),
+        (server, production.server.unwrap_or_default()),
+    ]
+    .into_iter()
+    .find_map(|(name, patterns)| {
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        looks_like_production(&[name?], &patterns).map(str::to_owned)
+    })
+}

@@ -1,0 +1,187 @@
+//! `tools`: which binaries would run, and whether they are the pinned ones.
+
+use super::policy::MAX_POLICY;
+use super::session::Session;
+use super::{Outcome, probe};
+use crate::cli::Tools;
+use crate::error::{Error, Result};
+use crate::exec::{FileWrite, Found, read, writers};
+use crate::policy::{self, FILE_NAME, Pinned};
+use crate::tool::ToolName;
+use crate::ui::{Check, State};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+const TOOLS: [ToolName; 2] = [ToolName::Kubectl, ToolName::Influxctl];
+
+pub(super) fn run(session: &Session, command: Tools) -> Outcome {
+    match command {
+        Tools::List => list(session),
+        Tools::Pin { write } => pin(session, write),
+        Tools::Verify => verify(session),
+    }
+}
+
+/// A tool as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    name: &'static str,
+    /// Where it was found, before symlinks were resolved.
+    found: PathBuf,
+    path: PathBuf,
+    /// Null where it does not tell, or is not to be run.
+    version: Option<String>,
+    sha256: Option<String>,
+    pinned: Pinning,
+    /// Who can put another file there.
+    writable_by: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Pinning {
+    Pinned,
+    NotPinned,
+    /// The policy does not have it run, for this reason.
+    Refused(String),
+}
+
+impl Pinning {
+    fn told(&self) -> String {
+        match self {
+            Self::Pinned => "pinned".to_owned(),
+            Self::NotPinned => "not pinned".to_owned(),
+            Self::Refused(why) => format!("refused: {why}"),
+        }
+    }
+}
+
+fn list(session: &Session) -> Outcome {
+    let seen = TOOLS.into_iter().map(|name| session.heeded(listed(session, name))).collect::<Result<Vec<_>>>()?;
+    let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
+    let listed: Vec<Listed> = listed.into_iter().flatten().collect();
+    for tool in &listed {
+        let version = tool.version.as_deref().unwrap_or("of unknown version");
+        session.ui.say(&format!("{} {version}, {}", tool.name, tool.pinned.told()));
+        let leads =
+            if tool.found == tool.path { String::new() } else { format!(", found as {}", tool.found.display()) };
+        session.ui.say(&format!("  path         {}{leads}", tool.path.display()));
+        session.ui.say(&format!("  sha256       {}", tool.sha256.as_deref().unwrap_or_default()));
+        session.ui.say(&format!("  writable by  {}", tool.writable_by.join(", ")));
+    }
+    session.ui.field("listed", &listed);
+    missing.into_iter().find_map(Result::err).map_or(Ok(None), Err)
+}
+
+fn listed(session: &Session, name: ToolName) -> Result<Listed> {
+    let found = probe::sight(session, name)?;
+    let refused = found.refused.or_else(|| probe::of_the_policy(session, &found.tool).err());
+    if refused.is_none() {
+        session.exec.record_tool(&found.tool)?;
+    }
+    let is_pinned = session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned());
+    Ok(Listed {
+        name: name.as_str(),
+        writable_by: writers(&found.tool.found).iter().map(ToString::to_string).collect(),
+        found: found.tool.found,
+        path: found.tool.path,
+        version: found.tool.version.as_ref().map(ToString::to_string),
+        sha256: found.tool.sha256,
+        pinned: match refused {
+            Some(why) => Pinning::Refused(why.message),
+            None if is_pinned => Pinning::Pinned,
+            None => Pinning::NotPinned,
+        },
+    })
+}
+
+/// The section for what is installed: printed, or put into the policy in force.
+fn pin(session: &Session, write: bool) -> Outcome {
+    let tools = TOOLS.into_iter().map(|name| pinned(session, name)).collect::<Result<Vec<_>>>()?;
+    if !write {
+        session.ui.document("section", &policy::section(&tools));
+        return Ok(None);
+    }
+    let file = match session.exec.policy() {
+        Some(policy) => policy.file.clone(),
+        None => session.exec.surroundings().cwd.join(FILE_NAME),
+    };
+    // Symlinks are kept: what is replaced is the file that they lead to.
+    let file = file.canonicalize().unwrap_or(file);
+    let unusable = |why: String| {
+        Error::refused(format!("`{}`: {why}", file.display())).hint("paste what `bypassctl tools pin` prints")
+    };
+    let old = read(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()))?;
+    let text = old
+        .as_ref()
+        .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
+        .map_err(|error| unusable(error.to_string()))?;
+    let home = session.exec.surroundings().var("HOME").map(Path::new);
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    let new =
+        policy::pin(text, &tools, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
+    if new == text {
+        session.ui.say(&format!("{} has them pinned already", file.display()));
+        return Ok(None);
+    }
+    let write = FileWrite { path: &file, bytes: new.as_bytes(), old: old.as_ref(), keeps_mode: true, secret: false };
+    session.exec.write_file("write-policy", &write)?;
+    session.ui.say(&format!("pinned in {}", file.display()));
+    Ok(None)
+}
+
+fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
+    let Found { tool, starts_another, .. } = probe::sight(session, name)?;
+    if let Some(what) = starts_another {
+        return Err(Error::refused(format!("`{}` cannot be pinned: {what}", tool.path.display()))
+            .hint(format!("name the {} that runs in the end: --{0} PATH", name.as_str())));
+    }
+    if tool.version.is_none() {
+        let hint = "once its digest is in the policy, `bypassctl tools pin` asks it";
+        session.ui.warn(&format!("the version of {} is not known", name.as_str()), Some(hint));
+    }
+    let sha256 = tool.sha256.unwrap_or_default();
+    Ok(Pinned { name, path: tool.path, version: tool.version, sha256 })
+}
+
+/// For CI: nothing but what the policy has pinned.
+fn verify(session: &Session) -> Outcome {
+    let Some(policy) = session.exec.policy() else {
+        return Err(Error::refused("no policy is in force, so nothing is pinned")
+            .hint("`bypassctl tools pin --write` makes one; another place: --policy FILE"));
+    };
+    session.ui.check(Check::ok("policy", format!("{}, sha256 {}", policy.file.display(), policy.sha256)));
+    let checks = TOOLS.into_iter().map(|name| verified(session, name)).collect::<Result<Vec<_>>>()?.concat();
+    let failed = checks.iter().filter(|check| check.state == State::Failed).count();
+    checks.into_iter().for_each(|check| session.ui.check(check));
+    if failed == 0 {
+        session.ui.say("what would run is what is pinned");
+        return Ok(None);
+    }
+    Err(Error::refused("what would run is not what is pinned").hint("each `failed` line says why"))
+}
+
+fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
+    let found = match session.heeded(probe::sight(session, name))? {
+        Ok(found) => found,
+        Err(error) => return Ok(vec![Check::from_error(name.as_str(), &error)]),
+    };
+    let warnings = found.warnings.iter().map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
+    let tool = &found.tool;
+    let pinned = session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned());
+    let check = match found.refused.map_or_else(|| probe::of_the_policy(session, tool), Err) {
+        Err(error) => Check::from_error(name.as_str(), &error),
+        Ok(()) if !pinned => Check::failed(
+            name.as_str(),
+            format!("{} is not pinned", tool.path.display()),
+            "`bypassctl tools pin` prints what to put into the policy",
+        ),
+        Ok(()) => {
+            session.exec.record_tool(tool)?;
+            let version = tool.version.as_ref().map_or("of unknown version".to_owned(), ToString::to_string);
+            let sha256 = tool.sha256.as_deref().unwrap_or_default();
+            Check::ok(name.as_str(), format!("{version} at {}, sha256 {sha256}", tool.path.display()))
+        }
+    };
+    Ok(warnings.chain([check]).collect())
+}

@@ -1,0 +1,129 @@
+//! Which file a tool is, opened once; and whether the policy has it run.
+
+use super::locate::{Found, locate};
+use super::program::Program;
+use super::{Executor, held};
+use crate::error::{Error, Result};
+use crate::policy::InForce;
+use crate::tool::{self, Tool, ToolName};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+impl Executor {
+    /// Finds a tool and opens its file: nothing else is executed for it in this run, and that only where the policy has
+    /// it run. Where it has nothing but pinned tools run, or this one pinned, the file is hashed and compared here.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Failed`] where there is none or it cannot be read, [`crate::error::Kind::Refused`] where
+    /// the command line names another than a locked policy.
+    pub fn find(&self, name: ToolName, named: Option<&Path>) -> Result<Found> {
+        let place = self.place(name, named)?;
+        let path = self.surroundings.var("PATH");
+        let mut found = locate(name, place.as_deref(), path, &self.surroundings.cwd)?;
+        let program = Program::open(&found.tool.path).map_err(|error| unreadable(&found.tool, &error))?;
+        found.starts_another = starts_another(&found.tool, &program);
+        if let Some(policy) = self.policy().filter(|policy| policy.pins(name)) {
+            let sha256 = program.sha256().map_err(|error| unreadable(&found.tool, &error))?;
+            found.refused = refusal(policy, &found, &sha256);
+            found.tool.sha256 = Some(sha256);
+        }
+        if found.refused.is_none() {
+            held(&self.programs).insert(found.tool.path.clone(), Arc::new(program));
+        }
+        Ok(found)
+    }
+
+    /// The file that is named for a tool, by the command line or else by the policy.
+    fn place(&self, name: ToolName, named: Option<&Path>) -> Result<Option<PathBuf>> {
+        let named = named.map(|named| self.surroundings.cwd.join(named));
+        let Some(policy) = self.policy() else { return Ok(named) };
+        let Some(place) = policy.policy.tools.pin(name).path.clone() else { return Ok(named) };
+        match named {
+            Some(named) if policy.policy.locked && named != place => Err(Error::refused(format!(
+                "--{} {} is not the one of the policy `{}`, which is locked: {}",
+                name.as_str(),
+                named.display(),
+                policy.file.display(),
+                place.display()
+            ))
+            .hint("leave the flag out")),
+            Some(named) => Ok(Some(named)),
+            None => Ok(Some(place)),
+        }
+    }
+
+    /// SHA-256 of the file that is executed for a tool.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Failed`] where it cannot be read.
+    pub fn digest(&self, tool: &Tool) -> Result<String> {
+        match &tool.sha256 {
+            Some(sha256) => Ok(sha256.clone()),
+            None => self.program(tool)?.sha256().map_err(|error| unreadable(tool, &error)),
+        }
+    }
+
+    /// The file that is executed for a tool.
+    pub(super) fn program(&self, tool: &Tool) -> Result<Arc<Program>> {
+        let program = held(&self.programs).get(&tool.path).cloned();
+        program
+            .ok_or_else(|| Error::failed(format!("`{}` was not looked at before it was to run", tool.path.display())))
+    }
+
+    /// The same right before it runs.
+    pub(super) fn program_to_run(&self, tool: &Tool) -> Result<Arc<Program>> {
+        let program = self.program(tool)?;
+        if program.is_unchanged().map_err(|error| unreadable(tool, &error))? {
+            return Ok(program);
+        }
+        Err(Error::refused(format!(
+            "`{}` was overwritten since it was looked at: it is another program now",
+            tool.path.display()
+        ))
+        .hint("find out who did that; run again once it is the right one"))
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Option<&InForce> {
+        self.policy.as_ref()
+    }
+}
+
+/// Why a tool that has to be a pinned one is none.
+fn refusal(policy: &InForce, found: &Found, sha256: &str) -> Option<Error> {
+    let tool = &found.tool;
+    let (name, path, file) = (tool.name.as_str(), tool.path.display(), policy.file.display());
+    let pin = policy.policy.tools.pin(tool.name);
+    if !pin.is_pinned() {
+        let what = format!("{name} is not pinned, and the policy `{file}` has none run that is not");
+        return Some(Error::refused(what).hint("`bypassctl tools pin` prints what to put there"));
+    }
+    if !pin.sha256.iter().any(|pinned| pinned == sha256) {
+        let of_policy = pin.sha256.join(", ");
+        let what = format!(
+            "`{path}` is not the {name} that is pinned: its SHA-256 is {sha256}, and the policy `{file}` has {of_policy}"
+        );
+        return Some(Error::refused(what).hint(
+            "find out why it is another; if that is meant to be, `bypassctl tools pin` prints what to put there",
+        ));
+    }
+    let what = found.starts_another.as_ref()?;
+    Some(
+        Error::refused(format!("`{path}` is pinned, but {what}, which is not"))
+            .hint(format!("pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH")),
+    )
+}
+
+fn starts_another(tool: &Tool, program: &Program) -> Option<String> {
+    if program.is_script() {
+        return Some("it is a script: what runs is its interpreter and what it starts".to_owned());
+    }
+    let launcher = tool::launcher(&tool.path)?;
+    Some(format!("`{launcher}` starts another program for it"))
+}
+
+fn unreadable(tool: &Tool, error: &std::io::Error) -> Error {
+    Error::failed(format!("`{}` cannot be read: {error}", tool.path.display()))
+        .hint("the record needs its digest: make it readable")
+}

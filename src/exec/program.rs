@@ -1,0 +1,122 @@
+//! A tool's file, opened once: what is hashed is what runs, whatever its name leads to by then.
+
+use super::held;
+use crate::secret::hex;
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again.
+const ELF: &[u8] = b"\x7fELF";
+
+/// A tool's file.
+pub(super) struct Program {
+    path: PathBuf,
+    file: File,
+    /// The name of the open file; without one it is executed by its path.
+    open: Option<PathBuf>,
+    script: bool,
+    hashed: Mutex<Option<Hashed>>,
+}
+
+#[derive(Clone)]
+struct Hashed {
+    sha256: String,
+    stamp: Stamp,
+}
+
+/// What changes when a file's content does. No file system promises the reverse, so a difference only means: look again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(meta: &Metadata) -> Self {
+        Self {
+            file: (meta.dev(), meta.ino()),
+            size: meta.size(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }
+    }
+}
+
+impl Program {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mut begins = [0; 4];
+        // A shorter file is no program; what the system says of it when it is to run is told.
+        let _ = file.read_at(&mut begins, 0)?;
+        let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        // The interpreter of a script opens it by its name again, and scripts look beside themselves.
+        let open = Some(open).filter(|open| begins == ELF && open.exists());
+        Ok(Self { path: path.to_owned(), file, open, script: begins.starts_with(b"#!"), hashed: Mutex::default() })
+    }
+
+    /// Whether it is text for an interpreter, which is another program.
+    pub(super) fn is_script(&self) -> bool {
+        self.script
+    }
+
+    /// What is executed: the open file, where the system has a name for it.
+    pub(super) fn executed(&self) -> &Path {
+        self.open.as_deref().unwrap_or(&self.path)
+    }
+
+    /// SHA-256 of what is executed, lower-case hexadecimal.
+    ///
+    /// # Errors
+    /// Those of reading, and where it was changed meanwhile.
+    pub(super) fn sha256(&self) -> io::Result<String> {
+        let file = self.file()?;
+        let stamp = Stamp::from(&file.metadata()?);
+        let sha256 = sha256_of(&file)?;
+        if Stamp::from(&file.metadata()?) != stamp {
+            return Err(io::Error::other("it was changed while it was read"));
+        }
+        *held(&self.hashed) = Some(Hashed { sha256: sha256.clone(), stamp });
+        Ok(sha256)
+    }
+
+    /// Whether it is still what was hashed: to be asked right before it runs.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+        let Some(hashed) = held(&self.hashed).clone() else { return Ok(true) };
+        // Another name or mode changes the stamp as well: then its content decides.
+        Ok(Stamp::from(&self.file()?.metadata()?) == hashed.stamp || self.sha256()? == hashed.sha256)
+    }
+
+    /// What is executed, opened.
+    fn file(&self) -> io::Result<File> {
+        if self.open.is_some() { self.file.try_clone() } else { File::open(&self.path) }
+    }
+}
+
+/// SHA-256 of an open file as lower-case hexadecimal, with little memory.
+///
+/// # Errors
+/// Those of reading.
+pub(super) fn sha256_of(file: &File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut chunk, at)? {
+            0 => return Ok(hex(&digest.finalize())),
+            length => {
+                digest.update(&chunk[..length]);
+                at += length as u64;
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use super::*;
+
+const HOME: &str = "/home/ann";
+
+fn parse(text: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(text, Path::new("/etc/bypassctl"), Some(Path::new(HOME)))
+}
+
+const FULL: &str = r#"
+locked = true
+
+[tools]
+require_pins = true
+[tools.kubectl]
+path = "/usr/bin/kubectl"
+version = ">=1.30, <1.36"
+sha256 = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"]
+[tools.influxctl]
+path = "tools/influxctl"
+version = "=v2.10.2-hotfix"
+
+[guard]
+require_plan = ["revoke", "rotate"]
+require_reason = "CHG-[0-9]+"
+[guard.production]
+context = ["*prod*", "eu-?"]
+server = ["https://10.1.*"]
+
+[audit]
+file = "~/audit.jsonl"
+require = true
+
+[namespaces.influxdb]
+profile = "clustered"
+config = "config.toml"
+token_file = "/run/token"
+restart_selector = "app=core"
+key_gen_job = "key-gen-1"
+create_admin_token_job = "create-admin-token-1"
+rerun = "clone"
+[namespaces."b-2"]
+"#;
+
+#[test]
+fn every_key_means_something() {
+    let policy = parse(FULL).expect("a policy");
+    assert!(policy.locked && policy.tools.require_pins && policy.audit.require);
+    let Pin { path, version, sha256 } = &policy.tools.kubectl;
+    assert_eq!(path.as_deref(), Some(Path::new("/usr/bin/kubectl")));
+    assert!(version.as_ref().expect("one").matches(&semver::Version::new(1, 35, 9)));
+    assert_eq!(*sha256, ["a".repeat(64), "b".repeat(64)]);
+    let influxctl = policy.tools.pin(ToolName::Influxctl);
+    assert_eq!(influxctl.path.as_deref(), Some(Path::new("/etc/bypassctl/tools/influxctl")));
+    assert!(!influxctl.is_pinned() && policy.tools.kubectl.is_pinned());
+    let version = influxctl.version.as_ref().expect("one");
+    assert!(version.matches(&semver::Version::new(2, 10, 2)), "without the vendor's suffix");
+    assert!(!version.matches(&semver::Version::new(2, 10, 3)));
+    assert_eq!(policy.guard.require_plan, ["revoke", "rotate"]);
+    assert!(policy.guard.require_reason.expect("one").is_match("see CHG-12"));
+    assert_eq!(policy.guard.production.context, Some(vec!["*prod*".to_owned(), "eu-?".to_owned()]));
+    assert_eq!(policy.guard.production.namespace, None);
+    assert_eq!(policy.audit.file.as_deref(), Some(Path::new("/home/ann/audit.jsonl")));
+    let expected = Defaults {
+        profile: Some("clustered".to_owned()),
+        config: Some("/etc/bypassctl/config.toml".into()),
+        token_file: Some("/run/token".into()),
+        restart_selector: Some("app=core".to_owned()),
+        key_gen_job: Some("key-gen-1".to_owned()),
+        create_admin_token_job: Some("create-admin-token-1".to_owned()),
+        rerun: Some(Rerun::Clone),
+    };
+    assert_eq!(policy.namespaces["influxdb"], expected);
+    assert_eq!(policy.namespaces["b-2"], Defaults::default());
+}
+
+#[test]
+fn nothing_said_is_nothing_asked_for() {
+    let policy = parse("").expect("a policy");
+    assert!(!policy.locked && !policy.tools.require_pins && policy.guard.require_plan.is_empty());
+    assert!(policy.guard.require_reason.is_none() && policy.audit == Audit::default());
+    let all = parse("[guard]\nrequire_plan = true").expect("a policy").guard.require_plan;
+    assert_eq!(all, GUARDED);
+    assert!(parse("guard.require_plan = false").expect("a policy").guard.require_plan.is_empty());
+}
+
+#[test]
+fn what_does_not_make_sense_is_refused() {
+    let told: String = [
+        "[tools",
+        "a = 1\na = 2",
+        "lokced = true",
+        "locked = 1",
+        "zzz = 1",
+        "tools = 3",
+        "[tools]\nrequire_pin = true",
+        "[tools.kubctl]\npath = \"/x\"",
+        "[tools.kubectl]\nsha265 = [\"\"]",
+        "[tools.kubectl]\nsha256 = \"aa\"",
+        "[tools.kubectl]\nsha256 = [\"aa\"]",
+        "[tools.kubectl]\nsha256 = [7]",
+        "[tools.kubectl]\nsha256 = []",
+        "[tools.kubectl]\nversion = 1.34",
+        "[tools.kubectl]\nversion = \"newest\"",
+        "[tools.kubectl]\npath = \"\"",
+        "[guard]\nrequire_plan = \"revoke\"",
+        "[guard]\nrequire_plan = [\"revok\"]",
+        "[guard]\nrequire_reason = \"(\"",
+        "[guard]\nproduction = [\"x\"]",
+        "[guard.production]\ncontext = [\"\"]",
+        "[audit]\nrequire = true",
+        "[namespaces.Influx]",
+        "[namespaces.a]\nrerun = \"clones\"",
+        "[namespaces.a]\nrestart_selector = \"-x\"",
+        "[namespaces.a]\nkey_gen_job = \"job/x\"",
+        "[namespaces.a]\nprofiles = []",
+        "\"\\u001b[31m\" = 1",
+    ]
+    .iter()
+    .map(|text| {
+        let error = parse(text).expect_err(text);
+        format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
+    })
+    .collect();
+    insta::assert_snapshot!(told);
+    let no_home = Policy::parse("[audit]\nfile = \"~/x\"", Path::new("/"), None).expect_err("no home");
+    assert_eq!(no_home.hint, "HOME is not set to an absolute path");
+}
+
+fn pinned(version: Option<&str>) -> Vec<Pinned> {
+    let of = |name: ToolName, digit: &str| Pinned {
+        name,
+        path: Path::new("/opt/new").join(name.as_str()),
+        version: version.map(|version| version.parse().expect("a version")),
+        sha256: digit.repeat(64),
+    };
+    vec![of(ToolName::Kubectl, "c"), of(ToolName::Influxctl, "d")]
+}
+
+fn pin_in(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
+    pin(text, &pinned(version), Path::new("/etc/bypassctl"), Some(Path::new(HOME)))
+}
+
+#[test]
+fn what_is_printed_to_paste_is_a_policy() {
+    let text = section(&pinned(Some("1.34.5")));
+    insta::assert_snapshot!(text);
+    let tools = parse(&text).expect("a policy").tools;
+    assert!(tools.require_pins && tools.kubectl.is_pinned() && tools.influxctl.is_pinned());
+}
+
+#[test]
+fn a_pin_changes_nothing_else() {
+    let text = "# site policy\r\nlocked = true # by us\r\n\r\n[tools] # which\r\n  [tools.kubectl]\r\n  sha256 = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"] # 1.33\r\n  # end\r\n[audit]\r\nfile = \"x\"";
+    let after = pin_in(text, Some("1.34.5")).expect("edited");
+    insta::assert_snapshot!(after.replace('\r', "␍"));
+    assert_eq!(pin_in(&after, Some("1.34.5")).expect("edited"), after, "once is enough");
+    let unknown = pin_in(&after, None).expect("edited");
+    assert!(parse(&unknown).expect("a policy").tools.kubectl.version.expect("one").comparators.is_empty());
+    let new = pin_in("", Some("1.34.5")).expect("edited");
+    assert_eq!(new, section(&pinned(Some("1.34.5"))));
+}
+
+#[test]
+fn a_form_that_cannot_be_edited_is_left_alone() {
+    for text in
+        ["tools = {}", "tools.kubectl.path = \"/x\"", "[tools]\nkubectl = { path = \"/x\" }", "[tools.kubectl.x]"]
+    {
+        assert!(pin_in(text, None).is_err(), "{text}");
+    }
+}

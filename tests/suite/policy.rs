@@ -1,0 +1,57 @@
+//! `bypassctl.toml`: which one is in force, and what it asks for.
+
+mod found;
+mod guard;
+mod pins;
+mod swap;
+mod tools;
+
+use crate::sandbox::{Run, Sandbox, sha256};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+/// A sandbox whose tools are files of their own, not symlinks to one.
+fn with_own_tools() -> Sandbox {
+    let sb = Sandbox::new();
+    for tool in ["kubectl", "influxctl"] {
+        let path = sb.path("bin").join(tool);
+        let mut bytes = std::fs::read(&path).expect("the fake");
+        // What follows the program is nothing to it; so each has a digest of its own.
+        bytes.extend(tool.bytes());
+        std::fs::remove_file(&path).expect("sandbox");
+        // A hard link would do, but for tests that write to the file. A copy that is renamed is never busy.
+        let copy = sb.write(format!("tmp/{tool}"), bytes);
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
+        std::fs::rename(copy, path).expect("sandbox");
+    }
+    sb
+}
+
+fn digest(sb: &Sandbox, tool: &str) -> String {
+    sha256(&std::fs::read(sb.path("bin").join(tool)).expect("a tool"))
+}
+
+/// A policy in the home, where everything is run.
+fn policy(sb: &Sandbox, text: &str) -> PathBuf {
+    let path = sb.write("home/bypassctl.toml", text);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("sandbox");
+    path
+}
+
+/// Both tools pinned as they are.
+fn pinned(sb: &Sandbox) -> String {
+    let pin = |tool| format!("[tools.{tool}]\nsha256 = [\"{}\"]\n", digest(sb, tool));
+    format!("[tools]\nrequire_pins = true\n{}{}", pin("kubectl"), pin("influxctl"))
+}
+
+fn run(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
+    let run = sb.run(args);
+    assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
+    run
+}
+
+fn error(run: &Run) -> String {
+    let normal = run.normalised();
+    let from = normal.find("error: ").unwrap_or_else(|| panic!("no error: {normal}"));
+    normal[from..].to_owned()
+}

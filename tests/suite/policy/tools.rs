@@ -1,0 +1,95 @@
+//! `tools list`, `pin`, `verify`.
+
+use super::{digest, error, pinned, policy, run, with_own_tools};
+use crate::sandbox::Run;
+use serde_json::Value;
+
+/// Without who may write to what leads to the sandbox.
+fn settled(run: &Run) -> String {
+    let writers = regex::Regex::new("(?m)^  writable by  .*$").expect("a pattern");
+    writers.replace_all(&run.normalised(), "  writable by  [WRITERS]").into_owned()
+}
+
+#[test]
+fn listed() {
+    let sb = with_own_tools();
+    insta::assert_snapshot!("listed", settled(&run(&sb, 0, &["tools", "list"])));
+    policy(&sb, &pinned(&sb).replace(&digest(&sb, "influxctl"), &"0".repeat(64)));
+    insta::assert_snapshot!("listed_with_a_policy", settled(&run(&sb, 0, &["tools", "list"])));
+    let json: Value = serde_json::from_str(&run(&sb, 0, &["tools", "list", "-o", "json"]).stdout).expect("JSON");
+    assert_eq!(json["listed"][0]["pinned"], "pinned");
+    assert_eq!(json["listed"][0]["sha256"], digest(&sb, "kubectl").as_str());
+    assert!(json["listed"][1]["pinned"]["refused"].is_string() && json["listed"][1]["version"].is_null(), "{json}");
+    assert!(!json["listed"][0]["writable_by"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn who_can_write_is_told() {
+    let sb = with_own_tools();
+    sb.chmod("bin", 0o777);
+    let told = run(&sb, 0, &["tools", "list"]).stdout;
+    assert!(told.contains("writable by") && told.contains("everyone"), "{told}");
+    sb.chmod("bin", 0o1777);
+    let told = run(&sb, 0, &["tools", "list"]).stdout;
+    assert!(!told.contains("everyone"), "{told}");
+    sb.chmod("bin/kubectl", 0o757);
+    assert!(run(&sb, 0, &["tools", "list"]).stdout.contains("everyone"));
+}
+
+#[test]
+fn one_that_is_missing_hides_the_other_from_nobody() {
+    let sb = with_own_tools();
+    std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
+    let told = run(&sb, 1, &["tools", "list"]);
+    assert!(
+        told.stdout.starts_with("influxctl 2.") && told.stderr.contains("`kubectl` is not in PATH"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
+fn pinned_and_verified() {
+    let sb = with_own_tools();
+    insta::assert_snapshot!("no_policy", error(&run(&sb, 4, &["tools", "verify"])));
+    let section = run(&sb, 0, &["tools", "pin"]);
+    insta::assert_snapshot!("the_section", section.normalised());
+    policy(&sb, &section.stdout);
+    insta::assert_snapshot!("verified", run(&sb, 0, &["tools", "verify"]).normalised());
+    policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
+    insta::assert_snapshot!("not_pinned", run(&sb, 4, &["tools", "verify"]).normalised());
+    policy(&sb, &section.stdout.replace(&digest(&sb, "kubectl"), &"0".repeat(64)));
+    sb.chmod("bin/influxctl", 0o775);
+    insta::assert_snapshot!("another", run(&sb, 4, &["tools", "verify"]).normalised());
+    std::fs::remove_file(sb.path("bin/influxctl")).expect("sandbox");
+    let told = run(&sb, 4, &["tools", "verify", "-o", "json"]);
+    let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!(json["checks"].as_array().expect("checks").iter().filter(|check| check["state"] == "failed").count(), 2);
+    sb.assert_verified();
+}
+
+#[test]
+fn written_into_the_policy() {
+    let sb = with_own_tools();
+    run(&sb, 0, &["tools", "pin", "--write"]);
+    let new = sb.read("home/bypassctl.toml");
+    assert_eq!(new, run(&sb, 0, &["tools", "pin"]).stdout);
+    run(&sb, 0, &["tools", "verify"]);
+
+    let text = "# ours\n[guard] # strict\nrequire_reason = \"CHG\"\n\n[tools]\nrequire_pins = true\n";
+    policy(&sb, text);
+    let told = run(&sb, 0, &["tools", "pin", "--write"]);
+    assert!(told.stderr.contains("warning: the version of kubectl is not known"), "it was not run: {}", told.stderr);
+    let once = sb.read("home/bypassctl.toml");
+    assert!(once.starts_with(text) && !once.contains("version"), "{once}");
+    assert_eq!(sb.mode("home/bypassctl.toml") & 0o777, 0o644);
+    run(&sb, 0, &["tools", "pin", "--write"]);
+    let twice = sb.read("home/bypassctl.toml");
+    assert!(twice.starts_with(text) && twice.contains("version = \"=1.34.5\""), "{twice}");
+    let told = run(&sb, 0, &["tools", "pin", "--write"]).stdout;
+    assert!(told.contains("has them pinned already"), "{told}");
+    run(&sb, 0, &["tools", "verify"]);
+    policy(&sb, "tools = { require_pins = true }\n");
+    insta::assert_snapshot!("inline", error(&run(&sb, 4, &["tools", "pin", "--write"])));
+    sb.assert_verified();
+}
