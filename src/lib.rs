@@ -1,8 +1,8 @@
 //! `bypassctl`: InfluxDB Clustered's admin token in use and out of use, by the real kubectl and influxctl, every
 //! command on record.
 //!
-//! Imports run downward only: `main -> app -> cli -> procedure, exec, ui -> audit, plan -> tool, profile -> secret`. What is
-//! named here is for the program and its tests; it is no stable interface.
+//! Imports run downward only: `main -> app -> cli, exec, ui -> policy, audit -> procedure, plan -> tool,
+//! profile -> secret`. What is named here is for the program and its tests; it is no stable interface.
 
 pub mod app;
 pub mod audit;

@@ -97,11 +97,23 @@ fn listed(session: &Session, name: ToolName) -> Result<Listed> {
 
 /// The section for what is installed: printed, or put into the policy in force.
 fn pin(session: &Session, write: bool) -> Outcome {
-    let tools = TOOLS.into_iter().map(|name| pinned(session, name)).collect::<Result<Vec<_>>>()?;
+    let seen = TOOLS.into_iter().map(|name| session.heeded(pinned(session, name))).collect::<Result<Vec<_>>>()?;
+    let (tools, others): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
+    let tools: Vec<Pinned> = tools.into_iter().flatten().collect();
+    if !write && !tools.is_empty() {
+        session.ui.document("section", &policy::section(&tools, others.is_empty()));
+    }
+    if let Some(error) = others.into_iter().find_map(Result::err) {
+        return Err(error);
+    }
     if !write {
-        session.ui.document("section", &policy::section(&tools));
         return Ok(None);
     }
+    put_into_policy(session, &tools)
+}
+
+/// Put into the policy in force, or into a new one in the working directory.
+fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
     let file = match session.exec.policy() {
         Some(policy) => policy.file.clone(),
         None => session.exec.surroundings().cwd.join(FILE_NAME),
@@ -119,7 +131,7 @@ fn pin(session: &Session, write: bool) -> Outcome {
     let home = session.exec.surroundings().var("HOME").map(Path::new);
     let directory = file.parent().unwrap_or(Path::new("/"));
     let new =
-        policy::pin(text, &tools, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
+        policy::pin(text, tools, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session.ui.say(&format!("{} has them pinned already", file.display()));
         return Ok(None);
@@ -150,12 +162,16 @@ fn verify(session: &Session) -> Outcome {
         return Err(Error::refused("no policy is in force, so nothing is pinned")
             .hint("`bypassctl tools pin --write` makes one; another place: --policy FILE"));
     };
+    if !TOOLS.iter().any(|name| policy.pins(*name)) {
+        return Err(Error::refused(format!("the policy `{}` pins nothing", policy.file.display()))
+            .hint("`bypassctl tools pin --write` puts what is installed into it"));
+    }
     session.ui.check(Check::ok("policy", format!("{}, sha256 {}", policy.file.display(), policy.sha256)));
     let checks = TOOLS.into_iter().map(|name| verified(session, name)).collect::<Result<Vec<_>>>()?.concat();
     let failed = checks.iter().filter(|check| check.state == State::Failed).count();
     checks.into_iter().for_each(|check| session.ui.check(check));
     if failed == 0 {
-        session.ui.say("what would run is what is pinned");
+        session.ui.say("what is pinned is what would run");
         return Ok(None);
     }
     Err(Error::refused("what would run is not what is pinned").hint("each `failed` line says why"))
@@ -171,10 +187,10 @@ fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
     let pinned = session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned());
     let check = match found.refused.map_or_else(|| probe::of_the_policy(session, tool), Err) {
         Err(error) => Check::from_error(name.as_str(), &error),
-        Ok(()) if !pinned => Check::failed(
+        Ok(()) if !pinned => Check::warning(
             name.as_str(),
-            format!("{} is not pinned", tool.path.display()),
-            "`bypassctl tools pin` prints what to put into the policy",
+            format!("{} is not pinned: it is run whatever it is", tool.path.display()),
+            "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",
         ),
         Ok(()) => {
             session.exec.record_tool(tool)?;

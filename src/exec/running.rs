@@ -232,7 +232,8 @@ impl Cut {
     }
 }
 
-/// An executable as the record shows it: no digest and no version while it is only asked for its version.
+/// An executable as the record shows it: without its version while it is asked for it, and without its digest unless it
+/// is pinned.
 pub(super) fn exe(tool: &Tool) -> Exe {
     Exe {
         path: Text::from(&tool.path),

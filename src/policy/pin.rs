@@ -40,11 +40,11 @@ fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The section as a whole, to paste.
+/// The section as a whole, to paste; with `all` nothing else is to run.
 #[must_use]
-pub fn section(tools: &[Pinned]) -> String {
-    let sections: Vec<String> = tools.iter().map(Pinned::section).collect();
-    format!("[tools]\nrequire_pins = true\n\n{}", sections.join("\n"))
+pub fn section(tools: &[Pinned], all: bool) -> String {
+    let head = all.then(|| "[tools]\nrequire_pins = true\n".to_owned());
+    head.into_iter().chain(tools.iter().map(Pinned::section)).collect::<Vec<_>>().join("\n")
 }
 
 /// A policy's text with these tools pinned in it; all else stays as it is.
@@ -56,7 +56,7 @@ pub fn pin(text: &str, tools: &[Pinned], directory: &Path, home: Option<&Path>) 
     let before = read::policy(text, &places)?;
     let document = Document::parse(text).map_err(|_| unfit(text, None))?;
     let edits: Vec<Edit> = match document.get("tools") {
-        None => vec![Edit { at: text.len()..text.len(), text: appended(text, &section(tools)) }],
+        None => vec![Edit { at: text.len()..text.len(), text: appended(text, &section(tools, true)) }],
         Some(item) => {
             let section = item.as_table().filter(|table| !table.is_dotted());
             let section = section.ok_or_else(|| unfit(text, item.span()))?;

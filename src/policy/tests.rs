@@ -142,7 +142,7 @@ fn pin_in(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
 
 #[test]
 fn what_is_printed_to_paste_is_a_policy() {
-    let text = section(&pinned(Some("1.34.5")));
+    let text = section(&pinned(Some("1.34.5")), true);
     insta::assert_snapshot!(text);
     let tools = parse(&text).expect("a policy").tools;
     assert!(tools.require_pins && tools.kubectl.is_pinned() && tools.influxctl.is_pinned());
@@ -157,7 +157,7 @@ fn a_pin_changes_nothing_else() {
     let unknown = pin_in(&after, None).expect("edited");
     assert!(parse(&unknown).expect("a policy").tools.kubectl.version.expect("one").comparators.is_empty());
     let new = pin_in("", Some("1.34.5")).expect("edited");
-    assert_eq!(new, section(&pinned(Some("1.34.5"))));
+    assert_eq!(new, section(&pinned(Some("1.34.5")), true));
 }
 
 #[test]

@@ -55,3 +55,15 @@ fn error(run: &Run) -> String {
     let from = normal.find("error: ").unwrap_or_else(|| panic!("no error: {normal}"));
     normal[from..].to_owned()
 }
+
+#[test]
+fn the_documents_example_is_a_policy() {
+    let document =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md")).expect("the document");
+    let example = document.split("```toml\n").nth(1).and_then(|text| text.split("```").next()).expect("an example");
+    let home = Some(std::path::Path::new("/home/admin"));
+    let policy =
+        bypassctl::policy::Policy::parse(example, std::path::Path::new("/etc/bypassctl"), home).expect(example);
+    let shown = format!("{policy:?}").replace("patch: None", "");
+    assert!(!shown.contains("None") && !shown.contains("[]"), "a key is not in the document: {shown}");
+}

@@ -57,6 +57,11 @@ fn pinned_and_verified() {
     policy(&sb, &section.stdout);
     insta::assert_snapshot!("verified", run(&sb, 0, &["tools", "verify"]).normalised());
     policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
+    insta::assert_snapshot!("pins_nothing", error(&run(&sb, 4, &["tools", "verify"])));
+    let one = format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", digest(&sb, "kubectl"));
+    policy(&sb, &one);
+    insta::assert_snapshot!("one_pinned", run(&sb, 0, &["tools", "verify"]).normalised());
+    policy(&sb, &format!("[tools]\nrequire_pins = true\n{one}version = \"=1.30.1\"\n"));
     insta::assert_snapshot!("not_pinned", run(&sb, 4, &["tools", "verify"]).normalised());
     policy(&sb, &section.stdout.replace(&digest(&sb, "kubectl"), &"0".repeat(64)));
     sb.chmod("bin/influxctl", 0o775);
