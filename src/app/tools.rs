@@ -25,33 +25,30 @@ pub(super) fn run(session: &Session, command: Tools) -> Outcome {
 /// A tool as it is listed.
 #[derive(Serialize)]
 struct Listed {
+    /// `kubectl` or `influxctl`.
     name: &'static str,
     /// Where it was found, before symlinks were resolved.
     found: PathBuf,
+    /// The file that is executed.
     path: PathBuf,
     /// Null where it does not tell, or is not to be run.
     version: Option<String>,
+    /// SHA-256 of the file.
     sha256: Option<String>,
-    pinned: Pinning,
-    /// Who can put another file there.
+    /// Whether the policy has a digest for it.
+    pinned: bool,
+    /// Why the policy does not have it run, where it does not.
+    refused: Option<String>,
+    /// Who can put another file there: users, groups, `everyone`.
     writable_by: Vec<String>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Pinning {
-    Pinned,
-    NotPinned,
-    /// The policy does not have it run, for this reason.
-    Refused(String),
-}
-
-impl Pinning {
+impl Listed {
     fn told(&self) -> String {
-        match self {
-            Self::Pinned => "pinned".to_owned(),
-            Self::NotPinned => "not pinned".to_owned(),
-            Self::Refused(why) => format!("refused: {why}"),
+        match (&self.refused, self.pinned) {
+            (Some(why), _) => format!("refused: {why}"),
+            (None, true) => "pinned".to_owned(),
+            (None, false) => "not pinned".to_owned(),
         }
     }
 }
@@ -62,7 +59,7 @@ fn list(session: &Session) -> Outcome {
     let listed: Vec<Listed> = listed.into_iter().flatten().collect();
     for tool in &listed {
         let version = tool.version.as_deref().unwrap_or("of unknown version");
-        session.ui.say(&format!("{} {version}, {}", tool.name, tool.pinned.told()));
+        session.ui.say(&format!("{} {version}, {}", tool.name, tool.told()));
         let leads =
             if tool.found == tool.path { String::new() } else { format!(", found as {}", tool.found.display()) };
         session.ui.say(&format!("  path         {}{leads}", tool.path.display()));
@@ -79,7 +76,6 @@ fn listed(session: &Session, name: ToolName) -> Result<Listed> {
     if refused.is_none() {
         session.exec.record_tool(&found.tool)?;
     }
-    let is_pinned = session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned());
     Ok(Listed {
         name: name.as_str(),
         writable_by: writers(&found.tool.found).iter().map(ToString::to_string).collect(),
@@ -87,12 +83,13 @@ fn listed(session: &Session, name: ToolName) -> Result<Listed> {
         path: found.tool.path,
         version: found.tool.version.as_ref().map(ToString::to_string),
         sha256: found.tool.sha256,
-        pinned: match refused {
-            Some(why) => Pinning::Refused(why.message),
-            None if is_pinned => Pinning::Pinned,
-            None => Pinning::NotPinned,
-        },
+        pinned: is_pinned(session, name),
+        refused: refused.map(|why| why.message),
     })
+}
+
+fn is_pinned(session: &Session, name: ToolName) -> bool {
+    session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned())
 }
 
 /// The section for what is installed: printed, or put into the policy in force.
@@ -184,10 +181,9 @@ fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
     };
     let warnings = found.warnings.iter().map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
     let tool = &found.tool;
-    let pinned = session.exec.policy().is_some_and(|policy| policy.policy.tools.pin(name).is_pinned());
     let check = match found.refused.map_or_else(|| probe::of_the_policy(session, tool), Err) {
         Err(error) => Check::from_error(name.as_str(), &error),
-        Ok(()) if !pinned => Check::warning(
+        Ok(()) if !is_pinned(session, name) => Check::warning(
             name.as_str(),
             format!("{} is not pinned: it is run whatever it is", tool.path.display()),
             "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",

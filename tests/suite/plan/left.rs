@@ -160,3 +160,35 @@ fn without_its_record_what_was_begun_is_refused() {
     let sb = cut_short(&["delete", "secrets/rsa-keys"], &[]);
     refused(&sb, "not as the plan has it", &["--audit-log", "elsewhere.jsonl"]);
 }
+
+/// What is awaited was begun by the plan's own first run: a job that is still at work, or one that kubit has yet to make.
+#[test]
+fn what_the_first_run_has_set_to_work_is_waited_for() {
+    for (by_kubit, words, told) in [
+        (false, ["jobs", "--watch"], "   job/key-gen-001 is at work already\n"),
+        (true, ["delete", "job/key-gen-7c9d2b41"], "   kubit makes job key-gen-… again\n"),
+    ] {
+        let sb = enabled();
+        if by_kubit {
+            sb.operator();
+        }
+        planned(&sb, &["rotate", "-n", "influxdb"]);
+        // Neither a job nor kubit comes to an end before it is looked at.
+        let goes_on = |goes_on: bool| {
+            sb.cluster(|cluster| {
+                cluster["job_seconds"] = json!(if goes_on { 0.05 } else { 60.0 });
+                cluster["operator"] = json!(by_kubit && goes_on);
+            });
+        };
+        goes_on(false);
+        sb.fault(json!({"tool": "kubectl", "contains": words, "before": !by_kubit, "do": "kill_parent"}));
+        assert_eq!(apply(&sb, CONFIRM).code, 128 + 9);
+        end_orphans(&sb);
+        sb.no_faults();
+        let looked = sb.run(&["rotate", "-n", "influxdb", "--dry-run"]);
+        assert!(looked.stdout.contains(told), "{}{}", looked.stdout, looked.stderr);
+        goes_on(true);
+        carried_on(&sb);
+        assert_eq!(sb.read(TOKEN).into_bytes(), sb.admin_token(), "{told}");
+    }
+}
