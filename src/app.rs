@@ -15,6 +15,10 @@ mod probe;
 mod proof;
 mod revoke;
 mod rotate;
+#[cfg(test)]
+mod schema {
+    mod tests;
+}
 mod session;
 mod status;
 mod wait;
@@ -22,7 +26,7 @@ mod wait;
 use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
-use crate::ui::{Ending, Ui};
+use crate::ui::{Ending, Manner, Ui};
 use plan::Mode;
 use session::Session;
 use std::path::PathBuf;
@@ -36,7 +40,7 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     let common = &cli.common;
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
-    let ui = Ui::new(common.output, common.color, quiet, common.verbose && !quiet);
+    let ui = Ui::new(Manner { format: common.output, color: common.color, quiet, verbose: common.verbose && !quiet });
     let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
         let target = Default::default();
         ui.end(&Ending { command, outcome, changed, run: None, target, head: None })

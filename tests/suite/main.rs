@@ -9,6 +9,7 @@ mod export;
 mod fakes;
 mod faults;
 mod full;
+mod json;
 mod plan;
 mod record;
 mod recordings;
