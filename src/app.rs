@@ -21,7 +21,10 @@ mod schema {
 }
 mod session;
 mod status;
+mod usage;
 mod wait;
+
+pub use usage::usage;
 
 use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
 use crate::error::{Error, Kind, Result};

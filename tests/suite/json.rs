@@ -58,3 +58,36 @@ fn every_look_at_the_record() {
     assert_eq!(rotated["opened"]["head"], told(&sb, 0, &["audit", "anchor"])["head"]);
     assert_eq!(told(&sb, 1, &["audit", "show", "nope"])["error"]["code"], "failed");
 }
+
+#[test]
+fn a_command_line_that_does_not_make_sense() {
+    let sb = Sandbox::new();
+    for (args, message, hint) in [
+        (
+            &["enable", "--verfy", "skip"][..],
+            "unexpected argument '--verfy' found",
+            "a similar argument exists: '--verify'",
+        ),
+        (&["doctor", "-n", "A"], "invalid value 'A' for '--namespace <NS>': a namespace is", "bypassctl --help"),
+        (&["apply"], "the following required arguments were not provided: <FILE>", "bypassctl --help"),
+        (&["enabel"], "unrecognized subcommand 'enabel'", "a similar subcommand exists: 'enable'"),
+        (&["audit"], "no command is named", "bypassctl --help"),
+        (&["doctor", "--color"], "a value is required for '--color <WHEN>' but none was supplied", "bypassctl --help"),
+    ] {
+        for ask in [&["-o", "json"][..], &["-ojson"], &["--output", "json"], &["--output=json"]] {
+            let run = sb.run(&[ask, args].concat());
+            let report = json::report(&run.stdout);
+            assert_eq!((run.code, &report["error"]["code"]), (2, &json!("usage")), "{report:#}");
+            let said = |key: &str| report["error"][key].as_str().expect("text").to_owned();
+            assert!(said("message").starts_with(message) && said("hint").contains(hint), "{report:#}");
+            assert!(report["command"] == "bypassctl" && run.stderr.starts_with("error: "), "{report:#}{}", run.stderr);
+        }
+        let run = sb.run(args);
+        assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains("--help"), "{run:?}");
+    }
+    for args in [&["--help"][..], &["--version"], &["enable", "--help"]] {
+        let run = sb.run(&[args, &["--color=never", "-o=json"]].concat());
+        assert!(run.code == 0 && !run.stdout.starts_with('{') && run.stderr.is_empty(), "{run:?}");
+    }
+    assert!(sb.run::<&str>(&[]).code == 2 && sb.calls().is_empty() && !sb.log().exists());
+}
