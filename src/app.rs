@@ -8,6 +8,7 @@ mod confirm;
 mod disable;
 mod doctor;
 mod enable;
+mod ending;
 mod observe;
 mod places;
 mod plan;
@@ -30,6 +31,7 @@ use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
 use crate::ui::{Ending, Manner, Ui};
+use ending::end;
 use plan::Mode;
 use session::Session;
 use std::path::PathBuf;
@@ -41,12 +43,20 @@ type Outcome = Result<Option<Kind>>;
 #[must_use]
 pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     let common = &cli.common;
+    let summary = surroundings.step_summary();
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
-    let ui = Ui::new(Manner { format: common.output, color: common.color, quiet, verbose: common.verbose && !quiet });
+    let ui = Ui::new(Manner {
+        format: common.output,
+        color: common.color,
+        quiet,
+        verbose: common.verbose && !quiet,
+        ci: surroundings.is_ci(),
+        github: surroundings.is_github(),
+    });
     let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
         let target = Default::default();
-        ui.end(&Ending { command, outcome, changed, run: None, target, head: None })
+        end(&ui, summary.as_deref(), &Ending { command, outcome, changed, run: None, target, head: None })
     };
     let (name, prepared) = match &cli.command {
         Command::Audit(command) => {
@@ -101,17 +111,13 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 /// Every command that runs or changes anything is a run in the record.
 fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     let (command, name) = (&cli.command, name_of(&cli.command));
+    let summary = surroundings.step_summary();
     let (executor, audit_log) = match begin(cli, surroundings, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
-            return ui.end(&Ending {
-                command: name,
-                outcome: &Err(error),
-                changed: false,
-                run: None,
-                target: Default::default(),
-                head: None,
-            });
+            let (outcome, target) = (&Err(error), Default::default());
+            let ending = Ending { command: name, outcome, changed: false, run: None, target, head: None };
+            return end(ui, summary.as_deref(), &ending);
         }
     };
     let profile = cli.common.profiles.first().map_or("default", String::as_str);
@@ -127,14 +133,8 @@ fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
-    ui.end(&Ending {
-        command: name,
-        outcome: &outcome,
-        changed: executor.changed(),
-        run: Some(executor.run_id()),
-        target: executor.target(),
-        head,
-    })
+    let (changed, run, target) = (executor.changed(), Some(executor.run_id()), executor.target());
+    end(ui, summary.as_deref(), &Ending { command: name, outcome: &outcome, changed, run, target, head })
 }
 
 fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {

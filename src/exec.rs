@@ -10,6 +10,7 @@ mod lock;
 mod running;
 mod scratch;
 mod spawn;
+mod summary;
 mod surroundings;
 
 pub use changing::FileWrite;
@@ -19,6 +20,7 @@ pub use interrupt::Interrupts;
 pub use locate::{Found, locate, sha256_of};
 pub use lock::TargetLock;
 pub use running::Watched;
+pub use summary::append_summary;
 pub use surroundings::{Surroundings, without_credentials};
 
 use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who};

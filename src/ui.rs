@@ -1,8 +1,10 @@
 //! The only writer to standard output and standard error: lines for people as they come, or one object at the end.
 
 mod check;
+mod github;
 mod report;
 mod stream;
+mod summary;
 
 pub use check::{Check, State};
 pub use report::{Difference, Exported, Fields, LogEnd, Planned, Progress, RecordShown, Report, Shown};
@@ -15,6 +17,7 @@ use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use report::{Anchor, Failure, SCHEMA, StepDone, Told, Warning};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,6 +57,10 @@ pub struct Manner {
     pub quiet: bool,
     /// Also every command as it runs.
     pub verbose: bool,
+    /// For a log that is read later: nobody watches.
+    pub ci: bool,
+    /// For GitHub's runner.
+    pub github: bool,
 }
 
 /// How a run ended, for the last lines.
@@ -86,6 +93,9 @@ pub struct Ui {
     told: Mutex<Told>,
 }
 
+/// The program's name; that of the command as well where the command line does not make sense.
+pub const PROGRAM: &str = "bypassctl";
+
 const GOOD: Style = AnsiColor::Green.on_default();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -107,6 +117,11 @@ impl Ui {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether somebody sees standard output as it comes.
+    fn is_watched(&self) -> bool {
+        !self.manner.ci && stream::out_is_terminal()
+    }
+
     /// Milliseconds since the run began.
     fn ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -116,24 +131,45 @@ impl Ui {
         self.manner.format == Format::Text
     }
 
+    /// Whether GitHub's runner takes commands here.
+    fn to_github(&self) -> bool {
+        self.manner.github && self.is_text()
+    }
+
+    /// What is said to people, whoever said it first: never a command to GitHub's runner.
+    fn said<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.manner.github { github::inert(text, "\\#", "\\:").into() } else { text.into() }
+    }
+
     /// For people, on standard output.
     fn out(&self, text: &str) {
         if self.is_text() && !self.manner.quiet {
-            self.streams.out(text);
+            self.streams.out(&self.said(text));
         }
     }
 
     /// For people, on standard error.
     fn err(&self, text: &str) {
-        self.streams.err(text);
+        self.streams.err(&self.said(text));
+    }
+
+    /// An error or a warning, with what to do about it.
+    fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: Option<&str>) {
+        if self.to_github() {
+            let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+            self.streams.err(&github::command(name, title, &self.said(&format!("{text}{hint}"))));
+        } else {
+            let indent = if name == "warning" { "   " } else { "" };
+            let hint = hint.map_or_else(String::new, |hint| format!("{indent}hint: {hint}\n"));
+            self.err(&format!("{style}{name}{style:#}: {text}\n{hint}"));
+        }
     }
 
     /// A warning, with what to do about it.
     pub fn warn(&self, text: &str, hint: Option<&str>) {
         self.told().warnings.push(Warning { message: text.to_owned(), hint: hint.map(str::to_owned) });
         if self.is_text() {
-            let hint = hint.map_or_else(String::new, |hint| format!("   hint: {hint}\n"));
-            self.err(&format!("{WARNING}warning{WARNING:#}: {text}\n{hint}"));
+            self.alarm("warning", WARNING, PROGRAM, text, hint);
         }
     }
 
@@ -163,7 +199,13 @@ impl Ui {
     pub fn step(&self, id: &str, done: &str, detail: &str) {
         let step = StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms: self.ms() };
         self.told().steps.push(step);
-        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}\n"));
+        // Who watches has a clock; who reads it later has none.
+        let at = if self.is_watched() {
+            String::new()
+        } else {
+            format!(" (at {:.1} s)", self.begun.elapsed().as_secs_f64())
+        };
+        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}{at}\n"));
     }
 
     /// What was looked at.
@@ -186,7 +228,16 @@ impl Ui {
     /// The plan of a dry run.
     pub fn plan(&self, plan: &Plan) {
         self.told().plan = Some(Planned::Steps(plan.view()));
-        self.out(&plan.to_text());
+        self.plan_text(&plan.to_text());
+    }
+
+    /// A plan for people; it is long, so GitHub folds it.
+    pub fn plan_text(&self, text: &str) {
+        if self.to_github() && !self.manner.quiet {
+            self.streams.out(&format!("::group::plan\n{}::endgroup::\n", self.said(text)));
+        } else {
+            self.out(text);
+        }
     }
 
     /// A plan that is written down or was.
@@ -206,7 +257,7 @@ impl Ui {
     /// A line that was asked for, which `--quiet` does not hide.
     pub fn result(&self, line: &str) {
         if self.is_text() {
-            self.streams.out(&format!("{line}\n"));
+            self.streams.out(&self.said(&format!("{line}\n")));
         }
     }
 
@@ -217,7 +268,7 @@ impl Ui {
 
     /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
     pub fn progress(&self, text: &str) {
-        if self.is_text() && !self.manner.quiet && stream::err_is_terminal() {
+        if self.is_text() && !self.manner.quiet && !self.manner.ci && stream::err_is_terminal() {
             self.streams.progress(&format!("{DIM}{text}{DIM:#}"));
         }
     }
@@ -250,19 +301,35 @@ impl Ui {
     /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
     pub fn end(&self, ending: &Ending) -> u8 {
         if let Err(error) = ending.outcome {
-            let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("hint: {hint}\n"));
-            self.err(&format!("{BAD}error{BAD:#}: {}\n{hint}", error.message));
+            self.alarm("error", BAD, &title(ending.command), &error.message, error.hint.as_deref());
         }
-        if self.manner.format == Format::Json {
-            match serde_json::to_string_pretty(&report(ending, &self.told())) {
-                Ok(object) => self.streams.out(&format!("{object}\n")),
+        match self.manner.format {
+            Format::Text => {}
+            Format::Json => match serde_json::to_string_pretty(&report(ending, &self.told())) {
+                Ok(object) => self.object(&format!("{object}\n"), "\\u0023", ":"),
                 Err(error) => self.streams.note(Err(error.into())),
-            }
+            },
         }
         if let Some((head, _)) = ending.head {
             self.anchor(head);
         }
         self.code(ending)
+    }
+
+    /// What is for programs; in a form that means the same, and is no command to GitHub's runner either.
+    fn object(&self, text: &str, hash: &str, colon: &str) {
+        if self.manner.github {
+            self.streams.out(&github::inert(text, hash, colon));
+        } else {
+            self.streams.out(text);
+        }
+    }
+
+    /// The run in Markdown, for the page of the job; `None` for what ran and checked nothing.
+    pub fn summary(&self, ending: &Ending) -> Option<String> {
+        let told = self.told();
+        let worth = ending.run.is_some() || !told.checks.is_empty() || ending.outcome.is_err();
+        worth.then(|| summary::of(&report(ending, &told)))
     }
 
     /// The exit code, which says as well that the report could not be written.
@@ -275,13 +342,19 @@ impl Ui {
         } else {
             ""
         };
-        self.err(&format!("{BAD}error{BAD:#}: the report could not be written: {failure}{complete}\n"));
+        let what = format!("the report could not be written: {failure}{complete}");
+        self.alarm("error", BAD, &title(ending.command), &what, None);
         match (code, ending.changed) {
             (0, true) => Kind::Stopped.exit_code(),
             (0, false) => Kind::Failed.exit_code(),
             _ => code,
         }
     }
+}
+
+/// Over an error, where several programs tell theirs.
+fn title(command: &str) -> String {
+    if command == PROGRAM { PROGRAM.to_owned() } else { format!("{PROGRAM} {command}") }
 }
 
 fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {

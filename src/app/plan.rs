@@ -265,7 +265,7 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     }
     session.exec.write_document("write-plan", out, &bytes, old.as_ref())?;
     let sha256 = sha256_hex(&bytes);
-    session.ui.say(document.rendered().trim_end());
+    session.ui.plan_text(&document.rendered());
     session.ui.say(&format!("written to {}; nothing was changed", out.display()));
     session.ui.result(&format!("sha256 {sha256}"));
     session.ui.say(&format!(

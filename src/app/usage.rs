@@ -3,23 +3,24 @@
 use crate::error::Error;
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
-use crate::ui::{Ending, Format, Manner, Ui};
+use crate::ui::{Ending, Format, Manner, PROGRAM, Ui};
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
 /// Tells what clap found, help and version among it, and returns the exit code. For people it is clap's own text.
 #[must_use]
 pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
-    let json = asks_for_json(&surroundings.argv);
-    if !error.use_stderr() || !json {
+    let (json, github) = (asks_for_json(&surroundings.argv), surroundings.is_github());
+    if !error.use_stderr() || !(json || github) {
         // Who does not read it to its end has seen enough.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
-    let ui = Ui::new(Manner { format: Format::Json, ..Manner::default() });
+    let format = if json { Format::Json } else { Format::Text };
+    let ui = Ui::new(Manner { format, github, ..Manner::default() });
     let outcome = Err(told(error));
     let target = Default::default();
-    ui.end(&Ending { command: "bypassctl", outcome: &outcome, changed: false, run: None, target, head: None })
+    ui.end(&Ending { command: PROGRAM, outcome: &outcome, changed: false, run: None, target, head: None })
 }
 
 /// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.

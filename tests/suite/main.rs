@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: it links once.
 
 mod audit;
+mod ci;
 mod crash;
 mod disable;
 mod doctor;

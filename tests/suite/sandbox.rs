@@ -9,6 +9,7 @@ mod normal;
 mod picture;
 mod process;
 mod search;
+mod terminal;
 mod world;
 
 pub use call::Call;

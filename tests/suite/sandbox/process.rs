@@ -79,7 +79,7 @@ impl Sandbox {
         status.and_then(|status| status.code()).expect("an exit code")
     }
 
-    fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+    pub(super) fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         self.command(Path::new(env!("CARGO_BIN_EXE_bypassctl")), "bypassctl", args)
     }
 
