@@ -30,7 +30,7 @@ pub use usage::usage;
 use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
-use crate::ui::{Ending, Manner, Ui};
+use crate::ui::{Ending, Format, Manner, Ui};
 use ending::end;
 use plan::Mode;
 use session::Session;
@@ -58,6 +58,9 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
         let target = Default::default();
         end(&ui, summary.as_deref(), &Ending { command, outcome, changed, run: None, target, head: None })
     };
+    if let Err(error) = may_be_junit(cli) {
+        return unrecorded(full_name(&cli.command), &Err(error), false);
+    }
     let (name, prepared) = match &cli.command {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, common, &surroundings, &ui);
@@ -88,6 +91,27 @@ fn name_of(command: &Command) -> &'static str {
         Command::Plan(_) => "plan",
         Command::Apply(_) => "apply",
     }
+}
+
+/// With the command of a command.
+fn full_name(command: &Command) -> &'static str {
+    match command {
+        Command::Audit(command) => audit::name(command),
+        Command::Plan(PlanCommand { what: Planned::Show(_), .. }) => "plan show",
+        command => name_of(command),
+    }
+}
+
+/// The commands that report checks.
+const CHECKING: &[&str] = &["doctor", "status", "audit verify"];
+
+fn may_be_junit(cli: &Cli) -> Result<()> {
+    let name = full_name(&cli.command);
+    if cli.common.output != Format::Junit || CHECKING.contains(&name) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{name}` reports no checks, and -o junit is for those"))
+        .hint(format!("these do: {}", CHECKING.join(", "))))
 }
 
 /// In which form a command only shows what it would do.

@@ -2,6 +2,7 @@
 
 mod check;
 mod github;
+mod junit;
 mod report;
 mod stream;
 mod summary;
@@ -32,6 +33,8 @@ pub enum Format {
     Text,
     /// One JSON object.
     Json,
+    /// Checks as JUnit XML.
+    Junit,
 }
 
 /// `--color`
@@ -309,6 +312,10 @@ impl Ui {
                 Ok(object) => self.object(&format!("{object}\n"), "\\u0023", ":"),
                 Err(error) => self.streams.note(Err(error.into())),
             },
+            Format::Junit => {
+                let xml = junit::of(&report(ending, &self.told()), self.ms());
+                self.object(&xml, "&#35;", "&#58;");
+            }
         }
         if let Some((head, _)) = ending.head {
             self.anchor(head);

@@ -11,6 +11,7 @@ mod fakes;
 mod faults;
 mod full;
 mod json;
+mod junit;
 mod plan;
 mod record;
 mod recordings;

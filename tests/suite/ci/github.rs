@@ -89,6 +89,8 @@ fn objects_hold_no_command_and_mean_the_same() {
     let run = sb.run(&["status", "-n", "influxdb", "-o", "json"]);
     assert!(commands(&run).is_empty() && run.stdout.contains("\\u0023"), "{run:?}");
     let in_github = json::report(&run.stdout)["checks"].clone();
+    let junit = sb.run(&["status", "-n", "influxdb", "-o", "junit"]);
+    assert!(commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"), "{junit:?}");
     let failed = sb.run(&["enable", "-n", "nowhere", "-o", "json"]);
     assert!(failed.code != 0 && commands(&failed).is_empty() && failed.stderr.starts_with("error: "), "{failed:?}");
     sb.remove_env("GITHUB_ACTIONS");
