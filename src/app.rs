@@ -56,7 +56,11 @@ pub fn run(cli: &Cli, surroundings: Surroundings) -> u8 {
     });
     let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
         let target = Default::default();
-        end(&ui, summary.as_deref(), &Ending { command, outcome, changed, run: None, target, head: None })
+        end(
+            &ui,
+            summary.as_deref(),
+            &Ending { command, outcome, dry_run: false, changed, run: None, target, head: None },
+        )
     };
     if let Err(error) = may_be_junit(cli) {
         return unrecorded(full_name(&cli.command), &Err(error), false);
@@ -135,12 +139,12 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 /// Every command that runs or changes anything is a run in the record.
 fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     let (command, name) = (&cli.command, name_of(&cli.command));
-    let summary = surroundings.step_summary();
+    let (summary, dry_run) = (surroundings.step_summary(), dry_run(&cli.command).is_some());
     let (executor, audit_log) = match begin(cli, surroundings, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
             let (outcome, target) = (&Err(error), Default::default());
-            let ending = Ending { command: name, outcome, changed: false, run: None, target, head: None };
+            let ending = Ending { command: name, outcome, dry_run, changed: false, run: None, target, head: None };
             return end(ui, summary.as_deref(), &ending);
         }
     };
@@ -158,7 +162,7 @@ fn recorded(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> u8 {
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
     let (changed, run, target) = (executor.changed(), Some(executor.run_id()), executor.target());
-    end(ui, summary.as_deref(), &Ending { command: name, outcome: &outcome, changed, run, target, head })
+    end(ui, summary.as_deref(), &Ending { command: name, outcome: &outcome, dry_run, changed, run, target, head })
 }
 
 fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {

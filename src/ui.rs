@@ -72,6 +72,8 @@ pub struct Ending<'a> {
     pub command: &'a str,
     /// How it ended.
     pub outcome: &'a Result<Option<Kind>, Error>,
+    /// Whether it only showed, or wrote down, what it would do.
+    pub dry_run: bool,
     /// Whether anything was changed.
     pub changed: bool,
     /// The run's name in the record.
@@ -200,14 +202,12 @@ impl Ui {
 
     /// A step that is done, or was not needed.
     pub fn step(&self, id: &str, done: &str, detail: &str) {
-        let step = StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms: self.ms() };
-        self.told().steps.push(step);
+        // Held until it is told: the lines are in the order of their times.
+        let mut told = self.told();
+        let ms = self.ms();
+        told.steps.push(StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms });
         // Who watches has a clock; who reads it later has none.
-        let at = if self.is_watched() {
-            String::new()
-        } else {
-            format!(" (at {:.1} s)", self.begun.elapsed().as_secs_f64())
-        };
+        let at = if self.is_watched() { String::new() } else { format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10) };
         self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}{at}\n"));
     }
 
@@ -373,6 +373,7 @@ fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
         command: ending.command,
         outcome: kind.map_or("done", Kind::name),
         exit_code: kind.map_or(0, Kind::exit_code),
+        dry_run: ending.dry_run,
         changed: ending.changed,
         run: ending.run,
         target: &ending.target,

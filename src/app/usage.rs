@@ -20,7 +20,15 @@ pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
     let ui = Ui::new(Manner { format, github, ..Manner::default() });
     let outcome = Err(told(error));
     let target = Default::default();
-    ui.end(&Ending { command: PROGRAM, outcome: &outcome, changed: false, run: None, target, head: None })
+    ui.end(&Ending {
+        command: PROGRAM,
+        outcome: &outcome,
+        dry_run: false,
+        changed: false,
+        run: None,
+        target,
+        head: None,
+    })
 }
 
 /// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.

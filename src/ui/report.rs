@@ -16,12 +16,14 @@ pub(super) const SCHEMA: &str = "bypassctl/1";
 pub struct Report<'a> {
     /// The version of this form: `bypassctl/1`.
     pub(super) schema: &'static str,
-    /// Which command: `enable`, `audit verify`, …; `bypassctl` where the command line does not make sense.
+    /// Which command: `enable`, `audit verify`, …; with `plan` and `apply` the command that is planned, once that is known; `bypassctl` where the command line does not make sense.
     pub(super) command: &'a str,
     /// How it ended, in a word: that of the exit code. `done` for 0.
     pub(super) outcome: &'static str,
     /// The exit code.
     pub(super) exit_code: u8,
+    /// Whether it only showed, or wrote down, what it would do.
+    pub(super) dry_run: bool,
     /// Whether anything was changed: in the cluster, a file of the user's, or which log is written to.
     pub(super) changed: bool,
     /// The run's name in the record; null for what is no run.

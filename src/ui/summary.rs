@@ -19,9 +19,10 @@ fn text(text: &str) -> String {
 }
 
 pub(super) fn of(report: &Report) -> String {
+    let dry = if report.dry_run { " (dry run)" } else { "" };
     let changed = if report.changed { "something was changed" } else { "nothing was changed" };
     let mut page = format!(
-        "### bypassctl {}: {}\n\nExit code {}, {changed}{}\n\n",
+        "### bypassctl {}: {}{dry}\n\nExit code {}, {changed}{}\n\n",
         text(report.command),
         report.outcome,
         report.exit_code,

@@ -17,7 +17,7 @@ fn a_plan_and_what_becomes_of_it() {
     let sb = enabled();
     let plan = told(&sb, 0, &["plan", "rotate", "-n", "influxdb", "--out", "the.plan"]);
     let file = sb.read("home/the.plan");
-    assert_eq!(plan["plan"], json::plan(&file));
+    assert_eq!((&plan["plan"], &plan["dry_run"]), (&json::plan(&file), &json!(true)));
     assert_eq!(plan["sha256"], crate::sandbox::sha256(file.as_bytes()));
     for more in [&["plan", "show", "the.plan"][..], &["plan", "show", "the.plan", "--format", "script"]] {
         let shown = told(&sb, 0, more);
@@ -25,7 +25,8 @@ fn a_plan_and_what_becomes_of_it() {
     }
     let confirm = ["apply", "the.plan", "--confirm", "sim-dev/influxdb"];
     let done = told(&sb, 0, &confirm);
-    assert_eq!((&done["proof"], &done["sha256"]), (&json!({"outcome": "proven"}), &plan["sha256"]));
+    assert_eq!((&done["proof"], &done["dry_run"]), (&json!({"outcome": "proven"}), &json!(false)));
+    assert_eq!(done["sha256"], plan["sha256"]);
     let times: Vec<u64> = done["steps"].as_array().expect("steps").iter().filter_map(|s| s["ms"].as_u64()).collect();
     assert!(times.len() > 8 && times.is_sorted() && times[0] > 0, "{times:?}");
     assert_eq!(told(&sb, 4, &confirm)["error"]["code"], "refused");
