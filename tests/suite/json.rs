@@ -92,3 +92,19 @@ fn a_command_line_that_does_not_make_sense() {
     }
     assert!(sb.run::<&str>(&[]).code == 2 && sb.calls().is_empty() && !sb.log().exists());
 }
+
+#[test]
+fn the_description_has_every_key_and_every_word() {
+    let file = |name: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        std::fs::read_to_string(path).expect("a document")
+    };
+    let described = file("JSON.md");
+    let schema: Value = serde_json::from_str(&file("schema/report.json")).expect("JSON");
+    let keys = schema["properties"].as_object().expect("keys").keys();
+    let missing: Vec<&String> = keys.filter(|key| !described.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for (_, code, name, _) in bypassctl::error::EXIT_CODES {
+        assert!(described.contains(&format!("| {code} | `{name}` |")), "{code} {name}");
+    }
+}
