@@ -16,10 +16,6 @@ mod probe;
 mod proof;
 mod revoke;
 mod rotate;
-#[cfg(test)]
-mod schema {
-    mod tests;
-}
 mod session;
 mod status;
 mod usage;
@@ -195,4 +191,9 @@ fn begin(cli: &Cli, surroundings: Surroundings, ui: &Ui, mode: &Mode) -> Result<
         ui.warn(&what, Some("this run looks at what is there now"));
     }
     Ok((executor, audit_log))
+}
+
+#[cfg(test)]
+mod schema {
+    mod tests;
 }
