@@ -8,6 +8,7 @@ mod confirm;
 mod disable;
 mod doctor;
 mod enable;
+mod ending;
 mod observe;
 mod places;
 mod plan;
@@ -19,13 +20,17 @@ mod rotate;
 mod session;
 mod status;
 mod tools;
+mod usage;
 mod wait;
+
+pub use usage::usage;
 
 use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned, Tools};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{Executor, Interrupts, Setup, Surroundings};
 use crate::policy::InForce;
-use crate::ui::{Ending, Ui};
+use crate::ui::{Ending, Format, Manner, Ui};
+use ending::end;
 use plan::Mode;
 use session::Session;
 use std::path::PathBuf;
@@ -37,19 +42,34 @@ type Outcome = Result<Option<Kind>>;
 #[must_use]
 pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     let common = &cli.common;
+    let summary = surroundings.step_summary();
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
-    let ui = Ui::new(common.output, common.color, quiet, common.verbose && !quiet);
+    let ui = Ui::new(Manner {
+        format: common.output,
+        color: common.color,
+        quiet,
+        verbose: common.verbose && !quiet,
+        ci: surroundings.is_ci(),
+        github: surroundings.is_github(),
+    });
     let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
         let target = Default::default();
-        ui.end(&Ending { command, outcome, changed, run: None, target, head: None })
+        end(
+            &ui,
+            summary.as_deref(),
+            &Ending { command, outcome, dry_run: false, changed, run: None, target, head: None },
+        )
     };
+    if let Err(error) = may_be_junit(&cli) {
+        return unrecorded(full_name(&cli.command), &Err(error), false);
+    }
     if let Command::Plan(PlanCommand { what: Planned::Show(args), .. }) = &cli.command {
         return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
     }
     let policy = match policy::find(common, &surroundings, &ui) {
         Ok(policy) => policy,
-        Err(error) => return unrecorded(name_of(&cli.command), &Err(error), false),
+        Err(error) => return unrecorded(full_name(&cli.command), &Err(error), false),
     };
     policy::fill(&mut cli, policy.as_ref());
     let prepared = match &cli.command {
@@ -90,6 +110,27 @@ fn name_of(command: &Command) -> &'static str {
     }
 }
 
+/// With the command of a command.
+fn full_name(command: &Command) -> &'static str {
+    match command {
+        Command::Audit(command) => audit::name(command),
+        Command::Plan(PlanCommand { what: Planned::Show(_), .. }) => "plan show",
+        command => name_of(command),
+    }
+}
+
+/// The commands that report checks.
+const CHECKING: &[&str] = &["doctor", "status", "tools verify", "audit verify"];
+
+fn may_be_junit(cli: &Cli) -> Result<()> {
+    let name = full_name(&cli.command);
+    if cli.common.output != Format::Junit || CHECKING.contains(&name) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{name}` reports no checks, and -o junit is for those"))
+        .hint(format!("these do: {}", CHECKING.join(", "))))
+}
+
 /// In which form a command only shows what it would do.
 fn dry_run(command: &Command) -> Option<DryRun> {
     match command {
@@ -116,17 +157,13 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 /// Every command that runs or changes anything is a run in the record.
 fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
     let (command, name) = (&cli.command, name_of(&cli.command));
+    let (summary, dry_run) = (with.surroundings.step_summary(), dry_run(&cli.command).is_some());
     let (executor, audit_log) = match begin(cli, with, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
-            return ui.end(&Ending {
-                command: name,
-                outcome: &Err(error),
-                changed: false,
-                run: None,
-                target: Default::default(),
-                head: None,
-            });
+            let (outcome, target) = (&Err(error), Default::default());
+            let ending = Ending { command: name, outcome, dry_run, changed: false, run: None, target, head: None };
+            return end(ui, summary.as_deref(), &ending);
         }
     };
     let profile = cli.common.profiles.first().map_or("default", String::as_str);
@@ -144,14 +181,8 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
     });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
-    ui.end(&Ending {
-        command: name,
-        outcome: &outcome,
-        changed: executor.changed(),
-        run: Some(executor.run_id()),
-        target: executor.target(),
-        head,
-    })
+    let (changed, run, target) = (executor.changed(), Some(executor.run_id()), executor.target());
+    end(ui, summary.as_deref(), &Ending { command: name, outcome: &outcome, dry_run, changed, run, target, head })
 }
 
 fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
@@ -187,4 +218,9 @@ fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, Path
         ui.warn(&what, Some("this run looks at what is there now"));
     }
     Ok((executor, audit_log))
+}
+
+#[cfg(test)]
+mod schema {
+    mod tests;
 }

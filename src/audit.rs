@@ -21,7 +21,7 @@ pub use log::{Begun, Head, Inherited, Log, Rotated};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
 };
-pub use segments::{Links, Segment, Source, in_order, links, segments};
+pub use segments::{Links, Segment, Source, Verified, in_order, links, segments};
 pub use under_way::PlanStand;
 pub use verify::{Finding, Report, verify};
 

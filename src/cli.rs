@@ -60,6 +60,7 @@ pub enum Command {
 
 /// What every command takes.
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
@@ -86,6 +87,7 @@ pub struct Common {
     pub influxctl: Option<PathBuf>,
     /// What version influxctl is, where it cannot tell (2.2.0 to 2.4.1)
     #[arg(long, global = true, value_name = "X.Y.Z")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub assume_influxctl_version: Option<semver::Version>,
     /// influxctl's configuration; default: influxctl's own
     #[arg(long, global = true, value_name = "FILE")]
@@ -108,8 +110,9 @@ pub struct Common {
     /// Time limit of each command that is run
     #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     #[serde(with = "plan::millis")]
+    #[cfg_attr(test, schemars(with = "u64", description = "Time limit of each command that is run, in milliseconds"))]
     pub timeout: Duration,
-    /// Text for people, or one JSON object
+    /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `audit verify`)
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     #[serde(skip)]
     pub output: Format,
@@ -129,6 +132,7 @@ pub struct Common {
 
 /// `enable`
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl enable -n influxdb --dry-run\n  bypassctl enable -n influxdb --reason CHG-12\n  bypassctl enable -n influxdb --create-profile --host influxdb.example.com --port 443"
@@ -160,6 +164,7 @@ pub struct Enable {
 
 /// `disable`
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Disable {
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
@@ -170,6 +175,7 @@ pub struct Disable {
 
 /// What `revoke` and `rotate` take.
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones [default: auto]
@@ -194,10 +200,21 @@ pub struct Revocation {
     /// How long the old token may still be accepted afterwards
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     #[serde(with = "plan::millis")]
+    #[cfg_attr(
+        test,
+        schemars(
+            with = "u64",
+            description = "How long the old token may still be accepted afterwards, in milliseconds"
+        )
+    )]
     pub grace: Duration,
     /// Time limit of each wait: for a job, for the pods
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     #[serde(with = "plan::millis")]
+    #[cfg_attr(
+        test,
+        schemars(with = "u64", description = "Time limit of each wait, in milliseconds: for a job, for the pods")
+    )]
     pub wait_timeout: Duration,
     /// Go on without this proof that the later steps are possible
     #[arg(long, value_enum, value_name = "PROOF")]
@@ -227,6 +244,7 @@ impl Revocation {
 
 /// `revoke`
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl revoke -n influxdb --dry-run\n  bypassctl revoke -n influxdb --reason CHG-12\n  bypassctl revoke -n influxdb --confirm my-context/influxdb    # in CI\n\nRun again after anything: it carries on from what is there."
@@ -242,6 +260,7 @@ pub struct Revoke {
 
 /// `rotate`
 #[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(
     after_long_help = "Examples:\n  bypassctl rotate -n influxdb --dry-run\n  bypassctl rotate -n influxdb --profile dev --profile test\n  bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb\n\nRun again after anything: it carries on from what is there."

@@ -12,6 +12,7 @@ mod program;
 mod running;
 mod scratch;
 mod spawn;
+mod summary;
 mod surroundings;
 mod writers;
 
@@ -22,6 +23,7 @@ pub use interrupt::Interrupts;
 pub use locate::Found;
 pub use lock::TargetLock;
 pub use running::Watched;
+pub use summary::append_summary;
 pub use surroundings::{Surroundings, without_credentials};
 pub use writers::{Writer, writers};
 

@@ -1,5 +1,6 @@
 //! `bypassctl`: parse, call the program, exit.
 
+use bypassctl::app;
 use bypassctl::cli::Cli;
 use bypassctl::exec::Surroundings;
 use clap::Parser as _;
@@ -12,5 +13,8 @@ fn main() -> ExitCode {
         cwd: std::env::current_dir().unwrap_or_default(),
         system: "/etc/bypassctl".into(),
     };
-    ExitCode::from(bypassctl::app::run(Cli::parse(), surroundings))
+    ExitCode::from(match Cli::try_parse_from(&surroundings.argv) {
+        Ok(cli) => app::run(cli, surroundings),
+        Err(error) => app::usage(&error, &surroundings),
+    })
 }

@@ -3,14 +3,14 @@
 mod checksum;
 mod revocation;
 pub mod script;
+mod view;
 
 pub use revocation::{Deletion, JobRun, NewSecret, Prove, Restart, SameCluster, Trial, Way};
+pub use view::StepView;
 
 use crate::profile::{Edit, Profile};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::Kubectl;
-use serde::Serialize;
-use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -110,17 +110,6 @@ impl Place {
     }
 }
 
-/// How a step is shown: never with a secret.
-#[derive(Serialize)]
-pub struct StepView {
-    id: &'static str,
-    why: String,
-    holds: String,
-    beside_previous: bool,
-    #[serde(flatten)]
-    action: Value,
-}
-
 impl Plan {
     /// The number of the step that reads the token, counted from 1.
     fn token_step(&self) -> usize {
@@ -129,41 +118,6 @@ impl Plan {
 
     fn token_slot(&self) -> String {
         format!("<token from step {}>", self.token_step())
-    }
-
-    /// The plan as JSON.
-    #[must_use]
-    pub fn view(&self) -> Vec<StepView> {
-        let view = |step: &Step| StepView {
-            id: step.id,
-            why: step.why.clone(),
-            holds: step.holds.clone(),
-            beside_previous: step.beside,
-            action: self.action_view(&step.action),
-        };
-        self.steps.iter().map(view).collect()
-    }
-
-    fn action_view(&self, action: &Action) -> Value {
-        match action {
-            Action::ReadToken(command) => json!({ "argv": command.argv(None) }),
-            Action::NoteCluster(look) | Action::CheckCluster(look) => {
-                json!({ "first_allowed_of": look.commands().map(|command| command.argv(None)) })
-            }
-            Action::TryToken { command, required, profile } => {
-                let (at, tls) = (profile.address(), &profile.tls);
-                json!({ "argv": command.argv(None), "at": at, "tls": tls, "token": self.token_slot(), "required": required })
-            }
-            Action::WriteToken { path } => json!({ "write": path, "mode": "0600", "content": self.token_slot() }),
-            Action::EditConfig { path, .. } => json!({ "edit": path, "lines": changed_lines(action) }),
-            Action::DeleteToken { path } => json!({ "delete": path }),
-            Action::SameCluster(same) => same.view(),
-            Action::DeleteSecret(deletion) => deletion.view(),
-            Action::RunJob(run) => run.view(),
-            Action::SeeSecret(secret) => secret.view(),
-            Action::Restart(restart) => restart.view(),
-            Action::Prove(prove) => prove.view(),
-        }
     }
 
     /// The plan for people.

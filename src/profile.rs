@@ -72,6 +72,7 @@ impl Profile {
 
 /// `[profile.tls]`, as written; every key may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tls {
     /// `insecure`: do not verify the server's certificate.
     pub insecure: Option<bool>,

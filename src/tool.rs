@@ -7,6 +7,7 @@ pub mod permission;
 pub mod quirk;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Which of the two tools.
@@ -70,6 +71,32 @@ pub fn sha256(text: &str) -> Result<String, String> {
     let digits = text.trim().strip_prefix("sha256:").unwrap_or(text.trim()).to_ascii_lowercase();
     let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if holds { Ok(digits) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
+}
+
+/// A tool, as it was found, for those who read it elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ToolSeen {
+    /// `kubectl` or `influxctl`.
+    pub name: String,
+    /// The file that is executed: absolute, symlinks resolved.
+    pub path: String,
+    /// Its version, `X.Y.Z`; null where it cannot tell.
+    pub version: Option<String>,
+    /// SHA-256 of the file, lower-case hexadecimal; null where it is not known.
+    pub sha256: Option<String>,
+}
+
+impl From<Tool> for ToolSeen {
+    fn from(tool: Tool) -> Self {
+        Self {
+            name: tool.name.as_str().to_owned(),
+            path: tool.path.display().to_string(),
+            version: tool.version.map(|version| version.to_string()),
+            sha256: tool.sha256,
+        }
+    }
 }
 
 /// The first `X.Y.Z` in a text, with or without `v`. What follows (`-dispatcher`, `-eks-…`, `+k3s1`) is a vendor's

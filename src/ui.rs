@@ -1,19 +1,29 @@
-//! The only writer to standard output and standard error: lines for people as they come, or one JSON object at the end.
+//! The only writer to standard output and standard error: lines for people as they come, or one object at the end.
+
+mod check;
+mod github;
+mod junit;
+mod report;
+mod stream;
+mod summary;
+
+pub use check::{Check, State};
+pub use report::{Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report, Shown};
 
 use crate::audit::{Head, Target};
 use crate::error::{Error, Kind};
-use crate::plan::{Plan, StepView, shell_line};
-use crate::tool::Tool;
-use anstream::{AutoStream, ColorChoice};
+use crate::plan::{Plan, shell_line};
+use crate::tool::{Tool, ToolSeen};
+use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use serde::Serialize;
-use serde_json::{Map, Value, json};
-use std::io::{self, IsTerminal as _, Write};
+use report::{Anchor, Failure, SCHEMA, StepDone, Told, Warning};
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use stream::Streams;
 
 /// `--output`
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -23,6 +33,8 @@ pub enum Format {
     Text,
     /// One JSON object.
     Json,
+    /// Checks as JUnit XML.
+    Junit,
 }
 
 /// `--color`
@@ -37,67 +49,21 @@ pub enum Color {
     Never,
 }
 
-/// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// As it should be.
-    Ok,
-    /// As it should not stay, or not to be found out.
-    Warning,
-    /// Not as it should be.
-    Failed,
-}
-
-/// One line of `doctor` or `status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What was looked at.
-    pub name: String,
-    /// What was found, in one word.
-    pub state: State,
-    /// What was found.
-    pub detail: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl Check {
-    /// As it should be.
-    pub fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Ok, detail: detail.into(), hint: None }
-    }
-
-    /// As it should not stay, or not to be found out.
-    pub fn warning(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Warning, detail: detail.into(), hint: Some(hint.into()) }
-    }
-
-    /// Not as it should be.
-    pub fn failed(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { state: State::Failed, ..Self::warning(name, detail, hint) }
-    }
-
-    /// A failure of a command, as a check.
-    #[must_use]
-    pub fn from_error(name: &str, error: &Error) -> Self {
-        Self { name: name.to_owned(), state: State::Failed, detail: error.message.clone(), hint: error.hint.clone() }
-    }
-}
-
-/// What is told at the end in JSON.
-#[derive(Default, Serialize)]
-struct Report {
-    tools: Vec<Value>,
-    warnings: Vec<Value>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    checks: Vec<Check>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    plan: Option<Vec<StepView>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    steps: Vec<Value>,
-    #[serde(flatten)]
-    fields: Map<String, Value>,
+/// How everything is told.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    /// In which form.
+    pub format: Format,
+    /// In colour.
+    pub color: Color,
+    /// Only what is wrong.
+    pub quiet: bool,
+    /// Also every command as it runs.
+    pub verbose: bool,
+    /// For a log that is read later: nobody watches.
+    pub ci: bool,
+    /// For GitHub's runner.
+    pub github: bool,
 }
 
 /// How a run ended, for the last lines.
@@ -106,6 +72,8 @@ pub struct Ending<'a> {
     pub command: &'a str,
     /// How it ended.
     pub outcome: &'a Result<Option<Kind>, Error>,
+    /// Whether it only showed, or wrote down, what it would do.
+    pub dry_run: bool,
     /// Whether anything was changed.
     pub changed: bool,
     /// The run's name in the record.
@@ -116,116 +84,131 @@ pub struct Ending<'a> {
     pub head: Option<(&'a Head, &'a Path)>,
 }
 
+impl Ending<'_> {
+    fn kind(&self) -> Option<Kind> {
+        self.outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind)
+    }
+}
+
 /// Where everything is told.
 pub struct Ui {
-    format: Format,
-    quiet: bool,
-    verbose: bool,
-    color: ColorChoice,
-    report: Mutex<Report>,
-    failure: Mutex<Option<io::Error>>,
-    /// Whether the last line on standard error is one that shows progress.
-    in_progress: AtomicBool,
+    manner: Manner,
+    streams: Streams,
+    begun: Instant,
+    told: Mutex<Told>,
 }
+
+/// The program's name; that of the command as well where the command line does not make sense.
+pub const PROGRAM: &str = "bypassctl";
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const DIM: Style = Style::new().dimmed();
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Ui {
-    /// As the command line says.
+    /// As the command line says. The time of what is told counts from here.
     #[must_use]
-    pub fn new(format: Format, color: Color, quiet: bool, verbose: bool) -> Self {
-        let color = match color {
+    pub fn new(manner: Manner) -> Self {
+        let color = match manner.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        Self {
-            format,
-            quiet,
-            verbose,
-            color,
-            report: Mutex::default(),
-            failure: Mutex::default(),
-            in_progress: AtomicBool::new(false),
-        }
+        Self { manner, streams: Streams::new(color), begun: Instant::now(), told: Mutex::default() }
     }
 
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody sees standard output as it comes.
+    fn is_watched(&self) -> bool {
+        !self.manner.ci && stream::out_is_terminal()
+    }
+
+    /// Milliseconds since the run began.
+    fn ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_text(&self) -> bool {
+        self.manner.format == Format::Text
+    }
+
+    /// Whether GitHub's runner takes commands here.
+    fn to_github(&self) -> bool {
+        self.manner.github && self.is_text()
+    }
+
+    /// What is said to people, whoever said it first: never a command to GitHub's runner.
+    fn said<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.manner.github { github::inert(text, "\\#", "\\:").into() } else { text.into() }
+    }
+
+    /// For people, on standard output.
     fn out(&self, text: &str) {
-        if self.format == Format::Text && !self.quiet {
-            self.print(text);
+        if self.is_text() && !self.manner.quiet {
+            self.streams.out(&self.said(text));
         }
     }
 
-    /// What clears the line that shows progress, where there is one.
-    fn cleared(&self) -> &'static str {
-        if self.in_progress.swap(false, Ordering::SeqCst) { "\r\x1b[K" } else { "" }
-    }
-
-    fn print(&self, text: &str) {
-        if self.in_progress.load(Ordering::SeqCst) {
-            self.no_progress();
-        }
-        let mut stream = AutoStream::new(io::stdout().lock(), self.color);
-        self.note(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
-    }
-
+    /// For people, on standard error.
     fn err(&self, text: &str) {
-        // ECMA-48, EL: not a matter of colour, so it goes past what strips colours.
-        self.note(io::stderr().write_all(self.cleared().as_bytes()));
-        let mut stream = AutoStream::new(io::stderr().lock(), self.color);
-        self.note(stream.write_all(text.as_bytes()));
+        self.streams.err(&self.said(text));
     }
 
-    /// A reader that has seen enough is no failure; a full disk behind a redirection is.
-    fn note(&self, written: io::Result<()>) {
-        if let Err(error) = written
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
-            held(&self.failure).get_or_insert(error);
+    /// An error or a warning, with what to do about it.
+    fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: Option<&str>) {
+        if self.to_github() {
+            let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+            self.streams.err(&github::command(name, title, &self.said(&format!("{text}{hint}"))));
+        } else {
+            let indent = if name == "warning" { "   " } else { "" };
+            let hint = hint.map_or_else(String::new, |hint| format!("{indent}hint: {hint}\n"));
+            self.err(&format!("{style}{name}{style:#}: {text}\n{hint}"));
         }
     }
 
     /// A warning, with what to do about it.
     pub fn warn(&self, text: &str, hint: Option<&str>) {
-        held(&self.report).warnings.push(json!({ "message": text, "hint": hint }));
-        if self.format == Format::Text {
-            let hint = hint.map_or_else(String::new, |hint| format!("   hint: {hint}\n"));
-            self.err(&format!("{WARNING}warning{WARNING:#}: {text}\n{hint}"));
+        self.told().warnings.push(Warning { message: text.to_owned(), hint: hint.map(str::to_owned) });
+        if self.is_text() {
+            self.alarm("warning", WARNING, PROGRAM, text, hint);
         }
     }
 
     /// What is known of a tool.
     pub fn tool(&self, tool: &Tool) {
-        let version = tool.version.as_ref().map_or_else(|| "of unknown version".to_owned(), ToString::to_string);
-        held(&self.report).tools.push(json!({ "name": tool.name.as_str(), "path": tool.path, "version": tool.version.as_ref().map(ToString::to_string), "sha256": tool.sha256 }));
-        if self.verbose {
+        let seen = ToolSeen::from(tool.clone());
+        if self.manner.verbose {
             self.out(&format!(
-                "{DIM}{} {version} at {}, sha256 {}{DIM:#}\n",
-                tool.name.as_str(),
-                tool.path.display(),
-                tool.sha256.as_deref().unwrap_or("unknown")
+                "{DIM}{} {} at {}, sha256 {}{DIM:#}\n",
+                seen.name,
+                seen.version.as_deref().unwrap_or("of unknown version"),
+                seen.path,
+                seen.sha256.as_deref().unwrap_or("unknown")
             ));
         }
+        self.told().tools.push(seen);
     }
 
     /// A command, as it is about to run.
     pub fn command(&self, argv: &[String]) {
-        if self.verbose {
+        if self.manner.verbose {
             self.out(&format!("{DIM}$ {}{DIM:#}\n", shell_line(argv)));
         }
     }
 
     /// A step that is done, or was not needed.
     pub fn step(&self, id: &str, done: &str, detail: &str) {
-        held(&self.report).steps.push(json!({ "id": id, "outcome": done, "detail": detail }));
-        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}\n"));
+        // Held until it is told: the lines are in the order of their times.
+        let mut told = self.told();
+        let ms = self.ms();
+        told.steps.push(StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms });
+        // Who watches has a clock; who reads it later has none.
+        let at = if self.is_watched() { String::new() } else { format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10) };
+        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}{at}\n"));
     }
 
     /// What was looked at.
@@ -237,32 +220,47 @@ impl Ui {
         };
         let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("           hint: {hint}\n"));
         let told = format!("{style}{word:<9}{style:#} {}: {}\n{hint}", check.name, check.detail);
-        if self.quiet && check.state != State::Ok && self.format == Format::Text {
+        if self.manner.quiet && check.state != State::Ok && self.is_text() {
             self.err(&told);
         } else {
             self.out(&told);
         }
-        held(&self.report).checks.push(check);
+        self.told().checks.push(Check { ms: self.ms(), ..check });
     }
 
     /// The plan of a dry run.
     pub fn plan(&self, plan: &Plan) {
-        held(&self.report).plan = Some(plan.view());
-        self.out(&plan.to_text());
+        self.told().plan = Some(Planned::Steps(plan.view()));
+        self.plan_text(&plan.to_text());
+    }
+
+    /// A plan for people; it is long, so GitHub folds it.
+    pub fn plan_text(&self, text: &str) {
+        if self.to_github() && !self.manner.quiet {
+            self.streams.out(&format!("::group::plan\n{}::endgroup::\n", self.said(text)));
+        } else {
+            self.out(text);
+        }
+    }
+
+    /// A plan that is written down or was.
+    pub fn plan_document(&self, document: serde_json::Value, sha256: String) {
+        let mut told = self.told();
+        told.plan = Some(Planned::Document(document));
+        told.fields.sha256 = Some(sha256);
     }
 
     /// A script or a page: it is what was asked for, so `--quiet` does not hide it.
-    pub fn document(&self, name: &str, text: &str) {
-        self.field(name, text);
-        if self.format == Format::Text {
-            self.print(text);
+    pub fn document(&self, text: &str) {
+        if self.is_text() {
+            self.streams.out(text);
         }
     }
 
     /// A line that was asked for, which `--quiet` does not hide.
     pub fn result(&self, line: &str) {
-        if self.format == Format::Text {
-            self.print(&format!("{line}\n"));
+        if self.is_text() {
+            self.streams.out(&self.said(&format!("{line}\n")));
         }
     }
 
@@ -273,9 +271,8 @@ impl Ui {
 
     /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
     pub fn progress(&self, text: &str) {
-        if self.shows_progress() {
-            self.err(&format!("{DIM}{text}{DIM:#}"));
-            self.in_progress.store(true, Ordering::SeqCst);
+        if self.is_text() && !self.manner.quiet && !self.manner.ci && stream::err_is_terminal() {
+            self.streams.progress(&format!("{DIM}{text}{DIM:#}"));
         }
     }
 
@@ -284,28 +281,14 @@ impl Ui {
         self.err("");
     }
 
-    fn shows_progress(&self) -> bool {
-        self.format == Format::Text && !self.quiet && io::stderr().is_terminal()
-    }
-
     /// Asks at the terminal; the answer is a line, or the end where there is none. `None` where nobody can be asked: no
     /// terminal, or a form of output that would not have shown what is asked about.
     pub fn ask(&self, question: &str) -> Option<Receiver<String>> {
-        let terminals = io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal();
-        if self.format != Format::Text || self.quiet || !terminals {
+        if !self.is_text() || self.manner.quiet || !stream::all_are_terminals() {
             return None;
         }
         self.err(question);
-        let (tell, answer) = channel();
-        // A thread of its own: a read of the terminal does not end with a signal.
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            // An error is an answer that never comes: the same as none.
-            if io::stdin().read_line(&mut line).is_ok() {
-                drop(tell.send(line));
-            }
-        });
-        Some(answer)
+        Some(stream::line())
     }
 
     /// A head of the record, on standard error, whatever else is told.
@@ -313,64 +296,89 @@ impl Ui {
         self.err(&format!("{head}\n"));
     }
 
-    /// Something for JSON only.
-    pub fn field(&self, name: &str, value: impl Serialize) {
-        let value = serde_json::to_value(value).unwrap_or_default();
-        held(&self.report).fields.insert(name.to_owned(), value);
+    /// What is for JSON only.
+    pub fn fields(&self, tell: impl FnOnce(&mut Fields)) {
+        tell(&mut self.told().fields);
     }
 
     /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
     pub fn end(&self, ending: &Ending) -> u8 {
-        let kind = ending.outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind);
         if let Err(error) = ending.outcome {
-            let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("hint: {hint}\n"));
-            self.err(&format!("{BAD}error{BAD:#}: {}\n{hint}", error.message));
+            self.alarm("error", BAD, &title(ending.command), &error.message, error.hint.as_deref());
         }
-        if self.format == Format::Json {
-            let object = self.object(ending, kind);
-            self.print(&format!("{object:#}\n"));
+        match self.manner.format {
+            Format::Text => {}
+            Format::Json => match serde_json::to_string_pretty(&report(ending, &self.told())) {
+                Ok(object) => self.object(&format!("{object}\n"), "\\u0023", ":"),
+                Err(error) => self.streams.note(Err(error.into())),
+            },
+            Format::Junit => {
+                let xml = junit::of(&report(ending, &self.told()), self.ms());
+                self.object(&xml, "&#35;", "&#58;");
+            }
         }
         if let Some((head, _)) = ending.head {
             self.anchor(head);
         }
-        let code = kind.map_or(0, Kind::exit_code);
-        // Taken out first: telling of it may fail as well, and takes the same lock.
-        let failure = held(&self.failure).take();
-        match failure {
-            Some(error) => {
-                let complete = if code == 0 && ending.changed {
-                    "; all that was asked for is done, and on record: only its report is lost, so there is no need to run it again"
-                } else {
-                    ""
-                };
-                self.err(&format!("{BAD}error{BAD:#}: the report could not be written: {error}{complete}\n"));
-                match (code, ending.changed) {
-                    (0, true) => Kind::Stopped.exit_code(),
-                    (0, false) => Kind::Failed.exit_code(),
-                    _ => code,
-                }
-            }
-            None => code,
+        self.code(ending)
+    }
+
+    /// What is for programs; in a form that means the same, and is no command to GitHub's runner either.
+    fn object(&self, text: &str, hash: &str, colon: &str) {
+        if self.manner.github {
+            self.streams.out(&github::inert(text, hash, colon));
+        } else {
+            self.streams.out(text);
         }
     }
 
-    fn object(&self, ending: &Ending, kind: Option<Kind>) -> Value {
-        let error = ending.outcome.as_ref().err();
-        let mut object = json!({
-            "schema": "bypassctl/1",
-            "command": ending.command,
-            "outcome": kind.map_or("done", Kind::name),
-            "exit_code": kind.map_or(0, Kind::exit_code),
-            "changed": ending.changed,
-            "run": ending.run,
-            "target": ending.target,
-            "error": error.map(|error| json!({ "code": error.kind.name(), "message": error.message, "hint": error.hint })),
-            "audit": ending.head.map(|(head, file)| json!({ "file": file, "log": head.log, "seq": head.seq, "hash": head.hash })),
-        });
-        let report = serde_json::to_value(&*held(&self.report)).unwrap_or_default();
-        if let (Value::Object(object), Value::Object(report)) = (&mut object, report) {
-            object.extend(report);
+    /// The run in Markdown, for the page of the job; `None` for what ran and checked nothing.
+    pub fn summary(&self, ending: &Ending) -> Option<String> {
+        let told = self.told();
+        let worth = ending.run.is_some() || !told.checks.is_empty() || ending.outcome.is_err();
+        worth.then(|| summary::of(&report(ending, &told)))
+    }
+
+    /// The exit code, which says as well that the report could not be written.
+    fn code(&self, ending: &Ending) -> u8 {
+        let code = ending.kind().map_or(0, Kind::exit_code);
+        // Taken out first: telling of it may fail as well.
+        let Some(failure) = self.streams.failure() else { return code };
+        let complete = if code == 0 && ending.changed {
+            "; all that was asked for is done, and on record: only its report is lost, so there is no need to run it again"
+        } else {
+            ""
+        };
+        let what = format!("the report could not be written: {failure}{complete}");
+        self.alarm("error", BAD, &title(ending.command), &what, None);
+        match (code, ending.changed) {
+            (0, true) => Kind::Stopped.exit_code(),
+            (0, false) => Kind::Failed.exit_code(),
+            _ => code,
         }
-        object
+    }
+}
+
+/// Over an error, where several programs tell theirs.
+fn title(command: &str) -> String {
+    if command == PROGRAM { PROGRAM.to_owned() } else { format!("{PROGRAM} {command}") }
+}
+
+fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
+    let kind = ending.kind();
+    let failure =
+        |error: &'a Error| Failure { code: error.kind.name(), message: &error.message, hint: error.hint.as_deref() };
+    Report {
+        schema: SCHEMA,
+        command: ending.command,
+        outcome: kind.map_or("done", Kind::name),
+        exit_code: kind.map_or(0, Kind::exit_code),
+        dry_run: ending.dry_run,
+        changed: ending.changed,
+        run: ending.run,
+        target: &ending.target,
+        error: ending.outcome.as_ref().err().map(failure),
+        audit: ending.head.map(|(head, file)| Anchor { file: file.display().to_string(), head: head.clone() }),
+        told,
     }
 }

@@ -75,8 +75,8 @@ check() { # check NAME COMMAND...
 not() { ! "$@"; }
 absent() { [ ! -e "$1" ]; }
 
-clean=() # what would steer the tools besides the flags
-while read -r name; do clean+=(-u "$name"); done < <(compgen -e | grep -E '^(INFLUXCTL_|BYPASSCTL_|KUBECONFIG$|KUBERC$|KUBECTL_|XDG_)')
+clean=() # what would steer the tools besides the flags, and how it is told
+while read -r name; do clean+=(-u "$name"); done < <(compgen -e | grep -E '^(INFLUXCTL_|BYPASSCTL_|KUBECONFIG$|KUBERC$|KUBECTL_|XDG_|GITHUB_ACTIONS$)')
 inside() { # inside HOME COMMAND...: as the only user of a fresh machine
     local home=$1
     shift

@@ -3,7 +3,7 @@
 use super::cluster_steps;
 use super::config::MAX_CONFIG;
 use super::probe::{self, joined};
-use super::proof::{self, Old, Shown};
+use super::proof::{self, Old};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::exec::{FileWrite, read};
@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, ClusterId, NoToken, SecretUid};
+use crate::ui::Shown;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;

@@ -64,7 +64,11 @@ pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
             session.ui.plan(plan);
             session.ui.say("this was a dry run: nothing was changed");
         }
-        DryRun::Script => session.ui.document("script", &script::render(plan)),
+        DryRun::Script => {
+            let script = script::render(plan);
+            session.ui.document(&script);
+            session.ui.fields(|fields| fields.script = Some(script));
+        }
     }
 }
 

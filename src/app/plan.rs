@@ -18,8 +18,7 @@ use crate::profile::Profile;
 use crate::secret::sha256_hex;
 use crate::tool::invocation::printable;
 use crate::ui::Ui;
-use document::Document;
-pub(super) use document::Observed;
+pub(super) use document::{Document, Observed};
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 
@@ -225,10 +224,12 @@ pub(super) fn show(args: &PlanShow, surroundings: &Surroundings, ui: &Ui) -> Out
             ui.result(document.rendered().trim_end());
             ui.result(&format!("sha256 {sha256}"));
         }
-        PlanAs::Script => ui.document("script", &document.script),
+        PlanAs::Script => ui.document(&document.script),
     }
-    ui.field("sha256", &sha256);
-    ui.field("plan", &document);
+    if args.format == PlanAs::Script {
+        ui.fields(|fields| fields.script = Some(document.script.clone()));
+    }
+    ui.plan_document(document.to_json()?, sha256);
     Ok(None)
 }
 
@@ -264,21 +265,21 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     }
     session.exec.write_document("write-plan", out, &bytes, old.as_ref())?;
     let sha256 = sha256_hex(&bytes);
-    session.ui.say(document.rendered().trim_end());
+    session.ui.plan_text(&document.rendered());
     session.ui.say(&format!("written to {}; nothing was changed", out.display()));
     session.ui.result(&format!("sha256 {sha256}"));
     session.ui.say(&format!(
         "to carry it out: bypassctl apply {} --expect {sha256}",
         crate::plan::script::quoted(&out.display().to_string())
     ));
-    session.ui.field("file", out);
-    session.ui.field("sha256", &sha256);
-    session.ui.field("plan", &document);
+    session.ui.fields(|fields| fields.file = Some(out.display().to_string()));
+    session.ui.plan_document(document.to_json()?, sha256);
     Ok(())
 }
 
 /// Fails where this is not the plan that was written down, nor what is left of it.
 fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) -> Result<()> {
+    session.ui.fields(|fields| fields.sha256 = Some(saved.sha256.clone()));
     if !saved.expected {
         session.ui.warn(
             "whether this is the plan that was approved is not known",
@@ -313,6 +314,7 @@ fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) ->
         }
         PlanStand::Left | PlanStand::Done => (differences, "make another plan and have it approved"),
     };
-    session.ui.field("differences", &differences);
-    Err(Error::refused(format!("not as the plan has it: {}", compare::told(&differences))).hint(hint))
+    let told = compare::told(&differences);
+    session.ui.fields(|fields| fields.differences = Some(differences));
+    Err(Error::refused(format!("not as the plan has it: {told}")).hint(hint))
 }

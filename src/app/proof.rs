@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::plan::{Prove, Trial};
 use crate::secret::Secret;
 use crate::tool::influxctl::Verdict;
-use serde::Serialize;
+use crate::ui::Shown;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -29,18 +29,6 @@ impl Old {
     fn counts(&self) -> bool {
         self.accepted || self.from_cluster
     }
-}
-
-/// What the proof has shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
-pub(super) enum Shown {
-    /// The old token is refused where it was, or the new one is, accepted.
-    Proven,
-    /// The old token is accepted still.
-    StillAccepted,
-    /// Neither, for this reason.
-    Inconclusive(String),
 }
 
 /// Tries until it is shown, or the grace period is over.

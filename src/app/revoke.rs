@@ -4,7 +4,7 @@ use super::carry_out::{Known, Stand, carry_out, try_token};
 use super::observe::{self, Observed};
 use super::plan::{Observed as Files, go_on};
 use super::probe::{self, joined};
-use super::proof::{Old, Shown};
+use super::proof::Old;
 use super::session::Session;
 use super::{Outcome, confirm};
 use crate::cli::{Revocation, Revoke};
@@ -15,6 +15,7 @@ use crate::secret::Secret;
 use crate::tool::influxctl::Verdict;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, Failure, JobManifest};
+use crate::ui::{Progress, Shown};
 
 /// What stops working, and what is not known.
 const CONSEQUENCES: &str = "every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back";
@@ -285,7 +286,7 @@ fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
     if facts.options.rerun == Rerun::Auto {
         session.ui.step("operator", "seen", &facts.operator.told());
     }
-    session.ui.field("half_done", &revocation.half_done);
+    session.ui.fields(|fields| fields.half_done = Some(revocation.half_done.clone()));
 }
 
 /// What has been done, what has not, and that the same command carries on.
@@ -298,8 +299,9 @@ fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &As
         steps.map(|(_, step)| step.id).collect()
     };
     let list = |stand: Stand| if of(stand).is_empty() { "nothing".to_owned() } else { of(stand).join(", ") };
-    let progress = serde_json::json!({ "done": of(Stand::Done), "begun": of(Stand::Begun), "left": of(Stand::Left) });
-    session.ui.field("progress", progress);
+    let names = |stand: Stand| of(stand).into_iter().map(str::to_owned).collect();
+    let progress = Progress { done: names(Stand::Done), begun: names(Stand::Begun), left: names(Stand::Left) };
+    session.ui.fields(|fields| fields.progress = Some(progress));
     let again = if ask.how.again { "; without --again it carries on, with it it starts over" } else { "" };
     let told = format!(
         "done so far: {}; begun: {}; not done: {}{again}",
@@ -313,8 +315,10 @@ fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &As
 
 fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
     let shown = known.shown.get().cloned().unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
-    session.ui.field("proof", &shown);
-    session.ui.field("new_token_refused", known.new_refused.get());
+    session.ui.fields(|fields| {
+        fields.proof = Some(shown.clone());
+        fields.new_token_refused = Some(known.new_refused.get().cloned());
+    });
     let use_of_new = match (ask.command, ask.new_token) {
         ("rotate", _) if known.new_refused.get().is_some() => {
             format!("; the new token is refused, and profile `{}` was left as it was", ask.profiles.join("`, `"))

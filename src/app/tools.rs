@@ -8,9 +8,8 @@ use crate::error::{Error, Result};
 use crate::exec::{FileWrite, Found, read, writers};
 use crate::policy::{self, FILE_NAME, Pinned};
 use crate::tool::ToolName;
-use crate::ui::{Check, State};
-use serde::Serialize;
-use std::path::{Path, PathBuf};
+use crate::ui::{Check, ListedTool, State};
+use std::path::Path;
 
 const TOOLS: [ToolName; 2] = [ToolName::Kubectl, ToolName::Influxctl];
 
@@ -22,65 +21,41 @@ pub(super) fn run(session: &Session, command: Tools) -> Outcome {
     }
 }
 
-/// A tool as it is listed.
-#[derive(Serialize)]
-struct Listed {
-    /// `kubectl` or `influxctl`.
-    name: &'static str,
-    /// Where it was found, before symlinks were resolved.
-    found: PathBuf,
-    /// The file that is executed.
-    path: PathBuf,
-    /// Null where it does not tell, or is not to be run.
-    version: Option<String>,
-    /// SHA-256 of the file.
-    sha256: Option<String>,
-    /// Whether the policy has a digest for it.
-    pinned: bool,
-    /// Why the policy does not have it run, where it does not.
-    refused: Option<String>,
-    /// Who can put another file there: users, groups, `everyone`.
-    writable_by: Vec<String>,
-}
-
-impl Listed {
-    fn told(&self) -> String {
-        match (&self.refused, self.pinned) {
-            (Some(why), _) => format!("refused: {why}"),
-            (None, true) => "pinned".to_owned(),
-            (None, false) => "not pinned".to_owned(),
-        }
-    }
-}
-
 fn list(session: &Session) -> Outcome {
     let seen = TOOLS.into_iter().map(|name| session.heeded(listed(session, name))).collect::<Result<Vec<_>>>()?;
     let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
-    let listed: Vec<Listed> = listed.into_iter().flatten().collect();
+    let listed: Vec<ListedTool> = listed.into_iter().flatten().collect();
     for tool in &listed {
         let version = tool.version.as_deref().unwrap_or("of unknown version");
-        session.ui.say(&format!("{} {version}, {}", tool.name, tool.told()));
-        let leads =
-            if tool.found == tool.path { String::new() } else { format!(", found as {}", tool.found.display()) };
-        session.ui.say(&format!("  path         {}{leads}", tool.path.display()));
+        session.ui.say(&format!("{} {version}, {}", tool.name, stands(tool)));
+        let leads = if tool.found == tool.path { String::new() } else { format!(", found as {}", tool.found) };
+        session.ui.say(&format!("  path         {}{leads}", tool.path));
         session.ui.say(&format!("  sha256       {}", tool.sha256.as_deref().unwrap_or_default()));
         session.ui.say(&format!("  writable by  {}", tool.writable_by.join(", ")));
     }
-    session.ui.field("listed", &listed);
+    session.ui.fields(|fields| fields.listed = Some(listed));
     missing.into_iter().find_map(Result::err).map_or(Ok(None), Err)
 }
 
-fn listed(session: &Session, name: ToolName) -> Result<Listed> {
+fn stands(tool: &ListedTool) -> String {
+    match (&tool.refused, tool.pinned) {
+        (Some(why), _) => format!("refused: {why}"),
+        (None, true) => "pinned".to_owned(),
+        (None, false) => "not pinned".to_owned(),
+    }
+}
+
+fn listed(session: &Session, name: ToolName) -> Result<ListedTool> {
     let found = probe::sight(session, name)?;
     let refused = found.refused.or_else(|| probe::of_the_policy(session, &found.tool).err());
     if refused.is_none() {
         session.exec.record_tool(&found.tool)?;
     }
-    Ok(Listed {
-        name: name.as_str(),
+    Ok(ListedTool {
+        name: name.as_str().to_owned(),
         writable_by: writers(&found.tool.found).iter().map(ToString::to_string).collect(),
-        found: found.tool.found,
-        path: found.tool.path,
+        found: found.tool.found.display().to_string(),
+        path: found.tool.path.display().to_string(),
         version: found.tool.version.as_ref().map(ToString::to_string),
         sha256: found.tool.sha256,
         pinned: is_pinned(session, name),
@@ -98,7 +73,9 @@ fn pin(session: &Session, write: bool) -> Outcome {
     let (tools, others): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
     let tools: Vec<Pinned> = tools.into_iter().flatten().collect();
     if !write && !tools.is_empty() {
-        session.ui.document("section", &policy::section(&tools, others.is_empty()));
+        let section = policy::section(&tools, others.is_empty());
+        session.ui.document(&section);
+        session.ui.fields(|fields| fields.section = Some(section));
     }
     if let Some(error) = others.into_iter().find_map(Result::err) {
         return Err(error);

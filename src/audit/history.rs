@@ -22,6 +22,7 @@ pub struct Record {
 
 /// A run in short.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     /// Its name in the record.
     pub run: String,

@@ -33,6 +33,7 @@ const ROOM_AHEAD: u64 = 256 << 10;
 
 /// The last record: what anchors a log from outside.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Head {
     /// The log.
     pub log: String,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 /// What a record says, by type.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "type")]
 pub enum Body {
     /// The first record of a log.
@@ -78,6 +79,7 @@ pub enum Body {
 
 /// The end of the log before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Previous {
     /// Its name.
     pub log: String,
@@ -87,6 +89,7 @@ pub struct Previous {
 
 /// What stands between two good records and is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Torn {
     /// How many bytes, the last LF among them.
     pub bytes: u64,
@@ -96,6 +99,7 @@ pub struct Torn {
 
 /// How a run began.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunBegin {
     /// The program's own command line.
     pub argv: Vec<Text>,
@@ -123,6 +127,7 @@ pub struct RunBegin {
 
 /// A command of which only the intent is on record: whether it happened is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unfinished {
     /// The run.
     pub run: String,
@@ -134,6 +139,7 @@ pub struct Unfinished {
 
 /// An executable file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Exe {
     /// Absolute, symlinks resolved.
     pub path: Text,
@@ -145,6 +151,7 @@ pub struct Exe {
 
 /// Who ran it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Who {
     /// The effective user.
     pub uid: u32,
@@ -172,6 +179,7 @@ impl Who {
 
 /// What a run is about, as far as known at that moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Target {
     /// The context; none in a cluster.
     pub context: Option<String>,
@@ -197,6 +205,7 @@ impl Target {
 
 /// A process that is about to start, or a file that is about to change.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Intent {
     /// The step that this belongs to.
     pub step: String,
@@ -217,6 +226,7 @@ pub struct Intent {
 
 /// What is about to happen.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Act {
     /// A process.
@@ -244,6 +254,7 @@ pub enum Act {
 
 /// How a file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FileOp {
     /// It is written.
@@ -268,6 +279,7 @@ impl FileOp {
 
 /// A change to a file.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileChange {
     /// How.
     pub op: FileOp,
@@ -281,6 +293,7 @@ pub struct FileChange {
 
 /// Why nothing is said of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
     /// It may carry a token or key.
@@ -289,6 +302,7 @@ pub enum Why {
 
 /// Bytes, by what may be said of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Stream {
     /// How many, and their SHA-256.
@@ -321,6 +335,7 @@ impl Stream {
 
 /// What a process reads: by its digest, and what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stdin {
     /// How much, and its SHA-256.
     #[serde(flatten)]
@@ -332,6 +347,7 @@ pub struct Stdin {
 
 /// How it ended.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// The intent's sequence number.
     pub intent: u64,
@@ -353,6 +369,7 @@ pub struct Outcome {
 
 /// Exit code or signal, the other null.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExitRecord {
     /// The exit code.
     pub code: Option<i32>,

@@ -152,6 +152,7 @@ fn is_closed_name(path: &Path, other: &Path) -> bool {
 
 /// A log, and what was found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Segment {
     /// The file.
     pub file: PathBuf,
@@ -162,6 +163,7 @@ pub struct Segment {
 
 /// Something about how one log goes on from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Link {
     /// The file.
     pub file: PathBuf,
@@ -171,11 +173,26 @@ pub struct Link {
 
 /// How logs go on from each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Links {
     /// What does not hold.
     pub broken: Vec<Link>,
     /// What cannot be told from these files alone.
     pub open: Vec<Link>,
+}
+
+/// What holds in logs that are verified together.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Verified {
+    /// Whether all holds.
+    pub holds: bool,
+    /// Whether the record that was expected is there; null where none was.
+    pub anchored: Option<bool>,
+    /// Each log, the oldest first, and what was found in it.
+    pub logs: Vec<Segment>,
+    /// How they go on from each other.
+    pub links: Links,
 }
 
 /// Whether these logs are one record: each but the oldest goes on from the end of another of them.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 /// Something that does not hold, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The line, counted from 1.
     pub line: u64,
@@ -25,6 +26,7 @@ pub struct Finding {
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
     /// How many records.
     pub records: u64,

@@ -23,6 +23,7 @@ pub struct PlanCommand {
 
 /// What can be planned.
 #[derive(Subcommand, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Planned {
     /// `enable`, planned
@@ -99,6 +100,7 @@ pub struct Apply {
 
 /// What a plan is the plan of: a command and what it takes, as it can be asked for again.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// Which cluster, which tools, which profile.

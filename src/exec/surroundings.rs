@@ -110,6 +110,18 @@ impl Surroundings {
         self.ci().is_some()
     }
 
+    /// Whether GitHub's runner reads what is printed.
+    #[must_use]
+    pub fn is_github(&self) -> bool {
+        self.text("GITHUB_ACTIONS") == Some("true")
+    }
+
+    /// The file that GitHub's runner shows on the page of the job.
+    #[must_use]
+    pub fn step_summary(&self) -> Option<PathBuf> {
+        self.var("GITHUB_STEP_SUMMARY").filter(|_| self.is_github()).map(|file| self.cwd.join(file))
+    }
+
     fn ci(&self) -> Option<String> {
         let known = [
             ("GITHUB_ACTIONS", "github-actions"),

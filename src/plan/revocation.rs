@@ -1,11 +1,11 @@
 //! The steps of a revocation, and how they are shown.
 
+use super::view::{ActionView, Digest, argv};
 use super::{Place, shown};
 use crate::profile::Profile;
 use crate::secret::sha256_hex;
 use crate::tool::invocation::{Invocation, Object};
 use crate::tool::kubectl::JobManifest;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The cluster has to be the one that was looked at.
@@ -17,8 +17,8 @@ pub struct SameCluster {
 }
 
 impl SameCluster {
-    pub(super) fn view(&self) -> Value {
-        json!({ "argv": argv(&self.command), "expected": self.expected })
+    pub(super) fn view(&self) -> ActionView {
+        ActionView::SameCluster { argv: argv(&self.command), expected: self.expected.clone() }
     }
 
     pub(super) fn text(&self) -> String {
@@ -47,8 +47,8 @@ impl Deletion {
         self.at.kubectl.delete_secret(&self.at.namespace, self.name, &self.uid)
     }
 
-    pub(super) fn view(&self) -> Value {
-        json!({ "look": argv(&self.look()), "argv": argv(&self.command()), "uid": self.uid })
+    pub(super) fn view(&self) -> ActionView {
+        ActionView::DeleteSecret { look: argv(&self.look()), argv: argv(&self.command()), uid: self.uid.clone() }
     }
 
     pub(super) fn text(&self) -> String {
@@ -142,18 +142,19 @@ impl JobRun {
         }
     }
 
-    pub(super) fn view(&self) -> Value {
+    pub(super) fn view(&self) -> ActionView {
         let command = self.command();
-        json!({
-            "way": self.way.name(),
-            "from": self.from(),
-            "job": self.name(),
-            "argv": command.as_ref().map(argv),
-            "stdin": command.as_ref().and_then(Invocation::stdin).map(|text| json!({ "sha256": sha256_hex(text.as_bytes()) })),
-            "watch": argv(&self.watch()),
-            "secret": self.secret,
-            "seconds": self.limit.as_secs(),
-        })
+        let stdin = command.as_ref().and_then(Invocation::stdin);
+        ActionView::RunJob {
+            way: self.way.name(),
+            from: self.from().cloned(),
+            job: self.name().map(str::to_owned),
+            argv: command.as_ref().map(argv),
+            stdin: stdin.map(|text| Digest { sha256: sha256_hex(text.as_bytes()) }),
+            watch: argv(&self.watch()),
+            secret: self.secret,
+            seconds: self.limit.as_secs(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -211,8 +212,8 @@ impl NewSecret {
         self.at.kubectl.secret_uids(&self.at.namespace)
     }
 
-    pub(super) fn view(&self) -> Value {
-        json!({ "argv": argv(&self.look()), "secret": self.name, "not_uid": self.old })
+    pub(super) fn view(&self) -> ActionView {
+        ActionView::SeeSecret { argv: argv(&self.look()), secret: self.name, not_uid: self.old.clone() }
     }
 
     pub(super) fn text(&self) -> String {
@@ -250,14 +251,14 @@ impl Restart {
         self.at.kubectl.watch_pods(&self.at.namespace, &self.selector)
     }
 
-    pub(super) fn view(&self) -> Value {
-        json!({
-            "look": argv(&self.look()),
-            "argv": self.command().as_ref().map(argv),
-            "watch": argv(&self.watch()),
-            "ready": self.ready,
-            "seconds": self.limit.as_secs(),
-        })
+    pub(super) fn view(&self) -> ActionView {
+        ActionView::Restart {
+            look: argv(&self.look()),
+            argv: self.command().as_ref().map(argv),
+            watch: argv(&self.watch()),
+            ready: self.ready,
+            seconds: self.limit.as_secs(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -286,14 +287,15 @@ pub struct Prove {
 }
 
 impl Prove {
-    pub(super) fn view(&self) -> Value {
-        json!({
-            "argv": self.trial.as_ref().map(|trial| argv(&trial.command)),
-            "at": self.trial.as_ref().map(|trial| trial.profile.address()),
-            "tls": self.trial.as_ref().map(|trial| &trial.profile.tls),
-            "tokens": if self.new_token { json!(["<old token>", "<new token>"]) } else { json!(["<old token>"]) },
-            "seconds": self.grace.as_secs(),
-        })
+    pub(super) fn view(&self) -> ActionView {
+        let trial = self.trial.as_ref();
+        ActionView::Prove {
+            argv: trial.map(|trial| argv(&trial.command)),
+            at: trial.map(|trial| trial.profile.address()),
+            tls: trial.map(|trial| trial.profile.tls.clone()),
+            tokens: if self.new_token { vec!["<old token>", "<new token>"] } else { vec!["<old token>"] },
+            seconds: self.grace.as_secs(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -303,10 +305,6 @@ impl Prove {
             None => "   (no token can be tried: the proof will be inconclusive)\n".to_owned(),
         }
     }
-}
-
-fn argv(command: &Invocation) -> Vec<String> {
-    command.argv(None)
 }
 
 /// A name without its kind.

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 /// Whether the token is tried, and what follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verify {
     /// It must be accepted.

@@ -32,6 +32,7 @@ pub const DOCUMENTED_SELECTOR: &str = "app=token-management";
 
 /// How a job is made to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rerun {
     /// By kubit where it runs, else as a clone.
@@ -62,6 +63,7 @@ impl Rerun {
 
 /// What is shown before anything is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Proof {
     /// That the account may do all that is needed.

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 /// Whether a command may change the world. A dry run executes only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
     /// Looks, and leaves everything as it is.
@@ -70,6 +71,7 @@ pub enum Limit {
 
 /// An object of the cluster that a command is about, told from another of its name by the UID it had when it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Object {
     /// As kubectl names it: `secrets/rsa-keys`, `job/key-gen-7c9d2b41`.
     pub name: String,

@@ -183,7 +183,7 @@ fn as_json() {
     assert_eq!(run.code, 0);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
-    insta::assert_snapshot!(format!("{keys:?}"), @r#"["audit", "changed", "command", "error", "exit_code", "outcome", "run", "schema", "steps", "target", "tools", "warnings"]"#);
+    insta::assert_snapshot!(format!("{keys:?}"), @r#"["audit", "changed", "checks", "command", "dry_run", "error", "exit_code", "outcome", "plan", "run", "schema", "steps", "target", "tools", "warnings"]"#);
     assert_eq!(report["command"], "enable");
     assert_eq!(
         (&report["outcome"], &report["exit_code"], &report["changed"]),

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: it links once.
 
 mod audit;
+mod ci;
 mod crash;
 mod disable;
 mod doctor;
@@ -9,6 +10,8 @@ mod export;
 mod fakes;
 mod faults;
 mod full;
+mod json;
+mod junit;
 mod plan;
 mod policy;
 mod record;

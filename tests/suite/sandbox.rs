@@ -3,11 +3,13 @@
 //! `PATH` holds nothing but the fakes: what bypassctl runs besides them fails.
 
 mod call;
+pub mod json;
 mod log;
 mod normal;
 mod picture;
 mod process;
 mod search;
+mod terminal;
 mod world;
 
 pub use call::Call;

@@ -102,7 +102,7 @@ fn one_file_reads_the_environment() {
 #[test]
 fn one_file_prints() {
     only_in(&["println!", "print!", "dbg!"], |_| false);
-    only_in(&["io::stdout", "io::stderr"], |source| source.name == "ui.rs");
+    only_in(&["io::stdout", "io::stderr"], |source| source.name == "ui/stream.rs");
 }
 
 #[test]

@@ -14,6 +14,6 @@ pub(super) fn run(logs: &[Source], ui: &Ui) -> Outcome {
             .hint("it has one after the first run of any command but `audit`")
     })?;
     ui.result(&head.to_string());
-    ui.field("head", serde_json::json!({ "log": head.log, "seq": head.seq, "hash": head.hash }));
+    ui.fields(|fields| fields.head = Some(head));
     Ok(None)
 }

@@ -22,8 +22,16 @@ pub(super) fn run(logs: &[Source], args: &AuditExport, surroundings: &Surroundin
     let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
     let runs = chosen(&all, wanted)?;
     match args.format {
-        ExportAs::Script => ui.document("script", &script::of(runs, verify::warn(logs, ui)?)),
-        ExportAs::Html => ui.document("page", &page::of(logs, runs)?),
+        ExportAs::Script => {
+            let script = script::of(runs, verify::warn(logs, ui)?);
+            ui.document(&script);
+            ui.fields(|fields| fields.script = Some(script));
+        }
+        ExportAs::Html => {
+            let page = page::of(logs, runs)?;
+            ui.document(&page);
+            ui.fields(|fields| fields.page = Some(page));
+        }
         ExportAs::InToto => {
             let directory = args.directory.as_ref().ok_or_else(|| Error::usage("no directory is named"))?;
             let directory = ExportDirectory::new(surroundings.cwd.join(directory));

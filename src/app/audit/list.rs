@@ -7,14 +7,14 @@ use crate::ui::Ui;
 
 pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
     let all = of_each(logs, runs)?;
-    let wanted: Vec<&Run> = all.iter().filter(|run| is_wanted(run, args, namespace)).collect();
-    for run in &wanted {
-        ui.say(&line(run));
-    }
-    ui.field("runs", &wanted);
-    if wanted.len() < all.len() {
+    let on_record = all.len();
+    let wanted: Vec<Run> = all.into_iter().filter(|run| is_wanted(run, args, namespace)).collect();
+    wanted.iter().for_each(|run| ui.say(&line(run)));
+    let shown = wanted.len();
+    ui.fields(|fields| fields.runs = Some(wanted));
+    if shown < on_record {
         let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
-        ui.warn(&format!("{} of {} runs on record are shown", wanted.len(), all.len()), Some(hint));
+        ui.warn(&format!("{shown} of {on_record} runs on record are shown"), Some(hint));
     }
     verify::warn(logs, ui)?;
     Ok(None)

@@ -4,7 +4,7 @@ use crate::audit::Log;
 use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
-use crate::ui::Ui;
+use crate::ui::{LogEnd, Ui};
 use std::path::Path;
 
 /// Whether there was anything to close. Both heads are told: the closed log's, and the one that it is chained to.
@@ -28,7 +28,9 @@ pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: 
     ui.say(&format!("opened    {}", log.display()));
     ui.anchor(&rotated.closed);
     ui.anchor(&rotated.opened);
-    ui.field("closed", serde_json::json!({ "file": rotated.kept, "head": rotated.closed }));
-    ui.field("opened", serde_json::json!({ "file": log, "head": rotated.opened }));
+    ui.fields(|fields| {
+        fields.closed = Some(LogEnd { file: rotated.kept.display().to_string(), head: rotated.closed });
+        fields.opened = Some(LogEnd { file: log.display().to_string(), head: rotated.opened });
+    });
     Ok(true)
 }

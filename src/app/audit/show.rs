@@ -3,7 +3,7 @@
 use super::{Ends, Outcome, moment, of_each, only_run, plain, verify, words};
 use crate::audit::{Act, Body, Record, RunBegin, Source, Text, records};
 use crate::plan::shell_line;
-use crate::ui::Ui;
+use crate::ui::{RecordShown, Ui};
 
 pub(super) fn run(logs: &[Source], wanted: &str, ui: &Ui) -> Outcome {
     let found = of_each(logs, |log| records(log, wanted))?;
@@ -11,12 +11,11 @@ pub(super) fn run(logs: &[Source], wanted: &str, ui: &Ui) -> Outcome {
     let ends = Ends::of(records);
     ui.say(&format!("run {}", plain(id)));
     records.iter().filter_map(|record| told(record, &ends)).for_each(|line| ui.say(&line));
-    let bodies: Vec<_> = records
-        .iter()
-        .map(|record| serde_json::json!({ "seq": record.seq, "ts": record.ts, "record": record.body }))
-        .collect();
-    ui.field("run_shown", id);
-    ui.field("records", bodies);
+    ui.fields(|fields| {
+        fields.run_shown = Some(id.clone());
+        fields.records =
+            Some(records.iter().map(|record| RecordShown::new(record.seq, &record.ts, &record.body)).collect());
+    });
     verify::warn(logs, ui)?;
     Ok(None)
 }

@@ -1,18 +1,9 @@
 //! `audit verify`
 
 use super::{Outcome, plain, unreadable};
-use crate::audit::{Finding, Links, Segment, Source, links, verify};
+use crate::audit::{Finding, Segment, Source, Verified, links, verify};
 use crate::error::{Error, Result};
 use crate::ui::{Check, Ui};
-
-/// What holds in all of them; nothing of it is kept from who asks for JSON.
-#[derive(serde::Serialize)]
-pub(super) struct Verified {
-    pub(super) holds: bool,
-    anchored: Option<bool>,
-    pub(super) logs: Vec<Segment>,
-    pub(super) links: Links,
-}
 
 pub(super) fn run(logs: &[Source], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
     let verified = verified(logs, expect)?;
@@ -20,7 +11,7 @@ pub(super) fn run(logs: &[Source], expect: Option<&(u64, String)>, ui: &Ui) -> O
     let findings =
         verified.links.broken.len() + verified.logs.iter().map(|log| log.report.findings.len()).sum::<usize>();
     let holds = verified.holds;
-    ui.field("verify", verified);
+    ui.fields(|fields| fields.verify = Some(verified));
     if holds {
         return Ok(None);
     }

@@ -2,20 +2,11 @@
 
 use super::document::Document;
 use crate::tool::invocation::printable;
-use serde::Serialize;
+use crate::ui::Difference;
 use serde_json::{Value, json};
 
 /// How many differences are told in a message; all of them are in JSON.
 const TOLD: usize = 4;
-
-/// A place where a plan is not what would be done now.
-#[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Difference {
-    /// As a JSON pointer into the plan.
-    at: String,
-    planned: Value,
-    now: Value,
-}
 
 /// All places that differ, but for who made it when.
 pub(super) fn differences(planned: &Document, now: &Document) -> Vec<Difference> {

@@ -5,7 +5,7 @@ use crate::audit::{Target, Who};
 use crate::cli::Request;
 use crate::error::{Error, Result};
 use crate::plan::{Plan, script, shell_line};
-use crate::tool::Tool;
+use crate::tool::ToolSeen;
 use crate::tool::invocation::printable;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use jiff::Timestamp;
@@ -16,71 +16,130 @@ use std::path::Path;
 /// The version of this form.
 const SCHEMA: &str = "bypassctl.plan/1";
 
-/// A plan as it is written down.
+/// A plan as it is written down: what `plan` writes, and `apply` compares with what would be done now.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(super) struct Document {
+pub(in crate::app) struct Document {
+    /// The version of this form: `bypassctl.plan/1`.
     schema: String,
     /// Version of the program that made it.
     bypassctl: String,
+    /// When it was made: UTC, RFC 3339.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub(super) made: Timestamp,
     /// Who says to have made it.
     by: Who,
+    /// What it is the plan of.
     pub(super) request: Request,
+    /// What it is done to.
     pub(super) target: Target,
+    /// The tools, as they were found, by name.
     pub(super) tools: Vec<ToolSeen>,
+    /// What was seen when it was planned, as far as the steps do not say it themselves.
     pub(super) observed: Observed,
+    /// In the order in which they run.
+    #[cfg_attr(test, schemars(with = "Vec<crate::plan::StepView>"))]
     pub(super) steps: Vec<Value>,
     /// The same as a POSIX shell script.
     pub(super) script: String,
 }
 
-/// A tool, as it was found.
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ToolSeen {
-    name: String,
-    path: String,
-    version: Option<String>,
-    sha256: Option<String>,
-}
-
-impl From<Tool> for ToolSeen {
-    fn from(tool: Tool) -> Self {
-        Self {
-            name: tool.name.as_str().to_owned(),
-            path: tool.path.display().to_string(),
-            version: tool.version.map(|version| version.to_string()),
-            sha256: tool.sha256,
-        }
-    }
-}
-
 /// What was seen when it was planned, as far as the steps do not say it themselves.
 #[derive(Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(in crate::app) struct Observed {
-    /// What tells the cluster from another.
+    /// What tells the cluster from another; null where no cluster is needed.
+    #[cfg_attr(test, schemars(with = "Option<ClusterSeen>"))]
     pub(super) cluster: Option<Value>,
     /// The secrets that are there, each with its UID.
+    #[cfg_attr(test, schemars(with = "Vec<SecretSeen>"))]
     secrets: Vec<Value>,
     /// The files that matter, each with its digest where that may be said.
+    #[cfg_attr(test, schemars(with = "Vec<FileSeen>"))]
     pub(super) files: Vec<Value>,
+}
+
+/// What tells a cluster from another: the first of these that the account may look at.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum ClusterSeen {
+    /// By the UID of namespace `kube-system`.
+    KubeSystem {
+        /// That UID.
+        kube_system_uid: String,
+    },
+    /// By the UID of the namespace itself.
+    Namespace {
+        /// That UID.
+        namespace_uid: String,
+    },
+    /// By its address.
+    Server {
+        /// That address, credentials cut out.
+        server: String,
+    },
+    /// The one that this ran in.
+    Own {
+        /// Always true.
+        own: bool,
+    },
+}
+
+/// A secret of the cluster.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct SecretSeen {
+    /// Its name.
+    name: String,
+    /// Its UID.
+    uid: String,
+}
+
+/// A file.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct FileSeen {
+    /// Where it is.
+    path: String,
+    /// What it holds; null where it is not there.
+    content: Option<Content>,
+}
+
+/// Bytes, by what may be said of them.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(untagged)]
+enum Content {
+    /// By their digest.
+    Seen {
+        /// Their SHA-256, lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Nothing may be said of them.
+    Withheld {
+        /// Why: `secret`.
+        withheld: &'static str,
+    },
 }
 
 impl Observed {
     pub(in crate::app) fn cluster(mut self, cluster: &ClusterId) -> Self {
-        self.cluster = Some(match cluster {
-            ClusterId::Cluster(uid) => json!({ "kube_system_uid": uid }),
-            ClusterId::Namespace(uid) => json!({ "namespace_uid": uid }),
-            ClusterId::Server(server) => json!({ "server": crate::exec::without_credentials(server) }),
-            ClusterId::Pods => json!({ "own": true }),
-        });
+        let seen = match cluster {
+            ClusterId::Cluster(uid) => ClusterSeen::KubeSystem { kube_system_uid: uid.clone() },
+            ClusterId::Namespace(uid) => ClusterSeen::Namespace { namespace_uid: uid.clone() },
+            ClusterId::Server(server) => ClusterSeen::Server { server: crate::exec::without_credentials(server) },
+            ClusterId::Pods => ClusterSeen::Own { own: true },
+        };
+        self.cluster = Some(json!(seen));
         self
     }
 
     pub(in crate::app) fn secrets(mut self, secrets: &[SecretUid]) -> Self {
-        self.secrets = secrets.iter().map(|secret| json!({ "name": secret.name, "uid": secret.uid })).collect();
+        let seen = |secret: &SecretUid| json!(SecretSeen { name: secret.name.clone(), uid: secret.uid.clone() });
+        self.secrets = secrets.iter().map(seen).collect();
         self
     }
 
@@ -88,12 +147,12 @@ impl Observed {
     pub(in crate::app) fn config(mut self, path: &Path, text: Option<&str>) -> Self {
         let content = text.map(|text| {
             if crate::profile::may_hold_secret(text) {
-                json!({ "withheld": "secret" })
+                Content::Withheld { withheld: "secret" }
             } else {
-                json!({ "sha256": crate::secret::sha256_hex(text.as_bytes()) })
+                Content::Seen { sha256: crate::secret::sha256_hex(text.as_bytes()) }
             }
         });
-        self.files.push(json!({ "path": path.display().to_string(), "content": content }));
+        self.files.push(json!(FileSeen { path: path.display().to_string(), content }));
         self
     }
 }
@@ -142,6 +201,11 @@ impl Document {
         } else {
             Ok(document)
         }
+    }
+
+    /// As `-o json` has it: the same as in the file.
+    pub(super) fn to_json(&self) -> Result<Value> {
+        serde_json::to_value(self).map_err(|error| unwritable(&error))
     }
 
     /// As it is written: the digest is of these bytes.

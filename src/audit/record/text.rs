@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Text from the system, which need not be UTF-8: then it is `{"b64": "…"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Text {
     /// UTF-8.

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 /// What varies, and what stands for it. The order matters.
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
+        // Since when a run goes on, which a terminal does not show.
+        (r"(?m)^(\w+ +\S+: .*) \(at \d+\.\d s\)$", "$1"),
         (r"bypassctl-trial-[0-9a-f]{32}", "bypassctl-trial-[RANDOM]"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
         (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?", "[TIME]"),

@@ -1,6 +1,6 @@
 //! Running things in the sandbox.
 
-use super::{Sandbox, XDG};
+use super::{Sandbox, XDG, json};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,6 +31,8 @@ pub struct Running {
     child: Child,
     root: PathBuf,
     out: PathBuf,
+    /// Whether it was asked for JSON.
+    json: bool,
 }
 
 impl Sandbox {
@@ -88,7 +90,7 @@ impl Sandbox {
         status.and_then(|status| status.code()).expect("an exit code")
     }
 
-    fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+    pub(super) fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         self.command(Path::new(env!("CARGO_BIN_EXE_bypassctl")), "bypassctl", args)
     }
 
@@ -127,8 +129,9 @@ impl Sandbox {
     fn start(&self, command: &mut Command) -> Running {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
+        let json = json::is_asked_for(command);
         let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("a program that runs");
-        Running { child, root: self.root().to_owned(), out }
+        Running { child, root: self.root().to_owned(), out, json }
     }
 
     /// Waits until a fault `wait_for_file` with this path is reached.
@@ -190,6 +193,10 @@ impl Running {
         });
         let status = status.expect("it ended");
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end");
+        if self.json && status.code().is_some() {
+            let report = json::report(&self.so_far("stdout"));
+            assert_eq!(report["exit_code"], code, "{report:#}");
+        }
         Run { code, stdout: self.so_far("stdout"), stderr: self.so_far("stderr"), root: self.root.clone() }
     }
 

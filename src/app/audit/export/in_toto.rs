@@ -5,7 +5,7 @@ use crate::app::audit::verify;
 use crate::audit::{Source, Statement, statements};
 use crate::error::{Error, Result};
 use crate::exec::ExportDirectory;
-use crate::ui::Ui;
+use crate::ui::{Exported, Ui};
 use std::io;
 
 /// A signature is some hundred bytes, a statement some thousand; more is another file.
@@ -46,7 +46,8 @@ pub(super) fn write(
     directory.sync().map_err(|error| unusable(directory, ".", &error))?;
     let what = if keyid.is_some() { "envelopes" } else { "statements, each with the bytes to sign (.pae)" };
     ui.say(&format!("{} {what}, in {}", written.len(), directory.path().display()));
-    ui.field("exported", serde_json::json!({ "directory": directory.path(), "files": written }));
+    let exported = Exported { directory: directory.path().display().to_string(), files: written };
+    ui.fields(|fields| fields.exported = Some(exported));
     if unsigned > 0 {
         return Err(Error::failed(format!(
             "{unsigned} statements have no signature in `{}`",

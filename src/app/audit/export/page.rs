@@ -5,9 +5,8 @@
 mod run;
 
 use super::Runs;
-use crate::app::audit::verify::Verified;
 use crate::app::audit::{plain, verify};
-use crate::audit::{Finding, Source};
+use crate::audit::{Finding, Source, Verified};
 use crate::error::Result;
 use std::fmt::{Display, Write as _};
 use std::path::Path;

@@ -1,0 +1,72 @@
+//! A command line that does not make sense, told in the form that it asks for.
+
+use crate::error::Error;
+use crate::exec::Surroundings;
+use crate::tool::invocation::printable;
+use crate::ui::{Ending, Format, Manner, PROGRAM, Ui};
+use clap::error::ErrorKind;
+use std::ffi::OsString;
+
+/// Tells what clap found, help and version among it, and returns the exit code. For people it is clap's own text.
+#[must_use]
+pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
+    let (json, github) = (asks_for_json(&surroundings.argv), surroundings.is_github());
+    if !error.use_stderr() || !(json || github) {
+        // Who does not read it to its end has seen enough.
+        drop(error.print());
+        return u8::try_from(error.exit_code()).unwrap_or(2);
+    }
+    let format = if json { Format::Json } else { Format::Text };
+    let ui = Ui::new(Manner { format, github, ..Manner::default() });
+    let outcome = Err(told(error));
+    let target = Default::default();
+    ui.end(&Ending {
+        command: PROGRAM,
+        outcome: &outcome,
+        dry_run: false,
+        changed: false,
+        run: None,
+        target,
+        head: None,
+    })
+}
+
+/// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.
+fn asks_for_json(argv: &[OsString]) -> bool {
+    let words: Vec<&str> =
+        argv.iter().skip(1).map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let two = |pair: &[&str]| ["-o", "--output"].contains(&pair[0]) && pair[1] == "json";
+    let one = |word: &&str| ["-ojson", "-o=json", "--output=json"].contains(word);
+    words.iter().any(one) || words.windows(2).any(two)
+}
+
+/// The message without its usage line, and what clap suggests.
+fn told(error: &clap::Error) -> Error {
+    let help = "bypassctl --help shows what there is";
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Error::usage("no command is named").hint(help);
+    }
+    let text = error.render().to_string();
+    let line = |part: &str| printable(&part.split_whitespace().collect::<Vec<_>>().join(" "), usize::MAX);
+    let mut parts = text.split("\n\n").map(line);
+    let message = parts.next().unwrap_or_default();
+    let tips: Vec<String> = parts.filter_map(|part| part.strip_prefix("tip: ").map(str::to_owned)).collect();
+    let hint = if tips.is_empty() { help.to_owned() } else { tips.join("; ") };
+    Error::usage(message.trim_start_matches("error: ")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_asked_for_in_several_ways() {
+        let asks = |line: &str| asks_for_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["b -o json x", "b x --output json", "b -ojson", "b -o=json", "b --output=json"] {
+            assert!(asks(line), "{line}");
+        }
+        for line in ["b", "json -o", "b -o text json", "b -- -o json", "b --output-json", "-ojson"] {
+            assert!(!asks(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What was looked at, and what was found.
+
+use crate::error::Error;
+use serde::Serialize;
+
+/// What a check found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Ok,
+    /// As it should not stay, or not to be found out.
+    Warning,
+    /// Not as it should be.
+    Failed,
+}
+
+/// One line of `doctor` or `status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Check {
+    /// What was looked at.
+    pub name: String,
+    /// What was found, in one word.
+    pub state: State,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it; null where there is nothing to do.
+    pub hint: Option<String>,
+    /// When it was told, in milliseconds since the run began.
+    pub ms: u64,
+}
+
+impl Check {
+    /// As it should be.
+    pub fn ok(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), state: State::Ok, detail: detail.into(), hint: None, ms: 0 }
+    }
+
+    /// As it should not stay, or not to be found out.
+    pub fn warning(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { state: State::Warning, hint: Some(hint.into()), ..Self::ok(name, detail) }
+    }
+
+    /// Not as it should be.
+    pub fn failed(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { state: State::Failed, ..Self::warning(name, detail, hint) }
+    }
+
+    /// A failure of a command, as a check.
+    #[must_use]
+    pub fn from_error(name: &str, error: &Error) -> Self {
+        Self { state: State::Failed, hint: error.hint.clone(), ..Self::ok(name, error.message.clone()) }
+    }
+}

@@ -1,0 +1,103 @@
+//! A run for the page of a job, in Markdown: nothing in it is markup but what is written here.
+
+use super::check::{Check, State};
+use super::report::{Report, StepDone};
+use crate::tool::invocation::printable;
+use std::fmt::Write as _;
+
+/// More rows are no help to a reader, and GitHub takes no more than 1 MiB.
+const MAX_ROWS: usize = 200;
+
+/// More of one text is no help either, in characters.
+const MAX_TEXT: usize = 500;
+
+/// Text as it stands in a page: no markup, no link, no mention, no end of a line or of a cell.
+fn text(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -./(),;'+=?{}\"%".contains(c);
+    let written = |c: char| if plain(c) { c.to_string() } else { format!("&#{};", u32::from(c)) };
+    printable(text, MAX_TEXT).chars().map(written).collect()
+}
+
+pub(super) fn of(report: &Report) -> String {
+    let dry = if report.dry_run { " (dry run)" } else { "" };
+    let changed = if report.changed { "something was changed" } else { "nothing was changed" };
+    let mut page = format!(
+        "### bypassctl {}: {}{dry}\n\nExit code {}, {changed}{}\n\n",
+        text(report.command),
+        report.outcome,
+        report.exit_code,
+        target(report)
+    );
+    if let Some(error) = &report.error {
+        paragraph(&mut page, "Error", error.message, error.hint);
+    }
+    for warning in report.told.warnings.iter().take(MAX_ROWS) {
+        paragraph(&mut page, "Warning", &warning.message, warning.hint.as_deref());
+    }
+    table(&mut page, "step", report.told.steps.iter().map(step).collect());
+    table(&mut page, "check", report.told.checks.iter().map(check).collect());
+    if let Some(sha256) = &report.told.fields.sha256 {
+        // Writing to a String cannot fail.
+        let _ = writeln!(page, "Plan: SHA-256 `{sha256}`\n");
+    }
+    if let Some(anchor) = &report.audit {
+        let _ = writeln!(page, "`{}`\n", anchor.head);
+    }
+    page
+}
+
+fn target(report: &Report) -> String {
+    let target = report.target;
+    let known = [("context", &target.context), ("server", &target.server), ("namespace", &target.namespace)];
+    let known = known.iter().filter_map(|(name, what)| Some(format!("{name} {}", text(what.as_ref()?))));
+    let known: Vec<String> = known.collect();
+    if known.is_empty() { String::new() } else { format!("\n\nTarget: {}", known.join(", ")) }
+}
+
+fn paragraph(page: &mut String, what: &str, message: &str, hint: Option<&str>) {
+    let hint = hint.map_or_else(String::new, |hint| format!("<br>hint: {}", text(hint)));
+    let _ = writeln!(page, "**{what}:** {}{hint}\n", text(message));
+}
+
+fn step(step: &StepDone) -> [String; 3] {
+    [step.id.clone(), step.outcome.clone(), step.detail.clone()]
+}
+
+fn check(check: &Check) -> [String; 3] {
+    let state = match check.state {
+        State::Ok => "ok",
+        State::Warning => "warning",
+        State::Failed => "failed",
+    };
+    let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("; hint: {hint}"));
+    [check.name.clone(), state.to_owned(), format!("{}{hint}", check.detail)]
+}
+
+fn table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
+    if rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "| {of} | outcome | detail |\n| --- | --- | --- |");
+    for row in rows.iter().take(MAX_ROWS) {
+        let _ = writeln!(page, "| {} |", row.each_ref().map(|cell| text(cell)).join(" | "));
+    }
+    page.push('\n');
+    if rows.len() > MAX_ROWS {
+        let _ = writeln!(page, "and {} more\n", rows.len() - MAX_ROWS);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_never_markup() {
+        assert_eq!(
+            text("a | b\n`c` <d> @e #1 [f](g) *h*\u{202e}"),
+            "a &#124; b &#96;c&#96; &#60;d&#62; &#64;e &#35;1 &#91;f&#93;(g) &#42;h&#42;"
+        );
+        assert_eq!(text("https://x.y &amp; $z$ \\|"), "https&#58;//x.y &#38;amp; &#36;z&#36; &#92;&#124;");
+        assert_eq!(text(&"x".repeat(600)).chars().count(), 501);
+    }
+}

@@ -1,0 +1,31 @@
+//! Running bypassctl at a terminal.
+
+use super::{Run, Sandbox};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+impl Sandbox {
+    /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
+    pub fn run_at_terminal(&self, args: &[&str]) -> Run {
+        let mut terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
+        let name = ptsname(&terminal, Vec::new()).expect("its name");
+        let end = File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let end = end.expect("a terminal");
+        let stream = || end.try_clone().expect("a terminal");
+        let mut command = self.bypassctl(args);
+        command.stdin(stream()).stdout(stream()).stderr(stream());
+        let mut child = command.spawn().expect("a program that runs");
+        drop((command, end));
+        let (mut shown, mut part) = (Vec::new(), [0; 4096]);
+        // Nobody is at the other end any more: EIO on Linux, the end of the file elsewhere.
+        while let Ok(length @ 1..) = terminal.read(&mut part) {
+            shown.extend_from_slice(&part[..length]);
+        }
+        let code = child.wait().expect("a child of ours").code().expect("an exit code");
+        let stdout = String::from_utf8_lossy(&shown).into_owned();
+        Run { code, stdout, stderr: String::new(), root: self.root().to_owned() }
+    }
+}
