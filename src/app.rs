@@ -41,18 +41,8 @@ type Outcome = Result<Option<Kind>>;
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
-    let common = &cli.common;
     let summary = surroundings.step_summary();
-    // A script is to be run, or reviewed: nothing else goes where it goes.
-    let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
-    let ui = Ui::new(Manner {
-        format: common.output,
-        color: common.color,
-        quiet,
-        verbose: common.verbose && !quiet,
-        ci: surroundings.is_ci(),
-        github: surroundings.is_github(),
-    });
+    let ui = Ui::new(manner(&cli, &surroundings));
     let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
         let target = Default::default();
         end(
@@ -67,7 +57,7 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     if let Command::Plan(PlanCommand { what: Planned::Show(args), .. }) = &cli.command {
         return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
     }
-    let policy = match policy::find(common, &surroundings, &ui) {
+    let policy = match policy::find(&cli.common, &surroundings, &ui) {
         Ok(policy) => policy,
         Err(error) => return unrecorded(full_name(&cli.command), &Err(error), false),
     };
@@ -84,6 +74,20 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     match prepared {
         Ok((cli, mode)) => recorded(&cli, Begin { surroundings, policy }, &ui, &mode),
         Err(error) => unrecorded(name_of(&cli.command), &Err(error), false),
+    }
+}
+
+fn manner(cli: &Cli, surroundings: &Surroundings) -> Manner {
+    let common = &cli.common;
+    // A script is to be run, or reviewed: nothing else goes where it goes.
+    let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
+    Manner {
+        format: common.output,
+        color: common.color,
+        quiet,
+        verbose: common.verbose && !quiet,
+        ci: surroundings.is_ci(),
+        github: surroundings.is_github(),
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod disable;
 mod doctor;
 mod enable;
+mod examples;
 mod export;
 mod fakes;
 mod faults;
