@@ -7,14 +7,14 @@ mod read;
 
 pub use error::PolicyError;
 pub use pin::{Pinned, pin, section};
+pub use read::Places;
 
 use crate::procedure::revoke::Rerun;
 use crate::tool::ToolName;
-use read::Places;
 use regex::Regex;
 use semver::VersionReq;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The name of the file.
 pub const FILE_NAME: &str = "bypassctl.toml";
@@ -143,6 +143,18 @@ pub struct InForce {
 mod tests;
 
 impl InForce {
+    /// For people: which file, and what it asks for.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Guard { require_plan, require_reason, .. } = &self.policy.guard;
+        let plan = (!require_plan.is_empty()).then(|| format!("a plan for {}", require_plan.join(", ")));
+        let reason = require_reason.as_ref().map(|pattern| format!("a reason that matches `{pattern}`"));
+        let asked: Vec<String> = plan.into_iter().chain(reason).collect();
+        let asked = if asked.is_empty() { String::new() } else { format!("; it wants {}", asked.join(" and ")) };
+        let locked = if self.policy.locked { ", locked" } else { "" };
+        format!("{}{locked}, sha256 {}{asked}", self.file.display(), self.sha256)
+    }
+
     /// Whether a tool runs only if its digest is in the policy.
     #[must_use]
     pub fn pins(&self, name: ToolName) -> bool {
@@ -151,11 +163,11 @@ impl InForce {
 }
 
 impl Policy {
-    /// Reads a policy. Relative paths in it are those of `directory`, where it is; `~/` is `home`.
+    /// Reads a policy.
     ///
     /// # Errors
     /// [`PolicyError`], with the line.
-    pub fn parse(text: &str, directory: &Path, home: Option<&Path>) -> Result<Self, PolicyError> {
-        read::policy(text, &Places { directory, home })
+    pub fn parse(text: &str, places: &Places) -> Result<Self, PolicyError> {
+        read::policy(text, places)
     }
 }

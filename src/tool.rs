@@ -56,11 +56,14 @@ pub struct Tool {
 }
 
 /// What a file of that name is, where it is known to start another program under the name that it was called by: snapd
-/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), kuberlr, mise's shims, aqua's proxy.
+/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), kuberlr, mise's shims, aqua's proxy. Some are called `k3s-arm64` or the like.
 #[must_use]
 pub fn launcher(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
-    ["snap", "k3s", "kuberlr", "mise", "aqua-proxy"].contains(&name).then_some(name)
+    let is = |known: &&str| {
+        name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+    };
+    ["snap", "k3s", "kuberlr", "mise", "aqua-proxy"].iter().any(is).then_some(name)
 }
 
 /// A SHA-256 as people write it: in any case, with or without `sha256:` in front.
@@ -68,9 +71,10 @@ pub fn launcher(file: &Path) -> Option<&str> {
 /// # Errors
 /// What one looks like.
 pub fn sha256(text: &str) -> Result<String, String> {
-    let digits = text.trim().strip_prefix("sha256:").unwrap_or(text.trim()).to_ascii_lowercase();
+    let text = text.trim().to_ascii_lowercase();
+    let digits = text.strip_prefix("sha256:").unwrap_or(&text);
     let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if holds { Ok(digits) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
+    if holds { Ok(digits.to_owned()) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
 }
 
 /// A tool, as it was found, for those who read it elsewhere.

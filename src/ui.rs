@@ -13,6 +13,7 @@ pub use report::{Difference, Exported, Fields, ListedTool, LogEnd, Planned, Prog
 use crate::audit::{Head, Target};
 use crate::error::{Error, Kind};
 use crate::plan::{Plan, shell_line};
+use crate::tool::invocation::visible;
 use crate::tool::{Tool, ToolSeen};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
@@ -160,6 +161,7 @@ impl Ui {
 
     /// An error or a warning, with what to do about it.
     fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: Option<&str>) {
+        let (text, hint) = (visible(text), hint.map(visible));
         if self.to_github() {
             let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
             self.streams.err(&github::command(name, title, &self.said(&format!("{text}{hint}"))));
@@ -196,7 +198,7 @@ impl Ui {
     /// A command, as it is about to run.
     pub fn command(&self, argv: &[String]) {
         if self.manner.verbose {
-            self.out(&format!("{DIM}$ {}{DIM:#}\n", shell_line(argv)));
+            self.out(&format!("{DIM}$ {}{DIM:#}\n", visible(&shell_line(argv))));
         }
     }
 
@@ -208,7 +210,7 @@ impl Ui {
         told.steps.push(StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms });
         // Who watches has a clock; who reads it later has none.
         let at = if self.is_watched() { String::new() } else { format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10) };
-        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {detail}{at}\n"));
+        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {}{at}\n", visible(detail)));
     }
 
     /// What was looked at.
@@ -218,8 +220,8 @@ impl Ui {
             State::Warning => (WARNING, "warning"),
             State::Failed => (BAD, "failed"),
         };
-        let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("           hint: {hint}\n"));
-        let told = format!("{style}{word:<9}{style:#} {}: {}\n{hint}", check.name, check.detail);
+        let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("           hint: {}\n", visible(hint)));
+        let told = format!("{style}{word:<9}{style:#} {}: {}\n{hint}", visible(&check.name), visible(&check.detail));
         if self.manner.quiet && check.state != State::Ok && self.is_text() {
             self.err(&told);
         } else {
@@ -237,9 +239,9 @@ impl Ui {
     /// A plan for people; it is long, so GitHub folds it.
     pub fn plan_text(&self, text: &str) {
         if self.to_github() && !self.manner.quiet {
-            self.streams.out(&format!("::group::plan\n{}::endgroup::\n", self.said(text)));
+            self.streams.out(&format!("::group::plan\n{}::endgroup::\n", self.said(&lines(text))));
         } else {
-            self.out(text);
+            self.out(&lines(text));
         }
     }
 
@@ -266,7 +268,7 @@ impl Ui {
 
     /// A line that ends what was told.
     pub fn say(&self, text: &str) {
-        self.out(&format!("{text}\n"));
+        self.out(&format!("{}\n", lines(text)));
     }
 
     /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
@@ -357,6 +359,11 @@ impl Ui {
             _ => code,
         }
     }
+}
+
+/// Text of several lines, each fit for a terminal.
+fn lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Over an error, where several programs tell theirs.

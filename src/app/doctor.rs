@@ -46,7 +46,12 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     checks.push(context_check(session, &kubectl));
     let server = session.exec.target().server;
     if let Some(name) = policy::looks_so(session, kubectl.pins.context.as_deref(), server.as_deref()) {
-        let hint = "`enable` refuses; if it is not production, enable --allow-production";
+        let locked = session.exec.policy().is_some_and(|policy| policy.policy.locked);
+        let hint = if locked {
+            "`enable` and `rotate` refuse, and the policy is locked"
+        } else {
+            "`enable` refuses; if it is not production, enable --allow-production"
+        };
         checks.push(Check::warning("production", format!("`{name}` looks like production"), hint));
     }
     checks.extend(cluster::checks(session, &kubectl, namespace)?);
@@ -54,11 +59,8 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
 }
 
 fn of_policy(session: &Session) -> Check {
-    let Some(InForce { policy, file, sha256 }) = session.exec.policy() else {
-        return Check::ok("policy", "none in force, so no tool is pinned");
-    };
-    let locked = if policy.locked { ", locked" } else { "" };
-    Check::ok("policy", format!("{}{locked}, sha256 {sha256}", file.display()))
+    let policy = session.exec.policy();
+    Check::ok("policy", policy.map_or("none in force, so no tool is pinned".to_owned(), InForce::told))
 }
 
 fn context_check(session: &Session, kubectl: &Kubectl) -> Check {

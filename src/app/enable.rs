@@ -9,7 +9,7 @@ use super::{Outcome, probe};
 use crate::cli::{DryRun, Enable};
 use crate::error::{Error, Kind, Result};
 use crate::exec::{read, unfit_directory};
-use crate::plan::{Plan, script};
+use crate::plan::{Plan, script, shell_line};
 use crate::procedure;
 use crate::procedure::enable::{Facts, PutToUse};
 use crate::profile::{self, ConfigError, Edit, Profile, Tls};
@@ -47,8 +47,17 @@ pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
     Ok(done(session, known.inconclusive.get().is_some()))
 }
 
+/// What ends it: the same profile and configuration, whoever named them.
+fn disable(session: &Session) -> String {
+    let profile = Some(session.profile).filter(|profile| *profile != "default").map(|profile| ["--profile", profile]);
+    let config = session.common.config.as_ref().map(|config| config.display().to_string());
+    let config = config.as_deref().map(|config| ["--config", config]);
+    let words = ["bypassctl", "disable"].into_iter().chain(profile.into_iter().chain(config).flatten());
+    shell_line(&words.map(str::to_owned).collect::<Vec<_>>())
+}
+
 fn done(session: &Session, inconclusive: bool) -> Option<Kind> {
-    let to_end = "to end it: bypassctl disable";
+    let to_end = format!("to end it: {}", disable(session));
     if inconclusive {
         session.ui.say(&format!("done, but whether the token is accepted was not shown; {to_end}"));
         return Some(Kind::Inconclusive);

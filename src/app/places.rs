@@ -3,11 +3,10 @@
 use crate::cli::Common;
 use crate::error::{Error, Result};
 use crate::exec::Surroundings;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn home(surroundings: &Surroundings) -> Result<PathBuf> {
-    let home = surroundings.var("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    home.ok_or_else(|| {
+    surroundings.home().map(Path::to_owned).ok_or_else(|| {
         Error::usage("HOME is not set to an absolute path")
             .hint("set HOME, or name the files: --config, --audit-log, and XDG_STATE_HOME")
     })

@@ -252,6 +252,10 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
     request.common.context = session.exec.target().context;
     let document = Document::of(session, plan, observed, request)?;
     let bytes = document.to_bytes()?;
+    Document::parse(&bytes).map_err(|why| {
+        Error::refused(format!("this plan could not be shown as it is: {why}"))
+            .hint("paths and names in a plan hold nothing that is not seen, and nothing that turns text around")
+    })?;
     let other = |why: String| {
         Error::refused(format!("`{}` is not replaced: {why}", out.display())).hint("name another file: --out FILE")
     };

@@ -5,10 +5,11 @@ use super::session::Session;
 use crate::cli::{Cli, Command, Common, Enable, PlanCommand, Planned, Revocation};
 use crate::error::{Error, Result};
 use crate::exec::{Surroundings, Writer, read, writers};
-use crate::policy::{Defaults, FILE_NAME, InForce, Policy};
+use crate::policy::{Defaults, FILE_NAME, InForce, Places, Policy};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
 use crate::procedure::{PRODUCTION, looks_like_production};
 use crate::secret::sha256_hex;
+use crate::tool::invocation::printable;
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Pat
 
 /// In the working directory, or above it up to the root of its repository; without a repository no further.
 fn discovered(cwd: &Path) -> Option<PathBuf> {
-    let root = cwd.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(cwd);
+    let root = cwd.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok()).unwrap_or(cwd);
     let searched = cwd.ancestors().take_while(|directory| directory.starts_with(root));
     searched.map(|directory| directory.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok())
 }
@@ -64,14 +65,20 @@ fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
     let unusable = |why: String| Error::refused(format!("the policy `{}` cannot be used: {why}", path.display()));
     let look = "look at its owner and mode; nothing is run without it";
     let Some(file) = read(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))? else {
-        return Ok(None);
+        // A mount that is missing must not be what takes a policy out of force.
+        let dangles = |way: &Path| way.is_symlink() && !way.exists();
+        return match path.ancestors().find(|way| dangles(way)) {
+            Some(link) => Err(unusable(format!("`{}` leads to nothing", link.display()))
+                .hint("is what it leads to mounted? nothing is run without it")),
+            None => Ok(None),
+        };
     };
     let text = std::str::from_utf8(&file.bytes)
         .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let home = surroundings.var("HOME").map(Path::new).filter(|home| home.is_absolute());
-    let policy =
-        Policy::parse(text, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
+    let account_home = surroundings.account_home();
+    let places = Places { directory, home: surroundings.home(), account_home: account_home.as_deref() };
+    let policy = Policy::parse(text, &places).map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
     Ok(Some(InForce { policy, file: path.to_owned(), sha256: sha256_hex(&file.bytes) }))
 }
 
@@ -180,8 +187,9 @@ pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
     match &session.common.reason {
         Some(reason) if pattern.is_match(reason) => Ok(()),
         given => {
-            let given =
-                given.as_ref().map_or_else(|| "none is given".to_owned(), |given| format!("`{given}` does not"));
+            let given = given
+                .as_ref()
+                .map_or_else(|| "none is given".to_owned(), |given| format!("`{}` does not", printable(given, 200)));
             Err(Error::refused(format!("the policy `{file}` wants a reason that matches `{pattern}`, and {given}"))
                 .hint("say why: --reason TEXT"))
         }
@@ -193,15 +201,14 @@ pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&
     let policy = session.exec.policy();
     let server = session.exec.target().server;
     let Some(name) = looks_so(session, context, server.as_deref()) else { return Ok(()) };
+    let refused = Error::refused(format!("`{name}` looks like production, where the admin token must not be used"));
     match policy.filter(|policy| policy.policy.locked) {
         None if allowed => Ok(()),
-        Some(locked) if allowed => Err(Error::refused(format!(
-            "`{name}` looks like production, and the policy `{}` is locked: --allow-production is not taken",
+        None => Err(refused.hint("if it is not production, say so with --allow-production")),
+        Some(locked) => Err(refused.hint(format!(
+            "the policy `{}` is locked, so --allow-production is not taken: have its patterns changed if it is not production",
             locked.file.display()
-        ))
-        .hint("name another context or namespace, or have the policy changed")),
-        _ => Err(Error::refused(format!("`{name}` looks like production, where the admin token must not be used"))
-            .hint("if it is not production, say so with --allow-production")),
+        ))),
     }
 }
 

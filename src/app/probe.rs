@@ -56,6 +56,7 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
             tool
         }
         (None, Some(assumed)) => {
+            told_for_the_policy(session, &tool)?;
             Tool { version: Some(Version::new(assumed.major, assumed.minor, assumed.patch)), ..tool }
         }
         (None, None) => {
@@ -122,6 +123,15 @@ fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
     }
 }
 
+/// Fails where the policy wants a version that the tool does not tell: what is only assumed is nothing to it.
+fn told_for_the_policy(session: &Session, tool: &Tool) -> Result<()> {
+    let Some(policy) = session.exec.policy() else { return Ok(()) };
+    let Some(wanted) = &policy.policy.tools.pin(tool.name).version else { return Ok(()) };
+    let (name, file) = (tool.name.as_str(), policy.file.display());
+    Err(Error::refused(format!("{name} does not tell its version, and the policy `{file}` has only {wanted} run"))
+        .hint("what is assumed does not count there: pin it by its digest alone, without `version`"))
+}
+
 /// Of a version that the policy has run.
 pub(super) fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
     let Some(policy) = session.exec.policy() else { return Ok(()) };
@@ -132,6 +142,7 @@ pub(super) fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
             policy.file.display()
         ))
         .hint(format!("name another: --{name} PATH, or have the policy changed"))),
+        (Some(_), None) => told_for_the_policy(session, tool),
         _ => Ok(()),
     }
 }

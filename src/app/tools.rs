@@ -5,8 +5,9 @@ use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::Tools;
 use crate::error::{Error, Result};
-use crate::exec::{FileWrite, Found, read, writers};
-use crate::policy::{self, FILE_NAME, Pinned};
+use crate::exec::{FileWrite, Found, Mode, read, writers};
+use crate::policy::InForce;
+use crate::policy::{self, FILE_NAME, Pinned, Places, Tools as PolicyTools};
 use crate::tool::ToolName;
 use crate::ui::{Check, ListedTool, State};
 use std::path::Path;
@@ -25,6 +26,7 @@ fn list(session: &Session) -> Outcome {
     let seen = TOOLS.into_iter().map(|name| session.heeded(listed(session, name))).collect::<Result<Vec<_>>>()?;
     let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
     let listed: Vec<ListedTool> = listed.into_iter().flatten().collect();
+    session.ui.say(&format!("policy: {}", session.exec.policy().map_or("none in force".to_owned(), InForce::told)));
     for tool in &listed {
         let version = tool.version.as_deref().unwrap_or("of unknown version");
         session.ui.say(&format!("{} {version}, {}", tool.name, stands(tool)));
@@ -102,17 +104,22 @@ fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
         .as_ref()
         .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
         .map_err(|error| unusable(error.to_string()))?;
-    let home = session.exec.surroundings().var("HOME").map(Path::new);
+    let surroundings = session.exec.surroundings();
+    let account_home = surroundings.account_home();
     let directory = file.parent().unwrap_or(Path::new("/"));
-    let new =
-        policy::pin(text, tools, directory, home).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
+    let places = Places { directory, home: surroundings.home(), account_home: account_home.as_deref() };
+    let new = policy::pin(text, tools, &places).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session.ui.say(&format!("{} has them pinned already", file.display()));
         return Ok(None);
     }
-    let write = FileWrite { path: &file, bytes: new.as_bytes(), old: old.as_ref(), keeps_mode: true, secret: false };
+    let write = FileWrite { path: &file, bytes: new.as_bytes(), old: old.as_ref(), mode: Mode::Public, secret: false };
     session.exec.write_file("write-policy", &write)?;
     session.ui.say(&format!("pinned in {}", file.display()));
+    session.ui.fields(|fields| fields.file = Some(file.display().to_string()));
+    if !session.exec.policy().is_none_or(|policy| policy.policy.tools.require_pins) {
+        session.ui.say("what is not pinned still runs: `require_pins = true` in [tools] has it refused");
+    }
     Ok(None)
 }
 
@@ -134,13 +141,13 @@ fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
 fn verify(session: &Session) -> Outcome {
     let Some(policy) = session.exec.policy() else {
         return Err(Error::refused("no policy is in force, so nothing is pinned")
-            .hint("`bypassctl tools pin --write` makes one; another place: --policy FILE"));
+            .hint("`bypassctl tools pin --write` makes one here; one that is elsewhere: --policy FILE"));
     };
-    if !TOOLS.iter().any(|name| policy.pins(*name)) {
-        return Err(Error::refused(format!("the policy `{}` pins nothing", policy.file.display()))
+    if policy.policy.tools == PolicyTools::default() {
+        return Err(Error::refused(format!("the policy `{}` says nothing of the tools", policy.file.display()))
             .hint("`bypassctl tools pin --write` puts what is installed into it"));
     }
-    session.ui.check(Check::ok("policy", format!("{}, sha256 {}", policy.file.display(), policy.sha256)));
+    session.ui.check(Check::ok("policy", policy.told()));
     let checks = TOOLS.into_iter().map(|name| verified(session, name)).collect::<Result<Vec<_>>>()?.concat();
     let failed = checks.iter().filter(|check| check.state == State::Failed).count();
     checks.into_iter().for_each(|check| session.ui.check(check));
@@ -162,7 +169,7 @@ fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
         Err(error) => Check::from_error(name.as_str(), &error),
         Ok(()) if !is_pinned(session, name) => Check::warning(
             name.as_str(),
-            format!("{} is not pinned: it is run whatever it is", tool.path.display()),
+            format!("{} is not pinned by its digest", tool.path.display()),
             "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",
         ),
         Ok(()) => {

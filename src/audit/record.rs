@@ -361,7 +361,7 @@ pub struct Outcome {
     pub stderr: Option<Stream>,
     /// The files as they are now.
     pub files: Vec<FileChange>,
-    /// Why it did not come to its end: `not-started`, `timed-out`, `too-much-output`, `interrupted`, `enough` (a watch
+    /// Why it did not come to its end: `not-started`, `overwritten`, `timed-out`, `too-much-output`, `interrupted`, `enough` (a watch
     /// that had shown what was waited for), or an error of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -1,6 +1,6 @@
 //! Files changed as a whole, each change between its intent and its result.
 
-use super::files::{self, Changed, Snapshot};
+use super::files::{self, Changed, Like, Snapshot};
 use super::{Executor, held};
 use crate::audit::{Act, Begun, Body, FileChange, FileOp, Outcome, Stream, Text};
 use crate::error::{Error, Result};
@@ -14,16 +14,27 @@ pub struct FileWrite<'a> {
     pub path: &'a Path,
     /// The new bytes.
     pub bytes: &'a [u8],
-    /// What is there now, and whose mode and owner the new file keeps; without it the file is new, with mode 0600.
+    /// What is there now; without it the file is new.
     pub old: Option<&'a Snapshot>,
-    /// Whether mode and owner of the old one are kept; a token file gets 0600 in any case.
-    pub keeps_mode: bool,
+    /// Who may read it.
+    pub mode: Mode,
     /// Whether it holds a secret, now or after.
     pub secret: bool,
 }
 
+/// Who may read a file that is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Its owner alone, whatever the old one was.
+    Private,
+    /// Who may read the old one; its owner alone where there is none.
+    Kept,
+    /// Who may read the old one; everyone where there is none.
+    Public,
+}
+
 impl Executor {
-    /// Puts a file in the place of another as a whole, mode 0600 when it is new.
+    /// Puts a file in the place of another as a whole.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when the old file is still there.
@@ -37,8 +48,12 @@ impl Executor {
             after: Some(stream(write.bytes)),
         };
         let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
-        let like = write.old.filter(|_| write.keeps_mode).map(|old| &old.meta);
-        let done = files::replace(&begun, write.path, write.bytes, like);
+        let like = match (write.mode, write.old) {
+            (Mode::Kept | Mode::Public, Some(old)) => Like::Old(&old.meta),
+            (Mode::Public, None) => Like::Mode(0o644),
+            _ => Like::Mode(0o600),
+        };
+        let done = files::replace(&begun, write.path, write.bytes, &like);
         self.file_done(begun, change, done, |path, error| unwritten(&path, &error))
     }
 
@@ -51,7 +66,7 @@ impl Executor {
         let before = old.map(|old| Stream::seen(&old.bytes));
         let change = FileChange { op: FileOp::Write, path: Text::from(path), before, after: Some(Stream::seen(bytes)) };
         let begun = self.intend(step, Effect::Reads, Act::File { file: change.clone() })?;
-        let done = files::replace(&begun, path, bytes, None);
+        let done = files::replace(&begun, path, bytes, &Like::Mode(0o600));
         self.file_result(begun, change, done.result.as_ref().err())?;
         done.result.map_err(|error| unwritten(&path.display().to_string(), &error))
     }

@@ -65,9 +65,17 @@ impl Changed {
     }
 }
 
-/// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Mode and owner are those of `like`,
-/// or 0600 from the first byte. A directory that is not there is made, mode 0700.
-pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: Option<&Metadata>) -> Changed {
+/// Mode and owner of a file that is written.
+pub(super) enum Like<'a> {
+    /// Those of the file that it takes the place of.
+    Old(&'a Metadata),
+    /// This mode, and who runs this.
+    Mode(u32),
+}
+
+/// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Until it is whole its mode is 0600. A
+/// directory that is not there is made, mode 0700.
+pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: &Like) -> Changed {
     let new = beside(path);
     let directory = path.parent().unwrap_or(Path::new("/"));
     let written = std::fs::DirBuilder::new()
@@ -84,21 +92,25 @@ pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: Option
     Changed::of(written, || sync_directory(path))
 }
 
-fn write_new(new: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
     let mut options = tempfile::Builder::new();
     let directory = new.parent().unwrap_or(Path::new("/"));
     let name = new.file_name().unwrap_or_default();
     let mut file =
         options.prefix(name).rand_bytes(0).permissions(Permissions::from_mode(0o600)).tempfile_in(directory)?;
     file.write_all(bytes)?;
-    if let Some(like) = like {
-        let ours = file.as_file().metadata()?;
-        if (ours.uid(), ours.gid()) != (like.uid(), like.gid()) {
-            fchown(file.as_file(), Some(like.uid()), Some(like.gid()))
-                .map_err(|error| io::Error::other(format!("its owner cannot be kept: {error}")))?;
+    let mode = match like {
+        Like::Mode(mode) => *mode,
+        Like::Old(old) => {
+            let ours = file.as_file().metadata()?;
+            if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
+                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))
+                    .map_err(|error| io::Error::other(format!("its owner cannot be kept: {error}")))?;
+            }
+            old.mode() & 0o7777
         }
-        file.as_file().set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
-    }
+    };
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.keep().map_err(|error| error.error)?;
     Ok(())

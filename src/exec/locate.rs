@@ -18,14 +18,14 @@ pub struct Found {
     pub refused: Option<Error>,
 }
 
-/// Finds a tool: the file named on the command line, or the first in PATH.
+/// Finds a tool: the file that is named, or the first in PATH.
 ///
 /// # Errors
 /// [`crate::error::Kind::Failed`] when there is none, or it is no executable file. Empty and relative entries of PATH are passed over: what they
 /// mean depends on the current directory.
-pub(super) fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>, cwd: &Path) -> Result<Found> {
+pub(super) fn locate(name: ToolName, named: Option<&Named>, path: Option<&OsStr>) -> Result<Found> {
     let found = match named {
-        Some(named) => explicit(name, &cwd.join(named))?,
+        Some(named) => explicit(named)?,
         None => in_path(name, path.unwrap_or_default())?,
     };
     let real = found
@@ -48,14 +48,20 @@ pub(super) fn locate(name: ToolName, named: Option<&Path>, path: Option<&OsStr>,
     Ok(Found { tool, warnings, starts_another: None, refused: None })
 }
 
-fn explicit(name: ToolName, path: &Path) -> Result<PathBuf> {
-    let meta = std::fs::metadata(path).map_err(|error| {
-        Error::failed(format!("`{}` is not there: {error}", path.display()))
-            .hint(format!("name the file itself: --{} PATH", name.as_str()))
-    })?;
+/// A file that is named for a tool.
+pub(super) struct Named {
+    /// Absolute.
+    pub(super) path: PathBuf,
+    /// How another is named.
+    pub(super) hint: String,
+}
+
+fn explicit(named: &Named) -> Result<PathBuf> {
+    let path = &named.path;
+    let meta = std::fs::metadata(path)
+        .map_err(|error| Error::failed(format!("`{}` is not there: {error}", path.display())).hint(&named.hint))?;
     if !meta.is_file() {
-        return Err(Error::failed(format!("`{}` is not a file", path.display()))
-            .hint(format!("name the file itself: --{} PATH", name.as_str())));
+        return Err(Error::failed(format!("`{}` is not a file", path.display())).hint(&named.hint));
     }
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
         return Err(Error::failed(format!("`{}` is not executable", path.display()))

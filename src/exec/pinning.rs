@@ -1,12 +1,12 @@
 //! Which file a tool is, opened once; and whether the policy has it run.
 
-use super::locate::{Found, locate};
+use super::locate::{Found, Named, locate};
 use super::program::Program;
 use super::{Executor, held};
 use crate::error::{Error, Result};
 use crate::policy::InForce;
 use crate::tool::{self, Tool, ToolName};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 impl Executor {
@@ -17,9 +17,8 @@ impl Executor {
     /// [`crate::error::Kind::Failed`] where there is none or it cannot be read, [`crate::error::Kind::Refused`] where
     /// the command line names another than a locked policy.
     pub fn find(&self, name: ToolName, named: Option<&Path>) -> Result<Found> {
-        let place = self.place(name, named)?;
-        let path = self.surroundings.var("PATH");
-        let mut found = locate(name, place.as_deref(), path, &self.surroundings.cwd)?;
+        let named = self.named(name, named)?;
+        let mut found = locate(name, named.as_ref(), self.surroundings.var("PATH"))?;
         let program = Program::open(&found.tool.path).map_err(|error| unreadable(&found.tool, &error))?;
         found.starts_another = starts_another(&found.tool, &program);
         if let Some(policy) = self.policy().filter(|policy| policy.pins(name)) {
@@ -34,21 +33,31 @@ impl Executor {
     }
 
     /// The file that is named for a tool, by the command line or else by the policy.
-    fn place(&self, name: ToolName, named: Option<&Path>) -> Result<Option<PathBuf>> {
-        let named = named.map(|named| self.surroundings.cwd.join(named));
-        let Some(policy) = self.policy() else { return Ok(named) };
-        let Some(place) = policy.policy.tools.pin(name).path.clone() else { return Ok(named) };
-        match named {
-            Some(named) if policy.policy.locked && named != place => Err(Error::refused(format!(
-                "--{} {} is not the one of the policy `{}`, which is locked: {}",
-                name.as_str(),
-                named.display(),
-                policy.file.display(),
-                place.display()
-            ))
-            .hint("leave the flag out")),
-            Some(named) => Ok(Some(named)),
-            None => Ok(Some(place)),
+    fn named(&self, name: ToolName, flag: Option<&Path>) -> Result<Option<Named>> {
+        let tool = name.as_str();
+        let by_flag = flag.map(|path| Named {
+            path: self.surroundings.cwd.join(path),
+            hint: format!("name the file itself: --{tool} PATH"),
+        });
+        let Some(policy) = self.policy() else { return Ok(by_flag) };
+        let file = policy.file.display();
+        let by_policy = policy
+            .policy
+            .tools
+            .pin(name)
+            .path
+            .clone()
+            .map(|path| Named { path, hint: format!("it is `path` in [tools.{tool}] of the policy `{file}`") });
+        match (by_flag, by_policy) {
+            (Some(flag), Some(place)) if policy.policy.locked && flag.path != place.path => {
+                Err(Error::refused(format!(
+                    "--{tool} {} is not the one of the policy `{file}`, which is locked: {}",
+                    flag.path.display(),
+                    place.path.display()
+                ))
+                .hint("leave the flag out"))
+            }
+            (flag, place) => Ok(flag.or(place)),
         }
     }
 
@@ -76,11 +85,7 @@ impl Executor {
         if program.is_unchanged().map_err(|error| unreadable(tool, &error))? {
             return Ok(program);
         }
-        Err(Error::refused(format!(
-            "`{}` was overwritten since it was looked at: it is another program now",
-            tool.path.display()
-        ))
-        .hint("find out who did that; run again once it is the right one"))
+        Err(overwritten(tool))
     }
 
     /// The policy in force.
@@ -121,6 +126,13 @@ fn starts_another(tool: &Tool, program: &Program) -> Option<String> {
     }
     let launcher = tool::launcher(&tool.path)?;
     Some(format!("`{launcher}` starts another program for it"))
+}
+
+/// A tool's file that is not any more what was hashed.
+pub(super) fn overwritten(tool: &Tool) -> Error {
+    let path = tool.path.display();
+    Error::refused(format!("`{path}` was overwritten since it was looked at: it is another program now"))
+        .hint("find out who did that; run again once it is the right one")
 }
 
 fn unreadable(tool: &Tool, error: &std::io::Error) -> Error {

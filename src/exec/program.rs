@@ -13,6 +13,9 @@ use std::sync::Mutex;
 /// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again.
 const ELF: &[u8] = b"\x7fELF";
 
+/// More is no tool, and would take long to hash, in bytes.
+const MAX_PROGRAM: u64 = 1 << 30;
+
 /// A tool's file.
 pub(super) struct Program {
     path: PathBuf,
@@ -52,6 +55,9 @@ impl From<&Metadata> for Stamp {
 impl Program {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
+        if file.metadata()?.len() > MAX_PROGRAM {
+            return Err(io::Error::other("it is larger than 1 GiB, and no such tool is"));
+        }
         let mut begins = [0; 4];
         // A shorter file is no program; what the system says of it when it is to run is told.
         let _ = file.read_at(&mut begins, 0)?;
@@ -94,6 +100,11 @@ impl Program {
         let Some(hashed) = held(&self.hashed).clone() else { return Ok(true) };
         // Another name or mode changes the stamp as well: then its content decides.
         Ok(Stamp::from(&self.file()?.metadata()?) == hashed.stamp || self.sha256()? == hashed.sha256)
+    }
+
+    /// Whether what was just started is still what was hashed. Of what was started by its name that cannot be told.
+    pub(super) fn is_what_was_started(&self) -> bool {
+        self.open.is_none() || self.is_unchanged().unwrap_or(false)
     }
 
     /// What is executed, opened.

@@ -1,5 +1,6 @@
 //! Commands run to their end, each between its intent and its result.
 
+use super::pinning::overwritten;
 use super::scratch::{self, Scratch};
 use super::spawn::{self, Cut, Enough, Ran, Spec};
 use super::{Executor, held, interrupted, surroundings};
@@ -133,7 +134,7 @@ impl Executor {
             Limit::Own(own) => own,
         };
         let spec = Spec {
-            program: program.executed(),
+            program: &program,
             argv: &argv,
             env: &env,
             stdin: invocation.stdin(),
@@ -203,6 +204,7 @@ impl Executor {
                 "{name} printed more on {stream} than any right answer needs, and was ended"
             ))
             .hint("run the same command by hand; it is in the audit log")),
+            (Some(Cut::Overwritten), _) => Err(overwritten(invocation.tool())),
             (Some(Cut::NotStarted(error)), _) => {
                 Err(Error::failed(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
                     .hint(format!("is it a program for this machine? another: --{name} PATH")))
@@ -224,6 +226,7 @@ impl Cut {
     fn told(&self) -> String {
         match self {
             Self::NotStarted(error) => format!("not-started: {error}"),
+            Self::Overwritten => "overwritten".to_owned(),
             Self::TimedOut { .. } => "timed-out".to_owned(),
             Self::TooMuch(_) => "too-much-output".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),

@@ -2,6 +2,7 @@
 
 use super::held;
 use super::interrupt::Interrupts;
+use super::program::Program;
 use crate::audit::Begun;
 use crate::tool::invocation::Exit;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -9,7 +10,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_millis(200);
 
 /// One process, as it will run.
 pub(super) struct Spec<'a> {
-    pub(super) program: &'a Path,
+    pub(super) program: &'a Program,
     pub(super) argv: &'a [String],
     pub(super) env: &'a BTreeMap<OsString, OsString>,
     pub(super) stdin: Option<&'a str>,
@@ -47,6 +47,8 @@ pub(super) type Enough<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 #[derive(Debug)]
 pub(super) enum Cut {
     NotStarted(io::Error),
+    /// Its file was written to right before it was started.
+    Overwritten,
     /// `stopped`: it was stopped because it wanted the terminal.
     TimedOut {
         stopped: bool,
@@ -101,7 +103,9 @@ pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enoug
     let (exit, cut, held_open) = match start(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.tell(events);
-            let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut: None, open: 2 };
+            // From here on the system lets nobody write to the file; what was written before is found out here.
+            let cut = (!spec.program.is_what_was_started()).then_some(Cut::Overwritten);
+            let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut, open: 2 };
             let mut never = |_: &[u8]| false;
             watch.watch(spec, &streams[0], enough.unwrap_or(&mut never));
             (watch.exit, watch.cut, watch.open > 0)
@@ -118,7 +122,7 @@ fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Resu
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
     let name = spec.argv[0].clone();
-    let expression = duct::cmd(spec.program, &spec.argv[1..])
+    let expression = duct::cmd(spec.program.executed(), &spec.argv[1..])
         .full_env(spec.env)
         .stdout_file(stdout_writer)
         .stderr_file(stderr_writer)

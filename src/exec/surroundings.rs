@@ -5,7 +5,7 @@ use crate::tool::invocation::World;
 use rustix::process::geteuid;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Command line, environment and working directory, taken once.
 #[derive(Clone)]
@@ -57,6 +57,19 @@ impl Surroundings {
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&OsStr> {
         self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// HOME, where it is an absolute path.
+    #[must_use]
+    pub fn home(&self) -> Option<&Path> {
+        self.var("HOME").map(Path::new).filter(|home| home.is_absolute())
+    }
+
+    /// The home directory of the account that runs this, wherever HOME leads.
+    #[must_use]
+    pub fn account_home(&self) -> Option<PathBuf> {
+        let user = nix::unistd::User::from_uid(geteuid().as_raw().into()).ok().flatten()?;
+        Some(user.dir).filter(|home| home.is_absolute())
     }
 
     /// The same as text; what is not UTF-8 counts as not set.

@@ -1,12 +1,13 @@
 //! Who can put something else in a file's place.
 
 use nix::unistd::{Gid, Group, Uid, User};
-use rustix::process::{getegid, geteuid};
+use rustix::process::geteuid;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// One who can, or many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,19 +24,23 @@ impl Writer {
     /// Whether that is neither root nor who runs this.
     #[must_use]
     pub fn is_another(self) -> bool {
+        let ours = [0, geteuid().as_raw()];
         match self {
-            Self::User(uid) => ![0, geteuid().as_raw()].contains(&uid),
-            // A group of its own for each user is what most systems have.
-            Self::Group(gid) => gid != 0 && !(gid == getegid().as_raw() && is_of_one(gid)),
+            Self::User(uid) => !ours.contains(&uid),
+            Self::Group(gid) => members(gid).is_none_or(|members| members.iter().any(|uid| !ours.contains(uid))),
             Self::Everyone => true,
         }
     }
 }
 
-fn is_of_one(gid: u32) -> bool {
-    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
-    let user = User::from_uid(Uid::from_raw(geteuid().as_raw())).ok().flatten();
-    group.zip(user).is_some_and(|(group, user)| group.name == user.name)
+/// The users of a group, as far as the system tells: those that it names, and who has a group of the same name. A group
+/// of its own for each user is what most systems have.
+fn members(gid: u32) -> Option<Vec<u32>> {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten()?;
+    let uid = |name: &String| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    let named = group.mem.iter().map(uid).collect::<Option<Vec<_>>>()?;
+    let of_one = uid(&group.name);
+    (!named.is_empty() || of_one.is_some()).then(|| named.into_iter().chain(of_one).collect())
 }
 
 impl fmt::Display for Writer {
@@ -55,17 +60,61 @@ impl fmt::Display for Writer {
     }
 }
 
-/// Who can write to a file, or to a directory that leads to it; by its name, and where symlinks lead. Who owns a
-/// directory with the sticky bit can, others only where the file is theirs. ACLs are not looked at.
+/// The most symlinks that are followed; the system itself gives up after 40.
+const MAX_LINKS: usize = 40;
+
+/// Who can write to a file, to a directory that leads to it, or put another symlink in the place of one that does. Who
+/// owns a directory with the sticky bit can, others only where the entry is theirs. ACLs are not looked at.
 #[must_use]
 pub fn writers(path: &Path) -> BTreeSet<Writer> {
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let ways = path.ancestors().chain(real.ancestors()).filter_map(|way| std::fs::metadata(way).ok());
-    ways.flat_map(|meta| of(&meta)).collect()
+    let mut found = BTreeSet::new();
+    let mut reached = PathBuf::from("/");
+    let mut left: Vec<OsString> = names(path);
+    let mut links = 0;
+    add(&reached, &mut found);
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            reached.pop();
+            continue;
+        }
+        reached.push(name);
+        add(&reached, &mut found);
+        if let Ok(target) = std::fs::read_link(&reached)
+            && links < MAX_LINKS
+        {
+            links += 1;
+            if target.is_absolute() {
+                reached = PathBuf::from("/");
+            } else {
+                reached.pop();
+            }
+            left.extend(names(&target));
+        }
+    }
+    found
+}
+
+/// The names of a path, the first one last.
+fn names(path: &Path) -> Vec<OsString> {
+    let name = |part: Component| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(name).collect()
+}
+
+fn add(path: &Path, found: &mut BTreeSet<Writer>) {
+    // What is not there can be written to by whom its directory lets.
+    if let Ok(meta) = path.symlink_metadata() {
+        found.extend(of(&meta));
+    }
 }
 
 fn of(meta: &Metadata) -> Vec<Writer> {
-    let others = if meta.is_dir() && meta.mode() & 0o1000 != 0 { 0 } else { meta.mode() };
+    // A symlink has no mode of its own.
+    let is_shared = meta.is_symlink() || (meta.is_dir() && meta.mode() & 0o1000 != 0);
+    let others = if is_shared { 0 } else { meta.mode() };
     let group = Some(Writer::Group(meta.gid())).filter(|_| others & 0o020 != 0);
     let everyone = Some(Writer::Everyone).filter(|_| others & 0o002 != 0);
     [Some(Writer::User(meta.uid())), group, everyone].into_iter().flatten().collect()

@@ -1,10 +1,10 @@
 //! The `[tools]` section for what is installed: to paste, or put into a policy whose every other byte stays.
 
-use super::{Places, Policy, PolicyError, Tools, read};
+use super::{Pin, Places, Policy, PolicyError, Tools, read};
 use crate::tool::ToolName;
-use semver::Version;
+use semver::{Comparator, Op, Version, VersionReq};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use toml_edit::{Document, Item, Table, Value};
 
 /// A tool as it is to be pinned.
@@ -24,7 +24,7 @@ impl Pinned {
     /// Its keys and values, as TOML.
     fn values(&self) -> Vec<(&'static str, String)> {
         let version = self.version.as_ref().map(|version| ("version", quoted(&format!("={version}"))));
-        std::iter::once(("path", quoted(&self.path.display().to_string())))
+        std::iter::once(("path", quoted_path(self)))
             .chain(version)
             .chain([("sha256", format!("[{}]", quoted(&self.sha256)))])
             .collect()
@@ -34,6 +34,10 @@ impl Pinned {
         let lines: String = self.values().iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         format!("[tools.{}]\n{lines}", self.name.as_str())
     }
+}
+
+fn quoted_path(tool: &Pinned) -> String {
+    quoted(&tool.path.display().to_string())
 }
 
 fn quoted(text: &str) -> String {
@@ -51,21 +55,20 @@ pub fn section(tools: &[Pinned], all: bool) -> String {
 ///
 /// # Errors
 /// [`PolicyError`] where the section is written in a form that cannot be edited in place.
-pub fn pin(text: &str, tools: &[Pinned], directory: &Path, home: Option<&Path>) -> Result<String, PolicyError> {
-    let places = Places { directory, home };
-    let before = read::policy(text, &places)?;
+pub fn pin(text: &str, tools: &[Pinned], places: &Places) -> Result<String, PolicyError> {
+    let before = read::policy(text, places)?;
     let document = Document::parse(text).map_err(|_| unfit(text, None))?;
     let edits: Vec<Edit> = match document.get("tools") {
-        None => vec![Edit { at: text.len()..text.len(), text: appended(text, &section(tools, true)) }],
+        None => vec![appended(text, &section(tools, true))],
         Some(item) => {
             let section = item.as_table().filter(|table| !table.is_dotted());
             let section = section.ok_or_else(|| unfit(text, item.span()))?;
-            let edits = tools.iter().map(|tool| edits(text, section, tool)).collect::<Result<Vec<_>, _>>()?;
-            edits.concat()
+            let of = |tool: &Pinned| edits(text, section, before.tools.pin(tool.name), tool);
+            tools.iter().map(of).collect::<Result<Vec<_>, _>>()?.concat()
         }
     };
     let after = with(text, edits);
-    holds(&before, &after, tools, &places).then_some(after).ok_or_else(|| unfit(text, None))
+    holds(&before, &after, tools, places).then_some(after).ok_or_else(|| unfit(text, None))
 }
 
 #[derive(Clone)]
@@ -74,39 +77,83 @@ struct Edit {
     text: String,
 }
 
-fn edits(text: &str, section: &Table, tool: &Pinned) -> Result<Vec<Edit>, PolicyError> {
+fn edits(text: &str, section: &Table, pin: &Pin, tool: &Pinned) -> Result<Vec<Edit>, PolicyError> {
     let Some(item) = section.get(tool.name.as_str()) else {
-        let end = text.len();
-        return Ok(vec![Edit { at: end..end, text: appended(text, &tool.section()) }]);
+        return Ok(vec![appended(text, &tool.section())]);
     };
     let table = item.as_table().filter(|table| !table.is_dotted() && !table.is_implicit());
     let table = table.ok_or_else(|| unfit(text, item.span()))?;
-    let header = table.span().ok_or_else(|| unfit(text, None))?;
-    let below = text[header.end..].find('\n').map_or(text.len(), |at| header.end + at + 1);
-    let above = text[..header.start].rfind('\n').map_or(0, |at| at + 1);
-    let indent: String = text[above..header.start].chars().take_while(|c| c.is_whitespace()).collect();
-    let ending = if text[..below].ends_with("\r\n") { "\r\n" } else { "\n" };
-    let edit = |(key, value): (&str, String)| match table.get(key).and_then(Item::span) {
-        Some(at) => Edit { at, text: value },
-        None if text[..below].ends_with('\n') => {
-            Edit { at: below..below, text: format!("{indent}{key} = {value}{ending}") }
+    let place = Place { text, table, below: table.span().ok_or_else(|| unfit(text, None))? };
+    let path = (pin.path.as_ref() != Some(&tool.path)).then(|| place.set("path", quoted_path(tool)));
+    let version = new_version(text, table, pin, tool)?.map(|version| place.set("version", quoted(&version)));
+    let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| place.digest(&tool.sha256));
+    Ok([path, version, sha256].into_iter().flatten().collect())
+}
+
+/// The exact version of before goes with its digest; a range is the site's own, and stays.
+fn new_version(text: &str, table: &Table, pin: &Pin, tool: &Pinned) -> Result<Option<String>, PolicyError> {
+    let Some(version) = &tool.version else { return Ok(None) };
+    match &pin.version {
+        Some(wanted) if wanted.matches(version) => Ok(None),
+        Some(wanted) if !is_exact(wanted) => {
+            let what = format!("it has {} {wanted}, and {version} is installed", tool.name.as_str());
+            let span = table.get("version").and_then(Item::span);
+            Err(PolicyError::new(text, span, what, "change `version` there first, if that is meant to be"))
         }
-        None => Edit { at: below..below, text: format!("\n{indent}{key} = {value}") },
-    };
-    // A version that is not known now is not the one that was pinned before.
-    let outdated = Some(("version", quoted("*"))).filter(|_| tool.version.is_none() && table.contains_key("version"));
-    Ok(tool.values().into_iter().chain(outdated).map(edit).collect())
+        _ => Ok(Some(format!("={version}"))),
+    }
+}
+
+fn is_exact(wanted: &VersionReq) -> bool {
+    matches!(&wanted.comparators[..], [Comparator { op: Op::Exact, patch: Some(_), .. }])
+}
+
+/// A tool's table in the text.
+struct Place<'a> {
+    text: &'a str,
+    table: &'a Table,
+    /// Its header.
+    below: Range<usize>,
+}
+
+impl Place<'_> {
+    /// In the place of the key's value, or right below the header.
+    fn set(&self, key: &str, value: String) -> Edit {
+        if let Some(at) = self.table.get(key).and_then(Item::span) {
+            return Edit { at, text: value };
+        }
+        let Self { text, below, .. } = self;
+        let above = text[..below.start].rfind('\n').map_or(0, |at| at + 1);
+        let indent: String = text[above..below.start].chars().take_while(|c| c.is_whitespace()).collect();
+        match text[below.end..].find('\n').map(|at| below.end + at + 1) {
+            Some(at) => Edit { at: at..at, text: format!("{indent}{key} = {value}{}", ending(text)) },
+            None => Edit { at: text.len()..text.len(), text: format!("\n{indent}{key} = {value}") },
+        }
+    }
+
+    /// One digest goes for another; where there are several, for other machines perhaps, they stay.
+    fn digest(&self, sha256: &str) -> Edit {
+        let listed = self.table.get("sha256").and_then(Item::as_array);
+        match listed.filter(|list| list.len() > 1).and_then(|list| list.iter().last()?.span()) {
+            Some(last) => Edit { at: last.end..last.end, text: format!(", {}", quoted(sha256)) },
+            None => self.set("sha256", format!("[{}]", quoted(sha256))),
+        }
+    }
+}
+
+fn ending(text: &str) -> &'static str {
+    if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
 /// At the end of a text, a blank line before it.
-fn appended(text: &str, section: &str) -> String {
+fn appended(text: &str, section: &str) -> Edit {
+    let ending = ending(text);
     let gap = match text {
-        "" => "",
-        text if text.ends_with("\n\n") => "",
-        text if text.ends_with('\n') => "\n",
-        _ => "\n\n",
+        text if text.is_empty() || text.ends_with(&ending.repeat(2)) => String::new(),
+        text if text.ends_with('\n') => ending.to_owned(),
+        _ => ending.repeat(2),
     };
-    format!("{gap}{section}")
+    Edit { at: text.len()..text.len(), text: gap + &section.replace('\n', ending) }
 }
 
 fn with(text: &str, mut edits: Vec<Edit>) -> String {
@@ -130,7 +177,7 @@ fn holds(before: &Policy, after: &str, tools: &[Pinned], places: &Places) -> boo
         let pin = after.tools.pin(tool.name);
         let version = tool.version.as_ref().zip(pin.version.as_ref());
         pin.path.as_ref() == Some(&tool.path)
-            && pin.sha256 == [tool.sha256.clone()]
+            && pin.sha256.contains(&tool.sha256)
             && version.is_none_or(|(version, pin)| pin.matches(version))
     });
     let rest = |policy: &Policy| format!("{:?}", Policy { tools: Tools::default(), ..policy.clone() });

@@ -11,9 +11,14 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 /// What a path in a policy is relative to.
-pub(super) struct Places<'a> {
-    pub(super) directory: &'a Path,
-    pub(super) home: Option<&'a Path>,
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    /// Where the policy is.
+    pub directory: &'a Path,
+    /// HOME, for `~/`.
+    pub home: Option<&'a Path>,
+    /// The home directory of the account, for `~/` in a locked policy.
+    pub account_home: Option<&'a Path>,
 }
 
 type Result<T> = std::result::Result<T, PolicyError>;
@@ -25,9 +30,13 @@ pub(super) fn policy(text: &str, places: &Places) -> Result<Policy> {
         PolicyError::new(text, error.span(), what, "mend that line")
     })?;
     let root = Section { text, path: String::new(), table: Some(document.as_table()), places };
+    // What is locked does not depend on a variable.
+    let locked = root.flag("locked")?;
+    let places = &Places { home: if locked { places.account_home } else { places.home }, ..*places };
+    let root = Section { places, ..root };
     root.knows(&["locked", "tools", "guard", "audit", "namespaces"])?;
     Ok(Policy {
-        locked: root.flag("locked")?,
+        locked,
         tools: tools(&root.section("tools")?)?,
         guard: guard(&root.section("guard")?)?,
         audit: audit(&root.section("audit")?)?,
@@ -74,12 +83,21 @@ fn requirement(text: &str) -> std::result::Result<VersionReq, String> {
 
 fn guard(section: &Section) -> Result<Guard> {
     section.knows(&["production", "require_plan", "require_reason"])?;
-    let pattern = |text: &str| Regex::new(text).map_err(|_| "it is no regular expression".to_owned());
+    let pattern = |text: &str| match Regex::new(text) {
+        Ok(_) if text.is_empty() => Err("an empty pattern matches every reason: leave it out".to_owned()),
+        Ok(pattern) => Ok(pattern),
+        Err(error) => Err(format!("it is no regular expression: {}", last_line(&error.to_string()))),
+    };
     Ok(Guard {
         production: production(&section.section("production")?)?,
         require_plan: require_plan(section)?,
         require_reason: section.parsed("require_reason", pattern)?,
     })
+}
+
+/// What is wrong with a pattern; what stands before it shows where, in several lines.
+fn last_line(text: &str) -> &str {
+    text.lines().next_back().unwrap_or_default().trim_start_matches("error: ")
 }
 
 /// `true` for all that can be guarded, or a list of commands.
@@ -241,8 +259,9 @@ impl<'a> Section<'a> {
     fn path(&self, key: &str) -> Result<Option<PathBuf>> {
         let path = |text: &str| match (text.strip_prefix("~/"), self.places.home) {
             (Some(rest), Some(home)) => Ok(home.join(rest)),
-            (Some(_), None) => Err("HOME is not set to an absolute path".to_owned()),
+            (Some(_), None) => Err("there is no home directory: HOME is not set to an absolute path".to_owned()),
             (None, _) if text.is_empty() => Err(format!("a path, absolute or as seen from {FILE_NAME}")),
+            (None, _) if text.starts_with('~') => Err("only `~/` stands for a home directory".to_owned()),
             (None, _) => Ok(self.places.directory.join(text)),
         };
         self.parsed(key, path)

@@ -1,9 +1,14 @@
 use super::*;
 
-const HOME: &str = "/home/ann";
+use std::path::Path;
+
+fn places() -> Places<'static> {
+    let [directory, home, account_home] = ["/etc/bypassctl", "/elsewhere", "/home/ann"].map(Path::new);
+    Places { directory, home: Some(home), account_home: Some(account_home) }
+}
 
 fn parse(text: &str) -> Result<Policy, PolicyError> {
-    Policy::parse(text, Path::new("/etc/bypassctl"), Some(Path::new(HOME)))
+    Policy::parse(text, &places())
 }
 
 const FULL: &str = r#"
@@ -83,47 +88,53 @@ fn nothing_said_is_nothing_asked_for() {
     assert!(parse("guard.require_plan = false").expect("a policy").guard.require_plan.is_empty());
 }
 
+const NONSENSE: &[&str] = &[
+    "[tools",
+    "a = 1\na = 2",
+    "lokced = true",
+    "locked = 1",
+    "zzz = 1",
+    "tools = 3",
+    "[tools]\nrequire_pin = true",
+    "[tools.kubctl]\npath = \"/x\"",
+    "[tools.kubectl]\nsha265 = [\"\"]",
+    "[tools.kubectl]\nsha256 = \"aa\"",
+    "[tools.kubectl]\nsha256 = [\"aa\"]",
+    "[tools.kubectl]\nsha256 = [7]",
+    "[tools.kubectl]\nsha256 = []",
+    "[tools.kubectl]\nversion = 1.34",
+    "[tools.kubectl]\nversion = \"newest\"",
+    "[tools.kubectl]\npath = \"\"",
+    "[guard]\nrequire_plan = \"revoke\"",
+    "[guard]\nrequire_plan = [\"revok\"]",
+    "[guard]\nrequire_reason = \"(\"",
+    "[guard]\nrequire_reason = \"\"",
+    "[audit]\nfile = \"~root/x\"",
+    "[guard]\nproduction = [\"x\"]",
+    "[guard.production]\ncontext = [\"\"]",
+    "[audit]\nrequire = true",
+    "[namespaces.Influx]",
+    "[namespaces.a]\nrerun = \"clones\"",
+    "[namespaces.a]\nrestart_selector = \"-x\"",
+    "[namespaces.a]\nkey_gen_job = \"job/x\"",
+    "[namespaces.a]\nprofiles = []",
+    "\"\\u001b[31m\" = 1",
+];
+
 #[test]
 fn what_does_not_make_sense_is_refused() {
-    let told: String = [
-        "[tools",
-        "a = 1\na = 2",
-        "lokced = true",
-        "locked = 1",
-        "zzz = 1",
-        "tools = 3",
-        "[tools]\nrequire_pin = true",
-        "[tools.kubctl]\npath = \"/x\"",
-        "[tools.kubectl]\nsha265 = [\"\"]",
-        "[tools.kubectl]\nsha256 = \"aa\"",
-        "[tools.kubectl]\nsha256 = [\"aa\"]",
-        "[tools.kubectl]\nsha256 = [7]",
-        "[tools.kubectl]\nsha256 = []",
-        "[tools.kubectl]\nversion = 1.34",
-        "[tools.kubectl]\nversion = \"newest\"",
-        "[tools.kubectl]\npath = \"\"",
-        "[guard]\nrequire_plan = \"revoke\"",
-        "[guard]\nrequire_plan = [\"revok\"]",
-        "[guard]\nrequire_reason = \"(\"",
-        "[guard]\nproduction = [\"x\"]",
-        "[guard.production]\ncontext = [\"\"]",
-        "[audit]\nrequire = true",
-        "[namespaces.Influx]",
-        "[namespaces.a]\nrerun = \"clones\"",
-        "[namespaces.a]\nrestart_selector = \"-x\"",
-        "[namespaces.a]\nkey_gen_job = \"job/x\"",
-        "[namespaces.a]\nprofiles = []",
-        "\"\\u001b[31m\" = 1",
-    ]
-    .iter()
-    .map(|text| {
-        let error = parse(text).expect_err(text);
-        format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
-    })
-    .collect();
+    let told: String = NONSENSE
+        .iter()
+        .map(|text| {
+            let error = parse(text).expect_err(text);
+            format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
+        })
+        .collect();
     insta::assert_snapshot!(told);
-    let no_home = Policy::parse("[audit]\nfile = \"~/x\"", Path::new("/"), None).expect_err("no home");
-    assert_eq!(no_home.hint, "HOME is not set to an absolute path");
+    let nowhere = Places { home: None, ..places() };
+    let no_home = Policy::parse("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
+    assert_eq!(no_home.hint, "there is no home directory: HOME is not set to an absolute path");
+    assert!(Policy::parse("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
 }
 
 fn pinned(version: Option<&str>) -> Vec<Pinned> {
@@ -137,7 +148,7 @@ fn pinned(version: Option<&str>) -> Vec<Pinned> {
 }
 
 fn pin_in(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
-    pin(text, &pinned(version), Path::new("/etc/bypassctl"), Some(Path::new(HOME)))
+    pin(text, &pinned(version), &places())
 }
 
 #[test]
@@ -154,10 +165,24 @@ fn a_pin_changes_nothing_else() {
     let after = pin_in(text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after.replace('\r', "␍"));
     assert_eq!(pin_in(&after, Some("1.34.5")).expect("edited"), after, "once is enough");
-    let unknown = pin_in(&after, None).expect("edited");
-    assert!(parse(&unknown).expect("a policy").tools.kubectl.version.expect("one").comparators.is_empty());
+    assert_eq!(pin_in(&after, None).expect("edited"), after, "a version that is not known says nothing");
+    let newer = pin_in(&after, Some("1.34.6")).expect("edited");
+    assert_eq!(newer, after.replace("=1.34.5", "=1.34.6"), "an exact version goes with its digest");
     let new = pin_in("", Some("1.34.5")).expect("edited");
     assert_eq!(new, section(&pinned(Some("1.34.5")), true));
+}
+
+#[test]
+fn what_the_site_has_said_stays() {
+    let (a, b) = ("a".repeat(64), "b".repeat(64));
+    let text = format!(
+        "[tools.kubectl]\nversion = \">=1.30, <1.36\" # ours\nsha256 = [\n  \"{a}\", # old\n  \"{b}\", # arm\n]\n[tools.influxctl]\n"
+    );
+    let after = pin_in(&text, Some("1.34.5")).expect("edited");
+    insta::assert_snapshot!(after);
+    assert_eq!(pin_in(&after, Some("1.34.5")).expect("edited"), after, "once is enough");
+    let refused = pin_in(&text, Some("1.36.0")).expect_err("a range of the site's");
+    assert_eq!(refused.to_string(), "line 2: it has kubectl >=1.30, <1.36, and 1.36.0 is installed");
 }
 
 #[test]

@@ -280,6 +280,21 @@ pub fn printable(text: &str, max: usize) -> String {
     out
 }
 
+/// Text for a terminal, whoever wrote it, in one line: what steers a terminal or is not seen is spelt out, so that a
+/// path is shown as the path it is.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || misleads(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Characters that turn the reading direction around, begin a line or are not seen, and so can make one text look like
 /// another.
 fn misleads(c: char) -> bool {
@@ -312,6 +327,7 @@ mod tests {
         );
         assert_eq!(said(" \n"), "it said nothing (exit code 1)");
         assert_eq!(said("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
+        assert_eq!(visible("/a\u{1b}[2J\n::b\u{202e}é"), "/a\\u{1b}[2J\\u{a}::b\\u{202e}é");
         assert_eq!(said("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""), "bad token \"[token]\"");
     }
 }

@@ -167,7 +167,7 @@ pub struct Fields {
     /// The POSIX shell script that was asked for (`--dry-run=script`, `--format script`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// `plan`: the file that was written.
+    /// `plan`, `tools pin --write`: the file that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `plan`, `plan show`, `apply`: SHA-256 of the plan's file, lower-case hexadecimal.

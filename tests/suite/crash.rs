@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
 const DISABLE: &[&str] = &["disable"];
-const STRACE: &str = "/usr/bin/strace";
+pub const STRACE: &str = "/usr/bin/strace";
 
 /// What is done with the record. strace counts each of them by itself.
 pub const TOUCHES: [&str; 10] = [

@@ -61,9 +61,9 @@ fn the_documents_example_is_a_policy() {
     let document =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md")).expect("the document");
     let example = document.split("```toml\n").nth(1).and_then(|text| text.split("```").next()).expect("an example");
-    let home = Some(std::path::Path::new("/home/admin"));
-    let policy =
-        bypassctl::policy::Policy::parse(example, std::path::Path::new("/etc/bypassctl"), home).expect(example);
+    let [directory, home] = ["/etc/bypassctl", "/home/admin"].map(std::path::Path::new);
+    let places = bypassctl::policy::Places { directory, home: Some(home), account_home: None };
+    let policy = bypassctl::policy::Policy::parse(example, &places).expect(example);
     let shown = format!("{policy:?}").replace("patch: None", "");
     assert!(!shown.contains("None") && !shown.contains("[]"), "a key is not in the document: {shown}");
 }

@@ -131,6 +131,41 @@ fn one_that_others_can_write_to() {
     assert!(told.stderr.contains("everyone, which a locked one must not be"), "{}", told.stderr);
 }
 
+#[test]
+fn a_symlink_on_the_way_counts_as_the_file_does() {
+    let sb = Sandbox::new();
+    sb.write("etc/real/policy.toml", "locked = true\n");
+    sb.write("shared/x", "");
+    symlink("../etc/real/policy.toml", sb.path("shared/link")).expect("sandbox");
+    symlink("../shared/link", sb.home("bypassctl.toml")).expect("sandbox");
+    run(&sb, 0, DISABLE);
+    sb.chmod("shared", 0o777);
+    let told = run(&sb, 4, DISABLE);
+    assert!(told.stderr.contains("everyone, which a locked one must not be"), "{}", told.stderr);
+    // What lies in a directory like /tmp belongs to whom the symlink belongs to, not to whom it leads.
+    sb.chmod("shared", 0o1777);
+    run(&sb, 0, DISABLE);
+    if std::os::unix::fs::lchown(sb.path("shared/link"), Some(65534), None).is_err() {
+        return crate::sandbox::skipped("a symlink of another user: only root can make one");
+    }
+    run(&sb, 4, DISABLE);
+}
+
+#[test]
+fn one_that_leads_to_nothing_is_not_none() {
+    let sb = Sandbox::new();
+    symlink("/not/mounted", sb.home("bypassctl.toml")).expect("sandbox");
+    insta::assert_snapshot!(error(&run(&sb, 4, DISABLE)));
+    std::fs::remove_file(sb.home("bypassctl.toml")).expect("sandbox");
+    symlink("/not/mounted", sb.path("etc")).expect("sandbox");
+    assert_eq!(sb.run_on_system(DISABLE).code, 4);
+    // Nor is a repository whose directory is elsewhere none.
+    symlink("/not/mounted", sb.home(".git")).expect("sandbox");
+    policy(&sb, &wanting("root"));
+    std::fs::create_dir(sb.home("below")).expect("sandbox");
+    assert_eq!(wants(&sb.run_in("home/below", DISABLE)), "root");
+}
+
 /// As a repository that somebody else has put there, or a container's checkout.
 #[test]
 fn one_of_somebody_else_is_only_taken_if_it_is_named() {

@@ -100,6 +100,15 @@ fn a_reason_is_wanted_where_something_changes() {
     assert_eq!(sb.records_of("run.end").last().expect("a run")["code"], 0);
 }
 
+/// What a policy or a flag holds makes no line of its own, and steers no terminal.
+#[test]
+fn what_is_quoted_is_shown_as_it_is() {
+    let sb = Sandbox::new();
+    policy(&sb, "[guard]\nrequire_reason = \"^CHG\u{202e}$\"\n");
+    let told = run(&sb, 4, &["disable", "--reason", "x\n::add-mask::ok\u{1b}[2J"]).stderr;
+    assert!(told.contains(r"matches `^CHG\u{202e}$`, and `x ::add-mask::ok [2J` does not"), "{told}");
+}
+
 #[test]
 fn a_plan_is_wanted() {
     let sb = enabled();
@@ -124,7 +133,9 @@ fn defaults_of_a_namespace() {
         &sb,
         "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\ntoken_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\nkey_gen_job = \"key-gen-none\"\n",
     );
-    run(&sb, 0, ENABLE);
+    let to_end = format!("to end it: bypassctl disable --profile site --config {}\n", config.display());
+    let told = run(&sb, 0, ENABLE).stdout;
+    assert!(told.ends_with(&to_end), "{told}");
     assert_eq!(std::fs::read(&token).expect("the token's file"), sb.admin_token());
     sb.assert_no_secret(&[Path::new("home/token.json")]);
     let told = run(&sb, 4, &["revoke", "-n", "influxdb", "--dry-run"]);

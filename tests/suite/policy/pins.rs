@@ -116,6 +116,29 @@ fn a_version_that_the_policy_does_not_have_run() {
     run(&sb, 0, ENABLE);
 }
 
+/// A version that is only assumed is nothing to a policy.
+#[test]
+fn a_version_that_is_not_told() {
+    let sb = with_own_tools();
+    sb.influxctl_prints("influxctl version dev\n");
+    policy(&sb, "[tools.influxctl]\nversion = \">=2.9\"\n");
+    let assumed = ["enable", "-n", "influxdb", "--assume-influxctl-version", "2.12.0"];
+    insta::assert_snapshot!(error(&run(&sb, 4, &assumed)));
+    let told = run(&sb, 4, &["tools", "verify"]).stdout;
+    assert!(told.contains("failed    influxctl: influxctl does not tell its version"), "{told}");
+    policy(&sb, &format!("[tools.influxctl]\nsha256 = [\"{}\"]\n", digest(&sb, "influxctl")));
+    run(&sb, 0, &assumed);
+}
+
+#[test]
+fn one_that_is_too_large_is_not_hashed() {
+    let sb = with_own_tools();
+    let file = std::fs::File::options().write(true).open(sb.path("bin/kubectl")).expect("the fake");
+    file.set_len((1 << 30) + 1).expect("sandbox");
+    let told = run(&sb, 1, ENABLE);
+    assert!(told.stderr.contains("it is larger than 1 GiB"), "{}", told.stderr);
+}
+
 #[test]
 fn the_path_of_the_policy_goes_before_path() {
     let sb = with_own_tools();
@@ -123,6 +146,8 @@ fn the_path_of_the_policy_goes_before_path() {
     std::fs::rename(sb.path("bin/kubectl"), sb.home("tools/kubectl")).expect("sandbox");
     policy(&sb, "[tools.kubectl]\npath = \"tools/kubectl\"\n");
     run(&sb, 0, ENABLE);
+    policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
+    insta::assert_snapshot!(error(&run(&sb, 1, ENABLE)));
     let told = run(&sb, 1, &["enable", "-n", "influxdb", "--kubectl", "/no/where"]);
     assert!(told.stderr.contains("`/no/where` is not there"), "a flag goes before a policy that is not locked");
 }

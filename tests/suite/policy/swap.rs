@@ -1,6 +1,7 @@
 //! What was hashed is what runs.
 
 use super::{pinned, policy, run, with_own_tools};
+use crate::crash::{STRACE, can_trace};
 use crate::revoke::quick;
 use crate::sandbox::{Running, Sandbox, wait_until};
 use serde_json::json;
@@ -55,6 +56,26 @@ fn one_that_is_overwritten_does_not_run_either() {
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
     insta::assert_snapshot!(super::error(&told));
     assert!(!sb.call_lines().contains("admin-token"), "{}", sb.call_lines());
+}
+
+/// Between the last look at it and its start: what has started by then is ended, and the run with it.
+#[test]
+fn one_that_is_overwritten_right_before_it_starts_is_ended() {
+    if !can_trace() {
+        return;
+    }
+    let sb = with_own_tools();
+    policy(&sb, &pinned(&sb));
+    let delay =
+        [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=execve", "-e", "inject=execve:delay_enter=2000000"];
+    let running = sb.spawn_under(&delay, &["tools", "verify"]);
+    wait_until("kubectl is about to start", || sb.log().exists() && !sb.records_of("intent").is_empty());
+    overwrite(&sb, b"another program");
+    let told = running.wait();
+    assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
+    assert!(told.stdout.contains("failed    kubectl: ") && told.stdout.contains("was overwritten"), "{}", told.stdout);
+    assert_eq!(sb.records_of("result")[0]["error"], "overwritten");
+    sb.assert_verified();
 }
 
 #[test]

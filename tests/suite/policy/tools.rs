@@ -42,7 +42,7 @@ fn one_that_is_missing_hides_the_other_from_nobody() {
     std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
     let told = run(&sb, 1, &["tools", "list"]);
     assert!(
-        told.stdout.starts_with("influxctl 2.") && told.stderr.contains("`kubectl` is not in PATH"),
+        told.stdout.contains("\ninfluxctl 2.") && told.stderr.contains("`kubectl` is not in PATH"),
         "{}",
         told.stderr
     );
@@ -56,8 +56,12 @@ fn pinned_and_verified() {
     insta::assert_snapshot!("the_section", section.normalised());
     policy(&sb, &section.stdout);
     insta::assert_snapshot!("verified", run(&sb, 0, &["tools", "verify"]).normalised());
-    policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
+    policy(&sb, "[guard]\nrequire_plan = true\n");
     insta::assert_snapshot!("pins_nothing", error(&run(&sb, 4, &["tools", "verify"])));
+    policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
+    run(&sb, 0, &["tools", "verify"]);
+    policy(&sb, "[tools.kubectl]\nversion = \"=1.30\"\n");
+    run(&sb, 4, &["tools", "verify"]);
     let one = format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", digest(&sb, "kubectl"));
     policy(&sb, &one);
     insta::assert_snapshot!("one_pinned", run(&sb, 0, &["tools", "verify"]).normalised());
@@ -77,6 +81,7 @@ fn pinned_and_verified() {
 fn written_into_the_policy() {
     let sb = with_own_tools();
     run(&sb, 0, &["tools", "pin", "--write"]);
+    assert_eq!(sb.mode("home/bypassctl.toml") & 0o777, 0o644, "there is nothing secret in it");
     let new = sb.read("home/bypassctl.toml");
     assert_eq!(new, run(&sb, 0, &["tools", "pin"]).stdout);
     run(&sb, 0, &["tools", "verify"]);
