@@ -112,7 +112,7 @@ pub struct Common {
     #[serde(with = "plan::millis")]
     #[cfg_attr(test, schemars(with = "u64", description = "Time limit of each command that is run, in milliseconds"))]
     pub timeout: Duration,
-    /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `audit verify`)
+    /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `tools verify`, `audit verify`)
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     #[serde(skip)]
     pub output: Format,

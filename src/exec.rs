@@ -16,7 +16,7 @@ mod summary;
 mod surroundings;
 mod writers;
 
-pub use changing::{FileWrite, Mode};
+pub use changing::{FileWrite, Readers};
 pub use export::ExportDirectory;
 pub use files::{Snapshot, Unfit, left_beside, read, unfit_directory};
 pub use interrupt::Interrupts;

@@ -59,6 +59,15 @@ impl Tools {
     }
 }
 
+impl Tools {
+    fn pin_mut(&mut self, name: ToolName) -> &mut Pin {
+        match name {
+            ToolName::Kubectl => &mut self.kubectl,
+            ToolName::Influxctl => &mut self.influxctl,
+        }
+    }
+}
+
 /// What a tool must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pin {

@@ -56,14 +56,14 @@ pub struct Tool {
 }
 
 /// What a file of that name is, where it is known to start another program under the name that it was called by: snapd
-/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), kuberlr, mise's shims, aqua's proxy. Some are called `k3s-arm64` or the like.
+/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), minikube, kuberlr, mise's shims, aqua's proxy. Some are called `k3s-arm64` or the like.
 #[must_use]
 pub fn launcher(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
     let is = |known: &&str| {
         name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     };
-    ["snap", "k3s", "kuberlr", "mise", "aqua-proxy"].iter().any(is).then_some(name)
+    ["snap", "k3s", "minikube", "kuberlr", "mise", "aqua-proxy"].iter().any(is).then_some(name)
 }
 
 /// A SHA-256 as people write it: in any case, with or without `sha256:` in front.

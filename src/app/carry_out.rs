@@ -6,7 +6,7 @@ use super::probe::{self, joined};
 use super::proof::{self, Old};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
-use crate::exec::{FileWrite, Mode, read};
+use crate::exec::{FileWrite, Readers, read};
 use crate::plan::{Action, Place, Plan, Step};
 use crate::profile::{self, Edit, Profile};
 use crate::secret::Secret;
@@ -256,7 +256,7 @@ fn write_token(session: &Session, step: &str, path: &Path, token: &Secret) -> Re
         session.ui.step(step, "unchanged", &format!("{} holds this token already", path.display()));
         return Ok(());
     }
-    let write = FileWrite { path, bytes: token.expose(), old: old.as_ref(), mode: Mode::Private, secret: true };
+    let write = FileWrite { path, bytes: token.expose(), old: old.as_ref(), readers: Readers::Private, secret: true };
     session.exec.write_file(step, &write)?;
     session.ui.step(step, "done", &format!("{} written, mode 0600", path.display()));
     Ok(())
@@ -271,7 +271,7 @@ fn edit_config(session: &Session, step: &str, path: &Path, old: Option<&str>, ed
             .hint("run again: the edit is worked out anew"));
     }
     let secret = profile::may_hold_secret(old.unwrap_or_default());
-    let write = FileWrite { path, bytes: edit.text.as_bytes(), old: now.as_ref(), mode: Mode::Kept, secret };
+    let write = FileWrite { path, bytes: edit.text.as_bytes(), old: now.as_ref(), readers: Readers::Kept, secret };
     session.exec.write_file(step, &write)?;
     session.ui.step(step, "done", &format!("{} edited", path.display()));
     Ok(())

@@ -36,7 +36,7 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     let tool = session.heeded(probe::kubectl_tool(session))?;
     let mut checks = vec![tool_check("kubectl", &tool)];
     let Ok(tool) = tool else { return Ok(checks) };
-    let kubectl = match session.heeded(probe::pinned(session, tool))? {
+    let kubectl = match session.heeded(probe::with_context(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {
             checks.push(Check::from_error("context", &error));
@@ -48,7 +48,7 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     if let Some(name) = policy::looks_so(session, kubectl.pins.context.as_deref(), server.as_deref()) {
         let locked = session.exec.policy().is_some_and(|policy| policy.policy.locked);
         let hint = if locked {
-            "`enable` and `rotate` refuse, and the policy is locked"
+            "`enable` and `rotate` refuse; the policy is locked: have its patterns changed if it is not production"
         } else {
             "`enable` refuses; if it is not production, enable --allow-production"
         };

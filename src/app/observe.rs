@@ -12,10 +12,10 @@ use crate::plan::{Place, Trial};
 use crate::procedure::revoke::{self, Operator, Rerun};
 use crate::profile;
 use crate::secret::{Secret, looks_like_token, sha256_hex};
-use crate::tool::Tool;
 use crate::tool::influxctl;
 use crate::tool::invocation::Output;
 use crate::tool::kubectl::{self, ClusterId, Failure, Job, Kubectl, NoToken, Pod, SecretUid};
+use crate::tool::{Tool, ToolName};
 use std::path::{Path, PathBuf};
 
 /// What the cluster shows.
@@ -150,6 +150,8 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
     match found {
         Ok(trial) => Ok(Some(trial)),
         Err(error) if matches!(error.kind, Kind::Unrecorded | Kind::Interrupted | Kind::Terminated) => Err(error),
+        // Another influxctl than the policy's is no reason to do without: somebody has put it there.
+        Err(error) if error.kind == Kind::Refused && session.exec.speaks_of(ToolName::Influxctl) => Err(error),
         // What was named and is not there is a mistake; what was not named may do without.
         Err(error) if session.common.influxctl.is_some() || session.common.profiles != ["default"] => Err(error),
         Err(error) => {

@@ -22,16 +22,15 @@ pub(super) const MAX_POLICY: u64 = 1 << 20;
 pub(super) fn find(common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<Option<InForce>> {
     let system = load(&surroundings.system.join(FILE_NAME), surroundings)?;
     let named = common.policy.as_ref().map(|path| surroundings.cwd.join(path));
-    let discovered = discovered(&surroundings.cwd);
     if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
-        over_the_rest(system, named.as_deref(), discovered.as_deref(), ui)?;
+        over_the_rest(system, named.as_deref(), discovered(&surroundings.cwd).ok().flatten().as_deref(), ui)?;
     } else if let Some(path) = named {
         let policy = load(&path, surroundings)?.ok_or_else(|| {
             Error::refused(format!("there is no policy at `{}`", path.display()))
                 .hint("it is named by --policy or BYPASSCTL_POLICY")
         })?;
         return trusted(policy, false, ui).map(Some);
-    } else if let Some(path) = discovered {
+    } else if let Some(path) = discovered(&surroundings.cwd)? {
         let policy = load(&path, surroundings)?;
         return policy.map(|policy| trusted(policy, true, ui)).transpose();
     }
@@ -49,16 +48,44 @@ fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Pat
         .hint("leave --policy and BYPASSCTL_POLICY out"));
     }
     if let Some(other) = discovered.filter(|other| *other != system.file) {
-        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), None);
+        let hint = "have what it says put into that one, or delete it";
+        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), Some(hint));
     }
     Ok(())
 }
 
 /// In the working directory, or above it up to the root of its repository; without a repository no further.
-fn discovered(cwd: &Path) -> Option<PathBuf> {
-    let root = cwd.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok()).unwrap_or(cwd);
-    let searched = cwd.ancestors().take_while(|directory| directory.starts_with(root));
-    searched.map(|directory| directory.join(FILE_NAME)).find(|path| path.symlink_metadata().is_ok())
+fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
+    if !cwd.is_absolute() {
+        return Err(Error::refused("what the working directory is cannot be found out, and a policy may be in it")
+            .hint("run it from a directory that is there"));
+    }
+    let mut root = cwd;
+    for directory in cwd.ancestors() {
+        if is_there(&directory.join(".git"))? {
+            root = directory;
+            break;
+        }
+    }
+    for directory in cwd.ancestors().take_while(|directory| directory.starts_with(root)) {
+        let path = directory.join(FILE_NAME);
+        if is_there(&path)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
+/// What may not be looked at is not taken for absent.
+fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            Err(Error::refused(format!("whether there is a policy cannot be found out: `{}`: {error}", path.display()))
+                .hint("name the policy with --policy FILE, or run it from another directory"))
+        }
+    }
 }
 
 fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {

@@ -22,7 +22,7 @@ pub(super) fn look(session: &Session) -> Result<Look> {
     let kubectl = kubectl_tool(session)?;
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| influxctl_tool(session));
-        let kubectl = pinned(session, kubectl);
+        let kubectl = with_context(session, kubectl);
         let influxctl = joined(influxctl);
         Ok(Look { kubectl: kubectl?, influxctl: influxctl? })
     })
@@ -108,14 +108,13 @@ fn usable(session: &Session, found: Found) -> Result<Tool> {
     found.refused.map_or(Ok(found.tool), Err)
 }
 
-/// New enough, and on record.
-fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
+/// On record, and of a version that will do: new enough, and one that the policy has run.
+pub(super) fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
     session.exec.record_tool(&tool)?;
     session.ui.tool(&tool);
-    let minimum = tool.name.minimum();
+    let (name, minimum) = (tool.name.as_str(), tool.name.minimum());
     match &tool.version {
         Some(version) if *version < minimum => {
-            let name = tool.name.as_str();
             Err(Error::refused(format!("{name} {version} is too old: {name} {minimum} or newer is needed"))
                 .hint(format!("update it, or name another: --{name} PATH")))
         }
@@ -133,7 +132,7 @@ fn told_for_the_policy(session: &Session, tool: &Tool) -> Result<()> {
 }
 
 /// Of a version that the policy has run.
-pub(super) fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
+fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
     let Some(policy) = session.exec.policy() else { return Ok(()) };
     let name = tool.name.as_str();
     match (&policy.policy.tools.pin(tool.name).version, &tool.version) {
@@ -148,7 +147,7 @@ pub(super) fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
 }
 
 /// kubectl with the context in force pinned into every later call. In a cluster there is none.
-pub(super) fn pinned(session: &Session, tool: Tool) -> Result<Kubectl> {
+pub(super) fn with_context(session: &Session, tool: Tool) -> Result<Kubectl> {
     let common = session.common;
     let pins = Pins {
         kubeconfig: common.kubeconfig.clone(),

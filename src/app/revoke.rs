@@ -37,7 +37,7 @@ pub(super) fn run(session: &Session, args: &Revoke) -> Outcome {
 fn tools(session: &Session) -> Result<(kubectl::Kubectl, Result<crate::tool::Tool>)> {
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| probe::influxctl_tool(session));
-        let kubectl = probe::kubectl_tool(session).and_then(|tool| probe::pinned(session, tool));
+        let kubectl = probe::kubectl_tool(session).and_then(|tool| probe::with_context(session, tool));
         let influxctl = joined(influxctl);
         Ok((kubectl?, influxctl))
     })

@@ -34,7 +34,10 @@ pub(super) fn run(session: &Session) -> Outcome {
     let file = profile.as_ref().and_then(|profile| board.token_file(profile));
     board.agreement(token.as_ref(), file.as_ref());
     if let (Some(profile), Some(file), Some(influxctl)) = (&profile, &file, &influxctl) {
-        board.trial(influxctl, profile, file)?;
+        let tried = board.trial(influxctl, profile, file);
+        if let Err(error) = session.heeded(tried)? {
+            board.fail("trial", error);
+        }
     }
     match board {
         Board { error: Some(error), .. } => Err(error),
@@ -54,7 +57,7 @@ pub(super) fn run(session: &Session) -> Outcome {
 }
 
 fn cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secret, Error> {
-    let kubectl = probe::pinned(session, tool)?;
+    let kubectl = probe::with_context(session, tool)?;
     let (uid, token) = std::thread::scope(|scope| {
         let uid = scope.spawn(|| probe::cluster(session, &kubectl, namespace));
         let token = read_token(session, "get-token", &kubectl.admin_token(namespace));

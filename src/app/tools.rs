@@ -5,10 +5,11 @@ use super::session::Session;
 use super::{Outcome, probe};
 use crate::cli::Tools;
 use crate::error::{Error, Result};
-use crate::exec::{FileWrite, Found, Mode, read, writers};
+use crate::exec::{FileWrite, Found, Readers, read, writers};
 use crate::policy::InForce;
 use crate::policy::{self, FILE_NAME, Pinned, Places, Tools as PolicyTools};
 use crate::tool::ToolName;
+use crate::tool::invocation::visible;
 use crate::ui::{Check, ListedTool, State};
 use std::path::Path;
 
@@ -32,7 +33,7 @@ fn list(session: &Session) -> Outcome {
         session.ui.say(&format!("{} {version}, {}", tool.name, stands(tool)));
         let leads = if tool.found == tool.path { String::new() } else { format!(", found as {}", tool.found) };
         session.ui.say(&format!("  path         {}{leads}", tool.path));
-        session.ui.say(&format!("  sha256       {}", tool.sha256.as_deref().unwrap_or_default()));
+        session.ui.say(&format!("  sha256       {}", tool.sha256));
         session.ui.say(&format!("  writable by  {}", tool.writable_by.join(", ")));
     }
     session.ui.fields(|fields| fields.listed = Some(listed));
@@ -49,17 +50,17 @@ fn stands(tool: &ListedTool) -> String {
 
 fn listed(session: &Session, name: ToolName) -> Result<ListedTool> {
     let found = probe::sight(session, name)?;
-    let refused = found.refused.or_else(|| probe::of_the_policy(session, &found.tool).err());
-    if refused.is_none() {
-        session.exec.record_tool(&found.tool)?;
-    }
+    let refused = match found.refused {
+        Some(refused) => Some(refused),
+        None => session.heeded(probe::accepted(session, found.tool.clone()))?.err(),
+    };
     Ok(ListedTool {
         name: name.as_str().to_owned(),
         writable_by: writers(&found.tool.found).iter().map(ToString::to_string).collect(),
         found: found.tool.found.display().to_string(),
         path: found.tool.path.display().to_string(),
         version: found.tool.version.as_ref().map(ToString::to_string),
-        sha256: found.tool.sha256,
+        sha256: found.tool.sha256.unwrap_or_default(),
         pinned: is_pinned(session, name),
         refused: refused.map(|why| why.message),
     })
@@ -94,6 +95,10 @@ fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
         Some(policy) => policy.file.clone(),
         None => session.exec.surroundings().cwd.join(FILE_NAME),
     };
+    let surroundings = session.exec.surroundings();
+    let account_home = surroundings.account_home();
+    let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let places = Places { directory: &directory, home: surroundings.home(), account_home: account_home.as_deref() };
     // Symlinks are kept: what is replaced is the file that they lead to.
     let file = file.canonicalize().unwrap_or(file);
     let unusable = |why: String| {
@@ -104,16 +109,13 @@ fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
         .as_ref()
         .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
         .map_err(|error| unusable(error.to_string()))?;
-    let surroundings = session.exec.surroundings();
-    let account_home = surroundings.account_home();
-    let directory = file.parent().unwrap_or(Path::new("/"));
-    let places = Places { directory, home: surroundings.home(), account_home: account_home.as_deref() };
     let new = policy::pin(text, tools, &places).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session.ui.say(&format!("{} has them pinned already", file.display()));
         return Ok(None);
     }
-    let write = FileWrite { path: &file, bytes: new.as_bytes(), old: old.as_ref(), mode: Mode::Public, secret: false };
+    let write =
+        FileWrite { path: &file, bytes: new.as_bytes(), old: old.as_ref(), readers: Readers::Public, secret: false };
     session.exec.write_file("write-policy", &write)?;
     session.ui.say(&format!("pinned in {}", file.display()));
     session.ui.fields(|fields| fields.file = Some(file.display().to_string()));
@@ -133,8 +135,15 @@ fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
         let hint = "once its digest is in the policy, `bypassctl tools pin` asks it";
         session.ui.warn(&format!("the version of {} is not known", name.as_str()), Some(hint));
     }
+    if tool.path.to_str().is_none_or(|path| visible(path) != path) {
+        return Err(Error::refused(format!(
+            "`{}` cannot be pinned: its path cannot be written down as it is",
+            tool.path.display()
+        ))
+        .hint("give it a path of plain text"));
+    }
     let sha256 = tool.sha256.unwrap_or_default();
-    Ok(Pinned { name, path: tool.path, version: tool.version, sha256 })
+    Ok(Pinned { name, path: tool.path, found: tool.found, version: tool.version, sha256 })
 }
 
 /// For CI: nothing but what the policy has pinned.
@@ -165,15 +174,15 @@ fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
     };
     let warnings = found.warnings.iter().map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
     let tool = &found.tool;
-    let check = match found.refused.map_or_else(|| probe::of_the_policy(session, tool), Err) {
+    let accepted = found.refused.map_or_else(|| probe::accepted(session, tool.clone()), Err);
+    let check = match session.heeded(accepted)? {
         Err(error) => Check::from_error(name.as_str(), &error),
-        Ok(()) if !is_pinned(session, name) => Check::warning(
+        Ok(_) if !is_pinned(session, name) => Check::warning(
             name.as_str(),
             format!("{} is not pinned by its digest", tool.path.display()),
             "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",
         ),
-        Ok(()) => {
-            session.exec.record_tool(tool)?;
+        Ok(_) => {
             let version = tool.version.as_ref().map_or("of unknown version".to_owned(), ToString::to_string);
             let sha256 = tool.sha256.as_deref().unwrap_or_default();
             Check::ok(name.as_str(), format!("{version} at {}, sha256 {sha256}", tool.path.display()))

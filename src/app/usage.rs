@@ -34,9 +34,13 @@ pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
 /// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.
 fn asks_for_json(argv: &[OsString]) -> bool {
     let words: Vec<&str> =
-        argv.iter().skip(1).map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
-    let two = |pair: &[&str]| ["-o", "--output"].contains(&pair[0]) && pair[1] == "json";
-    let one = |word: &&str| ["-ojson", "-o=json", "--output=json"].contains(word);
+        argv.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    // Behind -q and -v, which take nothing, as well.
+    let short = |word: &str| word.strip_prefix('-').map(|word| word.trim_start_matches(['q', 'v']).to_owned());
+    let is_output = |word: &str| word == "--output" || short(word).as_deref() == Some("o");
+    let two = |pair: &[&str]| is_output(pair[0]) && pair[1] == "json";
+    let one =
+        |word: &&str| *word == "--output=json" || short(word).is_some_and(|word| word == "ojson" || word == "o=json");
     words.iter().any(one) || words.windows(2).any(two)
 }
 
@@ -62,7 +66,9 @@ mod tests {
     #[test]
     fn json_is_asked_for_in_several_ways() {
         let asks = |line: &str| asks_for_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        for line in ["b -o json x", "b x --output json", "b -ojson", "b -o=json", "b --output=json"] {
+        for line in
+            ["b -o json x", "b x --output json", "b -ojson", "b -o=json", "b --output=json", "b -qojson", "b -vo json"]
+        {
             assert!(asks(line), "{line}");
         }
         for line in ["b", "json -o", "b -o text json", "b -- -o json", "b --output-json", "-ojson"] {

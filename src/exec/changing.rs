@@ -17,14 +17,14 @@ pub struct FileWrite<'a> {
     /// What is there now; without it the file is new.
     pub old: Option<&'a Snapshot>,
     /// Who may read it.
-    pub mode: Mode,
+    pub readers: Readers,
     /// Whether it holds a secret, now or after.
     pub secret: bool,
 }
 
 /// Who may read a file that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum Readers {
     /// Its owner alone, whatever the old one was.
     Private,
     /// Who may read the old one; its owner alone where there is none.
@@ -48,9 +48,9 @@ impl Executor {
             after: Some(stream(write.bytes)),
         };
         let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
-        let like = match (write.mode, write.old) {
-            (Mode::Kept | Mode::Public, Some(old)) => Like::Old(&old.meta),
-            (Mode::Public, None) => Like::Mode(0o644),
+        let like = match (write.readers, write.old) {
+            (Readers::Kept | Readers::Public, Some(old)) => Like::Old(&old.meta),
+            (Readers::Public, None) => Like::Mode(0o644),
             _ => Like::Mode(0o600),
         };
         let done = files::replace(&begun, write.path, write.bytes, &like);

@@ -1,9 +1,10 @@
 //! Which file a tool is, what its digest is, and who could replace it.
 
+use super::writers::writers;
 use crate::error::{Error, Result};
 use crate::tool::{Tool, ToolName};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// A tool as found, and what about the way to it deserves a warning.
@@ -36,13 +37,8 @@ pub(super) fn locate(name: ToolName, named: Option<&Named>, path: Option<&OsStr>
         Some(_) => Vec::new(),
         None => searched_before(path.unwrap_or_default(), &found),
     };
-    let ways = [found.parent(), real.parent(), Some(real.as_path())].into_iter().flatten();
-    let warnings = searched
-        .iter()
-        .map(PathBuf::as_path)
-        .chain(ways)
-        .filter_map(writable_by_others)
-        .collect::<std::collections::BTreeSet<_>>();
+    let ways = searched.into_iter().chain([found.clone()]).filter_map(|way| in_other_hands(&way));
+    let warnings: BTreeSet<String> = ways.collect();
     let tool = Tool { name, path: real, found, sha256: None, version: None };
     let warnings = warnings.into_iter().collect();
     Ok(Found { tool, warnings, starts_another: None, refused: None })
@@ -91,10 +87,10 @@ fn searched_before(path: &OsStr, found: &Path) -> Vec<PathBuf> {
     absolute.take_while(|entry| Some(entry.as_path()) != found.parent()).collect()
 }
 
-/// Why others could replace this file or what is in this directory. A sticky directory protects what is in it.
-fn writable_by_others(path: &Path) -> Option<String> {
-    let meta = std::fs::metadata(path).ok()?;
-    let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
-    (meta.mode() & 0o022 != 0 && !sticky)
-        .then(|| format!("others can write to `{}` and so decide what runs", path.display()))
+/// Who, besides root and who runs this, decides what is found there.
+fn in_other_hands(path: &Path) -> Option<String> {
+    let others: Vec<String> =
+        writers(path).into_iter().filter(|writer| writer.is_another()).map(|w| w.to_string()).collect();
+    (!others.is_empty())
+        .then(|| format!("others decide what runs by way of `{}`: {}", path.display(), others.join(", ")))
 }

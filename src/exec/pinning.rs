@@ -4,7 +4,7 @@ use super::locate::{Found, Named, locate};
 use super::program::Program;
 use super::{Executor, held};
 use crate::error::{Error, Result};
-use crate::policy::InForce;
+use crate::policy::{InForce, Pin};
 use crate::tool::{self, Tool, ToolName};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,10 +82,16 @@ impl Executor {
     /// The same right before it runs.
     pub(super) fn program_to_run(&self, tool: &Tool) -> Result<Arc<Program>> {
         let program = self.program(tool)?;
-        if program.is_unchanged().map_err(|error| unreadable(tool, &error))? {
+        if program.is_unchanged() {
             return Ok(program);
         }
         Err(overwritten(tool))
+    }
+
+    /// Whether the policy says which file or version a tool has to be.
+    #[must_use]
+    pub fn speaks_of(&self, name: ToolName) -> bool {
+        self.policy().is_some_and(|policy| policy.pins(name) || *policy.policy.tools.pin(name) != Pin::default())
     }
 
     /// The policy in force.
@@ -136,6 +142,6 @@ pub(super) fn overwritten(tool: &Tool) -> Error {
 }
 
 fn unreadable(tool: &Tool, error: &std::io::Error) -> Error {
-    Error::failed(format!("`{}` cannot be read: {error}", tool.path.display()))
-        .hint("the record needs its digest: make it readable")
+    Error::failed(format!("`{}` cannot be hashed: {error}", tool.path.display()))
+        .hint("the record needs its digest: it must be readable, and no program is larger than 1 GiB")
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again.
+/// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again, unless
+/// it is for another machine.
 const ELF: &[u8] = b"\x7fELF";
 
 /// More is no tool, and would take long to hash, in bytes.
@@ -56,7 +57,7 @@ impl Program {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         if file.metadata()?.len() > MAX_PROGRAM {
-            return Err(io::Error::other("it is larger than 1 GiB, and no such tool is"));
+            return Err(io::Error::other("it is larger than 1 GiB"));
         }
         let mut begins = [0; 4];
         // A shorter file is no program; what the system says of it when it is to run is told.
@@ -77,34 +78,45 @@ impl Program {
         self.open.as_deref().unwrap_or(&self.path)
     }
 
-    /// SHA-256 of what is executed, lower-case hexadecimal.
+    /// SHA-256 of what is executed, lower-case hexadecimal. From then on that is what runs.
     ///
     /// # Errors
     /// Those of reading, and where it was changed meanwhile.
     pub(super) fn sha256(&self) -> io::Result<String> {
+        let (sha256, stamp) = self.read()?;
+        let mut hashed = held(&self.hashed);
+        Ok(hashed.get_or_insert(Hashed { sha256, stamp }).sha256.clone())
+    }
+
+    /// Whether it is still what was hashed: to be asked right before it runs. What cannot be read any more is not.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let Some(Hashed { sha256, stamp }) = held(&self.hashed).clone() else { return true };
+        let now = self.file().and_then(|file| file.metadata()).map(|meta| Stamp::from(&meta));
+        // Another name or mode changes the stamp as well: then its content decides.
+        if now.is_ok_and(|now| now == stamp) {
+            return true;
+        }
+        let Ok((now, stamp)) = self.read() else { return false };
+        let is_same = now == sha256;
+        if is_same {
+            *held(&self.hashed) = Some(Hashed { sha256, stamp });
+        }
+        is_same
+    }
+
+    fn read(&self) -> io::Result<(String, Stamp)> {
         let file = self.file()?;
         let stamp = Stamp::from(&file.metadata()?);
         let sha256 = sha256_of(&file)?;
         if Stamp::from(&file.metadata()?) != stamp {
             return Err(io::Error::other("it was changed while it was read"));
         }
-        *held(&self.hashed) = Some(Hashed { sha256: sha256.clone(), stamp });
-        Ok(sha256)
-    }
-
-    /// Whether it is still what was hashed: to be asked right before it runs.
-    ///
-    /// # Errors
-    /// Those of reading.
-    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
-        let Some(hashed) = held(&self.hashed).clone() else { return Ok(true) };
-        // Another name or mode changes the stamp as well: then its content decides.
-        Ok(Stamp::from(&self.file()?.metadata()?) == hashed.stamp || self.sha256()? == hashed.sha256)
+        Ok((sha256, stamp))
     }
 
     /// Whether what was just started is still what was hashed. Of what was started by its name that cannot be told.
     pub(super) fn is_what_was_started(&self) -> bool {
-        self.open.is_none() || self.is_unchanged().unwrap_or(false)
+        self.open.is_none() || self.is_unchanged()
     }
 
     /// What is executed, opened.
@@ -129,5 +141,27 @@ pub(super) fn sha256_of(file: &File) -> io::Result<String> {
                 at += length as u64;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek as _, Write as _};
+
+    #[test]
+    fn what_was_overwritten_stays_another_program() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(b"\x7fELF one").expect("it is written to");
+        let program = Program::open(file.path()).expect("a program");
+        assert!(program.is_unchanged(), "nothing is known of it yet");
+        let sha256 = program.sha256().expect("it is read");
+        assert!(program.is_unchanged());
+        file.write_all(b" two").expect("it is written to");
+        assert!(!program.is_unchanged() && !program.is_unchanged() && !program.is_what_was_started());
+        assert_eq!(program.sha256().expect("it is read"), sha256, "what was hashed first is what runs");
+        file.as_file().set_len(8).expect("it is cut");
+        file.rewind().expect("its beginning");
+        assert!(program.is_unchanged(), "written back");
     }
 }

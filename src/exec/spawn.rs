@@ -103,7 +103,7 @@ pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enoug
     let (exit, cut, held_open) = match start(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.tell(events);
-            // From here on the system lets nobody write to the file; what was written before is found out here.
+            // From here on most kernels let nobody write to the file (ETXTBSY); what was written before is found out here.
             let cut = (!spec.program.is_what_was_started()).then_some(Cut::Overwritten);
             let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut, open: 2 };
             let mut never = |_: &[u8]| false;

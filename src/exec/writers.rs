@@ -27,20 +27,24 @@ impl Writer {
         let ours = [0, geteuid().as_raw()];
         match self {
             Self::User(uid) => !ours.contains(&uid),
-            Self::Group(gid) => members(gid).is_none_or(|members| members.iter().any(|uid| !ours.contains(uid))),
+            Self::Group(gid) => gid != 0 && !is_of_one(gid) || !names_nobody_else(gid),
             Self::Everyone => true,
         }
     }
 }
 
-/// The users of a group, as far as the system tells: those that it names, and who has a group of the same name. A group
-/// of its own for each user is what most systems have.
-fn members(gid: u32) -> Option<Vec<u32>> {
-    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten()?;
-    let uid = |name: &String| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-    let named = group.mem.iter().map(uid).collect::<Option<Vec<_>>>()?;
-    let of_one = uid(&group.name);
-    (!named.is_empty() || of_one.is_some()).then(|| named.into_iter().chain(of_one).collect())
+/// Whether a group is that of who runs this alone: most systems give each user one of the same name. Who else has it for
+/// a primary group cannot be told.
+fn is_of_one(gid: u32) -> bool {
+    let user = User::from_uid(Uid::from_raw(geteuid().as_raw())).ok().flatten();
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    user.zip(group).is_some_and(|(user, group)| user.gid.as_raw() == gid && user.name == group.name)
+}
+
+fn names_nobody_else(gid: u32) -> bool {
+    let ours = [0, geteuid().as_raw()];
+    let is_ours = |name: &String| matches!(User::from_name(name), Ok(Some(user)) if ours.contains(&user.uid.as_raw()));
+    matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(group)) if group.mem.iter().all(is_ours))
 }
 
 impl fmt::Display for Writer {

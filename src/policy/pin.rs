@@ -12,8 +12,10 @@ use toml_edit::{Document, Item, Table, Value};
 pub struct Pinned {
     /// Which one.
     pub name: ToolName,
-    /// Where it is.
+    /// Where it is, symlinks resolved.
     pub path: PathBuf,
+    /// Where it was found, before that: a policy that says so is right.
+    pub found: PathBuf,
     /// Its version, where it is known.
     pub version: Option<Version>,
     /// SHA-256 of its file.
@@ -21,6 +23,10 @@ pub struct Pinned {
 }
 
 impl Pinned {
+    fn is_at(&self, pin: &Pin) -> bool {
+        pin.path.as_ref().is_some_and(|path| [&self.path, &self.found].contains(&path))
+    }
+
     /// Its keys and values, as TOML.
     fn values(&self) -> Vec<(&'static str, String)> {
         let version = self.version.as_ref().map(|version| ("version", quoted(&format!("={version}"))));
@@ -84,7 +90,7 @@ fn edits(text: &str, section: &Table, pin: &Pin, tool: &Pinned) -> Result<Vec<Ed
     let table = item.as_table().filter(|table| !table.is_dotted() && !table.is_implicit());
     let table = table.ok_or_else(|| unfit(text, item.span()))?;
     let place = Place { text, table, below: table.span().ok_or_else(|| unfit(text, None))? };
-    let path = (pin.path.as_ref() != Some(&tool.path)).then(|| place.set("path", quoted_path(tool)));
+    let path = (!tool.is_at(pin)).then(|| place.set("path", quoted_path(tool)));
     let version = new_version(text, table, pin, tool)?.map(|version| place.set("version", quoted(&version)));
     let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| place.digest(&tool.sha256));
     Ok([path, version, sha256].into_iter().flatten().collect())
@@ -134,8 +140,10 @@ impl Place<'_> {
     /// One digest goes for another; where there are several, for other machines perhaps, they stay.
     fn digest(&self, sha256: &str) -> Edit {
         let listed = self.table.get("sha256").and_then(Item::as_array);
-        match listed.filter(|list| list.len() > 1).and_then(|list| list.iter().last()?.span()) {
-            Some(last) => Edit { at: last.end..last.end, text: format!(", {}", quoted(sha256)) },
+        let last = listed.and_then(|list| Some((list.len(), list.iter().last()?.span()?)));
+        match last {
+            Some((1, only)) => Edit { at: only, text: quoted(sha256) },
+            Some((_, last)) => Edit { at: last.end..last.end, text: format!(", {}", quoted(sha256)) },
             None => self.set("sha256", format!("[{}]", quoted(sha256))),
         }
     }
@@ -176,11 +184,19 @@ fn holds(before: &Policy, after: &str, tools: &[Pinned], places: &Places) -> boo
     let pinned = tools.iter().all(|tool| {
         let pin = after.tools.pin(tool.name);
         let version = tool.version.as_ref().zip(pin.version.as_ref());
-        pin.path.as_ref() == Some(&tool.path)
+        tool.is_at(pin)
             && pin.sha256.contains(&tool.sha256)
             && version.is_none_or(|(version, pin)| pin.matches(version))
     });
-    let rest = |policy: &Policy| format!("{:?}", Policy { tools: Tools::default(), ..policy.clone() });
+    let rest = |policy: &Policy| {
+        let mut policy = policy.clone();
+        tools.iter().for_each(|tool| *policy.tools.pin_mut(tool.name) = Pin::default());
+        format!("{policy:?}")
+    };
+    // Where nothing was said of tools, nothing but these are to run from now on.
+    let strict =
+        Policy { tools: Tools { require_pins: after.tools.require_pins, ..before.tools.clone() }, ..before.clone() };
+    let before = if before.tools == Tools::default() { &strict } else { before };
     pinned && rest(before) == rest(&after)
 }
 

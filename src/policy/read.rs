@@ -259,7 +259,9 @@ impl<'a> Section<'a> {
     fn path(&self, key: &str) -> Result<Option<PathBuf>> {
         let path = |text: &str| match (text.strip_prefix("~/"), self.places.home) {
             (Some(rest), Some(home)) => Ok(home.join(rest)),
-            (Some(_), None) => Err("there is no home directory: HOME is not set to an absolute path".to_owned()),
+            (Some(_), None) => {
+                Err("no home directory is known: HOME where the policy is not locked, else the account's".to_owned())
+            }
             (None, _) if text.is_empty() => Err(format!("a path, absolute or as seen from {FILE_NAME}")),
             (None, _) if text.starts_with('~') => Err("only `~/` stands for a home directory".to_owned()),
             (None, _) => Ok(self.places.directory.join(text)),

@@ -133,7 +133,7 @@ fn what_does_not_make_sense_is_refused() {
     insta::assert_snapshot!(told);
     let nowhere = Places { home: None, ..places() };
     let no_home = Policy::parse("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
-    assert_eq!(no_home.hint, "there is no home directory: HOME is not set to an absolute path");
+    assert_eq!(no_home.hint, "no home directory is known: HOME where the policy is not locked, else the account's");
     assert!(Policy::parse("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
 }
 
@@ -141,6 +141,7 @@ fn pinned(version: Option<&str>) -> Vec<Pinned> {
     let of = |name: ToolName, digit: &str| Pinned {
         name,
         path: Path::new("/opt/new").join(name.as_str()),
+        found: Path::new("/usr/bin").join(name.as_str()),
         version: version.map(|version| version.parse().expect("a version")),
         sha256: digit.repeat(64),
     };

@@ -16,7 +16,7 @@ pub enum State {
     Failed,
 }
 
-/// One line of `doctor` or `status`.
+/// One line of `doctor`, `status`, `tools verify` or `audit verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Check {

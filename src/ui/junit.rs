@@ -24,9 +24,9 @@ fn text(text: &str) -> String {
     out
 }
 
-/// A reader would make a blank of the end of a line.
+/// In one line, as a reader would have it.
 fn attribute(value: &str) -> String {
-    text(value).replace('\n', "&#10;")
+    text(value).replace('\n', " ")
 }
 
 fn seconds(ms: u64) -> String {
@@ -120,6 +120,6 @@ mod tests {
             text("<a b=\"c\">&]]>\u{0}\u{1b}[2J\u{9b}\u{ffff}\n\té"),
             "&lt;a b=&quot;c&quot;&gt;&amp;]]&gt;[2J\né"
         );
-        assert_eq!(attribute("a\n<"), "a&#10;&lt;");
+        assert_eq!(attribute("a\n<"), "a &lt;");
     }
 }

@@ -80,7 +80,7 @@ pub(super) struct Told {
     pub(super) tools: Vec<ToolSeen>,
     /// What should not stay as it is.
     pub(super) warnings: Vec<Warning>,
-    /// What was looked at (`doctor`, `status`, `audit verify`).
+    /// What was looked at (`doctor`, `status`, `tools verify`, `audit verify`).
     pub(super) checks: Vec<Check>,
     /// The steps that a dry run or a revocation has planned; the whole document from `plan`; else null.
     pub(super) plan: Option<Planned>,
@@ -203,7 +203,7 @@ pub struct ListedTool {
     /// Its version, `X.Y.Z`; null where it does not tell, or is not to be run.
     pub version: Option<String>,
     /// SHA-256 of the file, lower-case hexadecimal.
-    pub sha256: Option<String>,
+    pub sha256: String,
     /// Whether the policy has a digest for it.
     pub pinned: bool,
     /// Why the policy does not have it run; null where it does, or says nothing of it.

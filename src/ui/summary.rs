@@ -5,15 +5,18 @@ use super::report::{Report, StepDone};
 use crate::tool::invocation::printable;
 use std::fmt::Write as _;
 
-/// More rows are no help to a reader, and GitHub takes no more than 1 MiB.
+/// More rows are no help to a reader.
 const MAX_ROWS: usize = 200;
+
+/// GitHub takes no page of more than 1 MiB; behind this many bytes no row is begun.
+const MAX_PAGE: usize = 512 << 10;
 
 /// More of one text is no help either, in characters.
 const MAX_TEXT: usize = 500;
 
 /// Text as it stands in a page: no markup, no link, no mention, no end of a line or of a cell.
 fn text(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -./(),;'+=?{}\"%".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -/(),;'+=?{}\"%".contains(c);
     let written = |c: char| if plain(c) { c.to_string() } else { format!("&#{};", u32::from(c)) };
     printable(text, MAX_TEXT).chars().map(written).collect()
 }
@@ -78,12 +81,17 @@ fn table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
         return;
     }
     let _ = writeln!(page, "| {of} | outcome | detail |\n| --- | --- | --- |");
+    let mut left = rows.len();
     for row in rows.iter().take(MAX_ROWS) {
+        if page.len() > MAX_PAGE {
+            break;
+        }
+        left -= 1;
         let _ = writeln!(page, "| {} |", row.each_ref().map(|cell| text(cell)).join(" | "));
     }
     page.push('\n');
-    if rows.len() > MAX_ROWS {
-        let _ = writeln!(page, "and {} more\n", rows.len() - MAX_ROWS);
+    if left > 0 {
+        let _ = writeln!(page, "and {left} more\n");
     }
 }
 
@@ -97,7 +105,17 @@ mod tests {
             text("a | b\n`c` <d> @e #1 [f](g) *h*\u{202e}"),
             "a &#124; b &#96;c&#96; &#60;d&#62; &#64;e &#35;1 &#91;f&#93;(g) &#42;h&#42;"
         );
-        assert_eq!(text("https://x.y &amp; $z$ \\|"), "https&#58;//x.y &#38;amp; &#36;z&#36; &#92;&#124;");
+        assert_eq!(text("https://x.y &amp; $z$ \\|"), "https&#58;//x&#46;y &#38;amp; &#36;z&#36; &#92;&#124;");
         assert_eq!(text(&"x".repeat(600)).chars().count(), 501);
+    }
+
+    #[test]
+    fn a_page_is_no_larger_than_it_may_be() {
+        let mut page = String::new();
+        table(&mut page, "step", vec![["*".repeat(500), "*".repeat(500), "*".repeat(500)]; 150]);
+        assert!(page.len() < 600 << 10 && page.contains(" more\n"), "{}", page.len());
+        let mut page = String::new();
+        table(&mut page, "step", vec![["a", "b", "c"].map(str::to_owned); 201]);
+        assert!(page.ends_with("and 1 more\n\n"), "{page}");
     }
 }

@@ -137,6 +137,7 @@ fn gitlab() {
                 assert_done(&run, &line);
             }
         }
+        assert_eq!(text(&job["artifacts"], "when").as_deref(), Some("always"), "a failure is what it is kept for");
         for artifact in list(job["artifacts"].as_mapping_get("paths")) {
             assert!(sb.path(REPOSITORY).join(&artifact).is_file(), "{stage} keeps `{artifact}`");
         }

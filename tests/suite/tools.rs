@@ -88,11 +88,11 @@ fn a_directory_that_others_can_write_to_is_told() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
-        let said = format!("warning: {tool}: others can write to `{bin}` and so decide what runs\n   hint: ");
+        let said = format!("warning: {tool}: others decide what runs by way of `{bin}/{tool}`: everyone\n   hint: ");
         assert!(run.stderr.contains(&said), "{}", run.stderr);
     }
     sb.chmod("bin", 0o1777);
-    assert!(!enable(&sb, &[]).stderr.contains("others can write"), "a sticky directory protects what is in it");
+    assert!(!enable(&sb, &[]).stderr.contains("others decide"), "a sticky directory protects what is in it");
 }
 
 /// Each call of `enable`: the tool, a word of the call, and the exit code where its answer makes no sense.

@@ -4,61 +4,12 @@ use crate::app::plan::Document;
 use crate::ui::Report;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use serde_json::Value;
 use std::path::Path;
 
-const COMPOSED: [&str; 3] = ["anyOf", "oneOf", "allOf"];
-
-/// The schema of what is written, where no key is left undescribed.
+/// The schema of what is written. It lets objects have more keys than it describes: a later version may add some.
 fn schema_of<T: JsonSchema>() -> Value {
-    let schema = SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>();
-    let mut schema = schema.to_value();
-    let mut parts = BTreeSet::new();
-    collect_parts(&schema, &mut parts);
-    close(&mut schema, false);
-    for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
-        close(definition, parts.contains(name));
-    }
-    schema
-}
-
-/// The definitions that are a part of an object: the rest of it has other keys.
-fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
-    match schema {
-        Value::Object(fields) => {
-            if let (true, Some(name)) = (fields.contains_key("properties"), fields.get("$ref")) {
-                let name = name.as_str().unwrap_or_default().trim_start_matches("#/$defs/");
-                parts.insert(name.to_owned());
-            }
-            fields.values().for_each(|value| collect_parts(value, parts));
-        }
-        Value::Array(items) => items.iter().for_each(|item| collect_parts(item, parts)),
-        _ => {}
-    }
-}
-
-/// Lets no object have keys that are not described; what is a part of one says nothing of the others.
-fn close(schema: &mut Value, is_part: bool) {
-    let Value::Object(fields) = schema else { return };
-    let composed = |fields: &Map<String, Value>| COMPOSED.iter().any(|name| fields.contains_key(*name));
-    let is_object = fields.contains_key("properties");
-    if is_object && !is_part {
-        let other = composed(fields) || fields.contains_key("$ref");
-        let keyword = if other { "unevaluatedProperties" } else { "additionalProperties" };
-        fields.insert(keyword.to_owned(), Value::Bool(false));
-    }
-    for (name, value) in fields.iter_mut() {
-        match (name.as_str(), value) {
-            ("properties", Value::Object(properties)) => properties.values_mut().for_each(|value| close(value, false)),
-            (name, Value::Array(items)) if COMPOSED.contains(&name) || name == "prefixItems" => {
-                let is_part = COMPOSED.contains(&name) && (is_object || is_part);
-                items.iter_mut().for_each(|item| close(item, is_part));
-            }
-            ("items" | "additionalProperties", value) => close(value, false),
-            _ => {}
-        }
-    }
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Every key that is described nowhere.

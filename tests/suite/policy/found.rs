@@ -1,6 +1,7 @@
 //! Which policy is in force.
 
 use super::{error, policy, run};
+use crate::crash::{STRACE, can_trace};
 use crate::sandbox::{Run, Sandbox, sha256};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -149,6 +150,27 @@ fn a_symlink_on_the_way_counts_as_the_file_does() {
         return crate::sandbox::skipped("a symlink of another user: only root can make one");
     }
     run(&sb, 4, DISABLE);
+}
+
+/// What may not be looked at is not taken for absent.
+#[test]
+fn where_it_cannot_be_looked_for_nothing_runs() {
+    if !can_trace() {
+        return;
+    }
+    let sb = Sandbox::new();
+    policy(&sb, &wanting("root"));
+    for name in [".git", "bypassctl.toml"] {
+        let path = sb.home(name).display().to_string();
+        let denied = "inject=statx,newfstatat,lstat:error=EACCES";
+        let under =
+            [STRACE, "-f", "-qq", "-o", "/dev/null", "-P", &path, "-e", "trace=statx,newfstatat,lstat", "-e", denied];
+        let told = sb.spawn_under(&under, DISABLE).wait();
+        assert_eq!(told.code, 4, "{}", told.stderr);
+        let said = format!("whether there is a policy cannot be found out: `{path}`: Permission denied");
+        assert!(told.stderr.contains(&said), "{}", told.stderr);
+    }
+    assert!(!sb.log().exists());
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn instead(sb: &Sandbox, script: bool, name: &str) {
 #[test]
 fn what_starts_another_cannot_be_pinned() {
     let mut told = String::new();
-    for (script, name) in [(true, "kubectl"), (false, "snap"), (false, "kuberlr")] {
+    for (script, name) in [(true, "kubectl"), (false, "snap"), (false, "minikube"), (false, "k3s-arm64")] {
         let sb = with_own_tools();
         instead(&sb, script, name);
         policy(&sb, &pinned(&sb));
@@ -114,6 +114,22 @@ fn a_version_that_the_policy_does_not_have_run() {
     policy(&sb, "[tools.kubectl]\nversion = \"=1.34.5-eks-1\"\n[tools.influxctl]\nversion = \"2\"\n");
     sb.kubectl_version("v1.34.5-eks-4f4795d");
     run(&sb, 0, ENABLE);
+}
+
+/// A revocation can do without influxctl, but not with another one than the policy's.
+#[test]
+fn a_revocation_is_refused_as_well() {
+    let sb = with_own_tools();
+    for text in [
+        pinned(&sb).replace(&digest(&sb, "influxctl"), &"0".repeat(64)),
+        "[tools.influxctl]\nversion = \">=3\"\n".to_owned(),
+    ] {
+        policy(&sb, &text);
+        for command in ["revoke", "rotate"] {
+            run(&sb, 4, &[command, "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
+        }
+    }
+    assert!(!sb.call_lines().contains("delete"), "{}", sb.call_lines());
 }
 
 /// A version that is only assumed is nothing to a policy.

@@ -68,13 +68,35 @@ fn pinned_and_verified() {
     policy(&sb, &format!("[tools]\nrequire_pins = true\n{one}version = \"=1.30.1\"\n"));
     insta::assert_snapshot!("not_pinned", run(&sb, 4, &["tools", "verify"]).normalised());
     policy(&sb, &section.stdout.replace(&digest(&sb, "kubectl"), &"0".repeat(64)));
-    sb.chmod("bin/influxctl", 0o775);
+    sb.chmod("bin/influxctl", 0o757);
     insta::assert_snapshot!("another", run(&sb, 4, &["tools", "verify"]).normalised());
     std::fs::remove_file(sb.path("bin/influxctl")).expect("sandbox");
     let told = run(&sb, 4, &["tools", "verify", "-o", "json"]);
     let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
     assert_eq!(json["checks"].as_array().expect("checks").iter().filter(|check| check["state"] == "failed").count(), 2);
     sb.assert_verified();
+}
+
+#[test]
+fn what_is_pinned_and_too_old_does_not_verify() {
+    let sb = with_own_tools();
+    sb.kubectl_version("v1.19.3");
+    policy(&sb, &pinned(&sb));
+    let told = run(&sb, 4, &["tools", "verify"]).stdout;
+    assert!(told.contains("failed    kubectl: kubectl 1.19.3 is too old"), "{told}");
+}
+
+/// A path in a policy is as seen from where it was found, also for what is written into it.
+#[test]
+fn a_policy_that_is_a_symlink_stays_one() {
+    let sb = with_own_tools();
+    let real = sb.write("home/site/real.toml", "[tools.kubectl]\npath = \"../bin/kubectl\"\n");
+    std::os::unix::fs::symlink(&real, sb.home("bypassctl.toml")).expect("sandbox");
+    run(&sb, 0, &["tools", "pin", "--write"]);
+    assert!(sb.home("bypassctl.toml").is_symlink());
+    let new = sb.read("home/site/real.toml");
+    assert!(new.contains("sha256 = ") && new.contains("path = \"../bin/kubectl\"\n"), "{new}");
+    run(&sb, 0, &["tools", "verify"]);
 }
 
 #[test]
@@ -99,6 +121,11 @@ fn written_into_the_policy() {
     let told = run(&sb, 0, &["tools", "pin", "--write"]).stdout;
     assert!(told.contains("has them pinned already"), "{told}");
     run(&sb, 0, &["tools", "verify"]);
+    let outdated = format!("[tools.kubectl]\nsha256 = [\n  \"{}\", # the vendor's\n]\n", "0".repeat(64));
+    policy(&sb, &outdated);
+    run(&sb, 0, &["tools", "pin", "--write"]);
+    let new = sb.read("home/bypassctl.toml");
+    assert!(new.contains(&format!("  \"{}\", # the vendor's\n]\n", digest(&sb, "kubectl"))), "{new}");
     policy(&sb, "tools = { require_pins = true }\n");
     insta::assert_snapshot!("inline", error(&run(&sb, 4, &["tools", "pin", "--write"])));
     sb.assert_verified();

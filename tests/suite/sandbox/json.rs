@@ -1,11 +1,14 @@
 //! All that `-o json` prints, in whatever test, is what `docs/schema` says.
 
 use boon::{Compiler, SchemaIndex, Schemas};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
+
+const COMPOSED: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// Where the schemas are, for each other; nothing is there.
 const BASE: &str = "https://schemas.invalid/";
@@ -17,11 +20,60 @@ fn compiled(name: &str) -> (Schemas, SchemaIndex) {
     let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
     for name in ["report.json", "plan.json"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema").join(name);
-        let schema = serde_json::from_slice(&std::fs::read(file).expect("a schema")).expect("JSON");
+        let mut schema = serde_json::from_slice(&std::fs::read(file).expect("a schema")).expect("JSON");
+        closed(&mut schema);
         compiler.add_resource(&format!("{BASE}{name}"), schema).expect("a schema");
     }
     let index = compiler.compile(&format!("{BASE}{name}"), &mut schemas).expect("a schema");
     (schemas, index)
+}
+
+/// Makes it a schema in which no key is left undescribed: what is printed now is all described.
+fn closed(schema: &mut Value) {
+    let mut parts = BTreeSet::new();
+    collect_parts(schema, &mut parts);
+    close(schema, false);
+    for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
+        close(definition, parts.contains(name));
+    }
+}
+
+/// The definitions that are a part of an object: the rest of it has other keys.
+fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            if let (true, Some(name)) = (fields.contains_key("properties"), fields.get("$ref")) {
+                let name = name.as_str().unwrap_or_default().trim_start_matches("#/$defs/");
+                parts.insert(name.to_owned());
+            }
+            fields.values().for_each(|value| collect_parts(value, parts));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_parts(item, parts)),
+        _ => {}
+    }
+}
+
+/// Lets no object have keys that are not described; what is a part of one says nothing of the others.
+fn close(schema: &mut Value, is_part: bool) {
+    let Value::Object(fields) = schema else { return };
+    let composed = |fields: &Map<String, Value>| COMPOSED.iter().any(|name| fields.contains_key(*name));
+    let is_object = fields.contains_key("properties");
+    if is_object && !is_part {
+        let other = composed(fields) || fields.contains_key("$ref");
+        let keyword = if other { "unevaluatedProperties" } else { "additionalProperties" };
+        fields.insert(keyword.to_owned(), Value::Bool(false));
+    }
+    for (name, value) in fields.iter_mut() {
+        match (name.as_str(), value) {
+            ("properties", Value::Object(properties)) => properties.values_mut().for_each(|value| close(value, false)),
+            (name, Value::Array(items)) if COMPOSED.contains(&name) || name == "prefixItems" => {
+                let is_part = COMPOSED.contains(&name) && (is_object || is_part);
+                items.iter_mut().for_each(|item| close(item, is_part));
+            }
+            ("items" | "additionalProperties", value) => close(value, false),
+            _ => {}
+        }
+    }
 }
 
 fn validated((schemas, index): &(Schemas, SchemaIndex), text: &str) -> Value {
