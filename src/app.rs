@@ -3,6 +3,7 @@
 mod audit;
 mod carry_out;
 mod cluster_steps;
+mod complete;
 mod config;
 mod confirm;
 mod disable;
@@ -21,8 +22,10 @@ mod session;
 mod status;
 mod tools;
 mod usage;
+mod version;
 mod wait;
 
+pub use complete::{VARIABLE as COMPLETE, command};
 pub use usage::usage;
 
 use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned, Tools};
@@ -54,8 +57,8 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     if let Err(error) = may_be_junit(&cli) {
         return unrecorded(full_name(&cli.command), &Err(error), false);
     }
-    if let Command::Plan(PlanCommand { what: Planned::Show(args), .. }) = &cli.command {
-        return unrecorded("plan show", &plan::show(args, &surroundings, &ui), false);
+    if let Some(outcome) = without_policy(&cli.command, &surroundings, &ui) {
+        return unrecorded(full_name(&cli.command), &outcome, false);
     }
     let policy = match policy::find(&cli.common, &surroundings, &ui) {
         Ok(policy) => policy,
@@ -74,6 +77,16 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
     match prepared {
         Ok((cli, mode)) => recorded(&cli, Begin { surroundings, policy }, &ui, &mode),
         Err(error) => unrecorded(name_of(&cli.command), &Err(error), false),
+    }
+}
+
+/// What only shows something needs neither a policy nor a record.
+fn without_policy(command: &Command, surroundings: &Surroundings, ui: &Ui) -> Option<Outcome> {
+    match command {
+        Command::Plan(PlanCommand { what: Planned::Show(args), .. }) => Some(plan::show(args, surroundings, ui)),
+        Command::Version => Some(version::run(ui)),
+        Command::Completion { shell } => Some(complete::script(*shell, ui)),
+        _ => None,
     }
 }
 
@@ -108,6 +121,8 @@ fn name_of(command: &Command) -> &'static str {
         Command::Tools(Tools::List) => "tools list",
         Command::Tools(Tools::Pin { .. }) => "tools pin",
         Command::Tools(Tools::Verify) => "tools verify",
+        Command::Version => "version",
+        Command::Completion { .. } => "completion",
         Command::Audit(_) => "audit",
         Command::Plan(_) => "plan",
         Command::Apply(_) => "apply",
@@ -146,6 +161,8 @@ fn dry_run(command: &Command) -> Option<DryRun> {
         | Command::Doctor
         | Command::Tools(_)
         | Command::Audit(_)
+        | Command::Version
+        | Command::Completion { .. }
         | Command::Plan(_)
         | Command::Apply(_) => None,
     }
@@ -181,7 +198,10 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
         Command::Tools(command) => tools::run(&session, *command),
-        Command::Audit(_) | Command::Plan(_) | Command::Apply(_) => Ok(None),
+        // These have gone another way.
+        Command::Audit(_) | Command::Plan(_) | Command::Apply(_) | Command::Version | Command::Completion { .. } => {
+            Ok(None)
+        }
     });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));

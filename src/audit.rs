@@ -17,6 +17,7 @@ mod verify;
 pub use form::strict;
 pub use history::{Record, Run, records, runs};
 pub use in_toto::{Statement, statements};
+pub use line::RECORD_VERSION;
 pub use log::{Begun, Head, Inherited, Log, Rotated};
 pub use record::{
     Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,

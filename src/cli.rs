@@ -2,13 +2,15 @@
 
 mod audit;
 mod plan;
+mod revoke;
 
 pub use audit::{Audit, AuditExport, AuditList, ExportAs};
 pub use plan::{Apply, PlanAs, PlanCommand, PlanShow, Planned, Request};
+pub use revoke::{Revocation, Revoke, Rotate};
 
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::Verify;
-use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Proof, Rerun};
+use crate::procedure::revoke::{Proof, Rerun};
 use crate::tool::kubectl::name;
 use crate::ui::{Color, Format};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -56,6 +58,16 @@ pub enum Command {
     /// The record of every command that was run
     #[command(subcommand)]
     Audit(Audit),
+    /// What this program is: version, commit, and the versions of what it writes
+    Version,
+    /// Completion for a shell: contexts, profiles, runs and files from this machine, never by asking the cluster
+    #[command(
+        after_long_help = "Examples:\n  source <(bypassctl completion bash)                       # in ~/.bashrc\n  source <(bypassctl completion zsh)                        # in ~/.zshrc, after compinit\n  bypassctl completion fish | source                        # in ~/.config/fish/config.fish"
+    )]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
 }
 
 /// What every command takes.
@@ -173,110 +185,6 @@ pub struct Disable {
     pub dry_run: Option<DryRun>,
 }
 
-/// What `revoke` and `rotate` take.
-#[derive(Args, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Revocation {
-    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones [default: auto]
-    #[arg(long, value_enum, value_name = "WAY")]
-    pub rerun: Option<Rerun>,
-    /// The pods that load the keys [default: app=token-management]
-    #[arg(long, value_name = "SELECTOR", value_parser = name::selector)]
-    pub restart_selector: Option<String>,
-    /// The job that makes the keys, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::job)]
-    pub key_gen_job: Option<String>,
-    /// The job that makes the token, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::job)]
-    pub create_admin_token_job: Option<String>,
-    /// Confirm without a terminal: `in-cluster/NS` where there is no context
-    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
-    #[serde(skip)]
-    pub confirm: Option<String>,
-    /// A copy of the old token, for the proof; default: the one in the cluster, else the profile's
-    #[arg(long, value_name = "FILE")]
-    pub old_token_file: Option<PathBuf>,
-    /// How long the old token may still be accepted afterwards
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
-    #[serde(with = "plan::millis")]
-    #[cfg_attr(
-        test,
-        schemars(
-            with = "u64",
-            description = "How long the old token may still be accepted afterwards, in milliseconds"
-        )
-    )]
-    pub grace: Duration,
-    /// Time limit of each wait: for a job, for the pods
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
-    #[serde(with = "plan::millis")]
-    #[cfg_attr(
-        test,
-        schemars(with = "u64", description = "Time limit of each wait, in milliseconds: for a job, for the pods")
-    )]
-    pub wait_timeout: Duration,
-    /// Go on without this proof that the later steps are possible
-    #[arg(long, value_enum, value_name = "PROOF")]
-    pub waive: Option<Proof>,
-    /// Start over: delete new keys, too, that an unfinished revocation has made
-    #[arg(long)]
-    pub again: bool,
-    /// Show what would be done, as a plan or as a POSIX script; only reads are run
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
-    #[serde(skip)]
-    pub dry_run: Option<DryRun>,
-}
-
-impl Revocation {
-    /// How the jobs run again.
-    #[must_use]
-    pub fn way(&self) -> Rerun {
-        self.rerun.unwrap_or(Rerun::Auto)
-    }
-
-    /// The pods that load the keys.
-    #[must_use]
-    pub fn selector(&self) -> &str {
-        self.restart_selector.as_deref().unwrap_or(DOCUMENTED_SELECTOR)
-    }
-}
-
-/// `revoke`
-#[derive(Args, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl revoke -n influxdb --dry-run\n  bypassctl revoke -n influxdb --reason CHG-12\n  bypassctl revoke -n influxdb --confirm my-context/influxdb    # in CI\n\nRun again after anything: it carries on from what is there."
-)]
-pub struct Revoke {
-    /// How.
-    #[command(flatten)]
-    pub how: Revocation,
-    /// Have no new token made: for sites that go back to their identity provider
-    #[arg(long)]
-    pub no_new_token: bool,
-}
-
-/// `rotate`
-#[derive(Args, Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl rotate -n influxdb --dry-run\n  bypassctl rotate -n influxdb --profile dev --profile test\n  bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb\n\nRun again after anything: it carries on from what is there."
-)]
-pub struct Rotate {
-    /// How.
-    #[command(flatten)]
-    pub how: Revocation,
-    /// Every profile whose token file holds the old token
-    #[arg(long)]
-    pub all_profiles: bool,
-    /// Go on although context or namespace looks like production
-    #[arg(long)]
-    pub allow_production: bool,
-}
-
 /// `tools`
 #[derive(Clone, Copy, Subcommand)]
 pub enum Tools {
@@ -293,6 +201,29 @@ pub enum Tools {
     },
     /// Whether what would run is what is pinned: exit code 4 where anything is not
     Verify,
+}
+
+/// A shell that completion is for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
+impl Shell {
+    /// As it calls itself.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+        }
+    }
 }
 
 /// `--dry-run`

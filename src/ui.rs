@@ -8,7 +8,9 @@ mod stream;
 mod summary;
 
 pub use check::{Check, State};
-pub use report::{Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report, Shown};
+pub use report::{
+    Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report, Shown, Versions,
+};
 
 use crate::audit::{Head, Target};
 use crate::error::{Error, Kind};

@@ -99,7 +99,7 @@ fn only_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String
 }
 
 /// What the record holds may come from anywhere: nothing in it steers a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     printable(text, usize::MAX)
 }
 
@@ -113,7 +113,7 @@ fn words(argv: &[Text]) -> Vec<String> {
 }
 
 /// `2026-01-01T00:00:00.123Z` as people read it.
-fn moment(ts: &str) -> String {
+pub(super) fn moment(ts: &str) -> String {
     plain(&ts.replacen('T', " ", 1))
 }
 

@@ -29,8 +29,13 @@ pub(super) fn state(surroundings: &Surroundings) -> Result<PathBuf> {
 pub(super) fn audit_log(common: &Common, surroundings: &Surroundings) -> Result<PathBuf> {
     match &common.audit_log {
         Some(path) => Ok(surroundings.cwd.join(path)),
-        None => Ok(state(surroundings)?.join("audit.jsonl")),
+        None => default_log(surroundings),
     }
+}
+
+/// The record, where nothing names another.
+pub(super) fn default_log(surroundings: &Surroundings) -> Result<PathBuf> {
+    Ok(state(surroundings)?.join("audit.jsonl"))
 }
 
 /// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS

@@ -18,7 +18,7 @@ use crate::profile::Profile;
 use crate::secret::sha256_hex;
 use crate::tool::invocation::printable;
 use crate::ui::Ui;
-pub(super) use document::{Document, Observed};
+pub(super) use document::{Document, Observed, SCHEMA};
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 

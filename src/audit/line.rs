@@ -8,6 +8,9 @@ use std::io;
 /// What `prev` is in the first record of a log.
 pub const NO_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
+/// The version of the record's form.
+pub const RECORD_VERSION: u32 = 1;
+
 /// One line.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {

@@ -6,7 +6,7 @@ mod rotate;
 pub(super) use file::names;
 pub use rotate::Rotated;
 
-use super::line::{Line, NO_PREVIOUS, to_line};
+use super::line::{Line, NO_PREVIOUS, RECORD_VERSION, to_line};
 use super::record::{Body, Previous, Target, Torn, Unfinished};
 use super::tail::{self, Tail};
 use super::under_way::{self, PlanStand};
@@ -304,7 +304,7 @@ impl Log {
     fn write_with_room(&mut self, run: Option<&str>, body: &Body, needles: &Needles, room: u64) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
         let seq = self.head.seq + 1;
-        let line = to_line(&Line { v: 1, seq, prev: &self.head.hash, body, log: &self.id, run, ts })?;
+        let line = to_line(&Line { v: RECORD_VERSION, seq, prev: &self.head.hash, body, log: &self.id, run, ts })?;
         if needles.occur_in(&line) {
             return Err(io::Error::other("the record would have held a secret"));
         }

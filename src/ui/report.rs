@@ -1,7 +1,7 @@
 //! What `-o json` prints. `docs/JSON.md` describes it; `docs/schema/report.json` is made from these types.
 
 use super::check::Check;
-use crate::audit::{Body, Head, Run, Target, Verified};
+use crate::audit::{Body, Head, RECORD_VERSION, Run, Target, Verified};
 use crate::plan::StepView;
 use crate::tool::ToolSeen;
 use serde::Serialize;
@@ -131,6 +131,9 @@ pub enum Planned {
 #[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fields {
+    /// `version`: what this program is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
     /// `tools list`: the tools that would run, `kubectl` and `influxctl`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listed: Option<Vec<ListedTool>>,
@@ -164,7 +167,7 @@ pub struct Fields {
     /// `audit export --format html`: the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
-    /// The POSIX shell script that was asked for (`--dry-run=script`, `--format script`).
+    /// The POSIX shell script that was asked for (`--dry-run=script`, `--format script`, `completion`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// `plan`, `tools pin --write`: the file that was written.
@@ -188,6 +191,44 @@ pub struct Fields {
     /// `revoke`, `rotate`: why the new token was refused; null where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_token_refused: Option<Option<String>>,
+}
+
+/// What a program is, and which forms it reads and writes.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Versions {
+    /// Its version, `X.Y.Z`.
+    pub version: &'static str,
+    /// The commit that it was built from (`BYPASSCTL_COMMIT` when it was built); null where that was not told.
+    pub commit: Option<&'static str>,
+    /// `release` or `debug`.
+    pub build: &'static str,
+    /// The system that it was built for.
+    pub os: &'static str,
+    /// The processor that it was built for.
+    pub arch: &'static str,
+    /// The version of what `-o json` prints.
+    pub report: &'static str,
+    /// The version of the plans that it writes and applies.
+    pub plan: &'static str,
+    /// The version of the record (`v` of each).
+    pub record: u32,
+}
+
+impl Versions {
+    /// Of this program; of plans, which are not known here, it is told.
+    pub fn of_this(plan: &'static str) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("BYPASSCTL_COMMIT").filter(|commit| !commit.is_empty()),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            os: std::env::consts::OS,
+            arch: std::env::consts::ARCH,
+            report: SCHEMA,
+            plan,
+            record: RECORD_VERSION,
+        }
+    }
 }
 
 /// A tool that would run.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod ci;
+mod complete;
 mod crash;
 mod disable;
 mod doctor;

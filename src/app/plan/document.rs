@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The version of this form.
-const SCHEMA: &str = "bypassctl.plan/1";
+pub(in crate::app) const SCHEMA: &str = "bypassctl.plan/1";
 
 /// A plan as it is written down: what `plan` writes, and `apply` compares with what would be done now.
 #[derive(Serialize, Deserialize)]

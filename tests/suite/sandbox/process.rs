@@ -92,13 +92,17 @@ impl Sandbox {
 
     /// Runs a script as CI does, with bypassctl, the fakes and the system's own programs in PATH.
     pub fn script(&self, directory: &str, shell: &[&str], script: &str, env: &[(String, String)]) -> Run {
+        let mut command = self.shell(shell);
+        command.arg(script).envs(env.iter().map(|(name, value)| (name, value)));
+        self.start(command.current_dir(self.path(directory))).wait()
+    }
+
+    pub(super) fn shell(&self, shell: &[&str]) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_bypassctl")).parent().expect("a directory").display();
         let (shell, args) = shell.split_first().expect("a shell");
-        let args: Vec<&str> = args.iter().copied().chain([script]).collect();
-        let mut command = self.command(Path::new(shell), shell, &args);
+        let mut command = self.command(Path::new(shell), shell, args);
         command.env("PATH", format!("{}:{program}:/usr/bin:/bin", self.path("bin").display()));
-        command.envs(env.iter().map(|(name, value)| (name, value)));
-        self.start(command.current_dir(self.path(directory))).wait()
+        command
     }
 
     pub(super) fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {

@@ -3,22 +3,32 @@
 use super::{Run, Sandbox};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 impl Sandbox {
     /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
     pub fn run_at_terminal(&self, args: &[&str]) -> Run {
+        self.at_terminal(self.bypassctl(args), "")
+    }
+
+    /// Runs a shell at a terminal, where somebody types this.
+    pub fn type_in_shell(&self, shell: &[&str], typed: &str) -> Run {
+        self.at_terminal(self.shell(shell), typed)
+    }
+
+    fn at_terminal(&self, mut command: Command, typed: &str) -> Run {
         let mut terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
         grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
         let name = ptsname(&terminal, Vec::new()).expect("its name");
         let end = File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes()));
         let end = end.expect("a terminal");
         let stream = || end.try_clone().expect("a terminal");
-        let mut command = self.bypassctl(args);
         command.stdin(stream()).stdout(stream()).stderr(stream());
         let mut child = command.spawn().expect("a program that runs");
         drop((command, end));
+        terminal.write_all(typed.as_bytes()).expect("a terminal");
         let (mut shown, mut part) = (Vec::new(), [0; 4096]);
         // Nobody is at the other end any more: EIO on Linux, the end of the file elsewhere.
         while let Ok(length @ 1..) = terminal.read(&mut part) {

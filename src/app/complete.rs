@@ -1,0 +1,144 @@
+//! What completion offers for a value: what is there on this machine, never what a cluster would have to be asked for.
+
+use super::audit::{moment, plain};
+use super::{Outcome, places};
+use crate::audit::{self, Run};
+use crate::cli::{Cli, Shell};
+use crate::error::Error;
+use crate::exec::{Surroundings, read};
+use crate::profile;
+use crate::ui::Ui;
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::Shells;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Larger files are passed over: somebody waits for a key.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The runs that are offered, the latest first.
+const MAX_RUNS: usize = 50;
+
+/// The variable in which a shell asks for completion.
+pub const VARIABLE: &str = "_BYPASSCTL_COMPLETE";
+
+/// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
+pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
+    let shells = Shells::builtins();
+    let unknown = || Error::failed(format!("there is no completion for {}", shell.as_str()));
+    let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
+    let mut script = Vec::new();
+    completer
+        .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
+        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")))?;
+    let script = String::from_utf8_lossy(&script).into_owned();
+    ui.document(&script);
+    ui.fields(|fields| fields.script = Some(script));
+    Ok(None)
+}
+
+/// The command line, with what its values can be.
+#[must_use]
+pub fn command(surroundings: &Surroundings) -> Command {
+    let offer = |of: fn(&Surroundings) -> Vec<CompletionCandidate>| {
+        let surroundings = surroundings.clone();
+        ArgValueCandidates::new(move || of(&surroundings))
+    };
+    let add = |arg: Arg, of| arg.add(offer(of));
+    Cli::command()
+        .mut_arg("context", |arg| add(arg, contexts))
+        .mut_arg("profiles", |arg| add(arg, profiles))
+        .mut_subcommand("audit", |audit| {
+            audit
+                // What is changed is put at the end, so each says again which place it has.
+                .mut_subcommand("show", |show| {
+                    show.mut_arg("run", |arg| add(arg, runs).index(1)).mut_arg("files", |arg| arg.index(2))
+                })
+                .mut_subcommand("export", |export| export.mut_arg("run", |arg| add(arg, runs)))
+        })
+}
+
+/// The contexts of the kubeconfig that kubectl would use.
+fn contexts(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+    let files = match surroundings.var("KUBECONFIG") {
+        Some(files) => std::env::split_paths(files).collect(),
+        None => surroundings.home().map(|home| home.join(".kube/config")).into_iter().collect::<Vec<PathBuf>>(),
+    };
+    let texts = files.iter().filter_map(|file| text(&surroundings.cwd.join(file)));
+    texts.flat_map(|text| contexts_in(&text)).map(CompletionCandidate::new).collect()
+}
+
+/// The names of the contexts, as far as the file is written as kubectl writes it; in another form it offers none.
+fn contexts_in(text: &str) -> Vec<String> {
+    let lines = text.lines().skip_while(|line| line.trim_end() != "contexts:").skip(1);
+    let mut names = Vec::new();
+    let mut keys = None;
+    for line in lines.take_while(|line| line.starts_with([' ', '-'])) {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        let (column, content) = match content.strip_prefix("- ") {
+            Some(content) => (indent + 2, content),
+            None => (indent, content),
+        };
+        // The first entry shows where the keys of all of them stand.
+        let keys = *keys.get_or_insert(column);
+        if let Some(name) = content.strip_prefix("name:").filter(|_| column == keys) {
+            names.push(name.trim().trim_matches(['"', '\'']).to_owned());
+        }
+    }
+    names
+}
+
+/// The profiles of influxctl's configuration.
+fn profiles(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+    let named = surroundings.var("INFLUXCTL_PROFILE").map(|path| surroundings.cwd.join(path));
+    let config = named.or_else(|| places::influxctl_config(surroundings).ok());
+    let text = config.and_then(|config| text(&config)).unwrap_or_default();
+    let profiles = profile::profiles(&text).unwrap_or_default();
+    profiles
+        .into_iter()
+        .map(|profile| CompletionCandidate::new(profile.name).help(profile.host.map(Into::into)))
+        .collect()
+}
+
+/// The latest runs on record, as far as the end of the log tells.
+fn runs(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+    let named = surroundings.var("BYPASSCTL_AUDIT_LOG").map(|path| surroundings.cwd.join(path));
+    let log = named.or_else(|| places::default_log(surroundings).ok());
+    let runs = log.and_then(|log| last_runs(&log).ok()).unwrap_or_default();
+    let offer = |(order, run): (usize, Run)| {
+        let help = format!("{} {}, {}", moment(&run.begun), plain(&run.command), plain(&run.outcome));
+        CompletionCandidate::new(plain(&run.run)).help(Some(help.into())).display_order(Some(order))
+    };
+    runs.into_iter().rev().take(MAX_RUNS).enumerate().map(offer).collect()
+}
+
+fn last_runs(log: &Path) -> io::Result<Vec<Run>> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_FILE)))?;
+    audit::runs(&mut BufReader::new(file.take(MAX_FILE)))
+}
+
+fn text(path: &Path) -> Option<String> {
+    let file = read(path, MAX_FILE).ok().flatten()?;
+    std::str::from_utf8(&file.bytes).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_are_read_as_kubectl_writes_them() {
+        let by_kubectl = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://x\n  name: c\ncontexts:\n- context:\n    cluster: c\n    extensions:\n    - extension:\n        name: no\n      name: neither\n    user: u\n  name: sim-dev\n- context:\n    cluster: c\n  name: \"with blank\"\ncurrent-context: sim-dev\nusers:\n- name: u\n";
+        assert_eq!(contexts_in(by_kubectl), ["sim-dev", "with blank"]);
+        let by_hand = "contexts:\n  - name: a\n    context: {cluster: c}\n  - name: b\n    context: {}\nusers: []\n";
+        assert_eq!(contexts_in(by_hand), ["a", "b"]);
+        for none in ["", "contexts: []\n", "contexts:\n", "{\"contexts\": []}"] {
+            assert_eq!(contexts_in(none), [""; 0], "{none}");
+        }
+    }
+}

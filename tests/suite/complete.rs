@@ -1,0 +1,94 @@
+//! Completion, by the shells themselves, and `version`.
+
+use crate::enable::enable;
+use crate::sandbox::{Sandbox, skipped};
+use serde_json::Value;
+use std::path::Path;
+
+const BASH: &str = "/bin/bash";
+
+fn sandbox() -> Sandbox {
+    let sb = Sandbox::new();
+    sb.write(
+        "home/.kube/config",
+        "contexts:\n- context:\n    cluster: c\n  name: sim-dev\n- context: {}\n  name: other\n",
+    );
+    assert_eq!(enable(&sb, &["--reason", "CHG-1"]).code, 0);
+    sb.forget_calls();
+    sb
+}
+
+/// What bash offers for the last of these words.
+fn offered(sb: &Sandbox, words: &[&str]) -> Vec<String> {
+    let script = r#"source <(bypassctl completion bash)
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9 COMPREPLY=()
+_clap_complete_bypassctl bypassctl "${@: -1}" "${@: -2:1}"
+printf '%s\n' "${COMPREPLY[@]}""#;
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let run = sb.script("home", &[BASH, "-c"], &format!("set -- {}\n{script}", quoted.join(" ")), &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    run.stdout.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn values_come_from_this_machine() {
+    let sb = sandbox();
+    assert_eq!(offered(&sb, &["bypassctl", "disable", "--context", ""]), ["sim-dev", "other"]);
+    assert_eq!(offered(&sb, &["bypassctl", "--context", "o"]), ["other"]);
+    assert_eq!(offered(&sb, &["bypassctl", "status", "--profile", "d"]), ["default"]);
+    assert_eq!(offered(&sb, &["bypassctl", "revoke", "--rerun", ""]), ["auto", "from-job", "clone", "operator"]);
+    assert_eq!(offered(&sb, &["bypassctl", "plan", "re"]), ["revoke"]);
+    assert_eq!(offered(&sb, &["bypassctl", "apply", "some"]), [""; 0]);
+    let run = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    for words in [&["bypassctl", "audit", "show", ""][..], &["bypassctl", "audit", "export", "--run", &run[..3]]] {
+        assert_eq!(offered(&sb, words).first(), Some(&run), "{words:?}");
+    }
+    sb.write("home/some.plan", "");
+    assert_eq!(offered(&sb, &["bypassctl", "apply", "some"]), ["some.plan"]);
+    assert_eq!(sb.call_lines(), "", "no cluster is asked");
+}
+
+/// What is completed runs: were it not, the command line would not make sense.
+#[test]
+fn what_somebody_types_is_completed() {
+    for (path, args, setup) in [
+        (BASH, &["--norc", "--noprofile", "-i"][..], "source <(bypassctl completion bash)"),
+        ("/usr/bin/zsh", &["-f", "-i"], "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)"),
+    ] {
+        if !Path::new(path).exists() {
+            skipped(&format!("{path}, to complete what is typed there"));
+            continue;
+        }
+        let sb = sandbox();
+        let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
+        let run = sb.type_in_shell(&shell, &format!("{setup}\nbypassctl disa\t--prof\tdef\t\nexit\n"));
+        assert!(run.stdout.contains("done: profile `default` has no admin token any more"), "{path}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn fish_offers_the_same() {
+    let fish = "/usr/bin/fish";
+    if !Path::new(fish).exists() {
+        return skipped(&format!("{fish}, to complete what is typed there"));
+    }
+    let sb = sandbox();
+    let script = "bypassctl completion fish | source; complete -C 'bypassctl --context '";
+    let run = sb.script("home", &[fish, "--no-config", "-c"], script, &[]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "sim-dev\nother\n"), "{}", run.stderr);
+}
+
+#[test]
+fn version() {
+    let sb = Sandbox::new();
+    let told = sb.run(&["version"]);
+    let [first, ..] = told.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", told.stdout) };
+    assert_eq!((told.code, first), (0, concat!("bypassctl ", env!("CARGO_PKG_VERSION"))));
+    let json: Value = serde_json::from_str(&sb.run(&["version", "-o", "json"]).stdout).expect("JSON");
+    let versions = &json["versions"];
+    assert_eq!(
+        (&versions["report"], &versions["plan"], &versions["record"]),
+        (&"bypassctl/1".into(), &"bypassctl.plan/1".into(), &1.into())
+    );
+    assert!(!sb.log().exists(), "it is no run");
+}
