@@ -13,7 +13,7 @@ use std::time::Duration;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
-    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/…`; auto: by kubit where it runs, else as clones [default: auto]
+    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/NAME`; auto: by kubit where it runs, else as clones [default: auto]
     #[arg(long, value_enum, value_name = "WAY")]
     pub rerun: Option<Rerun>,
     /// The pods that load the keys [default: app=token-management]

@@ -14,6 +14,7 @@ mod faults;
 mod full;
 mod json;
 mod junit;
+mod manual;
 mod plan;
 mod policy;
 mod record;

@@ -148,6 +148,12 @@ fn elsewhere() -> PathBuf {
     ELSEWHERE.get_or_init(|| example("elsewhere", "src")).clone()
 }
 
+/// What writes the manual pages, up to date.
+fn manual() -> PathBuf {
+    static MANUAL: OnceLock<PathBuf> = OnceLock::new();
+    MANUAL.get_or_init(|| example("manual", "src")).clone()
+}
+
 /// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
 /// here, for one that is older than its sources would mislead.
 fn example(name: &str, sources: &str) -> PathBuf {

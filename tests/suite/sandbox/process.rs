@@ -67,6 +67,11 @@ impl Sandbox {
         self.start(command.env("ELSEWHERE", self.path("etc"))).wait()
     }
 
+    /// Writes the manual pages into a directory.
+    pub fn write_manual(&self, directory: &str) -> Run {
+        self.start(&mut self.command(&super::manual(), "manual", &[self.path(directory)])).wait()
+    }
+
     /// Runs bypassctl to its end in another directory than the home.
     pub fn run_in<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> Run {
         self.start(self.bypassctl(args).current_dir(self.path(directory))).wait()

@@ -1,0 +1,44 @@
+//! The manual pages.
+
+use crate::sandbox::{Sandbox, skipped};
+use bypassctl::cli::Cli;
+use clap::{Command, CommandFactory as _};
+use std::path::Path;
+
+fn names(command: &Command, above: &str, found: &mut Vec<String>) {
+    let name = if above.is_empty() { command.get_name().to_owned() } else { format!("{above}-{}", command.get_name()) };
+    command.get_subcommands().for_each(|below| names(below, &name, found));
+    found.push(name);
+}
+
+#[test]
+fn each_command_has_a_page_that_renders_without_a_warning() {
+    let sb = Sandbox::new();
+    let run = sb.write_manual("man");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let mut commands = Vec::new();
+    names(&Cli::command(), "", &mut commands);
+    assert!(commands.len() > 20, "{commands:?}");
+    let mut pages = sb.names("man");
+    pages.sort();
+    let mut expected: Vec<String> = commands.iter().map(|name| format!("{name}.1")).collect();
+    expected.sort();
+    assert_eq!(pages, expected);
+    for page in &pages {
+        let text = sb.read(format!("man/{page}"));
+        assert!(text.is_ascii() && text.contains(".SH SYNOPSIS"), "{page}");
+        if Path::new("/usr/bin/groff").exists() {
+            let rendered = sb.script("man", &["/bin/sh", "-c"], &format!("exec groff -man -ww -Tutf8 {page}"), &[]);
+            assert_eq!((rendered.code, rendered.stderr.as_str()), (0, ""), "{page}");
+        } else {
+            skipped("groff, to render the manual pages");
+        }
+    }
+    let first = sb.read("man/bypassctl.1");
+    for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "OPTIONS", "SUBCOMMANDS"] {
+        assert!(first.contains(section), "{section}");
+    }
+    for (_, code, ..) in bypassctl::error::EXIT_CODES {
+        assert!(first.contains(&format!("\n\\fB{code}\\fR\n")), "exit code {code}");
+    }
+}
