@@ -5,6 +5,7 @@ mod ci;
 mod crash;
 mod disable;
 mod doctor;
+mod documents;
 mod enable;
 mod examples;
 mod export;
