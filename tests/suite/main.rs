@@ -6,6 +6,7 @@ mod complete;
 mod crash;
 mod disable;
 mod doctor;
+mod documents;
 mod enable;
 mod examples;
 mod export;
