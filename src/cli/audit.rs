@@ -114,7 +114,7 @@ pub struct AuditList {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Only those of this command
-    #[arg(long, value_name = "NAME", value_parser = ["enable", "disable", "revoke", "rotate", "status", "doctor"])]
+    #[arg(long, value_name = "NAME", value_parser = ["enable", "disable", "revoke", "rotate", "status", "doctor", "tools list", "tools pin", "tools verify"])]
     pub command: Option<String>,
     /// Only those that ended so
     #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(outcomes()))]

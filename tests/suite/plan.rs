@@ -310,7 +310,7 @@ fn a_plan_that_was_edited_is_refused() {
         ),
         ("is there twice", good.replacen("\"id\":", "\"why\": \"\", \"id\":", 1)),
         ("a time limit is longer than nothing", with(&|plan| plan["request"]["common"]["timeout"] = json!(0))),
-        ("/script is ", with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n"))),
+        ("/script has in line 2 `rm -rf /` in the plan", with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n"))),
         ("/target/namespace is \"other\"", with(&|plan| plan["target"]["namespace"] = json!("other"))),
         ("longer ago than a plan may be old", with(&|plan| plan["made"] = json!("2026-01-01T00:00:00Z"))),
         ("which is to come", with(&|plan| plan["made"] = json!("2126-01-01T00:00:00Z"))),

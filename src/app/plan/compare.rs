@@ -61,6 +61,9 @@ pub(super) fn told(differences: &[Difference]) -> String {
             (Value::Array(planned), Value::Array(now)) => {
                 format!("{} has {} entries in the plan, and {} now", difference.at, planned.len(), now.len())
             }
+            (Value::String(planned), Value::String(now)) if planned.contains('\n') || now.contains('\n') => {
+                first_line(&difference.at, planned, now)
+            }
             (planned, now) => format!("{} is {} in the plan, and {} now", difference.at, value(planned), value(now)),
         })
         .collect();
@@ -68,6 +71,14 @@ pub(super) fn told(differences: &[Difference]) -> String {
         told.push(format!("and {} more", shown.len() - TOLD));
     }
     told.join("; ")
+}
+
+/// Where two texts begin to differ: what stands before that would be all that is shown.
+fn first_line(at: &str, planned: &str, now: &str) -> String {
+    let same = planned.lines().zip(now.lines()).take_while(|(planned, now)| planned == now).count();
+    let line =
+        |text: &str| text.lines().nth(same).map_or("its end".to_owned(), |line| format!("`{}`", printable(line, 96)));
+    format!("{at} has in line {} {} in the plan, and {} now", same + 1, line(planned), line(now))
 }
 
 /// Where what is to be done now is not what is left of a plan of which these steps were begun. The place, the tools, the
@@ -126,5 +137,19 @@ fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Differen
     };
     for (name, value) in now.as_object().into_iter().flatten().filter(|(name, _)| !free(name)) {
         compare(&format!("{at}/{name}"), &planned[name.as_str()], value, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_told_by_the_line_where_they_differ() {
+        let told =
+            |planned, now| told(&[Difference { at: "/script".to_owned(), planned: json!(planned), now: json!(now) }]);
+        let said = "/script has in line 2 `b` in the plan, and `c` now";
+        assert_eq!(told("a\nb\n", "a\nc\n"), said);
+        assert_eq!(told("a\nb\n", "a\n"), "/script has in line 2 `b` in the plan, and its end now");
     }
 }
