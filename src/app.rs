@@ -1,6 +1,7 @@
 //! The commands, one per file: look, plan, confirm, carry out, report.
 
 mod audit;
+mod called;
 mod carry_out;
 mod cluster_steps;
 mod complete;
@@ -25,6 +26,7 @@ mod usage;
 mod version;
 mod wait;
 
+pub use called::{Called, complete_for_kubectl, parse};
 pub use complete::{VARIABLE as COMPLETE, command};
 pub use usage::usage;
 
@@ -99,6 +101,7 @@ fn manner(cli: &Cli, surroundings: &Surroundings) -> Manner {
         color: common.color,
         quiet,
         verbose: common.verbose && !quiet,
+        called: Called::of(surroundings).name(),
         ci: surroundings.is_ci(),
         github: surroundings.is_github(),
     }

@@ -1,9 +1,7 @@
 //! `bypassctl`: parse, call the program, exit.
 
-use bypassctl::app;
-use bypassctl::cli::Cli;
+use bypassctl::app::{self, Called};
 use bypassctl::exec::Surroundings;
-use clap::Parser as _;
 use clap_complete::CompleteEnv;
 use std::process::ExitCode;
 
@@ -14,9 +12,12 @@ fn main() -> ExitCode {
         cwd: std::env::current_dir().unwrap_or_default(),
         system: "/etc/bypassctl".into(),
     };
+    if Called::of(&surroundings) == Called::Completion {
+        return ExitCode::from(app::complete_for_kubectl(&surroundings));
+    }
     // Where a shell asks for completion it is answered here, and the program ends.
     CompleteEnv::with_factory(|| app::command(&surroundings)).var(app::COMPLETE).complete();
-    ExitCode::from(match Cli::try_parse_from(&surroundings.argv) {
+    ExitCode::from(match app::parse(&surroundings) {
         Ok(cli) => app::run(cli, surroundings),
         Err(error) => app::usage(&error, &surroundings),
     })

@@ -3,11 +3,13 @@
 mod check;
 mod github;
 mod junit;
+mod manner;
 mod report;
 mod stream;
 mod summary;
 
 pub use check::{Check, State};
+pub use manner::{Color, Format, Manner, PROGRAM, called};
 pub use report::{
     Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report, Shown, Versions,
 };
@@ -19,7 +21,6 @@ use crate::tool::invocation::visible;
 use crate::tool::{Tool, ToolSeen};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use clap::ValueEnum;
 use report::{Anchor, Failure, SCHEMA, StepDone, Told, Warning};
 use std::borrow::Cow;
 use std::path::Path;
@@ -27,47 +28,6 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stream::Streams;
-
-/// `--output`
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
-    /// Checks as JUnit XML.
-    Junit,
-}
-
-/// `--color`
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Color {
-    /// Where the terminal shows it and NO_COLOR is not set.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
-/// How everything is told.
-#[derive(Clone, Copy, Default)]
-pub struct Manner {
-    /// In which form.
-    pub format: Format,
-    /// In colour.
-    pub color: Color,
-    /// Only what is wrong.
-    pub quiet: bool,
-    /// Also every command as it runs.
-    pub verbose: bool,
-    /// For a log that is read later: nobody watches.
-    pub ci: bool,
-    /// For GitHub's runner.
-    pub github: bool,
-}
 
 /// How a run ended, for the last lines.
 pub struct Ending<'a> {
@@ -100,9 +60,6 @@ pub struct Ui {
     begun: Instant,
     told: Mutex<Told>,
 }
-
-/// The program's name; that of the command as well where the command line does not make sense.
-pub const PROGRAM: &str = "bypassctl";
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const WARNING: Style = AnsiColor::Yellow.on_default();
@@ -146,7 +103,11 @@ impl Ui {
 
     /// What is said to people, whoever said it first: never a command to GitHub's runner.
     fn said<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        if self.manner.github { github::inert(text, "\\#", "\\:").into() } else { text.into() }
+        let text: Cow<str> = match self.manner.called {
+            PROGRAM => text.into(),
+            name => called(text, name).into(),
+        };
+        if self.manner.github { github::inert(&text, "\\#", "\\:").into() } else { text }
     }
 
     /// For people, on standard output.

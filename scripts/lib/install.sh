@@ -35,8 +35,12 @@ files() {
     echo "completion/bypassctl.fish 644 share/fish/vendor_completions.d/bypassctl.fish"
 }
 
+# As kubectl finds it: `kubectl influxdb-bypass`, and what completes its command line (kubectl 1.26 and later).
+plugin='kubectl-influxdb_bypass kubectl_complete-influxdb_bypass'
+
 if [ $uninstall = 1 ]; then
     files | while read -r _ _ place; do rm -f -- "$root/$place"; done
+    for name in $plugin; do rm -f -- "$root/bin/$name"; done
     echo "taken away from $root"
     exit 0
 fi
@@ -48,4 +52,5 @@ files | while read -r source mode place; do
     chmod "$mode" "$root/$place.new"
     mv -f -- "$root/$place.new" "$root/$place"
 done
-echo "installed in $root: bin/bypassctl, manual pages, completion for bash, zsh and fish"
+for name in $plugin; do ln -sf bypassctl "$root/bin/$name"; done
+echo "installed in $root: bin/bypassctl, also as kubectl's plugin influxdb-bypass, manual pages, completion"

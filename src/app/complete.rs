@@ -1,6 +1,7 @@
 //! What completion offers for a value: what is there on this machine, never what a cluster would have to be asked for.
 
 use super::audit::{moment, plain};
+use super::called::{Called, named};
 use super::{Outcome, places};
 use crate::audit::{self, Run};
 use crate::cli::{Cli, Shell};
@@ -47,7 +48,7 @@ pub fn command(surroundings: &Surroundings) -> Command {
         ArgValueCandidates::new(move || of(&surroundings))
     };
     let add = |arg: Arg, of| arg.add(offer(of));
-    Cli::command()
+    named(Cli::command(), Called::of(surroundings))
         .mut_arg("context", |arg| add(arg, contexts))
         .mut_arg("profiles", |arg| add(arg, profiles))
         .mut_subcommand("audit", |audit| {

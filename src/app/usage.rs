@@ -1,5 +1,6 @@
 //! A command line that does not make sense, told in the form that it asks for.
 
+use super::called::Called;
 use crate::error::Error;
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
@@ -17,7 +18,8 @@ pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
     let format = if json { Format::Json } else { Format::Text };
-    let ui = Ui::new(Manner { format, github, ..Manner::default() });
+    let called = Called::of(surroundings).name();
+    let ui = Ui::new(Manner { format, github, called, ..Manner::default() });
     let outcome = Err(told(error));
     let target = Default::default();
     ui.end(&Ending {

@@ -78,6 +78,40 @@ fn fish_offers_the_same() {
     assert_eq!((run.code, run.stdout.as_str()), (0, "sim-dev\nother\n"), "{}", run.stderr);
 }
 
+/// As kubectl calls a plugin, and what completes a plugin's command line.
+#[test]
+fn a_plugin_of_kubectl() {
+    let sb = sandbox();
+    for name in ["kubectl-influxdb_bypass", "kubectl_complete-influxdb_bypass"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin").join(name)).expect("sandbox");
+    }
+    let called = |line: &str| sb.script("home", &["/bin/sh", "-c"], &format!("exec {line}"), &[]);
+    let refused = called("kubectl-influxdb_bypass disable --profile nope");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    let done = called("kubectl-influxdb_bypass enable -n influxdb");
+    assert!(done.stdout.ends_with("to end it: kubectl influxdb-bypass disable\n"), "{}", done.stdout);
+    assert!(done.stderr.contains("hint: end it with `kubectl influxdb-bypass disable` before that"), "{}", done.stderr);
+    let help = called("kubectl-influxdb_bypass --help");
+    assert!(help.stdout.contains("Usage: kubectl influxdb-bypass [OPTIONS] <COMMAND>"), "{}", help.stdout);
+    for line in
+        ["kubectl-influxdb_bypass enable --help", "kubectl-influxdb_bypass plan --help", "kubectl-influxdb_bypass nope"]
+    {
+        let told = called(line);
+        let told = told.stdout + &told.stderr;
+        assert!(
+            told.contains("Usage: kubectl influxdb-bypass") && !told.contains("bypassctl enable"),
+            "{line}: {told}"
+        );
+    }
+    let offered = called("kubectl_complete-influxdb_bypass status --context ''");
+    assert_eq!(offered.stdout, "sim-dev\nother\n:4\n");
+    let offered = called("kubectl_complete-influxdb_bypass tools v");
+    assert_eq!(
+        offered.stdout,
+        "verify\tWhether what would run is what is pinned: exit code 4 where anything is not\n:4\n"
+    );
+}
+
 #[test]
 fn version() {
     let sb = Sandbox::new();

@@ -1,0 +1,86 @@
+//! How everything is told, and what this program is called there.
+
+use clap::ValueEnum;
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// The program's name; that of the command as well where the command line does not make sense.
+pub const PROGRAM: &str = "bypassctl";
+
+/// `--output`
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// Checks as JUnit XML.
+    Junit,
+}
+
+/// `--color`
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// Where the terminal shows it and NO_COLOR is not set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How everything is told.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// What people call this program by.
+    pub called: &'static str,
+    /// In which form.
+    pub format: Format,
+    /// In colour.
+    pub color: Color,
+    /// Only what is wrong.
+    pub quiet: bool,
+    /// Also every command as it runs.
+    pub verbose: bool,
+    /// For a log that is read later: nobody watches.
+    pub ci: bool,
+    /// For GitHub's runner.
+    pub github: bool,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            called: PROGRAM,
+            format: Format::Text,
+            color: Color::Auto,
+            quiet: false,
+            verbose: false,
+            ci: false,
+            github: false,
+        }
+    }
+}
+
+/// A text in which this program's commands are called by another name.
+pub fn called(text: &str, name: &str) -> String {
+    static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
+        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help";
+        Regex::new(&format!(r"\bbypassctl ({commands})\b")).expect("the pattern is a constant")
+    });
+    COMMAND.replace_all(text, format!("{name} $1")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commands_are_called_otherwise() {
+        let said = "`bypassctl disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and bypassctl audit verify";
+        let told = "`kubectl x disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and kubectl x audit verify";
+        assert_eq!(called(said, "kubectl x"), told);
+    }
+}
