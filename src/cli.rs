@@ -22,7 +22,7 @@ use std::time::Duration;
 ///
 /// For development and testing, when the identity provider must be bypassed; not for production.
 #[derive(Parser)]
-#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nExit codes: `bypassctl --help`.", after_long_help = exit_codes())]
+#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = exit_codes())]
 #[command(arg_required_else_help = true, infer_subcommands = false, disable_help_subcommand = true)]
 pub struct Cli {
     /// What every command takes.
@@ -83,36 +83,36 @@ pub struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// kubectl's --kubeconfig
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub kubeconfig: Option<String>,
     /// kubectl's --as
-    #[arg(long = "as", global = true, value_name = "USER")]
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
     pub as_user: Option<String>,
     /// kubectl's --as-group, may be repeated
-    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
     pub as_groups: Vec<String>,
     /// Which kubectl; default: the first in PATH
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
     pub kubectl: Option<PathBuf>,
     /// Which influxctl; default: the first in PATH
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
     pub influxctl: Option<PathBuf>,
     /// What version influxctl is, where it cannot tell (2.2.0 to 2.4.1)
-    #[arg(long, global = true, value_name = "X.Y.Z")]
+    #[arg(long, global = true, value_name = "X.Y.Z", hide_short_help = true)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub assume_influxctl_version: Option<semver::Version>,
     /// influxctl's configuration; default: influxctl's own
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
     /// Connection profile in it; `rotate` takes several [default: default]
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
-    #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE")]
+    #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE", hide_short_help = true)]
     #[serde(skip)]
     pub audit_log: Option<PathBuf>,
     /// What may run, and what is asked for before; default: bypassctl.toml here, above up to the repository's root, or in /etc/bypassctl
-    #[arg(long, global = true, env = "BYPASSCTL_POLICY", value_name = "FILE")]
+    #[arg(long, global = true, env = "BYPASSCTL_POLICY", value_name = "FILE", hide_short_help = true)]
     #[serde(skip)]
     pub policy: Option<PathBuf>,
     /// Why, for the record: a ticket number
@@ -120,7 +120,7 @@ pub struct Common {
     #[serde(skip)]
     pub reason: Option<String>,
     /// Time limit of each command that is run
-    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration, hide_short_help = true)]
     #[serde(with = "plan::millis")]
     #[cfg_attr(test, schemars(with = "u64", description = "Time limit of each command that is run, in milliseconds"))]
     pub timeout: Duration,
@@ -129,15 +129,15 @@ pub struct Common {
     #[serde(skip)]
     pub output: Format,
     /// Colour: also NO_COLOR
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_short_help = true)]
     #[serde(skip)]
     pub color: Color,
     /// Only warnings, errors and the audit head
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", hide_short_help = true)]
     #[serde(skip)]
     pub quiet: bool,
     /// Also every command as it runs
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     #[serde(skip)]
     pub verbose: bool,
 }

@@ -256,6 +256,11 @@ impl Ui {
         Some(stream::line())
     }
 
+    /// What is told where nothing was asked for, on standard error.
+    pub fn greet(&self, text: &str) {
+        self.err(text);
+    }
+
     /// A head of the record, on standard error, whatever else is told.
     pub fn anchor(&self, head: &Head) {
         self.err(&format!("{head}\n"));

@@ -1,24 +1,38 @@
 //! A command line that does not make sense, told in the form that it asks for.
 
 use super::called::Called;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
 use crate::ui::{Ending, Format, Manner, PROGRAM, Ui};
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
+/// What somebody who has just come wants to know.
+const FIRST: &str = "InfluxDB Clustered's admin token in use and out of use, for development and testing:
+
+  bypassctl doctor -n NS     what is missing, and what mends it; changes nothing
+  bypassctl enable -n NS     fetch the token, try it, put it to use in an influxctl profile
+  bypassctl disable          take it out of use again, before production
+
+All commands: bypassctl -h
+";
+
 /// Tells what clap found, help and version among it, and returns the exit code. For people it is clap's own text.
 #[must_use]
 pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
     let (json, github) = (asks_for_json(&surroundings.argv), surroundings.is_github());
+    let called = Called::of(surroundings).name();
+    if surroundings.argv.len() <= 1 {
+        Ui::new(Manner { called, ..Manner::default() }).greet(FIRST);
+        return Kind::Usage.exit_code();
+    }
     if !error.use_stderr() || !(json || github) {
         // Who does not read it to its end has seen enough.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
     let format = if json { Format::Json } else { Format::Text };
-    let called = Called::of(surroundings).name();
     let ui = Ui::new(Manner { format, github, called, ..Manner::default() });
     let outcome = Err(told(error));
     let target = Default::default();

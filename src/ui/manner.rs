@@ -67,8 +67,8 @@ impl Default for Manner {
 /// A text in which this program's commands are called by another name.
 pub fn called(text: &str, name: &str) -> String {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
-        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help";
-        Regex::new(&format!(r"\bbypassctl ({commands})\b")).expect("the pattern is a constant")
+        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help|-h";
+        Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)")).expect("the pattern is a constant")
     });
     COMMAND.replace_all(text, format!("{name} $1")).into_owned()
 }
