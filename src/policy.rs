@@ -25,7 +25,7 @@ pub const GUARDED: &[&str] = &["enable", "disable", "revoke", "rotate"];
 /// A policy as it was read.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Whether neither flags nor other policies can loosen it; only that of the system's directory can be.
+    /// Whether no flag can loosen it; that of the system's directory then goes before any other policy.
     pub locked: bool,
     /// Which tools may run.
     pub tools: Tools,

@@ -28,12 +28,13 @@ pub const VARIABLE: &str = "_BYPASSCTL_COMPLETE";
 /// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
 pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
     let shells = Shells::builtins();
-    let unknown = || Error::failed(format!("there is no completion for {}", shell.as_str()));
+    let unknown =
+        || Error::failed(format!("there is no completion for {}", shell.as_str())).hint("bash, zsh and fish have one");
     let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
     let mut script = Vec::new();
     completer
         .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
-        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")))?;
+        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")).hint("run it again"))?;
     let script = String::from_utf8_lossy(&script).into_owned();
     ui.document(&script);
     ui.fields(|fields| fields.script = Some(script));

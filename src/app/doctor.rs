@@ -45,7 +45,7 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     };
     checks.push(context_check(session, &kubectl));
     let server = session.exec.target().server;
-    if let Some(name) = policy::looks_so(session, kubectl.pins.context.as_deref(), server.as_deref()) {
+    if let Some(name) = policy::production_name(session, kubectl.pins.context.as_deref(), server.as_deref()) {
         let locked = session.exec.policy().is_some_and(|policy| policy.policy.locked);
         let hint = if locked {
             "`enable` and `rotate` refuse; the policy is locked: have its patterns changed if it is not production"

@@ -227,7 +227,7 @@ pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
 pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&str>) -> Result<()> {
     let policy = session.exec.policy();
     let server = session.exec.target().server;
-    let Some(name) = looks_so(session, context, server.as_deref()) else { return Ok(()) };
+    let Some(name) = production_name(session, context, server.as_deref()) else { return Ok(()) };
     let refused = Error::refused(format!("`{name}` looks like production, where the admin token must not be used"));
     match policy.filter(|policy| policy.policy.locked) {
         None if allowed => Ok(()),
@@ -240,7 +240,7 @@ pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&
 }
 
 /// The first of context, namespace and server that looks like production.
-pub(super) fn looks_so<'a>(session: &'a Session, context: Option<&'a str>, server: Option<&str>) -> Option<String> {
+pub(super) fn production_name(session: &Session, context: Option<&str>, server: Option<&str>) -> Option<String> {
     let production = session.exec.policy().map(|policy| policy.policy.guard.production.clone()).unwrap_or_default();
     let built_in = || PRODUCTION.iter().map(|pattern| (*pattern).to_owned()).collect();
     [

@@ -27,7 +27,7 @@ impl Writer {
         let ours = [0, geteuid().as_raw()];
         match self {
             Self::User(uid) => !ours.contains(&uid),
-            Self::Group(gid) => gid != 0 && !is_of_one(gid) || !names_nobody_else(gid),
+            Self::Group(gid) => !(gid == 0 || is_of_one(gid)) || !names_nobody_else(gid),
             Self::Everyone => true,
         }
     }

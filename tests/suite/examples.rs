@@ -1,6 +1,7 @@
 //! The examples for CI in `docs/examples`, run as they are, as far as that goes without the services they are for.
 
 use crate::enable::enable;
+use crate::policy::own_tools;
 use crate::revoke::{accepted, quick};
 use crate::sandbox::{Run, Sandbox};
 use saphyr::{LoadableYamlNode as _, Yaml};
@@ -32,13 +33,7 @@ fn pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
 /// A cluster whose token is in use, and a repository with the policy of the examples, in which the tools are pinned.
 fn repository() -> Sandbox {
     let sb = quick();
-    for tool in ["kubectl", "influxctl"] {
-        let path = sb.path("bin").join(tool);
-        let bytes = std::fs::read(&path).expect("the fake");
-        std::fs::remove_file(&path).expect("sandbox");
-        sb.write(format!("bin/{tool}"), bytes);
-        sb.chmod(format!("bin/{tool}"), 0o755);
-    }
+    own_tools(&sb);
     assert_eq!(enable(&sb, &[]).code, 0);
     sb.write("home/repository/.git/HEAD", "");
     sb.write("home/repository/influxctl.toml", sb.read("home/.config/influxctl/config.toml"));

@@ -10,9 +10,14 @@ use crate::sandbox::{Run, Sandbox, sha256};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-/// A sandbox whose tools are files of their own, not symlinks to one.
 fn with_own_tools() -> Sandbox {
     let sb = Sandbox::new();
+    own_tools(&sb);
+    sb
+}
+
+/// Makes the tools files of their own, where they are symlinks to one.
+pub fn own_tools(sb: &Sandbox) {
     for tool in ["kubectl", "influxctl"] {
         let path = sb.path("bin").join(tool);
         let mut bytes = std::fs::read(&path).expect("the fake");
@@ -24,7 +29,6 @@ fn with_own_tools() -> Sandbox {
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
         std::fs::rename(copy, path).expect("sandbox");
     }
-    sb
 }
 
 fn digest(sb: &Sandbox, tool: &str) -> String {

@@ -1,6 +1,6 @@
 //! What was hashed is what runs.
 
-use super::{pinned, policy, run, with_own_tools};
+use super::{own_tools, pinned, policy, run, with_own_tools};
 use crate::crash::{STRACE, can_trace};
 use crate::revoke::quick;
 use crate::sandbox::{Running, Sandbox, wait_until};
@@ -94,12 +94,8 @@ fn a_new_name_or_mode_is_no_other_program() {
 #[test]
 fn one_that_is_overwritten_after_the_first_change_stops_the_revocation() {
     let sb = quick();
+    own_tools(&sb);
     let path = sb.path("bin/kubectl");
-    let bytes = std::fs::read(&path).expect("the fake");
-    std::fs::remove_file(&path).expect("sandbox");
-    let copy = sb.write("tmp/kubectl", bytes);
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
-    std::fs::rename(copy, &path).expect("sandbox");
     run(&sb, 0, ENABLE);
     sb.fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(&["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
