@@ -214,8 +214,10 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
 
 fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
     let Begin { surroundings, policy } = with;
-    let interrupts =
-        Interrupts::install().map_err(|error| Error::failed(format!("signals cannot be taken over: {error}")))?;
+    let interrupts = Interrupts::install().map_err(|error| {
+        Error::failed(format!("signals cannot be taken over: {error}"))
+            .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
+    })?;
     let state = places::state(&surroundings)?;
     let audit_log = places::audit_log(&cli.common, &surroundings)?;
     policy::recorded_where(&audit_log, policy.as_ref())?;
@@ -235,14 +237,14 @@ fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, Path
     if let Some(rotated) = inherited.rotated {
         let what =
             format!("a rotation of the record was cut short after {}, and has been brought to its end", rotated.closed);
-        ui.warn(&what, Some("if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)"));
+        ui.warn(&what, "if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)");
     }
     for cut in inherited.unfinished {
         let what = format!(
             "an earlier run ({}) was cut off in step `{}`, or is still in it on another host: how that ended is not on record",
             cut.run, cut.step
         );
-        ui.warn(&what, Some("this run looks at what is there now"));
+        ui.warn(&what, "this run looks at what is there now");
     }
     Ok((executor, audit_log))
 }

@@ -90,7 +90,31 @@ pub struct Error {
     /// What happened, to what.
     pub message: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: String,
+}
+
+/// What went wrong, before it is said what to do about it: without that it is no [`Error`], and cannot be returned.
+///
+/// ```compile_fail,E0308
+/// let failed: bypassctl::error::Result<()> = Err(bypassctl::error::Error::failed("it did not work"));
+/// ```
+#[derive(Debug)]
+#[must_use = "it is an error once it has a hint"]
+pub struct Unhinted {
+    kind: Kind,
+    message: String,
+}
+
+impl Unhinted {
+    /// The failure, with what to do about it.
+    pub fn hint(self, hint: impl Into<String>) -> Error {
+        Error { kind: self.kind, message: self.message, hint: hint.into() }
+    }
+
+    /// The failure, where nothing but a mistake of the program can be behind it.
+    pub fn own_mistake(self) -> Error {
+        self.hint("this is a mistake of bypassctl's own: report it, with `bypassctl doctor -o json`")
+    }
 }
 
 /// What most functions of this program return.
@@ -98,30 +122,30 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A failure of that kind.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
-    }
-
-    /// The same failure with a remedy.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub fn of(kind: Kind, message: impl Into<String>) -> Unhinted {
+        Unhinted { kind, message: message.into() }
     }
 
     /// [`Kind::Failed`].
-    pub fn failed(message: impl Into<String>) -> Self {
-        Self::new(Kind::Failed, message)
+    pub fn failed(message: impl Into<String>) -> Unhinted {
+        Self::of(Kind::Failed, message)
     }
 
     /// [`Kind::Usage`].
-    pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message)
+    pub fn usage(message: impl Into<String>) -> Unhinted {
+        Self::of(Kind::Usage, message)
     }
 
     /// [`Kind::Refused`].
-    pub fn refused(message: impl Into<String>) -> Self {
-        Self::new(Kind::Refused, message)
+    pub fn refused(message: impl Into<String>) -> Unhinted {
+        Self::of(Kind::Refused, message)
+    }
+
+    /// The same failure, with more to do about it.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.hint = format!("{}; {more}", self.hint);
+        self
     }
 
     /// The same failure, told after something was changed: only the record's own failure keeps its code.
@@ -129,8 +153,7 @@ impl Error {
     pub fn after_a_change(mut self) -> Self {
         if ![Kind::Unrecorded, Kind::Stopped].contains(&self.kind) {
             self.kind = Kind::Stopped;
-            let again = "something was changed before this: the same command again carries on from there";
-            self.hint = Some(self.hint.map_or_else(|| again.to_owned(), |hint| format!("{hint}; {again}")));
+            return self.and("something was changed before this: the same command again carries on from there");
         }
         self
     }

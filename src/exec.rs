@@ -318,6 +318,6 @@ impl Executor {
 
 fn interrupted(signal: i32) -> Error {
     let kind = if signal == signal_hook::consts::SIGINT { Kind::Interrupted } else { Kind::Terminated };
-    Error::new(kind, format!("stopped by {}", if kind == Kind::Interrupted { "Ctrl-C" } else { "a signal" }))
+    Error::of(kind, format!("stopped by {}", if kind == Kind::Interrupted { "Ctrl-C" } else { "a signal" }))
         .hint("the same command can be run again")
 }

@@ -123,21 +123,19 @@ impl Ui {
     }
 
     /// An error or a warning, with what to do about it.
-    fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: Option<&str>) {
-        let (text, hint) = (visible(text), hint.map(visible));
+    fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: &str) {
+        let (text, hint) = (visible(text), visible(hint));
         if self.to_github() {
-            let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
-            self.streams.err(&github::command(name, title, &self.said(&format!("{text}{hint}"))));
+            self.streams.err(&github::command(name, title, &self.said(&format!("{text}\nhint: {hint}"))));
         } else {
             let indent = if name == "warning" { "   " } else { "" };
-            let hint = hint.map_or_else(String::new, |hint| format!("{indent}hint: {hint}\n"));
-            self.err(&format!("{style}{name}{style:#}: {text}\n{hint}"));
+            self.err(&format!("{style}{name}{style:#}: {text}\n{indent}hint: {hint}\n"));
         }
     }
 
     /// A warning, with what to do about it.
-    pub fn warn(&self, text: &str, hint: Option<&str>) {
-        self.told().warnings.push(Warning { message: text.to_owned(), hint: hint.map(str::to_owned) });
+    pub fn warn(&self, text: &str, hint: &str) {
+        self.told().warnings.push(Warning { message: text.to_owned(), hint: hint.to_owned() });
         if self.is_text() {
             self.alarm("warning", WARNING, PROGRAM, text, hint);
         }
@@ -274,7 +272,7 @@ impl Ui {
     /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
     pub fn end(&self, ending: &Ending) -> u8 {
         if let Err(error) = ending.outcome {
-            self.alarm("error", BAD, &title(ending.command), &error.message, error.hint.as_deref());
+            self.alarm("error", BAD, &title(ending.command), &error.message, &error.hint);
         }
         match self.manner.format {
             Format::Text => {}
@@ -320,7 +318,13 @@ impl Ui {
             ""
         };
         let what = format!("the report could not be written: {failure}{complete}");
-        self.alarm("error", BAD, &title(ending.command), &what, None);
+        self.alarm(
+            "error",
+            BAD,
+            &title(ending.command),
+            &what,
+            "look at where the output goes: a disk that is full, a reader that has gone",
+        );
         match (code, ending.changed) {
             (0, true) => Kind::Stopped.exit_code(),
             (0, false) => Kind::Failed.exit_code(),
@@ -341,8 +345,7 @@ fn title(command: &str) -> String {
 
 fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
     let kind = ending.kind();
-    let failure =
-        |error: &'a Error| Failure { code: error.kind.name(), message: &error.message, hint: error.hint.as_deref() };
+    let failure = |error: &'a Error| Failure { code: error.kind.name(), message: &error.message, hint: &error.hint };
     Report {
         schema: SCHEMA,
         command: ending.command,

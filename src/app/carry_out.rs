@@ -60,7 +60,9 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Known {
     /// The token that the steps so far have read.
     pub(super) fn token(&self) -> Result<&Secret> {
-        self.token.get().ok_or_else(|| Error::failed("a step needs the token before any step has read it"))
+        self.token
+            .get()
+            .ok_or_else(|| Error::failed("a step needs the token before any step has read it").own_mistake())
     }
 
     /// The cluster that the plan is for, where that is known before.
@@ -173,8 +175,10 @@ fn note_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> R
 }
 
 fn check_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> Result<()> {
-    let noted =
-        known.cluster.get().ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it"))?;
+    let noted = known
+        .cluster
+        .get()
+        .ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it").own_mistake())?;
     let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else { return Ok(()) };
     same_cluster(session, step, &command, expected)
 }
@@ -234,7 +238,7 @@ fn judge(
             .hint("look at host, port and TLS settings of the profile; --verify try goes on without this proof")),
         Verdict::Inconclusive(said) => {
             let hint = "look at host, port and TLS settings of the profile; `bypassctl status` tries again";
-            session.ui.warn(&format!("the token could not be tried with {at}: {said}"), Some(hint));
+            session.ui.warn(&format!("the token could not be tried with {at}: {said}"), hint);
             let _ = known.inconclusive.set(said);
             Ok(())
         }

@@ -139,9 +139,12 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
             kubectl::parse_created(&output).map(Wanted::Uid).map_err(|failure| {
                 let error = failure.into_error(&format!("job `{name}` could not be made"));
                 match error.message.contains("(AlreadyExists)") {
-                    true => error.hint(
-                        "another run, by someone else or on another host, may be in it right now: wait for its end",
-                    ),
+                    true => Error {
+                        hint:
+                            "another run, by someone else or on another host, may be in it right now: wait for its end"
+                                .to_owned(),
+                        ..error
+                    },
                     false => error,
                 }
             })
@@ -150,7 +153,7 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
         (Way::Awaited { .. }, None) => {
             Ok(Wanted::Original(if run.secret == KEY_GEN.secret { KEY_GEN } else { CREATE_ADMIN_TOKEN }))
         }
-        (_, None) => Err(Error::failed("a job is to run again, and there is no command for it")),
+        (_, None) => Err(Error::failed("a job is to run again, and there is no command for it").own_mistake()),
     }
 }
 
@@ -242,7 +245,7 @@ impl PodsOfJob<'_> {
         };
         if let Some((why, object)) = told.filter(|(why, _)| !self.told.contains(why)) {
             let hint = format!("`kubectl describe {object} --namespace {namespace}` shows more");
-            self.session.ui.warn(&format!("job `{name}`: {why}"), Some(&hint));
+            self.session.ui.warn(&format!("job `{name}`: {why}"), &hint);
             self.told.push(why);
         }
         Ok(())

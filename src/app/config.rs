@@ -110,7 +110,7 @@ pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<P
         Some(_) => {
             session.ui.warn(
                 "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 does not look at it",
-                Some("name the configuration with --config FILE"),
+                "name the configuration with --config FILE",
             );
             places::influxctl_config(surroundings)
         }

@@ -13,7 +13,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) fn confirm(session: &Session, at: &Place, given: Option<&str>, consequences: &str) -> Result<()> {
     let phrase = at.phrase();
     let told = |text: String| {
-        Error::new(Kind::Unconfirmed, text).hint(format!("if that is what you mean: --confirm '{phrase}'"))
+        Error::of(Kind::Unconfirmed, text).hint(format!("if that is what you mean: --confirm '{phrase}'"))
     };
     if let Some(given) = given {
         if given == phrase {

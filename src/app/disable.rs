@@ -112,7 +112,7 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
     let stays = |why: String| {
         session.ui.warn(
             &format!("`{}` stays: {why}", file.display()),
-            Some("it may hold an admin token: look at it, and delete it yourself"),
+            "it may hold an admin token: look at it, and delete it yourself",
         );
         false
     };
@@ -150,7 +150,7 @@ fn name_cached_copies(session: &Session) {
         );
         session.ui.warn(
             &text,
-            Some("if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew"),
+            "if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew",
         );
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
 /// What an admin token in use is for.
 pub(super) fn warn_of_purpose(session: &Session) {
     let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
-    session.ui.warn(why, Some("end it with `bypassctl disable` before that"));
+    session.ui.warn(why, "end it with `bypassctl disable` before that");
 }
 
 fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> Result<Plan> {
@@ -144,7 +144,7 @@ fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathB
     if let Some(left) = before.filter(|before| *before != path && before.exists()) {
         let text =
             format!("profile `{name}` used the token file `{}` so far: it stays, with its token", left.display());
-        session.ui.warn(&text, Some("delete it, if nothing else uses it"));
+        session.ui.warn(&text, "delete it, if nothing else uses it");
     }
     if path.to_str().is_none() || path.file_name().is_none() {
         return Err(Error::usage(format!("`{}` cannot be named in a configuration", path.display()))
@@ -202,7 +202,7 @@ pub(super) fn circumstances(influxctl: &Tool, profile: &Profile) -> Circumstance
 
 fn tell_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
     for quirk in quirk::bearing(&circumstances(influxctl, profile)) {
-        session.ui.warn(quirk.what, Some(quirk.remedy));
+        session.ui.warn(quirk.what, quirk.remedy);
     }
 }
 
@@ -247,7 +247,7 @@ fn warn_of_sharing(session: &Session, config: &Config, token_file: &Path) -> Res
     });
     for other in others {
         let text = format!("profile `{}` uses this token file as well: it gets the same token", other.name);
-        session.ui.warn(&text, Some("a token file of its own for each profile: leave --token-file out"));
+        session.ui.warn(&text, "a token file of its own for each profile: leave --token-file out");
     }
     Ok(())
 }

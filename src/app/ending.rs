@@ -11,7 +11,7 @@ pub(super) fn end(ui: &Ui, summary: Option<&Path>, ending: &Ending) -> u8 {
         && let Err(error) = append_summary(file, &text)
     {
         let what = format!("the summary of this run cannot be added to `{}`: {error}", file.display());
-        ui.warn(&what, Some("it is GITHUB_STEP_SUMMARY that names the file"));
+        ui.warn(&what, "it is GITHUB_STEP_SUMMARY that names the file");
     }
     ui.end(ending)
 }

@@ -156,7 +156,7 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
         Err(error) if session.common.influxctl.is_some() || session.common.profiles != ["default"] => Err(error),
         Err(error) => {
             let text = format!("no token can be tried, so the proof will be inconclusive: {}", error.message);
-            session.ui.warn(&text, error.hint.as_deref());
+            session.ui.warn(&text, &error.hint);
             Ok(None)
         }
     }

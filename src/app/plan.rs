@@ -285,10 +285,9 @@ fn write(session: &Session, plan: &Plan, observed: Observed, out: &Path, request
 fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) -> Result<()> {
     session.ui.fields(|fields| fields.sha256 = Some(saved.sha256.clone()));
     if !saved.expected {
-        session.ui.warn(
-            "whether this is the plan that was approved is not known",
-            Some("--expect SHA256, from who approved it"),
-        );
+        session
+            .ui
+            .warn("whether this is the plan that was approved is not known", "--expect SHA256, from who approved it");
     }
     let stand = session.exec.plan_stand(&saved.sha256)?;
     if stand == PlanStand::Done {
@@ -307,7 +306,7 @@ fn must_be(session: &Session, plan: &Plan, observed: Observed, saved: &Saved) ->
             if differences.is_empty() {
                 session.ui.warn(
                     "this plan was begun before and did not come to its end",
-                    Some("this run carries on with what is left of it"),
+                    "this run carries on with what is left of it",
                 );
                 return Ok(());
             }

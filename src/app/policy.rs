@@ -49,7 +49,7 @@ fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Pat
     }
     if let Some(other) = discovered.filter(|other| *other != system.file) {
         let hint = "have what it says put into that one, or delete it";
-        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), Some(hint));
+        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), hint);
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
         return Err(Error::refused(told(&names)).hint("if you trust them, name it: --policy FILE"));
     }
     if others.iter().any(|writer| !matches!(writer, Writer::User(_))) {
-        ui.warn(&told(&names), Some("chmod go-w it, and the directories that lead to it"));
+        ui.warn(&told(&names), "chmod go-w it, and the directories that lead to it");
     }
     Ok(policy)
 }

@@ -51,7 +51,7 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
                 &format!(
                     "influxctl says that it is {told}; --assume-influxctl-version {assumed} is not needed and not used"
                 ),
-                None,
+                "leave it out",
             );
             tool
         }
@@ -103,7 +103,7 @@ fn dispatcher(tool: &Tool) -> Error {
 fn usable(session: &Session, found: Found) -> Result<Tool> {
     for warning in &found.warnings {
         let told = format!("{}: {warning}", found.tool.name.as_str());
-        session.ui.warn(&told, Some("chmod go-w it, or name another tool"));
+        session.ui.warn(&told, "chmod go-w it, or name another tool");
     }
     found.refused.map_or(Ok(found.tool), Err)
 }

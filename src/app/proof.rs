@@ -49,12 +49,10 @@ pub(super) fn prove(session: &Session, step: &str, prove: &Prove, known: &Known)
         Shown::Proven => session.ui.step(step, "done", &format!("the old token, accepted before, is refused by {at}")),
         Shown::StillAccepted => session.ui.warn(
             &format!("the old token is still accepted by {at}, {} s after the restart", prove.grace.as_secs()),
-            Some(still_accepted_hint(prove.new_token)),
-        ),
+            still_accepted_hint(prove.new_token),),
         Shown::Inconclusive(why) => session.ui.warn(
             &format!("that the old token is refused was not shown: {why}"),
-            Some("with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it"),
-        ),
+            "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it",),
     }
     let _ = known.shown.set(shown);
     Ok(())

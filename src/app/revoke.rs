@@ -156,7 +156,7 @@ fn may_do(ask: &Ask, plan: &Plan, namespace: &str, allowed: std::result::Result<
     let waive = "--waive permissions goes on without this proof";
     let allowed = allowed.map_err(|failure| {
         let error = failure.into_error("what this account may do cannot be found out");
-        Error { hint: error.hint.map(|hint| format!("{hint}; {waive}")), kind: refused_if_failed(error.kind), ..error }
+        Error { kind: refused_if_failed(error.kind), ..error.and(waive) }
     })?;
     let missing: Vec<String> = procedure::missing(plan, namespace, &allowed).iter().map(ToString::to_string).collect();
     if missing.is_empty() {
@@ -189,7 +189,7 @@ fn tried(
     if old.is_none() {
         session.ui.warn(
             "no copy of the old token is at hand, so the proof will be inconclusive",
-            Some("name one: --old-token-file FILE"),
+            "name one: --old-token-file FILE",
         );
     }
     Ok(old)
@@ -232,14 +232,14 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
 
 fn not_made(failure: Failure, what: &str, hint: &str) -> Error {
     let error = failure.into_error(what);
-    Error { kind: refused_if_failed(error.kind), ..error }.hint(hint)
+    Error { kind: refused_if_failed(error.kind), hint: hint.to_owned(), ..error }
 }
 
 fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) -> Result<Old> {
     let Some(Trial { command, profile }) = trial else { return Ok(old) };
     let at = profile.address();
     let inconclusive = |why: &str, hint: &str| {
-        session.ui.warn(&format!("{why}, so the proof will be inconclusive"), Some(hint));
+        session.ui.warn(&format!("{why}, so the proof will be inconclusive"), hint);
     };
     match try_token(session, "try-old-token", command, profile, &old.token)? {
         Verdict::Accepted => {
@@ -274,14 +274,14 @@ fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
     if let Some(why) = &revocation.half_done {
         session.ui.warn(
             &format!("a revocation has begun here and did not come to its end, or another is in it right now: {why}"),
-            Some("this run carries on with it; --again starts over, and deletes what it has made"),
+            "this run carries on with it; --again starts over, and deletes what it has made",
         );
     }
     for (step, held) in &revocation.held {
         session.ui.step(step, "held", held);
     }
     for (what, hint) in &revocation.warnings {
-        session.ui.warn(what, Some(hint));
+        session.ui.warn(what, hint);
     }
     if facts.options.rerun == Rerun::Auto {
         session.ui.step("operator", "seen", &facts.operator.told());
@@ -309,8 +309,7 @@ fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &As
         list(Stand::Begun),
         list(Stand::Left)
     );
-    let hint = error.hint.as_ref().map_or_else(|| told.clone(), |hint| format!("{hint}; {told}"));
-    error.hint(hint).after_a_change()
+    error.and(&told).after_a_change()
 }
 
 fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
@@ -333,8 +332,7 @@ fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Ki
     if !deleted && shown != Shown::Proven {
         session.ui.warn(
             "no keys were deleted by this run: those that are there were taken for the new ones of the revocation that had begun",
-            Some("a token that these keys have signed is still valid; to revoke it: the same command with --again"),
-        );
+            "a token that these keys have signed is still valid; to revoke it: the same command with --again",);
     }
     match shown {
         Shown::Proven => {

@@ -106,7 +106,7 @@ fn local(
                 "profile `{name}` leads to {}: whether that takes the new token is not tried",
                 profile.address()
             );
-            session.ui.warn(&text, Some("is it the same InfluxDB? `bypassctl status --profile NAME` tries it"));
+            session.ui.warn(&text, "is it the same InfluxDB? `bypassctl status --profile NAME` tries it");
         }
         config = config.edited(&put.edit);
         steps.extend(put_to_use(put));

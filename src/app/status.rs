@@ -150,7 +150,7 @@ impl Board<'_> {
                 Some(profile)
             }
             Err(error) => {
-                self.differs("profile", error.message, error.hint.as_deref().unwrap_or(ENABLE));
+                self.differs("profile", error.message, &error.hint);
                 None
             }
         }

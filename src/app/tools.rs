@@ -100,14 +100,13 @@ fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
     let places = Places { directory: &directory, home: surroundings.home(), account_home: account_home.as_deref() };
     // Symlinks are kept: what is replaced is the file that they lead to.
     let file = file.canonicalize().unwrap_or(file);
-    let unusable = |why: String| {
-        Error::refused(format!("`{}`: {why}", file.display())).hint("paste what `bypassctl tools pin` prints")
-    };
-    let old = read(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()))?;
+    let unusable = |why: String| Error::refused(format!("`{}`: {why}", file.display()));
+    let paste = "paste what `bypassctl tools pin` prints";
+    let old = read(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(paste))?;
     let text = old
         .as_ref()
         .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
-        .map_err(|error| unusable(error.to_string()))?;
+        .map_err(|error| unusable(error.to_string()).hint(paste))?;
     let new = policy::pin(text, tools, &places).map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session.ui.say(&format!("{} has them pinned already", file.display()));
@@ -132,7 +131,7 @@ fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
     }
     if tool.version.is_none() {
         let hint = "once its digest is in the policy, `bypassctl tools pin` asks it";
-        session.ui.warn(&format!("the version of {} is not known", name.as_str()), Some(hint));
+        session.ui.warn(&format!("the version of {} is not known", name.as_str()), hint);
     }
     if tool.path.to_str().is_none_or(|path| visible(path) != path) {
         return Err(Error::refused(format!(

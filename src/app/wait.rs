@@ -135,7 +135,7 @@ impl Wait<'_> {
 
     fn too_long(&self, why: &str) -> Error {
         let seconds = self.limit.as_secs();
-        Error::new(Kind::TimedOut, format!("waited {seconds} s until {}, in vain ({why})", self.what))
+        Error::of(Kind::TimedOut, format!("waited {seconds} s until {}, in vain ({why})", self.what))
             .hint(format!("{} shows more; a longer limit: --wait-timeout", self.more))
     }
 }

@@ -338,6 +338,6 @@ impl Log {
 }
 
 fn unrecorded(path: &Path, error: &io::Error) -> Error {
-    Error::new(Kind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
+    Error::of(Kind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
         .hint("nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log")
 }

@@ -29,9 +29,10 @@ pub(super) fn locate(name: ToolName, named: Option<&Named>, path: Option<&OsStr>
         Some(named) => explicit(named)?,
         None => in_path(name, path.unwrap_or_default())?,
     };
-    let real = found
-        .canonicalize()
-        .map_err(|error| Error::failed(format!("`{}` cannot be resolved: {error}", found.display())))?;
+    let real = found.canonicalize().map_err(|error| {
+        Error::failed(format!("`{}` cannot be resolved: {error}", found.display()))
+            .hint("look at each directory and symlink on the way to it")
+    })?;
     // Whoever can write to a directory that is searched before can put another tool in front.
     let searched = match named {
         Some(_) => Vec::new(),

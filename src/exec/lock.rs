@@ -58,7 +58,7 @@ pub(super) fn take(directory: &Path, name: &str, what: &str, holder: &str) -> Re
         Ok(Ok(lock)) => Ok(lock),
         Ok(Err(other)) => Err(Error::refused(format!("another run is at work on {what}: {}", printable(&other, 200)))
             .hint("wait until it has ended; where that process is gone, a kubectl or influxctl that it has left behind is still at work (`ps -e | grep -E 'kubectl|influxctl'`)")),
-        Err(error) => Err(Error::new(Kind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
+        Err(error) => Err(Error::of(Kind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
             .hint("the state directory must be writable: see XDG_STATE_HOME")),
     }
 }

@@ -76,8 +76,7 @@ impl Executor {
     pub(super) fn program(&self, tool: &Tool) -> Result<Arc<Program>> {
         let program = held(&self.programs).get(&tool.path).cloned();
         program.ok_or_else(|| {
-            Error::failed(format!("`{}` was not looked at before it was to run", tool.path.display()))
-                .hint("this is a mistake of bypassctl's own: report it")
+            Error::failed(format!("`{}` was not looked at before it was to run", tool.path.display())).own_mistake()
         })
     }
 

@@ -186,20 +186,20 @@ impl Executor {
                 let stdout = if secret { ran.stdout } else { self.without_secrets(ran.stdout) };
                 Ok(Output { tool: invocation.tool().name, exit, stdout, stderr: self.without_secrets(ran.stderr) })
             }
-            (None | Some(Cut::Enough), None) => Err(Error::failed(format!("how {name} ended could not be found out"))),
+            (None | Some(Cut::Enough), None) => Err(Error::failed(format!("how {name} ended could not be found out"))
+                .hint("run the same command by hand; it is in the audit log")),
             (Some(Cut::Interrupted), _) => Err(interrupted(self.interrupts.raised().unwrap_or_default())),
-            (Some(Cut::TimedOut { stopped: true }), _) => Err(Error::new(
+            (Some(Cut::TimedOut { stopped: true }), _) => Err(Error::of(
                 Kind::TimedOut,
                 format!("{name} wanted the terminal, which it cannot have here"),
             )
             .hint(
                 "a credential plugin may be asking for a login: log in first, until `kubectl get namespaces` answers",
             )),
-            (Some(Cut::TimedOut { stopped: false }), _) => Err(Error::new(
-                Kind::TimedOut,
-                format!("{name} was not done after {}, and was ended", seconds(timeout)),
-            )
-            .hint("is the network there? a longer limit: --timeout 5m")),
+            (Some(Cut::TimedOut { stopped: false }), _) => {
+                Err(Error::of(Kind::TimedOut, format!("{name} was not done after {}, and was ended", seconds(timeout)))
+                    .hint("is the network there? a longer limit: --timeout 5m"))
+            }
             (Some(Cut::TooMuch(stream)), _) => Err(Error::failed(format!(
                 "{name} printed more on {stream} than any right answer needs, and was ended"
             ))

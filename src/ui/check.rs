@@ -51,6 +51,6 @@ impl Check {
     /// A failure of a command, as a check.
     #[must_use]
     pub fn from_error(name: &str, error: &Error) -> Self {
-        Self { state: State::Failed, hint: error.hint.clone(), ..Self::ok(name, error.message.clone()) }
+        Self::failed(name, &error.message, &error.hint)
     }
 }

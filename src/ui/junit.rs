@@ -59,10 +59,10 @@ pub(super) fn of(report: &Report, ms: u64) -> String {
         before = check.ms;
     }
     if let Some(error) = error {
-        let failure = element("error", error.code, error.message, error.hint);
+        let failure = element("error", error.code, error.message, Some(error.hint));
         case(&mut xml, &suite, &names.unique("error"), ms.saturating_sub(before), &failure);
     }
-    let warned = report.told.warnings.iter().map(|warning| with_hint(&warning.message, warning.hint.as_deref()));
+    let warned = report.told.warnings.iter().map(|warning| with_hint(&warning.message, Some(&warning.hint)));
     let warned: Vec<String> = warned.map(|warning| format!("warning: {warning}\n")).collect();
     if !warned.is_empty() {
         // Writing to a String cannot fail.

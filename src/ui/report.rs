@@ -47,8 +47,8 @@ pub(super) struct Failure<'a> {
     pub(super) code: &'static str,
     /// What happened, to what.
     pub(super) message: &'a str,
-    /// What to do about it; null where nothing is known.
-    pub(super) hint: Option<&'a str>,
+    /// What to do about it.
+    pub(super) hint: &'a str,
 }
 
 /// A log and its last record.
@@ -97,8 +97,8 @@ pub(super) struct Told {
 pub(super) struct Warning {
     /// What it is.
     pub(super) message: String,
-    /// What to do about it; null where nothing is known.
-    pub(super) hint: Option<String>,
+    /// What to do about it.
+    pub(super) hint: String,
 }
 
 /// A step that is done, or was not needed.

@@ -35,7 +35,7 @@ pub(super) fn of(report: &Report) -> String {
         paragraph(&mut page, "Error", error.message, error.hint);
     }
     for warning in report.told.warnings.iter().take(MAX_ROWS) {
-        paragraph(&mut page, "Warning", &warning.message, warning.hint.as_deref());
+        paragraph(&mut page, "Warning", &warning.message, &warning.hint);
     }
     table(&mut page, "step", report.told.steps.iter().map(step).collect());
     table(&mut page, "check", report.told.checks.iter().map(check).collect());
@@ -57,9 +57,8 @@ fn target(report: &Report) -> String {
     if known.is_empty() { String::new() } else { format!("\n\nTarget: {}", known.join(", ")) }
 }
 
-fn paragraph(page: &mut String, what: &str, message: &str, hint: Option<&str>) {
-    let hint = hint.map_or_else(String::new, |hint| format!("<br>hint: {}", text(hint)));
-    let _ = writeln!(page, "**{what}:** {}{hint}\n", text(message));
+fn paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
+    let _ = writeln!(page, "**{what}:** {}<br>hint: {}\n", text(message), text(hint));
 }
 
 fn step(step: &StepDone) -> [String; 3] {

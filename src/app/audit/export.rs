@@ -33,7 +33,10 @@ pub(super) fn run(logs: &[Source], args: &AuditExport, surroundings: &Surroundin
             ui.fields(|fields| fields.page = Some(page));
         }
         ExportAs::InToto => {
-            let directory = args.directory.as_ref().ok_or_else(|| Error::usage("no directory is named"))?;
+            let directory = args
+                .directory
+                .as_ref()
+                .ok_or_else(|| Error::usage("no directory is named").hint("name it: --directory DIR"))?;
             let directory = ExportDirectory::new(surroundings.cwd.join(directory));
             in_toto::write(logs, runs, &directory, args.attach_signature.as_deref(), ui)?;
         }

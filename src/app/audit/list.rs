@@ -14,7 +14,7 @@ pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui
     ui.fields(|fields| fields.runs = Some(wanted));
     if shown < on_record {
         let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
-        ui.warn(&format!("{shown} of {on_record} runs on record are shown"), Some(hint));
+        ui.warn(&format!("{shown} of {on_record} runs on record are shown"), hint);
     }
     verify::warn(logs, ui)?;
     Ok(None)

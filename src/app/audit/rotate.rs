@@ -22,7 +22,7 @@ pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: 
             "a run ({}) was cut off in step `{}`: how that ended is not on record, and the new log will not say so",
             cut.run, cut.step
         );
-        ui.warn(&what, Some("bypassctl status shows what is there now"));
+        ui.warn(&what, "bypassctl status shows what is there now");
     }
     ui.say(&format!("closed    {}", rotated.kept.display()));
     ui.say(&format!("opened    {}", log.display()));

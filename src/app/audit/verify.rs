@@ -41,7 +41,7 @@ pub(super) fn warn(logs: &[Source], ui: &Ui) -> Result<bool> {
     let holds = verified(logs, None)?.holds;
     if !holds {
         let hint = "bypassctl audit verify says what is wrong, and where";
-        ui.warn("the record does not hold: what is shown is what the files say now", Some(hint));
+        ui.warn("the record does not hold: what is shown is what the files say now", hint);
     }
     Ok(holds)
 }

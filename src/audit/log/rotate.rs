@@ -52,7 +52,7 @@ impl Log {
         };
         go_on().map(Some).map_err(|error| {
             let what = format!("`{}` is closed, and no other goes on from it yet: {error}", path.display());
-            Error::new(Kind::Stopped, what)
+            Error::of(Kind::Stopped, what)
                 .hint("mend that; the next command of any kind, or this one again, brings it to its end")
         })
     }

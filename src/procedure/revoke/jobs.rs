@@ -133,7 +133,7 @@ mod tests {
         let jobs = [job("key-gen-aaaaaaaa", OLD, "i"), job("key-gen-bbbbbbbb", NEW, "j")];
         let error = KEY_GEN.choose(&jobs, None, "influxdb").unwrap_err();
         assert!(error.message.ends_with("differ: `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"), "{error}");
-        assert!(error.hint.unwrap().contains("--key-gen-job"));
+        assert!(error.hint.contains("--key-gen-job"));
         assert!(KEY_GEN.choose(&jobs, Some("key-gen-aaaaaaaa"), "influxdb").unwrap().is_some());
         assert!(KEY_GEN.choose(&jobs, Some("key-gen-cccccccc"), "influxdb").is_err());
     }

@@ -191,7 +191,7 @@ fn ways_of_rerunning() {
     assert_eq!(way(&asked(Rerun::Auto, Operator::Running)).unwrap(), ["operator"; 2]);
     for other in [Operator::Absent, Operator::Paused, Operator::Idle, Operator::Elsewhere, Operator::Unknown("x")] {
         assert_eq!(way(&asked(Rerun::Auto, other.clone())).unwrap(), ["clone"; 2], "{other:?}");
-        assert!(way(&asked(Rerun::Operator, other)).unwrap_err().hint.unwrap().contains("--rerun clone"));
+        assert!(way(&asked(Rerun::Operator, other)).unwrap_err().hint.contains("--rerun clone"));
     }
     assert_eq!(way(&asked(Rerun::Clone, Operator::Running)).unwrap(), ["clone"; 2]);
     assert_eq!(way(&asked(Rerun::FromJob, Operator::Absent)).unwrap(), ["from-job"; 2]);
@@ -217,7 +217,7 @@ fn what_cannot_come_to_its_end_is_refused() {
         change(&mut facts);
         let error = plan(&facts, Vec::new()).err().expect("refused");
         assert_eq!(error.kind, crate::error::Kind::Refused);
-        format!("{error}; {}", error.hint.as_deref().unwrap())
+        format!("{error}; {}", error.hint)
     };
     let nothing = refused(|facts| (facts.secrets, facts.jobs) = (Vec::new(), Vec::new()));
     assert!(nothing.contains("neither the secrets nor the jobs"), "{nothing}");
