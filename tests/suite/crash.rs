@@ -225,7 +225,7 @@ fn killed_at_each_touch(command: &[&str], at_least: usize) {
 }
 
 #[test]
-#[ignore = "slow: scripts/check --slow"]
+#[ignore = "slow: scripts/check slow"]
 fn enable_killed_at_each_touch_of_the_record() {
     if can_trace() {
         killed_at_each_touch(ENABLE, 100);
@@ -233,7 +233,7 @@ fn enable_killed_at_each_touch_of_the_record() {
 }
 
 #[test]
-#[ignore = "slow: scripts/check --slow"]
+#[ignore = "slow: scripts/check slow"]
 fn disable_killed_at_each_touch_of_the_record() {
     if can_trace() {
         killed_at_each_touch(DISABLE, 50);

@@ -1,4 +1,7 @@
-//! The documents: the command lines in them parse, what they point to is there, and no exit code is left out.
+//! The documents: the command lines in them parse, and do what is said of them; what they point to is there, and no exit
+//! code is left out.
+
+mod executed;
 
 use bypassctl::cli::Cli;
 use bypassctl::error::EXIT_CODES;
@@ -46,8 +49,8 @@ fn documents() -> Vec<(PathBuf, String)> {
 /// A document in its parts.
 #[derive(Default)]
 struct Parts {
-    /// The lines of blocks of `sh` and `console`, those that a backslash goes on with joined.
-    shell: Vec<String>,
+    /// The blocks of code.
+    blocks: Vec<Block>,
     /// What stands between backticks outside of blocks.
     spans: Vec<String>,
     /// The headings, as they are linked to.
@@ -56,18 +59,29 @@ struct Parts {
     prose: String,
 }
 
+struct Block {
+    language: String,
+    /// Those that a backslash goes on with joined.
+    lines: Vec<String>,
+}
+
+impl Parts {
+    /// The lines of blocks of `sh` and `console`.
+    fn shell(&self) -> impl Iterator<Item = &str> {
+        let shell = self.blocks.iter().filter(|block| ["sh", "console"].contains(&block.language.as_str()));
+        shell.flat_map(|block| block.lines.iter().map(|line| line.trim()))
+    }
+}
+
 fn parts(document: &str) -> Parts {
     let span = Regex::new("`([^`\n]+)`").expect("a pattern");
     let mut parts = Parts::default();
-    let mut block: Option<String> = None;
+    let mut block: Option<Block> = None;
     for line in document.replace("\\\n", " ").lines() {
-        match (&block, line.trim_start().strip_prefix("```")) {
-            (Some(_), Some(_)) => block = None,
-            (None, Some(language)) => block = Some(language.trim().to_owned()),
-            (Some(language), None) if ["sh", "console"].contains(&language.as_str()) => {
-                parts.shell.push(line.trim().to_owned());
-            }
-            (Some(_), None) => {}
+        match (&mut block, line.trim_start().strip_prefix("```")) {
+            (Some(_), Some(_)) => parts.blocks.extend(block.take()),
+            (None, Some(language)) => block = Some(Block { language: language.trim().to_owned(), lines: Vec::new() }),
+            (Some(block), None) => block.lines.push(line.to_owned()),
             (None, None) => {
                 parts.spans.extend(span.captures_iter(line).map(|found| found[1].to_owned()));
                 if line.starts_with('#') {
@@ -128,8 +142,7 @@ fn words(line: &str) -> Option<Vec<String>> {
 fn every_command_line_parses() {
     let (mut seen, mut used, mut wrong) = (0, BTreeSet::new(), Vec::new());
     for (path, document) in documents() {
-        for line in parts(&document).shell.iter().filter(|line| line.trim_start_matches("$ ").starts_with("bypassctl"))
-        {
+        for line in parts(&document).shell().filter(|line| line.trim_start_matches("$ ").starts_with("bypassctl")) {
             let mut words = words(line).unwrap_or_else(|| panic!("{}: {line}", path.display()));
             for word in &mut words {
                 if let Some((placeholder, value)) = PLACEHOLDERS.iter().find(|(placeholder, _)| placeholder == word) {
@@ -189,7 +202,7 @@ fn every_link_leads_somewhere() {
 /// The paths of the repository that are named in code: in a word of its own, up to a pattern.
 fn paths(parts: &Parts) -> Vec<String> {
     let words = |code: &str| code.split([' ', '"', '\'', '=', ',']).map(str::to_owned).collect::<Vec<_>>();
-    let code = parts.spans.iter().chain(&parts.shell);
+    let code = parts.spans.iter().map(String::as_str).chain(parts.shell());
     let named = code.flat_map(|code| words(code)).filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
     named.map(|word| word.split('*').next().unwrap_or_default().trim_end_matches([';', ':', '.']).to_owned()).collect()
 }

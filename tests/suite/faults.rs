@@ -69,7 +69,7 @@ fn a_record_that_fails_stops_the_run() {
 }
 
 #[test]
-#[ignore = "slow: scripts/check --slow"]
+#[ignore = "slow: scripts/check slow"]
 fn whichever_record_fails_the_run_stops() {
     if !can_trace() {
         return;

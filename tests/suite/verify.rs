@@ -128,7 +128,7 @@ fn a_run_cut_out_is_found() {
 
 /// Each byte of a log of twenty records, each bit of it: with an anchor no change passes.
 #[test]
-#[ignore = "slow: scripts/check --slow"]
+#[ignore = "slow: scripts/check slow"]
 fn every_change_of_one_byte_is_found() {
     let (_sb, log, _) = recorded();
     let log = lines(&log)[..20].concat();
