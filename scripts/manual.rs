@@ -3,6 +3,7 @@
 //!     cargo run --example manual -- DIRECTORY
 
 use bypassctl::cli::Cli;
+use bypassctl::cli::examples::{EXAMPLES, Examples};
 use bypassctl::error::EXIT_CODES;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
@@ -81,10 +82,10 @@ fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
         )?;
         list(&mut text, "ENVIRONMENT", pairs(ENVIRONMENT))?;
         list(&mut text, "FILES", pairs(FILES))?;
-    } else {
-        let mut notes = Vec::new();
-        man.render_extra_section(&mut notes)?;
-        text.extend(String::from_utf8_lossy(&notes).replacen(".SH EXTRA", ".SH NOTES", 1).bytes());
+    }
+    let path = names[1..].join(" ");
+    EXAMPLES.iter().filter(|examples| examples.command == path).try_for_each(|found| examples(&mut text, found))?;
+    if !is_first {
         also(&mut text)?;
     }
     std::fs::write(directory.join(format!("{name}.1")), text)?;
@@ -103,6 +104,19 @@ fn list(to: &mut impl Write, title: &str, rows: impl Iterator<Item = (String, St
     roff.control("SH", [title]);
     for (name, meaning) in rows {
         roff.control("TP", []).text([bold(name)]).text([roman(meaning)]);
+    }
+    roff.to_writer(to)
+}
+
+fn examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
+    let mut roff = Roff::default();
+    roff.control("SH", ["EXAMPLES"]).control("EX", []);
+    for row in examples.rows() {
+        roff.text([roman(row)]);
+    }
+    roff.control("EE", []);
+    if !examples.note.is_empty() {
+        roff.control("SH", ["NOTES"]).text([roman(examples.note)]);
     }
     roff.to_writer(to)
 }

@@ -1,6 +1,7 @@
 //! The command line, and nothing else.
 
 mod audit;
+pub mod examples;
 mod plan;
 mod revoke;
 
@@ -22,7 +23,7 @@ use std::time::Duration;
 ///
 /// For development and testing, when the identity provider must be bypassed; not for production.
 #[derive(Parser)]
-#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = exit_codes())]
+#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = examples::shown(""))]
 #[command(arg_required_else_help = true, infer_subcommands = false, disable_help_subcommand = true)]
 pub struct Cli {
     /// What every command takes.
@@ -37,33 +38,40 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Put the admin token to use: fetch it, try it, write its file, point the profile at it
+    #[command(after_long_help = examples::shown("enable"))]
     Enable(Enable),
     /// Take it out of use: the token file deleted, the profile as it was; the cluster is not touched
+    #[command(after_long_help = examples::shown("disable"))]
     Disable(Disable),
     /// Make every admin token so far worthless, have a new one made, and prove it
+    #[command(after_long_help = examples::shown("revoke"))]
     Revoke(Revoke),
     /// Revoke, and put the new token to use in the profiles that used the old one
+    #[command(after_long_help = examples::shown("rotate"))]
     Rotate(Rotate),
     /// What is in force: tools, cluster, profile, token file, and whether they agree
+    #[command(after_long_help = examples::shown("status"))]
     Status,
     /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
+    #[command(after_long_help = examples::shown("doctor"))]
     Doctor,
     /// Write down what a command would do, for somebody else to approve; changes nothing
+    #[command(after_long_help = examples::shown("plan"))]
     Plan(PlanCommand),
     /// Carry out a plan that was written down, and nothing else
+    #[command(after_long_help = examples::shown("apply"))]
     Apply(Apply),
     /// Which kubectl and influxctl would run, and whether they are those that the policy has pinned
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = examples::shown("tools"))]
     Tools(Tools),
     /// The record of every command that was run
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = examples::shown("audit"))]
     Audit(Audit),
     /// What this program is: version, commit, and the versions of what it writes
+    #[command(after_long_help = examples::shown("version"))]
     Version,
     /// Completion for a shell: contexts, profiles, runs and files from this machine, never by asking the cluster
-    #[command(
-        after_long_help = "Examples:\n  source <(bypassctl completion bash)                       # in ~/.bashrc\n  source <(bypassctl completion zsh)                        # in ~/.zshrc, after compinit\n  bypassctl completion fish | source                        # in ~/.config/fish/config.fish"
-    )]
+    #[command(after_long_help = examples::shown("completion"))]
     Completion {
         /// Which shell
         shell: Shell,
@@ -146,9 +154,6 @@ pub struct Common {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl enable -n influxdb --dry-run\n  bypassctl enable -n influxdb --reason CHG-12\n  bypassctl enable -n influxdb --create-profile --host influxdb.example.com --port 443"
-)]
 pub struct Enable {
     /// Where the token goes; default: admin-token-PROFILE.json beside the configuration
     #[arg(long, value_name = "FILE")]
@@ -189,17 +194,17 @@ pub struct Disable {
 #[derive(Clone, Copy, Subcommand)]
 pub enum Tools {
     /// Path, version, digest of each, whether it is pinned, and who can replace it
+    #[command(after_long_help = examples::shown("tools list"))]
     List,
     /// Print what pins those that are installed, to be put into the policy
-    #[command(
-        after_long_help = "Examples:\n  bypassctl tools pin                # the [tools] section, to paste\n  bypassctl tools pin --write        # put into the policy in force, or a new bypassctl.toml here"
-    )]
+    #[command(after_long_help = examples::shown("tools pin"))]
     Pin {
         /// Put it into the policy in force; all else in it stays as it is
         #[arg(long)]
         write: bool,
     },
     /// Whether what would run is what is pinned: exit code 4 where anything is not
+    #[command(after_long_help = examples::shown("tools verify"))]
     Verify,
 }
 

@@ -1,6 +1,6 @@
 //! `audit` and what it takes.
 
-use super::anchor;
+use super::{anchor, examples};
 use crate::error::EXIT_CODES;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 #[derive(Subcommand)]
 pub enum Audit {
     /// Whether the record is whole: chain, sequence, intents without a result, torn lines
+    #[command(after_long_help = examples::shown("audit verify"))]
     Verify {
         /// Where they are looked for
         #[command(flatten)]
@@ -19,8 +20,10 @@ pub enum Audit {
         expect: Option<(u64, String)>,
     },
     /// The runs on record: when, what, how it ended, who; --namespace filters as well
+    #[command(after_long_help = examples::shown("audit list"))]
     List(AuditList),
     /// One run, as it went: who, which tools, each command and each file, and how each ended
+    #[command(after_long_help = examples::shown("audit show"))]
     Show {
         /// Its name, or how that begins
         run: String,
@@ -29,21 +32,18 @@ pub enum Audit {
         logs: Logs,
     },
     /// The record in another form: a script, a page for people, statements to be signed
-    #[command(after_long_help = EXPORT)]
+    #[command(after_long_help = examples::shown("audit export"))]
     Export(AuditExport),
     /// The last record as a line to be kept elsewhere: what anchors all records before it
-    #[command(after_long_help = ANCHOR)]
+    #[command(after_long_help = examples::shown("audit anchor"))]
     Anchor {
         /// The log; default: the one that is written to
         file: Option<PathBuf>,
     },
     /// Close the log, and go on in a new one; the closed one stays beside it, and nothing is ever removed
+    #[command(after_long_help = examples::shown("audit rotate"))]
     Rotate,
 }
-
-const ANCHOR: &str = "Kept in a ticket it is enough: `bypassctl audit verify --expect SEQ:HASH` finds every change to what came before.\nSigned by the site's own means, it says by whom:\n  bypassctl audit anchor >head\n  ssh-keygen -Y sign -f KEY -n audit-head@SITE head\n  ssh-keygen -Y verify -f ALLOWED_SIGNERS -I WHO -n audit-head@SITE -s head.sig <head\nor:\n  minisign -S -s KEY -m head\n  minisign -V -p PUBLIC_KEY -m head";
-
-const EXPORT: &str = "A page for an auditor, and statements of each result, signed by the site's own means:\n  bypassctl audit export --format html >record.html\n  bypassctl audit export --format in-toto --run RUN --directory DIR\n  for f in DIR/*.pae; do openssl dgst -sha256 -sign KEY -out \"${f%.pae}.sig\" \"$f\"; done\n  bypassctl audit export --format in-toto --run RUN --directory DIR --attach-signature KEYID";
 
 impl Audit {
     /// The logs that were named.

@@ -1,6 +1,6 @@
 //! `plan` and `apply` and what they take.
 
-use super::{Common, Disable, DryRun, Enable, Revocation, Revoke, Rotate, duration};
+use super::{Common, Disable, DryRun, Enable, Revocation, Revoke, Rotate, duration, examples};
 use crate::tool;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -9,9 +9,6 @@ use std::time::Duration;
 
 /// `plan`
 #[derive(Args)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl plan revoke -n influxdb --out revoke.plan       # prints its SHA-256\n  bypassctl plan show revoke.plan\n  bypassctl apply revoke.plan --expect SHA256 --confirm my-context/influxdb"
-)]
 pub struct PlanCommand {
     /// The command whose plan it is
     #[command(subcommand)]
@@ -27,15 +24,20 @@ pub struct PlanCommand {
 #[serde(rename_all = "kebab-case")]
 pub enum Planned {
     /// `enable`, planned
+    #[command(after_long_help = examples::shown("plan enable"))]
     Enable(Enable),
     /// `disable`, planned
+    #[command(after_long_help = examples::shown("plan disable"))]
     Disable(Disable),
     /// `revoke`, planned: with every proof beforehand
+    #[command(after_long_help = examples::shown("plan revoke"))]
     Revoke(Revoke),
     /// `rotate`, planned: with every proof beforehand
+    #[command(after_long_help = examples::shown("plan rotate"))]
     Rotate(Rotate),
     /// A plan as it was written down, and its SHA-256
     #[serde(skip)]
+    #[command(after_long_help = examples::shown("plan show"))]
     Show(PlanShow),
 }
 
@@ -81,9 +83,6 @@ pub enum PlanAs {
 
 /// `apply`
 #[derive(Args)]
-#[command(
-    after_long_help = "Looks and proves as the command itself does, and refuses (exit code 4) where anything is not as the plan has it: a tool, the cluster, a UID, a file, a step. A plan that was cut short is carried on with by the same command, where the record is that shows it."
-)]
 pub struct Apply {
     /// The plan
     pub file: PathBuf,

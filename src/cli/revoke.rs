@@ -81,9 +81,6 @@ impl Revocation {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl revoke -n influxdb --dry-run\n  bypassctl revoke -n influxdb --reason CHG-12\n  bypassctl revoke -n influxdb --confirm my-context/influxdb    # in CI\n\nRun again after anything: it carries on from what is there."
-)]
 pub struct Revoke {
     /// How.
     #[command(flatten)]
@@ -97,9 +94,6 @@ pub struct Revoke {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-#[command(
-    after_long_help = "Examples:\n  bypassctl rotate -n influxdb --dry-run\n  bypassctl rotate -n influxdb --profile dev --profile test\n  bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb\n\nRun again after anything: it carries on from what is there."
-)]
 pub struct Rotate {
     /// How.
     #[command(flatten)]

@@ -117,11 +117,7 @@ fn somebody_who_has_just_come_is_told_where_to_begin() {
     let sb = Sandbox::new();
     let told = sb.run::<&str>(&[]);
     insta::assert_snapshot!(told.normalised());
-    let help = sb.run(&["-h"]);
-    assert!(help.code == 0 && help.stdout.lines().count() <= 45, "it fits a screen: {}", help.stdout);
     for command in ["enable", "revoke", "audit", "tools", "plan"] {
-        let help = sb.run(&[command, "-h"]).stdout;
-        assert!(help.lines().count() <= 60, "{help}");
         assert!(sb.run(&[command, "--help"]).stdout.contains("--assume-influxctl-version"), "{command}");
     }
 }

@@ -2,6 +2,7 @@
 //! code is left out.
 
 mod executed;
+mod help;
 
 use bypassctl::cli::Cli;
 use bypassctl::error::EXIT_CODES;
@@ -203,7 +204,7 @@ fn every_link_leads_somewhere() {
 fn paths(parts: &Parts) -> Vec<String> {
     let words = |code: &str| code.split([' ', '"', '\'', '=', ',']).map(str::to_owned).collect::<Vec<_>>();
     let code = parts.spans.iter().map(String::as_str).chain(parts.shell());
-    let named = code.flat_map(|code| words(code)).filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
+    let named = code.flat_map(words).filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
     named.map(|word| word.split('*').next().unwrap_or_default().trim_end_matches([';', ':', '.']).to_owned()).collect()
 }
 

@@ -26,7 +26,7 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
     assert_eq!(pages, expected);
     for page in &pages {
         let text = sb.read(format!("man/{page}"));
-        assert!(text.is_ascii() && text.contains(".SH SYNOPSIS"), "{page}");
+        assert!(text.is_ascii() && text.contains(".SH SYNOPSIS") && text.contains(".SH EXAMPLES"), "{page}");
         if Path::new("/usr/bin/groff").exists() {
             let rendered = sb.script("man", &["/bin/sh", "-c"], &format!("exec groff -man -ww -Tutf8 {page}"), &[]);
             assert_eq!((rendered.code, rendered.stderr.as_str()), (0, ""), "{page}");

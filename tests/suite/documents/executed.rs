@@ -47,21 +47,21 @@ const BLOCKS: &[(&str, &str, Run)] = &[
 ];
 
 /// One for each question of that block.
-const PHRASES: &str = "sim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\n";
+pub const PHRASES: &str = "sim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\n";
 
 /// What is for who changes the program, and no sandbox's affair: `scripts/check documented` runs it, with this pattern.
 const FOR_CHANGES: &str = "^(git clone|cargo|scripts/|[A-Z_]+=[^ ]+ cargo)( |$|[a-z])";
 const DOCUMENTED: &[&str] = &["README.md", "CONTRIBUTING.md"];
 
 /// The token is in use, and on record.
-fn in_use() -> Sandbox {
+pub fn in_use() -> Sandbox {
     let mut sb = quick();
     assert_eq!(enable(&sb, &["--reason", "CHG-12"]).code, 0);
     sb.env("BYPASSCTL_NAMESPACE", "influxdb");
     sb
 }
 
-fn in_several_profiles() -> Sandbox {
+pub fn in_several_profiles() -> Sandbox {
     let sb = in_use();
     let config = sb.read(sb.config());
     let mut all = config.clone();
@@ -74,13 +74,13 @@ fn in_several_profiles() -> Sandbox {
     sb
 }
 
-fn with_own_tools() -> Sandbox {
+pub fn with_own_tools() -> Sandbox {
     let sb = quick();
     own_tools(&sb);
     sb
 }
 
-fn pinned() -> Sandbox {
+pub fn pinned() -> Sandbox {
     let sb = with_own_tools();
     assert_eq!(sb.run(&["tools", "pin", "--write"]).code, 0);
     sb
@@ -92,7 +92,7 @@ fn in_ci() -> Sandbox {
     sb
 }
 
-fn planned() -> Sandbox {
+pub fn planned() -> Sandbox {
     let mut sb = in_ci();
     assert_eq!(sb.run(&["plan", "revoke", "--out", "revoke.plan"]).code, 0);
     let sha256 = sha256(&std::fs::read(sb.home("revoke.plan")).expect("a plan"));
@@ -101,7 +101,7 @@ fn planned() -> Sandbox {
 }
 
 /// The log of the guide beside one's own.
-fn with_sample() -> Sandbox {
+pub fn with_sample() -> Sandbox {
     let mut sb = in_use();
     sb.write("home/audit.jsonl", text(&project().join("fixtures/audit/sample.jsonl")));
     std::os::unix::fs::symlink(project().join("scripts"), sb.home("scripts")).expect("sandbox");
@@ -130,7 +130,7 @@ fn with_closed_logs() -> Sandbox {
     sb
 }
 
-fn with_key() -> Sandbox {
+pub fn with_key() -> Sandbox {
     let sb = in_use();
     let key = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem";
     let made = sb.script("home", &["/bin/sh", "-c"], key, &[]);
@@ -141,12 +141,13 @@ fn with_key() -> Sandbox {
 /// What stands for something of one's own, and what that is here.
 const OWN: &[(&str, &str)] = &[
     ("my-context/", "sim-dev/"),
+    ("--host HOST --port 443", "--host 127.0.0.1 --port 26444"),
     ("--expect SHA256", "--expect \"$(sha256sum <*.plan | cut -c1-64)\""),
     // In a sandbox everything is new.
     ("\"$PLANNED\"", "\"${PLANNED:-$(sha256sum <revoke.plan | cut -c1-64)}\""),
 ];
 
-fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: i32) {
+pub fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: i32) {
     let script = OWN.iter().fold(lines.join("\n"), |script, (placeholder, own)| script.replace(placeholder, own));
     let shell = ["/usr/bin/timeout", "--foreground", "60", "/bin/bash", "-e", "-o", "pipefail", "-c", &script];
     let run = sb.type_in_shell(&shell, typed);
@@ -154,7 +155,7 @@ fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: 
     sb.write(format!("out/{}", sha256(script.as_bytes())), run.stdout);
 }
 
-fn assert_kept(sb: &Sandbox) {
+pub fn assert_kept(sb: &Sandbox) {
     let spared = ["default", "dev", "test"].map(|name| format!("home/.config/influxctl/admin-token-{name}.json"));
     sb.assert_no_secret(&spared.each_ref().map(Path::new));
 }
