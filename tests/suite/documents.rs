@@ -1,6 +1,7 @@
 //! The documents: the command lines in them parse, and do what is said of them; what they point to is there, and no exit
 //! code is left out.
 
+mod errors;
 mod executed;
 mod help;
 

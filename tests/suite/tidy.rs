@@ -71,8 +71,9 @@ fn sources() -> Vec<Source> {
     sources
 }
 
-fn code_of(text: &str) -> String {
-    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+/// Without the tests at its end, and without comments.
+pub fn code_of(text: &str) -> String {
+    let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     program.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 

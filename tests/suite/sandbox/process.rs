@@ -1,6 +1,6 @@
 //! Running things in the sandbox.
 
-use super::{Sandbox, XDG, json};
+use super::{Sandbox, XDG, catalogue, json};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -217,7 +217,11 @@ impl Running {
             let report = json::report(&self.so_far("stdout"));
             assert_eq!(report["exit_code"], code, "{report:#}");
         }
-        Run { code, stdout: self.so_far("stdout"), stderr: self.so_far("stderr"), root: self.root.clone() }
+        let run = Run { code, stdout: self.so_far("stdout"), stderr: self.so_far("stderr"), root: self.root.clone() };
+        if let Some(unknown) = catalogue::unknown(code, &run.stderr) {
+            panic!("docs/ERRORS.md has no row for this: {unknown}\n{}", run.stderr);
+        }
+        run
     }
 
     /// What it has printed so far on `stdout` or `stderr`.

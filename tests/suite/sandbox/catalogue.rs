@@ -1,0 +1,58 @@
+//! Every error and warning that a test sees is in `docs/ERRORS.md`, with its exit code.
+
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// A row of `docs/ERRORS.md`.
+pub struct Row {
+    /// The message as it stands there, `…` for what varies.
+    pub message: String,
+    pattern: Regex,
+    /// The exit codes; none for a warning.
+    codes: Vec<i32>,
+}
+
+impl Row {
+    /// Whether that message is meant; backticks are for who reads the table.
+    pub fn is(&self, message: &str) -> bool {
+        self.pattern.is_match(&message.replace('`', ""))
+    }
+}
+
+/// All rows, in the order of the document.
+pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    let document = include_str!("../../../docs/ERRORS.md");
+    let code = Regex::new("`([^`]+)`").expect("a pattern");
+    let rows = document.lines().filter(|line| line.starts_with("| `")).flat_map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+        let codes: Vec<i32> = match cells[..] {
+            [_, codes, _] => codes.split(", ").map(|code| code.parse().expect(line)).collect(),
+            _ => Vec::new(),
+        };
+        let messages: Vec<String> = code.captures_iter(cells[0]).map(|found| found[1].to_owned()).collect();
+        messages.into_iter().map(move |message| {
+            let parts: Vec<String> = message.split('…').map(regex::escape).collect();
+            let pattern = Regex::new(&format!("(?s)^{}$", parts.join(".*"))).expect("a pattern");
+            Row { message, pattern, codes: codes.clone() }
+        })
+    });
+    rows.collect()
+});
+
+/// The first error or warning on standard error that no row has.
+pub fn unknown(exit: i32, stderr: &str) -> Option<String> {
+    let lines: Vec<&str> = stderr.lines().collect();
+    let told = lines.windows(2).filter(|pair| pair[1].trim_start().starts_with("hint: ")).map(|pair| pair[0]);
+    told.filter(|line| {
+        let known =
+            |message: &str, of_kind: &dyn Fn(&Row) -> bool| ROWS.iter().any(|row| of_kind(row) && row.is(message));
+        match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
+            // Whatever it was, it is 8 once something was changed.
+            (Some(error), _) => !known(error, &|row| row.codes.contains(&exit) || (exit == 8 && !row.codes.is_empty())),
+            (_, Some(warning)) => !known(warning, &|row| row.codes.is_empty()),
+            _ => false,
+        }
+    })
+    .map(|line| format!("exit code {exit}: {line}"))
+    .next()
+}
