@@ -3,25 +3,29 @@
 #
 #   ./install.sh [--prefix DIR] [--destdir DIR] [--uninstall]
 #
-# --prefix: where it is to be (default: /usr/local). --destdir: put in front of that, for who makes a package.
+# --prefix: where it is to be (default: /usr/local, which takes root; "$HOME/.local" does not). --destdir: put in front of
+# that, for who makes a package. --uninstall: with the --prefix that it was installed with.
 set -eu
 
 prefix=/usr/local destdir='' uninstall=0
-usage() { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
+refuse() { usage >&2; exit 2; }
+die() { echo "install.sh: $*" >&2; exit 1; }
 while [ $# -gt 0 ]; do
     case $1 in
-    --prefix) [ $# -ge 2 ] || usage; prefix=$2; shift ;;
+    --prefix) [ $# -ge 2 ] || refuse; prefix=$2; shift ;;
     --prefix=*) prefix=${1#*=} ;;
-    --destdir) [ $# -ge 2 ] || usage; destdir=$2; shift ;;
+    --destdir) [ $# -ge 2 ] || refuse; destdir=$2; shift ;;
     --destdir=*) destdir=${1#*=} ;;
     --uninstall) uninstall=1 ;;
-    *) usage ;;
+    -h | --help) usage; exit 0 ;;
+    *) refuse ;;
     esac
     shift
 done
-case $prefix in /*) ;; *) echo "install.sh: --prefix must be an absolute path" >&2; exit 2 ;; esac
+case $prefix in /*) ;; *) echo "install.sh: --prefix must be an absolute path, such as \"\$HOME/.local\"" >&2; exit 2 ;; esac
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-root=$destdir$prefix
+root=$destdir${prefix%/}
 
 # Where each file goes: source, mode, place below the prefix.
 files() {
@@ -38,19 +42,28 @@ files() {
 # As kubectl finds it: `kubectl influxdb-bypass`, and what completes its command line (kubectl 1.26 and later).
 plugin='kubectl-influxdb_bypass kubectl_complete-influxdb_bypass'
 
+refused="stopped in $root: be root there, or take a place of your own: --prefix \"\$HOME/.local\""
 if [ $uninstall = 1 ]; then
-    files | while read -r _ _ place; do rm -f -- "$root/$place"; done
-    for name in $plugin; do rm -f -- "$root/bin/$name"; done
+    files | while read -r _ _ place; do rm -f -- "$root/$place" || exit 1; done || die "$refused"
+    for name in $plugin; do rm -f -- "$root/bin/$name" || die "$refused"; done
     echo "taken away from $root"
     exit 0
 fi
-(cd "$here" && sha256sum --check --quiet SHA256SUMS) || { echo "install.sh: this is not what was bundled" >&2; exit 1; }
-files | while read -r source mode place; do
-    mkdir -p -- "$(dirname -- "$root/$place")"
-    # Beside it first: a program that runs keeps its file.
-    cp -- "$here/$source" "$root/$place.new"
-    chmod "$mode" "$root/$place.new"
-    mv -f -- "$root/$place.new" "$root/$place"
-done
-for name in $plugin; do ln -sf bypassctl "$root/bin/$name"; done
+command -v sha256sum >/dev/null || die "sha256sum is needed, to see that this is what was bundled (coreutils or busybox)"
+# busybox knows no --quiet.
+sums=$(cd "$here" && sha256sum -c SHA256SUMS 2>&1) || { printf '%s\n' "$sums" | grep -v ': OK$' >&2; die "this is not what was bundled"; }
+put() { # put SOURCE MODE PLACE: beside it first: a program that runs keeps its file
+    mkdir -p -- "$(dirname -- "$root/$3")" && cp -- "$here/$1" "$root/$3.new" && chmod "$2" "$root/$3.new" && mv -f -- "$root/$3.new" "$root/$3"
+}
+files | while read -r source mode place; do put "$source" "$mode" "$place" || exit 1; done || die "$refused"
+for name in $plugin; do ln -sf bypassctl "$root/bin/$name" || die "$refused"; done
 echo "installed in $root: bin/bypassctl, also as kubectl's plugin influxdb-bypass, manual pages, completion"
+
+# What is left to do, where it is installed for use and not for a package.
+[ -z "$destdir" ] || exit 0
+"$root/bin/bypassctl" --version >/dev/null || die "it does not run here: build it from source (VERIFY.md)"
+case :$PATH: in *":$root/bin:"*) ;; *) echo "not in PATH yet: PATH=\"$root/bin:\$PATH\", for kubectl's plugin too" ;; esac
+case $root in
+/usr | /usr/local) ;;
+*) echo "completion in zsh, in ~/.zshrc before compinit: fpath=($root/share/zsh/site-functions \$fpath)" ;;
+esac
