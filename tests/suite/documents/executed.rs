@@ -242,3 +242,40 @@ fn all_others() {
     let check = text(&project().join("scripts/check"));
     assert!(check.contains(FOR_CHANGES) && check.contains(&DOCUMENTED.join(" ")), "scripts/check runs the others");
 }
+
+/// A session as the guide has recorded it, without what varies from one to the next.
+fn settled(session: &str, home: &str) -> Vec<String> {
+    let mut text = session.replace(home, "/home/admin");
+    for (varies, name) in [
+        (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
+        (r"\b\d+:[0-9a-f]{64}", "SEQ:HASH"),
+        (r"fingerprint [0-9a-f]{12}", "fingerprint F"),
+        (r"127\.0\.0\.1:\d+", "HOST:PORT"),
+        ("\u{1b}\\[[0-9;]*m", ""),
+    ] {
+        text = regex::Regex::new(varies).expect("a pattern").replace_all(&text, name).into_owned();
+    }
+    // Steps side by side end in any order.
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let acted = lines.iter().position(|line| line.starts_with("type ")).expect("a question");
+    lines[acted..].sort();
+    lines
+}
+
+#[test]
+fn the_recorded_rotation_is_what_the_program_tells() {
+    let guide = parts(&text(&project().join("docs/OPERATOR.md")));
+    let recorded = guide.blocks.iter().find(|block| block.language == "console").expect("a recorded session");
+    let command = recorded.lines[0].strip_prefix("$ ").expect("a command");
+    let sb = quick();
+    let config = sb.read(sb.config());
+    sb.write(sb.config(), config.split("\n    [profile.auth.oauth2]").next().expect("a profile"));
+    assert_eq!(enable(&sb, &[]).code, 0);
+    let phrase = "sim-dev/influxdb\n";
+    let told = sb.type_in_shell(&["/bin/bash", "-c", command], phrase).stdout.replace('\r', "");
+    // What is typed before anybody asks is echoed at once.
+    let told = told.strip_prefix(phrase).expect("an echo").replace("to go on: ", &format!("to go on: {phrase}"));
+    let home = sb.home("").display().to_string();
+    let told = settled(&told, home.trim_end_matches('/'));
+    assert_eq!(told.join("\n"), settled(&recorded.lines[1..].join("\n"), "/home/admin").join("\n"));
+}
