@@ -6,6 +6,7 @@
 # --prefix: where it is to be (default: /usr/local, which takes root; "$HOME/.local" does not). --destdir: put in front of
 # that, for who makes a package. --uninstall: with the --prefix that it was installed with.
 set -eu
+umask 022 # for everybody, whatever root's is
 
 prefix=/usr/local destdir='' uninstall=0
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
@@ -30,10 +31,8 @@ root=$destdir${prefix%/}
 # Where each file goes: source, mode, place below the prefix.
 files() {
     echo "bin/bypassctl 755 bin/bypassctl"
-    for page in "$here"/man/man1/*.1; do
-        page=${page##*/}
-        echo "man/man1/$page 644 share/man/man1/$page"
-    done
+    # Those that were bundled; what somebody has laid beside them is none.
+    sed -n 's|^[0-9a-f]*  man/man1/\([a-z-]*\.1\)$|man/man1/\1 644 share/man/man1/\1|p' "$here/SHA256SUMS"
     echo "completion/bypassctl.bash 644 share/bash-completion/completions/bypassctl"
     echo "completion/bypassctl.zsh 644 share/zsh/site-functions/_bypassctl"
     echo "completion/bypassctl.fish 644 share/fish/vendor_completions.d/bypassctl.fish"
@@ -42,8 +41,9 @@ files() {
 # As kubectl finds it: `kubectl influxdb-bypass`, and what completes its command line (kubectl 1.26 and later).
 plugin='kubectl-influxdb_bypass kubectl_complete-influxdb_bypass'
 
-refused="stopped in $root: be root there, or take a place of your own: --prefix \"\$HOME/.local\""
+refused="stopped in $root: if it may not be written to, be root there, or take a place of your own: --prefix \"\$HOME/.local\""
 if [ $uninstall = 1 ]; then
+    [ -e "$root/bin/bypassctl" ] || die "there is nothing to take away from $root: name the --prefix that it was installed with"
     files | while read -r _ _ place; do rm -f -- "$root/$place" || exit 1; done || die "$refused"
     for name in $plugin; do rm -f -- "$root/bin/$name" || die "$refused"; done
     echo "taken away from $root"
@@ -53,10 +53,14 @@ command -v sha256sum >/dev/null || die "sha256sum is needed, to see that this is
 # busybox knows no --quiet.
 sums=$(cd "$here" && sha256sum -c SHA256SUMS 2>&1) || { printf '%s\n' "$sums" | grep -v ': OK$' >&2; die "this is not what was bundled"; }
 put() { # put SOURCE MODE PLACE: beside it first: a program that runs keeps its file
+    [ ! -L "$here/$1" ] || die "$here/$1 is a symlink, and none was bundled"
     mkdir -p -- "$(dirname -- "$root/$3")" && cp -- "$here/$1" "$root/$3.new" && chmod "$2" "$root/$3.new" && mv -f -- "$root/$3.new" "$root/$3"
 }
 files | while read -r source mode place; do put "$source" "$mode" "$place" || exit 1; done || die "$refused"
-for name in $plugin; do ln -sf bypassctl "$root/bin/$name" || die "$refused"; done
+for name in $plugin; do
+    if [ -d "$root/bin/$name" ]; then die "$root/bin/$name is a directory: move it away"; fi
+    ln -sf bypassctl "$root/bin/$name" || die "$refused"
+done
 echo "installed in $root: bin/bypassctl, also as kubectl's plugin influxdb-bypass, manual pages, completion"
 
 # What is left to do, where it is installed for use and not for a package.

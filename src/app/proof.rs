@@ -49,14 +49,18 @@ pub(super) fn prove(session: &Session, step: &str, prove: &Prove, known: &Known)
         Shown::Proven => session.ui.step(step, "done", &format!("the old token, accepted before, is refused by {at}")),
         Shown::StillAccepted => session.ui.warn(
             &format!("the old token is still accepted by {at}, {} s after the restart", prove.grace.as_secs()),
-            still_accepted_hint(prove.new_token),),
-        Shown::Inconclusive(why) => session.ui.warn(
-            &format!("that the old token is refused was not shown: {why}"),
-            "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it",),
+            still_accepted_hint(prove.new_token),
+        ),
+        Shown::Inconclusive(why) => {
+            session.ui.warn(&format!("that the old token is refused was not shown: {why}"), TRY_BY_HAND);
+        }
     }
     let _ = known.shown.set(shown);
     Ok(())
 }
+
+const TRY_BY_HAND: &str =
+    "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it";
 
 fn still_accepted_hint(new_token: bool) -> &'static str {
     if new_token {

@@ -312,6 +312,8 @@ fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &As
     error.and(&told).after_a_change()
 }
 
+const TAKEN_FOR_NEW: &str = "those that are there were taken for the new ones of the revocation that had begun";
+
 fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
     let shown = known.shown.get().cloned().unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
     session.ui.fields(|fields| {
@@ -331,8 +333,9 @@ fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Ki
         plan.steps.iter().any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
     if !deleted && shown != Shown::Proven {
         session.ui.warn(
-            "no keys were deleted by this run: those that are there were taken for the new ones of the revocation that had begun",
-            "a token that these keys have signed is still valid; to revoke it: the same command with --again",);
+            &format!("no keys were deleted by this run: {TAKEN_FOR_NEW}"),
+            "a token that these keys have signed is still valid; to revoke it: the same command with --again",
+        );
     }
     match shown {
         Shown::Proven => {

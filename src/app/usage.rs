@@ -5,7 +5,7 @@ use crate::error::{Error, Kind};
 use crate::exec::Surroundings;
 use crate::tool::invocation::printable;
 use crate::ui::{Ending, Format, Manner, PROGRAM, Ui};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 
 /// What somebody who has just come wants to know.
@@ -18,7 +18,7 @@ const FIRST: &str = "InfluxDB Clustered's admin token in use and out of use, for
 All commands: bypassctl -h
 ";
 
-/// Tells what clap found, help and version among it, and returns the exit code. For people it is clap's own text.
+/// Tells what clap found, help and version among it, and returns the exit code.
 #[must_use]
 pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
     let (json, github) = (asks_for_json(&surroundings.argv), surroundings.is_github());
@@ -27,7 +27,8 @@ pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
         Ui::new(Manner { called, ..Manner::default() }).greet(FIRST);
         return Kind::Usage.exit_code();
     }
-    if !error.use_stderr() || !(json || github) {
+    let shows_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || (shows_help && !json && !github) {
         // Who does not read it to its end has seen enough.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
@@ -62,7 +63,7 @@ fn asks_for_json(argv: &[OsString]) -> bool {
 
 /// The message without its usage line, and what clap suggests.
 fn told(error: &clap::Error) -> Error {
-    let help = "bypassctl --help shows what there is";
+    let help = format!("`{} --help` shows what there is", command_of(error));
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::usage("no command is named").hint(help);
     }
@@ -71,8 +72,19 @@ fn told(error: &clap::Error) -> Error {
     let mut parts = text.split("\n\n").map(line);
     let message = parts.next().unwrap_or_default();
     let tips: Vec<String> = parts.filter_map(|part| part.strip_prefix("tip: ").map(str::to_owned)).collect();
-    let hint = if tips.is_empty() { help.to_owned() } else { tips.join("; ") };
+    let hint = if tips.is_empty() { help } else { tips.join("; ") };
     Error::usage(message.trim_start_matches("error: ")).hint(hint)
+}
+
+/// The command that was being read, up to where its options begin in the usage line.
+fn command_of(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let usage = usage.trim_start_matches("Usage: ").split_whitespace();
+    let words: Vec<&str> = usage.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase())).collect();
+    if words.is_empty() { PROGRAM.to_owned() } else { words.join(" ") }
 }
 
 #[cfg(test)]

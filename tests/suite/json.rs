@@ -69,11 +69,15 @@ fn a_command_line_that_does_not_make_sense() {
             "unexpected argument '--verfy' found",
             "a similar argument exists: '--verify'",
         ),
-        (&["doctor", "-n", "A"], "invalid value 'A' for '--namespace <NS>': a namespace is", "bypassctl --help"),
-        (&["apply"], "the following required arguments were not provided: <FILE>", "bypassctl --help"),
+        (&["doctor", "-n", "A"], "invalid value 'A' for '--namespace <NS>': a namespace is", "`bypassctl --help`"),
+        (&["apply"], "the following required arguments were not provided: <FILE>", "`bypassctl apply --help`"),
         (&["enabel"], "unrecognized subcommand 'enabel'", "a similar subcommand exists: 'enable'"),
-        (&["audit"], "no command is named", "bypassctl --help"),
-        (&["doctor", "--color"], "a value is required for '--color <WHEN>' but none was supplied", "bypassctl --help"),
+        (&["audit"], "no command is named", "`bypassctl --help`"),
+        (
+            &["doctor", "--color"],
+            "a value is required for '--color <WHEN>' but none was supplied",
+            "`bypassctl --help`",
+        ),
     ] {
         for ask in [&["-o", "json"][..], &["-ojson"], &["--output", "json"], &["--output=json"]] {
             let run = sb.run(&[ask, args].concat());
@@ -84,7 +88,9 @@ fn a_command_line_that_does_not_make_sense() {
             assert!(report["command"] == "bypassctl" && run.stderr.starts_with("error: "), "{report:#}{}", run.stderr);
         }
         let run = sb.run(args);
-        assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains("--help"), "{run:?}");
+        // A command that has commands shows which.
+        let told = if args == ["audit"] { "Usage: bypassctl audit" } else { &format!("\nhint: {hint}") };
+        assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains(told), "{run:?}");
     }
     for args in [&["--help"][..], &["--version"], &["enable", "--help"]] {
         let run = sb.run(&[args, &["--color=never", "-o=json"]].concat());

@@ -22,11 +22,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The layers that touch neither processes nor files nor the environment nor a clock.
 const PURE: &[&str] = &["policy", "procedure", "plan", "profile", "tool", "secret", "error"];
 
-struct Source {
+pub struct Source {
     /// Below `src`, such as `exec/spawn.rs`.
     name: String,
     /// Without what follows `#[cfg(test)]`, and without comments.
-    code: String,
+    pub code: String,
     lines: usize,
 }
 
@@ -56,7 +56,7 @@ fn text(path: &Path) -> String {
 }
 
 /// The program's own sources, without their tests.
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let root = project().join("src");
     let mut files = Vec::new();
     files_below(&root, &mut files);
@@ -72,7 +72,7 @@ fn sources() -> Vec<Source> {
 }
 
 /// Without the tests at its end, and without comments.
-pub fn code_of(text: &str) -> String {
+fn code_of(text: &str) -> String {
     let program = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     program.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }

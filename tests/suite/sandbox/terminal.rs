@@ -1,6 +1,6 @@
 //! Running bypassctl at a terminal.
 
-use super::{Run, Sandbox};
+use super::{Run, Sandbox, catalogue};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,9 @@ use std::process::Command;
 impl Sandbox {
     /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
     pub fn run_at_terminal(&self, args: &[&str]) -> Run {
-        self.at_terminal(self.bypassctl(args), "")
+        let run = self.at_terminal(self.bypassctl(args), "");
+        catalogue::assert_known(run.code, &run.stdout);
+        run
     }
 
     /// Runs a shell at a terminal, where somebody types this.
