@@ -148,20 +148,20 @@ const OWN: &[(&str, &str)] = &[
 ];
 
 /// What is not everywhere, and is in these lines and not here.
-fn lacking(lines: &[String]) -> Option<&'static str> {
+fn lacking(script: &str) -> Option<&'static str> {
     let is_there = |name: &str| ["/usr/bin", "/bin"].iter().any(|place| Path::new(place).join(name).exists());
-    let lines = lines.join("\n").replace("audit-verify.sh", "audit-verify.sh jq");
-    let used = |name: &&str| lines.split([' ', '|', '\n']).any(|word| word == *name);
+    let script = script.replace("audit-verify.sh", "audit-verify.sh jq");
+    let used = |name: &&str| script.split([' ', '|', '\n', '(', ';']).any(|word| word == *name);
     let named = ["jq", "openssl", "ssh-keygen", "minisign", "sha256sum", "split"].into_iter().filter(used);
     // `timeout` is there where those of GNU are, whose options the documents use.
     named.chain(["bash", "timeout"]).find(|name| !is_there(name))
 }
 
 pub fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: i32) {
-    if let Some(name) = lacking(lines) {
+    let script = OWN.iter().fold(lines.join("\n"), |script, (placeholder, own)| script.replace(placeholder, own));
+    if let Some(name) = lacking(&script) {
         return skipped(&format!("{name} is not here, and {document} was not tried: {}", lines[0]));
     }
-    let script = OWN.iter().fold(lines.join("\n"), |script, (placeholder, own)| script.replace(placeholder, own));
     let shell = ["/usr/bin/timeout", "--foreground", "60", "/bin/bash", "-e", "-o", "pipefail", "-c", &script];
     let run = sb.type_in_shell(&shell, typed);
     assert_eq!(run.code, code, "{document}:\n{script}\n\n{}", run.stdout);
