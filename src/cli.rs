@@ -46,7 +46,7 @@ pub enum Command {
     /// Make every admin token so far worthless, have a new one made, and prove it
     #[command(after_long_help = examples::shown("revoke"))]
     Revoke(Revoke),
-    /// Revoke, and put the new token to use in the profiles that used the old one
+    /// Revoke, and put the new token to use in the named profiles (`default`), or in all that used the old one
     #[command(after_long_help = examples::shown("rotate"))]
     Rotate(Rotate),
     /// What is in force: tools, cluster, profile, token file, and whether they agree
@@ -91,7 +91,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// kubectl's --kubeconfig
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
     pub kubeconfig: Option<String>,
     /// kubectl's --as
     #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]

@@ -254,6 +254,11 @@ impl Ui {
         Some(stream::line())
     }
 
+    /// Nobody ended the line of the question.
+    pub fn unanswered(&self) {
+        self.err("\n");
+    }
+
     /// What is told where nothing was asked for, on standard error.
     pub fn greet(&self, text: &str) {
         self.err(text);

@@ -3,7 +3,7 @@
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Place;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// How often a person who thinks is looked after for a Ctrl-C.
@@ -29,14 +29,27 @@ pub(super) fn confirm(session: &Session, at: &Place, given: Option<&str>, conseq
     let Some(answer) = session.ui.ask(&question) else {
         return Err(told("nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed".to_owned()));
     };
+    answered(session, &answer, &phrase)
+}
+
+fn answered(session: &Session, answer: &Receiver<String>, phrase: &str) -> Result<()> {
+    let not = |text: String| {
+        let hint = format!("nothing was changed; to go on, run it again and type {phrase}");
+        Error::of(Kind::Unconfirmed, text).hint(hint)
+    };
     loop {
         match answer.recv_timeout(TICK) {
             // Without its end the line was not meant to be all.
             Ok(line) if line.trim() == phrase && line.ends_with('\n') => return Ok(()),
-            Ok(line) if line.trim().is_empty() => return Err(told("not confirmed".to_owned())),
-            Ok(_) => return Err(told(format!("what was typed is not `{phrase}`"))),
-            Err(RecvTimeoutError::Timeout) => session.exec.heed()?,
-            Err(RecvTimeoutError::Disconnected) => return Err(told("not confirmed".to_owned())),
+            Ok(line) if line.ends_with('\n') && !line.trim().is_empty() => {
+                return Err(not(format!("what was typed is not `{phrase}`")));
+            }
+            Err(RecvTimeoutError::Timeout) => session.exec.heed().inspect_err(|_| session.ui.unanswered())?,
+            Ok(line) if line.ends_with('\n') => return Err(not("not confirmed".to_owned())),
+            Ok(_) | Err(RecvTimeoutError::Disconnected) => {
+                session.ui.unanswered();
+                return Err(not("not confirmed".to_owned()));
+            }
         }
     }
 }

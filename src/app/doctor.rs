@@ -22,14 +22,21 @@ pub(super) fn run(session: &Session) -> Outcome {
     let influxctl = session.heeded(influxctl)?;
     checks.push(tool_check("influxctl", &influxctl));
     checks.extend(local::checks(session, influxctl.as_ref().ok())?);
-    let failed = checks.iter().filter(|check| check.state == State::Failed).count();
+    let is_failed = |check: &&Check| check.state == State::Failed;
+    let failed = checks.iter().filter(is_failed).count();
+    let of_enable = checks.iter().filter(is_failed).any(|check| !check.for_revocation);
     checks.into_iter().for_each(|check| session.ui.check(check));
     if failed == 0 {
         session.ui.say("every precondition holds");
         return Ok(None);
     }
-    Err(Error::failed(format!("{failed} of the preconditions do not hold"))
-        .hint("each `failed` line says what mends it"))
+    let (whose, hint) = match of_enable {
+        true => ("", "each `failed` line says what mends it"),
+        false => {
+            (", all of them of a revocation", "`enable` needs none of these; each `failed` line says what mends it")
+        }
+    };
+    Err(Error::failed(format!("{failed} of the preconditions do not hold{whose}")).hint(hint))
 }
 
 fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {

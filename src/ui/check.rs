@@ -30,12 +30,22 @@ pub struct Check {
     pub hint: Option<String>,
     /// When it was told, in milliseconds since the run began.
     pub ms: u64,
+    /// Whether only a revocation needs it.
+    #[serde(skip)]
+    pub for_revocation: bool,
 }
 
 impl Check {
     /// As it should be.
     pub fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: State::Ok, detail: detail.into(), hint: None, ms: 0 }
+        Self {
+            name: name.to_owned(),
+            state: State::Ok,
+            detail: detail.into(),
+            hint: None,
+            ms: 0,
+            for_revocation: false,
+        }
     }
 
     /// As it should not stay, or not to be found out.
@@ -46,6 +56,11 @@ impl Check {
     /// Not as it should be.
     pub fn failed(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { state: State::Failed, ..Self::warning(name, detail, hint) }
+    }
+
+    /// The same of what only a revocation needs.
+    pub fn of_a_revocation(self) -> Self {
+        Self { for_revocation: true, ..self }
     }
 
     /// A failure of a command, as a check.

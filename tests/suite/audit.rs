@@ -117,7 +117,16 @@ fn commands_are_exported_as_a_script() {
         .filter(|intent| intent["run"] == name && intent["stdin"].is_null())
         .filter_map(argv)
         .collect();
-    assert_eq!(code, [&["set -eu"][..], &ran.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    assert_eq!(code[0], "set -eu");
+    assert_eq!(code[2..], ran.iter().map(String::as_str).collect::<Vec<_>>());
+    // As a whole it is not run by accident.
+    sb.forget_calls();
+    let refused = sb.script("home", &["/bin/sh", "-c"], &export.stdout, &[]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("nothing was run") && sb.calls().is_empty(),
+        "{}",
+        refused.stderr
+    );
     assert!(export.stdout.contains("# file: write "), "{}", export.stdout);
     let all = sb.run(&["audit", "export", "-o", "json"]);
     let object: Value = serde_json::from_str(&all.stdout).expect("JSON");

@@ -20,44 +20,54 @@ pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> R
     if cluster.as_ref().is_err_and(|error| probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused) {
         return Ok(vec![reached]);
     }
-    let asked = revoke::permissions(namespace);
-    let selector = policy::selector(session, namespace);
-    let commands = [
-        ("namespace", kubectl.namespace_uid(namespace)),
-        ("permissions", kubectl.permissions(&asked)),
-        ("secrets", kubectl.secret_uids(namespace)),
-        ("jobs", kubectl.jobs(namespace)),
-        ("pods", kubectl.pods(namespace, selector)),
-        ("operator", kubectl.operator()),
-        ("app-instances", kubectl.app_instances(namespace)),
-    ];
-    let outputs = side_by_side(session, &commands)?;
-    let [space, allowed, secrets, jobs, pods, operator, instances] = &outputs[..] else { return Ok(vec![reached]) };
-    let mut checks =
-        vec![reached, look(space, "namespace", |output| in_namespace(kubectl::parse_uid(output), namespace))];
-    match allowed {
-        Ok(output) => checks.extend(rights(&asked, kubectl::parse_permissions(&asked, output), namespace)),
-        Err(error) => checks.push(Check::from_error("permissions", error)),
-    }
-    checks.push(look(secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace)));
-    checks.extend(match jobs {
-        Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
-        Err(error) => vec![Check::from_error("jobs", error)],
-    });
-    checks.push(look(pods, "pods", |output| pods_there(kubectl::parse_list(output), selector)));
-    checks.push(look(operator, "operator", |output| {
-        operator_there(kubectl::parse_list(output), instances.as_ref().ok())
-    }));
+    let mut checks = vec![reached];
+    checks.extend(in_namespace(session, kubectl, namespace)?);
     Ok(checks)
 }
 
-fn side_by_side(session: &Session, commands: &[(&str, Invocation)]) -> Result<Vec<Result<Output>>> {
-    let outputs: Vec<Result<Output>> = std::thread::scope(|scope| {
-        let running: Vec<_> =
-            commands.iter().map(|(step, command)| scope.spawn(|| session.run(step, command))).collect();
-        running.into_iter().map(joined).collect()
+fn in_namespace(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
+    let asked = revoke::permissions(namespace);
+    let selector = policy::selector(session, namespace);
+    let [space, allowed, secrets, jobs, pods, deployments, instances] = side_by_side(
+        session,
+        &[
+            ("namespace", kubectl.namespace_uid(namespace)),
+            ("permissions", kubectl.permissions(&asked)),
+            ("secrets", kubectl.secret_uids(namespace)),
+            ("jobs", kubectl.jobs(namespace)),
+            ("pods", kubectl.pods(namespace, selector)),
+            ("operator", kubectl.operator()),
+            ("app-instances", kubectl.app_instances(namespace)),
+        ],
+    );
+    let (space, allowed, secrets, jobs) = (space?, allowed?, secrets?, jobs?);
+    let (pods, deployments, instances) = (pods?, deployments?, instances?);
+    let operator = deployments.as_ref().map(|output| operator_of(output, instances.as_ref().ok()));
+    let by_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
+    let mut checks = vec![look(&space, "namespace", |output| namespace_there(kubectl::parse_uid(output), namespace))];
+    checks.extend(match &allowed {
+        Ok(output) => rights(&asked, kubectl::parse_permissions(&asked, output), namespace, by_kubit),
+        Err(error) => vec![Check::from_error("permissions", error)],
     });
-    outputs.into_iter().map(|output| session.heeded(output)).collect()
+    let mut of_a_revocation =
+        vec![look(&secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace))];
+    of_a_revocation.extend(match &jobs {
+        Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
+        Err(error) => vec![Check::from_error("jobs", error)],
+    });
+    of_a_revocation.push(look(&pods, "pods", |output| pods_there(kubectl::parse_list(output), selector)));
+    of_a_revocation.push(operator.map_or_else(|error| Check::from_error("operator", error), operator_there));
+    checks.extend(of_a_revocation.into_iter().map(Check::of_a_revocation));
+    Ok(checks)
+}
+
+/// An answer for each command; what ends the command is in the outer result.
+fn side_by_side<const N: usize>(session: &Session, commands: &[(&str, Invocation); N]) -> [Result<Result<Output>>; N] {
+    let outputs = std::thread::scope(|scope| {
+        let running = commands.each_ref().map(|(step, command)| scope.spawn(|| session.run(step, command)));
+        running.map(joined)
+    });
+    outputs.map(|output| session.heeded(output))
 }
 
 fn look(output: &Result<Output>, name: &str, read: impl FnOnce(&Output) -> Check) -> Check {
@@ -79,7 +89,7 @@ fn identity(id: &ClusterId) -> Check {
     }
 }
 
-fn in_namespace(uid: std::result::Result<String, Failure>, namespace: &str) -> Check {
+fn namespace_there(uid: std::result::Result<String, Failure>, namespace: &str) -> Check {
     match uid {
         Ok(uid) => Check::ok("namespace", format!("`{namespace}` is there, UID {uid}")),
         Err(Failure::Forbidden(_)) => Check::warning(
@@ -91,7 +101,12 @@ fn in_namespace(uid: std::result::Result<String, Failure>, namespace: &str) -> C
     }
 }
 
-fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>, namespace: &str) -> Vec<Check> {
+fn rights(
+    asked: &[Permission],
+    answers: std::result::Result<Vec<bool>, Failure>,
+    namespace: &str,
+    by_kubit: bool,
+) -> Vec<Check> {
     let answers = match answers {
         Ok(answers) => answers,
         Err(failure) => {
@@ -108,6 +123,9 @@ fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>
         if allowed {
             return Check::ok(&name, format!("yes, for {purpose}"));
         }
+        if permission.resource == "jobs" && ["get", "delete"].contains(&permission.verb.as_str()) && !by_kubit {
+            return Check::ok(&name, "no, and not needed: kubit does not make the jobs again here");
+        }
         let resource = if permission.group.is_empty() {
             permission.resource.clone()
         } else {
@@ -119,7 +137,8 @@ fn rights(asked: &[Permission], answers: std::result::Result<Vec<bool>, Failure>
             "kubectl create role NAME --verb={} --resource={resource}{one} --namespace {namespace}, and bind it to this account",
             permission.verb
         );
-        Check::failed(&name, format!("no; {purpose} needs it"), hint)
+        let failed = Check::failed(&name, format!("no; {purpose} needs it"), hint);
+        if purpose == "enable" { failed } else { failed.of_a_revocation() }
     };
     asked.iter().zip(answers).map(check).collect()
 }
@@ -201,8 +220,12 @@ fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> C
     }
 }
 
-fn operator_there(deployments: std::result::Result<Vec<Deployment>, Failure>, instances: Option<&Output>) -> Check {
-    match Operator::of(deployments, instances.map(kubectl::parse_list::<AppInstance>)) {
+fn operator_of(deployments: &Output, instances: Option<&Output>) -> std::result::Result<Operator, Failure> {
+    Operator::of(kubectl::parse_list::<Deployment>(deployments), instances.map(kubectl::parse_list::<AppInstance>))
+}
+
+fn operator_there(operator: std::result::Result<Operator, Failure>) -> Check {
+    match operator {
         Ok(operator @ Operator::Unknown(_)) => {
             Check::warning("operator", operator.told(), "not needed: a revocation can make the jobs again by itself")
         }

@@ -9,8 +9,17 @@ use std::fmt::Write as _;
 /// What a script of a record that does not hold begins with.
 const BROKEN: &str = "# The record does not hold: these are the commands that the files say now.\n";
 
+/// What it begins with. Deletions look at nothing first here, and a secret that was read into memory would be printed.
+const HEAD: &str = r#"#!/bin/sh
+# Commands as bypassctl ran them: for reading, and to run a line again by hand. They are no procedure (that is
+# `--dry-run=script`): what is deleted is not looked at first, what was read into memory is printed. What they read is not
+# on record where it may hold a secret: such a command is a comment.
+set -eu
+[ "${1-}" = --run-again ] || { echo "this is what was run, for reading; as a whole it would delete, and print secrets: nothing was run" >&2; exit 1; }
+"#;
+
 pub(super) fn of(runs: &Runs, holds: bool) -> String {
-    let mut script = "#!/bin/sh\n# Commands as bypassctl ran them. What they read is not on record where it may hold a secret: such a command is a comment.\nset -eu\n".to_owned();
+    let mut script = HEAD.to_owned();
     script.push_str(if holds { "" } else { BROKEN });
     runs.iter().for_each(|(id, records)| script.push_str(&of_run(id, records)));
     script
