@@ -5,7 +5,7 @@
 use bypassctl::cli::Cli;
 use bypassctl::cli::examples::{EXAMPLES, Examples};
 use bypassctl::error::EXIT_CODES;
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 use std::io::{self, Write};
@@ -54,16 +54,28 @@ fn main() -> io::Result<()> {
     page(directory, &command, &[])
 }
 
+/// What is told of a command on its own page.
+fn as_told(command: &Command, names: &[&str], is_first: bool) -> Command {
+    // What a short help leaves out is all the same to be read here; what every command takes is told once.
+    let told = |arg: Arg| {
+        let left_out = !is_first && arg.is_global_set();
+        arg.hide_short_help(false).hide(left_out)
+    };
+    let shown = command.clone().display_name(names.join("-")).bin_name(names.join(" ")).mut_args(told);
+    // `bypassctl help COMMAND` has no page of its own.
+    match command.find_subcommand("help") {
+        Some(_) => shown.mut_subcommand("help", |help| help.hide(true)),
+        None => shown,
+    }
+}
+
 /// A page for a command, and one for each that it has.
 fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
     let names = [above, &[command.get_name()]].concat();
     let mut text = Vec::new();
     let is_first = above.is_empty();
     let name = names.join("-");
-    let shown = command.clone().display_name(&name).bin_name(names.join(" "));
-    // What every command takes is told once.
-    let shown =
-        if is_first { shown } else { shown.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }) };
+    let shown = as_told(command, &names, is_first);
     let source = format!("bypassctl {}", env!("CARGO_PKG_VERSION"));
     let man = Man::new(shown).title(name.to_uppercase()).source(source).manual("bypassctl");
     man.render_title(&mut text)?;

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// For development and testing, when the identity provider must be bypassed; not for production.
 #[derive(Parser)]
 #[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = examples::shown(""))]
-#[command(arg_required_else_help = true, infer_subcommands = false, disable_help_subcommand = true)]
+#[command(arg_required_else_help = true, infer_subcommands = false)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]

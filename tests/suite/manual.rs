@@ -26,6 +26,7 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
     assert_eq!(pages, expected);
     for page in &pages {
         let text = sb.read(format!("man/{page}"));
+        assert!(!text.contains("help(1)"), "{page} names a page that is not there");
         assert!(text.is_ascii() && text.contains(".SH SYNOPSIS") && text.contains(".SH EXAMPLES"), "{page}");
         if Path::new("/usr/bin/groff").exists() {
             let rendered = sb.script("man", &["/bin/sh", "-c"], &format!("exec groff -man -ww -Tutf8 {page}"), &[]);
@@ -35,6 +36,13 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
         }
     }
     let first = sb.read("man/bypassctl.1");
+    for option in ["kubeconfig", "assume\\-influxctl\\-version", "quiet"] {
+        assert!(
+            first.lines().any(|line| line.starts_with(&format!("\\fB\\-\\-{option}\\fR"))
+                || line.contains(&format!(", \\fB\\-\\-{option}\\fR"))),
+            "--{option} is told"
+        );
+    }
     for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "OPTIONS", "SUBCOMMANDS"] {
         assert!(first.contains(section), "{section}");
     }

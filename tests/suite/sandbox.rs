@@ -140,30 +140,30 @@ fn make_private(path: &Path) {
 /// The fakes' program, up to date.
 fn fake() -> PathBuf {
     static FAKE: OnceLock<PathBuf> = OnceLock::new();
-    FAKE.get_or_init(|| example("fake", "fixtures/fake")).clone()
+    FAKE.get_or_init(|| example("fake", &["fixtures/fake"])).clone()
 }
 
 /// The program itself with another system's directory, up to date.
 fn elsewhere() -> PathBuf {
     static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
-    ELSEWHERE.get_or_init(|| example("elsewhere", "src")).clone()
+    ELSEWHERE.get_or_init(|| example("elsewhere", &["src", "fixtures/elsewhere"])).clone()
 }
 
 /// What writes the manual pages, up to date.
 fn manual() -> PathBuf {
     static MANUAL: OnceLock<PathBuf> = OnceLock::new();
-    MANUAL.get_or_init(|| example("manual", "src")).clone()
+    MANUAL.get_or_init(|| example("manual", &["src", "scripts"])).clone()
 }
 
 /// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
 /// here, for one that is older than its sources would mislead.
-fn example(name: &str, sources: &str) -> PathBuf {
+fn example(name: &str, sources: &[&str]) -> PathBuf {
     let tests = std::env::current_exe().expect("own path");
     let profile = tests.parent().and_then(Path::parent).expect("target/PROFILE/deps");
     let example = profile.join("examples").join(name);
     let built = modified(&example).unwrap_or(SystemTime::UNIX_EPOCH);
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if newest_below(&project.join(sources)).is_none_or(|changed| changed > built) {
+    if sources.iter().filter_map(|place| newest_below(&project.join(place))).max().is_none_or(|newest| newest > built) {
         process::cargo_build_example(name, project, profile);
     }
     example
