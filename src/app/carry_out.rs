@@ -12,7 +12,7 @@ use crate::profile::{self, Edit, Profile};
 use crate::secret::Secret;
 use crate::tool::influxctl::{self, Verdict};
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, ClusterId, NoToken, SecretUid};
+use crate::tool::kubectl::{self, ClusterId, Failure, NoToken, SecretUid};
 use crate::ui::Shown;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -149,6 +149,9 @@ pub(super) fn read_token(session: &Session, step: &str, command: &Invocation) ->
     Ok(token)
 }
 
+const LEFT_NONE: &str =
+    "a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one";
+
 fn no_token(why: NoToken) -> Error {
     let secret = "secret `admin-token`";
     let look = "look at its keys: `kubectl describe secrets/admin-token --namespace NS`";
@@ -161,7 +164,11 @@ fn no_token(why: NoToken) -> Error {
         NoToken::TooLarge => {
             Error::failed(format!("{secret}: its key `token` is over 1 MiB, and no token is")).hint(look)
         }
-        NoToken::Kubectl(failure) => failure.into_error(&format!("{secret} cannot be read")),
+        NoToken::Kubectl(failure) => {
+            let is_gone = matches!(&failure, Failure::NotFound(said) if said.contains("admin-token"));
+            let error = failure.into_error(&format!("{secret} cannot be read"));
+            if is_gone { error.and(LEFT_NONE) } else { error }
+        }
     }
 }
 

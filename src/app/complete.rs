@@ -35,7 +35,10 @@ pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
     completer
         .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
         .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")).hint("run it again"))?;
-    let script = String::from_utf8_lossy(&script).into_owned();
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash {
+        script.push_str(include_str!("complete/joined.bash"));
+    }
     ui.document(&script);
     ui.fields(|fields| fields.script = Some(script));
     Ok(None)

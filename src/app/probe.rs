@@ -177,6 +177,11 @@ fn in_cluster(session: &Session) -> Result<String> {
     let address = var("KUBERNETES_SERVICE_HOST").zip(var("KUBERNETES_SERVICE_PORT"));
     let none_named =
         session.common.context.is_none() && session.common.kubeconfig.is_none() && var("KUBECONFIG").is_none();
+    if let Some(file) = &session.common.kubeconfig
+        && !session.exec.surroundings().cwd.join(file).exists()
+    {
+        return Err(Error::failed(format!("no cluster is named: `{file}` is not there")).hint("--kubeconfig FILE"));
+    }
     let (host, port) =
         address.filter(|_| none_named).ok_or_else(|| Failure::NoContext.into_error("no cluster is named"))?;
     Ok(format!("https://{host}:{port}"))

@@ -61,7 +61,9 @@ fn what_somebody_types_is_completed() {
         }
         let sb = sandbox();
         let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
-        let run = sb.type_in_shell(&shell, &format!("{setup}\nbypassctl disa\t--prof\tdef\t\nexit\n"));
+        let typed = "bypassctl status --context=sim\t--profile=def\t-n influxdb\nbypassctl disa\t--prof\tdef\t\nexit\n";
+        let run = sb.type_in_shell(&shell, &format!("{setup}\n{typed}"));
+        assert!(run.stdout.contains("the admin token is in use"), "{path}: {}", run.stdout);
         assert!(run.stdout.contains("done: profile `default` has no admin token any more"), "{path}: {}", run.stdout);
     }
 }

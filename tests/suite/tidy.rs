@@ -204,6 +204,17 @@ fn files_are_short_and_allow_nothing() {
 }
 
 #[test]
+fn every_dependency_has_a_reason() {
+    let manifest = text(&project().join("Cargo.toml"));
+    let of = |section: &str| manifest.split(&format!("[{section}]\n")).nth(1).expect("a section").split("\n[").next();
+    for section in ["dependencies", "dev-dependencies"] {
+        for line in of(section).expect("its lines").lines().filter(|line| !line.is_empty()) {
+            assert!(line.contains("# "), "why: {line}");
+        }
+    }
+}
+
+#[test]
 fn the_readme_has_every_exit_code() {
     let path = project().join("README.md");
     if !path.exists() {

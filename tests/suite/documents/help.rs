@@ -3,6 +3,7 @@
 use super::executed::{
     PHRASES, assert_kept, in_several_profiles, in_use, planned, run_lines, with_key, with_own_tools, with_sample,
 };
+use super::{project, text};
 use crate::revoke::quick;
 use crate::sandbox::Sandbox;
 use bypassctl::cli::Cli;
@@ -31,6 +32,10 @@ fn every_command_has_examples_that_fit_a_screen() {
             // What is broken up by the screen cannot be pasted.
             assert!(row.len() <= 98 && long.contains(&row), "`{command} --help` shows: {row}");
         }
+    }
+    let readme = text(&project().join("README.md"));
+    for command in commands.iter().filter(|command| !command.is_empty() && !command.contains(' ')) {
+        assert!(readme.contains(&format!("`{command}")), "the README's table of commands has no `{command}`");
     }
     for examples in EXAMPLES {
         assert!(commands.iter().any(|command| command == examples.command), "there is no `{}`", examples.command);
