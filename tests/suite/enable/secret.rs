@@ -51,7 +51,7 @@ fn not_there() {
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r#"
     error: secret `admin-token` cannot be read: Error from server (NotFound): secrets "admin-token" not found
-    hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
+    hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`; a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one
     audit head [UID] 15:[SHA256]
     "#);
 }
