@@ -135,7 +135,7 @@ pub const EXAMPLES: &[Examples] = &[
     of(
         "audit export",
         &[
-            ("bypassctl audit export --run RUN >run.sh", "its commands, as a POSIX script"),
+            ("bypassctl audit export --run RUN >run.sh", "its commands, for reading"),
             ("bypassctl audit export --format html >record.html", "a page for an auditor"),
             ("mkdir out", "statements, to be signed elsewhere"),
             ("bypassctl audit export --format in-toto --run RUN --directory out", ""),
