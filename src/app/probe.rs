@@ -180,7 +180,8 @@ fn in_cluster(session: &Session) -> Result<String> {
     if let Some(file) = &session.common.kubeconfig
         && !session.exec.surroundings().cwd.join(file).exists()
     {
-        return Err(Error::failed(format!("no cluster is named: `{file}` is not there")).hint("--kubeconfig FILE"));
+        return Err(Error::failed(format!("no cluster is named: `{file}` is not there"))
+            .hint("name one that is there: --kubeconfig FILE"));
     }
     let (host, port) =
         address.filter(|_| none_named).ok_or_else(|| Failure::NoContext.into_error("no cluster is named"))?;
