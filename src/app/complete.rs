@@ -34,7 +34,7 @@ pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
     let mut script = Vec::new();
     completer
         .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
-        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")).hint("run it again"))?;
+        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")).own_mistake())?;
     let mut script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash {
         script.push_str(include_str!("complete/joined.bash"));

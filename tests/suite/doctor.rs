@@ -134,6 +134,7 @@ fn one_right_is_missing() {
     sb.deny(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
     let run = doctor(&sb, 1, &[]);
     assert_eq!(run.stdout.matches("failed ").count(), 1, "{}", run.stdout);
+    assert!(run.stderr.contains("1 of the preconditions do not hold, all of them of a revocation"), "{}", run.stderr);
     insta::assert_snapshot!(of(&run, "may delete secrets/rsa-keys"), @r"
     failed    may delete secrets/rsa-keys: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=secrets --resource-name=rsa-keys --namespace influxdb, and bind it to this account
@@ -163,8 +164,23 @@ fn secrets_jobs_and_pods_are_missing() {
     failed    pods: none is labelled app=token-management: the restart would restart nothing
                hint: since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`
     ");
+    assert!(run.stderr.contains("all of them of a revocation"), "{}", run.stderr);
     sb.remove_secret("admin-token");
-    assert!(of(&doctor(&sb, 1, &[]), "secrets").contains("`rsa-keys` and `admin-token` are not there"));
+    let run = doctor(&sb, 1, &[]);
+    assert!(of(&run, "secrets").contains("`rsa-keys` and `admin-token` are not there"));
+    assert!(!run.stderr.contains("of a revocation"), "enable needs the token: {}", run.stderr);
+}
+
+#[test]
+fn rights_on_jobs_are_for_kubit() {
+    let sb = Sandbox::new();
+    for verb in ["get", "delete"] {
+        sb.deny(json!({"verb": verb, "resource": "jobs"}));
+    }
+    assert!(of(&doctor(&sb, 0, &[]), "may delete jobs.batch").contains("not needed"));
+    sb.operator();
+    wait_for_operator(&sb);
+    assert!(of(&doctor(&sb, 1, &[]), "may delete jobs.batch").contains("failed"));
 }
 
 #[test]

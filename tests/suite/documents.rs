@@ -61,6 +61,7 @@ struct Parts {
     prose: String,
 }
 
+/// A block of code, with the language that it says it is in.
 struct Block {
     language: String,
     /// Those that a backslash goes on with joined.

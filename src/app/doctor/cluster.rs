@@ -49,12 +49,11 @@ fn in_namespace(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result
         Ok(output) => rights(&asked, kubectl::parse_permissions(&asked, output), namespace, by_kubit),
         Err(error) => vec![Check::from_error("permissions", error)],
     });
-    let mut of_a_revocation =
-        vec![look(&secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace))];
-    of_a_revocation.extend(match &jobs {
+    checks.push(look(&secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace)));
+    let mut of_a_revocation = match &jobs {
         Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
-    });
+    };
     of_a_revocation.push(look(&pods, "pods", |output| pods_there(kubectl::parse_list(output), selector)));
     of_a_revocation.push(operator.map_or_else(|error| Check::from_error("operator", error), operator_there));
     checks.extend(of_a_revocation.into_iter().map(Check::of_a_revocation));
@@ -167,7 +166,9 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
         "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
     );
     let are = if missing.len() > 1 { "are" } else { "is" };
-    Check::failed("secrets", format!("`{}` {are} not there", missing.join("` and `")), hint)
+    let failed = Check::failed("secrets", format!("`{}` {are} not there", missing.join("` and `")), hint);
+    // `enable` needs the token, and not the keys.
+    if missing == ["rsa-keys"] { failed.of_a_revocation() } else { failed }
 }
 
 fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> Vec<Check> {

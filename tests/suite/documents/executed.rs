@@ -46,7 +46,7 @@ const BLOCKS: &[(&str, &str, Run)] = &[
     ("docs/AUDIT.md", "bypassctl audit anchor", Elsewhere("tests/suite/audit.rs", "documented(word)")),
 ];
 
-/// One for each question of that block.
+/// An answer for each question, of the block with the most of them.
 pub const PHRASES: &str = "sim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\n";
 
 /// What is for who changes the program, and no sandbox's affair: `scripts/check documented` runs it, with this pattern.

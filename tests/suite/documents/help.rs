@@ -1,7 +1,8 @@
 //! The examples in the help and the manual page of each command: they are there, fit a screen, and are run.
 
 use super::executed::{
-    PHRASES, assert_kept, in_several_profiles, in_use, planned, run_lines, with_key, with_own_tools, with_sample,
+    PHRASES, assert_kept, in_several_profiles, in_use, pinned, planned, run_lines, with_key, with_own_tools,
+    with_sample,
 };
 use super::{project, text};
 use crate::revoke::quick;
@@ -51,7 +52,7 @@ fn world(command: &str) -> Sandbox {
         "audit export" => with_key(),
         "audit anchor" => with_signing_keys(),
         "audit verify" | "audit list" | "audit show" => with_sample(),
-        "tools verify" => super::executed::pinned(),
+        "tools verify" => pinned(),
         _ if command.starts_with("tools") => with_own_tools(),
         _ => in_use(),
     }
@@ -75,9 +76,9 @@ fn the_examples_run() {
         let lines: Vec<String> = examples.rows().into_iter().filter(|row| !row.contains("source")).collect();
         let sb = world(examples.command);
         let run = || sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
-        let filled = |row: String| match row {
-            row if row.contains("RUN") => row.replace("RUN", &run()),
-            row => row.replace("--expect SEQ:HASH", "--expect \"${SEQ_AND_HASH}\""),
+        let filled = |row: String| {
+            let row = if row.contains("RUN") { row.replace("RUN", &run()) } else { row };
+            row.replace("--expect SEQ:HASH", "--expect \"${SEQ_AND_HASH}\"")
         };
         let lines: Vec<String> = lines.into_iter().map(filled).collect();
         run_lines(examples.command, &sb, &lines, PHRASES, 0);

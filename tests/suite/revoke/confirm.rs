@@ -24,6 +24,27 @@ fn without_a_terminal() {
 }
 
 #[test]
+fn at_a_terminal_where_something_else_is_typed() {
+    for (typed, told) in [
+        ("\n", "to go on: error: not confirmed"),
+        ("sim-dev/other\n", "to go on: error: what was typed is not `sim-dev/influxdb`"),
+        // The end of the input: nobody has ended the line of the question.
+        ("\u{4}", "to go on: \nerror: not confirmed"),
+    ] {
+        let sb = quick();
+        let shell = ["/bin/bash", "-c", "exec bypassctl revoke -n influxdb"];
+        let run = sb.type_in_shell(&shell, typed);
+        let shown = run.stdout.replace('\r', "");
+        assert!(run.code == 7 && shown.contains(told), "{typed:?}: {shown}");
+        assert!(
+            shown.contains("hint: nothing was changed; to go on, run it again and type sim-dev/influxdb"),
+            "{shown}"
+        );
+        assert_eq!(changes(&sb), "");
+    }
+}
+
+#[test]
 fn for_another_place() {
     let sb = quick();
     insta::assert_snapshot!(unconfirmed(&sb, &["revoke", "-n", "influxdb", "--confirm", "acme-prod/influxdb"]), @"

@@ -1,4 +1,4 @@
-//! Every error and warning that a test sees is in `docs/ERRORS.md`, with its exit code.
+//! Every error and warning that the program tells in a test is in `docs/ERRORS.md`, with its exit code.
 
 use regex::Regex;
 use std::sync::LazyLock;
