@@ -20,17 +20,32 @@ const FILES: &[(&str, &str)] = &[
         "~/.config/influxctl/admin-token-PROFILE.json",
         "the token file that enable makes where the profile names none, mode 0600",
     ),
-    ("~/.local/state/bypassctl/audit.jsonl", "the record of every command that was run; closed logs stay beside it"),
-    ("bypassctl.toml", "the policy: in the working directory, or above up to the root of the repository"),
-    ("/etc/bypassctl/bypassctl.toml", "the system's policy; where it is locked it goes before any other"),
+    (
+        "~/.local/state/bypassctl/audit.jsonl",
+        "the record of every command that was run; closed logs stay beside it",
+    ),
+    (
+        "bypassctl.toml",
+        "the policy: in the working directory, or above up to the root of the repository",
+    ),
+    (
+        "/etc/bypassctl/bypassctl.toml",
+        "the system's policy; where it is locked it goes before any other",
+    ),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("BYPASSCTL_NAMESPACE", "the namespace, as --namespace"),
     ("BYPASSCTL_AUDIT_LOG", "the record, as --audit-log"),
     ("BYPASSCTL_POLICY", "the policy, as --policy"),
-    ("KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT", "as kubectl takes them"),
-    ("INFLUXCTL_PROFILE", "influxctl's configuration, for influxctl 2.10.2 and later"),
+    (
+        "KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT",
+        "as kubectl takes them",
+    ),
+    (
+        "INFLUXCTL_PROFILE",
+        "influxctl's configuration, for influxctl 2.10.2 and later",
+    ),
     (
         "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, XDG_RUNTIME_DIR",
         "where files are; the last must be a directory that only you can use",
@@ -45,7 +60,9 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 fn main() -> io::Result<()> {
     let Some(directory) = std::env::args_os().nth(1) else {
-        return Err(io::Error::other("name the directory: cargo run --example manual -- DIRECTORY"));
+        return Err(io::Error::other(
+            "name the directory: cargo run --example manual -- DIRECTORY",
+        ));
     };
     let directory = Path::new(&directory);
     std::fs::create_dir_all(directory)?;
@@ -61,7 +78,11 @@ fn as_told(command: &Command, names: &[&str], is_first: bool) -> Command {
         let left_out = !is_first && arg.is_global_set();
         arg.hide_short_help(false).hide(left_out)
     };
-    let shown = command.clone().display_name(names.join("-")).bin_name(names.join(" ")).mut_args(told);
+    let shown = command
+        .clone()
+        .display_name(names.join("-"))
+        .bin_name(names.join(" "))
+        .mut_args(told);
     // `bypassctl help COMMAND` has no page of its own.
     match command.find_subcommand("help") {
         Some(_) => shown.mut_subcommand("help", |help| help.hide(true)),
@@ -77,7 +98,10 @@ fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
     let name = names.join("-");
     let shown = as_told(command, &names, is_first);
     let source = format!("bypassctl {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(shown).title(name.to_uppercase()).source(source).manual("bypassctl");
+    let man = Man::new(shown)
+        .title(name.to_uppercase())
+        .source(source)
+        .manual("bypassctl");
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
@@ -90,13 +114,18 @@ fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
         list(
             &mut text,
             "EXIT STATUS",
-            EXIT_CODES.iter().map(|(_, code, _, meaning)| (code.to_string(), meaning.replace('`', ""))),
+            EXIT_CODES
+                .iter()
+                .map(|(_, code, _, meaning)| (code.to_string(), meaning.replace('`', ""))),
         )?;
         list(&mut text, "ENVIRONMENT", pairs(ENVIRONMENT))?;
         list(&mut text, "FILES", pairs(FILES))?;
     }
     let path = names[1..].join(" ");
-    EXAMPLES.iter().filter(|examples| examples.command == path).try_for_each(|found| examples(&mut text, found))?;
+    EXAMPLES
+        .iter()
+        .filter(|examples| examples.command == path)
+        .try_for_each(|found| examples(&mut text, found))?;
     if !is_first {
         also(&mut text)?;
     }
@@ -108,14 +137,21 @@ fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
 }
 
 fn pairs(of: &'static [(&str, &str)]) -> impl Iterator<Item = (String, String)> {
-    of.iter().map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned()))
+    of.iter()
+        .map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned()))
 }
 
-fn list(to: &mut impl Write, title: &str, rows: impl Iterator<Item = (String, String)>) -> io::Result<()> {
+fn list(
+    to: &mut impl Write,
+    title: &str,
+    rows: impl Iterator<Item = (String, String)>,
+) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", [title]);
     for (name, meaning) in rows {
-        roff.control("TP", []).text([bold(name)]).text([roman(meaning)]);
+        roff.control("TP", [])
+            .text([bold(name)])
+            .text([roman(meaning)]);
     }
     roff.to_writer(to)
 }
@@ -136,6 +172,9 @@ fn examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
 fn also(to: &mut impl Write) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["SEE ALSO"]);
-    let words: [Inline; 2] = [bold("bypassctl"), roman("(1): the common options, exit status, environment and files")];
+    let words: [Inline; 2] = [
+        bold("bypassctl"),
+        roman("(1): the common options, exit status, environment and files"),
+    ];
     roff.text(words).to_writer(to)
 }

@@ -53,7 +53,15 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
         end(
             &ui,
             summary.as_deref(),
-            &Ending { command, outcome, dry_run: false, changed, run: None, target, head: None },
+            &Ending {
+                command,
+                outcome,
+                dry_run: false,
+                changed,
+                run: None,
+                target,
+                head: None,
+            },
         )
     };
     if let Err(error) = may_be_junit(&cli) {
@@ -74,10 +82,28 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
         }
         Command::Plan(args) => plan::planned(&cli, args, &surroundings),
         Command::Apply(args) => plan::applied(&cli, args, &surroundings),
-        _ => return recorded(&cli, Begin { surroundings, policy }, &ui, &Mode::Now),
+        _ => {
+            return recorded(
+                &cli,
+                Begin {
+                    surroundings,
+                    policy,
+                },
+                &ui,
+                &Mode::Now,
+            );
+        }
     };
     match prepared {
-        Ok((cli, mode)) => recorded(&cli, Begin { surroundings, policy }, &ui, &mode),
+        Ok((cli, mode)) => recorded(
+            &cli,
+            Begin {
+                surroundings,
+                policy,
+            },
+            &ui,
+            &mode,
+        ),
         Err(error) => unrecorded(name_of(&cli.command), &Err(error), false),
     }
 }
@@ -85,7 +111,10 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
 /// What only shows something needs neither a policy nor a record.
 fn without_policy(command: &Command, surroundings: &Surroundings, ui: &Ui) -> Option<Outcome> {
     match command {
-        Command::Plan(PlanCommand { what: Planned::Show(args), .. }) => Some(plan::show(args, surroundings, ui)),
+        Command::Plan(PlanCommand {
+            what: Planned::Show(args),
+            ..
+        }) => Some(plan::show(args, surroundings, ui)),
         Command::Version => Some(version::run(ui)),
         Command::Completion { shell } => Some(complete::script(*shell, ui)),
         _ => None,
@@ -136,7 +165,10 @@ fn name_of(command: &Command) -> &'static str {
 fn full_name(command: &Command) -> &'static str {
     match command {
         Command::Audit(command) => audit::name(command),
-        Command::Plan(PlanCommand { what: Planned::Show(_), .. }) => "plan show",
+        Command::Plan(PlanCommand {
+            what: Planned::Show(_),
+            ..
+        }) => "plan show",
         command => name_of(command),
     }
 }
@@ -149,8 +181,10 @@ fn may_be_junit(cli: &Cli) -> Result<()> {
     if cli.common.output != Format::Junit || CHECKING.contains(&name) {
         return Ok(());
     }
-    Err(Error::usage(format!("`{name}` reports no checks, and -o junit is for those"))
-        .hint(format!("these do: {}", CHECKING.join(", "))))
+    Err(Error::usage(format!(
+        "`{name}` reports no checks, and -o junit is for those"
+    ))
+    .hint(format!("these do: {}", CHECKING.join(", "))))
 }
 
 /// In which form a command only shows what it would do.
@@ -173,7 +207,8 @@ fn dry_run(command: &Command) -> Option<DryRun> {
 
 fn one_profile(command: &Command, common: &Common) -> Result<()> {
     if common.profiles.len() > 1 && !matches!(command, Command::Rotate(_)) {
-        return Err(Error::usage("several profiles are named").hint("name one --profile; only `rotate` takes several"));
+        return Err(Error::usage("several profiles are named")
+            .hint("name one --profile; only `rotate` takes several"));
     }
     Ok(())
 }
@@ -181,17 +216,38 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 /// Every command that runs or changes anything is a run in the record.
 fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
     let (command, name) = (&cli.command, name_of(&cli.command));
-    let (summary, dry_run) = (with.surroundings.step_summary(), dry_run(&cli.command).is_some());
+    let (summary, dry_run) = (
+        with.surroundings.step_summary(),
+        dry_run(&cli.command).is_some(),
+    );
     let (executor, audit_log) = match begin(cli, with, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
             let (outcome, target) = (&Err(error), Default::default());
-            let ending = Ending { command: name, outcome, dry_run, changed: false, run: None, target, head: None };
+            let ending = Ending {
+                command: name,
+                outcome,
+                dry_run,
+                changed: false,
+                run: None,
+                target,
+                head: None,
+            };
             return end(ui, summary.as_deref(), &ending);
         }
     };
-    let profile = cli.common.profiles.first().map_or("default", String::as_str);
-    let session = Session { exec: &executor, ui, common: &cli.common, mode, profile };
+    let profile = cli
+        .common
+        .profiles
+        .first()
+        .map_or("default", String::as_str);
+    let session = Session {
+        exec: &executor,
+        ui,
+        common: &cli.common,
+        mode,
+        profile,
+    };
     let allowed = one_profile(command, &cli.common).and_then(|()| policy::guard(&session, command));
     let outcome = allowed.and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
@@ -202,18 +258,39 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
         Command::Doctor => doctor::run(&session),
         Command::Tools(command) => tools::run(&session, *command),
         // These have gone another way.
-        Command::Audit(_) | Command::Plan(_) | Command::Apply(_) | Command::Version | Command::Completion { .. } => {
-            Ok(None)
-        }
+        Command::Audit(_)
+        | Command::Plan(_)
+        | Command::Apply(_)
+        | Command::Version
+        | Command::Completion { .. } => Ok(None),
     });
     let (outcome, head) = session.close(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
-    let (changed, run, target) = (executor.changed(), Some(executor.run_id()), executor.target());
-    end(ui, summary.as_deref(), &Ending { command: name, outcome: &outcome, dry_run, changed, run, target, head })
+    let (changed, run, target) = (
+        executor.changed(),
+        Some(executor.run_id()),
+        executor.target(),
+    );
+    end(
+        ui,
+        summary.as_deref(),
+        &Ending {
+            command: name,
+            outcome: &outcome,
+            dry_run,
+            changed,
+            run,
+            target,
+            head,
+        },
+    )
 }
 
 fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
-    let Begin { surroundings, policy } = with;
+    let Begin {
+        surroundings,
+        policy,
+    } = with;
     let interrupts = Interrupts::install().map_err(|error| {
         Error::failed(format!("signals cannot be taken over: {error}"))
             .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
@@ -235,8 +312,10 @@ fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, Path
     };
     let (executor, inherited) = Executor::begin(setup)?;
     if let Some(rotated) = inherited.rotated {
-        let what =
-            format!("a rotation of the record was cut short after {}, and has been brought to its end", rotated.closed);
+        let what = format!(
+            "a rotation of the record was cut short after {}, and has been brought to its end",
+            rotated.closed
+        );
         ui.warn(&what, "if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)");
     }
     for cut in inherited.unfinished {

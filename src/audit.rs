@@ -20,7 +20,8 @@ pub use in_toto::{Statement, statements};
 pub use line::RECORD_VERSION;
 pub use log::{Begun, Head, Inherited, Log, Rotated};
 pub use record::{
-    Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text, Unfinished, Who,
+    Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text,
+    Unfinished, Who,
 };
 pub use segments::{Links, Segment, Source, Verified, in_order, links, segments};
 pub use under_way::PlanStand;
@@ -29,7 +30,10 @@ pub use verify::{Finding, Report, verify};
 /// This machine's name, as the kernel knows it.
 #[must_use]
 pub fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// When a process started: the boot's name and clock ticks since. `None` where the system does not tell (not Linux), or

@@ -94,10 +94,20 @@ pub struct Common {
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
     pub kubeconfig: Option<String>,
     /// kubectl's --as
-    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        hide_short_help = true
+    )]
     pub as_user: Option<String>,
     /// kubectl's --as-group, may be repeated
-    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        hide_short_help = true
+    )]
     pub as_groups: Vec<String>,
     /// Which kubectl; default: the first in PATH
     #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
@@ -116,11 +126,23 @@ pub struct Common {
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
-    #[arg(long, global = true, env = "BYPASSCTL_AUDIT_LOG", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "BYPASSCTL_AUDIT_LOG",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     #[serde(skip)]
     pub audit_log: Option<PathBuf>,
     /// What may run, and what is asked for before; default: bypassctl.toml here, above up to the repository's root, or in /etc/bypassctl
-    #[arg(long, global = true, env = "BYPASSCTL_POLICY", value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "BYPASSCTL_POLICY",
+        value_name = "FILE",
+        hide_short_help = true
+    )]
     #[serde(skip)]
     pub policy: Option<PathBuf>,
     /// Why, for the record: a ticket number
@@ -130,7 +152,13 @@ pub struct Common {
     /// Time limit of each command that is run
     #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration, hide_short_help = true)]
     #[serde(with = "plan::millis")]
-    #[cfg_attr(test, schemars(with = "u64", description = "Time limit of each command that is run, in milliseconds"))]
+    #[cfg_attr(
+        test,
+        schemars(
+            with = "u64",
+            description = "Time limit of each command that is run, in milliseconds"
+        )
+    )]
     pub timeout: Duration,
     /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `tools verify`, `audit verify`)
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -141,7 +169,13 @@ pub struct Common {
     #[serde(skip)]
     pub color: Color,
     /// Only warnings, errors and the audit head
-    #[arg(short, long, global = true, conflicts_with = "verbose", hide_short_help = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        hide_short_help = true
+    )]
     #[serde(skip)]
     pub quiet: bool,
     /// Also every command as it runs
@@ -275,15 +309,22 @@ impl ValueEnum for Proof {
 }
 
 fn exit_codes() -> String {
-    let line = |(_, code, _, meaning): &(_, u8, _, &str)| format!("  {code:>3}  {}\n", meaning.replace('`', ""));
-    format!("Exit codes:\n{}", EXIT_CODES.iter().map(line).collect::<String>())
+    let line = |(_, code, _, meaning): &(_, u8, _, &str)| {
+        format!("  {code:>3}  {}\n", meaning.replace('`', ""))
+    };
+    format!(
+        "Exit codes:\n{}",
+        EXIT_CODES.iter().map(line).collect::<String>()
+    )
 }
 
 /// The longest time limit.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let signed: jiff::SignedDuration = text.parse().map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
+    let signed: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
     Duration::try_from(signed)
         .ok()
         .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
@@ -320,7 +361,10 @@ mod tests {
         for bad in ["", "0s", "25h", "-1s", "x", "5"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
-        assert_eq!(anchor(&format!("3:{}", "A".repeat(64))), Ok((3, "a".repeat(64))));
+        assert_eq!(
+            anchor(&format!("3:{}", "A".repeat(64))),
+            Ok((3, "a".repeat(64)))
+        );
         assert!(anchor("3:abc").is_err());
     }
 }

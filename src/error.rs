@@ -42,23 +42,78 @@ pub const EXIT_CODES: &[(Option<Kind>, u8, &str, &str)] = &[
         "failed",
         "failed, nothing changed (a tool, a token refused, a check of `doctor` or `audit verify`)",
     ),
-    (Some(Kind::Usage), 2, "usage", "the command line does not make sense"),
-    (Some(Kind::Drift), 3, "drift", "not as it should be (`status`)"),
-    (Some(Kind::Refused), 4, "refused", "refused before anything changed (gate, permission, production)"),
-    (Some(Kind::Unreachable), 5, "unreachable", "cluster unreachable, nothing changed"),
-    (Some(Kind::TimedOut), 6, "timed-out", "time-out, nothing changed"),
-    (Some(Kind::Unconfirmed), 7, "confirmation-needed", "confirmation needed, nothing changed (`revoke`, `rotate`)"),
-    (Some(Kind::Stopped), 8, "stopped", "stopped after the first change, whatever the cause: run again"),
-    (Some(Kind::Unrecorded), 9, "unrecorded", "the record could not be made"),
-    (Some(Kind::Inconclusive), 10, "inconclusive", "done, but the proof is inconclusive"),
+    (
+        Some(Kind::Usage),
+        2,
+        "usage",
+        "the command line does not make sense",
+    ),
+    (
+        Some(Kind::Drift),
+        3,
+        "drift",
+        "not as it should be (`status`)",
+    ),
+    (
+        Some(Kind::Refused),
+        4,
+        "refused",
+        "refused before anything changed (gate, permission, production)",
+    ),
+    (
+        Some(Kind::Unreachable),
+        5,
+        "unreachable",
+        "cluster unreachable, nothing changed",
+    ),
+    (
+        Some(Kind::TimedOut),
+        6,
+        "timed-out",
+        "time-out, nothing changed",
+    ),
+    (
+        Some(Kind::Unconfirmed),
+        7,
+        "confirmation-needed",
+        "confirmation needed, nothing changed (`revoke`, `rotate`)",
+    ),
+    (
+        Some(Kind::Stopped),
+        8,
+        "stopped",
+        "stopped after the first change, whatever the cause: run again",
+    ),
+    (
+        Some(Kind::Unrecorded),
+        9,
+        "unrecorded",
+        "the record could not be made",
+    ),
+    (
+        Some(Kind::Inconclusive),
+        10,
+        "inconclusive",
+        "done, but the proof is inconclusive",
+    ),
     (
         Some(Kind::StillAccepted),
         11,
         "still-accepted",
         "revoked, but the old token is still accepted (`revoke`, `rotate`)",
     ),
-    (Some(Kind::Interrupted), 130, "interrupted", "interrupted (Ctrl-C), nothing changed"),
-    (Some(Kind::Terminated), 143, "terminated", "ended by SIGTERM or SIGHUP, nothing changed"),
+    (
+        Some(Kind::Interrupted),
+        130,
+        "interrupted",
+        "interrupted (Ctrl-C), nothing changed",
+    ),
+    (
+        Some(Kind::Terminated),
+        143,
+        "terminated",
+        "ended by SIGTERM or SIGHUP, nothing changed",
+    ),
 ];
 
 impl Kind {
@@ -108,12 +163,18 @@ pub struct Unhinted {
 impl Unhinted {
     /// The failure, with what to do about it.
     pub fn hint(self, hint: impl Into<String>) -> Error {
-        Error { kind: self.kind, message: self.message, hint: hint.into() }
+        Error {
+            kind: self.kind,
+            message: self.message,
+            hint: hint.into(),
+        }
     }
 
     /// The failure, where nothing but a mistake of the program can be behind it.
     pub fn own_mistake(self) -> Error {
-        self.hint("this is a mistake of bypassctl's own: report it, with `bypassctl doctor -o json`")
+        self.hint(
+            "this is a mistake of bypassctl's own: report it, with `bypassctl doctor -o json`",
+        )
     }
 }
 
@@ -123,7 +184,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure of that kind.
     pub fn of(kind: Kind, message: impl Into<String>) -> Unhinted {
-        Unhinted { kind, message: message.into() }
+        Unhinted {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// [`Kind::Failed`].
@@ -153,7 +217,9 @@ impl Error {
     pub fn after_a_change(mut self) -> Self {
         if ![Kind::Unrecorded, Kind::Stopped].contains(&self.kind) {
             self.kind = Kind::Stopped;
-            return self.and("something was changed before this: the same command again carries on from there");
+            return self.and(
+                "something was changed before this: the same command again carries on from there",
+            );
         }
         self
     }

@@ -27,7 +27,9 @@ pub use summary::append_summary;
 pub use surroundings::{Surroundings, without_credentials};
 pub use writers::{Writer, writers};
 
-use crate::audit::{Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who};
+use crate::audit::{
+    Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who,
+};
 use crate::error::{Error, Kind, Result};
 use crate::policy::InForce;
 use crate::secret::{Needles, Secret};
@@ -125,7 +127,10 @@ impl Executor {
         let run = uuid::Uuid::new_v4().to_string();
         let begin = run_begin(&setup, who.clone());
         let begin = |inherited: &Inherited| {
-            Body::RunBegin(Box::new(RunBegin { unfinished: inherited.unfinished.clone(), ..begin }))
+            Body::RunBegin(Box::new(RunBegin {
+                unfinished: inherited.unfinished.clone(),
+                ..begin
+            }))
         };
         let (log, inherited) = Log::open(&setup.audit_log, &run, begin)?;
         let executor = Self {
@@ -291,9 +296,19 @@ impl Executor {
     /// # Errors
     /// [`Kind::Refused`] when another run is at work on it; it is named.
     pub fn lock(&self, name: &str, what: &str) -> Result<TargetLock> {
-        let user = self.who.user.clone().unwrap_or_else(|| self.who.uid.to_string());
-        let holder = format!("run {} of {user} on {} (process {})", self.run, self.who.host, std::process::id());
-        lock::take(&self.state.join("locks"), name, what, &holder).inspect(|lock| self.locks.add(lock))
+        let user = self
+            .who
+            .user
+            .clone()
+            .unwrap_or_else(|| self.who.uid.to_string());
+        let holder = format!(
+            "run {} of {user} on {} (process {})",
+            self.run,
+            self.who.host,
+            std::process::id()
+        );
+        lock::take(&self.state.join("locks"), name, what, &holder)
+            .inspect(|lock| self.locks.add(lock))
     }
 
     fn intend(&self, step: &str, effect: Effect, act: Act) -> Result<Begun> {
@@ -306,7 +321,11 @@ impl Executor {
             plan: self.plan.clone(),
             reason: self.reason.clone(),
         };
-        held(&self.log).begin(&self.run, &Body::Intent(Box::new(intent)), &held(&self.needles))
+        held(&self.log).begin(
+            &self.run,
+            &Body::Intent(Box::new(intent)),
+            &held(&self.needles),
+        )
     }
 
     /// What the program was started with.
@@ -317,7 +336,21 @@ impl Executor {
 }
 
 fn interrupted(signal: i32) -> Error {
-    let kind = if signal == signal_hook::consts::SIGINT { Kind::Interrupted } else { Kind::Terminated };
-    Error::of(kind, format!("stopped by {}", if kind == Kind::Interrupted { "Ctrl-C" } else { "a signal" }))
-        .hint("the same command can be run again")
+    let kind = if signal == signal_hook::consts::SIGINT {
+        Kind::Interrupted
+    } else {
+        Kind::Terminated
+    };
+    Error::of(
+        kind,
+        format!(
+            "stopped by {}",
+            if kind == Kind::Interrupted {
+                "Ctrl-C"
+            } else {
+                "a signal"
+            }
+        ),
+    )
+    .hint("the same command can be run again")
 }

@@ -16,7 +16,9 @@ fn main() -> ExitCode {
         return ExitCode::from(app::complete_for_kubectl(&surroundings));
     }
     // Where a shell asks for completion it is answered here, and the program ends.
-    CompleteEnv::with_factory(|| app::command(&surroundings)).var(app::COMPLETE).complete();
+    CompleteEnv::with_factory(|| app::command(&surroundings))
+        .var(app::COMPLETE)
+        .complete();
     ExitCode::from(match app::parse(&surroundings) {
         Ok(cli) => app::run(cli, surroundings),
         Err(error) => app::usage(&error, &surroundings),

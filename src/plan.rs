@@ -101,19 +101,30 @@ impl Place {
     /// `CONTEXT/NAMESPACE`: what has to be typed to confirm. In a cluster there is no context.
     #[must_use]
     pub fn phrase(&self) -> String {
-        format!("{}/{}", self.kubectl.pins.context.as_deref().unwrap_or("in-cluster"), self.namespace)
+        format!(
+            "{}/{}",
+            self.kubectl.pins.context.as_deref().unwrap_or("in-cluster"),
+            self.namespace
+        )
     }
 
     /// What tells the cluster from another: the first of these that the account may run counts.
     fn commands(&self) -> [Invocation; 3] {
-        [self.kubectl.cluster_uid(), self.kubectl.namespace_uid(&self.namespace), self.kubectl.server()]
+        [
+            self.kubectl.cluster_uid(),
+            self.kubectl.namespace_uid(&self.namespace),
+            self.kubectl.server(),
+        ]
     }
 }
 
 impl Plan {
     /// The number of the step that reads the token, counted from 1.
     fn token_step(&self) -> usize {
-        self.steps.iter().position(|step| matches!(step.action, Action::ReadToken(_))).map_or(0, |index| index + 1)
+        self.steps
+            .iter()
+            .position(|step| matches!(step.action, Action::ReadToken(_)))
+            .map_or(0, |index| index + 1)
     }
 
     fn token_slot(&self) -> String {
@@ -125,7 +136,11 @@ impl Plan {
     pub fn to_text(&self) -> String {
         let mut text = format!("plan: {} {}\n", self.command, self.about);
         for (step, number) in self.steps.iter().zip(1..) {
-            let beside = if step.beside { format!(" (side by side with {})", number - 1) } else { String::new() };
+            let beside = if step.beside {
+                format!(" (side by side with {})", number - 1)
+            } else {
+                String::new()
+            };
             // Writing to a String cannot fail.
             let _ = write!(
                 text,
@@ -147,15 +162,25 @@ impl Plan {
             Action::ReadToken(command) | Action::TryToken { command, .. } => shown(command, "$"),
             Action::NoteCluster(look) => {
                 let [first, rest @ ..] = look.commands();
-                shown(&first, "$") + &rest.map(|command| shown(&command, "or, where that is forbidden, $")).concat()
+                shown(&first, "$")
+                    + &rest
+                        .map(|command| shown(&command, "or, where that is forbidden, $"))
+                        .concat()
             }
             Action::CheckCluster(look) => {
                 let [first, ..] = look.commands();
                 shown(&first, "$") + "   or whichever answered before\n"
             }
-            Action::WriteToken { path } => format!("   write {}, mode 0600: {}\n", path.display(), self.token_slot()),
+            Action::WriteToken { path } => format!(
+                "   write {}, mode 0600: {}\n",
+                path.display(),
+                self.token_slot()
+            ),
             Action::EditConfig { path, .. } => {
-                let lines: String = changed_lines(action).iter().map(|line| format!("     {line}\n")).collect();
+                let lines: String = changed_lines(action)
+                    .iter()
+                    .map(|line| format!("     {line}\n"))
+                    .collect();
                 format!("   edit {}\n{lines}", path.display())
             }
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
@@ -175,14 +200,29 @@ fn shown(command: &Invocation, prompt: &str) -> String {
 
 /// Only the lines that change: their neighbours may hold `client_secret` or `mgmt_token`.
 fn changed_lines(action: &Action) -> Vec<String> {
-    let Action::EditConfig { old, edit, .. } = action else { return Vec::new() };
+    let Action::EditConfig { old, edit, .. } = action else {
+        return Vec::new();
+    };
     let lines = edit.changed_lines(old.as_deref().unwrap_or_default());
-    lines.iter().map(|line| format!("{}{:>4} {}", line.sign, line.number, line.text).trim_end().to_owned()).collect()
+    lines
+        .iter()
+        .map(|line| {
+            format!("{}{:>4} {}", line.sign, line.number, line.text)
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
 }
 
 /// A command as a shell takes it; what is not yet known (`<…>`) is shown as it is.
 #[must_use]
 pub fn shell_line(argv: &[String]) -> String {
-    let word = |arg: &String| if arg.starts_with('<') { arg.clone() } else { script::quoted(arg) };
+    let word = |arg: &String| {
+        if arg.starts_with('<') {
+            arg.clone()
+        } else {
+            script::quoted(arg)
+        }
+    };
     argv.iter().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -155,13 +155,28 @@ impl InForce {
     /// For people: which file, and what it asks for.
     #[must_use]
     pub fn told(&self) -> String {
-        let Guard { require_plan, require_reason, .. } = &self.policy.guard;
-        let plan = (!require_plan.is_empty()).then(|| format!("a plan for {}", require_plan.join(", ")));
-        let reason = require_reason.as_ref().map(|pattern| format!("a reason that matches `{pattern}`"));
+        let Guard {
+            require_plan,
+            require_reason,
+            ..
+        } = &self.policy.guard;
+        let plan =
+            (!require_plan.is_empty()).then(|| format!("a plan for {}", require_plan.join(", ")));
+        let reason = require_reason
+            .as_ref()
+            .map(|pattern| format!("a reason that matches `{pattern}`"));
         let asked: Vec<String> = plan.into_iter().chain(reason).collect();
-        let asked = if asked.is_empty() { String::new() } else { format!("; it wants {}", asked.join(" and ")) };
+        let asked = if asked.is_empty() {
+            String::new()
+        } else {
+            format!("; it wants {}", asked.join(" and "))
+        };
         let locked = if self.policy.locked { ", locked" } else { "" };
-        format!("{}{locked}, sha256 {}{asked}", self.file.display(), self.sha256)
+        format!(
+            "{}{locked}, sha256 {}{asked}",
+            self.file.display(),
+            self.sha256
+        )
     }
 
     /// Whether a tool runs only if its digest is in the policy.

@@ -21,7 +21,10 @@ pub fn looks_like_production<'a>(names: &[&'a str], patterns: &[&str]) -> Option
             .build()
             .is_ok_and(|regex| regex.is_match(name))
     };
-    names.iter().copied().find(|name| patterns.iter().any(|pattern| matches(name, pattern)))
+    names
+        .iter()
+        .copied()
+        .find(|name| patterns.iter().any(|pattern| matches(name, pattern)))
 }
 
 #[cfg(test)]

@@ -66,7 +66,9 @@ impl Profile {
     #[must_use]
     pub fn address(&self) -> String {
         let host = self.host.as_deref().unwrap_or("(no host)");
-        self.port.as_ref().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.port
+            .as_ref()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 }
 
@@ -93,7 +95,10 @@ pub struct Tls {
 /// influxctl could not read.
 pub fn profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
     let document = node::parse(text)?;
-    node::profiles(text, &document)?.iter().map(|profile| read::profile(text, profile)).collect()
+    node::profiles(text, &document)?
+        .iter()
+        .map(|profile| read::profile(text, profile))
+        .collect()
 }
 
 /// The one profile of that name. Only this profile need be readable, the others only named.
@@ -117,7 +122,10 @@ pub fn enable(text: &str, name: &str, token_file: &str) -> Result<Edit, ConfigEr
     let document = node::parse(text)?;
     let (index, profile) = node::named(text, &document, name)?;
     let known = read::profile(text, &profile)?;
-    if let Some(product) = known.product.filter(|p| !p.eq_ignore_ascii_case("clustered")) {
+    if let Some(product) = known
+        .product
+        .filter(|p| !p.eq_ignore_ascii_case("clustered"))
+    {
         let name = known.name;
         return Err(ConfigError::NotClustered { name, product });
     }
@@ -150,7 +158,13 @@ pub fn disable(text: &str, name: &str) -> Result<Edit, ConfigError> {
 /// # Errors
 /// [`ConfigError::Syntax`] and [`ConfigError::Shape`] if the profiles that are there cannot be
 /// listed, [`ConfigError::ProfileExists`], and [`ConfigError::Unsafe`] as for [`enable`].
-pub fn create(text: &str, name: &str, host: &str, port: &str, token_file: &str) -> Result<Edit, ConfigError> {
+pub fn create(
+    text: &str,
+    name: &str,
+    host: &str,
+    port: &str,
+    token_file: &str,
+) -> Result<Edit, ConfigError> {
     let document = node::parse(text)?;
     let present = node::profiles(text, &document)?;
     for profile in &present {
@@ -158,7 +172,12 @@ pub fn create(text: &str, name: &str, host: &str, port: &str, token_file: &str) 
             return Err(ConfigError::ProfileExists { name: name.into() });
         }
     }
-    let new = create::New { name, host, port, token_file };
+    let new = create::New {
+        name,
+        host,
+        port,
+        token_file,
+    };
     let edit = Edit::new(text, create::splices(text, &document, &present, &new));
     data::check_created(&document, &edit.text, &new)?;
     Ok(edit)
@@ -168,8 +187,11 @@ pub fn create(text: &str, name: &str, host: &str, port: &str, token_file: &str) 
 /// profile's host, port and TLS settings, and the token file. No OAuth2 and no other secret, so
 /// that influxctl has nothing to fall back on.
 pub fn trial(profile: &Profile, token_file: &str) -> String {
-    let mut lines =
-        vec!["[[profile]]".to_owned(), "name = \"default\"".to_owned(), "product = \"clustered\"".to_owned()];
+    let mut lines = vec![
+        "[[profile]]".to_owned(),
+        "name = \"default\"".to_owned(),
+        "product = \"clustered\"".to_owned(),
+    ];
     let string = |key: &str, value: &Option<String>| {
         let value = value.as_deref()?;
         Some(format!("{key} = {}", basic_string(value)))
@@ -196,6 +218,7 @@ pub fn trial(profile: &Profile, token_file: &str) -> String {
 /// and the database `token` are the keys that do; a name that only looks like one is taken for one.
 #[must_use]
 pub fn may_hold_secret(text: &str) -> bool {
-    let token = regex::Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant");
+    let token =
+        regex::Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant");
     text.contains("client_secret") || text.contains("mgmt_token") || token.is_match(text)
 }

@@ -58,10 +58,14 @@ impl fmt::Debug for Secret {
 pub fn looks_like_token(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii();
     match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(serde_json::Value::Object(fields)) => ["access_token", "token"].iter().any(|key| fields.contains_key(*key)),
+        Ok(serde_json::Value::Object(fields)) => ["access_token", "token"]
+            .iter()
+            .any(|key| fields.contains_key(*key)),
         _ => {
             bytes.len() >= MIN_NEEDLE
-                && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(byte))
+                && bytes
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(byte))
         }
     }
 }
@@ -71,7 +75,11 @@ pub fn looks_like_token(bytes: &[u8]) -> bool {
 pub fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     let mut text = String::with_capacity(2 * bytes.len());
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]));
+    text.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]),
+    );
     text
 }
 
@@ -109,7 +117,8 @@ impl Needles {
         self.0.push(hex(part).to_uppercase().into_bytes().into());
         if let Ok(text) = std::str::from_utf8(part) {
             let quoted = Zeroizing::new(serde_json::Value::from(text).to_string());
-            self.0.push(quoted.as_bytes()[1..quoted.len() - 1].to_vec().into());
+            self.0
+                .push(quoted.as_bytes()[1..quoted.len() - 1].to_vec().into());
         }
         self.0.push(percent_encoded(part).into());
         for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {
@@ -122,7 +131,9 @@ impl Needles {
     /// Whether any form of any secret occurs in these bytes.
     #[must_use]
     pub fn occur_in(&self, haystack: &[u8]) -> bool {
-        self.0.iter().any(|needle| memmem::find(haystack, needle).is_some())
+        self.0
+            .iter()
+            .any(|needle| memmem::find(haystack, needle).is_some())
     }
 
     /// The text with every secret in it replaced by `[secret]`.
@@ -131,15 +142,21 @@ impl Needles {
         self.0
             .iter()
             .filter_map(|needle| std::str::from_utf8(needle).ok())
-            .fold(text.to_owned(), |text, needle| text.replace(needle, "[secret]"))
+            .fold(text.to_owned(), |text, needle| {
+                text.replace(needle, "[secret]")
+            })
     }
 }
 
 fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>) {
     match value {
         serde_json::Value::String(string) => into.push(string.into_bytes().into()),
-        serde_json::Value::Array(items) => items.into_iter().for_each(|item| collect_strings(item, into)),
-        serde_json::Value::Object(fields) => fields.into_iter().for_each(|(_, item)| collect_strings(item, into)),
+        serde_json::Value::Array(items) => items
+            .into_iter()
+            .for_each(|item| collect_strings(item, into)),
+        serde_json::Value::Object(fields) => fields
+            .into_iter()
+            .for_each(|(_, item)| collect_strings(item, into)),
         _ => {}
     }
 }
@@ -148,7 +165,9 @@ fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>)
 fn base64_within(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
     let own = (3 - before) % 3;
     let whole = part.len().saturating_sub(own) / 3 * 3;
-    GeneralPurpose::new(alphabet, NO_PAD).encode(&part[own..own + whole]).into_bytes()
+    GeneralPurpose::new(alphabet, NO_PAD)
+        .encode(&part[own..own + whole])
+        .into_bytes()
 }
 
 fn percent_encoded(part: &[u8]) -> Vec<u8> {
@@ -172,7 +191,11 @@ mod tests {
 
     fn known() -> Needles {
         let mut needles = Needles::default();
-        needles.learn(&Secret::new(format!("{{\"access_token\": \"{JWT}\"}}\n").into_bytes().into()));
+        needles.learn(&Secret::new(
+            format!("{{\"access_token\": \"{JWT}\"}}\n")
+                .into_bytes()
+                .into(),
+        ));
         needles
     }
 
@@ -197,7 +220,10 @@ mod tests {
     #[test]
     fn finds_nothing_in_other_text() {
         assert!(!known().occur_in(b"eyJhbGciOiJSUzI1NiJ9 is a header that every such token has"));
-        assert_eq!(known().redact(&format!("token {JWT} refused")), "token [secret] refused");
+        assert_eq!(
+            known().redact(&format!("token {JWT} refused")),
+            "token [secret] refused"
+        );
     }
 
     #[test]
@@ -219,6 +245,9 @@ mod tests {
 
     #[test]
     fn a_secret_does_not_show_in_debug() {
-        assert_eq!(format!("{:?}", Secret::new(JWT.as_bytes().to_vec().into())), "Secret(…)");
+        assert_eq!(
+            format!("{:?}", Secret::new(JWT.as_bytes().to_vec().into())),
+            "Secret(…)"
+        );
     }
 }

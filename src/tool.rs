@@ -61,9 +61,13 @@ pub struct Tool {
 pub fn launcher(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
     let is = |known: &&str| {
-        name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
+        name.strip_prefix(known)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     };
-    ["snap", "k3s", "minikube", "kuberlr", "mise", "aqua-proxy"].iter().any(is).then_some(name)
+    ["snap", "k3s", "minikube", "kuberlr", "mise", "aqua-proxy"]
+        .iter()
+        .any(is)
+        .then_some(name)
 }
 
 /// A SHA-256 as people write it: in any case, with or without `sha256:` in front.
@@ -74,7 +78,11 @@ pub fn sha256(text: &str) -> Result<String, String> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.strip_prefix("sha256:").unwrap_or(&text);
     let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if holds { Ok(digits.to_owned()) } else { Err("a SHA-256 has 64 hexadecimal digits".to_owned()) }
+    if holds {
+        Ok(digits.to_owned())
+    } else {
+        Err("a SHA-256 has 64 hexadecimal digits".to_owned())
+    }
 }
 
 /// A tool, as it was found, for those who read it elsewhere.
@@ -107,8 +115,10 @@ impl From<Tool> for ToolSeen {
 /// suffix: semver would take it for a pre-release, older than the release, so only the three numbers are compared.
 #[must_use]
 pub fn version_in(text: &str) -> Option<Version> {
-    let pattern = regex::Regex::new(r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)")
-        .expect("the pattern is a constant");
+    let pattern = regex::Regex::new(
+        r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)",
+    )
+    .expect("the pattern is a constant");
     let found = pattern.captures(text)?;
     let part = |index: usize| found[index].parse().ok();
     Some(Version::new(part(1)?, part(2)?, part(3)?))
@@ -132,7 +142,11 @@ mod tests {
             ("99999999999999999999.1.1", None),
             ("", None),
         ] {
-            assert_eq!(version_in(text), version.map(|(a, b, c)| Version::new(a, b, c)), "{text}");
+            assert_eq!(
+                version_in(text),
+                version.map(|(a, b, c)| Version::new(a, b, c)),
+                "{text}"
+            );
         }
     }
 }

@@ -11,7 +11,8 @@ mod summary;
 pub use check::{Check, State};
 pub use manner::{Color, Format, Manner, PROGRAM, called};
 pub use report::{
-    Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report, Shown, Versions,
+    Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report,
+    Shown, Versions,
 };
 
 use crate::audit::{Head, Target};
@@ -49,7 +50,9 @@ pub struct Ending<'a> {
 
 impl Ending<'_> {
     fn kind(&self) -> Option<Kind> {
-        self.outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind)
+        self.outcome
+            .as_ref()
+            .map_or_else(|error| Some(error.kind), |kind| *kind)
     }
 }
 
@@ -75,7 +78,12 @@ impl Ui {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
-        Self { manner, streams: Streams::new(color), begun: Instant::now(), told: Mutex::default() }
+        Self {
+            manner,
+            streams: Streams::new(color),
+            begun: Instant::now(),
+            told: Mutex::default(),
+        }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -107,7 +115,11 @@ impl Ui {
             PROGRAM => text.into(),
             name => called(text, name).into(),
         };
-        if self.manner.github { github::inert(&text, "\\#", "\\:").into() } else { text }
+        if self.manner.github {
+            github::inert(&text, "\\#", "\\:").into()
+        } else {
+            text
+        }
     }
 
     /// For people, on standard output.
@@ -126,16 +138,25 @@ impl Ui {
     fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: &str) {
         let (text, hint) = (visible(text), visible(hint));
         if self.to_github() {
-            self.streams.err(&github::command(name, title, &self.said(&format!("{text}\nhint: {hint}"))));
+            self.streams.err(&github::command(
+                name,
+                title,
+                &self.said(&format!("{text}\nhint: {hint}")),
+            ));
         } else {
             let indent = if name == "warning" { "   " } else { "" };
-            self.err(&format!("{style}{name}{style:#}: {text}\n{indent}hint: {hint}\n"));
+            self.err(&format!(
+                "{style}{name}{style:#}: {text}\n{indent}hint: {hint}\n"
+            ));
         }
     }
 
     /// A warning, with what to do about it.
     pub fn warn(&self, text: &str, hint: &str) {
-        self.told().warnings.push(Warning { message: text.to_owned(), hint: hint.to_owned() });
+        self.told().warnings.push(Warning {
+            message: text.to_owned(),
+            hint: hint.to_owned(),
+        });
         if self.is_text() {
             self.alarm("warning", WARNING, PROGRAM, text, hint);
         }
@@ -168,10 +189,22 @@ impl Ui {
         // Held until it is told: the lines are in the order of their times.
         let mut told = self.told();
         let ms = self.ms();
-        told.steps.push(StepDone { id: id.to_owned(), outcome: done.to_owned(), detail: detail.to_owned(), ms });
+        told.steps.push(StepDone {
+            id: id.to_owned(),
+            outcome: done.to_owned(),
+            detail: detail.to_owned(),
+            ms,
+        });
         // Who watches has a clock; who reads it later has none.
-        let at = if self.is_watched() { String::new() } else { format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10) };
-        self.out(&format!("{GOOD}{done:<9}{GOOD:#} {id}: {}{at}\n", visible(detail)));
+        let at = if self.is_watched() {
+            String::new()
+        } else {
+            format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10)
+        };
+        self.out(&format!(
+            "{GOOD}{done:<9}{GOOD:#} {id}: {}{at}\n",
+            visible(detail)
+        ));
     }
 
     /// What was looked at.
@@ -181,14 +214,23 @@ impl Ui {
             State::Warning => (WARNING, "warning"),
             State::Failed => (BAD, "failed"),
         };
-        let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("           hint: {}\n", visible(hint)));
-        let told = format!("{style}{word:<9}{style:#} {}: {}\n{hint}", visible(&check.name), visible(&check.detail));
+        let hint = check.hint.as_ref().map_or_else(String::new, |hint| {
+            format!("           hint: {}\n", visible(hint))
+        });
+        let told = format!(
+            "{style}{word:<9}{style:#} {}: {}\n{hint}",
+            visible(&check.name),
+            visible(&check.detail)
+        );
         if self.manner.quiet && check.state != State::Ok && self.is_text() {
             self.err(&told);
         } else {
             self.out(&told);
         }
-        self.told().checks.push(Check { ms: self.ms(), ..check });
+        self.told().checks.push(Check {
+            ms: self.ms(),
+            ..check
+        });
     }
 
     /// The plan of a dry run.
@@ -200,7 +242,10 @@ impl Ui {
     /// A plan for people; it is long, so GitHub folds it.
     pub fn plan_text(&self, text: &str) {
         if self.to_github() && !self.manner.quiet {
-            self.streams.out(&format!("::group::plan\n{}::endgroup::\n", self.said(&lines(text))));
+            self.streams.out(&format!(
+                "::group::plan\n{}::endgroup::\n",
+                self.said(&lines(text))
+            ));
         } else {
             self.out(&lines(text));
         }
@@ -277,7 +322,13 @@ impl Ui {
     /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
     pub fn end(&self, ending: &Ending) -> u8 {
         if let Err(error) = ending.outcome {
-            self.alarm("error", BAD, &title(ending.command), &error.message, &error.hint);
+            self.alarm(
+                "error",
+                BAD,
+                &title(ending.command),
+                &error.message,
+                &error.hint,
+            );
         }
         match self.manner.format {
             Format::Text => {}
@@ -316,7 +367,9 @@ impl Ui {
     fn code(&self, ending: &Ending) -> u8 {
         let code = ending.kind().map_or(0, Kind::exit_code);
         // Taken out first: telling of it may fail as well.
-        let Some(failure) = self.streams.failure() else { return code };
+        let Some(failure) = self.streams.failure() else {
+            return code;
+        };
         let complete = if code == 0 && ending.changed {
             "; all that was asked for is done, and on record: only its report is lost, so there is no need to run it again"
         } else {
@@ -345,12 +398,20 @@ fn lines(text: &str) -> String {
 
 /// Over an error, where several programs tell theirs.
 fn title(command: &str) -> String {
-    if command == PROGRAM { PROGRAM.to_owned() } else { format!("{PROGRAM} {command}") }
+    if command == PROGRAM {
+        PROGRAM.to_owned()
+    } else {
+        format!("{PROGRAM} {command}")
+    }
 }
 
 fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
     let kind = ending.kind();
-    let failure = |error: &'a Error| Failure { code: error.kind.name(), message: &error.message, hint: &error.hint };
+    let failure = |error: &'a Error| Failure {
+        code: error.kind.name(),
+        message: &error.message,
+        hint: &error.hint,
+    };
     Report {
         schema: SCHEMA,
         command: ending.command,
@@ -361,7 +422,10 @@ fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
         run: ending.run,
         target: &ending.target,
         error: ending.outcome.as_ref().err().map(failure),
-        audit: ending.head.map(|(head, file)| Anchor { file: file.display().to_string(), head: head.clone() }),
+        audit: ending.head.map(|(head, file)| Anchor {
+            file: file.display().to_string(),
+            head: head.clone(),
+        }),
         told,
     }
 }

@@ -31,7 +31,12 @@ pub(super) fn name(command: &Audit) -> &'static str {
 }
 
 /// Also whether anything was changed.
-pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings, ui: &Ui) -> (Outcome, bool) {
+pub(super) fn run(
+    command: &Audit,
+    common: &Common,
+    surroundings: &Surroundings,
+    ui: &Ui,
+) -> (Outcome, bool) {
     let read = |act: &dyn Fn(&[Source]) -> Outcome| {
         let logs = logs(command.files(), common, surroundings);
         (logs.and_then(|logs| act(&logs)), false)
@@ -45,7 +50,9 @@ pub(super) fn run(command: &Audit, common: &Common, surroundings: &Surroundings,
         Audit::Rotate => {
             let log = places::audit_log(common, surroundings);
             let rotated = log.and_then(|log| rotate::run(&log, common, surroundings, ui));
-            let changed = rotated.as_ref().map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
+            let changed = rotated
+                .as_ref()
+                .map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
             (rotated.map(|_| None), changed)
         }
     }
@@ -62,7 +69,8 @@ fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Resu
         let path = surroundings.cwd.join(file);
         let source = Source::open(&path).map_err(|error| unreadable(&path, &error))?;
         if sources.iter().any(|other| other.is_same_file(&source)) {
-            return Err(Error::usage(format!("`{}` is named twice", path.display())).hint("name each file once"));
+            return Err(Error::usage(format!("`{}` is named twice", path.display()))
+                .hint("name each file once"));
         }
         sources.push(source);
     }
@@ -70,17 +78,29 @@ fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Resu
 }
 
 /// What is read of each file, one after another.
-fn of_each<T>(logs: &[Source], read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>) -> Result<Vec<T>> {
+fn of_each<T>(
+    logs: &[Source],
+    read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>,
+) -> Result<Vec<T>> {
     let each = |log: &Source| {
         let records = log.read().and_then(|file| read(&mut BufReader::new(file)));
         records.map_err(|error| unreadable(&log.path, &error))
     };
-    Ok(logs.iter().map(each).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(logs
+        .iter()
+        .map(each)
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::failed(format!("the record `{}` cannot be read: {error}", path.display()))
-        .hint("name the file: bypassctl audit … FILE, or --audit-log FILE")
+    Error::failed(format!(
+        "the record `{}` cannot be read: {error}",
+        path.display()
+    ))
+    .hint("name the file: bypassctl audit … FILE, or --audit-log FILE")
 }
 
 /// The one run whose name begins so.
@@ -93,7 +113,8 @@ fn only_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String
             } else {
                 format!("{} runs have names that begin so", found.len())
             };
-            Err(Error::failed(format!("{what}: `{wanted}`")).hint("bypassctl audit list shows their names"))
+            Err(Error::failed(format!("{what}: `{wanted}`"))
+                .hint("bypassctl audit list shows their names"))
         }
     }
 }
@@ -119,8 +140,16 @@ pub(super) fn moment(ts: &str) -> String {
 
 /// What a command read, as far as that is on record.
 fn input(stdin: &Stdin) -> String {
-    let from: Vec<&str> = stdin.made_from.iter().map(|object| object.name.as_str()).collect();
-    let from = if from.is_empty() { String::new() } else { format!(", made from {}", from.join(", ")) };
+    let from: Vec<&str> = stdin
+        .made_from
+        .iter()
+        .map(|object| object.name.as_str())
+        .collect();
+    let from = if from.is_empty() {
+        String::new()
+    } else {
+        format!(", made from {}", from.join(", "))
+    };
     let what = match &stdin.stream {
         Stream::Seen { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
         Stream::Withheld { .. } => "withheld".to_owned(),
@@ -147,12 +176,16 @@ impl<'a> Ends<'a> {
 
     /// In words.
     fn told(&self, intent: u64) -> String {
-        self.of_intent(intent).map_or_else(|| "how it ended is not known".to_owned(), ended)
+        self.of_intent(intent)
+            .map_or_else(|| "how it ended is not known".to_owned(), ended)
     }
 }
 
 fn ended(result: &audit::Outcome) -> String {
-    let how = match (&result.error, result.exit.as_ref().map(|exit| (exit.code, exit.signal))) {
+    let how = match (
+        &result.error,
+        result.exit.as_ref().map(|exit| (exit.code, exit.signal)),
+    ) {
         (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
         (Some(error), _) => error.clone(),
         (None, Some((Some(code), _))) => format!("exit {code}"),

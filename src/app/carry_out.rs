@@ -60,9 +60,9 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Known {
     /// The token that the steps so far have read.
     pub(super) fn token(&self) -> Result<&Secret> {
-        self.token
-            .get()
-            .ok_or_else(|| Error::failed("a step needs the token before any step has read it").own_mistake())
+        self.token.get().ok_or_else(|| {
+            Error::failed("a step needs the token before any step has read it").own_mistake()
+        })
     }
 
     /// The cluster that the plan is for, where that is known before.
@@ -72,7 +72,10 @@ impl Known {
 
     /// How far the step of that place in the plan has come.
     pub(super) fn stand(&self, index: usize) -> Stand {
-        held(&self.stands).get(&index).copied().unwrap_or(Stand::Left)
+        held(&self.stands)
+            .get(&index)
+            .copied()
+            .unwrap_or(Stand::Left)
     }
 
     /// Remembers the secrets as they were just seen, for the next step.
@@ -90,12 +93,19 @@ impl Known {
 pub(super) fn carry_out(session: &Session, plan: &Plan, known: &Known) -> Result<()> {
     let steps: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
     for group in steps.chunk_by(|_, (_, next)| next.beside) {
-        let [first, beside @ ..] = group else { continue };
+        let [first, beside @ ..] = group else {
+            continue;
+        };
         std::thread::scope(|scope| {
-            let others: Vec<_> =
-                beside.iter().map(|step| scope.spawn(|| carry_out_step(session, step, known))).collect();
+            let others: Vec<_> = beside
+                .iter()
+                .map(|step| scope.spawn(|| carry_out_step(session, step, known)))
+                .collect();
             let done = carry_out_step(session, first, known);
-            others.into_iter().map(joined).fold(done, |all, one| all.and(one))
+            others
+                .into_iter()
+                .map(joined)
+                .fold(done, |all, one| all.and(one))
         })?;
     }
     Ok(())
@@ -115,26 +125,43 @@ fn act(session: &Session, step: &Step, known: &Known) -> Result<()> {
             session.ui.step(
                 step.id,
                 "done",
-                &format!("secret `admin-token` read, fingerprint {}", token.fingerprint()),
+                &format!(
+                    "secret `admin-token` read, fingerprint {}",
+                    token.fingerprint()
+                ),
             );
             let _ = known.token.set(token);
             Ok(())
         }
         Action::NoteCluster(look) => note_cluster(session, step.id, look, known),
         Action::CheckCluster(look) => check_cluster(session, step.id, look, known),
-        Action::TryToken { command, profile, required } => {
+        Action::TryToken {
+            command,
+            profile,
+            required,
+        } => {
             let verdict = try_token(session, step.id, command, profile, known.token()?)?;
             judge(session, step.id, verdict, *required, profile, known)
         }
-        Action::WriteToken { .. } | Action::EditConfig { .. } if known.new_refused.get().is_some() => {
-            session.ui.step(step.id, "left", "the new token is refused: what the profile has stays");
+        Action::WriteToken { .. } | Action::EditConfig { .. }
+            if known.new_refused.get().is_some() =>
+        {
+            session.ui.step(
+                step.id,
+                "left",
+                "the new token is refused: what the profile has stays",
+            );
             Ok(())
         }
         Action::WriteToken { path } => write_token(session, step.id, path, known.token()?),
-        Action::EditConfig { path, old, edit } => edit_config(session, step.id, path, old.as_deref(), edit),
+        Action::EditConfig { path, old, edit } => {
+            edit_config(session, step.id, path, old.as_deref(), edit)
+        }
         Action::DeleteToken { path } => delete_token(session, step.id, path),
         Action::SameCluster(same) => same_cluster(session, step.id, &same.command, &same.expected),
-        Action::DeleteSecret(deletion) => cluster_steps::delete_secret(session, step.id, deletion, known),
+        Action::DeleteSecret(deletion) => {
+            cluster_steps::delete_secret(session, step.id, deletion, known)
+        }
         Action::RunJob(run) => cluster_steps::run_job(session, step.id, run),
         Action::SeeSecret(secret) => cluster_steps::see_secret(session, step.id, secret),
         Action::Restart(restart) => cluster_steps::restart(session, step.id, restart),
@@ -149,8 +176,7 @@ pub(super) fn read_token(session: &Session, step: &str, command: &Invocation) ->
     Ok(token)
 }
 
-const LEFT_NONE: &str =
-    "a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one";
+const LEFT_NONE: &str = "a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one";
 
 fn no_token(why: NoToken) -> Error {
     let secret = "secret `admin-token`";
@@ -158,14 +184,17 @@ fn no_token(why: NoToken) -> Error {
     match why {
         NoToken::NoKey => Error::failed(format!("{secret} has no key `token`")).hint(look),
         NoToken::Empty => Error::failed(format!("{secret} has an empty key `token`")).hint(look),
-        NoToken::NotBase64 => {
-            Error::failed(format!("{secret}: what kubectl printed for its key `token` is not base64")).hint(look)
-        }
-        NoToken::TooLarge => {
-            Error::failed(format!("{secret}: its key `token` is over 1 MiB, and no token is")).hint(look)
-        }
+        NoToken::NotBase64 => Error::failed(format!(
+            "{secret}: what kubectl printed for its key `token` is not base64"
+        ))
+        .hint(look),
+        NoToken::TooLarge => Error::failed(format!(
+            "{secret}: its key `token` is over 1 MiB, and no token is"
+        ))
+        .hint(look),
         NoToken::Kubectl(failure) => {
-            let is_gone = matches!(&failure, Failure::NotFound(said) if said.contains("admin-token"));
+            let is_gone =
+                matches!(&failure, Failure::NotFound(said) if said.contains("admin-token"));
             let error = failure.into_error(&format!("{secret} cannot be read"));
             if is_gone { error.and(LEFT_NONE) } else { error }
         }
@@ -182,20 +211,26 @@ fn note_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> R
 }
 
 fn check_cluster(session: &Session, step: &str, look: &Place, known: &Known) -> Result<()> {
-    let noted = known
-        .cluster
-        .get()
-        .ok_or_else(|| Error::failed("a step needs the cluster before any step has noted it").own_mistake())?;
-    let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else { return Ok(()) };
+    let noted = known.cluster.get().ok_or_else(|| {
+        Error::failed("a step needs the cluster before any step has noted it").own_mistake()
+    })?;
+    let Some((command, expected)) = noted.again(&look.kubectl, &look.namespace) else {
+        return Ok(());
+    };
     same_cluster(session, step, &command, expected)
 }
 
 fn same_cluster(session: &Session, step: &str, command: &Invocation, expected: &str) -> Result<()> {
     let output = session.run(step, command)?;
-    let shown = kubectl::parse_server(&output)
-        .map_err(|failure| failure.into_error("whether it is still the same cluster cannot be found out"))?;
+    let shown = kubectl::parse_server(&output).map_err(|failure| {
+        failure.into_error("whether it is still the same cluster cannot be found out")
+    })?;
     if shown == expected {
-        session.ui.step(step, "done", "the context leads to the same cluster as before");
+        session.ui.step(
+            step,
+            "done",
+            "the context leads to the same cluster as before",
+        );
         return Ok(());
     }
     Err(another_cluster())
@@ -215,12 +250,19 @@ pub(super) fn try_token(
     token: &Secret,
 ) -> Result<Verdict> {
     if profile.host.is_none() {
-        return Ok(Verdict::Inconclusive("the profile names no host".to_owned()));
+        return Ok(Verdict::Inconclusive(
+            "the profile names no host".to_owned(),
+        ));
     }
     session.ui.command(&command.argv(None));
-    match session.exec.trial(step, command, token, |path| profile::trial(profile, path)) {
+    match session
+        .exec
+        .trial(step, command, token, |path| profile::trial(profile, path))
+    {
         Ok(output) => Ok(influxctl::parse_trial(&output)),
-        Err(error) if matches!(error.kind, Kind::TimedOut | Kind::Failed) => Ok(Verdict::Inconclusive(error.message)),
+        Err(error) if matches!(error.kind, Kind::TimedOut | Kind::Failed) => {
+            Ok(Verdict::Inconclusive(error.message))
+        }
         Err(error) => Err(error),
     }
 }
@@ -262,34 +304,70 @@ fn write_token(session: &Session, step: &str, path: &Path, token: &Secret) -> Re
         Error::failed(format!("`{}` cannot be looked at: {error}", path.display()))
             .hint("move it away, or name another: --token-file FILE")
     })?;
-    let right = old.as_ref().is_some_and(|old| *old.bytes == *token.expose() && is_private(&old.meta));
+    let right = old
+        .as_ref()
+        .is_some_and(|old| *old.bytes == *token.expose() && is_private(&old.meta));
     if right {
-        session.ui.step(step, "unchanged", &format!("{} holds this token already", path.display()));
+        session.ui.step(
+            step,
+            "unchanged",
+            &format!("{} holds this token already", path.display()),
+        );
         return Ok(());
     }
-    let write = FileWrite { path, bytes: token.expose(), old: old.as_ref(), readers: Readers::Private, secret: true };
+    let write = FileWrite {
+        path,
+        bytes: token.expose(),
+        old: old.as_ref(),
+        readers: Readers::Private,
+        secret: true,
+    };
     session.exec.write_file(step, &write)?;
-    session.ui.step(step, "done", &format!("{} written, mode 0600", path.display()));
+    session.ui.step(
+        step,
+        "done",
+        &format!("{} written, mode 0600", path.display()),
+    );
     Ok(())
 }
 
-fn edit_config(session: &Session, step: &str, path: &Path, old: Option<&str>, edit: &Edit) -> Result<()> {
+fn edit_config(
+    session: &Session,
+    step: &str,
+    path: &Path,
+    old: Option<&str>,
+    edit: &Edit,
+) -> Result<()> {
     let now = read(path, MAX_CONFIG).map_err(|error| {
-        Error::failed(format!("`{}` cannot be read: {error}", path.display())).hint("look at its owner and mode")
+        Error::failed(format!("`{}` cannot be read: {error}", path.display()))
+            .hint("look at its owner and mode")
     })?;
     if now.as_ref().map(|now| &now.bytes[..]) != old.map(str::as_bytes) {
-        return Err(Error::refused(format!("`{}` was changed by someone else meanwhile", path.display()))
-            .hint("run again: the edit is worked out anew"));
+        return Err(Error::refused(format!(
+            "`{}` was changed by someone else meanwhile",
+            path.display()
+        ))
+        .hint("run again: the edit is worked out anew"));
     }
     let secret = profile::may_hold_secret(old.unwrap_or_default());
-    let write = FileWrite { path, bytes: edit.text.as_bytes(), old: now.as_ref(), readers: Readers::Kept, secret };
+    let write = FileWrite {
+        path,
+        bytes: edit.text.as_bytes(),
+        old: now.as_ref(),
+        readers: Readers::Kept,
+        secret,
+    };
     session.exec.write_file(step, &write)?;
-    session.ui.step(step, "done", &format!("{} edited", path.display()));
+    session
+        .ui
+        .step(step, "done", &format!("{} edited", path.display()));
     Ok(())
 }
 
 fn delete_token(session: &Session, step: &str, path: &Path) -> Result<()> {
     session.exec.delete_file(step, path)?;
-    session.ui.step(step, "done", &format!("{} deleted", path.display()));
+    session
+        .ui
+        .step(step, "done", &format!("{} deleted", path.display()));
     Ok(())
 }

@@ -22,7 +22,12 @@ const AGAIN_AFTER: Duration = Duration::from_millis(500);
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Deletes a secret, if it still is the one that was seen, and sees that it is gone.
-pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, known: &Known) -> Result<()> {
+pub(super) fn delete_secret(
+    session: &Session,
+    step: &str,
+    deletion: &Deletion,
+    known: &Known,
+) -> Result<()> {
     // What the step right before has seen after its own deletion is as fresh as another look.
     let secrets = match known.take_secrets() {
         Some(secrets) => secrets,
@@ -30,7 +35,11 @@ pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, 
     };
     match secrets.iter().find(|secret| secret.name == deletion.name) {
         None => {
-            session.ui.step(step, "unchanged", &format!("secret `{}` is gone already", deletion.name));
+            session.ui.step(
+                step,
+                "unchanged",
+                &format!("secret `{}` is gone already", deletion.name),
+            );
             return Ok(());
         }
         Some(secret) if secret.uid != deletion.uid => {
@@ -40,7 +49,11 @@ pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, 
     }
     match kubectl::parse_done(&session.run(step, &deletion.command())?) {
         Ok(()) | Err(Failure::NotFound(_)) => {}
-        Err(failure) => return Err(failure.into_error(&format!("secret `{}` could not be deleted", deletion.name))),
+        Err(failure) => {
+            return Err(
+                failure.into_error(&format!("secret `{}` could not be deleted", deletion.name))
+            );
+        }
     }
     let secrets = secrets_now(session, &format!("{step}-look"), &deletion.look())?;
     if secrets.iter().any(|secret| secret.uid == deletion.uid) {
@@ -48,31 +61,46 @@ pub(super) fn delete_secret(session: &Session, step: &str, deletion: &Deletion, 
         return Err(Error::failed(format!("secret `{name}` is still there after its deletion"))
             .hint(format!("`kubectl describe secrets/{name} --namespace {namespace}`: a finalizer may hold it")));
     }
-    session.ui.step(step, "done", &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid));
+    session.ui.step(
+        step,
+        "done",
+        &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid),
+    );
     known.keep_secrets(secrets);
     Ok(())
 }
 
 fn secrets_now(session: &Session, step: &str, look: &Invocation) -> Result<Vec<SecretUid>> {
     let output = session.run(step, look)?;
-    kubectl::parse_secret_uids(&output).map_err(|failure| failure.into_error("the secrets cannot be looked at"))
+    kubectl::parse_secret_uids(&output)
+        .map_err(|failure| failure.into_error("the secrets cannot be looked at"))
 }
 
 /// Sees that a job has made its secret.
 pub(super) fn see_secret(session: &Session, step: &str, wanted: &NewSecret) -> Result<()> {
     let secrets = secrets_now(session, step, &wanted.look())?;
-    let made = secrets.iter().find(|secret| secret.name == wanted.name && Some(&secret.uid) != wanted.old.as_ref());
+    let made = secrets
+        .iter()
+        .find(|secret| secret.name == wanted.name && Some(&secret.uid) != wanted.old.as_ref());
     let Some(made) = made else {
         let namespace = &wanted.at.namespace;
         let more = match &wanted.job {
-            Some(job) => format!("`kubectl logs job/{job} --namespace {namespace}` shows what its job did"),
+            Some(job) => {
+                format!("`kubectl logs job/{job} --namespace {namespace}` shows what its job did")
+            }
             None => format!("`kubectl get jobs,pods --namespace {namespace}` shows what there is"),
         };
-        return Err(
-            Error::failed(format!("its job has ended, and yet there is no new secret `{}`", wanted.name)).hint(more)
-        );
+        return Err(Error::failed(format!(
+            "its job has ended, and yet there is no new secret `{}`",
+            wanted.name
+        ))
+        .hint(more));
     };
-    session.ui.step(step, "done", &format!("secret `{}` has the new UID {}", wanted.name, made.uid));
+    session.ui.step(
+        step,
+        "done",
+        &format!("secret `{}` has the new UID {}", wanted.name, made.uid),
+    );
     Ok(())
 }
 
@@ -84,7 +112,9 @@ fn made_meanwhile(what: &str) -> Error {
 /// Has a job run again, and waits for it.
 pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()> {
     let wanted = begin_job(session, step, run)?;
-    let name = run.name().map_or_else(|| "made by kubit".to_owned(), |name| format!("`{name}`"));
+    let name = run
+        .name()
+        .map_or_else(|| "made by kubit".to_owned(), |name| format!("`{name}`"));
     let namespace = &run.at.namespace;
     let more = |verb: &str| match run.name() {
         Some(name) => format!("`kubectl {verb} job/{name} --namespace {namespace}`"),
@@ -99,12 +129,22 @@ pub(super) fn run_job(session: &Session, step: &str, run: &JobRun) -> Result<()>
         more: more("describe"),
     };
     let mut judge = JobJudge { wanted, last: None };
-    let mut pods = PodsOfJob { session, run, told: Vec::new(), next: LOOK_AFTER };
+    let mut pods = PodsOfJob {
+        session,
+        run,
+        told: Vec::new(),
+        next: LOOK_AFTER,
+    };
     let end = wait.until(&run.watch(), &mut judge, |waited| pods.look(waited))?;
     if let JobEnd::Failed(why) = &end {
-        return Err(Error::failed(format!("job {name} failed ({why})")).hint(format!("{} shows more", more("logs"))));
+        return Err(Error::failed(format!("job {name} failed ({why})"))
+            .hint(format!("{} shows more", more("logs"))));
     }
-    let how = if matches!(end, JobEnd::Gone) { "was deleted before it was seen complete" } else { "is complete" };
+    let how = if matches!(end, JobEnd::Gone) {
+        "was deleted before it was seen complete"
+    } else {
+        "is complete"
+    };
     session.ui.step(step, "done", &format!("job {name} {how}"));
     Ok(())
 }
@@ -129,9 +169,14 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
                 Ok(uid) if uid == job.uid => delete_job(session, step, &command, job)?,
                 Ok(_) => return Err(made_meanwhile(&job.name)),
                 Err(Failure::NotFound(_)) => {}
-                Err(failure) => return Err(failure.into_error(&format!("{} cannot be looked at", job.name))),
+                Err(failure) => {
+                    return Err(failure.into_error(&format!("{} cannot be looked at", job.name)));
+                }
             }
-            Ok(Wanted::Successor { name, of: job.uid.clone() })
+            Ok(Wanted::Successor {
+                name,
+                of: job.uid.clone(),
+            })
         }
         (_, Some(command)) => {
             let output = session.run(step, &command)?;
@@ -150,10 +195,14 @@ fn begin_job(session: &Session, step: &str, run: &JobRun) -> Result<Wanted> {
             })
         }
         (Way::Running { job }, None) => Ok(Wanted::Uid(job.uid.clone())),
-        (Way::Awaited { .. }, None) => {
-            Ok(Wanted::Original(if run.secret == KEY_GEN.secret { KEY_GEN } else { CREATE_ADMIN_TOKEN }))
-        }
-        (_, None) => Err(Error::failed("a job is to run again, and there is no command for it").own_mistake()),
+        (Way::Awaited { .. }, None) => Ok(Wanted::Original(if run.secret == KEY_GEN.secret {
+            KEY_GEN
+        } else {
+            CREATE_ADMIN_TOKEN
+        })),
+        (_, None) => Err(
+            Error::failed("a job is to run again, and there is no command for it").own_mistake(),
+        ),
     }
 }
 
@@ -189,7 +238,9 @@ impl Judge for JobJudge {
         let is_wanted = match &self.wanted {
             Wanted::Uid(uid) => job.uid == *uid,
             Wanted::Successor { name, of } => job.name == *name && job.uid != *of,
-            Wanted::Original(kind) => event.kind != Change::Deleted && kind.is_original(&event.object),
+            Wanted::Original(kind) => {
+                event.kind != Change::Deleted && kind.is_original(&event.object)
+            }
         };
         if is_wanted {
             self.last = Some((event.kind, event.object));
@@ -217,27 +268,47 @@ struct PodsOfJob<'a> {
 
 impl PodsOfJob<'_> {
     fn look(&mut self, waited: Duration) -> Result<()> {
-        let Some(name) = self.run.name().filter(|_| waited >= self.next) else { return Ok(()) };
+        let Some(name) = self.run.name().filter(|_| waited >= self.next) else {
+            return Ok(());
+        };
         self.next = waited + LOOK_AGAIN;
         let namespace = &self.run.at.namespace;
-        let command = self.run.at.kubectl.pods(namespace, &format!("job-name={name}"));
+        let command = self
+            .run
+            .at
+            .kubectl
+            .pods(namespace, &format!("job-name={name}"));
         // A look that fails is on record, and the wait goes on: it has its own means to notice what is wrong.
-        let output = match self.session.run("look-at-pods", &command.within(LOOK_LIMIT)) {
+        let output = match self
+            .session
+            .run("look-at-pods", &command.within(LOOK_LIMIT))
+        {
             Ok(output) => output,
-            Err(error) if matches!(error.kind, error::Kind::Failed | error::Kind::TimedOut) => return Ok(()),
+            Err(error) if matches!(error.kind, error::Kind::Failed | error::Kind::TimedOut) => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
-        let Ok(pods) = kubectl::parse_list::<Pod>(&output) else { return Ok(()) };
+        let Ok(pods) = kubectl::parse_list::<Pod>(&output) else {
+            return Ok(());
+        };
         let reason = |pod: &Pod| {
             pod.stuck().map(|why| {
-                (format!("pod `{}` does not start: {why}", pod.metadata.name), format!("pod/{}", pod.metadata.name))
+                (
+                    format!("pod `{}` does not start: {why}", pod.metadata.name),
+                    format!("pod/{}", pod.metadata.name),
+                )
             })
         };
         let told = if pods.is_empty() && matches!(self.run.way, Way::Operator { .. }) {
-            Some(("kubit has not made it again so far, or no pod of it was made".to_owned(), format!("job/{name}")))
+            Some((
+                "kubit has not made it again so far, or no pod of it was made".to_owned(),
+                format!("job/{name}"),
+            ))
         } else if pods.is_empty() {
             Some((
-                "no pod of it was made so far: a quota or a pod security policy may forbid it".to_owned(),
+                "no pod of it was made so far: a quota or a pod security policy may forbid it"
+                    .to_owned(),
                 format!("job/{name}"),
             ))
         } else {
@@ -262,7 +333,10 @@ pub(super) fn restart(session: &Session, step: &str, restart: &Restart) -> Resul
                     "no pod matches `{}` any more: nothing can be restarted",
                     restart.selector
                 ))
-                .hint(format!("`kubectl get pods --namespace {}` shows what there is", restart.at.namespace)));
+                .hint(format!(
+                    "`kubectl get pods --namespace {}` shows what there is",
+                    restart.at.namespace
+                )));
             }
             match kubectl::parse_done(&session.run(step, &command)?) {
                 // One of them was gone before its turn came.
@@ -274,8 +348,16 @@ pub(super) fn restart(session: &Session, step: &str, restart: &Restart) -> Resul
         (going, _) => going.clone().unwrap_or_default(),
     };
     wait_for_pods(session, step, restart, &old)?;
-    let gone = if old.is_empty() { String::new() } else { format!("{} old pods are gone, ", old.len()) };
-    session.ui.step(step, "done", &format!("{gone}{} new ones are ready", restart.ready));
+    let gone = if old.is_empty() {
+        String::new()
+    } else {
+        format!("{} old pods are gone, ", old.len())
+    };
+    session.ui.step(
+        step,
+        "done",
+        &format!("{gone}{} new ones are ready", restart.ready),
+    );
     Ok(())
 }
 
@@ -285,19 +367,43 @@ fn pods_now(session: &Session, step: &str, restart: &Restart) -> Result<Vec<Pod>
 }
 
 fn wait_for_pods(session: &Session, step: &str, restart: &Restart, old: &[String]) -> Result<()> {
-    let Restart { at, selector, ready, limit, .. } = restart;
+    let Restart {
+        at,
+        selector,
+        ready,
+        limit,
+        ..
+    } = restart;
     let what = format!("the old pods are gone and {ready} new ones are ready");
-    let more = format!("`kubectl describe pods --selector {selector} --namespace {}`", at.namespace);
-    let wait = Wait { session, step, what, limit: *limit, begun: Instant::now(), more };
+    let more = format!(
+        "`kubectl describe pods --selector {selector} --namespace {}`",
+        at.namespace
+    );
+    let wait = Wait {
+        session,
+        step,
+        what,
+        limit: *limit,
+        begun: Instant::now(),
+        more,
+    };
     loop {
-        let mut judge = PodsJudge { old, ready: *ready, pods: BTreeMap::new(), settled: false };
+        let mut judge = PodsJudge {
+            old,
+            ready: *ready,
+            pods: BTreeMap::new(),
+            settled: false,
+        };
         wait.until(&restart.watch(), &mut judge, |_| Ok(()))?;
         if judge.settled {
             return Ok(());
         }
         // It may have been decided in the middle of what a watch begins with, one by one all that is there.
         let pods = pods_now(session, step, restart)?;
-        judge.pods = pods.into_iter().map(|pod| (pod.metadata.uid.clone(), pod)).collect();
+        judge.pods = pods
+            .into_iter()
+            .map(|pod| (pod.metadata.uid.clone(), pod))
+            .collect();
         if judge.verdict().is_some() {
             return Ok(());
         }
@@ -334,7 +440,11 @@ impl Judge for PodsJudge<'_> {
 
     fn verdict(&self) -> Option<()> {
         let is_old = |uid: &String| self.old.contains(uid);
-        let ready = self.pods.iter().filter(|(uid, pod)| !is_old(uid) && pod.ready()).count();
+        let ready = self
+            .pods
+            .iter()
+            .filter(|(uid, pod)| !is_old(uid) && pod.ready())
+            .count();
         (ready >= self.ready && !self.pods.keys().any(is_old)).then_some(())
     }
 }

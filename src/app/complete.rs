@@ -28,13 +28,17 @@ pub const VARIABLE: &str = "_BYPASSCTL_COMPLETE";
 /// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
 pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
     let shells = Shells::builtins();
-    let unknown =
-        || Error::failed(format!("there is no completion for {}", shell.as_str())).hint("bash, zsh and fish have one");
+    let unknown = || {
+        Error::failed(format!("there is no completion for {}", shell.as_str()))
+            .hint("bash, zsh and fish have one")
+    };
     let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
     let mut script = Vec::new();
     completer
         .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
-        .map_err(|error| Error::failed(format!("the completion cannot be made: {error}")).own_mistake())?;
+        .map_err(|error| {
+            Error::failed(format!("the completion cannot be made: {error}")).own_mistake()
+        })?;
     let mut script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash {
         script.push_str(include_str!("complete/joined.bash"));
@@ -59,9 +63,12 @@ pub fn command(surroundings: &Surroundings) -> Command {
             audit
                 // What is changed is put at the end, so each says again which place it has.
                 .mut_subcommand("show", |show| {
-                    show.mut_arg("run", |arg| add(arg, runs).index(1)).mut_arg("files", |arg| arg.index(2))
+                    show.mut_arg("run", |arg| add(arg, runs).index(1))
+                        .mut_arg("files", |arg| arg.index(2))
                 })
-                .mut_subcommand("export", |export| export.mut_arg("run", |arg| add(arg, runs)))
+                .mut_subcommand("export", |export| {
+                    export.mut_arg("run", |arg| add(arg, runs))
+                })
         })
 }
 
@@ -69,15 +76,27 @@ pub fn command(surroundings: &Surroundings) -> Command {
 fn contexts(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
     let files = match surroundings.var("KUBECONFIG") {
         Some(files) => std::env::split_paths(files).collect(),
-        None => surroundings.home().map(|home| home.join(".kube/config")).into_iter().collect::<Vec<PathBuf>>(),
+        None => surroundings
+            .home()
+            .map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect::<Vec<PathBuf>>(),
     };
-    let texts = files.iter().filter_map(|file| text(&surroundings.cwd.join(file)));
-    texts.flat_map(|text| contexts_in(&text)).map(CompletionCandidate::new).collect()
+    let texts = files
+        .iter()
+        .filter_map(|file| text(&surroundings.cwd.join(file)));
+    texts
+        .flat_map(|text| contexts_in(&text))
+        .map(CompletionCandidate::new)
+        .collect()
 }
 
 /// The names of the contexts, as far as the file is written as kubectl writes it; in another form it offers none.
 fn contexts_in(text: &str) -> Vec<String> {
-    let lines = text.lines().skip_while(|line| line.trim_end() != "contexts:").skip(1);
+    let lines = text
+        .lines()
+        .skip_while(|line| line.trim_end() != "contexts:")
+        .skip(1);
     let mut names = Vec::new();
     let mut keys = None;
     for line in lines.take_while(|line| line.starts_with([' ', '-'])) {
@@ -98,7 +117,9 @@ fn contexts_in(text: &str) -> Vec<String> {
 
 /// The profiles of influxctl's configuration.
 fn profiles(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
-    let named = surroundings.var("INFLUXCTL_PROFILE").map(|path| surroundings.cwd.join(path));
+    let named = surroundings
+        .var("INFLUXCTL_PROFILE")
+        .map(|path| surroundings.cwd.join(path));
     let config = named.or_else(|| places::influxctl_config(surroundings).ok());
     let text = config.and_then(|config| text(&config)).unwrap_or_default();
     let profiles = profile::profiles(&text).unwrap_or_default();
@@ -110,14 +131,28 @@ fn profiles(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
 
 /// The latest runs on record, as far as the end of the log tells.
 fn runs(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
-    let named = surroundings.var("BYPASSCTL_AUDIT_LOG").map(|path| surroundings.cwd.join(path));
+    let named = surroundings
+        .var("BYPASSCTL_AUDIT_LOG")
+        .map(|path| surroundings.cwd.join(path));
     let log = named.or_else(|| places::default_log(surroundings).ok());
     let runs = log.and_then(|log| last_runs(&log).ok()).unwrap_or_default();
     let offer = |(order, run): (usize, Run)| {
-        let help = format!("{} {}, {}", moment(&run.begun), plain(&run.command), plain(&run.outcome));
-        CompletionCandidate::new(plain(&run.run)).help(Some(help.into())).display_order(Some(order))
+        let help = format!(
+            "{} {}, {}",
+            moment(&run.begun),
+            plain(&run.command),
+            plain(&run.outcome)
+        );
+        CompletionCandidate::new(plain(&run.run))
+            .help(Some(help.into()))
+            .display_order(Some(order))
     };
-    runs.into_iter().rev().take(MAX_RUNS).enumerate().map(offer).collect()
+    runs.into_iter()
+        .rev()
+        .take(MAX_RUNS)
+        .enumerate()
+        .map(offer)
+        .collect()
 }
 
 fn last_runs(log: &Path) -> io::Result<Vec<Run>> {

@@ -32,12 +32,18 @@ impl Config {
         if let Some(snapshot) = &snapshot {
             must_be_text(named, snapshot)?;
         }
-        Ok(Self { named: named.to_owned(), path, snapshot })
+        Ok(Self {
+            named: named.to_owned(),
+            path,
+            snapshot,
+        })
     }
 
     /// Its text.
     pub(super) fn text(&self) -> Option<&str> {
-        self.snapshot.as_ref().and_then(|snapshot| std::str::from_utf8(&snapshot.bytes).ok())
+        self.snapshot
+            .as_ref()
+            .and_then(|snapshot| std::str::from_utf8(&snapshot.bytes).ok())
     }
 
     /// Its text, or what to do about its absence.
@@ -51,8 +57,14 @@ impl Config {
     /// Where the admin token of a profile is kept unless another place is named: beside the configuration as it was
     /// named, for a symlink may lead into a directory that is shared or versioned.
     pub(super) fn token_file(&self, profile: &str) -> Option<PathBuf> {
-        let plain = !profile.is_empty() && profile.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-        plain.then(|| self.named.with_file_name(format!("admin-token-{profile}.json")))
+        let plain = !profile.is_empty()
+            && profile
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        plain.then(|| {
+            self.named
+                .with_file_name(format!("admin-token-{profile}.json"))
+        })
     }
 
     /// The file as it will be after an edit.
@@ -65,18 +77,25 @@ impl Config {
 
     /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
     pub(super) fn must_be_writable(&self) -> Result<()> {
-        let Some(snapshot) = &self.snapshot else { return Ok(()) };
+        let Some(snapshot) = &self.snapshot else {
+            return Ok(());
+        };
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let access = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK);
         if snapshot.meta.mode() & 0o222 != 0 && access(&self.path).is_ok() {
             // It is replaced as a whole, which its directory has to allow.
             return access(directory).map_err(|error| {
-                Error::refused(format!("the directory `{}` cannot be written to: {error}", directory.display()))
-                    .hint("look at its mode (`ls -ld`) and at how its filesystem is mounted")
+                Error::refused(format!(
+                    "the directory `{}` cannot be written to: {error}",
+                    directory.display()
+                ))
+                .hint("look at its mode (`ls -ld`) and at how its filesystem is mounted")
             });
         }
-        Err(Error::refused(format!("`{}` is read-only", self.path.display()))
-            .hint(format!("chmod u+w '{}'", self.path.display())))
+        Err(
+            Error::refused(format!("`{}` is read-only", self.path.display()))
+                .hint(format!("chmod u+w '{}'", self.path.display())),
+        )
     }
 
     /// Takes away the copy that a killed run may have left beside the file.
@@ -122,9 +141,14 @@ pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<P
 pub(super) fn candidates(session: &Session) -> Result<Vec<PathBuf>> {
     let surroundings = session.exec.surroundings();
     let default = places::influxctl_config(surroundings);
-    match (&session.common.config, surroundings.var("INFLUXCTL_PROFILE")) {
+    match (
+        &session.common.config,
+        surroundings.var("INFLUXCTL_PROFILE"),
+    ) {
         (Some(path), _) => Ok(vec![surroundings.cwd.join(path)]),
-        (None, Some(path)) => Ok(std::iter::once(surroundings.cwd.join(path)).chain(default.ok()).collect()),
+        (None, Some(path)) => Ok(std::iter::once(surroundings.cwd.join(path))
+            .chain(default.ok())
+            .collect()),
         (None, None) => Ok(vec![default?]),
     }
 }
@@ -132,7 +156,10 @@ pub(super) fn candidates(session: &Session) -> Result<Vec<PathBuf>> {
 /// Whoever changes the configuration holds this lock from before it is read.
 pub(super) fn lock(session: &Session, named: &Path) -> Result<TargetLock> {
     let path = resolved(named);
-    let name = format!("config-{}", &sha256_hex(path.as_os_str().as_encoded_bytes())[..16]);
+    let name = format!(
+        "config-{}",
+        &sha256_hex(path.as_os_str().as_encoded_bytes())[..16]
+    );
     session.exec.lock(&name, &format!("`{}`", path.display()))
 }
 
@@ -147,11 +174,17 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 }
 
 fn must_be_text(path: &Path, snapshot: &Snapshot) -> Result<()> {
-    std::str::from_utf8(&snapshot.bytes).map(drop).map_err(|error| {
-        let line = snapshot.bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
-            .hint("influxctl cannot read it either: mend that line")
-    })
+    std::str::from_utf8(&snapshot.bytes)
+        .map(drop)
+        .map_err(|error| {
+            let line = snapshot.bytes[..error.valid_up_to()]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
+                .hint("influxctl cannot read it either: mend that line")
+        })
 }
 
 /// Why this file must never hold a token or be deleted: it is the configuration, or the record.

@@ -10,20 +10,30 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Asks for it, unless the command line has it.
-pub(super) fn confirm(session: &Session, at: &Place, given: Option<&str>, consequences: &str) -> Result<()> {
+pub(super) fn confirm(
+    session: &Session,
+    at: &Place,
+    given: Option<&str>,
+    consequences: &str,
+) -> Result<()> {
     let phrase = at.phrase();
     let told = |text: String| {
-        Error::of(Kind::Unconfirmed, text).hint(format!("if that is what you mean: --confirm '{phrase}'"))
+        Error::of(Kind::Unconfirmed, text)
+            .hint(format!("if that is what you mean: --confirm '{phrase}'"))
     };
     if let Some(given) = given {
         if given == phrase {
             session.ui.say(consequences);
             return Ok(());
         }
-        return Err(told(format!("`{given}` was confirmed, but this is `{phrase}`")));
+        return Err(told(format!(
+            "`{given}` was confirmed, but this is `{phrase}`"
+        )));
     }
     if session.exec.surroundings().is_ci() {
-        return Err(told("nobody can be asked in CI, and what cannot be undone needs to be confirmed".to_owned()));
+        return Err(told(
+            "nobody can be asked in CI, and what cannot be undone needs to be confirmed".to_owned(),
+        ));
     }
     let question = format!("{consequences}\ntype {phrase} to go on: ");
     let Some(answer) = session.ui.ask(&question) else {
@@ -44,7 +54,10 @@ fn answered(session: &Session, answer: &Receiver<String>, phrase: &str) -> Resul
             Ok(line) if line.ends_with('\n') && !line.trim().is_empty() => {
                 return Err(not(format!("what was typed is not `{phrase}`")));
             }
-            Err(RecvTimeoutError::Timeout) => session.exec.heed().inspect_err(|_| session.ui.unanswered())?,
+            Err(RecvTimeoutError::Timeout) => session
+                .exec
+                .heed()
+                .inspect_err(|_| session.ui.unanswered())?,
             Ok(line) if line.ends_with('\n') => return Err(not("not confirmed".to_owned())),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {
                 session.ui.unanswered();

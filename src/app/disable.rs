@@ -17,7 +17,11 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
     let named = which_config(session)?;
-    let lock = args.dry_run.is_none().then(|| config::lock(session, &named)).transpose()?;
+    let lock = args
+        .dry_run
+        .is_none()
+        .then(|| config::lock(session, &named))
+        .transpose()?;
     let config = Config::read(&named)?;
     if lock.is_some() && session.mode.is_now() {
         config.clear_leftover(session)?;
@@ -42,7 +46,11 @@ fn which_config(session: &Session) -> Result<PathBuf> {
         let profile = config.and_then(|config| profile::find(config.text()?, session.profile).ok());
         profile.is_some_and(|profile| profile.token_file.is_some())
     };
-    let with_token: Vec<PathBuf> = candidates.iter().filter(|path| has_token(path)).cloned().collect();
+    let with_token: Vec<PathBuf> = candidates
+        .iter()
+        .filter(|path| has_token(path))
+        .cloned()
+        .collect();
     match with_token.len() {
         0 => Ok(candidates.swap_remove(0)),
         1 => Ok(with_token[0].clone()),
@@ -60,22 +68,33 @@ fn done(plan: &Plan, profile: &str) -> String {
     if plan.steps.is_empty() {
         return format!("nothing to do: profile `{profile}` has no admin token");
     }
-    format!("done: profile `{profile}` has no admin token any more; the token itself stays valid until it is revoked")
+    format!(
+        "done: profile `{profile}` has no admin token any more; the token itself stays valid until it is revoked"
+    )
 }
 
 fn facts(session: &Session, config: Config) -> Result<Facts> {
     let name = session.profile;
     let found = match config.text() {
         Some(text) => profile::find(text, name),
-        None => Err(ConfigError::NoProfiles { name: name.to_owned() }),
+        None => Err(ConfigError::NoProfiles {
+            name: name.to_owned(),
+        }),
     };
     let (profile, edit, gone) = match found {
         Ok(profile) => {
-            let edit = profile::disable(config.required()?, name).map_err(|error| config.told(&error))?;
-            (Some(profile), Some(edit).filter(|edit| !edit.is_noop()), None)
+            let edit =
+                profile::disable(config.required()?, name).map_err(|error| config.told(&error))?;
+            (
+                Some(profile),
+                Some(edit).filter(|edit| !edit.is_noop()),
+                None,
+            )
         }
         // Where the profile is gone, the token file that was made for it may still be there.
-        Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => (None, None, Some(error)),
+        Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => {
+            (None, None, Some(error))
+        }
         Err(error) => return Err(config.told(&error)),
     };
     if edit.is_some() {
@@ -98,14 +117,32 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
 
 /// The file that the profile names, and the one that `enable` writes by default: a run that was cut short may have
 /// left it. What another profile uses, and what is no file, stays.
-fn token_files(session: &Session, config: &Config, profile: Option<&Profile>) -> Result<Vec<PathBuf>> {
-    let profiles = config.text().map_or(Ok(Vec::new()), profile::profiles).map_err(|error| config.told(&error))?;
-    let others: Vec<Profile> = profiles.into_iter().filter(|other| other.name != session.profile).collect();
-    let named = profile.and_then(|profile| profile.token_file.as_ref()).map(PathBuf::from);
-    let own = config.token_file(session.profile).filter(|own| Some(own) != named.as_ref());
-    let files =
-        named.into_iter().chain(own).filter(|file| file.symlink_metadata().is_ok() || left_beside(file).is_some());
-    Ok(files.filter(|file| may_go(session, config, file, &others)).collect())
+fn token_files(
+    session: &Session,
+    config: &Config,
+    profile: Option<&Profile>,
+) -> Result<Vec<PathBuf>> {
+    let profiles = config
+        .text()
+        .map_or(Ok(Vec::new()), profile::profiles)
+        .map_err(|error| config.told(&error))?;
+    let others: Vec<Profile> = profiles
+        .into_iter()
+        .filter(|other| other.name != session.profile)
+        .collect();
+    let named = profile
+        .and_then(|profile| profile.token_file.as_ref())
+        .map(PathBuf::from);
+    let own = config
+        .token_file(session.profile)
+        .filter(|own| Some(own) != named.as_ref());
+    let files = named
+        .into_iter()
+        .chain(own)
+        .filter(|file| file.symlink_metadata().is_ok() || left_beside(file).is_some());
+    Ok(files
+        .filter(|file| may_go(session, config, file, &others))
+        .collect())
 }
 
 fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -> bool {
@@ -119,14 +156,22 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
     if let Some(what) = config::is_taken(session, config, file) {
         return stays(what.to_owned());
     }
-    if let Some(user) = others.iter().find(|other| other.token_file.as_deref().map(Path::new) == Some(file)) {
+    if let Some(user) = others
+        .iter()
+        .find(|other| other.token_file.as_deref().map(Path::new) == Some(file))
+    {
         return stays(format!("profile `{}` uses it", user.name));
     }
     if !file.is_absolute() {
-        return stays("its path is relative, so which file it is depends on where influxctl runs".to_owned());
+        return stays(
+            "its path is relative, so which file it is depends on where influxctl runs".to_owned(),
+        );
     }
     let ours = is_ours(file, config, session);
-    if !ours && read(file, MAX_TOKEN_FILE).is_ok_and(|old| old.is_some_and(|old| !looks_like_token(&old.bytes))) {
+    if !ours
+        && read(file, MAX_TOKEN_FILE)
+            .is_ok_and(|old| old.is_some_and(|old| !looks_like_token(&old.bytes)))
+    {
         return stays("it does not look like a token".to_owned());
     }
     match file.symlink_metadata() {
@@ -138,9 +183,18 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
 /// influxctl before 2.3.1 kept copies of the admin token; which files those are, only their content would tell.
 fn name_cached_copies(session: &Session) {
     // Without a home there is no cache.
-    let Ok(cache) = places::influxctl_cache(session.exec.surroundings()) else { return };
-    let is_json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
-    let entries = std::fs::read_dir(&cache).into_iter().flatten().flatten().map(|entry| entry.path());
+    let Ok(cache) = places::influxctl_cache(session.exec.surroundings()) else {
+        return;
+    };
+    let is_json = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    };
+    let entries = std::fs::read_dir(&cache)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let mut copies: Vec<PathBuf> = entries.filter(is_json).collect();
     copies.sort();
     for copy in copies {

@@ -10,7 +10,10 @@ pub(super) fn end(ui: &Ui, summary: Option<&Path>, ending: &Ending) -> u8 {
         && let Some(text) = ui.summary(ending)
         && let Err(error) = append_summary(file, &text)
     {
-        let what = format!("the summary of this run cannot be added to `{}`: {error}", file.display());
+        let what = format!(
+            "the summary of this run cannot be added to `{}`: {error}",
+            file.display()
+        );
         ui.warn(&what, "it is GITHUB_STEP_SUMMARY that names the file");
     }
     ui.end(ending)

@@ -36,7 +36,12 @@ pub(super) struct Observed {
 }
 
 /// Looks at the namespace, and takes its lock unless this is a dry run.
-pub(super) fn cluster(session: &Session, kubectl: Kubectl, namespace: &str, how: &Revocation) -> Result<Observed> {
+pub(super) fn cluster(
+    session: &Session,
+    kubectl: Kubectl,
+    namespace: &str,
+    how: &Revocation,
+) -> Result<Observed> {
     let asked = revoke::permissions(namespace);
     let ask_operator = matches!(how.way(), Rerun::Auto | Rerun::Operator);
     let run = |step, command| session.run(step, &command);
@@ -49,8 +54,10 @@ pub(super) fn cluster(session: &Session, kubectl: Kubectl, namespace: &str, how:
         let allowed = scope.spawn(|| run("permissions", kubectl.permissions(asked)));
         let operator = ask_operator.then(|| scope.spawn(|| operator(session, kubectl, namespace)));
         // Once, for the proof: the data of the other secret is never read.
-        let token =
-            how.old_token_file.is_none().then(|| scope.spawn(|| run("get-old-token", kubectl.admin_token(namespace))));
+        let token = how
+            .old_token_file
+            .is_none()
+            .then(|| scope.spawn(|| run("get-old-token", kubectl.admin_token(namespace))));
         Outputs {
             cluster: joined(cluster),
             secrets: joined(secrets),
@@ -75,19 +82,52 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn read(self, session: &Session, kubectl: Kubectl, namespace: &str, how: &Revocation) -> Result<Observed> {
-        let token = self.token.transpose()?.map(|output| old_token(session, &output)).transpose()?.flatten();
+    fn read(
+        self,
+        session: &Session,
+        kubectl: Kubectl,
+        namespace: &str,
+        how: &Revocation,
+    ) -> Result<Observed> {
+        let token = self
+            .token
+            .transpose()?
+            .map(|output| old_token(session, &output))
+            .transpose()?
+            .flatten();
         let id = self.cluster?;
-        let lock = how.dry_run.is_none().then(|| lock(session, &id, namespace)).transpose()?;
+        let lock = how
+            .dry_run
+            .is_none()
+            .then(|| lock(session, &id, namespace))
+            .transpose()?;
         let secrets = self.secrets?;
         let failed = |what: &'static str| move |failure: Failure| failure.into_error(what);
-        let secrets = kubectl::parse_secret_uids(&secrets).map_err(failed("the secrets cannot be looked at"))?;
+        let secrets = kubectl::parse_secret_uids(&secrets)
+            .map_err(failed("the secrets cannot be looked at"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(failed("the jobs cannot be listed"))?;
         let (pods, pods_matched) = self.pods?;
         let allowed = kubectl::parse_permissions(&revoke::permissions(namespace), &self.allowed?);
-        let operator = self.operator.transpose()?.unwrap_or(Operator::Unknown("not asked for"));
-        let at = Place { kubectl, namespace: namespace.to_owned() };
-        Ok(Observed { at, cluster: id, secrets, jobs, pods, pods_matched, operator, allowed, token, lock })
+        let operator = self
+            .operator
+            .transpose()?
+            .unwrap_or(Operator::Unknown("not asked for"));
+        let at = Place {
+            kubectl,
+            namespace: namespace.to_owned(),
+        };
+        Ok(Observed {
+            at,
+            cluster: id,
+            secrets,
+            jobs,
+            pods,
+            pods_matched,
+            operator,
+            allowed,
+            token,
+            lock,
+        })
     }
 }
 
@@ -98,15 +138,26 @@ fn lock(session: &Session, id: &ClusterId, namespace: &str) -> Result<TargetLock
         ClusterId::Server(server) => server.clone(),
         ClusterId::Pods => "in-cluster".to_owned(),
     };
-    let name = format!("namespace-{}", &sha256_hex(format!("{cluster}/{namespace}").as_bytes())[..16]);
-    session.exec.lock(&name, &format!("namespace `{namespace}`"))
+    let name = format!(
+        "namespace-{}",
+        &sha256_hex(format!("{cluster}/{namespace}").as_bytes())[..16]
+    );
+    session
+        .exec
+        .lock(&name, &format!("namespace `{namespace}`"))
 }
 
 /// The pods that the selector matches; where it matches none, all of them, to name those that load the keys.
-fn pods(session: &Session, kubectl: &Kubectl, namespace: &str, selector: &str) -> Result<(Vec<Pod>, bool)> {
+fn pods(
+    session: &Session,
+    kubectl: &Kubectl,
+    namespace: &str,
+    selector: &str,
+) -> Result<(Vec<Pod>, bool)> {
     let list = |step: &str, command| {
         let output = session.run(step, &command)?;
-        kubectl::parse_list::<Pod>(&output).map_err(|failure| failure.into_error("the pods cannot be listed"))
+        kubectl::parse_list::<Pod>(&output)
+            .map_err(|failure| failure.into_error("the pods cannot be listed"))
     };
     let pods = list("pods", kubectl.pods(namespace, selector))?;
     if pods.iter().any(|pod| !pod.ended()) {
@@ -117,11 +168,19 @@ fn pods(session: &Session, kubectl: &Kubectl, namespace: &str, selector: &str) -
 
 /// Whether kubit makes jobs again. Its AppInstances are asked for only where it is there.
 fn operator(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Operator> {
-    let deployments = kubectl::parse_list::<kubectl::Deployment>(&session.run("operator", &kubectl.operator())?);
-    let there = deployments.as_ref().is_ok_and(|deployments| !deployments.is_empty());
-    let instances = there.then(|| session.run("app-instances", &kubectl.app_instances(namespace))).transpose()?;
-    let instances = instances.as_ref().map(kubectl::parse_list::<kubectl::AppInstance>);
-    Operator::of(deployments, instances).map_err(|failure| failure.into_error("kubit cannot be looked for"))
+    let deployments =
+        kubectl::parse_list::<kubectl::Deployment>(&session.run("operator", &kubectl.operator())?);
+    let there = deployments
+        .as_ref()
+        .is_ok_and(|deployments| !deployments.is_empty());
+    let instances = there
+        .then(|| session.run("app-instances", &kubectl.app_instances(namespace)))
+        .transpose()?;
+    let instances = instances
+        .as_ref()
+        .map(kubectl::parse_list::<kubectl::AppInstance>);
+    Operator::of(deployments, instances)
+        .map_err(|failure| failure.into_error("kubit cannot be looked for"))
 }
 
 /// The token in the cluster, where there is one: a revocation that was cut short may have left none.
@@ -132,7 +191,8 @@ fn old_token(session: &Session, output: &Output) -> Result<Option<Secret>> {
             Ok(Some(token))
         }
         Err(NoToken::Kubectl(
-            failure @ (Failure::Unreachable(_) | Failure::Unauthorized(_) | Failure::Credentials(_)),
+            failure
+            @ (Failure::Unreachable(_) | Failure::Unauthorized(_) | Failure::Credentials(_)),
         )) => Err(failure.into_error("secret `admin-token` cannot be read")),
         // Not there, not allowed, no token in it: what follows from that is told with the proof.
         Err(_) => Ok(None),
@@ -144,18 +204,40 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
     let found = influxctl.and_then(|tool| {
         let named = config::locate(session, tool.version.as_ref())?;
         let config = Config::read(&named)?;
-        let profile = profile::find(config.required()?, session.profile).map_err(|error| config.told(&error))?;
-        Ok(Trial { command: influxctl::try_token(&tool), profile })
+        let profile = profile::find(config.required()?, session.profile)
+            .map_err(|error| config.told(&error))?;
+        Ok(Trial {
+            command: influxctl::try_token(&tool),
+            profile,
+        })
     });
     match found {
         Ok(trial) => Ok(Some(trial)),
-        Err(error) if matches!(error.kind, Kind::Unrecorded | Kind::Interrupted | Kind::Terminated) => Err(error),
+        Err(error)
+            if matches!(
+                error.kind,
+                Kind::Unrecorded | Kind::Interrupted | Kind::Terminated
+            ) =>
+        {
+            Err(error)
+        }
         // Another influxctl than the policy's is no reason to do without: somebody has put it there.
-        Err(error) if error.kind == Kind::Refused && session.exec.speaks_of(ToolName::Influxctl) => Err(error),
+        Err(error)
+            if error.kind == Kind::Refused && session.exec.speaks_of(ToolName::Influxctl) =>
+        {
+            Err(error)
+        }
         // What was named and is not there is a mistake; what was not named may do without.
-        Err(error) if session.common.influxctl.is_some() || session.common.profiles != ["default"] => Err(error),
+        Err(error)
+            if session.common.influxctl.is_some() || session.common.profiles != ["default"] =>
+        {
+            Err(error)
+        }
         Err(error) => {
-            let text = format!("no token can be tried, so the proof will be inconclusive: {}", error.message);
+            let text = format!(
+                "no token can be tried, so the proof will be inconclusive: {}",
+                error.message
+            );
             session.ui.warn(&text, &error.hint);
             Ok(None)
         }
@@ -168,9 +250,14 @@ pub(super) fn token_in(session: &Session, path: &Path) -> Result<Option<Secret>>
         Error::failed(format!("`{}` {why}", path.display()))
             .hint("name a file that holds the token as `enable` writes it")
     };
-    let found = read(path, MAX_TOKEN_FILE).map_err(|error| told(format!("cannot be read: {error}")))?;
-    let token = found.filter(|file| looks_like_token(&file.bytes)).map(|file| Secret::new(file.bytes));
-    token.iter().for_each(|token| session.exec.learn_secret(token));
+    let found =
+        read(path, MAX_TOKEN_FILE).map_err(|error| told(format!("cannot be read: {error}")))?;
+    let token = found
+        .filter(|file| looks_like_token(&file.bytes))
+        .map(|file| Secret::new(file.bytes));
+    token
+        .iter()
+        .for_each(|token| session.exec.learn_secret(token));
     Ok(token)
 }
 
@@ -192,19 +279,39 @@ pub(super) fn old(
             Error::failed(format!("`{}` holds no token", path.display()))
                 .hint("--old-token-file names a file that holds the token as `enable` writes it")
         })?;
-        return Ok(Some(Old { token, accepted: false, from_cluster: false }));
+        return Ok(Some(Old {
+            token,
+            accepted: false,
+            from_cluster: false,
+        }));
     }
     match cluster {
-        Some(token) => Ok(Some(Old { token, accepted: false, from_cluster: true })),
+        Some(token) => Ok(Some(Old {
+            token,
+            accepted: false,
+            from_cluster: true,
+        })),
         None => of_profile(session, trial, new),
     }
 }
 
-fn of_profile(session: &Session, trial: Option<&Trial>, other_than: Option<&Secret>) -> Result<Option<Old>> {
-    let file =
-        trial.and_then(|trial| trial.profile.token_file.as_ref()).map(PathBuf::from).filter(|file| file.is_absolute());
+fn of_profile(
+    session: &Session,
+    trial: Option<&Trial>,
+    other_than: Option<&Secret>,
+) -> Result<Option<Old>> {
+    let file = trial
+        .and_then(|trial| trial.profile.token_file.as_ref())
+        .map(PathBuf::from)
+        .filter(|file| file.is_absolute());
     let Some(file) = file else { return Ok(None) };
     // A file that cannot be read is no copy at hand: which is what is told then.
     let token = token_in(session, &file).unwrap_or_default();
-    Ok(token.filter(|token| Some(token) != other_than).map(|token| Old { token, accepted: false, from_cluster: false }))
+    Ok(token
+        .filter(|token| Some(token) != other_than)
+        .map(|token| Old {
+            token,
+            accepted: false,
+            from_cluster: false,
+        }))
 }

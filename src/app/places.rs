@@ -14,15 +14,29 @@ fn home(surroundings: &Surroundings) -> Result<PathBuf> {
 
 /// A base directory of the XDG specification; a relative one is to be ignored, as it says.
 fn base(surroundings: &Surroundings, variable: &str, linux: &str, macos: &str) -> Result<PathBuf> {
-    match surroundings.var(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+    match surroundings
+        .var(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+    {
         Some(path) => Ok(path),
-        None => Ok(home(surroundings)?.join(if cfg!(target_os = "macos") { macos } else { linux })),
+        None => Ok(home(surroundings)?.join(if cfg!(target_os = "macos") {
+            macos
+        } else {
+            linux
+        })),
     }
 }
 
 /// Our own state: the record and the locks.
 pub(super) fn state(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(base(surroundings, "XDG_STATE_HOME", ".local/state", "Library/Application Support")?.join("bypassctl"))
+    Ok(base(
+        surroundings,
+        "XDG_STATE_HOME",
+        ".local/state",
+        "Library/Application Support",
+    )?
+    .join("bypassctl"))
 }
 
 /// The record.
@@ -41,7 +55,13 @@ pub(super) fn default_log(surroundings: &Surroundings) -> Result<PathBuf> {
 /// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS
 /// (documentation of influxctl, "configure connection profiles").
 pub(super) fn influxctl_config(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(base(surroundings, "XDG_CONFIG_HOME", ".config", "Library/Application Support")?.join("influxctl/config.toml"))
+    Ok(base(
+        surroundings,
+        "XDG_CONFIG_HOME",
+        ".config",
+        "Library/Application Support",
+    )?
+    .join("influxctl/config.toml"))
 }
 
 /// Where influxctl before 2.3.1 kept copies of tokens: `~/.cache/influxctl` on Linux (documentation of influxctl).

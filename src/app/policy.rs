@@ -19,11 +19,23 @@ pub(super) const MAX_POLICY: u64 = 1 << 20;
 
 /// The policy in force: that of the system where it is locked; else the one that is named; else the one of the working
 /// directory, or above it up to the root of its repository; else that of the system.
-pub(super) fn find(common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<Option<InForce>> {
+pub(super) fn find(
+    common: &Common,
+    surroundings: &Surroundings,
+    ui: &Ui,
+) -> Result<Option<InForce>> {
     let system = load(&surroundings.system.join(FILE_NAME), surroundings)?;
-    let named = common.policy.as_ref().map(|path| surroundings.cwd.join(path));
+    let named = common
+        .policy
+        .as_ref()
+        .map(|path| surroundings.cwd.join(path));
     if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
-        over_the_rest(system, named.as_deref(), discovered(&surroundings.cwd).ok().flatten().as_deref(), ui)?;
+        over_the_rest(
+            system,
+            named.as_deref(),
+            discovered(&surroundings.cwd).ok().flatten().as_deref(),
+            ui,
+        )?;
     } else if let Some(path) = named {
         let policy = load(&path, surroundings)?.ok_or_else(|| {
             Error::refused(format!("there is no policy at `{}`", path.display()))
@@ -38,7 +50,12 @@ pub(super) fn find(common: &Common, surroundings: &Surroundings, ui: &Ui) -> Res
 }
 
 /// A locked policy of the system wins: another that was asked for is refused, one that only lies there is passed over.
-fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Path>, ui: &Ui) -> Result<()> {
+fn over_the_rest(
+    system: &InForce,
+    named: Option<&Path>,
+    discovered: Option<&Path>,
+    ui: &Ui,
+) -> Result<()> {
     let file = system.file.display();
     if let Some(named) = named.filter(|named| *named != system.file) {
         return Err(Error::refused(format!(
@@ -49,7 +66,13 @@ fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Pat
     }
     if let Some(other) = discovered.filter(|other| *other != system.file) {
         let hint = "have what it says put into that one, or delete it";
-        ui.warn(&format!("`{}` is passed over: the policy `{file}` is locked", other.display()), hint);
+        ui.warn(
+            &format!(
+                "`{}` is passed over: the policy `{file}` is locked",
+                other.display()
+            ),
+            hint,
+        );
     }
     Ok(())
 }
@@ -57,8 +80,10 @@ fn over_the_rest(system: &InForce, named: Option<&Path>, discovered: Option<&Pat
 /// In the working directory, or above it up to the root of its repository; without a repository no further.
 fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
     if !cwd.is_absolute() {
-        return Err(Error::refused("what the working directory is cannot be found out, and a policy may be in it")
-            .hint("run it from a directory that is there"));
+        return Err(Error::refused(
+            "what the working directory is cannot be found out, and a policy may be in it",
+        )
+        .hint("run it from a directory that is there"));
     }
     let mut root = cwd;
     for directory in cwd.ancestors() {
@@ -67,7 +92,10 @@ fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
             break;
         }
     }
-    for directory in cwd.ancestors().take_while(|directory| directory.starts_with(root)) {
+    for directory in cwd
+        .ancestors()
+        .take_while(|directory| directory.starts_with(root))
+    {
         let path = directory.join(FILE_NAME);
         if is_there(&path)? {
             return Ok(Some(path));
@@ -81,17 +109,25 @@ fn is_there(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => {
-            Err(Error::refused(format!("whether there is a policy cannot be found out: `{}`: {error}", path.display()))
-                .hint("name the policy with --policy FILE, or run it from another directory"))
-        }
+        Err(error) => Err(Error::refused(format!(
+            "whether there is a policy cannot be found out: `{}`: {error}",
+            path.display()
+        ))
+        .hint("name the policy with --policy FILE, or run it from another directory")),
     }
 }
 
 fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
-    let unusable = |why: String| Error::refused(format!("the policy `{}` cannot be used: {why}", path.display()));
+    let unusable = |why: String| {
+        Error::refused(format!(
+            "the policy `{}` cannot be used: {why}",
+            path.display()
+        ))
+    };
     let look = "look at its owner and mode; nothing is run without it";
-    let Some(file) = read(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))? else {
+    let Some(file) =
+        read(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))?
+    else {
         // A mount that is missing must not be what takes a policy out of force.
         let dangles = |way: &Path| way.is_symlink() && !way.exists();
         return match path.ancestors().find(|way| dangles(way)) {
@@ -104,29 +140,56 @@ fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
         .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
     let account_home = surroundings.account_home();
-    let places = Places { directory, home: surroundings.home(), account_home: account_home.as_deref() };
-    let policy = Policy::parse(text, &places).map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
-    Ok(Some(InForce { policy, file: path.to_owned(), sha256: sha256_hex(&file.bytes) }))
+    let places = Places {
+        directory,
+        home: surroundings.home(),
+        account_home: account_home.as_deref(),
+    };
+    let policy = Policy::parse(text, &places)
+        .map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
+    Ok(Some(InForce {
+        policy,
+        file: path.to_owned(),
+        sha256: sha256_hex(&file.bytes),
+    }))
 }
 
 /// A policy says which program runs: one that others can write to is theirs. One that was not named, but lies where this
 /// is run, is taken only from root and from who runs this.
 fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
-    let others: BTreeSet<Writer> = writers(&policy.file).into_iter().filter(|writer| writer.is_another()).collect();
-    let is_theirs = found && others.iter().any(|writer| matches!(writer, Writer::User(_)));
+    let others: BTreeSet<Writer> = writers(&policy.file)
+        .into_iter()
+        .filter(|writer| writer.is_another())
+        .collect();
+    let is_theirs = found
+        && others
+            .iter()
+            .any(|writer| matches!(writer, Writer::User(_)));
     let told = |told: &[String]| {
-        format!("the policy `{}` can be changed by others: {}", policy.file.display(), told.join(", "))
+        format!(
+            "the policy `{}` can be changed by others: {}",
+            policy.file.display(),
+            told.join(", ")
+        )
     };
     let names: Vec<String> = others.iter().map(ToString::to_string).collect();
     if policy.policy.locked && !others.is_empty() {
-        return Err(Error::refused(format!("{}, which a locked one must not be", told(&names)))
-            .hint("chown root and chmod go-w it, and the directories that lead to it"));
+        return Err(
+            Error::refused(format!("{}, which a locked one must not be", told(&names)))
+                .hint("chown root and chmod go-w it, and the directories that lead to it"),
+        );
     }
     if is_theirs {
         return Err(Error::refused(told(&names)).hint("if you trust them, name it: --policy FILE"));
     }
-    if others.iter().any(|writer| !matches!(writer, Writer::User(_))) {
-        ui.warn(&told(&names), "chmod go-w it, and the directories that lead to it");
+    if others
+        .iter()
+        .any(|writer| !matches!(writer, Writer::User(_)))
+    {
+        ui.warn(
+            &told(&names),
+            "chmod go-w it, and the directories that lead to it",
+        );
     }
     Ok(policy)
 }
@@ -141,20 +204,37 @@ pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
     }
     let none = Defaults::default();
     let namespaces = policy.map(|policy| &policy.policy.namespaces);
-    let defaults = namespaces.zip(cli.common.namespace.as_ref()).and_then(|(of, name)| of.get(name)).unwrap_or(&none);
+    let defaults = namespaces
+        .zip(cli.common.namespace.as_ref())
+        .and_then(|(of, name)| of.get(name))
+        .unwrap_or(&none);
     let common = &mut cli.common;
     if common.profiles.is_empty() {
-        common.profiles = vec![defaults.profile.clone().unwrap_or_else(|| "default".to_owned())];
+        common.profiles = vec![
+            defaults
+                .profile
+                .clone()
+                .unwrap_or_else(|| "default".to_owned()),
+        ];
     }
     common.config = common.config.take().or_else(|| defaults.config.clone());
     if let Some(enable) = enable_of(&mut cli.command) {
-        enable.token_file = enable.token_file.take().or_else(|| defaults.token_file.clone());
+        enable.token_file = enable
+            .token_file
+            .take()
+            .or_else(|| defaults.token_file.clone());
     }
     if let Some(how) = revocation_of(&mut cli.command) {
         // What holds without either is said as well, for who reads a plan.
-        let selector = how.restart_selector.take().or_else(|| defaults.restart_selector.clone());
+        let selector = how
+            .restart_selector
+            .take()
+            .or_else(|| defaults.restart_selector.clone());
         how.restart_selector = selector.or_else(|| Some(DOCUMENTED_SELECTOR.to_owned()));
-        how.key_gen_job = how.key_gen_job.take().or_else(|| defaults.key_gen_job.clone());
+        how.key_gen_job = how
+            .key_gen_job
+            .take()
+            .or_else(|| defaults.key_gen_job.clone());
         let token_job = how.create_admin_token_job.take();
         how.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
         how.rerun = how.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
@@ -163,7 +243,11 @@ pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
 
 fn enable_of(command: &mut Command) -> Option<&mut Enable> {
     match command {
-        Command::Enable(args) | Command::Plan(PlanCommand { what: Planned::Enable(args), .. }) => Some(args),
+        Command::Enable(args)
+        | Command::Plan(PlanCommand {
+            what: Planned::Enable(args),
+            ..
+        }) => Some(args),
         _ => None,
     }
 }
@@ -179,15 +263,22 @@ fn revocation_of(command: &mut Command) -> Option<&mut Revocation> {
 
 /// The pods that load the keys, where the command line does not name them.
 pub(super) fn selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
-    let defaults = session.exec.policy().and_then(|policy| policy.policy.namespaces.get(namespace));
-    defaults.and_then(|defaults| defaults.restart_selector.as_deref()).unwrap_or(DOCUMENTED_SELECTOR)
+    let defaults = session
+        .exec
+        .policy()
+        .and_then(|policy| policy.policy.namespaces.get(namespace));
+    defaults
+        .and_then(|defaults| defaults.restart_selector.as_deref())
+        .unwrap_or(DOCUMENTED_SELECTOR)
 }
 
 /// Fails where the record would be kept elsewhere than the policy has it.
 pub(super) fn recorded_where(audit_log: &Path, policy: Option<&InForce>) -> Result<()> {
     let Some(policy) = policy else { return Ok(()) };
     match &policy.policy.audit.file {
-        Some(file) if (policy.policy.audit.require || policy.policy.locked) && file != audit_log => {
+        Some(file)
+            if (policy.policy.audit.require || policy.policy.locked) && file != audit_log =>
+        {
             Err(Error::refused(format!(
                 "the record would be kept in `{}`, and the policy `{}` has it in `{}`",
                 audit_log.display(),
@@ -202,7 +293,13 @@ pub(super) fn recorded_where(audit_log: &Path, policy: Option<&InForce>) -> Resu
 
 /// Fails where the policy asks for more before this command changes something.
 pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
-    let Some(policy) = session.exec.policy().filter(|_| session.may_change(command)) else { return Ok(()) };
+    let Some(policy) = session
+        .exec
+        .policy()
+        .filter(|_| session.may_change(command))
+    else {
+        return Ok(());
+    };
     let (guard, name) = (&policy.policy.guard, name_of(command));
     let file = policy.file.display();
     if guard.require_plan.iter().any(|guarded| guarded == name) && session.mode.plan().is_none() {
@@ -210,25 +307,38 @@ pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
             format!("bypassctl plan {name} … --out FILE, have it approved, then bypassctl apply FILE --expect SHA256"),
         ));
     }
-    let Some(pattern) = &guard.require_reason else { return Ok(()) };
+    let Some(pattern) = &guard.require_reason else {
+        return Ok(());
+    };
     match &session.common.reason {
         Some(reason) if pattern.is_match(reason) => Ok(()),
         given => {
-            let given = given
-                .as_ref()
-                .map_or_else(|| "none is given".to_owned(), |given| format!("`{}` does not", printable(given, 200)));
-            Err(Error::refused(format!("the policy `{file}` wants a reason that matches `{pattern}`, and {given}"))
-                .hint("say why: --reason TEXT"))
+            let given = given.as_ref().map_or_else(
+                || "none is given".to_owned(),
+                |given| format!("`{}` does not", printable(given, 200)),
+            );
+            Err(Error::refused(format!(
+                "the policy `{file}` wants a reason that matches `{pattern}`, and {given}"
+            ))
+            .hint("say why: --reason TEXT"))
         }
     }
 }
 
 /// Fails where context, namespace or server looks like production, unless that was allowed.
-pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&str>) -> Result<()> {
+pub(super) fn not_production(
+    session: &Session,
+    allowed: bool,
+    context: Option<&str>,
+) -> Result<()> {
     let policy = session.exec.policy();
     let server = session.exec.target().server;
-    let Some(name) = production_name(session, context, server.as_deref()) else { return Ok(()) };
-    let refused = Error::refused(format!("`{name}` looks like production, where the admin token must not be used"));
+    let Some(name) = production_name(session, context, server.as_deref()) else {
+        return Ok(());
+    };
+    let refused = Error::refused(format!(
+        "`{name}` looks like production, where the admin token must not be used"
+    ));
     match policy.filter(|policy| policy.policy.locked) {
         None if allowed => Ok(()),
         None => Err(refused.hint("if it is not production, say so with --allow-production")),
@@ -240,12 +350,28 @@ pub(super) fn not_production(session: &Session, allowed: bool, context: Option<&
 }
 
 /// The first of context, namespace and server that looks like production.
-pub(super) fn production_name(session: &Session, context: Option<&str>, server: Option<&str>) -> Option<String> {
-    let production = session.exec.policy().map(|policy| policy.policy.guard.production.clone()).unwrap_or_default();
-    let built_in = || PRODUCTION.iter().map(|pattern| (*pattern).to_owned()).collect();
+pub(super) fn production_name(
+    session: &Session,
+    context: Option<&str>,
+    server: Option<&str>,
+) -> Option<String> {
+    let production = session
+        .exec
+        .policy()
+        .map(|policy| policy.policy.guard.production.clone())
+        .unwrap_or_default();
+    let built_in = || {
+        PRODUCTION
+            .iter()
+            .map(|pattern| (*pattern).to_owned())
+            .collect()
+    };
     [
         (context, production.context.unwrap_or_else(built_in)),
-        (session.common.namespace.as_deref(), production.namespace.unwrap_or_else(built_in)),
+        (
+            session.common.namespace.as_deref(),
+            production.namespace.unwrap_or_else(built_in),
+        ),
         (server, production.server.unwrap_or_default()),
     ]
     .into_iter()

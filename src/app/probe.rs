@@ -24,13 +24,18 @@ pub(super) fn look(session: &Session) -> Result<Look> {
         let influxctl = scope.spawn(|| influxctl_tool(session));
         let kubectl = with_context(session, kubectl);
         let influxctl = joined(influxctl);
-        Ok(Look { kubectl: kubectl?, influxctl: influxctl? })
+        Ok(Look {
+            kubectl: kubectl?,
+            influxctl: influxctl?,
+        })
     })
 }
 
 /// A thread's result. One that panicked has already ended the program.
 pub(super) fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 pub(super) fn kubectl_tool(session: &Session) -> Result<Tool> {
@@ -57,7 +62,10 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
         }
         (None, Some(assumed)) => {
             told_for_the_policy(session, &tool)?;
-            Tool { version: Some(Version::new(assumed.major, assumed.minor, assumed.patch)), ..tool }
+            Tool {
+                version: Some(Version::new(assumed.major, assumed.minor, assumed.patch)),
+                ..tool
+            }
         }
         (None, None) => {
             let hint = "from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z";
@@ -70,10 +78,22 @@ pub(super) fn influxctl_tool(session: &Session) -> Result<Tool> {
 /// A tool as it was found: hashed, and, if it may run, asked for its version, which not each tells. Both at once unless
 /// it is pinned.
 pub(super) fn sight(session: &Session, name: ToolName) -> Result<Found> {
-    type Asked<'a> = (&'a Option<PathBuf>, fn(&Tool) -> Invocation, fn(&Output) -> Option<Version>);
+    type Asked<'a> = (
+        &'a Option<PathBuf>,
+        fn(&Tool) -> Invocation,
+        fn(&Output) -> Option<Version>,
+    );
     let (named, question, parse): Asked = match name {
-        ToolName::Kubectl => (&session.common.kubectl, kubectl::version, kubectl::parse_version),
-        ToolName::Influxctl => (&session.common.influxctl, influxctl::version, influxctl::parse_version),
+        ToolName::Kubectl => (
+            &session.common.kubectl,
+            kubectl::version,
+            kubectl::parse_version,
+        ),
+        ToolName::Influxctl => (
+            &session.common.influxctl,
+            influxctl::version,
+            influxctl::parse_version,
+        ),
     };
     let found = session.exec.find(name, named.as_deref())?;
     if found.refused.is_some() {
@@ -81,29 +101,52 @@ pub(super) fn sight(session: &Session, name: ToolName) -> Result<Found> {
     }
     let (digest, output) = std::thread::scope(|scope| {
         let digest = scope.spawn(|| session.exec.digest(&found.tool));
-        let output = session.run(&format!("{}-version", name.as_str()), &question(&found.tool));
+        let output = session.run(
+            &format!("{}-version", name.as_str()),
+            &question(&found.tool),
+        );
         (joined(digest), output)
     });
     let (digest, output) = (digest?, output?);
-    let tool = Tool { sha256: Some(digest), version: parse(&output), ..found.tool };
+    let tool = Tool {
+        sha256: Some(digest),
+        version: parse(&output),
+        ..found.tool
+    };
     let dispatches = name == ToolName::Kubectl && kubectl::is_dispatcher(&output);
-    let starts_another = found.starts_another.or_else(|| dispatches.then(|| DISPATCHER.to_owned()));
-    let pinned = session.exec.policy().is_some_and(|policy| policy.pins(name));
+    let starts_another = found
+        .starts_another
+        .or_else(|| dispatches.then(|| DISPATCHER.to_owned()));
+    let pinned = session
+        .exec
+        .policy()
+        .is_some_and(|policy| policy.pins(name));
     let refused = (pinned && dispatches).then(|| dispatcher(&tool));
-    Ok(Found { tool, starts_another, refused, ..found })
+    Ok(Found {
+        tool,
+        starts_another,
+        refused,
+        ..found
+    })
 }
 
-const DISPATCHER: &str = "it is a dispatcher: it starts the `kubectl.1.NN` beside it that fits the server";
+const DISPATCHER: &str =
+    "it is a dispatcher: it starts the `kubectl.1.NN` beside it that fits the server";
 
 fn dispatcher(tool: &Tool) -> Error {
-    Error::refused(format!("`{}` is pinned, but {DISPATCHER}, which is not", tool.path.display()))
-        .hint("pin that one: `path` in [tools.kubectl], or --kubectl PATH")
+    Error::refused(format!(
+        "`{}` is pinned, but {DISPATCHER}, which is not",
+        tool.path.display()
+    ))
+    .hint("pin that one: `path` in [tools.kubectl], or --kubectl PATH")
 }
 
 fn usable(session: &Session, found: Found) -> Result<Tool> {
     for warning in &found.warnings {
         let told = format!("{}: {warning}", found.tool.name.as_str());
-        session.ui.warn(&told, "chmod go-w it, or name another tool");
+        session
+            .ui
+            .warn(&told, "chmod go-w it, or name another tool");
     }
     found.refused.map_or(Ok(found.tool), Err)
 }
@@ -114,33 +157,43 @@ pub(super) fn accepted(session: &Session, tool: Tool) -> Result<Tool> {
     session.ui.tool(&tool);
     let (name, minimum) = (tool.name.as_str(), tool.name.minimum());
     match &tool.version {
-        Some(version) if *version < minimum => {
-            Err(Error::refused(format!("{name} {version} is too old: {name} {minimum} or newer is needed"))
-                .hint(format!("update it, or name another: --{name} PATH")))
-        }
+        Some(version) if *version < minimum => Err(Error::refused(format!(
+            "{name} {version} is too old: {name} {minimum} or newer is needed"
+        ))
+        .hint(format!("update it, or name another: --{name} PATH"))),
         _ => of_the_policy(session, &tool).map(|()| tool),
     }
 }
 
 /// Fails where the policy wants a version that the tool does not tell: what is only assumed is nothing to it.
 fn told_for_the_policy(session: &Session, tool: &Tool) -> Result<()> {
-    let Some(policy) = session.exec.policy() else { return Ok(()) };
-    let Some(wanted) = &policy.policy.tools.pin(tool.name).version else { return Ok(()) };
+    let Some(policy) = session.exec.policy() else {
+        return Ok(());
+    };
+    let Some(wanted) = &policy.policy.tools.pin(tool.name).version else {
+        return Ok(());
+    };
     let (name, file) = (tool.name.as_str(), policy.file.display());
-    Err(Error::refused(format!("{name} does not tell its version, and the policy `{file}` has only {wanted} run"))
-        .hint("what is assumed does not count there: pin it by its digest alone, without `version`"))
+    Err(Error::refused(format!(
+        "{name} does not tell its version, and the policy `{file}` has only {wanted} run"
+    ))
+    .hint("what is assumed does not count there: pin it by its digest alone, without `version`"))
 }
 
 /// Of a version that the policy has run.
 fn of_the_policy(session: &Session, tool: &Tool) -> Result<()> {
-    let Some(policy) = session.exec.policy() else { return Ok(()) };
+    let Some(policy) = session.exec.policy() else {
+        return Ok(());
+    };
     let name = tool.name.as_str();
     match (&policy.policy.tools.pin(tool.name).version, &tool.version) {
         (Some(wanted), Some(version)) if !wanted.matches(version) => Err(Error::refused(format!(
             "{name} {version} is not a version that the policy `{}` has run: {wanted}",
             policy.file.display()
         ))
-        .hint(format!("name another: --{name} PATH, or have the policy changed"))),
+        .hint(format!(
+            "name another: --{name} PATH, or have the policy changed"
+        ))),
         (Some(_), None) => told_for_the_policy(session, tool),
         _ => Ok(()),
     }
@@ -175,29 +228,38 @@ pub(super) fn with_context(session: &Session, tool: Tool) -> Result<Kubectl> {
 fn in_cluster(session: &Session) -> Result<String> {
     let var = |name| session.exec.surroundings().text(name);
     let address = var("KUBERNETES_SERVICE_HOST").zip(var("KUBERNETES_SERVICE_PORT"));
-    let none_named =
-        session.common.context.is_none() && session.common.kubeconfig.is_none() && var("KUBECONFIG").is_none();
+    let none_named = session.common.context.is_none()
+        && session.common.kubeconfig.is_none()
+        && var("KUBECONFIG").is_none();
     if let Some(file) = &session.common.kubeconfig
         && !session.exec.surroundings().cwd.join(file).exists()
     {
-        return Err(Error::failed(format!("no cluster is named: `{file}` is not there"))
-            .hint("name one that is there: --kubeconfig FILE"));
+        return Err(
+            Error::failed(format!("no cluster is named: `{file}` is not there"))
+                .hint("name one that is there: --kubeconfig FILE"),
+        );
     }
-    let (host, port) =
-        address.filter(|_| none_named).ok_or_else(|| Failure::NoContext.into_error("no cluster is named"))?;
+    let (host, port) = address
+        .filter(|_| none_named)
+        .ok_or_else(|| Failure::NoContext.into_error("no cluster is named"))?;
     Ok(format!("https://{host}:{port}"))
 }
 
 /// What tells this cluster from another. An account of one namespace may not read `kube-system`.
 pub(super) fn cluster(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<ClusterId> {
-    let uid = |step: &str, command: Invocation| Ok::<_, Error>(kubectl::parse_uid(&session.run(step, &command)?));
+    let uid = |step: &str, command: Invocation| {
+        Ok::<_, Error>(kubectl::parse_uid(&session.run(step, &command)?))
+    };
     let what = "the cluster cannot be told from another";
     match uid("cluster-uid", kubectl.cluster_uid())? {
         Ok(uid) => {
-            session.exec.learn_target(|target| target.cluster_uid = Some(uid.clone()));
+            session
+                .exec
+                .learn_target(|target| target.cluster_uid = Some(uid.clone()));
             Ok(ClusterId::Cluster(uid))
         }
-        Err(Failure::Forbidden(_)) => match uid("namespace-uid", kubectl.namespace_uid(namespace))? {
+        Err(Failure::Forbidden(_)) => match uid("namespace-uid", kubectl.namespace_uid(namespace))?
+        {
             Ok(uid) => Ok(ClusterId::Namespace(uid)),
             Err(Failure::Forbidden(_)) => server(session, kubectl),
             Err(failure) => Err(failure.into_error(what)),
@@ -226,8 +288,15 @@ pub(super) fn about(session: &Session) -> String {
 /// As people are told where.
 pub(super) fn place(session: &Session) -> String {
     let target = session.exec.target();
-    let context = target.context.map_or_else(|| "in the cluster".to_owned(), |context| format!("context `{context}`"));
-    format!("namespace `{}`, {context} ({})", target.namespace.unwrap_or_default(), target.server.unwrap_or_default())
+    let context = target.context.map_or_else(
+        || "in the cluster".to_owned(),
+        |context| format!("context `{context}`"),
+    );
+    format!(
+        "namespace `{}`, {context} ({})",
+        target.namespace.unwrap_or_default(),
+        target.server.unwrap_or_default()
+    )
 }
 
 /// Whether a failure means that nothing more can be asked of the cluster.

@@ -37,30 +37,51 @@ pub(super) fn prove(session: &Session, step: &str, prove: &Prove, known: &Known)
         (None, _) => Shown::Inconclusive("no token can be tried here".to_owned()),
         (_, None) => Shown::Inconclusive("no copy of the old token is at hand".to_owned()),
         (Some(trial), Some(old)) => {
-            let new = if prove.new_token { Some(known.token()?) } else { None };
+            let new = if prove.new_token {
+                Some(known.token()?)
+            } else {
+                None
+            };
             until_shown(session, step, trial, old, new, prove.grace, known)?
         }
     };
-    let at = prove.trial.as_ref().map(|trial| trial.profile.address()).unwrap_or_default();
+    let at = prove
+        .trial
+        .as_ref()
+        .map(|trial| trial.profile.address())
+        .unwrap_or_default();
     match &shown {
         Shown::Proven if prove.new_token => {
-            session.ui.step(step, "done", &format!("the old token is refused by {at} where the new one is accepted"));
+            session.ui.step(
+                step,
+                "done",
+                &format!("the old token is refused by {at} where the new one is accepted"),
+            );
         }
-        Shown::Proven => session.ui.step(step, "done", &format!("the old token, accepted before, is refused by {at}")),
+        Shown::Proven => session.ui.step(
+            step,
+            "done",
+            &format!("the old token, accepted before, is refused by {at}"),
+        ),
         Shown::StillAccepted => session.ui.warn(
-            &format!("the old token is still accepted by {at}, {} s after the restart", prove.grace.as_secs()),
+            &format!(
+                "the old token is still accepted by {at}, {} s after the restart",
+                prove.grace.as_secs()
+            ),
             still_accepted_hint(prove.new_token),
         ),
         Shown::Inconclusive(why) => {
-            session.ui.warn(&format!("that the old token is refused was not shown: {why}"), TRY_BY_HAND);
+            session.ui.warn(
+                &format!("that the old token is refused was not shown: {why}"),
+                TRY_BY_HAND,
+            );
         }
     }
     let _ = known.shown.set(shown);
     Ok(())
 }
 
-const TRY_BY_HAND: &str =
-    "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it";
+const TRY_BY_HAND: &str = "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it";
 
 fn still_accepted_hint(new_token: bool) -> &'static str {
     if new_token {
@@ -87,10 +108,16 @@ fn until_shown(
             ControlFlow::Continue(shown) if begun.elapsed() < grace => shown,
             ControlFlow::Continue(shown) | ControlFlow::Break(shown) => {
                 session.ui.no_progress();
-                refused.into_iter().for_each(|why| drop(known.new_refused.set(why)));
+                refused
+                    .into_iter()
+                    .for_each(|why| drop(known.new_refused.set(why)));
                 // A trial at the end that shows nothing does not take back what an earlier one has shown.
                 let last_known = accepted_once && matches!(shown, Shown::Inconclusive(_));
-                return Ok(if last_known { Shown::StillAccepted } else { shown });
+                return Ok(if last_known {
+                    Shown::StillAccepted
+                } else {
+                    shown
+                });
             }
         };
         accepted_once = shown == Shown::StillAccepted || accepted_once;
@@ -98,7 +125,10 @@ fn until_shown(
             Shown::StillAccepted => "until the old token is refused",
             _ => "until both tokens can be tried",
         };
-        session.ui.progress(&format!("{step}: waiting {for_what}, {} s", begun.elapsed().as_secs()));
+        session.ui.progress(&format!(
+            "{step}: waiting {for_what}, {} s",
+            begun.elapsed().as_secs()
+        ));
         session.exec.pause(AGAIN_AFTER)?;
     }
 }
@@ -113,8 +143,19 @@ fn once(
 ) -> Result<(ControlFlow<Shown, Shown>, Option<String>)> {
     let Trial { command, profile } = trial;
     let (old_verdict, new_verdict) = std::thread::scope(|scope| {
-        let new = new.map(|new| scope.spawn(move || try_token(session, &format!("{step}-new"), command, profile, new)));
-        (try_token(session, &format!("{step}-old"), command, profile, &old.token), new.map(joined))
+        let new = new.map(|new| {
+            scope.spawn(move || try_token(session, &format!("{step}-new"), command, profile, new))
+        });
+        (
+            try_token(
+                session,
+                &format!("{step}-old"),
+                command,
+                profile,
+                &old.token,
+            ),
+            new.map(joined),
+        )
     });
     let more = |why: String| ControlFlow::Continue(Shown::Inconclusive(why));
     let (old_verdict, new_verdict) = (old_verdict?, new_verdict.transpose()?);
@@ -125,11 +166,15 @@ fn once(
     let shown = match (old_verdict, new_verdict) {
         (Verdict::Accepted, _) => ControlFlow::Continue(Shown::StillAccepted),
         (Verdict::Inconclusive(why), _) => more(format!("the old token could not be tried: {why}")),
-        (Verdict::Refused(_), Some(Verdict::Refused(why))) => more(format!("the new token is refused as well: {why}")),
+        (Verdict::Refused(_), Some(Verdict::Refused(why))) => {
+            more(format!("the new token is refused as well: {why}"))
+        }
         (Verdict::Refused(_), Some(Verdict::Inconclusive(why))) => {
             more(format!("the new token could not be tried: {why}"))
         }
-        (Verdict::Refused(_), Some(Verdict::Accepted)) if old.counts() => ControlFlow::Break(Shown::Proven),
+        (Verdict::Refused(_), Some(Verdict::Accepted)) if old.counts() => {
+            ControlFlow::Break(Shown::Proven)
+        }
         (Verdict::Refused(_), None) if old.accepted => ControlFlow::Break(Shown::Proven),
         (Verdict::Refused(_), _) => {
             let why = "it is refused, but it was not accepted before either".to_owned();

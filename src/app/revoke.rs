@@ -10,7 +10,9 @@ use super::{Outcome, confirm};
 use crate::cli::{Revocation, Revoke};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Action, Plan, Step, Trial, Way};
-use crate::procedure::revoke::{self as procedure, Facts, Options, Proof, Rerun, Secret as Stands, Seen};
+use crate::procedure::revoke::{
+    self as procedure, Facts, Options, Proof, Rerun, Secret as Stands, Seen,
+};
 use crate::secret::Secret;
 use crate::tool::influxctl::Verdict;
 use crate::tool::invocation::Invocation;
@@ -37,7 +39,8 @@ pub(super) fn run(session: &Session, args: &Revoke) -> Outcome {
 fn tools(session: &Session) -> Result<(kubectl::Kubectl, Result<crate::tool::Tool>)> {
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| probe::influxctl_tool(session));
-        let kubectl = probe::kubectl_tool(session).and_then(|tool| probe::with_context(session, tool));
+        let kubectl =
+            probe::kubectl_tool(session).and_then(|tool| probe::with_context(session, tool));
         let influxctl = joined(influxctl);
         Ok((kubectl?, influxctl))
     })
@@ -74,20 +77,52 @@ pub(super) fn look(
     trial: Option<Trial>,
 ) -> Result<Scene> {
     let namespace = session.namespace()?;
-    trial.as_ref().map_or(Ok(()), |trial| session.mode.may_try(&trial.profile))?;
+    trial
+        .as_ref()
+        .map_or(Ok(()), |trial| session.mode.may_try(&trial.profile))?;
     let mut observed = observe::cluster(session, kubectl, namespace, how)?;
     let begun = session.exec.deletions()?;
-    let seen = Seen { secrets: &observed.secrets, jobs: &observed.jobs, pods: &observed.pods, begun: &begun };
+    let seen = Seen {
+        secrets: &observed.secrets,
+        jobs: &observed.jobs,
+        pods: &observed.pods,
+        begun: &begun,
+    };
     let is_new = seen.stage(how.again).token == Stands::New;
-    let (new, cluster) = if is_new { (observed.token.take(), None) } else { (None, observed.token.take()) };
+    let (new, cluster) = if is_new {
+        (observed.token.take(), None)
+    } else {
+        (None, observed.token.take())
+    };
     let old = observe::old(session, how, cluster, new.as_ref(), trial.as_ref())?;
-    Ok(Scene { observed, begun, trial, old, files: Files::default(), new })
+    Ok(Scene {
+        observed,
+        begun,
+        trial,
+        old,
+        files: Files::default(),
+        new,
+    })
 }
 
 /// Plans, proves, confirms and carries out.
-pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: Vec<Step>) -> Outcome {
-    let Scene { observed, begun, trial, old, files, new: _ } = scene;
-    let Observed { at, allowed, lock, .. } = observed;
+pub(super) fn carry_through(
+    session: &Session,
+    scene: Scene,
+    ask: &Ask,
+    local: Vec<Step>,
+) -> Outcome {
+    let Scene {
+        observed,
+        begun,
+        trial,
+        old,
+        files,
+        new: _,
+    } = scene;
+    let Observed {
+        at, allowed, lock, ..
+    } = observed;
     let facts = Facts {
         at,
         cluster: observed.cluster,
@@ -105,14 +140,26 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
     };
     let revocation = procedure::plan(&facts, local)?;
     may_do(ask, &revocation.plan, &facts.at.namespace, allowed)?;
-    let old = tried(session, &facts, &revocation.plan, ask, old, revocation.half_done.is_some())?;
+    let old = tried(
+        session,
+        &facts,
+        &revocation.plan,
+        ask,
+        old,
+        revocation.half_done.is_some(),
+    )?;
     tell(session, &revocation, &facts);
     let observed = files.cluster(&facts.cluster).secrets(&facts.secrets);
     if !go_on(session, &revocation.plan, observed, ask.how.dry_run)? {
         return Ok(None);
     }
     session.ui.plan(&revocation.plan);
-    if revocation.plan.steps.iter().any(|step| changes_cluster(&step.action)) {
+    if revocation
+        .plan
+        .steps
+        .iter()
+        .any(|step| changes_cluster(&step.action))
+    {
         confirm::confirm(session, &facts.at, ask.how.confirm.as_deref(), CONSEQUENCES)?;
     }
     let known = Known::default();
@@ -121,7 +168,16 @@ pub(super) fn carry_through(session: &Session, scene: Scene, ask: &Ask, local: V
     }
     let done = carry_out(session, &revocation.plan, &known);
     drop(lock);
-    done.map_err(|error| stopped(session, error, &revocation.plan, &known, ask, revocation.half_done.is_some()))?;
+    done.map_err(|error| {
+        stopped(
+            session,
+            error,
+            &revocation.plan,
+            &known,
+            ask,
+            revocation.half_done.is_some(),
+        )
+    })?;
     Ok(report(session, ask, &revocation.plan, &known))
 }
 
@@ -149,16 +205,27 @@ fn changes_cluster(action: &Action) -> bool {
 }
 
 /// Fails where the account may not do what the plan needs.
-fn may_do(ask: &Ask, plan: &Plan, namespace: &str, allowed: std::result::Result<Vec<bool>, Failure>) -> Result<()> {
+fn may_do(
+    ask: &Ask,
+    plan: &Plan,
+    namespace: &str,
+    allowed: std::result::Result<Vec<bool>, Failure>,
+) -> Result<()> {
     if ask.how.waive == Some(Proof::Permissions) {
         return Ok(());
     }
     let waive = "--waive permissions goes on without this proof";
     let allowed = allowed.map_err(|failure| {
         let error = failure.into_error("what this account may do cannot be found out");
-        Error { kind: refused_if_failed(error.kind), ..error.and(waive) }
+        Error {
+            kind: refused_if_failed(error.kind),
+            ..error.and(waive)
+        }
     })?;
-    let missing: Vec<String> = procedure::missing(plan, namespace, &allowed).iter().map(ToString::to_string).collect();
+    let missing: Vec<String> = procedure::missing(plan, namespace, &allowed)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -167,7 +234,11 @@ fn may_do(ask: &Ask, plan: &Plan, namespace: &str, allowed: std::result::Result<
 }
 
 fn refused_if_failed(kind: Kind) -> Kind {
-    if kind == Kind::Failed { Kind::Refused } else { kind }
+    if kind == Kind::Failed {
+        Kind::Refused
+    } else {
+        kind
+    }
 }
 
 /// What is left to show: that the jobs could be made, and that the old token is accepted now.
@@ -181,7 +252,9 @@ fn tried(
 ) -> Result<Option<Old>> {
     let (jobs, old) = std::thread::scope(|scope| {
         let jobs = scope.spawn(|| try_jobs(session, facts, plan, ask));
-        let old = old.map(|old| try_old(session, facts.trial.as_ref(), old, half_done)).transpose();
+        let old = old
+            .map(|old| try_old(session, facts.trial.as_ref(), old, half_done))
+            .transpose();
         (joined(jobs), old)
     });
     jobs?;
@@ -206,13 +279,21 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
             Way::Clone { manifest, .. } => clones.push(manifest.clone()),
             Way::FromJob { from, name } => {
                 let from = from.name.trim_start_matches("job/");
-                documented.push(facts.at.kubectl.try_job_from_job(&facts.at.namespace, from, name));
+                documented.push(
+                    facts
+                        .at
+                        .kubectl
+                        .try_job_from_job(&facts.at.namespace, from, name),
+                );
             }
             Way::Operator { .. } | Way::Awaited { .. } | Way::Running { .. } => {}
         }
     }
     if !clones.is_empty() && ask.how.waive != Some(Proof::DryRun) {
-        let output = session.run("try-jobs", &facts.at.kubectl.try_jobs(&facts.at.namespace, &clones))?;
+        let output = session.run(
+            "try-jobs",
+            &facts.at.kubectl.try_jobs(&facts.at.namespace, &clones),
+        )?;
         kubectl::parse_tried(&clones, &output).map_err(|failure| {
             not_made(
                 failure,
@@ -224,7 +305,11 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
     for command in documented {
         let output = session.run("try-job-from-job", &command)?;
         kubectl::parse_done(&output).map_err(|failure| {
-            not_made(failure, "this kubectl does not accept the documented command", crate::tool::quirk::JOB_FROM_JOB)
+            not_made(
+                failure,
+                "this kubectl does not accept the documented command",
+                crate::tool::quirk::JOB_FROM_JOB,
+            )
         })?;
     }
     Ok(())
@@ -232,22 +317,41 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
 
 fn not_made(failure: Failure, what: &str, hint: &str) -> Error {
     let error = failure.into_error(what);
-    Error { kind: refused_if_failed(error.kind), hint: hint.to_owned(), ..error }
+    Error {
+        kind: refused_if_failed(error.kind),
+        hint: hint.to_owned(),
+        ..error
+    }
 }
 
 fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) -> Result<Old> {
-    let Some(Trial { command, profile }) = trial else { return Ok(old) };
+    let Some(Trial { command, profile }) = trial else {
+        return Ok(old);
+    };
     let at = profile.address();
     let inconclusive = |why: &str, hint: &str| {
-        session.ui.warn(&format!("{why}, so the proof will be inconclusive"), hint);
+        session
+            .ui
+            .warn(&format!("{why}, so the proof will be inconclusive"), hint);
     };
     match try_token(session, "try-old-token", command, profile, &old.token)? {
         Verdict::Accepted => {
-            session.ui.step("try-old-token", "proven", &format!("the old token is accepted by {at} now"));
-            Ok(Old { accepted: true, ..old })
+            session.ui.step(
+                "try-old-token",
+                "proven",
+                &format!("the old token is accepted by {at} now"),
+            );
+            Ok(Old {
+                accepted: true,
+                ..old
+            })
         }
         Verdict::Refused(_) if half_done && old.from_cluster => {
-            session.ui.step("try-old-token", "proven", &format!("the old token is refused by {at} already"));
+            session.ui.step(
+                "try-old-token",
+                "proven",
+                &format!("the old token is refused by {at} already"),
+            );
             Ok(old)
         }
         Verdict::Refused(_) => {
@@ -258,7 +362,10 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
             };
             inconclusive(&format!("the old token is refused by {at} already"), hint);
             // Refused before, refused after: that would show nothing.
-            Ok(Old { from_cluster: false, ..old })
+            Ok(Old {
+                from_cluster: false,
+                ..old
+            })
         }
         Verdict::Inconclusive(why) => {
             inconclusive(
@@ -286,23 +393,50 @@ fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
     if facts.options.rerun == Rerun::Auto {
         session.ui.step("operator", "seen", &facts.operator.told());
     }
-    session.ui.fields(|fields| fields.half_done = Some(revocation.half_done.clone()));
+    session
+        .ui
+        .fields(|fields| fields.half_done = Some(revocation.half_done.clone()));
 }
 
 /// What has been done, what has not, and that the same command carries on.
-fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &Ask, half_done: bool) -> Error {
+fn stopped(
+    session: &Session,
+    error: Error,
+    plan: &Plan,
+    known: &Known,
+    ask: &Ask,
+    half_done: bool,
+) -> Error {
     if !session.exec.changed() && !half_done {
         return error;
     }
     let of = |stand: Stand| -> Vec<&str> {
-        let steps = plan.steps.iter().enumerate().filter(|(index, _)| known.stand(*index) == stand);
+        let steps = plan
+            .steps
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| known.stand(*index) == stand);
         steps.map(|(_, step)| step.id).collect()
     };
-    let list = |stand: Stand| if of(stand).is_empty() { "nothing".to_owned() } else { of(stand).join(", ") };
+    let list = |stand: Stand| {
+        if of(stand).is_empty() {
+            "nothing".to_owned()
+        } else {
+            of(stand).join(", ")
+        }
+    };
     let names = |stand: Stand| of(stand).into_iter().map(str::to_owned).collect();
-    let progress = Progress { done: names(Stand::Done), begun: names(Stand::Begun), left: names(Stand::Left) };
+    let progress = Progress {
+        done: names(Stand::Done),
+        begun: names(Stand::Begun),
+        left: names(Stand::Left),
+    };
     session.ui.fields(|fields| fields.progress = Some(progress));
-    let again = if ask.how.again { "; without --again it carries on, with it it starts over" } else { "" };
+    let again = if ask.how.again {
+        "; without --again it carries on, with it it starts over"
+    } else {
+        ""
+    };
     let told = format!(
         "done so far: {}; begun: {}; not done: {}{again}",
         list(Stand::Done),
@@ -312,25 +446,40 @@ fn stopped(session: &Session, error: Error, plan: &Plan, known: &Known, ask: &As
     error.and(&told).after_a_change()
 }
 
-const TAKEN_FOR_NEW: &str = "those that are there were taken for the new ones of the revocation that had begun";
+const TAKEN_FOR_NEW: &str =
+    "those that are there were taken for the new ones of the revocation that had begun";
 
 fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
-    let shown = known.shown.get().cloned().unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
+    let shown = known
+        .shown
+        .get()
+        .cloned()
+        .unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
     session.ui.fields(|fields| {
         fields.proof = Some(shown.clone());
         fields.new_token_refused = Some(known.new_refused.get().cloned());
     });
     let use_of_new = match (ask.command, ask.new_token) {
         ("rotate", _) if known.new_refused.get().is_some() => {
-            format!("; the new token is refused, and profile `{}` was left as it was", ask.profiles.join("`, `"))
+            format!(
+                "; the new token is refused, and profile `{}` was left as it was",
+                ask.profiles.join("`, `")
+            )
         }
-        ("rotate", _) => format!("; the new token is in use with profile `{}`", ask.profiles.join("`, `")),
-        (_, true) => "; a new token is in secret `admin-token`: `bypassctl enable` puts it to use".to_owned(),
+        ("rotate", _) => format!(
+            "; the new token is in use with profile `{}`",
+            ask.profiles.join("`, `")
+        ),
+        (_, true) => {
+            "; a new token is in secret `admin-token`: `bypassctl enable` puts it to use".to_owned()
+        }
         (_, false) => "; secret `admin-token` is gone, and no new one was made".to_owned(),
     };
     // Keys that were taken for new ones were not deleted: that is not yet what was asked for.
-    let deleted =
-        plan.steps.iter().any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
+    let deleted = plan
+        .steps
+        .iter()
+        .any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
     if !deleted && shown != Shown::Proven {
         session.ui.warn(
             &format!("no keys were deleted by this run: {TAKEN_FOR_NEW}"),
@@ -343,11 +492,15 @@ fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Ki
             None
         }
         Shown::StillAccepted => {
-            session.ui.say(&format!("revoked, but the old token is still accepted{use_of_new}"));
+            session.ui.say(&format!(
+                "revoked, but the old token is still accepted{use_of_new}"
+            ));
             Some(Kind::StillAccepted)
         }
         Shown::Inconclusive(_) => {
-            session.ui.say(&format!("revoked, proof inconclusive{use_of_new}"));
+            session
+                .ui
+                .say(&format!("revoked, proof inconclusive{use_of_new}"));
             Some(Kind::Inconclusive)
         }
     }

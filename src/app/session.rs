@@ -40,8 +40,10 @@ impl Session<'_> {
 
     /// Whether a command is to change something: not where it only shows what it would do, or writes it down.
     pub(super) fn may_change(&self, command: &Command) -> bool {
-        let changes =
-            matches!(command, Command::Enable(_) | Command::Disable(_) | Command::Revoke(_) | Command::Rotate(_));
+        let changes = matches!(
+            command,
+            Command::Enable(_) | Command::Disable(_) | Command::Revoke(_) | Command::Rotate(_)
+        );
         changes && dry_run(command).is_none() && !matches!(self.mode, Mode::Write { .. })
     }
 
@@ -63,27 +65,49 @@ impl Session<'_> {
 
     /// Ends the run in the record. A failure after a change is another kind of failure, and no message holds a secret.
     pub(super) fn close(&self, outcome: Outcome) -> (Outcome, Option<Head>) {
-        let outcome = outcome.map_err(|error| if self.exec.changed() { error.after_a_change() } else { error });
-        let kind = outcome.as_ref().map_or_else(|error| Some(error.kind), |kind| *kind);
-        let ended = if kind == Some(Kind::Unrecorded) { Err(None) } else { self.exec.finish(kind).map_err(Some) };
+        let outcome = outcome.map_err(|error| {
+            if self.exec.changed() {
+                error.after_a_change()
+            } else {
+                error
+            }
+        });
+        let kind = outcome
+            .as_ref()
+            .map_or_else(|error| Some(error.kind), |kind| *kind);
+        let ended = if kind == Some(Kind::Unrecorded) {
+            Err(None)
+        } else {
+            self.exec.finish(kind).map_err(Some)
+        };
         let (outcome, head) = match (ended, outcome) {
             (Ok(head), outcome) => (outcome, head),
             (Err(None), outcome) => (outcome, self.exec.head()),
             (Err(Some(unrecorded)), Ok(_)) => (Err(unrecorded), self.exec.head()),
             (Err(Some(unrecorded)), Err(first)) => {
                 let message = format!("{}; and then: {}", first.message, unrecorded.message);
-                (Err(Error { message, ..unrecorded }), self.exec.head())
+                (
+                    Err(Error {
+                        message,
+                        ..unrecorded
+                    }),
+                    self.exec.head(),
+                )
             }
         };
         let outcome = outcome.map_err(|error| match error.kind {
-            Kind::Unrecorded if self.exec.changed() => {
-                Error { message: format!("{}; something was changed before that", error.message), ..error }
-            }
+            Kind::Unrecorded if self.exec.changed() => Error {
+                message: format!("{}; something was changed before that", error.message),
+                ..error
+            },
             _ => error,
         });
         let outcome = outcome.map_err(|error| {
             let message = [vec![error.message], self.exec.lost()].concat().join("; ");
-            Error { message: self.exec.redact(&message), ..error }
+            Error {
+                message: self.exec.redact(&message),
+                ..error
+            }
         });
         (outcome, Some(head))
     }

@@ -23,15 +23,25 @@ pub(super) fn run(session: &Session) -> Outcome {
     let (cluster, influxctl) = std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| probe::influxctl_tool(session));
         let kubectl = probe::kubectl_tool(session);
-        let token = kubectl.as_ref().ok().map(|tool| cluster_token(session, tool.clone(), namespace));
+        let token = kubectl
+            .as_ref()
+            .ok()
+            .map(|tool| cluster_token(session, tool.clone(), namespace));
         ((kubectl, token), probe::joined(influxctl))
     });
-    let mut board = Board { session, drift: false, inconclusive: false, error: None };
+    let mut board = Board {
+        session,
+        drift: false,
+        inconclusive: false,
+        error: None,
+    };
     board.tool("kubectl", cluster.0);
     let influxctl = board.tool("influxctl", influxctl);
     let token = cluster.1.and_then(|token| board.cluster(token));
     let profile = board.profile(influxctl.as_ref());
-    let file = profile.as_ref().and_then(|profile| board.token_file(profile));
+    let file = profile
+        .as_ref()
+        .and_then(|profile| board.token_file(profile));
     board.agreement(token.as_ref(), file.as_ref());
     if let (Some(profile), Some(file), Some(influxctl)) = (&profile, &file, &influxctl) {
         let tried = board.trial(influxctl, profile, file);
@@ -40,13 +50,21 @@ pub(super) fn run(session: &Session) -> Outcome {
         }
     }
     match board {
-        Board { error: Some(error), .. } => Err(error),
+        Board {
+            error: Some(error), ..
+        } => Err(error),
         Board { drift: true, .. } => {
-            session.ui.say("the admin token is not in use as `enable` would set it");
+            session
+                .ui
+                .say("the admin token is not in use as `enable` would set it");
             Ok(Some(Kind::Drift))
         }
-        Board { inconclusive: true, .. } => {
-            session.ui.say("the admin token is in place; whether it is accepted was not shown");
+        Board {
+            inconclusive: true, ..
+        } => {
+            session
+                .ui
+                .say("the admin token is in place; whether it is accepted was not shown");
             Ok(Some(Kind::Inconclusive))
         }
         _ => {
@@ -88,7 +106,10 @@ impl Board<'_> {
     }
 
     fn fail(&mut self, name: &str, error: Error) {
-        let error = Error { message: self.session.exec.redact(&error.message), ..error };
+        let error = Error {
+            message: self.session.exec.redact(&error.message),
+            ..error
+        };
         self.show(Check::from_error(name, &error));
         self.error.get_or_insert(error);
     }
@@ -96,16 +117,24 @@ impl Board<'_> {
     fn cluster(&mut self, token: Result<Secret, Error>) -> Option<Secret> {
         let target = self.session.exec.target();
         if let Some(server) = target.server {
-            let context =
-                target.context.map_or_else(|| "in the cluster".to_owned(), |context| format!("context `{context}`"));
+            let context = target.context.map_or_else(
+                || "in the cluster".to_owned(),
+                |context| format!("context `{context}`"),
+            );
             let namespace = target.namespace.unwrap_or_default();
-            self.show(Check::ok("cluster", format!("{context} ({server}), namespace `{namespace}`")));
+            self.show(Check::ok(
+                "cluster",
+                format!("{context} ({server}), namespace `{namespace}`"),
+            ));
         }
         match token {
             Ok(token) => {
                 self.show(Check::ok(
                     "admin token",
-                    format!("in secret `admin-token`, fingerprint {}", token.fingerprint()),
+                    format!(
+                        "in secret `admin-token`, fingerprint {}",
+                        token.fingerprint()
+                    ),
                 ));
                 Some(token)
             }
@@ -119,8 +148,15 @@ impl Board<'_> {
     fn tool(&mut self, name: &str, tool: Result<Tool, Error>) -> Option<Tool> {
         match tool {
             Ok(tool) => {
-                let version = tool.version.as_ref().map(ToString::to_string).unwrap_or_default();
-                self.show(Check::ok(name, format!("{version} at {}", tool.path.display())));
+                let version = tool
+                    .version
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                self.show(Check::ok(
+                    name,
+                    format!("{version} at {}", tool.path.display()),
+                ));
                 Some(tool)
             }
             Err(error) => {
@@ -131,8 +167,11 @@ impl Board<'_> {
     }
 
     fn profile(&mut self, influxctl: Option<&Tool>) -> Option<Profile> {
-        let config = match config::locate(self.session, influxctl.and_then(|tool| tool.version.as_ref()))
-            .and_then(|named| Config::read(&named))
+        let config = match config::locate(
+            self.session,
+            influxctl.and_then(|tool| tool.version.as_ref()),
+        )
+        .and_then(|named| Config::read(&named))
         {
             Ok(config) => config,
             Err(error) => {
@@ -141,12 +180,20 @@ impl Board<'_> {
             }
         };
         let name = self.session.profile;
-        let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+        let found = config
+            .required()
+            .and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
         match found {
             Ok(profile) => {
-                let at = format!("`{name}` in {}, for {}", config.path.display(), profile.address());
+                let at = format!(
+                    "`{name}` in {}, for {}",
+                    config.path.display(),
+                    profile.address()
+                );
                 self.show(Check::ok("profile", at));
-                influxctl.iter().for_each(|tool| self.quirks(tool, &profile));
+                influxctl
+                    .iter()
+                    .for_each(|tool| self.quirks(tool, &profile));
                 Some(profile)
             }
             Err(error) => {
@@ -164,18 +211,29 @@ impl Board<'_> {
 
     fn token_file(&mut self, profile: &Profile) -> Option<Secret> {
         let Some(path) = profile.token_file.as_ref().map(Path::new) else {
-            self.differs("token file", format!("profile `{}` has no `auth.token.token_file`", profile.name), ENABLE);
+            self.differs(
+                "token file",
+                format!("profile `{}` has no `auth.token.token_file`", profile.name),
+                ENABLE,
+            );
             return None;
         };
         if !path.is_absolute() {
-            let detail = format!("`{}` is relative: which file it is depends on where influxctl runs", path.display());
+            let detail = format!(
+                "`{}` is relative: which file it is depends on where influxctl runs",
+                path.display()
+            );
             self.differs("token file", detail, ENABLE);
             return None;
         }
         let snapshot = match read(path, MAX_TOKEN_FILE) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => {
-                self.differs("token file", format!("{} is not there", path.display()), ENABLE);
+                self.differs(
+                    "token file",
+                    format!("{} is not there", path.display()),
+                    ENABLE,
+                );
                 return None;
             }
             Err(error) => {
@@ -185,9 +243,16 @@ impl Board<'_> {
         };
         let mode = snapshot.meta.mode() & 0o7777;
         if is_private(&snapshot.meta) {
-            self.show(Check::ok("token file", format!("{}, mode {mode:04o}", path.display())));
+            self.show(Check::ok(
+                "token file",
+                format!("{}, mode {mode:04o}", path.display()),
+            ));
         } else {
-            self.differs("token file", format!("{} has mode {mode:04o}, not 0600", path.display()), ENABLE);
+            self.differs(
+                "token file",
+                format!("{} has mode {mode:04o}, not 0600", path.display()),
+                ENABLE,
+            );
         }
         let secret = Secret::new(snapshot.bytes);
         self.session.exec.learn_secret(&secret);
@@ -199,13 +264,23 @@ impl Board<'_> {
             (Some(token), Some(file)) if token == file => {
                 self.show(Check::ok(
                     "agreement",
-                    format!("the file holds the cluster's token, fingerprint {}", file.fingerprint()),
+                    format!(
+                        "the file holds the cluster's token, fingerprint {}",
+                        file.fingerprint()
+                    ),
                 ));
             }
             (Some(token), Some(file)) => {
-                let detail =
-                    format!("the file's token ({}) is not the cluster's ({})", file.fingerprint(), token.fingerprint());
-                self.differs("agreement", detail, "bypassctl enable fetches the cluster's");
+                let detail = format!(
+                    "the file's token ({}) is not the cluster's ({})",
+                    file.fingerprint(),
+                    token.fingerprint()
+                );
+                self.differs(
+                    "agreement",
+                    detail,
+                    "bypassctl enable fetches the cluster's",
+                );
             }
             _ => {}
         }
@@ -213,8 +288,17 @@ impl Board<'_> {
 
     fn trial(&mut self, influxctl: &Tool, profile: &Profile, token: &Secret) -> Result<(), Error> {
         let at = profile.address();
-        match try_token(self.session, "try-token", &influxctl::try_token(influxctl), profile, token)? {
-            Verdict::Accepted => self.show(Check::ok("trial", format!("the file's token is accepted by {at}"))),
+        match try_token(
+            self.session,
+            "try-token",
+            &influxctl::try_token(influxctl),
+            profile,
+            token,
+        )? {
+            Verdict::Accepted => self.show(Check::ok(
+                "trial",
+                format!("the file's token is accepted by {at}"),
+            )),
             Verdict::Refused(said) => self.differs(
                 "trial",
                 format!("the file's token is refused by {at}: {said}"),
@@ -223,7 +307,11 @@ impl Board<'_> {
             Verdict::Inconclusive(said) => {
                 self.inconclusive = true;
                 let hint = "look at host, port and TLS settings of the profile";
-                self.show(Check::warning("trial", format!("whether {at} accepts it was not shown: {said}"), hint));
+                self.show(Check::warning(
+                    "trial",
+                    format!("whether {at} accepts it was not shown: {said}"),
+                    hint,
+                ));
             }
         }
         Ok(())

@@ -9,7 +9,10 @@ pub(super) fn run(ui: &Ui) -> Outcome {
     let commit = versions.commit.unwrap_or("not told when it was built");
     ui.result(&format!("bypassctl {}", versions.version));
     ui.say(&format!("commit   {commit}"));
-    ui.say(&format!("built    {}, for {} on {}", versions.build, versions.os, versions.arch));
+    ui.say(&format!(
+        "built    {}, for {} on {}",
+        versions.build, versions.os, versions.arch
+    ));
     ui.say(&format!("report   {}", versions.report));
     ui.say(&format!("plan     {}", versions.plan));
     ui.say(&format!("record   {}", versions.record));

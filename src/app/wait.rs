@@ -82,7 +82,9 @@ impl Wait<'_> {
             match self.watch_once(&watch.clone().within(left), judge) {
                 Ok(Ok(verdict)) => return Ok(verdict),
                 Ok(Err(output)) => last = self.still_there(&output)?.unwrap_or(last),
-                Err(error) if error.kind == Kind::TimedOut => return Err(self.too_long(&error.message)),
+                Err(error) if error.kind == Kind::TimedOut => {
+                    return Err(self.too_long(&error.message));
+                }
                 Err(error) => return Err(error),
             }
             self.session.exec.pause(PAUSE)?;
@@ -98,21 +100,27 @@ impl Wait<'_> {
         judge.begin();
         let mut events = Events::default();
         let mut garbled = false;
-        let watched = self.session.watch(self.step, watch, |printed| match events.news(printed) {
-            Some(news) => {
-                news.into_iter().for_each(|event| judge.see(event));
-                judge.verdict().is_some()
-            }
-            None => {
-                garbled = true;
-                true
-            }
-        })?;
+        let watched =
+            self.session
+                .watch(self.step, watch, |printed| match events.news(printed) {
+                    Some(news) => {
+                        news.into_iter().for_each(|event| judge.see(event));
+                        judge.verdict().is_some()
+                    }
+                    None => {
+                        garbled = true;
+                        true
+                    }
+                })?;
         let output = match watched {
             Watched::Enough => None,
             Watched::Ended(output) => {
                 // What came with its end has not been looked at.
-                events.news(&output.stdout).into_iter().flatten().for_each(|event| judge.see(event));
+                events
+                    .news(&output.stdout)
+                    .into_iter()
+                    .flatten()
+                    .for_each(|event| judge.see(event));
                 Some(output)
             }
         };
@@ -121,7 +129,11 @@ impl Wait<'_> {
 
     /// A watch that ends is begun again, unless it may not be watched at all. Says why it ended, where it failed.
     fn still_there(&self, output: &Option<Output>) -> Result<Option<String>> {
-        match output.as_ref().filter(|output| !output.ok()).map(Failure::of) {
+        match output
+            .as_ref()
+            .filter(|output| !output.ok())
+            .map(Failure::of)
+        {
             Some(
                 failure @ (Failure::Forbidden(_)
                 | Failure::Unauthorized(_)
@@ -129,13 +141,21 @@ impl Wait<'_> {
                 | Failure::UnknownContext(_)
                 | Failure::NoContext),
             ) => Err(failure.into_error(&format!("whether {} cannot be watched", self.what))),
-            failure => Ok(failure.map(|failure| failure.into_error("the last watch failed").message)),
+            failure => {
+                Ok(failure.map(|failure| failure.into_error("the last watch failed").message))
+            }
         }
     }
 
     fn too_long(&self, why: &str) -> Error {
         let seconds = self.limit.as_secs();
-        Error::of(Kind::TimedOut, format!("waited {seconds} s until {}, in vain ({why})", self.what))
-            .hint(format!("{} shows more; a longer limit: --wait-timeout", self.more))
+        Error::of(
+            Kind::TimedOut,
+            format!("waited {seconds} s until {}, in vain ({why})", self.what),
+        )
+        .hint(format!(
+            "{} shows more; a longer limit: --wait-timeout",
+            self.more
+        ))
     }
 }

@@ -70,9 +70,9 @@ impl Is {
             Self::Hash => digest(text).is_some(),
             Self::Uuid => Uuid::try_parse(text).is_ok(),
             Self::Time => text.parse::<jiff::Timestamp>().is_ok(),
-            Self::Head => {
-                text.split_once(':').is_some_and(|(seq, hash)| seq.parse::<u64>().is_ok() && digest(hash).is_some())
-            }
+            Self::Head => text
+                .split_once(':')
+                .is_some_and(|(seq, hash)| seq.parse::<u64>().is_ok() && digest(hash).is_some()),
             Self::OneOf(words) => words.contains(&text),
             _ => false,
         }
@@ -98,18 +98,34 @@ enum Needs {
 }
 
 const fn has(name: &'static str, is: Is) -> Has {
-    Has { name, is, needs: Needs::Value }
+    Has {
+        name,
+        is,
+        needs: Needs::Value,
+    }
 }
 
 const fn null(name: &'static str, is: Is) -> Has {
-    Has { name, is, needs: Needs::OrNull }
+    Has {
+        name,
+        is,
+        needs: Needs::OrNull,
+    }
 }
 
 const fn may(name: &'static str, is: Is) -> Has {
-    Has { name, is, needs: Needs::Nothing }
+    Has {
+        name,
+        is,
+        needs: Needs::Nothing,
+    }
 }
 
-const EXE: Is = Is::Fields(&[has("path", Is::Text), null("sha256", Is::Hash), null("version", Is::Word)]);
+const EXE: Is = Is::Fields(&[
+    has("path", Is::Text),
+    null("sha256", Is::Hash),
+    null("version", Is::Word),
+]);
 const WHO: Is = Is::Fields(&[
     has("uid", Is::Count),
     null("user", Is::Word),
@@ -127,7 +143,11 @@ const TARGET: Is = Is::Fields(&[
 ]);
 const BASE64: &[Has] = &[has("b64", Is::Word)];
 const OBJECT: Is = Is::Fields(&[has("name", Is::Word), has("uid", Is::Word)]);
-const UNFINISHED: Is = Is::Each(&Is::Fields(&[has("run", Is::Uuid), has("intent", Is::Count), has("step", Is::Word)]));
+const UNFINISHED: Is = Is::Each(&Is::Fields(&[
+    has("run", Is::Uuid),
+    has("intent", Is::Count),
+    has("step", Is::Word),
+]));
 const FILE: Is = Is::Fields(&[
     has("op", Is::OneOf(&["write", "delete", "scratch"])),
     has("path", Is::Text),
@@ -152,7 +172,14 @@ const PROCESS: &[&str] = &["argv", "exe", "cwd", "env", "stdin"];
 
 /// What each type has besides.
 const TYPES: &[(Kind, &[Has])] = &[
-    (Kind::LogOpen, &[has("bypassctl", Is::Word), has("reserves", Is::Flag), null("previous", PREVIOUS)]),
+    (
+        Kind::LogOpen,
+        &[
+            has("bypassctl", Is::Word),
+            has("reserves", Is::Flag),
+            null("previous", PREVIOUS),
+        ],
+    ),
     (
         Kind::RunBegin,
         &[
@@ -226,7 +253,14 @@ const TYPES: &[(Kind, &[Has])] = &[
         ],
     ),
     (Kind::LogRecover, &[has("torn", TORN)]),
-    (Kind::LogRotate, &[has("who", WHO), null("reason", Is::Word), has("unfinished", UNFINISHED)]),
+    (
+        Kind::LogRotate,
+        &[
+            has("who", WHO),
+            null("reason", Is::Word),
+            has("unfinished", UNFINISHED),
+        ],
+    ),
 ];
 
 /// A type of record.
@@ -258,7 +292,10 @@ impl Kind {
     }
 
     fn fields(self) -> &'static [Has] {
-        TYPES.iter().find(|(kind, _)| *kind == self).map_or(&[], |(_, fields)| fields)
+        TYPES
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or(&[], |(_, fields)| fields)
     }
 }
 
@@ -341,7 +378,12 @@ pub(super) fn shape(raw: &[u8]) -> Option<Shape> {
         Some(kind) => match read(Some(kind)) {
             Ok(shape) => return Some(shape),
             // Where it is in the line says little, and which line it is the caller knows.
-            Err(error) => error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+            Err(error) => error
+                .to_string()
+                .split(" at line ")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         },
     });
     Some(shape)

@@ -114,8 +114,16 @@ pub fn runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
                 run.target = glance.target.unwrap_or_default();
             }
             ("run.end", Some(run)) => {
-                if let Ok(Body::RunEnd { code, outcome, changed, target, .. }) = serde_json::from_slice(line) {
-                    (run.ended, run.code, run.changed) = (Some(glance.ts), Some(code), Some(changed));
+                if let Ok(Body::RunEnd {
+                    code,
+                    outcome,
+                    changed,
+                    target,
+                    ..
+                }) = serde_json::from_slice(line)
+                {
+                    (run.ended, run.code, run.changed) =
+                        (Some(glance.ts), Some(code), Some(changed));
                     (run.outcome, run.target) = (outcome, target);
                 }
             }
@@ -132,10 +140,20 @@ pub fn runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
 pub fn records(input: &mut dyn BufRead, wanted: &str) -> io::Result<Vec<(String, Vec<Record>)>> {
     let mut runs: Vec<(String, Vec<Record>)> = Vec::new();
     each_line(input, |glance, line| {
-        let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else { return };
-        let Ok(body) = serde_json::from_slice::<Body>(line) else { return };
+        let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else {
+            return;
+        };
+        let Ok(body) = serde_json::from_slice::<Body>(line) else {
+            return;
+        };
         let sha256 = sha256_hex(line);
-        let record = Record { seq: glance.seq, ts: glance.ts, log: glance.log, sha256, body };
+        let record = Record {
+            seq: glance.seq,
+            ts: glance.ts,
+            log: glance.log,
+            sha256,
+            body,
+        };
         match runs.iter_mut().rev().find(|(run, _)| *run == id) {
             Some((_, records)) => records.push(record),
             None => runs.push((id, vec![record])),

@@ -23,7 +23,11 @@ impl Statement {
     /// What a signature is made of: DSSE's pre-authentication encoding.
     #[must_use]
     pub fn to_be_signed(&self) -> Vec<u8> {
-        let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), self.bytes.len());
+        let head = format!(
+            "DSSEv1 {} {PAYLOAD_TYPE} {} ",
+            PAYLOAD_TYPE.len(),
+            self.bytes.len()
+        );
         [head.as_bytes(), &self.bytes].concat()
     }
 
@@ -43,9 +47,15 @@ impl Statement {
 #[must_use]
 pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
     let result = |record: &Record| {
-        let Body::Result(result) = &record.body else { return None };
-        let begun = &records[records.binary_search_by_key(&result.intent, |record| record.seq).ok()?];
-        let Body::Intent(intent) = &begun.body else { return None };
+        let Body::Result(result) = &record.body else {
+            return None;
+        };
+        let begun = &records[records
+            .binary_search_by_key(&result.intent, |record| record.seq)
+            .ok()?];
+        let Body::Intent(intent) = &begun.body else {
+            return None;
+        };
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
             "subject": [line(record)],
@@ -58,7 +68,10 @@ pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
                 "environment": environment(run, begun, record, intent),
             },
         });
-        Some(Statement { seq: record.seq, bytes: statement.to_string().into_bytes() })
+        Some(Statement {
+            seq: record.seq,
+            bytes: statement.to_string().into_bytes(),
+        })
     };
     records.iter().filter_map(result).collect()
 }

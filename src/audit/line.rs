@@ -29,13 +29,19 @@ pub(super) struct Line<'a> {
 struct Ascii;
 
 impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         for c in fragment.chars() {
             if c.is_ascii() && c != '\u{7f}' {
                 writer.write_all(&[c as u8])?;
             } else {
                 let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
             }
         }
         Ok(())
@@ -56,12 +62,24 @@ mod tests {
 
     #[test]
     fn a_line_is_ascii_and_the_same_text() {
-        let body =
-            Body::LogOpen { bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(), reserves: true, previous: None };
-        let line =
-            to_line(&Line { v: 1, seq: 1, prev: NO_PREVIOUS, body: &body, log: "l", run: None, ts: "t".to_owned() })
-                .unwrap();
-        assert!(line.is_ascii() && line.ends_with(b"}\n") && !line[..line.len() - 1].contains(&b'\n'));
+        let body = Body::LogOpen {
+            bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(),
+            reserves: true,
+            previous: None,
+        };
+        let line = to_line(&Line {
+            v: 1,
+            seq: 1,
+            prev: NO_PREVIOUS,
+            body: &body,
+            log: "l",
+            run: None,
+            ts: "t".to_owned(),
+        })
+        .unwrap();
+        assert!(
+            line.is_ascii() && line.ends_with(b"}\n") && !line[..line.len() - 1].contains(&b'\n')
+        );
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["bypassctl"], "0.1 — \u{1f511}\u{7f}\n\"");
         assert_eq!(value["type"], "log.open");

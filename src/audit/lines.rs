@@ -36,7 +36,9 @@ impl TornSoFar {
 pub(super) fn each_record(input: &mut dyn BufRead, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let (mut torn, mut held, mut line) = (TornSoFar::default(), Vec::new(), Vec::new());
     while input.read_until(b'\n', &mut line)? > 0 {
-        if recovery(&line).is_some_and(|recovery| torn.is_with(&held, &recovery)) || !is_record(&held) {
+        if recovery(&line).is_some_and(|recovery| torn.is_with(&held, &recovery))
+            || !is_record(&held)
+        {
             torn.add(&held);
         } else {
             take(&held);

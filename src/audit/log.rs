@@ -109,7 +109,11 @@ impl Log {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] for anything that keeps a record from being made: then nothing may run.
-    pub fn open(path: &Path, run: &str, begin: impl FnOnce(&Inherited) -> Body) -> Result<(Self, Inherited)> {
+    pub fn open(
+        path: &Path,
+        run: &str,
+        begin: impl FnOnce(&Inherited) -> Body,
+    ) -> Result<(Self, Inherited)> {
         let opened = || {
             let Opened { mut log, inherited } = Self::opened(path)?;
             log.write(Some(run), &begin(&inherited), &Needles::default())?;
@@ -135,16 +139,34 @@ impl Log {
                 continue;
             }
             let log = Self::locked_at(file, path, None, &tail)?;
-            return Ok(Opened { log, inherited: Inherited { unfinished: tail.unfinished, rotated } });
+            return Ok(Opened {
+                log,
+                inherited: Inherited {
+                    unfinished: tail.unfinished,
+                    rotated,
+                },
+            });
         }
         Err(io::Error::other(OTHER_FILE))
     }
 
     /// A file that is locked, as a log of that path; begun where there is no record in it.
-    fn locked_at(file: File, path: &Path, previous: Option<Previous>, tail: &Tail) -> io::Result<Self> {
+    fn locked_at(
+        file: File,
+        path: &Path,
+        previous: Option<Previous>,
+        tail: &Tail,
+    ) -> io::Result<Self> {
         let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
-        let id = tail.head.as_ref().map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
-        let head = tail.head.clone().unwrap_or_else(|| Head { log: id.clone(), seq: 0, hash: NO_PREVIOUS.to_owned() });
+        let id = tail
+            .head
+            .as_ref()
+            .map_or_else(|| uuid::Uuid::new_v4().to_string(), |head| head.log.clone());
+        let head = tail.head.clone().unwrap_or_else(|| Head {
+            log: id.clone(),
+            seq: 0,
+            hash: NO_PREVIOUS.to_owned(),
+        });
         let mut log = Self {
             file,
             path: path.to_owned(),
@@ -159,7 +181,11 @@ impl Log {
         };
         log.recover(tail)?;
         if tail.head.is_none() {
-            let body = Body::LogOpen { bypassctl: env!("CARGO_PKG_VERSION").to_owned(), reserves, previous };
+            let body = Body::LogOpen {
+                bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
+                reserves,
+                previous,
+            };
             log.write(None, &body, &Needles::default())?;
         }
         Ok(log)
@@ -185,12 +211,21 @@ impl Log {
     /// [`Kind::Unrecorded`]: then the act must not happen.
     pub fn begin(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<Begun> {
         self.open_intents += 1;
-        let written =
-            self.locked(|log| log.write_with_room(Some(run), body, needles, (log.open_intents + 1) * RESULT_ROOM));
+        let written = self.locked(|log| {
+            log.write_with_room(
+                Some(run),
+                body,
+                needles,
+                (log.open_intents + 1) * RESULT_ROOM,
+            )
+        });
         if written.is_err() {
             self.open_intents -= 1;
         }
-        written.map(|()| Begun { seq: self.head.seq, at: Instant::now() })
+        written.map(|()| Begun {
+            seq: self.head.seq,
+            at: Instant::now(),
+        })
     }
 
     /// Records a result and takes the receipt back.
@@ -200,10 +235,13 @@ impl Log {
     pub fn end(&mut self, begun: Begun, run: &str, body: &Body, needles: &Needles) -> Result<()> {
         let Begun { seq, .. } = begun;
         self.open_intents -= 1;
-        self.locked(|log| log.write(Some(run), body, needles)).inspect_err(|_| {
-            let record = serde_json::to_string(body).unwrap_or_default();
-            self.lost.push(format!("the result of record {seq} that is missing there: {record}"));
-        })
+        self.locked(|log| log.write(Some(run), body, needles))
+            .inspect_err(|_| {
+                let record = serde_json::to_string(body).unwrap_or_default();
+                self.lost.push(format!(
+                    "the result of record {seq} that is missing there: {record}"
+                ));
+            })
     }
 
     /// Reserves this many bytes behind the end, many more at once where the disk has them.
@@ -251,7 +289,9 @@ impl Log {
 
     fn try_locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
         if let Some(why) = &self.broken {
-            return Err(io::Error::other(format!("{why}: that was an earlier record, and none is tried twice")));
+            return Err(io::Error::other(format!(
+                "{why}: that was an earlier record, and none is tried twice"
+            )));
         }
         self.file.lock()?;
         let done = self.catch_up().and_then(|()| act(self));
@@ -273,11 +313,19 @@ impl Log {
         }
         let tail = tail::read(&self.file)?;
         if tail.closed.is_some() {
-            return Err(io::Error::other("it was closed by a rotation meanwhile, and nothing follows that"));
+            return Err(io::Error::other(
+                "it was closed by a rotation meanwhile, and nothing follows that",
+            ));
         }
         match &tail.head {
-            Some(head) if head.log == self.id && head.seq >= self.head.seq => self.head = head.clone(),
-            _ => return Err(io::Error::other("it no longer holds what this run recorded")),
+            Some(head) if head.log == self.id && head.seq >= self.head.seq => {
+                self.head = head.clone()
+            }
+            _ => {
+                return Err(io::Error::other(
+                    "it no longer holds what this run recorded",
+                ));
+            }
         }
         self.end = tail.end;
         self.recover(&tail)
@@ -285,14 +333,19 @@ impl Log {
 
     /// Never cuts a torn line off: ends it, and records what stands there.
     fn recover(&mut self, tail: &Tail) -> io::Result<()> {
-        let Some(torn) = &tail.torn else { return Ok(()) };
+        let Some(torn) = &tail.torn else {
+            return Ok(());
+        };
         let mut bytes = vec![0; usize::try_from(torn.length).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut bytes, torn.start)?;
         if bytes.last() != Some(&b'\n') {
             self.put(b"\n")?;
             bytes.push(b'\n');
         }
-        let torn = Torn { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
+        let torn = Torn {
+            bytes: bytes.len() as u64,
+            sha256: sha256_hex(&bytes),
+        };
         self.write(None, &Body::LogRecover { torn }, &Needles::default())
     }
 
@@ -301,10 +354,24 @@ impl Log {
     }
 
     /// Writes a record; room for what must follow it is reserved first.
-    fn write_with_room(&mut self, run: Option<&str>, body: &Body, needles: &Needles, room: u64) -> io::Result<()> {
+    fn write_with_room(
+        &mut self,
+        run: Option<&str>,
+        body: &Body,
+        needles: &Needles,
+        room: u64,
+    ) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
         let seq = self.head.seq + 1;
-        let line = to_line(&Line { v: RECORD_VERSION, seq, prev: &self.head.hash, body, log: &self.id, run, ts })?;
+        let line = to_line(&Line {
+            v: RECORD_VERSION,
+            seq,
+            prev: &self.head.hash,
+            body,
+            log: &self.id,
+            run,
+            ts,
+        })?;
         if needles.occur_in(&line) {
             return Err(io::Error::other("the record would have held a secret"));
         }
@@ -312,7 +379,11 @@ impl Log {
             self.reserve(line.len() as u64 + room)?;
         }
         self.put(&line)?;
-        self.head = Head { log: self.id.clone(), seq, hash: sha256_hex(&line) };
+        self.head = Head {
+            log: self.id.clone(),
+            seq,
+            hash: sha256_hex(&line),
+        };
         Ok(())
     }
 

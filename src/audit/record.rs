@@ -323,13 +323,18 @@ impl Stream {
     /// How many bytes, and their SHA-256.
     #[must_use]
     pub fn seen(bytes: &[u8]) -> Self {
-        Self::Seen { bytes: bytes.len() as u64, sha256: crate::secret::sha256_hex(bytes) }
+        Self::Seen {
+            bytes: bytes.len() as u64,
+            sha256: crate::secret::sha256_hex(bytes),
+        }
     }
 
     /// May carry a secret.
     #[must_use]
     pub fn withheld() -> Self {
-        Self::Withheld { withheld: Why::Secret }
+        Self::Withheld {
+            withheld: Why::Secret,
+        }
     }
 }
 
@@ -380,8 +385,14 @@ pub struct ExitRecord {
 impl From<Exit> for ExitRecord {
     fn from(exit: Exit) -> Self {
         match exit {
-            Exit::Code(code) => Self { code: Some(code), signal: None },
-            Exit::Signal(signal) => Self { code: None, signal: Some(signal) },
+            Exit::Code(code) => Self {
+                code: Some(code),
+                signal: None,
+            },
+            Exit::Signal(signal) => Self {
+                code: None,
+                signal: Some(signal),
+            },
         }
     }
 }

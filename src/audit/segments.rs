@@ -48,13 +48,24 @@ impl Source {
         let _ = file.lock_shared();
         let length = file.metadata()?.len();
         let opening = opening(&file)?.unwrap_or_default();
-        Ok(Self { path: path.to_owned(), file, length, opening })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            opening,
+        })
     }
 
     /// Whether both are the same file, by whatever names.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
-        let file = |source: &Self| source.file.metadata().map(|meta| (meta.dev(), meta.ino())).ok();
+        let file = |source: &Self| {
+            source
+                .file
+                .metadata()
+                .map(|meta| (meta.dev(), meta.ino()))
+                .ok()
+        };
         file(self).is_some_and(|one| file(other) == Some(one))
     }
 
@@ -82,7 +93,10 @@ impl Source {
 /// # Errors
 /// Those of reading.
 pub fn segments(path: &Path) -> io::Result<Vec<Source>> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let current = loop {
         let current = Source::locked(path)?;
         if super::log::names(path, &current.file)? {
@@ -110,7 +124,8 @@ pub fn in_order(mut left: Vec<Source>) -> Vec<Source> {
     while !left.is_empty() {
         let waits = |source: &Source| {
             let previous = source.opening.previous.as_ref();
-            previous.is_some_and(|previous| left.iter().any(|other| other.opening.log == previous.log))
+            previous
+                .is_some_and(|previous| left.iter().any(|other| other.opening.log == previous.log))
         };
         let next = left.iter().position(|source| !waits(source)).unwrap_or(0);
         ordered.push(left.remove(next));
@@ -133,21 +148,32 @@ pub(super) fn opening(file: &File) -> io::Result<Option<Opening>> {
         length += read;
     }
     let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
-    let line = start[..length].split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).find(opens);
+    let line = start[..length]
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"))
+        .find(opens);
     Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 
 /// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names are somebody's own, such as copies.
 fn is_closed_name(path: &Path, other: &Path) -> bool {
-    let stem = |path: &Path| path.file_stem().map(|stem| stem.as_encoded_bytes().to_vec()).unwrap_or_default();
+    let stem = |path: &Path| {
+        path.file_stem()
+            .map(|stem| stem.as_encoded_bytes().to_vec())
+            .unwrap_or_default()
+    };
     let other_stem = stem(other);
-    let rest = other_stem.strip_prefix(stem(path).as_slice()).and_then(|rest| std::str::from_utf8(rest).ok());
+    let rest = other_stem
+        .strip_prefix(stem(path).as_slice())
+        .and_then(|rest| std::str::from_utf8(rest).ok());
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     path.extension() == other.extension()
-        && rest.is_some_and(|rest| match rest.split(['-', 'T', 'Z']).collect::<Vec<_>>()[..] {
-            ["", day, time, "", log] => digits(day) && digits(time) && log.len() == 8,
-            _ => false,
-        })
+        && rest.is_some_and(
+            |rest| match rest.split(['-', 'T', 'Z']).collect::<Vec<_>>()[..] {
+                ["", day, time, "", log] => digits(day) && digits(time) && log.len() == 8,
+                _ => false,
+            },
+        )
 }
 
 /// A log, and what was found in it.
@@ -199,12 +225,24 @@ pub struct Verified {
 #[must_use]
 pub fn links(segments: &[Segment]) -> Links {
     let mut links = Links::default();
-    let named = |log: &str| segments.iter().find(|segment| segment.report.log.as_deref() == Some(log));
+    let named = |log: &str| {
+        segments
+            .iter()
+            .find(|segment| segment.report.log.as_deref() == Some(log))
+    };
     let mut follower: BTreeMap<&str, &Segment> = BTreeMap::new();
     let mut oldest = Vec::new();
     for segment in segments {
-        if let Some(twin) = segment.report.log.as_deref().and_then(named).filter(|twin| twin.file != segment.file) {
-            links.broken.push(segment.link(format!("it is the same log as `{}`", twin.file.display())));
+        if let Some(twin) = segment
+            .report
+            .log
+            .as_deref()
+            .and_then(named)
+            .filter(|twin| twin.file != segment.file)
+        {
+            links
+                .broken
+                .push(segment.link(format!("it is the same log as `{}`", twin.file.display())));
         }
         let Some(previous) = &segment.report.previous else {
             oldest.push(segment);
@@ -212,7 +250,9 @@ pub fn links(segments: &[Segment]) -> Links {
         };
         if let Some(twin) = follower.insert(&previous.log, segment) {
             let twin = twin.file.display();
-            links.broken.push(segment.link(format!("`{twin}` goes on from the same log: one of the two was not")));
+            links.broken.push(segment.link(format!(
+                "`{twin}` goes on from the same log: one of the two was not"
+            )));
         }
         match named(&previous.log) {
             Some(before) => links.broken.extend(segment.unfit(previous, before)),
@@ -225,22 +265,31 @@ pub fn links(segments: &[Segment]) -> Links {
             }
         }
     }
-    let ends = |segment: &&Segment| segment.report.log.as_deref().is_none_or(|log| !follower.contains_key(log));
+    let ends = |segment: &&Segment| {
+        segment
+            .report
+            .log
+            .as_deref()
+            .is_none_or(|log| !follower.contains_key(log))
+    };
     links.open.extend(segments.iter().filter(|segment| segment.report.closed).filter(ends).map(|segment| {
         segment.link("it was closed by a rotation, and the log that goes on from it is not among these".to_owned())
     }));
     if let [first, .., last] = oldest[..] {
         let first = first.file.display();
-        links
-            .broken
-            .push(last.link(format!("with `{first}` it is not one record: neither goes on from another of these")));
+        links.broken.push(last.link(format!(
+            "with `{first}` it is not one record: neither goes on from another of these"
+        )));
     }
     links
 }
 
 impl Segment {
     fn link(&self, what: String) -> Link {
-        Link { file: self.file.clone(), what }
+        Link {
+            file: self.file.clone(),
+            what,
+        }
     }
 
     fn unfit(&self, previous: &Previous, before: &Self) -> Option<Link> {
@@ -257,7 +306,10 @@ mod tests {
     #[test]
     fn only_names_that_a_rotation_gives_belong_to_a_log() {
         let log = Path::new("/s/audit.jsonl");
-        assert!(is_closed_name(log, Path::new("/s/audit-20260131T120000Z-1a2b3c4d.jsonl")));
+        assert!(is_closed_name(
+            log,
+            Path::new("/s/audit-20260131T120000Z-1a2b3c4d.jsonl")
+        ));
         for other in [
             "audit.jsonl",
             "audit-copy.jsonl",
@@ -266,7 +318,10 @@ mod tests {
             "other-20260131T120000Z-1a2b3c4d.jsonl",
             "audit-20260131T120000Z-1a2b3c4d",
         ] {
-            assert!(!is_closed_name(log, &Path::new("/s").join(other)), "{other}");
+            assert!(
+                !is_closed_name(log, &Path::new("/s").join(other)),
+                "{other}"
+            );
         }
     }
 }

@@ -82,7 +82,9 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
             return Ok(tail);
         }
         if size >= MAX_WINDOW {
-            return Err(io::Error::other("it does not end with any audit record: not an audit log"));
+            return Err(io::Error::other(
+                "it does not end with any audit record: not an audit log",
+            ));
         }
         size *= 2;
     }
@@ -101,12 +103,20 @@ pub(super) fn last(file: &File) -> io::Result<Option<Head>> {
 pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
     let mut start = [0; FIRST.len()];
     let length = file.read_at(&mut start, 0)?;
-    if start[..length] == FIRST[..length] { Ok(()) } else { Err(io::Error::other("it is not an audit log")) }
+    if start[..length] == FIRST[..length] {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is not an audit log"))
+    }
 }
 
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
 fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
-    let whole_from = if start == 0 { 0 } else { bytes.iter().position(|byte| *byte == b'\n')? + 1 };
+    let whole_from = if start == 0 {
+        0
+    } else {
+        bytes.iter().position(|byte| *byte == b'\n')? + 1
+    };
     let (mut head, mut good_until, mut at) = (None, whole_from, whole_from);
     for line in bytes[whole_from..].split_inclusive(|byte| *byte == b'\n') {
         at += line.len();
@@ -120,12 +130,27 @@ fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
     }
     let mut glances = Vec::new();
     // Reading what is in memory already cannot fail.
-    let _ = each_record(&mut &bytes[whole_from..], |line| glances.extend(glance(line)));
+    let _ = each_record(&mut &bytes[whole_from..], |line| {
+        glances.extend(glance(line))
+    });
     let closed = head.as_ref().and_then(|(.., line)| closed(line));
-    let head = head.map(|(log, seq, line)| Head { log, seq, hash: sha256_hex(line) });
+    let head = head.map(|(log, seq, line)| Head {
+        log,
+        seq,
+        hash: sha256_hex(line),
+    });
     let length = (bytes.len() - good_until) as u64;
-    let torn = (length > 0).then(|| TornRange { start: start + good_until as u64, length });
-    Some(Tail { end: start + bytes.len() as u64, head, torn, unfinished: unfinished(&glances), closed })
+    let torn = (length > 0).then(|| TornRange {
+        start: start + good_until as u64,
+        length,
+    });
+    Some(Tail {
+        end: start + bytes.len() as u64,
+        head,
+        torn,
+        unfinished: unfinished(&glances),
+        closed,
+    })
 }
 
 fn closed(line: &[u8]) -> Option<Closed> {
@@ -133,38 +158,57 @@ fn closed(line: &[u8]) -> Option<Closed> {
     struct Time {
         ts: String,
     }
-    let Ok(Body::LogRotate { unfinished, .. }) = serde_json::from_slice(line) else { return None };
+    let Ok(Body::LogRotate { unfinished, .. }) = serde_json::from_slice(line) else {
+        return None;
+    };
     let at = serde_json::from_slice::<Time>(line).map_or_else(|_| String::new(), |time| time.ts);
     Some(Closed { at, unfinished })
 }
 
 fn glance(line: &[u8]) -> Option<Glance> {
     let record = line.strip_suffix(b"\n")?;
-    serde_json::from_slice::<Glance>(record).ok().filter(|glance| glance.v == 1)
+    serde_json::from_slice::<Glance>(record)
+        .ok()
+        .filter(|glance| glance.v == 1)
 }
 
 /// Intents without a result, of runs without an end, whose process is gone and that no later run has named.
 fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
     let mut open: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
     for glance in glances {
-        let Some(run) = glance.run.as_deref() else { continue };
+        let Some(run) = glance.run.as_deref() else {
+            continue;
+        };
         match glance.kind.as_str() {
             "run.begin" => {
-                glance.unfinished.iter().for_each(|known| drop(open.remove(known.run.as_str())));
+                glance
+                    .unfinished
+                    .iter()
+                    .for_each(|known| drop(open.remove(known.run.as_str())));
                 if !glance.process.still_runs() {
                     open.insert(run, BTreeMap::new());
                 }
             }
-            "intent" => drop(
-                open.get_mut(run).map(|intents| intents.insert(glance.seq, glance.step.as_deref().unwrap_or_default())),
+            "intent" => drop(open.get_mut(run).map(|intents| {
+                intents.insert(glance.seq, glance.step.as_deref().unwrap_or_default())
+            })),
+            "result" => drop(
+                open.get_mut(run)
+                    .zip(glance.intent)
+                    .map(|(intents, seq)| intents.remove(&seq)),
             ),
-            "result" => drop(open.get_mut(run).zip(glance.intent).map(|(intents, seq)| intents.remove(&seq))),
             "run.end" => drop(open.remove(run)),
             _ => {}
         }
     }
     let flat = |(run, intents): (&str, BTreeMap<u64, &str>)| {
-        intents.into_iter().map(move |(intent, step)| (run.to_owned(), intent, step.to_owned())).collect::<Vec<_>>()
+        intents
+            .into_iter()
+            .map(move |(intent, step)| (run.to_owned(), intent, step.to_owned()))
+            .collect::<Vec<_>>()
     };
-    open.into_iter().flat_map(flat).map(|(run, intent, step)| Unfinished { run, intent, step }).collect()
+    open.into_iter()
+        .flat_map(flat)
+        .map(|(run, intent, step)| Unfinished { run, intent, step })
+        .collect()
 }

@@ -33,15 +33,24 @@ struct Host {
 
 impl Process {
     fn is_of_this_host(&self) -> bool {
-        self.who.as_ref().is_some_and(|who| who.host == super::host())
+        self.who
+            .as_ref()
+            .is_some_and(|who| who.host == super::host())
     }
 
     /// Whether the very process that began the run is still there. One on another host cannot be asked after.
     pub(super) fn still_runs(&self) -> bool {
-        let Some(pid) = self.pid.filter(|_| self.is_of_this_host()).and_then(rustix::process::Pid::from_raw) else {
+        let Some(pid) = self
+            .pid
+            .filter(|_| self.is_of_this_host())
+            .and_then(rustix::process::Pid::from_raw)
+        else {
             return false;
         };
-        match (&self.started, super::process_start(pid.as_raw_nonzero().get().unsigned_abs())) {
+        match (
+            &self.started,
+            super::process_start(pid.as_raw_nonzero().get().unsigned_abs()),
+        ) {
             (Some(then), Some(now)) => *then == now,
             (Some(_), None) => false,
             (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
@@ -68,9 +77,16 @@ impl Mark {
     }
 
     fn told(&self, run: &str) -> String {
-        let host = self.process.who.as_ref().map_or("", |who| who.host.as_str());
+        let host = self
+            .process
+            .who
+            .as_ref()
+            .map_or("", |who| who.host.as_str());
         let command = self.command.as_deref().unwrap_or_default();
-        format!("`{command}` (run {run}, process {} on {host})", self.process.pid.unwrap_or_default())
+        format!(
+            "`{command}` (run {run}, process {} on {host})",
+            self.process.pid.unwrap_or_default()
+        )
     }
 }
 
@@ -80,7 +96,9 @@ pub(super) fn run(file: &File) -> io::Result<Option<String>> {
     reader.rewind()?;
     let mut open: BTreeMap<String, Mark> = BTreeMap::new();
     each_record(&mut reader, |line| {
-        let Ok(mut mark) = serde_json::from_slice::<Mark>(line) else { return };
+        let Ok(mut mark) = serde_json::from_slice::<Mark>(line) else {
+            return;
+        };
         let Some(run) = mark.run.take() else { return };
         match mark.kind.as_str() {
             "run.begin" => drop(open.insert(run, mark)),
@@ -88,11 +106,15 @@ pub(super) fn run(file: &File) -> io::Result<Option<String>> {
             _ => {}
         }
     })?;
-    Ok(open.iter().find(|(_, mark)| mark.may_write()).map(|(run, mark)| mark.told(run)))
+    Ok(open
+        .iter()
+        .find(|(_, mark)| mark.may_write())
+        .map(|(run, mark)| mark.told(run)))
 }
 
 fn is_recent(ts: &str) -> bool {
-    ts.parse::<Timestamp>().is_ok_and(|ts| ts >= Timestamp::now() - REMEMBERED)
+    ts.parse::<Timestamp>()
+        .is_ok_and(|ts| ts >= Timestamp::now() - REMEMBERED)
 }
 
 /// What is read of a record to find out what revocations have begun.
@@ -116,22 +138,31 @@ impl Deed {
     /// Whether a run came to its end here, and did what it was to do.
     fn ends_run(&self) -> bool {
         self.kind == "run.end"
-            && self
-                .outcome
-                .as_deref()
-                .is_some_and(|how| ["done", Kind::Inconclusive.name(), Kind::StillAccepted.name()].contains(&how))
+            && self.outcome.as_deref().is_some_and(|how| {
+                [
+                    "done",
+                    Kind::Inconclusive.name(),
+                    Kind::StillAccepted.name(),
+                ]
+                .contains(&how)
+            })
     }
 
     /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
     /// was put to use. Who revokes after that means the token in use.
     fn ends_revocation(&self) -> bool {
         self.ends_run()
-            && self.command.as_deref().is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
+            && self
+                .command
+                .as_deref()
+                .is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
             && self.dry_run == Some(false)
     }
 
     fn is_in(&self, place: &Target) -> bool {
-        self.target.as_ref().is_some_and(|target| target.is_same_place(place))
+        self.target
+            .as_ref()
+            .is_some_and(|target| target.is_same_place(place))
     }
 }
 
@@ -142,7 +173,9 @@ fn deeds(file: &File) -> io::Result<Vec<Deed>> {
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, start)?;
     let mut deeds = Vec::new();
-    each_record(&mut bytes.as_slice(), |line| deeds.extend(serde_json::from_slice::<Deed>(line).ok()))?;
+    each_record(&mut bytes.as_slice(), |line| {
+        deeds.extend(serde_json::from_slice::<Deed>(line).ok())
+    })?;
     Ok(deeds)
 }
 
@@ -152,7 +185,11 @@ fn begun(deeds: &[Deed], place: &Target) -> Vec<Object> {
         if deed.ends_revocation() {
             begun.clear();
         }
-        begun.extend(deed.object.clone().filter(|_| deed.kind == "intent" && is_recent(&deed.ts)));
+        begun.extend(
+            deed.object
+                .clone()
+                .filter(|_| deed.kind == "intent" && is_recent(&deed.ts)),
+        );
     }
     begun
 }
@@ -167,7 +204,10 @@ pub(super) fn deletions(file: &File, place: &Target) -> io::Result<Vec<Object>> 
 /// Where a revocation was begun, in the last 24 hours, that did not come to its end.
 pub(super) fn revocation(file: &File) -> io::Result<Option<Target>> {
     let deeds = deeds(file)?;
-    let places = deeds.iter().filter(|deed| deed.object.is_some()).filter_map(|deed| deed.target.as_ref());
+    let places = deeds
+        .iter()
+        .filter(|deed| deed.object.is_some())
+        .filter_map(|deed| deed.target.as_ref());
     let mut unfinished = places.filter(|place| !begun(&deeds, place).is_empty());
     Ok(unfinished.next().cloned())
 }
@@ -186,7 +226,10 @@ pub enum PlanStand {
 /// How far a plan has come by other runs than this one, as far as the last megabytes of the log show.
 pub(super) fn plan(file: &File, sha256: &str, but: &str) -> io::Result<PlanStand> {
     let (mut runs, mut steps) = (Vec::new(), Vec::new());
-    for deed in deeds(file)?.into_iter().filter(|deed| deed.run.as_deref() != Some(but)) {
+    for deed in deeds(file)?
+        .into_iter()
+        .filter(|deed| deed.run.as_deref() != Some(but))
+    {
         if deed.plan.as_deref() == Some(sha256) {
             steps.extend(deed.step.filter(|_| deed.effect == Some(Effect::Changes)));
             runs.push(deed.run);
@@ -194,5 +237,9 @@ pub(super) fn plan(file: &File, sha256: &str, but: &str) -> io::Result<PlanStand
             return Ok(PlanStand::Done);
         }
     }
-    Ok(if steps.is_empty() { PlanStand::Left } else { PlanStand::Begun(steps) })
+    Ok(if steps.is_empty() {
+        PlanStand::Left
+    } else {
+        PlanStand::Begun(steps)
+    })
 }

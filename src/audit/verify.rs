@@ -80,7 +80,10 @@ struct Verifier {
 /// # Errors
 /// Only those of reading.
 pub fn verify(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result<Report> {
-    let report = Report { anchored: expect.as_ref().map(|_| false), ..Report::default() };
+    let report = Report {
+        anchored: expect.as_ref().map(|_| false),
+        ..Report::default()
+    };
     let mut verifier = Verifier {
         report,
         expect,
@@ -131,14 +134,22 @@ impl Verifier {
     /// durable, and the chain goes on without it.
     fn recovered_by(&self, raw: &[u8], next: Option<&Judged>) -> bool {
         let next = next.and_then(|next| next.shape.as_ref());
-        let Some(torn) = next.filter(|next| next.prev == Some(self.prev)).and_then(|next| next.torn.as_ref()) else {
+        let Some(torn) = next
+            .filter(|next| next.prev == Some(self.prev))
+            .and_then(|next| next.torn.as_ref())
+        else {
             return false;
         };
-        self.torn.as_ref().map_or_else(TornSoFar::default, |(.., so_far)| so_far.clone()).is_with(raw, torn)
+        self.torn
+            .as_ref()
+            .map_or_else(TornSoFar::default, |(.., so_far)| so_far.clone())
+            .is_with(raw, torn)
     }
 
     fn no_record(&mut self, raw: &[u8]) {
-        let (.., so_far) = self.torn.get_or_insert_with(|| (self.line, self.offset, TornSoFar::default()));
+        let (.., so_far) = self
+            .torn
+            .get_or_insert_with(|| (self.line, self.offset, TornSoFar::default()));
         so_far.add(raw);
     }
 
@@ -150,7 +161,10 @@ impl Verifier {
         }
         if record.seq != self.seq + 1 {
             let seq = self.seq + 1;
-            self.find(format!("its sequence number is {}, not {seq}: what was in between is not known", record.seq));
+            self.find(format!(
+                "its sequence number is {}, not {seq}: what was in between is not known",
+                record.seq
+            ));
         }
         if self.report.closed {
             self.find("the log was closed by a rotation before it");
@@ -165,28 +179,37 @@ impl Verifier {
     }
 
     fn anchor(&mut self) {
-        let Some((seq, hash)) = &self.expect else { return };
+        let Some((seq, hash)) = &self.expect else {
+            return;
+        };
         if *seq == self.seq {
             self.report.anchored = Some(*hash == hex(&self.prev));
         }
     }
 
     fn torn_before(&mut self, record: &Shape) {
-        let recovery = record.torn.as_ref().filter(|_| record.kind == Some(Kind::LogRecover));
+        let recovery = record
+            .torn
+            .as_ref()
+            .filter(|_| record.kind == Some(Kind::LogRecover));
         match (self.torn.take(), recovery) {
             (Some((line, offset, so_far)), Some(torn)) if so_far.is(torn) => {
                 let bytes = so_far.bytes;
                 self.report.recovered.push(Finding {
                     line,
                     offset,
-                    what: format!("{bytes} bytes are no record; a later run found and recorded them"),
+                    what: format!(
+                        "{bytes} bytes are no record; a later run found and recorded them"
+                    ),
                 });
             }
             (Some((line, offset, TornSoFar { bytes, .. })), _) => {
                 self.report.findings.push(Finding {
                     line,
                     offset,
-                    what: format!("{bytes} bytes are no record, and no recovery of them is on record"),
+                    what: format!(
+                        "{bytes} bytes are no record, and no recovery of them is on record"
+                    ),
                 });
             }
             (None, Some(_)) => self.find("it records torn bytes that are not there"),
@@ -198,7 +221,10 @@ impl Verifier {
         // Where the very first line is torn, its recovery is the first record.
         let opens = matches!(record.kind, Some(Kind::LogOpen | Kind::LogRecover));
         if record.version != 1 {
-            Some(format!("its version is {}, and this program knows 1", record.version))
+            Some(format!(
+                "its version is {}, and this program knows 1",
+                record.version
+            ))
         } else if let Some(wrong) = &record.wrong {
             Some(format!("its form is not that of a record: {wrong}"))
         } else if !self.opened && !opens {
@@ -217,15 +243,22 @@ impl Verifier {
         self.follow_run(&record);
         match (record.kind, record.intent) {
             (Some(Kind::Intent), _) => {
-                let intent = (self.line, self.offset, record.step.unwrap_or_default(), record.run);
+                let intent = (
+                    self.line,
+                    self.offset,
+                    record.step.unwrap_or_default(),
+                    record.run,
+                );
                 drop(self.open.insert(record.seq, intent));
             }
             (Some(Kind::Result), Some(intent)) => match self.open.remove(&intent) {
-                None => {
-                    self.find(format!("it is the result of record {intent}, which is no intent that waits for one"))
-                }
+                None => self.find(format!(
+                    "it is the result of record {intent}, which is no intent that waits for one"
+                )),
                 Some((.., run)) if run != record.run => {
-                    self.find(format!("it is the result of record {intent}, which is of another run"));
+                    self.find(format!(
+                        "it is the result of record {intent}, which is of another run"
+                    ));
                 }
                 Some(_) => {}
             },
@@ -243,7 +276,9 @@ impl Verifier {
         // Said once: what follows is taken for a run of which the begin is not there.
         match (self.runs.insert(run), record.kind == Some(Kind::RunBegin)) {
             (false, true) => self.find("its run has begun already"),
-            (true, false) => self.find("its run has not begun, or has ended: what came before is not known"),
+            (true, false) => {
+                self.find("its run has not begun, or has ended: what came before is not known")
+            }
             _ => {}
         }
         if record.kind == Some(Kind::RunEnd) {
@@ -252,7 +287,11 @@ impl Verifier {
     }
 
     fn find(&mut self, what: impl Into<String>) {
-        self.report.findings.push(Finding { line: self.line, offset: self.offset, what: what.into() });
+        self.report.findings.push(Finding {
+            line: self.line,
+            offset: self.offset,
+            what: what.into(),
+        });
     }
 
     fn finish(mut self) -> Report {
@@ -272,7 +311,9 @@ impl Verifier {
         let unknown = |(seq, (line, offset, step, _))| Finding {
             line,
             offset,
-            what: format!("record {seq}, step `{step}`, has no result: whether it happened is not known"),
+            what: format!(
+                "record {seq}, step `{step}`, has no result: whether it happened is not known"
+            ),
         };
         self.report.unknown = self.open.into_iter().map(unknown).collect();
         self.report

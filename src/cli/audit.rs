@@ -123,10 +123,16 @@ pub struct AuditList {
 
 /// The names of all outcomes, and of a run that did not say how it ended.
 fn outcomes() -> Vec<&'static str> {
-    EXIT_CODES.iter().map(|(_, _, name, _)| *name).chain(["unknown"]).collect()
+    EXIT_CODES
+        .iter()
+        .map(|(_, _, name, _)| *name)
+        .chain(["unknown"])
+        .collect()
 }
 
 fn moment(text: &str) -> Result<jiff::Timestamp, jiff::Error> {
-    let day = |text: &str| jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::Date>()?.at(0, 0, 0, 0));
+    let day = |text: &str| {
+        jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::Date>()?.at(0, 0, 0, 0))
+    };
     text.parse().or_else(|error| day(text).map_err(|_| error))
 }

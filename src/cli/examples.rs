@@ -19,8 +19,14 @@ pub const EXAMPLES: &[Examples] = &[
     of(
         "",
         &[
-            ("bypassctl doctor -n influxdb", "what is missing, and what mends it"),
-            ("bypassctl enable -n influxdb --dry-run", "what would be done"),
+            (
+                "bypassctl doctor -n influxdb",
+                "what is missing, and what mends it",
+            ),
+            (
+                "bypassctl enable -n influxdb --dry-run",
+                "what would be done",
+            ),
             ("bypassctl enable -n influxdb --reason CHG-12", ""),
             ("bypassctl status -n influxdb", "is it in use, and accepted"),
             ("bypassctl disable", "before production"),
@@ -31,57 +37,134 @@ pub const EXAMPLES: &[Examples] = &[
     of(
         "enable",
         &[
-            ("bypassctl enable -n influxdb --dry-run", "what would be done"),
+            (
+                "bypassctl enable -n influxdb --dry-run",
+                "what would be done",
+            ),
             ("bypassctl enable -n influxdb --reason CHG-12", ""),
-            ("bypassctl enable -n influxdb --profile dev --create-profile --host HOST --port 443", ""),
+            (
+                "bypassctl enable -n influxdb --profile dev --create-profile --host HOST --port 443",
+                "",
+            ),
         ],
         "",
     ),
-    of("disable", &[("bypassctl disable --dry-run", "what would be done"), ("bypassctl disable", "")], ""),
+    of(
+        "disable",
+        &[
+            ("bypassctl disable --dry-run", "what would be done"),
+            ("bypassctl disable", ""),
+        ],
+        "",
+    ),
     of(
         "revoke",
         &[
-            ("bypassctl revoke -n influxdb --dry-run", "looks and proves, changes nothing"),
-            ("bypassctl revoke -n influxdb --reason CHG-12", "asks before the first change"),
-            ("bypassctl revoke -n influxdb --confirm my-context/influxdb", "in CI"),
+            (
+                "bypassctl revoke -n influxdb --dry-run",
+                "looks and proves, changes nothing",
+            ),
+            (
+                "bypassctl revoke -n influxdb --reason CHG-12",
+                "asks before the first change",
+            ),
+            (
+                "bypassctl revoke -n influxdb --confirm my-context/influxdb",
+                "in CI",
+            ),
         ],
         CARRIES_ON,
     ),
     of(
         "rotate",
         &[
-            ("bypassctl rotate -n influxdb --dry-run", "looks and proves, changes nothing"),
-            ("bypassctl rotate -n influxdb --profile dev --profile test", ""),
-            ("bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb", ""),
+            (
+                "bypassctl rotate -n influxdb --dry-run",
+                "looks and proves, changes nothing",
+            ),
+            (
+                "bypassctl rotate -n influxdb --profile dev --profile test",
+                "",
+            ),
+            (
+                "bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb",
+                "",
+            ),
         ],
         CARRIES_ON,
     ),
     of(
         "status",
         &[
-            ("bypassctl status -n influxdb", "ends with 0 where it is in use, and accepted"),
-            ("bypassctl status -n influxdb -o junit >status.xml", "for a test report"),
+            (
+                "bypassctl status -n influxdb",
+                "ends with 0 where it is in use, and accepted",
+            ),
+            (
+                "bypassctl status -n influxdb -o junit >status.xml",
+                "for a test report",
+            ),
         ],
         "",
     ),
     of(
         "doctor",
         &[
-            ("bypassctl doctor -n influxdb", "each check that fails has a hint"),
-            ("bypassctl doctor -n influxdb -o json >doctor.json", "for a bug report: it holds no token"),
+            (
+                "bypassctl doctor -n influxdb",
+                "each check that fails has a hint",
+            ),
+            (
+                "bypassctl doctor -n influxdb -o json >doctor.json",
+                "for a bug report: it holds no token",
+            ),
         ],
         "",
     ),
     of("plan", PLAN_AND_APPLY, ""),
-    of("plan enable", &[("bypassctl plan enable -n influxdb --out enable.plan", "prints its SHA-256")], ""),
-    of("plan disable", &[("bypassctl plan disable --out disable.plan", "prints its SHA-256")], ""),
-    of("plan revoke", &[("bypassctl plan revoke -n influxdb --out revoke.plan", "prints its SHA-256")], ""),
-    of("plan rotate", &[("bypassctl plan rotate -n influxdb --out rotate.plan", "prints its SHA-256")], ""),
+    of(
+        "plan enable",
+        &[(
+            "bypassctl plan enable -n influxdb --out enable.plan",
+            "prints its SHA-256",
+        )],
+        "",
+    ),
+    of(
+        "plan disable",
+        &[(
+            "bypassctl plan disable --out disable.plan",
+            "prints its SHA-256",
+        )],
+        "",
+    ),
+    of(
+        "plan revoke",
+        &[(
+            "bypassctl plan revoke -n influxdb --out revoke.plan",
+            "prints its SHA-256",
+        )],
+        "",
+    ),
+    of(
+        "plan rotate",
+        &[(
+            "bypassctl plan rotate -n influxdb --out rotate.plan",
+            "prints its SHA-256",
+        )],
+        "",
+    ),
     of(
         "plan show",
         &[
-            ("bypassctl plan show revoke.plan", "what it does, and its SHA-256"),
-            ("bypassctl plan show revoke.plan --format script", "as a POSIX script"),
+            (
+                "bypassctl plan show revoke.plan",
+                "what it does, and its SHA-256",
+            ),
+            (
+                "bypassctl plan show revoke.plan --format script",
+                "as a POSIX script",
+            ),
         ],
         "",
     ),
@@ -92,19 +175,37 @@ pub const EXAMPLES: &[Examples] = &[
     ),
     of(
         "tools",
-        &[("bypassctl tools list", ""), ("bypassctl tools pin --write", ""), ("bypassctl tools verify", "")],
+        &[
+            ("bypassctl tools list", ""),
+            ("bypassctl tools pin --write", ""),
+            ("bypassctl tools verify", ""),
+        ],
         "",
     ),
-    of("tools list", &[("bypassctl tools list", "which would run, and who can replace them")], ""),
+    of(
+        "tools list",
+        &[(
+            "bypassctl tools list",
+            "which would run, and who can replace them",
+        )],
+        "",
+    ),
     of(
         "tools pin",
         &[
             ("bypassctl tools pin", "the [tools] section, to paste"),
-            ("bypassctl tools pin --write", "into the policy in force, or a new bypassctl.toml here"),
+            (
+                "bypassctl tools pin --write",
+                "into the policy in force, or a new bypassctl.toml here",
+            ),
         ],
         "",
     ),
-    of("tools verify", &[("bypassctl tools verify", "as the first step of a job")], ""),
+    of(
+        "tools verify",
+        &[("bypassctl tools verify", "as the first step of a job")],
+        "",
+    ),
     of(
         "audit",
         &[
@@ -118,7 +219,10 @@ pub const EXAMPLES: &[Examples] = &[
         "audit verify",
         &[
             ("bypassctl audit verify", "one's own, the closed logs too"),
-            ("bypassctl audit verify audit.jsonl --expect SEQ:HASH", "a copy, and a head kept elsewhere"),
+            (
+                "bypassctl audit verify audit.jsonl --expect SEQ:HASH",
+                "a copy, and a head kept elsewhere",
+            ),
         ],
         "",
     ),
@@ -126,66 +230,140 @@ pub const EXAMPLES: &[Examples] = &[
         "audit list",
         &[
             ("bypassctl audit list", ""),
-            ("bypassctl audit list --since 2026-01-01 --command enable --outcome done", ""),
+            (
+                "bypassctl audit list --since 2026-01-01 --command enable --outcome done",
+                "",
+            ),
             ("bypassctl audit list audit.jsonl", "a copy"),
         ],
         "",
     ),
-    of("audit show", &[("bypassctl audit show RUN", "its name in `audit list`, or how that begins")], ""),
+    of(
+        "audit show",
+        &[(
+            "bypassctl audit show RUN",
+            "its name in `audit list`, or how that begins",
+        )],
+        "",
+    ),
     of(
         "audit export",
         &[
-            ("bypassctl audit export --run RUN >run.sh", "its commands, for reading"),
-            ("bypassctl audit export --format html >record.html", "a page for an auditor"),
+            (
+                "bypassctl audit export --run RUN >run.sh",
+                "its commands, for reading",
+            ),
+            (
+                "bypassctl audit export --format html >record.html",
+                "a page for an auditor",
+            ),
             ("mkdir out", "statements, to be signed elsewhere"),
-            ("bypassctl audit export --format in-toto --run RUN --directory out", ""),
-            ("for f in out/*.pae; do openssl dgst -sha256 -sign key.pem -out \"${f%.pae}.sig\" \"$f\"; done", ""),
-            ("bypassctl audit export --format in-toto --run RUN --directory out --attach-signature site-key", ""),
+            (
+                "bypassctl audit export --format in-toto --run RUN --directory out",
+                "",
+            ),
+            (
+                "for f in out/*.pae; do openssl dgst -sha256 -sign key.pem -out \"${f%.pae}.sig\" \"$f\"; done",
+                "",
+            ),
+            (
+                "bypassctl audit export --format in-toto --run RUN --directory out --attach-signature site-key",
+                "",
+            ),
         ],
         "",
     ),
     of(
         "audit anchor",
         &[
-            ("bypassctl audit anchor >head", "kept in a ticket it is enough"),
-            ("bypassctl audit verify --expect SEQ:HASH", "finds every change to what came before"),
-            ("ssh-keygen -Y sign -f key -n audit@example.com head", "signed, it says by whom"),
-            ("ssh-keygen -Y verify -f allowed_signers -I me@example.com -n audit@example.com -s head.sig <head", ""),
+            (
+                "bypassctl audit anchor >head",
+                "kept in a ticket it is enough",
+            ),
+            (
+                "bypassctl audit verify --expect SEQ:HASH",
+                "finds every change to what came before",
+            ),
+            (
+                "ssh-keygen -Y sign -f key -n audit@example.com head",
+                "signed, it says by whom",
+            ),
+            (
+                "ssh-keygen -Y verify -f allowed_signers -I me@example.com -n audit@example.com -s head.sig <head",
+                "",
+            ),
             ("minisign -S -s minisign.key -m head", "or by minisign"),
             ("minisign -V -p minisign.pub -m head", ""),
         ],
         "",
     ),
-    of("audit rotate", &[("bypassctl audit rotate", "tells the heads of both: keep them elsewhere")], ""),
-    of("version", &[("bypassctl version", ""), ("bypassctl version -o json", "")], ""),
+    of(
+        "audit rotate",
+        &[(
+            "bypassctl audit rotate",
+            "tells the heads of both: keep them elsewhere",
+        )],
+        "",
+    ),
+    of(
+        "version",
+        &[("bypassctl version", ""), ("bypassctl version -o json", "")],
+        "",
+    ),
     of(
         "completion",
         &[
             ("source <(bypassctl completion bash)", "in ~/.bashrc"),
-            ("source <(bypassctl completion zsh)", "in ~/.zshrc, after compinit"),
-            ("bypassctl completion fish | source", "in ~/.config/fish/config.fish"),
+            (
+                "source <(bypassctl completion zsh)",
+                "in ~/.zshrc, after compinit",
+            ),
+            (
+                "bypassctl completion fish | source",
+                "in ~/.config/fish/config.fish",
+            ),
         ],
         "",
     ),
 ];
 
 const PLAN_AND_APPLY: &[(&str, &str)] = &[
-    ("bypassctl plan revoke -n influxdb --out revoke.plan", "prints its SHA-256"),
+    (
+        "bypassctl plan revoke -n influxdb --out revoke.plan",
+        "prints its SHA-256",
+    ),
     ("bypassctl plan show revoke.plan", "for who approves"),
-    ("bypassctl apply revoke.plan --expect SHA256 --confirm my-context/influxdb", ""),
+    (
+        "bypassctl apply revoke.plan --expect SHA256 --confirm my-context/influxdb",
+        "",
+    ),
 ];
 
 const fn of(command: &'static str, lines: &'static [(&str, &str)], note: &'static str) -> Examples {
-    Examples { command, lines, note }
+    Examples {
+        command,
+        lines,
+        note,
+    }
 }
 
 impl Examples {
     /// The lines with what they are for, side by side.
     #[must_use]
     pub fn rows(&self) -> Vec<String> {
-        let width = self.lines.iter().filter(|(_, why)| !why.is_empty()).map(|(line, _)| line.len()).max().unwrap_or(0);
+        let width = self
+            .lines
+            .iter()
+            .filter(|(_, why)| !why.is_empty())
+            .map(|(line, _)| line.len())
+            .max()
+            .unwrap_or(0);
         let row = |(line, why): &(&str, &str)| {
-            if why.is_empty() { (*line).to_owned() } else { format!("{line:width$}   # {why}") }
+            if why.is_empty() {
+                (*line).to_owned()
+            } else {
+                format!("{line:width$}   # {why}")
+            }
         };
         self.lines.iter().map(row).collect()
     }
@@ -193,8 +371,16 @@ impl Examples {
 
 /// A command's, as its help shows them; the program's own has the exit codes as well.
 pub(super) fn shown(command: &str) -> String {
-    let Some(examples) = EXAMPLES.iter().find(|examples| examples.command == command) else { return String::new() };
+    let Some(examples) = EXAMPLES.iter().find(|examples| examples.command == command) else {
+        return String::new();
+    };
     let lines = examples.rows().join("\n  ");
-    let more = if command.is_empty() { exit_codes() } else { examples.note.to_owned() };
-    format!("Examples:\n  {lines}\n\n{more}").trim_end().to_owned()
+    let more = if command.is_empty() {
+        exit_codes()
+    } else {
+        examples.note.to_owned()
+    };
+    format!("Examples:\n  {lines}\n\n{more}")
+        .trim_end()
+        .to_owned()
 }

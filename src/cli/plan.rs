@@ -123,7 +123,9 @@ pub(super) mod millis {
         if holds {
             Ok(duration)
         } else {
-            Err(serde::de::Error::custom("a time limit is longer than nothing, and at most a day"))
+            Err(serde::de::Error::custom(
+                "a time limit is longer than nothing, and at most a day",
+            ))
         }
     }
 }

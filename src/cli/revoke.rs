@@ -48,7 +48,10 @@ pub struct Revocation {
     #[serde(with = "super::plan::millis")]
     #[cfg_attr(
         test,
-        schemars(with = "u64", description = "Time limit of each wait, in milliseconds: for a job, for the pods")
+        schemars(
+            with = "u64",
+            description = "Time limit of each wait, in milliseconds: for a job, for the pods"
+        )
     )]
     pub wait_timeout: Duration,
     /// Go on without this proof that the later steps are possible
@@ -73,7 +76,9 @@ impl Revocation {
     /// The pods that load the keys.
     #[must_use]
     pub fn selector(&self) -> &str {
-        self.restart_selector.as_deref().unwrap_or(DOCUMENTED_SELECTOR)
+        self.restart_selector
+            .as_deref()
+            .unwrap_or(DOCUMENTED_SELECTOR)
     }
 }
 

@@ -40,14 +40,26 @@ impl Executor {
     /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when the old file is still there.
     pub fn write_file(&self, step: &str, write: &FileWrite) -> Result<()> {
         self.heed()?;
-        let stream = |bytes: &[u8]| if write.secret { Stream::withheld() } else { Stream::seen(bytes) };
+        let stream = |bytes: &[u8]| {
+            if write.secret {
+                Stream::withheld()
+            } else {
+                Stream::seen(bytes)
+            }
+        };
         let change = FileChange {
             op: FileOp::Write,
             path: Text::from(write.path),
             before: write.old.map(|old| stream(&old.bytes)),
             after: Some(stream(write.bytes)),
         };
-        let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
+        let begun = self.intend(
+            step,
+            Effect::Changes,
+            Act::File {
+                file: change.clone(),
+            },
+        )?;
         let like = match (write.readers, write.old) {
             (Readers::Kept | Readers::Public, Some(old)) => Like::Old(&old.meta),
             (Readers::Public, None) => Like::Mode(0o644),
@@ -61,14 +73,32 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`], [`Kind::Failed`] when the old file is still there.
-    pub fn write_document(&self, step: &str, path: &Path, bytes: &[u8], old: Option<&Snapshot>) -> Result<()> {
+    pub fn write_document(
+        &self,
+        step: &str,
+        path: &Path,
+        bytes: &[u8],
+        old: Option<&Snapshot>,
+    ) -> Result<()> {
         self.heed()?;
         let before = old.map(|old| Stream::seen(&old.bytes));
-        let change = FileChange { op: FileOp::Write, path: Text::from(path), before, after: Some(Stream::seen(bytes)) };
-        let begun = self.intend(step, Effect::Reads, Act::File { file: change.clone() })?;
+        let change = FileChange {
+            op: FileOp::Write,
+            path: Text::from(path),
+            before,
+            after: Some(Stream::seen(bytes)),
+        };
+        let begun = self.intend(
+            step,
+            Effect::Reads,
+            Act::File {
+                file: change.clone(),
+            },
+        )?;
         let done = files::replace(&begun, path, bytes, &Like::Mode(0o600));
         self.file_result(begun, change, done.result.as_ref().err())?;
-        done.result.map_err(|error| unwritten(&path.display().to_string(), &error))
+        done.result
+            .map_err(|error| unwritten(&path.display().to_string(), &error))
     }
 
     /// Deletes a file that holds a secret.
@@ -78,8 +108,19 @@ impl Executor {
     pub fn delete_file(&self, step: &str, path: &Path) -> Result<()> {
         self.heed()?;
         let before = path.symlink_metadata().ok().map(|_| Stream::withheld());
-        let change = FileChange { op: FileOp::Delete, path: Text::from(path), before, after: None };
-        let begun = self.intend(step, Effect::Changes, Act::File { file: change.clone() })?;
+        let change = FileChange {
+            op: FileOp::Delete,
+            path: Text::from(path),
+            before,
+            after: None,
+        };
+        let begun = self.intend(
+            step,
+            Effect::Changes,
+            Act::File {
+                file: change.clone(),
+            },
+        )?;
         let done = files::delete(&begun, path);
         self.file_done(begun, change, done, |path, error| {
             Error::failed(format!("`{path}` could not be deleted: {error}"))
@@ -99,16 +140,38 @@ impl Executor {
             Text::Bytes { b64 } => format!("base64:{b64}"),
         };
         self.changed.fetch_or(done.happened, Ordering::SeqCst);
-        let files = if done.happened { vec![change] } else { Vec::new() };
+        let files = if done.happened {
+            vec![change]
+        } else {
+            Vec::new()
+        };
         self.files_result(begun, files, done.result.as_ref().err())?;
         done.result.map_err(|error| told(path, error))
     }
 
-    pub(super) fn file_result(&self, begun: Begun, change: FileChange, error: Option<&std::io::Error>) -> Result<()> {
-        self.files_result(begun, if error.is_none() { vec![change] } else { Vec::new() }, error)
+    pub(super) fn file_result(
+        &self,
+        begun: Begun,
+        change: FileChange,
+        error: Option<&std::io::Error>,
+    ) -> Result<()> {
+        self.files_result(
+            begun,
+            if error.is_none() {
+                vec![change]
+            } else {
+                Vec::new()
+            },
+            error,
+        )
     }
 
-    fn files_result(&self, begun: Begun, files: Vec<FileChange>, error: Option<&std::io::Error>) -> Result<()> {
+    fn files_result(
+        &self,
+        begun: Begun,
+        files: Vec<FileChange>,
+        error: Option<&std::io::Error>,
+    ) -> Result<()> {
         let outcome = Outcome {
             intent: begun.seq(),
             exit: None,
@@ -118,7 +181,12 @@ impl Executor {
             files,
             error: error.map(ToString::to_string),
         };
-        held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
+        held(&self.log).end(
+            begun,
+            &self.run,
+            &Body::Result(Box::new(outcome)),
+            &held(&self.needles),
+        )
     }
 }
 

@@ -39,10 +39,19 @@ impl ExportDirectory {
         if name.contains('/') {
             return Err(io::Error::other("a name leads out of the directory"));
         }
-        match File::options().write(true).create_new(true).mode(0o600).open(self.0.join(name)) {
+        match File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.0.join(name))
+        {
             Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let same = self.get(name, bytes.len() as u64).ok().flatten().is_some_and(|there| there == bytes);
+                let same = self
+                    .get(name, bytes.len() as u64)
+                    .ok()
+                    .flatten()
+                    .is_some_and(|there| there == bytes);
                 if same { Ok(()) } else { Err(error) }
             }
             Err(error) => Err(error),

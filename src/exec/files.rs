@@ -3,7 +3,9 @@
 use crate::audit::Begun;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -22,8 +24,10 @@ pub struct Snapshot {
 pub fn read(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
     // A FIFO would block the open for ever.
     let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY);
-    let opened =
-        File::options().read(true).custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?).open(path);
+    let opened = File::options()
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?)
+        .open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -33,8 +37,9 @@ pub fn read(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
     if !meta.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut bytes =
-        Zeroizing::new(Vec::with_capacity(usize::try_from(meta.len().min(max)).map_err(io::Error::other)? + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(meta.len().min(max)).map_err(io::Error::other)? + 1,
+    ));
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(io::Error::other(format!("it is larger than {max} bytes")));
@@ -59,8 +64,14 @@ impl Changed {
     /// The change itself, and what makes it durable.
     fn of(change: io::Result<()>, durable: impl FnOnce() -> io::Result<()>) -> Self {
         match change {
-            Ok(()) => Self { happened: true, result: durable() },
-            Err(error) => Self { happened: false, result: Err(error) },
+            Ok(()) => Self {
+                happened: true,
+                result: durable(),
+            },
+            Err(error) => Self {
+                happened: false,
+                result: Err(error),
+            },
         }
     }
 }
@@ -87,7 +98,10 @@ pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: &Like)
         .and_then(|()| std::fs::rename(&new, path));
     let written = written.map_err(|error| match remove_if_there(&new) {
         Ok(()) => error,
-        Err(left) => io::Error::other(format!("{error}; and `{}` is left behind: {left}", new.display())),
+        Err(left) => io::Error::other(format!(
+            "{error}; and `{}` is left behind: {left}",
+            new.display()
+        )),
     });
     Changed::of(written, || sync_directory(path))
 }
@@ -96,21 +110,26 @@ fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
     let mut options = tempfile::Builder::new();
     let directory = new.parent().unwrap_or(Path::new("/"));
     let name = new.file_name().unwrap_or_default();
-    let mut file =
-        options.prefix(name).rand_bytes(0).permissions(Permissions::from_mode(0o600)).tempfile_in(directory)?;
+    let mut file = options
+        .prefix(name)
+        .rand_bytes(0)
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
     file.write_all(bytes)?;
     let mode = match like {
         Like::Mode(mode) => *mode,
         Like::Old(old) => {
             let ours = file.as_file().metadata()?;
             if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
-                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))
-                    .map_err(|error| io::Error::other(format!("its owner cannot be kept: {error}")))?;
+                fchown(file.as_file(), Some(old.uid()), Some(old.gid())).map_err(|error| {
+                    io::Error::other(format!("its owner cannot be kept: {error}"))
+                })?;
             }
             old.mode() & 0o7777
         }
     };
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.keep().map_err(|error| error.error)?;
     Ok(())
@@ -118,7 +137,9 @@ fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
 
 /// Deletes a file, and what a killed run may have left beside it.
 pub(super) fn delete(_recorded: &Begun, path: &Path) -> Changed {
-    Changed::of(remove_if_there(path), || remove_if_there(&beside(path)).and_then(|()| sync_directory(path)))
+    Changed::of(remove_if_there(path), || {
+        remove_if_there(&beside(path)).and_then(|()| sync_directory(path))
+    })
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {
@@ -161,7 +182,10 @@ pub fn unfit_directory(directory: &Path) -> Option<Unfit> {
     };
     let ours = [rustix::process::geteuid().as_raw(), 0];
     if !meta.is_dir() {
-        return unfit(format!("`{name}` is not a directory"), format!("mkdir -p -m 700 '{name}'"));
+        return unfit(
+            format!("`{name}` is not a directory"),
+            format!("mkdir -p -m 700 '{name}'"),
+        );
     }
     if meta.mode() & 0o022 != 0 {
         let mode = meta.mode() & 0o7777;
@@ -180,5 +204,8 @@ pub fn unfit_directory(directory: &Path) -> Option<Unfit> {
     let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     let error = rustix::fs::access(directory, needed).err()?;
     let remedy = format!("chmod u+wx '{name}', mount its filesystem for writing, or chattr -i");
-    unfit(format!("the directory `{name}` cannot be written to: {error}"), remedy)
+    unfit(
+        format!("the directory `{name}` cannot be written to: {error}"),
+        remedy,
+    )
 }

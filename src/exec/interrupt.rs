@@ -34,8 +34,13 @@ impl Interrupts {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 theirs.raised.store(signal, Ordering::SeqCst);
-                let waiting = theirs.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.iter().for_each(|waiter| drop(waiter.send(Event::Signal)));
+                let waiting = theirs
+                    .waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                waiting
+                    .iter()
+                    .for_each(|waiter| drop(waiter.send(Event::Signal)));
             }
         });
         Ok(Self(shared))
@@ -57,7 +62,11 @@ impl Interrupts {
 
     /// Tells a wait of every signal from now on, and of one raised before.
     pub(super) fn tell(&self, waiter: Sender<Event>) {
-        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self
+            .0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.raised().is_some() {
             drop(waiter.send(Event::Signal));
         }

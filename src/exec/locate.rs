@@ -38,11 +38,25 @@ pub(super) fn locate(name: ToolName, named: Option<&Named>, path: Option<&OsStr>
         Some(_) => Vec::new(),
         None => searched_before(path.unwrap_or_default(), &found),
     };
-    let ways = searched.into_iter().chain([found.clone()]).filter_map(|way| in_other_hands(&way));
+    let ways = searched
+        .into_iter()
+        .chain([found.clone()])
+        .filter_map(|way| in_other_hands(&way));
     let warnings: BTreeSet<String> = ways.collect();
-    let tool = Tool { name, path: real, found, sha256: None, version: None };
+    let tool = Tool {
+        name,
+        path: real,
+        found,
+        sha256: None,
+        version: None,
+    };
     let warnings = warnings.into_iter().collect();
-    Ok(Found { tool, warnings, starts_another: None, refused: None })
+    Ok(Found {
+        tool,
+        warnings,
+        starts_another: None,
+        refused: None,
+    })
 }
 
 /// A file that is named for a tool.
@@ -55,14 +69,17 @@ pub(super) struct Named {
 
 fn explicit(named: &Named) -> Result<PathBuf> {
     let path = &named.path;
-    let meta = std::fs::metadata(path)
-        .map_err(|error| Error::failed(format!("`{}` is not there: {error}", path.display())).hint(&named.hint))?;
+    let meta = std::fs::metadata(path).map_err(|error| {
+        Error::failed(format!("`{}` is not there: {error}", path.display())).hint(&named.hint)
+    })?;
     if !meta.is_file() {
         return Err(Error::failed(format!("`{}` is not a file", path.display())).hint(&named.hint));
     }
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
-        return Err(Error::failed(format!("`{}` is not executable", path.display()))
-            .hint(format!("chmod +x '{}'", path.display())));
+        return Err(
+            Error::failed(format!("`{}` is not executable", path.display()))
+                .hint(format!("chmod +x '{}'", path.display())),
+        );
     }
     Ok(path.to_owned())
 }
@@ -85,13 +102,23 @@ fn in_path(name: ToolName, path: &OsStr) -> Result<PathBuf> {
 
 fn searched_before(path: &OsStr, found: &Path) -> Vec<PathBuf> {
     let absolute = std::env::split_paths(path).filter(|entry| entry.is_absolute());
-    absolute.take_while(|entry| Some(entry.as_path()) != found.parent()).collect()
+    absolute
+        .take_while(|entry| Some(entry.as_path()) != found.parent())
+        .collect()
 }
 
 /// Who, besides root and who runs this, decides what is found there.
 fn in_other_hands(path: &Path) -> Option<String> {
-    let others: Vec<String> =
-        writers(path).into_iter().filter(|writer| writer.is_another()).map(|w| w.to_string()).collect();
-    (!others.is_empty())
-        .then(|| format!("others decide what runs by way of `{}`: {}", path.display(), others.join(", ")))
+    let others: Vec<String> = writers(path)
+        .into_iter()
+        .filter(|writer| writer.is_another())
+        .map(|w| w.to_string())
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "others decide what runs by way of `{}`: {}",
+            path.display(),
+            others.join(", ")
+        )
+    })
 }

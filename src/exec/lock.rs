@@ -33,11 +33,18 @@ impl Locks {
     pub(super) fn inheritable(&self) -> io::Result<Vec<OwnedFd>> {
         let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Unlike a copy by the standard library this one is not closed by exec.
-        locks.iter().filter_map(Weak::upgrade).map(|lock| Ok(rustix::io::dup(&*lock)?)).collect()
+        locks
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|lock| Ok(rustix::io::dup(&*lock)?))
+            .collect()
     }
 
     pub(super) fn add(&self, lock: &TargetLock) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&lock.0));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::downgrade(&lock.0));
     }
 }
 
@@ -76,9 +83,22 @@ fn holder_of(file: &File) -> io::Result<String> {
     Ok("it has not said yet who it is".to_owned())
 }
 
-fn try_take(directory: &Path, path: &Path, holder: &str) -> io::Result<std::result::Result<TargetLock, String>> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+fn try_take(
+    directory: &Path,
+    path: &Path,
+    holder: &str,
+) -> io::Result<std::result::Result<TargetLock, String>> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

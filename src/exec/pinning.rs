@@ -19,10 +19,13 @@ impl Executor {
     pub fn find(&self, name: ToolName, named: Option<&Path>) -> Result<Found> {
         let named = self.named(name, named)?;
         let mut found = locate(name, named.as_ref(), self.surroundings.var("PATH"))?;
-        let program = Program::open(&found.tool.path).map_err(|error| unreadable(&found.tool, &error))?;
+        let program =
+            Program::open(&found.tool.path).map_err(|error| unreadable(&found.tool, &error))?;
         found.starts_another = starts_another(&found.tool, &program);
         if let Some(policy) = self.policy().filter(|policy| policy.pins(name)) {
-            let sha256 = program.sha256().map_err(|error| unreadable(&found.tool, &error))?;
+            let sha256 = program
+                .sha256()
+                .map_err(|error| unreadable(&found.tool, &error))?;
             found.refused = refusal(policy, &found, &sha256);
             found.tool.sha256 = Some(sha256);
         }
@@ -39,7 +42,9 @@ impl Executor {
             path: self.surroundings.cwd.join(path),
             hint: format!("name the file itself: --{tool} PATH"),
         });
-        let Some(policy) = self.policy() else { return Ok(by_flag) };
+        let Some(policy) = self.policy() else {
+            return Ok(by_flag);
+        };
         let file = policy.file.display();
         let by_policy = policy
             .policy
@@ -47,7 +52,10 @@ impl Executor {
             .pin(name)
             .path
             .clone()
-            .map(|path| Named { path, hint: format!("it is `path` in [tools.{tool}] of the policy `{file}`") });
+            .map(|path| Named {
+                path,
+                hint: format!("it is `path` in [tools.{tool}] of the policy `{file}`"),
+            });
         match (by_flag, by_policy) {
             (Some(flag), Some(place)) if policy.policy.locked && flag.path != place.path => {
                 Err(Error::refused(format!(
@@ -68,7 +76,10 @@ impl Executor {
     pub fn digest(&self, tool: &Tool) -> Result<String> {
         match &tool.sha256 {
             Some(sha256) => Ok(sha256.clone()),
-            None => self.program(tool)?.sha256().map_err(|error| unreadable(tool, &error)),
+            None => self
+                .program(tool)?
+                .sha256()
+                .map_err(|error| unreadable(tool, &error)),
         }
     }
 
@@ -76,7 +87,11 @@ impl Executor {
     pub(super) fn program(&self, tool: &Tool) -> Result<Arc<Program>> {
         let program = held(&self.programs).get(&tool.path).cloned();
         program.ok_or_else(|| {
-            Error::failed(format!("`{}` was not looked at before it was to run", tool.path.display())).own_mistake()
+            Error::failed(format!(
+                "`{}` was not looked at before it was to run",
+                tool.path.display()
+            ))
+            .own_mistake()
         })
     }
 
@@ -92,7 +107,9 @@ impl Executor {
     /// Whether the policy says which file or version a tool has to be.
     #[must_use]
     pub fn speaks_of(&self, name: ToolName) -> bool {
-        self.policy().is_some_and(|policy| policy.pins(name) || *policy.policy.tools.pin(name) != Pin::default())
+        self.policy().is_some_and(|policy| {
+            policy.pins(name) || *policy.policy.tools.pin(name) != Pin::default()
+        })
     }
 
     /// The policy in force.
@@ -105,10 +122,15 @@ impl Executor {
 /// Why a tool that has to be a pinned one is none.
 fn refusal(policy: &InForce, found: &Found, sha256: &str) -> Option<Error> {
     let tool = &found.tool;
-    let (name, path, file) = (tool.name.as_str(), tool.path.display(), policy.file.display());
+    let (name, path, file) = (
+        tool.name.as_str(),
+        tool.path.display(),
+        policy.file.display(),
+    );
     let pin = policy.policy.tools.pin(tool.name);
     if !pin.is_pinned() {
-        let what = format!("{name} is not pinned, and the policy `{file}` has none run that is not");
+        let what =
+            format!("{name} is not pinned, and the policy `{file}` has none run that is not");
         return Some(Error::refused(what).hint("`bypassctl tools pin` prints what to put there"));
     }
     if !pin.sha256.iter().any(|pinned| pinned == sha256) {
@@ -122,8 +144,9 @@ fn refusal(policy: &InForce, found: &Found, sha256: &str) -> Option<Error> {
     }
     let what = found.starts_another.as_ref()?;
     Some(
-        Error::refused(format!("`{path}` is pinned, but {what}, which is not"))
-            .hint(format!("pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH")),
+        Error::refused(format!("`{path}` is pinned, but {what}, which is not")).hint(format!(
+            "pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH"
+        )),
     )
 }
 
@@ -138,11 +161,16 @@ fn starts_another(tool: &Tool, program: &Program) -> Option<String> {
 /// A tool's file that is not any more what was hashed.
 pub(super) fn overwritten(tool: &Tool) -> Error {
     let path = tool.path.display();
-    Error::refused(format!("`{path}` was overwritten since it was looked at: it is another program now"))
-        .hint("find out who did that; run again once it is the right one")
+    Error::refused(format!(
+        "`{path}` was overwritten since it was looked at: it is another program now"
+    ))
+    .hint("find out who did that; run again once it is the right one")
 }
 
 fn unreadable(tool: &Tool, error: &std::io::Error) -> Error {
-    Error::failed(format!("`{}` cannot be hashed: {error}", tool.path.display()))
-        .hint("the record needs its digest: it must be readable, and no program is larger than 1 GiB")
+    Error::failed(format!(
+        "`{}` cannot be hashed: {error}",
+        tool.path.display()
+    ))
+    .hint("the record needs its digest: it must be readable, and no program is larger than 1 GiB")
 }

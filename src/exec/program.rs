@@ -65,7 +65,13 @@ impl Program {
         let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         // The interpreter of a script opens it by its name again, and scripts look beside themselves.
         let open = Some(open).filter(|open| begins == ELF && open.exists());
-        Ok(Self { path: path.to_owned(), file, open, script: begins.starts_with(b"#!"), hashed: Mutex::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            open,
+            script: begins.starts_with(b"#!"),
+            hashed: Mutex::default(),
+        })
     }
 
     /// Whether it is text for an interpreter, which is another program.
@@ -85,18 +91,28 @@ impl Program {
     pub(super) fn sha256(&self) -> io::Result<String> {
         let (sha256, stamp) = self.read()?;
         let mut hashed = held(&self.hashed);
-        Ok(hashed.get_or_insert(Hashed { sha256, stamp }).sha256.clone())
+        Ok(hashed
+            .get_or_insert(Hashed { sha256, stamp })
+            .sha256
+            .clone())
     }
 
     /// Whether it is still what was hashed: to be asked right before it runs. What cannot be read any more is not.
     pub(super) fn is_unchanged(&self) -> bool {
-        let Some(Hashed { sha256, stamp }) = held(&self.hashed).clone() else { return true };
-        let now = self.file().and_then(|file| file.metadata()).map(|meta| Stamp::from(&meta));
+        let Some(Hashed { sha256, stamp }) = held(&self.hashed).clone() else {
+            return true;
+        };
+        let now = self
+            .file()
+            .and_then(|file| file.metadata())
+            .map(|meta| Stamp::from(&meta));
         // Another name or mode changes the stamp as well: then its content decides.
         if now.is_ok_and(|now| now == stamp) {
             return true;
         }
-        let Ok((now, stamp)) = self.read() else { return false };
+        let Ok((now, stamp)) = self.read() else {
+            return false;
+        };
         let is_same = now == sha256;
         if is_same {
             *held(&self.hashed) = Some(Hashed { sha256, stamp });
@@ -121,7 +137,11 @@ impl Program {
 
     /// What is executed, opened.
     fn file(&self) -> io::Result<File> {
-        if self.open.is_some() { self.file.try_clone() } else { File::open(&self.path) }
+        if self.open.is_some() {
+            self.file.try_clone()
+        } else {
+            File::open(&self.path)
+        }
     }
 }
 
@@ -158,8 +178,14 @@ mod tests {
         let sha256 = program.sha256().expect("it is read");
         assert!(program.is_unchanged());
         file.write_all(b" two").expect("it is written to");
-        assert!(!program.is_unchanged() && !program.is_unchanged() && !program.is_what_was_started());
-        assert_eq!(program.sha256().expect("it is read"), sha256, "what was hashed first is what runs");
+        assert!(
+            !program.is_unchanged() && !program.is_unchanged() && !program.is_what_was_started()
+        );
+        assert_eq!(
+            program.sha256().expect("it is read"),
+            sha256,
+            "what was hashed first is what runs"
+        );
         file.as_file().set_len(8).expect("it is cut");
         file.rewind().expect("its beginning");
         assert!(program.is_unchanged(), "written back");

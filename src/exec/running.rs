@@ -39,7 +39,12 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn watch(&self, step: &str, invocation: &Invocation, mut enough: impl FnMut(&[u8]) -> bool) -> Result<Watched> {
+    pub fn watch(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Watched> {
         self.heed()?;
         let mut seen = false;
         let mut look = |printed: &[u8]| {
@@ -47,7 +52,11 @@ impl Executor {
             seen
         };
         let output = self.run_with(step, invocation, None, Some(&mut look))?;
-        Ok(if seen { Watched::Enough } else { Watched::Ended(output) })
+        Ok(if seen {
+            Watched::Enough
+        } else {
+            Watched::Ended(output)
+        })
     }
 
     /// Tries a token: `config` makes the throwaway configuration, given the path at which the token will be.
@@ -65,20 +74,38 @@ impl Executor {
         let var = |name| self.surroundings.var(name);
         let parent = scratch::runtime_directory(var("XDG_RUNTIME_DIR"), var("TMPDIR"));
         let cannot = |error: std::io::Error| {
-            Error::failed(format!("no private place for the trial could be made in `{}`: {error}", parent.display()))
-                .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
+            Error::failed(format!(
+                "no private place for the trial could be made in `{}`: {error}",
+                parent.display()
+            ))
+            .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
         };
-        self.sweep(step, &parent).and_then(|swept| swept.map_err(cannot))?;
+        self.sweep(step, &parent)
+            .and_then(|swept| swept.map_err(cannot))?;
         let path = scratch::new_path(&parent);
-        let change = FileChange { op: FileOp::Scratch, path: Text::from(&path), before: None, after: None };
-        let begun = self.intend(&format!("{step}-scratch"), Effect::Reads, Act::File { file: change.clone() })?;
+        let change = FileChange {
+            op: FileOp::Scratch,
+            path: Text::from(&path),
+            before: None,
+            after: None,
+        };
+        let begun = self.intend(
+            &format!("{step}-scratch"),
+            Effect::Reads,
+            Act::File {
+                file: change.clone(),
+            },
+        )?;
         let made = Scratch::new(&begun, &path).and_then(|mut scratch| {
             let token = scratch.put_token(token)?;
             scratch.write_config(&config(&token.display().to_string()))?;
             Ok(scratch)
         });
         let (output, closed) = match made {
-            Ok(scratch) => (self.run_with(step, invocation, Some(&scratch), None), scratch.close()),
+            Ok(scratch) => (
+                self.run_with(step, invocation, Some(&scratch), None),
+                scratch.close(),
+            ),
             Err(error) => (Err(cannot(io::Error::other(error.to_string()))), Err(error)),
         };
         self.file_result(begun, change, closed.as_ref().err())?;
@@ -95,8 +122,19 @@ impl Executor {
         };
         for (path, _lock) in stale {
             let before = Some(Stream::withheld());
-            let change = FileChange { op: FileOp::Delete, path: Text::from(&path), before, after: None };
-            let begun = self.intend(&format!("{step}-sweep"), Effect::Reads, Act::File { file: change.clone() })?;
+            let change = FileChange {
+                op: FileOp::Delete,
+                path: Text::from(&path),
+                before,
+                after: None,
+            };
+            let begun = self.intend(
+                &format!("{step}-sweep"),
+                Effect::Reads,
+                Act::File {
+                    file: change.clone(),
+                },
+            )?;
             let swept = scratch::sweep(&begun, &path);
             self.file_result(begun, change, swept.as_ref().err())?;
             if swept.is_err() {
@@ -116,7 +154,10 @@ impl Executor {
         let program = self.program_to_run(invocation.tool())?;
         let config = scratch.map(Scratch::config);
         let argv = invocation.argv(config.as_ref());
-        let env = self.surroundings.child_env(invocation.world(), &scratch.map(Scratch::env).unwrap_or_default());
+        let env = self.surroundings.child_env(
+            invocation.world(),
+            &scratch.map(Scratch::env).unwrap_or_default(),
+        );
         let act = Act::Process {
             argv: argv.iter().map(Text::from).collect(),
             exe: exe(invocation.tool()),
@@ -147,7 +188,11 @@ impl Executor {
             self.changed.store(true, Ordering::SeqCst);
         }
         // What only watches does not keep the run's locks where it outlives it.
-        let inherited = if enough.is_none() { self.locks.inheritable() } else { Ok(Vec::new()) };
+        let inherited = if enough.is_none() {
+            self.locks.inheritable()
+        } else {
+            Ok(Vec::new())
+        };
         let ran = match inherited {
             Ok(_inherited) => spawn::run(&begun, &spec, &self.interrupts, enough),
             Err(error) => Ran::not_started(error),
@@ -159,7 +204,11 @@ impl Executor {
     fn process_result(&self, begun: Begun, invocation: &Invocation, ran: &Ran) -> Result<()> {
         let stream = |bytes: &[u8], secret: bool| {
             let secret = secret || held(&self.needles).occur_in(bytes);
-            Some(if secret { Stream::withheld() } else { Stream::seen(bytes) })
+            Some(if secret {
+                Stream::withheld()
+            } else {
+                Stream::seen(bytes)
+            })
         };
         let (stdout, stderr) = match invocation.exposure() {
             Exposure::Plain => (false, false),
@@ -173,9 +222,18 @@ impl Executor {
             stdout: stream(&ran.stdout, stdout),
             stderr: stream(&ran.stderr, stderr),
             files: Vec::new(),
-            error: ran.cut.as_ref().map(Cut::told).or_else(|| ran.held_open.then(|| "streams-held-open".to_owned())),
+            error: ran
+                .cut
+                .as_ref()
+                .map(Cut::told)
+                .or_else(|| ran.held_open.then(|| "streams-held-open".to_owned())),
         };
-        held(&self.log).end(begun, &self.run, &Body::Result(Box::new(outcome)), &held(&self.needles))
+        held(&self.log).end(
+            begun,
+            &self.run,
+            &Body::Result(Box::new(outcome)),
+            &held(&self.needles),
+        )
     }
 
     fn output_of(&self, invocation: &Invocation, ran: Ran, timeout: Duration) -> Result<Output> {
@@ -218,7 +276,10 @@ impl Executor {
         if !needles.occur_in(&bytes) {
             return bytes;
         }
-        needles.redact(&String::from_utf8_lossy(&bytes)).into_bytes().into()
+        needles
+            .redact(&String::from_utf8_lossy(&bytes))
+            .into_bytes()
+            .into()
     }
 }
 
@@ -247,5 +308,9 @@ pub(super) fn exe(tool: &Tool) -> Exe {
 
 fn seconds(duration: Duration) -> String {
     let ms = duration.as_millis();
-    if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
+    if ms.is_multiple_of(1000) {
+        format!("{} s", ms / 1000)
+    } else {
+        format!("{ms} ms")
+    }
 }

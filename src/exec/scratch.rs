@@ -29,15 +29,23 @@ impl Scratch {
     pub(super) fn new(_recorded: &Begun, path: &Path) -> io::Result<Self> {
         for _ in 0..8 {
             std::fs::DirBuilder::new().mode(0o700).create(path)?;
-            let Some(lock) = unless_gone(File::open(path))? else { continue };
+            let Some(lock) = unless_gone(File::open(path))? else {
+                continue;
+            };
             lock.lock()?;
             if path.exists() {
-                let scratch = Self { path: path.to_owned(), _lock: lock, token: None };
+                let scratch = Self {
+                    path: path.to_owned(),
+                    _lock: lock,
+                    token: None,
+                };
                 std::fs::create_dir(path.join("home"))?;
                 return Ok(scratch);
             }
         }
-        Err(io::Error::other("another run takes it away again and again"))
+        Err(io::Error::other(
+            "another run takes it away again and again",
+        ))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -58,7 +66,10 @@ impl Scratch {
             ("XDG_STATE_HOME", ".local/state"),
         ];
         let below = below.map(|(name, path)| (name.into(), home.join(path).into()));
-        below.into_iter().chain([("HOME".into(), home.into())]).collect()
+        below
+            .into_iter()
+            .chain([("HOME".into(), home.into())])
+            .collect()
     }
 
     pub(super) fn write_config(&self, text: &str) -> io::Result<()> {
@@ -73,7 +84,11 @@ impl Scratch {
             return Ok(path);
         }
         let path = self.path().join("token");
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         file.write_all(token.expose())?;
         Ok(path)
     }
@@ -95,9 +110,15 @@ impl Drop for Scratch {
 #[cfg(target_os = "linux")]
 fn in_memory(token: &Secret) -> Option<(File, PathBuf)> {
     use std::os::fd::AsRawFd as _;
-    let mut file = File::from(rustix::fs::memfd_create("bypassctl-trial", rustix::fs::MemfdFlags::CLOEXEC).ok()?);
+    let mut file = File::from(
+        rustix::fs::memfd_create("bypassctl-trial", rustix::fs::MemfdFlags::CLOEXEC).ok()?,
+    );
     file.write_all(token.expose()).ok()?;
-    let path = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()));
+    let path = PathBuf::from(format!(
+        "/proc/{}/fd/{}",
+        std::process::id(),
+        file.as_raw_fd()
+    ));
     // Without /proc, as in some containers, there is no such path.
     File::open(&path).ok().map(|_| (file, path))
 }
@@ -111,13 +132,18 @@ fn in_memory(_token: &Secret) -> Option<(File, PathBuf)> {
 pub(super) fn runtime_directory(runtime: Option<&OsStr>, temporary: Option<&OsStr>) -> PathBuf {
     let ours = |path: &Path| {
         let private = |meta: std::fs::Metadata| {
-            meta.is_dir() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o077 == 0
+            meta.is_dir()
+                && meta.uid() == rustix::process::geteuid().as_raw()
+                && meta.mode() & 0o077 == 0
         };
         path.is_absolute() && path.metadata().is_ok_and(private)
     };
     let shared_memory = || Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
     let runtime = runtime.map(PathBuf::from).filter(|path| ours(path));
-    runtime.or_else(shared_memory).or_else(|| temporary.map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("/tmp"))
+    runtime
+        .or_else(shared_memory)
+        .or_else(|| temporary.map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
 /// What killed runs of this user left: directories of our name whose lock nobody holds; it is held from here on.
@@ -126,10 +152,16 @@ pub(super) fn stale(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let mut stale = Vec::new();
     for entry in std::fs::read_dir(parent)?.flatten() {
         let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        if !named || !entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == ours) {
+        if !named
+            || !entry
+                .metadata()
+                .is_ok_and(|meta| meta.is_dir() && meta.uid() == ours)
+        {
             continue;
         }
-        if let Some(lock) = unless_gone(File::open(entry.path()))?.filter(|lock| lock.try_lock().is_ok()) {
+        if let Some(lock) =
+            unless_gone(File::open(entry.path()))?.filter(|lock| lock.try_lock().is_ok())
+        {
             stale.push((entry.path(), lock));
         }
     }

@@ -97,7 +97,12 @@ impl Ran {
 
 /// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
 /// cut off, or holds a stream open.
-pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enough: Option<Enough>) -> Ran {
+pub(super) fn run(
+    _recorded: &Begun,
+    spec: &Spec,
+    interrupts: &Interrupts,
+    enough: Option<Enough>,
+) -> Ran {
     let (events, inbox) = channel();
     let streams = [Shared::default(), Shared::default()];
     let (exit, cut, held_open) = match start(spec, &events, &streams) {
@@ -105,7 +110,13 @@ pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enoug
             interrupts.tell(events);
             // From here on most kernels let nobody write to the file (ETXTBSY); what was written before is found out here.
             let cut = (!spec.program.is_what_was_started()).then_some(Cut::Overwritten);
-            let mut watch = Watch { inbox, group: Pid::from_raw(pid), exit: None, cut, open: 2 };
+            let mut watch = Watch {
+                inbox,
+                group: Pid::from_raw(pid),
+                exit: None,
+                cut,
+                open: 2,
+            };
             let mut never = |_: &[u8]| false;
             watch.watch(spec, &streams[0], enough.unwrap_or(&mut never));
             (watch.exit, watch.cut, watch.open > 0)
@@ -113,7 +124,13 @@ pub(super) fn run(_recorded: &Begun, spec: &Spec, interrupts: &Interrupts, enoug
         Err(error) => (None, Some(Cut::NotStarted(error)), false),
     };
     let [stdout, stderr] = streams.map(|stream| std::mem::take(&mut *held(&stream)));
-    Ran { exit, cut, stdout, stderr, held_open }
+    Ran {
+        exit,
+        cut,
+        stdout,
+        stderr,
+        held_open,
+    }
 }
 
 /// Starts it with a thread for each stream and one for its end. duct's errors and its `Debug` would print argv,
@@ -143,14 +160,28 @@ fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Resu
         .first()
         .and_then(|pid| i32::try_from(*pid).ok())
         .ok_or_else(|| io::Error::other("no process id"))?;
-    read_beside(stdout, "standard output", spec.max_stdout, events, &streams[0]);
+    read_beside(
+        stdout,
+        "standard output",
+        spec.max_stdout,
+        events,
+        &streams[0],
+    );
     read_beside(stderr, "standard error", MAX_STDERR, events, &streams[1]);
     let to_exit = events.clone();
-    std::thread::spawn(move || drop(to_exit.send(Event::Exited(handle.wait().map(|output| output.status)))));
+    std::thread::spawn(move || {
+        drop(to_exit.send(Event::Exited(handle.wait().map(|output| output.status))))
+    });
     Ok(pid)
 }
 
-fn read_beside(stream: io::PipeReader, name: &'static str, max: usize, events: &Sender<Event>, into: &Shared) {
+fn read_beside(
+    stream: io::PipeReader,
+    name: &'static str,
+    max: usize,
+    events: &Sender<Event>,
+    into: &Shared,
+) {
     let (events, into) = (events.clone(), Arc::clone(into));
     std::thread::spawn(move || {
         let whole = read_at_most(stream, max, &into, || drop(events.send(Event::More)));
@@ -181,7 +212,9 @@ fn read_at_most(mut stream: impl Read, max: usize, into: &Shared, more: impl Fn(
 /// Grows by hand: a vector that grows by itself leaves its outgrown memory as it is, and that may be half a token.
 fn append(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     if bytes.capacity() - bytes.len() < more.len() {
-        let mut larger = Zeroizing::new(Vec::with_capacity((2 * bytes.capacity()).max(bytes.len() + more.len())));
+        let mut larger = Zeroizing::new(Vec::with_capacity(
+            (2 * bytes.capacity()).max(bytes.len() + more.len()),
+        ));
         larger.extend_from_slice(bytes);
         *bytes = larger;
     }
@@ -211,7 +244,11 @@ impl Watch {
                 Some(Event::More) if enough(&held(stdout)) => self.cut = Some(Cut::Enough),
                 Some(event) => self.take(event),
                 None if asked && spec.may_finish => self.cut = Some(Cut::Interrupted),
-                None => self.cut = Some(Cut::TimedOut { stopped: self.group.is_some_and(is_stopped) }),
+                None => {
+                    self.cut = Some(Cut::TimedOut {
+                        stopped: self.group.is_some_and(is_stopped),
+                    })
+                }
             }
         }
         if self.exit.is_none() {
@@ -256,7 +293,9 @@ impl Watch {
     }
 
     fn next(&self, deadline: Instant) -> Option<Event> {
-        self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+        self.inbox
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .ok()
     }
 
     fn take(&mut self, event: Event) {
@@ -281,11 +320,17 @@ impl Watch {
 }
 
 fn how(status: ExitStatus) -> Option<Exit> {
-    status.code().map(Exit::Code).or_else(|| status.signal().map(Exit::Signal))
+    status
+        .code()
+        .map(Exit::Code)
+        .or_else(|| status.signal().map(Exit::Signal))
 }
 
 /// Whether the kernel stopped it: a process of a background group that reads the terminal is. Only Linux tells.
 fn is_stopped(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.trim_start().starts_with('T'))
 }

@@ -13,7 +13,12 @@ use std::path::Path;
 pub fn append_summary(path: &Path, text: &str) -> io::Result<()> {
     // A FIFO that nobody reads would keep who opens it waiting.
     let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
-    let mut file = File::options().append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    let mut file = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

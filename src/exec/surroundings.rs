@@ -56,19 +56,26 @@ impl Surroundings {
     /// A variable that is set and not empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&OsStr> {
-        self.env.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+        self.env
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// HOME, where it is an absolute path.
     #[must_use]
     pub fn home(&self) -> Option<&Path> {
-        self.var("HOME").map(Path::new).filter(|home| home.is_absolute())
+        self.var("HOME")
+            .map(Path::new)
+            .filter(|home| home.is_absolute())
     }
 
     /// The home directory of the account that runs this, wherever HOME leads.
     #[must_use]
     pub fn account_home(&self) -> Option<PathBuf> {
-        let user = nix::unistd::User::from_uid(geteuid().as_raw().into()).ok().flatten()?;
+        let user = nix::unistd::User::from_uid(geteuid().as_raw().into())
+            .ok()
+            .flatten()?;
         Some(user.dir).filter(|home| home.is_absolute())
     }
 
@@ -81,7 +88,11 @@ impl Surroundings {
     /// What a child gets. A kuberc would give kubectl's commands other defaults, so it is off; messages are read, so
     /// they are in English.
     #[must_use]
-    pub fn child_env(&self, world: &World, throwaway: &[(OsString, OsString)]) -> BTreeMap<OsString, OsString> {
+    pub fn child_env(
+        &self,
+        world: &World,
+        throwaway: &[(OsString, OsString)],
+    ) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
         env.insert("KUBERC".into(), "off".into());
         env.insert("LC_ALL".into(), "C".into());
@@ -98,14 +109,18 @@ impl Surroundings {
     #[must_use]
     pub fn who(&self) -> Who {
         let uid = geteuid().as_raw();
-        let user = nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.name);
+        let user = nix::unistd::User::from_uid(uid.into())
+            .ok()
+            .flatten()
+            .map(|user| user.name);
         // 4294967295 stands for no login.
         let login_uid = std::fs::read_to_string("/proc/self/loginuid")
             .ok()
             .and_then(|text| text.trim().parse().ok())
             .filter(|uid| *uid != u32::MAX);
-        let tty =
-            rustix::termios::ttyname(std::io::stdin(), Vec::new()).ok().map(|name| name.to_string_lossy().into_owned());
+        let tty = rustix::termios::ttyname(std::io::stdin(), Vec::new())
+            .ok()
+            .map(|name| name.to_string_lossy().into_owned());
         Who {
             uid,
             user,
@@ -132,7 +147,9 @@ impl Surroundings {
     /// The file that GitHub's runner shows on the page of the job.
     #[must_use]
     pub fn step_summary(&self) -> Option<PathBuf> {
-        self.var("GITHUB_STEP_SUMMARY").filter(|_| self.is_github()).map(|file| self.cwd.join(file))
+        self.var("GITHUB_STEP_SUMMARY")
+            .filter(|_| self.is_github())
+            .map(|file| self.cwd.join(file))
     }
 
     fn ci(&self) -> Option<String> {
@@ -143,7 +160,10 @@ impl Surroundings {
             ("BUILDKITE", "buildkite"),
             ("CI", "ci"),
         ];
-        known.iter().find(|(variable, _)| self.var(variable).is_some()).map(|(_, name)| (*name).to_owned())
+        known
+            .iter()
+            .find(|(variable, _)| self.var(variable).is_some())
+            .map(|(_, name)| (*name).to_owned())
     }
 }
 
@@ -154,7 +174,10 @@ pub(super) fn recorded(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, T
         env.get(OsStr::new(name)).map(|value| {
             (
                 (*name).to_owned(),
-                value.to_str().map_or_else(|| Text::from(value), |text| Text::Utf8(without_credentials(text))),
+                value.to_str().map_or_else(
+                    || Text::from(value),
+                    |text| Text::Utf8(without_credentials(text)),
+                ),
             )
         })
     };
@@ -165,10 +188,16 @@ pub(super) fn recorded(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, T
 /// the last `@` goes; a path of the file system is left as it is.
 #[must_use]
 pub fn without_credentials(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
     match rest.rfind('@') {
         Some(at) if !text.starts_with(['/', '.', '~']) => {
-            let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+            let scheme = if scheme.is_empty() {
+                String::new()
+            } else {
+                format!("{scheme}://")
+            };
             format!("{scheme}[credentials]{}", &rest[at..])
         }
         _ => text.to_owned(),
@@ -182,9 +211,15 @@ mod tests {
     #[test]
     fn credentials_are_cut_out_of_urls() {
         for (text, shown) in [
-            ("http://ann:pw@proxy:3128/", "http://[credentials]@proxy:3128/"),
+            (
+                "http://ann:pw@proxy:3128/",
+                "http://[credentials]@proxy:3128/",
+            ),
             ("ann:p@w@proxy:3128", "[credentials]@proxy:3128"),
-            ("http://ann:pw/x@proxy:3128", "http://[credentials]@proxy:3128"),
+            (
+                "http://ann:pw/x@proxy:3128",
+                "http://[credentials]@proxy:3128",
+            ),
             ("https://proxy/path", "https://proxy/path"),
             ("/home/ann@site/.kube/config", "/home/ann@site/.kube/config"),
             ("/home/ann/.kube/config", "/home/ann/.kube/config"),
@@ -196,16 +231,38 @@ mod tests {
 
     #[test]
     fn a_trials_child_sees_nothing_of_influxctls_settings() {
-        let env = [("INFLUXCTL_TOKEN", "x"), ("HOME", "/home/ann"), ("KUBERC", "on"), ("OTHER", "kept")];
+        let env = [
+            ("INFLUXCTL_TOKEN", "x"),
+            ("HOME", "/home/ann"),
+            ("KUBERC", "on"),
+            ("OTHER", "kept"),
+        ];
         let surroundings = Surroundings {
             argv: Vec::new(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/".into(),
             system: "/etc/bypassctl".into(),
         };
-        let env = surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
-        let shown: Vec<_> = env.iter().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
-        assert_eq!(shown, ["GOGC=400", "HOME=/run/empty", "KUBERC=off", "LC_ALL=C", "OTHER=kept"]);
-        assert!(recorded(&env).keys().eq(["GOGC", "HOME", "KUBERC", "LC_ALL"]));
+        let env =
+            surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
+        let shown: Vec<_> = env
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "GOGC=400",
+                "HOME=/run/empty",
+                "KUBERC=off",
+                "LC_ALL=C",
+                "OTHER=kept"
+            ]
+        );
+        assert!(
+            recorded(&env)
+                .keys()
+                .eq(["GOGC", "HOME", "KUBERC", "LC_ALL"])
+        );
     }
 }

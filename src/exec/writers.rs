@@ -36,9 +36,12 @@ impl Writer {
 /// Whether a group is that of who runs this alone: most systems give each user one of the same name. Who else has it for
 /// a primary group cannot be told.
 fn is_of_one(gid: u32) -> bool {
-    let user = User::from_uid(Uid::from_raw(geteuid().as_raw())).ok().flatten();
+    let user = User::from_uid(Uid::from_raw(geteuid().as_raw()))
+        .ok()
+        .flatten();
     let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
-    user.zip(group).is_some_and(|(user, group)| user.gid.as_raw() == gid && user.name == group.name)
+    user.zip(group)
+        .is_some_and(|(user, group)| user.gid.as_raw() == gid && user.name == group.name)
 }
 
 fn names_nobody_else(gid: u32) -> bool {
@@ -121,5 +124,8 @@ fn of(meta: &Metadata) -> Vec<Writer> {
     let others = if is_shared { 0 } else { meta.mode() };
     let group = Some(Writer::Group(meta.gid())).filter(|_| others & 0o020 != 0);
     let everyone = Some(Writer::Everyone).filter(|_| others & 0o002 != 0);
-    [Some(Writer::User(meta.uid())), group, everyone].into_iter().flatten().collect()
+    [Some(Writer::User(meta.uid())), group, everyone]
+        .into_iter()
+        .flatten()
+        .collect()
 }

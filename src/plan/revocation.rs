@@ -18,11 +18,18 @@ pub struct SameCluster {
 
 impl SameCluster {
     pub(super) fn view(&self) -> ActionView {
-        ActionView::SameCluster { argv: argv(&self.command), expected: self.expected.clone() }
+        ActionView::SameCluster {
+            argv: argv(&self.command),
+            expected: self.expected.clone(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
-        format!("{}   must print {}\n", shown(&self.command, "$"), self.expected)
+        format!(
+            "{}   must print {}\n",
+            shown(&self.command, "$"),
+            self.expected
+        )
     }
 }
 
@@ -44,15 +51,25 @@ impl Deletion {
 
     /// The deletion.
     pub fn command(&self) -> Invocation {
-        self.at.kubectl.delete_secret(&self.at.namespace, self.name, &self.uid)
+        self.at
+            .kubectl
+            .delete_secret(&self.at.namespace, self.name, &self.uid)
     }
 
     pub(super) fn view(&self) -> ActionView {
-        ActionView::DeleteSecret { look: argv(&self.look()), argv: argv(&self.command()), uid: self.uid.clone() }
+        ActionView::DeleteSecret {
+            look: argv(&self.look()),
+            argv: argv(&self.command()),
+            uid: self.uid.clone(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
-        format!("{}   if its UID is still {}\n", shown(&self.command(), "$"), self.uid)
+        format!(
+            "{}   if its UID is still {}\n",
+            shown(&self.command(), "$"),
+            self.uid
+        )
     }
 }
 
@@ -107,7 +124,9 @@ impl JobRun {
         let Place { kubectl, namespace } = &self.at;
         match &self.way {
             Way::Clone { manifest, .. } => Some(kubectl.create_job(namespace, manifest)),
-            Way::FromJob { from, name } => Some(kubectl.job_from_job(namespace, bare(&from.name), name)),
+            Way::FromJob { from, name } => {
+                Some(kubectl.job_from_job(namespace, bare(&from.name), name))
+            }
             Way::Operator { job } => Some(kubectl.delete_job(namespace, bare(&job.name), &job.uid)),
             Way::Awaited { .. } | Way::Running { .. } => None,
         }
@@ -150,7 +169,9 @@ impl JobRun {
             from: self.from().cloned(),
             job: self.name().map(str::to_owned),
             argv: command.as_ref().map(argv),
-            stdin: stdin.map(|text| Digest { sha256: sha256_hex(text.as_bytes()) }),
+            stdin: stdin.map(|text| Digest {
+                sha256: sha256_hex(text.as_bytes()),
+            }),
             watch: argv(&self.watch()),
             secret: self.secret,
             seconds: self.limit.as_secs(),
@@ -170,11 +191,17 @@ impl JobRun {
                 )
             }
             (Way::Operator { job }, Some(command)) => {
-                format!("{}   if its UID is still {}; kubit makes it again\n", shown(&command, "$"), job.uid)
+                format!(
+                    "{}   if its UID is still {}; kubit makes it again\n",
+                    shown(&command, "$"),
+                    job.uid
+                )
             }
             (Way::Running { job }, _) => format!("   {} is at work already\n", job.name),
             (Way::Awaited { kind }, _) => format!("   kubit makes job {kind}-… again\n"),
-            (_, command) => command.map(|command| shown(&command, "$")).unwrap_or_default(),
+            (_, command) => command
+                .map(|command| shown(&command, "$"))
+                .unwrap_or_default(),
         };
         run + &shown(&self.watch(), "$")
     }
@@ -213,7 +240,11 @@ impl NewSecret {
     }
 
     pub(super) fn view(&self) -> ActionView {
-        ActionView::SeeSecret { argv: argv(&self.look()), secret: self.name, not_uid: self.old.clone() }
+        ActionView::SeeSecret {
+            argv: argv(&self.look()),
+            secret: self.name,
+            not_uid: self.old.clone(),
+        }
     }
 
     pub(super) fn text(&self) -> String {
@@ -243,12 +274,18 @@ impl Restart {
 
     /// The deletion, where it has not been done.
     pub fn command(&self) -> Option<Invocation> {
-        self.going.is_none().then(|| self.at.kubectl.delete_pods(&self.at.namespace, &self.selector))
+        self.going.is_none().then(|| {
+            self.at
+                .kubectl
+                .delete_pods(&self.at.namespace, &self.selector)
+        })
     }
 
     /// What shows how it goes.
     pub fn watch(&self) -> Invocation {
-        self.at.kubectl.watch_pods(&self.at.namespace, &self.selector)
+        self.at
+            .kubectl
+            .watch_pods(&self.at.namespace, &self.selector)
     }
 
     pub(super) fn view(&self) -> ActionView {
@@ -262,7 +299,10 @@ impl Restart {
     }
 
     pub(super) fn text(&self) -> String {
-        let command = self.command().map(|command| shown(&command, "$")).unwrap_or_default();
+        let command = self
+            .command()
+            .map(|command| shown(&command, "$"))
+            .unwrap_or_default();
         command + &shown(&self.watch(), "$")
     }
 }
@@ -293,14 +333,20 @@ impl Prove {
             argv: trial.map(|trial| argv(&trial.command)),
             at: trial.map(|trial| trial.profile.address()),
             tls: trial.map(|trial| trial.profile.tls.clone()),
-            tokens: if self.new_token { vec!["<old token>", "<new token>"] } else { vec!["<old token>"] },
+            tokens: if self.new_token {
+                vec!["<old token>", "<new token>"]
+            } else {
+                vec!["<old token>"]
+            },
             seconds: self.grace.as_secs(),
         }
     }
 
     pub(super) fn text(&self) -> String {
         match &self.trial {
-            Some(trial) if self.new_token => shown(&trial.command, "with the old token and with the new one: $"),
+            Some(trial) if self.new_token => {
+                shown(&trial.command, "with the old token and with the new one: $")
+            }
             Some(trial) => shown(&trial.command, "with the old token: $"),
             None => "   (no token can be tried: the proof will be inconclusive)\n".to_owned(),
         }

@@ -49,12 +49,18 @@ pub fn render(plan: &Plan) -> String {
     });
     if let Some(path) = token_file {
         let new = quoted(&beside(path));
-        script.push_str(&format!("new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"));
+        script.push_str(&format!(
+            "new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"
+        ));
     }
     script.push_str(&revocation::prologue(plan));
     script.extend(plan.steps.iter().filter_map(unchanged_check));
     for step in &plan.steps {
-        script.push_str(&format!("\n# {}: {}\n", step.id, step.why.replace('\n', " ")));
+        script.push_str(&format!(
+            "\n# {}: {}\n",
+            step.id,
+            step.why.replace('\n', " ")
+        ));
         script.push_str(&lines(step, token_file));
     }
     script
@@ -62,7 +68,9 @@ pub fn render(plan: &Plan) -> String {
 
 /// Before anything else: the configuration is the one that the edit is of.
 fn unchanged_check(step: &Step) -> Option<String> {
-    let Action::EditConfig { path, old, .. } = &step.action else { return None };
+    let Action::EditConfig { path, old, .. } = &step.action else {
+        return None;
+    };
     let directory = quoted_path(path.parent().unwrap_or(Path::new("/")));
     let path = quoted_path(path);
     Some(match old {
@@ -71,7 +79,9 @@ fn unchanged_check(step: &Step) -> Option<String> {
             cksum(old.as_bytes())
         ),
         None => {
-            format!("mkdir -p {directory}\n[ ! -e {path} ] || fail {path} 'is there, and this script would make it'\n")
+            format!(
+                "mkdir -p {directory}\n[ ! -e {path} ] || fail {path} 'is there, and this script would make it'\n"
+            )
         }
     })
 }
@@ -93,9 +103,14 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
             )
         }
         Action::CheckCluster(_) => {
-            "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n".to_owned()
+            "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n"
+                .to_owned()
         }
-        Action::TryToken { command, profile, required } => try_token(command, profile, &new, *required),
+        Action::TryToken {
+            command,
+            profile,
+            required,
+        } => try_token(command, profile, &new, *required),
         Action::WriteToken { path } => write_token(path, token_file),
         Action::EditConfig { path, old, edit } => edit_config(path, old.as_deref(), edit),
         Action::DeleteToken { path } => format!("rm -f {}\n", quoted_path(path)),
@@ -113,7 +128,11 @@ fn write_token(path: &Path, first: Option<&Path>) -> String {
     match first.filter(|first| *first != path) {
         Some(first) => {
             let new = quoted(&beside(path));
-            format!("cp -p {} {new}\nmv -f {new} {}\n", quoted_path(first), quoted_path(path))
+            format!(
+                "cp -p {} {new}\nmv -f {new} {}\n",
+                quoted_path(first),
+                quoted_path(path)
+            )
         }
         None => format!("mv -f \"$new_token\" {}\n", quoted_path(path)),
     }
@@ -123,14 +142,20 @@ fn write_token(path: &Path, first: Option<&Path>) -> String {
 fn command_line(command: &Invocation) -> String {
     let argv = command.argv(None);
     let program = command.tool().found.display().to_string();
-    std::iter::once(&program).chain(&argv[1..]).map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ")
+    std::iter::once(&program)
+        .chain(&argv[1..])
+        .map(|arg| quoted(arg))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The name that the program itself uses for a file that is being written, so that it takes the place of the old one
 /// as a whole.
 fn beside(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
-    path.with_file_name(format!(".{name}.bypassctl-new")).display().to_string()
+    path.with_file_name(format!(".{name}.bypassctl-new"))
+        .display()
+        .to_string()
 }
 
 fn read_token(command: &Invocation) -> String {
@@ -184,7 +209,11 @@ fn edit_config(path: &Path, old: Option<&str>, edit: &Edit) -> String {
         copied = splice.range.end;
     }
     parts.push_str(&copy(&file, copied, old.unwrap_or_default().len()));
-    let keep_mode = if old.is_some() { format!("cp -p {file} {new}\n") } else { String::new() };
+    let keep_mode = if old.is_some() {
+        format!("cp -p {file} {new}\n")
+    } else {
+        String::new()
+    };
     let check = format!(
         "[ \"$(cksum <{new})\" = '{}' ] || {{ rm -f {new}; fail {file} 'could not be edited'; }}\n",
         cksum(edit.text.as_bytes())
@@ -196,6 +225,9 @@ fn copy(file: &str, from: usize, to: usize) -> String {
     if from == to {
         String::new()
     } else {
-        format!("  dd if={file} bs=1 skip={from} count={} 2>/dev/null\n", to - from)
+        format!(
+            "  dd if={file} bs=1 skip={from} count={} 2>/dev/null\n",
+            to - from
+        )
     }
 }

@@ -171,24 +171,35 @@ impl Plan {
 
     fn action_view(&self, action: &Action) -> ActionView {
         match action {
-            Action::ReadToken(command) => ActionView::ReadToken { argv: argv(command) },
-            Action::NoteCluster(look) | Action::CheckCluster(look) => {
-                ActionView::Cluster { first_allowed_of: look.commands().map(|command| argv(&command)) }
-            }
-            Action::TryToken { command, required, profile } => ActionView::TryToken {
+            Action::ReadToken(command) => ActionView::ReadToken {
+                argv: argv(command),
+            },
+            Action::NoteCluster(look) | Action::CheckCluster(look) => ActionView::Cluster {
+                first_allowed_of: look.commands().map(|command| argv(&command)),
+            },
+            Action::TryToken {
+                command,
+                required,
+                profile,
+            } => ActionView::TryToken {
                 argv: argv(command),
                 at: profile.address(),
                 tls: profile.tls.clone(),
                 token: self.token_slot(),
                 required: *required,
             },
-            Action::WriteToken { path } => {
-                ActionView::WriteToken { write: path.clone(), mode: "0600", content: self.token_slot() }
-            }
-            Action::EditConfig { path, .. } => {
-                ActionView::EditConfig { edit: path.clone(), lines: changed_lines(action) }
-            }
-            Action::DeleteToken { path } => ActionView::DeleteToken { delete: path.clone() },
+            Action::WriteToken { path } => ActionView::WriteToken {
+                write: path.clone(),
+                mode: "0600",
+                content: self.token_slot(),
+            },
+            Action::EditConfig { path, .. } => ActionView::EditConfig {
+                edit: path.clone(),
+                lines: changed_lines(action),
+            },
+            Action::DeleteToken { path } => ActionView::DeleteToken {
+                delete: path.clone(),
+            },
             Action::SameCluster(same) => same.view(),
             Action::DeleteSecret(deletion) => deletion.view(),
             Action::RunJob(run) => run.view(),

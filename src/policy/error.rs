@@ -22,8 +22,16 @@ impl PolicyError {
         hint: impl Into<String>,
     ) -> Self {
         let at = span.map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        Self { line, what: what.into(), hint: hint.into() }
+        let line = text.as_bytes()[..at]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
+        Self {
+            line,
+            what: what.into(),
+            hint: hint.into(),
+        }
     }
 }
 

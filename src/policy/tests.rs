@@ -3,8 +3,13 @@ use super::*;
 use std::path::Path;
 
 fn places() -> Places<'static> {
-    let [directory, home, account_home] = ["/etc/bypassctl", "/elsewhere", "/home/ann"].map(Path::new);
-    Places { directory, home: Some(home), account_home: Some(account_home) }
+    let [directory, home, account_home] =
+        ["/etc/bypassctl", "/elsewhere", "/home/ann"].map(Path::new);
+    Places {
+        directory,
+        home: Some(home),
+        account_home: Some(account_home),
+    }
 }
 
 fn parse(text: &str) -> Result<Policy, PolicyError> {
@@ -50,21 +55,48 @@ rerun = "clone"
 fn every_key_means_something() {
     let policy = parse(FULL).expect("a policy");
     assert!(policy.locked && policy.tools.require_pins && policy.audit.require);
-    let Pin { path, version, sha256 } = &policy.tools.kubectl;
+    let Pin {
+        path,
+        version,
+        sha256,
+    } = &policy.tools.kubectl;
     assert_eq!(path.as_deref(), Some(Path::new("/usr/bin/kubectl")));
-    assert!(version.as_ref().expect("one").matches(&semver::Version::new(1, 35, 9)));
+    assert!(
+        version
+            .as_ref()
+            .expect("one")
+            .matches(&semver::Version::new(1, 35, 9))
+    );
     assert_eq!(*sha256, ["a".repeat(64), "b".repeat(64)]);
     let influxctl = policy.tools.pin(ToolName::Influxctl);
-    assert_eq!(influxctl.path.as_deref(), Some(Path::new("/etc/bypassctl/tools/influxctl")));
+    assert_eq!(
+        influxctl.path.as_deref(),
+        Some(Path::new("/etc/bypassctl/tools/influxctl"))
+    );
     assert!(!influxctl.is_pinned() && policy.tools.kubectl.is_pinned());
     let version = influxctl.version.as_ref().expect("one");
-    assert!(version.matches(&semver::Version::new(2, 10, 2)), "without the vendor's suffix");
+    assert!(
+        version.matches(&semver::Version::new(2, 10, 2)),
+        "without the vendor's suffix"
+    );
     assert!(!version.matches(&semver::Version::new(2, 10, 3)));
     assert_eq!(policy.guard.require_plan, ["revoke", "rotate"]);
-    assert!(policy.guard.require_reason.expect("one").is_match("see CHG-12"));
-    assert_eq!(policy.guard.production.context, Some(vec!["*prod*".to_owned(), "eu-?".to_owned()]));
+    assert!(
+        policy
+            .guard
+            .require_reason
+            .expect("one")
+            .is_match("see CHG-12")
+    );
+    assert_eq!(
+        policy.guard.production.context,
+        Some(vec!["*prod*".to_owned(), "eu-?".to_owned()])
+    );
     assert_eq!(policy.guard.production.namespace, None);
-    assert_eq!(policy.audit.file.as_deref(), Some(Path::new("/home/ann/audit.jsonl")));
+    assert_eq!(
+        policy.audit.file.as_deref(),
+        Some(Path::new("/home/ann/audit.jsonl"))
+    );
     let expected = Defaults {
         profile: Some("clustered".to_owned()),
         config: Some("/etc/bypassctl/config.toml".into()),
@@ -83,9 +115,18 @@ fn nothing_said_is_nothing_asked_for() {
     let policy = parse("").expect("a policy");
     assert!(!policy.locked && !policy.tools.require_pins && policy.guard.require_plan.is_empty());
     assert!(policy.guard.require_reason.is_none() && policy.audit == Audit::default());
-    let all = parse("[guard]\nrequire_plan = true").expect("a policy").guard.require_plan;
+    let all = parse("[guard]\nrequire_plan = true")
+        .expect("a policy")
+        .guard
+        .require_plan;
     assert_eq!(all, GUARDED);
-    assert!(parse("guard.require_plan = false").expect("a policy").guard.require_plan.is_empty());
+    assert!(
+        parse("guard.require_plan = false")
+            .expect("a policy")
+            .guard
+            .require_plan
+            .is_empty()
+    );
 }
 
 const NONSENSE: &[&str] = &[
@@ -131,9 +172,15 @@ fn what_does_not_make_sense_is_refused() {
         })
         .collect();
     insta::assert_snapshot!(told);
-    let nowhere = Places { home: None, ..places() };
+    let nowhere = Places {
+        home: None,
+        ..places()
+    };
     let no_home = Policy::parse("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
-    assert_eq!(no_home.hint, "no home directory is known: HOME where the policy is not locked, else the account's");
+    assert_eq!(
+        no_home.hint,
+        "no home directory is known: HOME where the policy is not locked, else the account's"
+    );
     assert!(Policy::parse("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
 }
 
@@ -165,10 +212,22 @@ fn a_pin_changes_nothing_else() {
     let text = "# site policy\r\nlocked = true # by us\r\n\r\n[tools] # which\r\n  [tools.kubectl]\r\n  sha256 = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"] # 1.33\r\n  # end\r\n[audit]\r\nfile = \"x\"";
     let after = pin_in(text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after.replace('\r', "␍"));
-    assert_eq!(pin_in(&after, Some("1.34.5")).expect("edited"), after, "once is enough");
-    assert_eq!(pin_in(&after, None).expect("edited"), after, "a version that is not known says nothing");
+    assert_eq!(
+        pin_in(&after, Some("1.34.5")).expect("edited"),
+        after,
+        "once is enough"
+    );
+    assert_eq!(
+        pin_in(&after, None).expect("edited"),
+        after,
+        "a version that is not known says nothing"
+    );
     let newer = pin_in(&after, Some("1.34.6")).expect("edited");
-    assert_eq!(newer, after.replace("=1.34.5", "=1.34.6"), "an exact version goes with its digest");
+    assert_eq!(
+        newer,
+        after.replace("=1.34.5", "=1.34.6"),
+        "an exact version goes with its digest"
+    );
     let new = pin_in("", Some("1.34.5")).expect("edited");
     assert_eq!(new, section(&pinned(Some("1.34.5")), true));
 }
@@ -181,16 +240,26 @@ fn what_the_site_has_said_stays() {
     );
     let after = pin_in(&text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after);
-    assert_eq!(pin_in(&after, Some("1.34.5")).expect("edited"), after, "once is enough");
+    assert_eq!(
+        pin_in(&after, Some("1.34.5")).expect("edited"),
+        after,
+        "once is enough"
+    );
     let refused = pin_in(&text, Some("1.36.0")).expect_err("a range of the site's");
-    assert_eq!(refused.to_string(), "line 2: it has kubectl >=1.30, <1.36, and 1.36.0 is installed");
+    assert_eq!(
+        refused.to_string(),
+        "line 2: it has kubectl >=1.30, <1.36, and 1.36.0 is installed"
+    );
 }
 
 #[test]
 fn a_form_that_cannot_be_edited_is_left_alone() {
-    for text in
-        ["tools = {}", "tools.kubectl.path = \"/x\"", "[tools]\nkubectl = { path = \"/x\" }", "[tools.kubectl.x]"]
-    {
+    for text in [
+        "tools = {}",
+        "tools.kubectl.path = \"/x\"",
+        "[tools]\nkubectl = { path = \"/x\" }",
+        "[tools.kubectl.x]",
+    ] {
         assert!(pin_in(text, None).is_err(), "{text}");
     }
 }

@@ -36,10 +36,19 @@ pub fn plan(facts: Facts) -> Plan {
         steps.push(Step {
             id: "edit-profile",
             why: format!("take the token file out of profile `{}`", facts.profile),
-            action: Action::EditConfig { path: facts.config, old: Some(facts.config_text), edit },
-            holds: "`auth.token.token_file` of that profile is gone, and nothing else differs".to_owned(),
+            action: Action::EditConfig {
+                path: facts.config,
+                old: Some(facts.config_text),
+                edit,
+            },
+            holds: "`auth.token.token_file` of that profile is gone, and nothing else differs"
+                .to_owned(),
             beside: false,
         });
     }
-    Plan { command: "disable", about: facts.about, steps }
+    Plan {
+        command: "disable",
+        about: facts.about,
+        steps,
+    }
 }

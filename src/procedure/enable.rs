@@ -47,7 +47,10 @@ pub struct Facts {
 pub fn plan(facts: Facts) -> Plan {
     let mut steps = vec![Step {
         id: "get-token",
-        why: format!("read the admin token from secret `admin-token` of namespace `{}`", facts.namespace),
+        why: format!(
+            "read the admin token from secret `admin-token` of namespace `{}`",
+            facts.namespace
+        ),
         action: Action::ReadToken(facts.kubectl.admin_token(&facts.namespace)),
         holds: "the token is known, in memory only".to_owned(),
         beside: false,
@@ -58,7 +61,11 @@ pub fn plan(facts: Facts) -> Plan {
     }
     steps.push(check_cluster(&facts));
     steps.extend(put_to_use(facts.local));
-    Plan { command: "enable", about: facts.about, steps }
+    Plan {
+        command: "enable",
+        about: facts.about,
+        steps,
+    }
 }
 
 /// What puts a token to use on this machine.
@@ -81,7 +88,9 @@ pub fn put_to_use(local: PutToUse) -> Vec<Step> {
     let mut steps = vec![Step {
         id: "write-token",
         why: "put the token where influxctl reads it".to_owned(),
-        action: Action::WriteToken { path: local.token_file },
+        action: Action::WriteToken {
+            path: local.token_file,
+        },
         holds: "the file holds exactly the token, mode 0600".to_owned(),
         beside: false,
     }];
@@ -89,8 +98,13 @@ pub fn put_to_use(local: PutToUse) -> Vec<Step> {
         steps.push(Step {
             id: "edit-profile",
             why: format!("point profile `{}` at the token file", local.profile),
-            action: Action::EditConfig { path: local.config, old: local.config_text, edit: local.edit },
-            holds: "`auth.token.token_file` of that profile is set, and nothing else differs".to_owned(),
+            action: Action::EditConfig {
+                path: local.config,
+                old: local.config_text,
+                edit: local.edit,
+            },
+            holds: "`auth.token.token_file` of that profile is set, and nothing else differs"
+                .to_owned(),
             beside: false,
         });
     }
@@ -110,7 +124,8 @@ fn note_cluster(facts: &Facts) -> Step {
 fn check_cluster(facts: &Facts) -> Step {
     Step {
         id: "check-cluster",
-        why: "make sure that the context leads there still, before anything of yours changes".to_owned(),
+        why: "make sure that the context leads there still, before anything of yours changes"
+            .to_owned(),
         action: Action::CheckCluster(look(facts)),
         holds: "it is the same cluster".to_owned(),
         beside: facts.verify != Verify::Skip,
@@ -118,7 +133,10 @@ fn check_cluster(facts: &Facts) -> Step {
 }
 
 fn look(facts: &Facts) -> Place {
-    Place { kubectl: facts.kubectl.clone(), namespace: facts.namespace.clone() }
+    Place {
+        kubectl: facts.kubectl.clone(),
+        namespace: facts.namespace.clone(),
+    }
 }
 
 fn try_token(facts: &Facts) -> Step {
@@ -131,7 +149,12 @@ fn try_token(facts: &Facts) -> Step {
             profile: facts.profile.clone(),
             required,
         },
-        holds: if required { "the token was accepted" } else { "the token was not refused" }.to_owned(),
+        holds: if required {
+            "the token was accepted"
+        } else {
+            "the token was not refused"
+        }
+        .to_owned(),
         beside: false,
     }
 }

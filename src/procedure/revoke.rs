@@ -158,7 +158,12 @@ pub struct Revocation {
 /// # Errors
 /// [`crate::error::Kind::Refused`]: nothing has been changed.
 pub fn plan(facts: &Facts, local: Vec<Step>) -> Result<Revocation> {
-    let seen = Seen { secrets: &facts.secrets, jobs: &facts.jobs, pods: &facts.pods, begun: &facts.begun };
+    let seen = Seen {
+        secrets: &facts.secrets,
+        jobs: &facts.jobs,
+        pods: &facts.pods,
+        begun: &facts.begun,
+    };
     in_use(facts)?;
     let stage = seen.stage(facts.options.again);
     // Those that were deleted may just not be there again yet.
@@ -174,8 +179,12 @@ fn in_use(facts: &Facts) -> Result<()> {
         return Ok(());
     }
     let namespace = &facts.at.namespace;
-    Err(Error::refused(format!("namespace `{namespace}` has neither the secrets nor the jobs of InfluxDB Clustered"))
-        .hint(format!("is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`")))
+    Err(Error::refused(format!(
+        "namespace `{namespace}` has neither the secrets nor the jobs of InfluxDB Clustered"
+    ))
+    .hint(format!(
+        "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`"
+    )))
 }
 
 fn pods_there(facts: &Facts) -> Result<()> {
@@ -187,7 +196,9 @@ fn pods_there(facts: &Facts) -> Result<()> {
     let mut loading: Vec<String> = facts.pods.iter().filter(loads).map(workload).collect();
     loading.sort();
     loading.dedup();
-    let told = format!("no pod matches `{selector}`: nothing would be restarted, and the old keys stay in use");
+    let told = format!(
+        "no pod matches `{selector}`: nothing would be restarted, and the old keys stay in use"
+    );
     let hint = if loading.is_empty() {
         format!(
             "no pod of namespace `{}` mounts or reads secret `rsa-keys` either: find out which do (`kubectl get pods --namespace {0} --output yaml`), then name them with --restart-selector",
@@ -204,7 +215,12 @@ fn pods_there(facts: &Facts) -> Result<()> {
 
 /// How a person would select the workload of a pod.
 fn workload(pod: &Pod) -> String {
-    let label =
-        |wanted: &str| pod.labels().find(|(name, _)| *name == wanted).map(|(name, value)| format!("`{name}={value}`"));
-    label("app").or_else(|| label("app.kubernetes.io/name")).unwrap_or_else(|| format!("pod `{}`", pod.metadata.name))
+    let label = |wanted: &str| {
+        pod.labels()
+            .find(|(name, _)| *name == wanted)
+            .map(|(name, value)| format!("`{name}={value}`"))
+    };
+    label("app")
+        .or_else(|| label("app.kubernetes.io/name"))
+        .unwrap_or_else(|| format!("pod `{}`", pod.metadata.name))
 }

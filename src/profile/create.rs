@@ -36,7 +36,12 @@ impl New<'_> {
 }
 
 /// What appends the profile, in the form that the others have.
-pub(super) fn splices(text: &str, document: &Document<&str>, present: &[Node<'_>], new: &New<'_>) -> Vec<Splice> {
+pub(super) fn splices(
+    text: &str,
+    document: &Document<&str>,
+    present: &[Node<'_>],
+    new: &New<'_>,
+) -> Vec<Splice> {
     match document.get("profile") {
         Some(Item::Value(Value::Array(array))) => in_array(text, array, &new.inline()),
         _ => vec![at_end(text, present.last(), new)],
@@ -62,14 +67,19 @@ fn at_end(text: &str, last: Option<&Node<'_>>, new: &New<'_>) -> Splice {
 /// Whether nothing, or a finished blank line, is before the end.
 fn ends_blank(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
-    let line = text.strip_suffix('\n').map(|rest| rest.rsplit('\n').next().unwrap_or(rest));
+    let line = text
+        .strip_suffix('\n')
+        .map(|rest| rest.rsplit('\n').next().unwrap_or(rest));
     text.is_empty() || line.is_some_and(|line| line.trim().is_empty())
 }
 
 /// An entry behind the last one of `profile = [ … ]`, on a line of its own if the last one's line
 /// ends behind it.
 fn in_array(text: &str, array: &Array, entry: &str) -> Vec<Splice> {
-    let at = |at: usize, text: String| Splice { range: at..at, text };
+    let at = |at: usize, text: String| Splice {
+        range: at..at,
+        text,
+    };
     let span = array.span().unwrap_or_default();
     let Some(last) = array.iter().last().and_then(Value::span) else {
         return vec![at(span.start + 1, entry.to_owned())];
@@ -77,7 +87,11 @@ fn in_array(text: &str, array: &Array, entry: &str) -> Vec<Splice> {
     let comma = comma_in(text, last.end..span.end);
     let behind = comma.unwrap_or(last.end);
     if !text[behind..span.end].contains('\n') {
-        let (before, after) = if comma.is_some() { (" ", ",") } else { (", ", "") };
+        let (before, after) = if comma.is_some() {
+            (" ", ",")
+        } else {
+            (", ", "")
+        };
         return vec![at(behind, format!("{before}{entry}{after}"))];
     }
     let lines = Lines(text);

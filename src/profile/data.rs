@@ -29,9 +29,12 @@ impl Data {
             Item::None => Self::List(Vec::new()),
             Item::Value(value) => Self::of_value(value),
             Item::Table(table) => Self::Table(map(table)),
-            Item::ArrayOfTables(tables) => {
-                Self::List(tables.iter().map(|table: &Table| Self::Table(map(table))).collect())
-            }
+            Item::ArrayOfTables(tables) => Self::List(
+                tables
+                    .iter()
+                    .map(|table: &Table| Self::Table(map(table)))
+                    .collect(),
+            ),
         }
     }
 
@@ -49,7 +52,10 @@ impl Data {
 }
 
 fn map(table: &dyn TableLike) -> Map {
-    table.iter().map(|(key, item)| (key.to_owned(), Data::of_item(item))).collect()
+    table
+        .iter()
+        .map(|(key, item)| (key.to_owned(), Data::of_item(item)))
+        .collect()
 }
 
 /// `text` must be `old` with that token file in profile `index`.
@@ -67,7 +73,11 @@ pub(super) fn check_enabled(
 }
 
 /// `text` must be `old` without a token file in profile `index`. An empty `auth` counts as none.
-pub(super) fn check_disabled(old: &Document<&str>, text: &str, index: usize) -> Result<(), ConfigError> {
+pub(super) fn check_disabled(
+    old: &Document<&str>,
+    text: &str,
+    index: usize,
+) -> Result<(), ConfigError> {
     let (mut want, mut got) = (map(old.as_table()), read(text)?);
     let profile = profile_in(&mut want, index).ok_or(ConfigError::Unsafe)?;
     let auth = table_in(profile, "auth").ok_or(ConfigError::Unsafe)?;
@@ -75,12 +85,19 @@ pub(super) fn check_disabled(old: &Document<&str>, text: &str, index: usize) -> 
     token.remove("token_file");
     remove_empty(auth, "token");
     remove_empty(profile, "auth");
-    remove_empty(profile_in(&mut got, index).ok_or(ConfigError::Unsafe)?, "auth");
+    remove_empty(
+        profile_in(&mut got, index).ok_or(ConfigError::Unsafe)?,
+        "auth",
+    );
     same(&want, &got)
 }
 
 /// `text` must be `old` with that profile behind the others.
-pub(super) fn check_created(old: &Document<&str>, text: &str, new: &New<'_>) -> Result<(), ConfigError> {
+pub(super) fn check_created(
+    old: &Document<&str>,
+    text: &str,
+    new: &New<'_>,
+) -> Result<(), ConfigError> {
     let mut want = map(old.as_table());
     let string = |value: &str| Data::String(value.to_owned());
     let table = |key: &str, value| Data::Table(Map::from([(key.to_owned(), value)]));
@@ -93,7 +110,9 @@ pub(super) fn check_created(old: &Document<&str>, text: &str, new: &New<'_>) -> 
         ("auth", auth),
     ];
     let profile = profile.map(|(key, value)| (key.to_owned(), value));
-    let profiles = want.entry("profile".into()).or_insert_with(|| Data::List(Vec::new()));
+    let profiles = want
+        .entry("profile".into())
+        .or_insert_with(|| Data::List(Vec::new()));
     let Data::List(profiles) = profiles else {
         return Err(ConfigError::Unsafe);
     };
@@ -108,7 +127,11 @@ fn read(text: &str) -> Result<Map, ConfigError> {
 }
 
 fn same(want: &Map, got: &Map) -> Result<(), ConfigError> {
-    if want == got { Ok(()) } else { Err(ConfigError::Unsafe) }
+    if want == got {
+        Ok(())
+    } else {
+        Err(ConfigError::Unsafe)
+    }
 }
 
 fn profile_in(root: &mut Map, index: usize) -> Option<&mut Map> {
@@ -127,7 +150,10 @@ fn child<'m>(root: &'m mut Map, index: usize, key: &str) -> Option<&'m mut Map> 
 
 /// The table under `key`, made if it is missing; none if something else is there.
 fn table_in<'m>(map: &'m mut Map, key: &str) -> Option<&'m mut Map> {
-    match map.entry(key.to_owned()).or_insert_with(|| Data::Table(Map::new())) {
+    match map
+        .entry(key.to_owned())
+        .or_insert_with(|| Data::Table(Map::new()))
+    {
         Data::Table(table) => Some(table),
         _ => None,
     }

@@ -106,7 +106,10 @@ fn lines_of(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<Chang
         before = context_before(&text[lines.start(at.start)..at.start]);
         after = context_after(&text[at.end..lines.next(at.end)]);
     } else if !lines.starts_at(at.start) {
-        part = part.trim_start_matches('\r').strip_prefix('\n').unwrap_or(part);
+        part = part
+            .trim_start_matches('\r')
+            .strip_prefix('\n')
+            .unwrap_or(part);
         number += 1;
     }
     let part = format!("{before}{part}{after}");

@@ -88,17 +88,31 @@ impl fmt::Display for ConfigError {
                 write!(f, "not valid TOML at line {line}, column {column}")
             }
             Self::NoProfiles { name } => {
-                write!(f, "no profile `{}`: the configuration has no profiles", shown(name))
+                write!(
+                    f,
+                    "no profile `{}`: the configuration has no profiles",
+                    shown(name)
+                )
             }
             Self::NoSuchProfile { name, known } => {
                 let known: Vec<_> = known.iter().map(|k| shown(k)).collect();
-                write!(f, "no profile `{}` (known profiles: {})", shown(name), known.join(", "))
+                write!(
+                    f,
+                    "no profile `{}` (known profiles: {})",
+                    shown(name),
+                    known.join(", ")
+                )
             }
             Self::DuplicateProfile { name } => {
                 write!(f, "more than one profile is named `{}`", shown(name))
             }
             Self::NotClustered { name, product } => {
-                write!(f, "profile `{}` is for product `{}`", shown(name), shown(product))
+                write!(
+                    f,
+                    "profile `{}` is for product `{}`",
+                    shown(name),
+                    shown(product)
+                )
             }
             Self::ProfileExists { name } => write!(f, "profile `{}` exists already", shown(name)),
             Self::Shape { what, line } => write!(f, "{what} (line {line})"),

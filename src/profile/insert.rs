@@ -10,11 +10,18 @@ use super::quote::basic_string;
 ///
 /// # Errors
 /// [`ConfigError::Unsafe`] if a span that the parser always gives is missing.
-pub(super) fn splices(text: &str, path: &Path<'_>, token_file: &str) -> Result<Vec<Splice>, ConfigError> {
+pub(super) fn splices(
+    text: &str,
+    path: &Path<'_>,
+    token_file: &str,
+) -> Result<Vec<Splice>, ConfigError> {
     let quoted = basic_string(token_file);
     let splice = match path.token_file {
         Some(value) if value.as_str() == Some(token_file) => return Ok(Vec::new()),
-        Some(value) => Splice { range: value.span().ok_or(ConfigError::Unsafe)?, text: quoted },
+        Some(value) => Splice {
+            range: value.span().ok_or(ConfigError::Unsafe)?,
+            text: quoted,
+        },
         None => new_key(text, path, &quoted),
     };
     Ok(vec![splice])
@@ -43,7 +50,9 @@ fn new_key(text: &str, path: &Path<'_>, quoted: &str) -> Splice {
 fn in_auth(text: &str, path: &Path<'_>, auth: &Node<'_>, quoted: &str) -> Splice {
     let empty = auth.table.is_empty();
     match auth.form {
-        Form::Header if empty => below_header(text, path, auth, &format!("token.token_file = {quoted}")),
+        Form::Header if empty => {
+            below_header(text, path, auth, &format!("token.token_file = {quoted}"))
+        }
         Form::Header | Form::Implicit => section(text, path, quoted),
         Form::Dotted => dotted(text, path, auth, quoted),
         Form::Braces if empty => in_braces(text, auth, &format!("token.token_file = {quoted}")),
@@ -59,7 +68,11 @@ fn dotted(text: &str, path: &Path<'_>, sibling: &Node<'_>, quoted: &str) -> Spli
         (Form::Braces, _) => in_braces(text, container, &entry),
         (_, Some(value)) => {
             let indent = Lines(text).indent(value.start);
-            lines_at(text, Lines(text).next(value.end), &[format!("{indent}{entry}")])
+            lines_at(
+                text,
+                Lines(text).next(value.end),
+                &[format!("{indent}{entry}")],
+            )
         }
         (_, None) => section(text, path, quoted),
     }
@@ -68,11 +81,18 @@ fn dotted(text: &str, path: &Path<'_>, sibling: &Node<'_>, quoted: &str) -> Spli
 /// A key as the first one below a header.
 fn below_header(text: &str, path: &Path<'_>, header: &Node<'_>, entry: &str) -> Splice {
     let lines = Lines(text);
-    let own = header.values().first().map(|value| lines.indent(value.start));
+    let own = header
+        .values()
+        .first()
+        .map(|value| lines.indent(value.start));
     let indent = own
         .or_else(|| SubTable::model(&path.profile)?.key_indent(text))
         .unwrap_or_else(|| lines.indent(header.span.start));
-    lines_at(text, lines.next(header.span.end), &[format!("{indent}{entry}")])
+    lines_at(
+        text,
+        lines.next(header.span.end),
+        &[format!("{indent}{entry}")],
+    )
 }
 
 /// A section of its own at the end of the profile.
@@ -87,19 +107,36 @@ fn section(text: &str, path: &Path<'_>, quoted: &str) -> Splice {
 /// The section's header and key, indented as the sub-tables of `profile` are.
 pub(super) fn section_lines(text: &str, profile: Option<&Node<'_>>, quoted: &str) -> [String; 2] {
     let model = profile.and_then(SubTable::model);
-    let header = model.as_ref().map_or("", |model| Lines(text).indent(model.header));
-    let key = model.and_then(|model| model.key_indent(text)).unwrap_or(header);
-    [format!("{header}[profile.auth.token]"), format!("{key}token_file = {quoted}")]
+    let header = model
+        .as_ref()
+        .map_or("", |model| Lines(text).indent(model.header));
+    let key = model
+        .and_then(|model| model.key_indent(text))
+        .unwrap_or(header);
+    [
+        format!("{header}[profile.auth.token]"),
+        format!("{key}token_file = {quoted}"),
+    ]
 }
 
 /// An entry behind the last one in a table's braces.
 pub(super) fn in_braces(text: &str, table: &Node<'_>, entry: &str) -> Splice {
     match table.values().last() {
-        Some(value) => Splice { range: value.end..value.end, text: format!(", {entry}") },
+        Some(value) => Splice {
+            range: value.end..value.end,
+            text: format!(", {entry}"),
+        },
         None => {
             let at = table.span.start + 1;
-            let space = if text[at..].starts_with([' ', '\t']) { " " } else { "" };
-            Splice { range: at..at, text: format!("{space}{entry}") }
+            let space = if text[at..].starts_with([' ', '\t']) {
+                " "
+            } else {
+                ""
+            };
+            Splice {
+                range: at..at,
+                text: format!("{space}{entry}"),
+            }
         }
     }
 }
@@ -117,7 +154,10 @@ pub(super) fn lines_at(text: &str, at: usize, new: &[String]) -> Splice {
             added.extend([ending, line]);
         }
     }
-    Splice { range: at..at, text: added }
+    Splice {
+        range: at..at,
+        text: added,
+    }
 }
 
 /// A sub-table with a header, as a model for the indentation of another.
@@ -132,7 +172,8 @@ impl SubTable {
     fn model(profile: &Node<'_>) -> Option<Self> {
         let mut all = Vec::new();
         collect(profile, false, &mut all);
-        all.into_iter().min_by_key(|t| (t.first_key.is_none(), !t.in_auth, t.header))
+        all.into_iter()
+            .min_by_key(|t| (t.first_key.is_none(), !t.in_auth, t.header))
     }
 
     fn key_indent<'t>(&self, text: &'t str) -> Option<&'t str> {
@@ -148,7 +189,11 @@ fn collect(node: &Node<'_>, in_auth: bool, all: &mut Vec<SubTable>) {
         let in_auth = in_auth || key == "auth";
         if child.form == Form::Header {
             let first_key = child.values().first().map(|value| value.start);
-            all.push(SubTable { header: child.span.start, first_key, in_auth });
+            all.push(SubTable {
+                header: child.span.start,
+                first_key,
+                in_auth,
+            });
         }
         collect(&child, in_auth, all);
     }

@@ -60,7 +60,11 @@ impl<'a> Lines<'a> {
             return start;
         };
         let blank = self.start(end.len());
-        if self.0[blank..start].trim().is_empty() { blank } else { start }
+        if self.0[blank..start].trim().is_empty() {
+            blank
+        } else {
+            start
+        }
     }
 
     /// Behind the comment lines that follow `at` (the beginning of a line) directly, if a blank

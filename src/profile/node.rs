@@ -37,13 +37,25 @@ impl<'a> Node<'a> {
             (false, true) => Form::Implicit,
             (false, false) => Form::Header,
         };
-        Self { table, form, span: table.span().unwrap_or_default() }
+        Self {
+            table,
+            form,
+            span: table.span().unwrap_or_default(),
+        }
     }
 
     fn of_value(value: &'a Value) -> Option<Self> {
         let table = value.as_inline_table()?;
-        let form = if table.is_dotted() { Form::Dotted } else { Form::Braces };
-        Some(Self { table, form, span: table.span().unwrap_or_default() })
+        let form = if table.is_dotted() {
+            Form::Dotted
+        } else {
+            Form::Braces
+        };
+        Some(Self {
+            table,
+            form,
+            span: table.span().unwrap_or_default(),
+        })
     }
 
     /// The table that `item` is, if it is one.
@@ -56,11 +68,18 @@ impl<'a> Node<'a> {
     }
 
     /// The table under `key`; `what` is the complaint if something else is there.
-    pub(super) fn child(&self, text: &str, key: &str, what: &'static str) -> Result<Option<Self>, ConfigError> {
+    pub(super) fn child(
+        &self,
+        text: &str,
+        key: &str,
+        what: &'static str,
+    ) -> Result<Option<Self>, ConfigError> {
         let Some(item) = self.table.get(key) else {
             return Ok(None);
         };
-        Self::of_item(item).map(Some).ok_or_else(|| shape(text, item, what))
+        Self::of_item(item)
+            .map(Some)
+            .ok_or_else(|| shape(text, item, what))
     }
 
     /// Where the values are that are written in this table's own body or braces, in order: its
@@ -75,7 +94,11 @@ impl<'a> Node<'a> {
     /// The end of the last thing that belongs to this table, wherever it stands.
     pub(super) fn end(&self) -> usize {
         let below = self.table.iter().map(|(_, item)| match item {
-            Item::ArrayOfTables(tables) => tables.iter().map(|table| Node::of_table(table).end()).max().unwrap_or(0),
+            Item::ArrayOfTables(tables) => tables
+                .iter()
+                .map(|table| Node::of_table(table).end())
+                .max()
+                .unwrap_or(0),
             Item::Table(table) => Node::of_table(table).end(),
             item => item.span().map_or(0, |span| span.end),
         });
@@ -109,13 +132,20 @@ impl<'a> Path<'a> {
             Some(auth) => auth.child(text, "token", "`auth.token` is not a table")?,
             None => None,
         };
-        let item = token.as_ref().and_then(|token| token.table.get("token_file"));
+        let item = token
+            .as_ref()
+            .and_then(|token| token.table.get("token_file"));
         let token_file = match item {
             Some(Item::Value(value)) if value.is_str() => Some(value),
             Some(item) => return Err(shape(text, item, "`auth.token.token_file` is not a string")),
             None => None,
         };
-        Ok(Self { profile, auth, token, token_file })
+        Ok(Self {
+            profile,
+            auth,
+            token,
+            token_file,
+        })
     }
 
     /// The table in whose body or braces a dotted `token` is written, and its key there.
@@ -137,10 +167,16 @@ pub(super) fn parse(text: &str) -> Result<Document<&str>, ConfigError> {
     let document = Document::parse(text).map_err(|error| {
         let at = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
         let column = text[lines.start(at)..at].chars().count() + 1;
-        ConfigError::Syntax { line: lines.number(at), column }
+        ConfigError::Syntax {
+            line: lines.number(at),
+            column,
+        }
     })?;
     match below(&document) {
-        Some(at) => Err(ConfigError::Shape { what: "tables nested too deeply", line: lines.number(at) }),
+        Some(at) => Err(ConfigError::Shape {
+            what: "tables nested too deeply",
+            line: lines.number(at),
+        }),
         None => Ok(document),
     }
 }
@@ -177,7 +213,10 @@ fn tables_in(item: &Item) -> Vec<&dyn TableLike> {
 }
 
 /// Every profile, of `[[profile]]` or of `profile = [{ … }]`.
-pub(super) fn profiles<'a>(text: &str, document: &'a Document<&str>) -> Result<Vec<Node<'a>>, ConfigError> {
+pub(super) fn profiles<'a>(
+    text: &str,
+    document: &'a Document<&str>,
+) -> Result<Vec<Node<'a>>, ConfigError> {
     match document.get("profile") {
         None => Ok(Vec::new()),
         Some(Item::ArrayOfTables(tables)) => Ok(tables.iter().map(Node::of_table).collect()),
@@ -197,7 +236,9 @@ pub(super) fn profiles<'a>(text: &str, document: &'a Document<&str>) -> Result<V
 pub(super) fn name<'a>(text: &str, profile: &Node<'a>) -> Result<&'a str, ConfigError> {
     match profile.table.get("name") {
         None => Ok("default"),
-        Some(item) => item.as_str().ok_or_else(|| shape(text, item, "`name` is not a string")),
+        Some(item) => item
+            .as_str()
+            .ok_or_else(|| shape(text, item, "`name` is not a string")),
     }
 }
 
@@ -215,9 +256,16 @@ pub(super) fn named<'a>(
     let mut matching = (0..known.len()).filter(|&index| known[index] == wanted);
     match (matching.next(), matching.next()) {
         (Some(index), None) => Ok((index, profiles[index].clone())),
-        (Some(_), Some(_)) => Err(ConfigError::DuplicateProfile { name: wanted.into() }),
-        (None, _) if known.is_empty() => Err(ConfigError::NoProfiles { name: wanted.into() }),
-        (None, _) => Err(ConfigError::NoSuchProfile { name: wanted.into(), known }),
+        (Some(_), Some(_)) => Err(ConfigError::DuplicateProfile {
+            name: wanted.into(),
+        }),
+        (None, _) if known.is_empty() => Err(ConfigError::NoProfiles {
+            name: wanted.into(),
+        }),
+        (None, _) => Err(ConfigError::NoSuchProfile {
+            name: wanted.into(),
+            known,
+        }),
     }
 }
 
@@ -227,5 +275,8 @@ pub(super) fn shape(text: &str, item: &Item, what: &'static str) -> ConfigError 
         Item::ArrayOfTables(tables) => tables.get(0).and_then(Table::span),
         item => item.span(),
     };
-    ConfigError::Shape { what, line: Lines(text).number(at.unwrap_or_default().start) }
+    ConfigError::Shape {
+        what,
+        line: Lines(text).number(at.unwrap_or_default().start),
+    }
 }

@@ -16,9 +16,8 @@ pub(super) fn basic_string(value: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\u{c}' => quoted.push_str("\\f"),
             '\r' => quoted.push_str("\\r"),
-            c if c.is_control() => {
-                write!(quoted, "\\u{:04X}", u32::from(c)).expect("a String takes all that is written")
-            }
+            c if c.is_control() => write!(quoted, "\\u{:04X}", u32::from(c))
+                .expect("a String takes all that is written"),
             c => quoted.push(c),
         }
     }

@@ -42,11 +42,21 @@ fn tls(text: &str, profile: &Node<'_>) -> Result<Tls, ConfigError> {
 fn port(text: &str, profile: &Node<'_>) -> Result<Option<String>, ConfigError> {
     match profile.table.get("port").and_then(Item::as_integer) {
         Some(port) => Ok(Some(port.to_string())),
-        None => string(text, profile, "port", "`port` is neither a string nor an integer"),
+        None => string(
+            text,
+            profile,
+            "port",
+            "`port` is neither a string nor an integer",
+        ),
     }
 }
 
-fn string(text: &str, node: &Node<'_>, key: &str, what: &'static str) -> Result<Option<String>, ConfigError> {
+fn string(
+    text: &str,
+    node: &Node<'_>,
+    key: &str,
+    what: &'static str,
+) -> Result<Option<String>, ConfigError> {
     let Some(item) = node.table.get(key) else {
         return Ok(None);
     };
@@ -54,14 +64,23 @@ fn string(text: &str, node: &Node<'_>, key: &str, what: &'static str) -> Result<
     Ok(Some(value.to_owned()))
 }
 
-fn boolean(text: &str, node: &Node<'_>, key: &str, what: &'static str) -> Result<Option<bool>, ConfigError> {
+fn boolean(
+    text: &str,
+    node: &Node<'_>,
+    key: &str,
+    what: &'static str,
+) -> Result<Option<bool>, ConfigError> {
     let Some(item) = node.table.get(key) else {
         return Ok(None);
     };
-    item.as_bool().map(Some).ok_or_else(|| shape(text, item, what))
+    item.as_bool()
+        .map(Some)
+        .ok_or_else(|| shape(text, item, what))
 }
 
 /// An empty string is a template not filled in, not a secret.
 fn is_set(node: &Node<'_>, key: &str) -> bool {
-    node.table.get(key).is_some_and(|item| item.as_str() != Some(""))
+    node.table
+        .get(key)
+        .is_some_and(|item| item.as_str() != Some(""))
 }

@@ -53,9 +53,15 @@ fn entry(text: &str, table: &Node<'_>, value: &Range<usize>) -> Result<Vec<Splic
     // Only TOML 1.1 has comments in there. They would go with the key.
     if text[range.start..value.start].contains('#') {
         let line = Lines(text).number(value.start);
-        return Err(ConfigError::Shape { what: "a comment inside an inline table", line });
+        return Err(ConfigError::Shape {
+            what: "a comment inside an inline table",
+            line,
+        });
     }
-    Ok(vec![Splice { range, text: String::new() }])
+    Ok(vec![Splice {
+        range,
+        text: String::new(),
+    }])
 }
 
 /// The first entry inside braces: with the comma behind it, and if another follows, with the space
@@ -63,8 +69,16 @@ fn entry(text: &str, table: &Node<'_>, value: &Range<usize>) -> Result<Vec<Splic
 fn first_entry(text: &str, inside: usize, value: &Range<usize>, followed: bool) -> Range<usize> {
     let space = |at: usize| text[at..].len() - text[at..].trim_start().len();
     let comma = value.end + space(value.end);
-    let end = if text[comma..].starts_with(',') { comma + 1 } else { value.end };
-    if followed { inside + space(inside)..end + space(end) } else { inside..end }
+    let end = if text[comma..].starts_with(',') {
+        comma + 1
+    } else {
+        value.end
+    };
+    if followed {
+        inside + space(inside)..end + space(end)
+    } else {
+        inside..end
+    }
 }
 
 /// A section with one key: its header and its key. If nothing is left in between, the blank line
@@ -84,7 +98,10 @@ fn section(text: &str, header: &Node<'_>, value: &Range<usize>) -> Vec<Range<usi
 fn lone_header(text: &str, header: &Node<'_>) -> Range<usize> {
     let lines = Lines(text);
     let header = lines.of(&header.span);
-    if text[header.end..].trim_start_matches([' ', '\t']).starts_with('#') {
+    if text[header.end..]
+        .trim_start_matches([' ', '\t'])
+        .starts_with('#')
+    {
         header
     } else {
         lines.with_blank_before(header.start)..header.end
@@ -110,6 +127,9 @@ fn cut(text: &str, mut lines: Vec<Range<usize>>) -> Vec<Splice> {
         let before = before.strip_suffix('\n').unwrap_or(before);
         last.start = before.strip_suffix('\r').unwrap_or(before).len();
     }
-    let splice = |range| Splice { range, text: String::new() };
+    let splice = |range| Splice {
+        range,
+        text: String::new(),
+    };
     merged.into_iter().map(splice).collect()
 }

@@ -20,16 +20,30 @@ pub fn version(tool: &Tool) -> Invocation {
 #[must_use]
 pub fn parse_version(output: &Output) -> Option<Version> {
     let found = |stream: &[u8]| version_in(&String::from_utf8_lossy(stream));
-    output.ok().then(|| found(&output.stdout).or_else(|| found(&output.stderr)))?
+    output
+        .ok()
+        .then(|| found(&output.stdout).or_else(|| found(&output.stderr)))?
 }
 
 /// Tries a token: the documented test, with a throwaway configuration in an empty home. Never `--debug` or `--trace`,
 /// which print tokens.
 pub fn try_token(tool: &Tool) -> Invocation {
     let before = ["--config"].map(|arg| Arg::Text(arg.to_owned()));
-    let after = ["--profile", "default", "database", "list", "--format", "json"].map(|arg| Arg::Text(arg.to_owned()));
+    let after = [
+        "--profile",
+        "default",
+        "database",
+        "list",
+        "--format",
+        "json",
+    ]
+    .map(|arg| Arg::Text(arg.to_owned()));
     let mut invocation = Invocation::reads(tool, Vec::<String>::new());
-    invocation.args = before.into_iter().chain([Arg::TrialConfig]).chain(after).collect();
+    invocation.args = before
+        .into_iter()
+        .chain([Arg::TrialConfig])
+        .chain(after)
+        .collect();
     invocation.exposure = Exposure::Both;
     invocation.world = World::Throwaway;
     invocation.limit = Limit::AtMost(TRIAL_LIMIT);
@@ -52,7 +66,9 @@ pub enum Verdict {
 fn is_refusal(line: &str) -> bool {
     let line = line.to_lowercase();
     let from_server = line.contains("rpc error") || line.contains("code =");
-    ["unauthenticated", "permissiondenied", "unauthorized"].iter().any(|sign| line.contains(sign))
+    ["unauthenticated", "permissiondenied", "unauthorized"]
+        .iter()
+        .any(|sign| line.contains(sign))
         || (from_server && line.contains("permission denied"))
 }
 
@@ -62,7 +78,9 @@ pub fn parse_trial(output: &Output) -> Verdict {
     if output.ok() {
         return match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
             Ok(_) => Verdict::Accepted,
-            Err(_) => Verdict::Inconclusive("influxctl exited 0 without a list of databases".to_owned()),
+            Err(_) => {
+                Verdict::Inconclusive("influxctl exited 0 without a list of databases".to_owned())
+            }
         };
     }
     let text = String::from_utf8_lossy(&output.stderr);
@@ -81,8 +99,16 @@ mod tests {
     #[test]
     fn only_the_server_refuses() {
         let verdict = |code, stdout: &str, stderr: &str| {
-            let (stdout, stderr) = (stdout.as_bytes().to_vec().into(), stderr.as_bytes().to_vec().into());
-            parse_trial(&Output { tool: ToolName::Influxctl, exit: Exit::Code(code), stdout, stderr })
+            let (stdout, stderr) = (
+                stdout.as_bytes().to_vec().into(),
+                stderr.as_bytes().to_vec().into(),
+            );
+            parse_trial(&Output {
+                tool: ToolName::Influxctl,
+                exit: Exit::Code(code),
+                stdout,
+                stderr,
+            })
         };
         assert_eq!(verdict(0, "[]", ""), Verdict::Accepted);
         assert!(matches!(verdict(0, "", ""), Verdict::Inconclusive(_)));
@@ -91,10 +117,20 @@ mod tests {
             "rpc error: code = PermissionDenied",
             "rpc error: permission denied",
         ] {
-            assert!(matches!(verdict(1, "", refusal), Verdict::Refused(_)), "{refusal}");
+            assert!(
+                matches!(verdict(1, "", refusal), Verdict::Refused(_)),
+                "{refusal}"
+            );
         }
-        for other in ["error\topen /etc/tls/client.key: permission denied", "rpc error: code = Unavailable", ""] {
-            assert!(matches!(verdict(1, "", other), Verdict::Inconclusive(_)), "{other}");
+        for other in [
+            "error\topen /etc/tls/client.key: permission denied",
+            "rpc error: code = Unavailable",
+            "",
+        ] {
+            assert!(
+                matches!(verdict(1, "", other), Verdict::Inconclusive(_)),
+                "{other}"
+            );
         }
     }
 }

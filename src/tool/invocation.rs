@@ -116,7 +116,10 @@ impl Invocation {
 
     /// A command that may change the cluster.
     pub(super) fn changes(self) -> Self {
-        Self { effect: Effect::Changes, ..self }
+        Self {
+            effect: Effect::Changes,
+            ..self
+        }
     }
 
     /// The tool that runs.
@@ -181,7 +184,10 @@ impl Invocation {
 
     /// The same command with a time limit of its own.
     pub fn within(self, limit: Duration) -> Self {
-        Self { limit: Limit::Own(limit), ..self }
+        Self {
+            limit: Limit::Own(limit),
+            ..self
+        }
     }
 
     /// `argv` as it is recorded and executed, with the throwaway configuration's path filled in.
@@ -191,7 +197,9 @@ impl Invocation {
             (Arg::TrialConfig, Some(path)) => path.display().to_string(),
             (arg, _) => arg.to_string(),
         };
-        std::iter::once(self.tool.name.as_str().to_owned()).chain(self.args.iter().map(fill)).collect()
+        std::iter::once(self.tool.name.as_str().to_owned())
+            .chain(self.args.iter().map(fill))
+            .collect()
     }
 }
 
@@ -235,7 +243,9 @@ impl Output {
     /// The lines on standard error that are no log lines of a Kubernetes library; none where they are not UTF-8.
     pub(super) fn complaints(&self) -> impl Iterator<Item = &str> {
         let text = std::str::from_utf8(&self.stderr).unwrap_or_default();
-        text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_klog(line))
+        text.lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !is_klog(line))
     }
 
     /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable
@@ -244,7 +254,9 @@ impl Output {
     pub fn complaint(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let said = lines().rfind(|line| !is_klog(line)).or_else(|| lines().next_back());
+        let said = lines()
+            .rfind(|line| !is_klog(line))
+            .or_else(|| lines().next_back());
         said.map_or_else(|| format!("it said nothing ({})", self.exit), said_in)
     }
 }
@@ -253,7 +265,12 @@ impl Output {
 #[must_use]
 pub fn said_in(line: &str) -> String {
     let line = line.trim();
-    printable(line.strip_prefix("error: ").or_else(|| line.strip_prefix("error\t")).unwrap_or(line), 300)
+    printable(
+        line.strip_prefix("error: ")
+            .or_else(|| line.strip_prefix("error\t"))
+            .unwrap_or(line),
+        300,
+    )
 }
 
 fn is_klog(line: &str) -> bool {
@@ -269,11 +286,17 @@ fn is_klog(line: &str) -> bool {
 pub fn printable(text: &str, max: usize) -> String {
     // What JSON looks like in base64: a JWT, or a secret's value as kubectl prints it. A tool may print a token that
     // this run has not read and so cannot know.
-    static TOKEN: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant"));
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant")
+    });
     let text = TOKEN.replace_all(text, "[token]");
     let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text.chars().map(clean).filter(|c| !misleads(*c)).take(max).collect();
+    let mut out: String = text
+        .chars()
+        .map(clean)
+        .filter(|c| !misleads(*c))
+        .take(max)
+        .collect();
     if text.chars().count() > max {
         out.push('…');
     }
@@ -327,7 +350,13 @@ mod tests {
         );
         assert_eq!(said(" \n"), "it said nothing (exit code 1)");
         assert_eq!(said("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
-        assert_eq!(visible("/a\u{1b}[2J\n::b\u{202e}é"), "/a\\u{1b}[2J\\u{a}::b\\u{202e}é");
-        assert_eq!(said("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""), "bad token \"[token]\"");
+        assert_eq!(
+            visible("/a\u{1b}[2J\n::b\u{202e}é"),
+            "/a\\u{1b}[2J\\u{a}::b\\u{202e}é"
+        );
+        assert_eq!(
+            said("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""),
+            "bad token \"[token]\""
+        );
     }
 }

@@ -52,14 +52,31 @@ impl Pins {
     /// The flags in a fixed order, to be put behind a command.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
-        let single = [("--kubeconfig", &self.kubeconfig), ("--context", &self.context), ("--as", &self.as_user)];
-        let single = single.into_iter().filter_map(|(flag, value)| value.clone().map(|value| (flag, value)));
-        let groups = self.as_groups.iter().map(|group| ("--as-group", group.clone()));
-        single.chain(groups).flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+        let single = [
+            ("--kubeconfig", &self.kubeconfig),
+            ("--context", &self.context),
+            ("--as", &self.as_user),
+        ];
+        let single = single
+            .into_iter()
+            .filter_map(|(flag, value)| value.clone().map(|value| (flag, value)));
+        let groups = self
+            .as_groups
+            .iter()
+            .map(|group| ("--as-group", group.clone()));
+        single
+            .chain(groups)
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect()
     }
 
     fn config_flags(&self) -> Vec<String> {
-        Self { as_user: None, as_groups: Vec::new(), ..self.clone() }.flags()
+        Self {
+            as_user: None,
+            as_groups: Vec::new(),
+            ..self.clone()
+        }
+        .flags()
     }
 }
 
@@ -102,7 +119,9 @@ fn git_version(output: &Output) -> Option<String> {
     struct Client {
         git_version: String,
     }
-    let versions: Versions = serde_json::from_slice(&output.stdout).ok().filter(|_| output.ok())?;
+    let versions: Versions = serde_json::from_slice(&output.stdout)
+        .ok()
+        .filter(|_| output.ok())?;
     Some(versions.client_version.git_version)
 }
 
@@ -122,8 +141,14 @@ impl Kubectl {
 
     /// The server's address alone: what is left to tell a cluster by, for an account that may read no namespace.
     pub fn server(&self) -> Invocation {
-        let args =
-            ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"].map(str::to_owned);
+        let args = [
+            "config",
+            "view",
+            "--minify",
+            "--output",
+            "jsonpath={.clusters[0].cluster.server}",
+        ]
+        .map(str::to_owned);
         Invocation::reads(&self.tool, args.into_iter().chain(self.pins.config_flags()))
     }
 
@@ -134,13 +159,24 @@ impl Kubectl {
 
     /// The UID of a namespace.
     pub fn namespace_uid(&self, namespace: &str) -> Invocation {
-        self.call(["get", "namespace", namespace, "--output", "jsonpath={.metadata.uid}"])
+        self.call([
+            "get",
+            "namespace",
+            namespace,
+            "--output",
+            "jsonpath={.metadata.uid}",
+        ])
     }
 
     /// The documented command that reads the admin token.
     pub fn admin_token(&self, namespace: &str) -> Invocation {
-        let mut invocation =
-            self.call(["get", "secrets/admin-token", "--template={{.data.token}}", "--namespace", namespace]);
+        let mut invocation = self.call([
+            "get",
+            "secrets/admin-token",
+            "--template={{.data.token}}",
+            "--namespace",
+            namespace,
+        ]);
         invocation.exposure = Exposure::Stdout;
         // Room for a token over the limit, so that it is told from one that never ends.
         invocation.max_stdout = MAX_TOKEN / 3 * 4 + 4096;
@@ -169,7 +205,16 @@ impl Kubectl {
 
     /// The pods that a selector matches.
     pub fn pods(&self, namespace: &str, selector: &str) -> Invocation {
-        self.call(["get", "pods", "--selector", selector, "--namespace", namespace, "--output", "json"])
+        self.call([
+            "get",
+            "pods",
+            "--selector",
+            selector,
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ])
     }
 
     /// All pods, to find those that load the keys.
@@ -179,17 +224,39 @@ impl Kubectl {
 
     /// The kubit operator, wherever it runs.
     pub fn operator(&self) -> Invocation {
-        self.call(["get", "deployments", "--all-namespaces", "--selector", "control-plane=kubit", "--output", "json"])
+        self.call([
+            "get",
+            "deployments",
+            "--all-namespaces",
+            "--selector",
+            "control-plane=kubit",
+            "--output",
+            "json",
+        ])
     }
 
     /// The AppInstance that kubit renders, and whether it is paused.
     pub fn app_instances(&self, namespace: &str) -> Invocation {
-        self.call(["get", "appinstances.kubecfg.dev", "--namespace", namespace, "--output", "json"])
+        self.call([
+            "get",
+            "appinstances.kubecfg.dev",
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ])
     }
 
     /// Several permissions, asked in one process. A review is an answer, not an object: nothing is stored.
     pub fn permissions(&self, permissions: &[Permission]) -> Invocation {
-        let mut invocation = self.call(["create", "--filename", "-", NO_VALIDATION, "--output", "json"]);
+        let mut invocation = self.call([
+            "create",
+            "--filename",
+            "-",
+            NO_VALIDATION,
+            "--output",
+            "json",
+        ]);
         invocation.stdin = Some(permission::question(permissions));
         invocation
     }
@@ -215,7 +282,11 @@ pub fn parse_context(output: &Output) -> Result<(String, String), Failure> {
 /// As kubectl says, or [`Failure::Unrecognised`] when it printed nothing.
 pub fn parse_server(output: &Output) -> Result<String, Failure> {
     let server = printed(output)?.trim();
-    if server.is_empty() { Err(Failure::unrecognised(output)) } else { Ok(server.to_owned()) }
+    if server.is_empty() {
+        Err(Failure::unrecognised(output))
+    } else {
+        Ok(server.to_owned())
+    }
 }
 
 /// A UID.
@@ -224,9 +295,16 @@ pub fn parse_server(output: &Output) -> Result<String, Failure> {
 /// As kubectl says, or [`Failure::Unrecognised`] for anything that is no UID.
 pub fn parse_uid(output: &Output) -> Result<String, Failure> {
     let text = printed(output)?.trim();
-    let fits =
-        !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if fits { Ok(text.to_owned()) } else { Err(Failure::unrecognised(output)) }
+    let fits = !text.is_empty()
+        && text.len() <= 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Failure::unrecognised(output))
+    }
 }
 
 /// Why what kubectl printed is no token.
@@ -257,7 +335,9 @@ pub fn parse_admin_token(output: &Output) -> Result<Secret, NoToken> {
         return Err(NoToken::NoKey);
     }
     let mut token = Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
-    STANDARD.decode_vec(text, &mut token).map_err(|_| NoToken::NotBase64)?;
+    STANDARD
+        .decode_vec(text, &mut token)
+        .map_err(|_| NoToken::NotBase64)?;
     match token.len() {
         0 => Err(NoToken::Empty),
         length if length > MAX_TOKEN => Err(NoToken::TooLarge),
@@ -277,7 +357,8 @@ pub fn parse_list<T: DeserializeOwned>(output: &Output) -> Result<Vec<T>, Failur
     if !output.ok() {
         return Err(Failure::of(output));
     }
-    let list: List<T> = serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+    let list: List<T> =
+        serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
     Ok(list.items)
 }
 
@@ -293,10 +374,16 @@ pub fn parse_secret_uids(output: &Output) -> Result<Vec<SecretUid>, Failure> {
         .collect::<Result<_, _>>()?;
     // A secret counts as missing only where the server says so of that one: what it did not answer is not known.
     let missing = |name: &str| {
-        output.complaints().any(|said| said.ends_with(&format!("(NotFound): secrets \"{name}\" not found")))
+        output
+            .complaints()
+            .any(|said| said.ends_with(&format!("(NotFound): secrets \"{name}\" not found")))
     };
     let answered = |name: &str| found.iter().any(|secret| secret.name == name) || missing(name);
-    if answered("rsa-keys") && answered("admin-token") { Ok(found) } else { Err(Failure::unless_missing(output)) }
+    if answered("rsa-keys") && answered("admin-token") {
+        Ok(found)
+    } else {
+        Err(Failure::unless_missing(output))
+    }
 }
 
 /// Whether each permission is given.
@@ -315,12 +402,20 @@ fn printed(output: &Output) -> Result<&str, Failure> {
         return Err(Failure::of(output));
     }
     let text = std::str::from_utf8(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
-    if text.trim().chars().any(|c| c.is_control() && c != '\n') { Err(Failure::unrecognised(output)) } else { Ok(text) }
+    if text.trim().chars().any(|c| c.is_control() && c != '\n') {
+        Err(Failure::unrecognised(output))
+    } else {
+        Ok(text)
+    }
 }
 
 /// A short sight of what was printed, for an error about it; never of what may be a secret.
 fn glimpse(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout[..output.stdout.len().min(400)]);
     let line = text.trim();
-    if line.is_empty() { "it printed nothing".to_owned() } else { format!("it printed `{}`", printable(line, 60)) }
+    if line.is_empty() {
+        "it printed nothing".to_owned()
+    } else {
+        format!("it printed `{}`", printable(line, 60))
+    }
 }

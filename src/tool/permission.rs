@@ -78,7 +78,9 @@ pub fn question(permissions: &[Permission]) -> String {
     let review = |permission: &Permission| Review {
         api_version: "authorization.k8s.io/v1".to_owned(),
         kind: "SelfSubjectAccessReview".to_owned(),
-        spec: Spec { resource_attributes: permission.clone() },
+        spec: Spec {
+            resource_attributes: permission.clone(),
+        },
         status: None,
     };
     let items: Vec<Review> = permissions.iter().map(review).collect();
@@ -88,13 +90,20 @@ pub fn question(permissions: &[Permission]) -> String {
 /// The answers, in the order of the questions; `None` where kubectl printed anything else than one answer to each.
 #[must_use]
 pub fn answers(permissions: &[Permission], stdout: &[u8]) -> Option<Vec<bool>> {
-    let reviews: Vec<Review> =
-        serde_json::Deserializer::from_slice(stdout).into_iter().collect::<Result<_, _>>().ok()?;
-    let asked = reviews.iter().map(|review| &review.spec.resource_attributes);
+    let reviews: Vec<Review> = serde_json::Deserializer::from_slice(stdout)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let asked = reviews
+        .iter()
+        .map(|review| &review.spec.resource_attributes);
     if !asked.eq(permissions.iter()) {
         return None;
     }
-    reviews.into_iter().map(|review| review.status.map(|status| status.allowed)).collect()
+    reviews
+        .into_iter()
+        .map(|review| review.status.map(|status| status.allowed))
+        .collect()
 }
 
 #[cfg(test)]
@@ -111,9 +120,17 @@ mod tests {
             serde_json::json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {}, "spec": {"resourceAttributes": permission}, "status": {"allowed": allowed}})
                 .to_string()
         };
-        let both = format!("{}\n{}\n", answer(&asked[0], true), answer(&asked[1], false));
+        let both = format!(
+            "{}\n{}\n",
+            answer(&asked[0], true),
+            answer(&asked[1], false)
+        );
         assert_eq!(answers(&asked, both.as_bytes()), Some(vec![true, false]));
-        let swapped = format!("{}\n{}\n", answer(&asked[1], true), answer(&asked[0], false));
+        let swapped = format!(
+            "{}\n{}\n",
+            answer(&asked[1], true),
+            answer(&asked[0], false)
+        );
         assert_eq!(answers(&asked, swapped.as_bytes()), None);
         assert_eq!(answers(&asked, answer(&asked[0], true).as_bytes()), None);
         assert_eq!(answers(&asked, b"\xff{"), None);

@@ -86,18 +86,23 @@ const ENTRIES: &[Entry] = &[
 
 /// The documented `kubectl create job --from=job/…` (March 2024): what every kubectl from 1.20 to 1.37 says to it is in
 /// the recordings (`create-job-from-job`): "unknown object type *v1.Job", 1.20 "from must be an existing cronjob".
-pub const JOB_FROM_JOB: &str =
-    "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
+pub const JOB_FROM_JOB: &str = "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
 
 /// An unknown version has every quirk that an old one has: influxctl from 2.2.0 to 2.4.1 cannot tell its version.
 fn before(at: &Circumstances, major: u64, minor: u64, patch: u64) -> bool {
-    at.version.as_ref().is_none_or(|version| *version < Version::new(major, minor, patch))
+    at.version
+        .as_ref()
+        .is_none_or(|version| *version < Version::new(major, minor, patch))
 }
 
 /// The quirks that bear on the job.
 #[must_use]
 pub fn bearing(at: &Circumstances) -> Vec<Quirk> {
-    ENTRIES.iter().filter(|entry| (entry.applies)(at)).map(|entry| entry.quirk.clone()).collect()
+    ENTRIES
+        .iter()
+        .filter(|entry| (entry.applies)(at))
+        .map(|entry| entry.quirk.clone())
+        .collect()
 }
 
 /// Since 2.10.2 the environment variable INFLUXCTL_PROFILE overrides the path of the configuration file.
@@ -111,7 +116,10 @@ mod tests {
     use super::*;
 
     fn ids(version: &str, has: fn(&mut Circumstances)) -> Vec<&'static str> {
-        let mut at = Circumstances { version: Version::parse(version).ok(), ..Circumstances::default() };
+        let mut at = Circumstances {
+            version: Version::parse(version).ok(),
+            ..Circumstances::default()
+        };
         has(&mut at);
         bearing(&at).iter().map(|quirk| quirk.id).collect()
     }
@@ -122,15 +130,26 @@ mod tests {
         assert_eq!(ids("2.3.1", |_| ()), ["cached-token-wins"]);
         assert_eq!(ids("2.4.9", |_| ()), ["cached-token-wins"]);
         assert_eq!(ids("2.5.0", |_| ()), [""; 0]);
-        assert_eq!(ids("unknown", |_| ()), ["token-cached", "cached-token-wins"]);
-        assert_eq!(ids("2.9.7", |at| at.has_client_secret = true), [""; 0]);
-        assert_eq!(ids("2.9.8", |at| at.has_client_secret = true), ["client-secret-unknown"]);
         assert_eq!(
-            ids("2.12.0", |at| (at.has_mgmt_token, at.has_oauth2) = (true, true)),
+            ids("unknown", |_| ()),
+            ["token-cached", "cached-token-wins"]
+        );
+        assert_eq!(ids("2.9.7", |at| at.has_client_secret = true), [""; 0]);
+        assert_eq!(
+            ids("2.9.8", |at| at.has_client_secret = true),
+            ["client-secret-unknown"]
+        );
+        assert_eq!(
+            ids("2.12.0", |at| (at.has_mgmt_token, at.has_oauth2) =
+                (true, true)),
             ["mgmt-token-beside", "oauth2-beside"]
         );
-        assert!(!honours_profile_variable(Version::parse("2.10.1").ok().as_ref()));
-        assert!(honours_profile_variable(Version::parse("2.10.2").ok().as_ref()));
+        assert!(!honours_profile_variable(
+            Version::parse("2.10.1").ok().as_ref()
+        ));
+        assert!(honours_profile_variable(
+            Version::parse("2.10.2").ok().as_ref()
+        ));
         assert!(!honours_profile_variable(None));
     }
 }

@@ -50,17 +50,27 @@ impl Check {
 
     /// As it should not stay, or not to be found out.
     pub fn warning(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { state: State::Warning, hint: Some(hint.into()), ..Self::ok(name, detail) }
+        Self {
+            state: State::Warning,
+            hint: Some(hint.into()),
+            ..Self::ok(name, detail)
+        }
     }
 
     /// Not as it should be.
     pub fn failed(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { state: State::Failed, ..Self::warning(name, detail, hint) }
+        Self {
+            state: State::Failed,
+            ..Self::warning(name, detail, hint)
+        }
     }
 
     /// The same of what only a revocation needs.
     pub fn of_a_revocation(self) -> Self {
-        Self { for_revocation: true, ..self }
+        Self {
+            for_revocation: true,
+            ..self
+        }
     }
 
     /// A failure of a command, as a check.

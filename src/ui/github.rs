@@ -5,24 +5,40 @@
 /// Text without a command in it: `#` and the first `:` of a line that would be one are written so.
 pub(super) fn inert(text: &str, hash: &str, colon: &str) -> String {
     // The runner's lines end with a CR as well.
-    text.split_inclusive(['\n', '\r']).map(|line| inert_line(line, hash, colon)).collect()
+    text.split_inclusive(['\n', '\r'])
+        .map(|line| inert_line(line, hash, colon))
+        .collect()
 }
 
 fn inert_line(line: &str, hash: &str, colon: &str) -> String {
     // The runner compares as a language does (.NET's `StartsWith` and `IndexOf` of a text): what is not seen does not
     // count there. So what is surely seen is all that is looked at here.
     let seen: String = line.chars().filter(char::is_ascii_graphic).collect();
-    let line = if seen.contains("##[") { line.replace('#', hash) } else { line.to_owned() };
-    if seen.starts_with("::") { line.replacen(':', colon, 1) } else { line }
+    let line = if seen.contains("##[") {
+        line.replace('#', hash)
+    } else {
+        line.to_owned()
+    };
+    if seen.starts_with("::") {
+        line.replacen(':', colon, 1)
+    } else {
+        line
+    }
 }
 
 /// A command with a title; what it says may have several lines.
 pub(super) fn command(name: &str, title: &str, says: &str) -> String {
-    format!("::{name} title={}::{}\n", data(title).replace(':', "%3A").replace(',', "%2C"), data(says))
+    format!(
+        "::{name} title={}::{}\n",
+        data(title).replace(':', "%3A").replace(',', "%2C"),
+        data(says)
+    )
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 #[cfg(test)]
@@ -48,6 +64,9 @@ mod tests {
     #[test]
     fn a_command_holds_what_it_says_and_no_more() {
         let told = command("error", "a: b, 5%\n", "x: y, 5%\r\n::debug::z");
-        assert_eq!(told, "::error title=a%3A b%2C 5%25%0A::x: y, 5%25%0D%0A::debug::z\n");
+        assert_eq!(
+            told,
+            "::error title=a%3A b%2C 5%25%0A::x: y, 5%25%0D%0A::debug::z\n"
+        );
     }
 }

@@ -40,53 +40,95 @@ fn with_hint(text: &str, hint: Option<&str>) -> String {
 /// The whole document; `ms` is how long the run took.
 pub(super) fn of(report: &Report, ms: u64) -> String {
     let checks = &report.told.checks;
-    let failures = checks.iter().filter(|check| check.state == State::Failed).count();
-    let error = report.error.as_ref().filter(|error| failures == 0 || !is_told_by_checks(error));
+    let failures = checks
+        .iter()
+        .filter(|check| check.state == State::Failed)
+        .count();
+    let error = report
+        .error
+        .as_ref()
+        .filter(|error| failures == 0 || !is_told_by_checks(error));
     let (suite, tests, errors) = (
         format!("bypassctl {}", report.command),
         checks.len() + usize::from(error.is_some()),
         usize::from(error.is_some()),
     );
-    let counts =
-        format!("name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"", attribute(&suite));
+    let counts = format!(
+        "name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"",
+        attribute(&suite)
+    );
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts} time=\"{time}\">\n  <testsuite {counts} skipped=\"0\" time=\"{time}\">\n",
         time = seconds(ms)
     );
     let (mut names, mut before) = (Names::default(), 0);
     for check in checks {
-        case(&mut xml, &suite, &names.unique(&check.name), check.ms.saturating_sub(before), &found(check));
+        case(
+            &mut xml,
+            &suite,
+            &names.unique(&check.name),
+            check.ms.saturating_sub(before),
+            &found(check),
+        );
         before = check.ms;
     }
     if let Some(error) = error {
         let failure = element("error", error.code, error.message, Some(error.hint));
-        case(&mut xml, &suite, &names.unique("error"), ms.saturating_sub(before), &failure);
+        case(
+            &mut xml,
+            &suite,
+            &names.unique("error"),
+            ms.saturating_sub(before),
+            &failure,
+        );
     }
-    let warned = report.told.warnings.iter().map(|warning| with_hint(&warning.message, Some(&warning.hint)));
-    let warned: Vec<String> = warned.map(|warning| format!("warning: {warning}\n")).collect();
+    let warned = report
+        .told
+        .warnings
+        .iter()
+        .map(|warning| with_hint(&warning.message, Some(&warning.hint)));
+    let warned: Vec<String> = warned
+        .map(|warning| format!("warning: {warning}\n"))
+        .collect();
     if !warned.is_empty() {
         // Writing to a String cannot fail.
-        let _ = writeln!(xml, "    <system-out>{}</system-out>", text(&warned.concat()));
+        let _ = writeln!(
+            xml,
+            "    <system-out>{}</system-out>",
+            text(&warned.concat())
+        );
     }
     xml + "  </testsuite>\n</testsuites>\n"
 }
 
 /// Whether an error says no more than the checks that have failed.
 fn is_told_by_checks(error: &Failure) -> bool {
-    [Kind::Interrupted, Kind::Terminated, Kind::Unrecorded].iter().all(|kind| kind.name() != error.code)
+    [Kind::Interrupted, Kind::Terminated, Kind::Unrecorded]
+        .iter()
+        .all(|kind| kind.name() != error.code)
 }
 
 fn case(xml: &mut String, suite: &str, name: &str, ms: u64, found: &str) {
-    let (name, class, time) = (attribute(name), attribute(suite).replace(' ', "."), seconds(ms));
-    let _ =
-        writeln!(xml, "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{found}    </testcase>");
+    let (name, class, time) = (
+        attribute(name),
+        attribute(suite).replace(' ', "."),
+        seconds(ms),
+    );
+    let _ = writeln!(
+        xml,
+        "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{found}    </testcase>"
+    );
 }
 
 fn found(check: &Check) -> String {
     match check.state {
         State::Failed => element("failure", "failed", &check.detail, check.hint.as_deref()),
         State::Ok | State::Warning => {
-            let warning = if check.state == State::Warning { "warning: " } else { "" };
+            let warning = if check.state == State::Warning {
+                "warning: "
+            } else {
+                ""
+            };
             let told = with_hint(&check.detail, check.hint.as_deref());
             format!("      <system-out>{warning}{}</system-out>\n", text(&told))
         }
@@ -95,7 +137,11 @@ fn found(check: &Check) -> String {
 
 fn element(name: &str, kind: &str, message: &str, hint: Option<&str>) -> String {
     let told = text(&with_hint(message, hint));
-    format!("      <{name} message=\"{}\" type=\"{}\">{told}</{name}>\n", attribute(message), attribute(kind))
+    format!(
+        "      <{name} message=\"{}\" type=\"{}\">{told}</{name}>\n",
+        attribute(message),
+        attribute(kind)
+    )
 }
 
 /// Of test cases that share a name, some readers show one.
@@ -106,7 +152,11 @@ impl Names {
     fn unique(&mut self, name: &str) -> String {
         let times = self.0.entry(name.to_owned()).or_default();
         *times += 1;
-        if *times == 1 { name.to_owned() } else { format!("{name} ({times})") }
+        if *times == 1 {
+            name.to_owned()
+        } else {
+            format!("{name} ({times})")
+        }
     }
 }
 

@@ -68,7 +68,8 @@ impl Default for Manner {
 pub fn called(text: &str, name: &str) -> String {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
         let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help|-h";
-        Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)")).expect("the pattern is a constant")
+        Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)"))
+            .expect("the pattern is a constant")
     });
     COMMAND.replace_all(text, format!("{name} $1")).into_owned()
 }

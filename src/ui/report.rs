@@ -221,7 +221,11 @@ impl Versions {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             commit: option_env!("BYPASSCTL_COMMIT").filter(|commit| !commit.is_empty()),
-            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            build: if cfg!(debug_assertions) {
+                "debug"
+            } else {
+                "release"
+            },
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
             report: SCHEMA,
@@ -270,7 +274,11 @@ impl RecordShown {
     /// Of a record that says this.
     pub fn new(seq: u64, ts: &str, body: &Body) -> Self {
         // What was read as JSON can be written as JSON.
-        Self { seq, ts: ts.to_owned(), record: serde_json::to_value(body).unwrap_or_default() }
+        Self {
+            seq,
+            ts: ts.to_owned(),
+            record: serde_json::to_value(body).unwrap_or_default(),
+        }
     }
 }
 

@@ -16,12 +16,20 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(color: ColorChoice) -> Self {
-        Self { color, failure: Mutex::default(), in_progress: AtomicBool::new(false) }
+        Self {
+            color,
+            failure: Mutex::default(),
+            in_progress: AtomicBool::new(false),
+        }
     }
 
     /// What clears the line that shows progress, where there is one.
     fn cleared(&self) -> &'static str {
-        if self.in_progress.swap(false, Ordering::SeqCst) { "\r\x1b[K" } else { "" }
+        if self.in_progress.swap(false, Ordering::SeqCst) {
+            "\r\x1b[K"
+        } else {
+            ""
+        }
     }
 
     pub(super) fn out(&self, text: &str) {
@@ -29,7 +37,11 @@ impl Streams {
             self.err("");
         }
         let mut stream = AutoStream::new(io::stdout().lock(), self.color);
-        self.note(stream.write_all(text.as_bytes()).and_then(|()| stream.flush()));
+        self.note(
+            stream
+                .write_all(text.as_bytes())
+                .and_then(|()| stream.flush()),
+        );
     }
 
     pub(super) fn err(&self, text: &str) {
@@ -50,13 +62,19 @@ impl Streams {
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
         {
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
         }
     }
 
     /// The first failure so far, once.
     pub(super) fn failure(&self) -> Option<io::Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

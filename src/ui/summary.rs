@@ -17,13 +17,23 @@ const MAX_TEXT: usize = 500;
 /// Text as it stands in a page: no markup, no link, no mention, no end of a line or of a cell.
 fn text(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -/(),;'+=?{}\"%".contains(c);
-    let written = |c: char| if plain(c) { c.to_string() } else { format!("&#{};", u32::from(c)) };
+    let written = |c: char| {
+        if plain(c) {
+            c.to_string()
+        } else {
+            format!("&#{};", u32::from(c))
+        }
+    };
     printable(text, MAX_TEXT).chars().map(written).collect()
 }
 
 pub(super) fn of(report: &Report) -> String {
     let dry = if report.dry_run { " (dry run)" } else { "" };
-    let changed = if report.changed { "something was changed" } else { "nothing was changed" };
+    let changed = if report.changed {
+        "something was changed"
+    } else {
+        "nothing was changed"
+    };
     let mut page = format!(
         "### bypassctl {}: {}{dry}\n\nExit code {}, {changed}{}\n\n",
         text(report.command),
@@ -37,8 +47,16 @@ pub(super) fn of(report: &Report) -> String {
     for warning in report.told.warnings.iter().take(MAX_ROWS) {
         paragraph(&mut page, "Warning", &warning.message, &warning.hint);
     }
-    table(&mut page, "step", report.told.steps.iter().map(step).collect());
-    table(&mut page, "check", report.told.checks.iter().map(check).collect());
+    table(
+        &mut page,
+        "step",
+        report.told.steps.iter().map(step).collect(),
+    );
+    table(
+        &mut page,
+        "check",
+        report.told.checks.iter().map(check).collect(),
+    );
     if let Some(sha256) = &report.told.fields.sha256 {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "Plan: SHA-256 `{sha256}`\n");
@@ -51,14 +69,29 @@ pub(super) fn of(report: &Report) -> String {
 
 fn target(report: &Report) -> String {
     let target = report.target;
-    let known = [("context", &target.context), ("server", &target.server), ("namespace", &target.namespace)];
-    let known = known.iter().filter_map(|(name, what)| Some(format!("{name} {}", text(what.as_ref()?))));
+    let known = [
+        ("context", &target.context),
+        ("server", &target.server),
+        ("namespace", &target.namespace),
+    ];
+    let known = known
+        .iter()
+        .filter_map(|(name, what)| Some(format!("{name} {}", text(what.as_ref()?))));
     let known: Vec<String> = known.collect();
-    if known.is_empty() { String::new() } else { format!("\n\nTarget: {}", known.join(", ")) }
+    if known.is_empty() {
+        String::new()
+    } else {
+        format!("\n\nTarget: {}", known.join(", "))
+    }
 }
 
 fn paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
-    let _ = writeln!(page, "**{what}:** {}<br>hint: {}\n", text(message), text(hint));
+    let _ = writeln!(
+        page,
+        "**{what}:** {}<br>hint: {}\n",
+        text(message),
+        text(hint)
+    );
 }
 
 fn step(step: &StepDone) -> [String; 3] {
@@ -71,8 +104,15 @@ fn check(check: &Check) -> [String; 3] {
         State::Warning => "warning",
         State::Failed => "failed",
     };
-    let hint = check.hint.as_ref().map_or_else(String::new, |hint| format!("; hint: {hint}"));
-    [check.name.clone(), state.to_owned(), format!("{}{hint}", check.detail)]
+    let hint = check
+        .hint
+        .as_ref()
+        .map_or_else(String::new, |hint| format!("; hint: {hint}"));
+    [
+        check.name.clone(),
+        state.to_owned(),
+        format!("{}{hint}", check.detail),
+    ]
 }
 
 fn table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
@@ -86,7 +126,11 @@ fn table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
             break;
         }
         left -= 1;
-        let _ = writeln!(page, "| {} |", row.each_ref().map(|cell| text(cell)).join(" | "));
+        let _ = writeln!(
+            page,
+            "| {} |",
+            row.each_ref().map(|cell| text(cell)).join(" | ")
+        );
     }
     page.push('\n');
     if left > 0 {
@@ -104,17 +148,32 @@ mod tests {
             text("a | b\n`c` <d> @e #1 [f](g) *h*\u{202e}"),
             "a &#124; b &#96;c&#96; &#60;d&#62; &#64;e &#35;1 &#91;f&#93;(g) &#42;h&#42;"
         );
-        assert_eq!(text("https://x.y &amp; $z$ \\|"), "https&#58;//x&#46;y &#38;amp; &#36;z&#36; &#92;&#124;");
+        assert_eq!(
+            text("https://x.y &amp; $z$ \\|"),
+            "https&#58;//x&#46;y &#38;amp; &#36;z&#36; &#92;&#124;"
+        );
         assert_eq!(text(&"x".repeat(600)).chars().count(), 501);
     }
 
     #[test]
     fn a_page_is_no_larger_than_it_may_be() {
         let mut page = String::new();
-        table(&mut page, "step", vec![["*".repeat(500), "*".repeat(500), "*".repeat(500)]; 150]);
-        assert!(page.len() < 600 << 10 && page.contains(" more\n"), "{}", page.len());
+        table(
+            &mut page,
+            "step",
+            vec![["*".repeat(500), "*".repeat(500), "*".repeat(500)]; 150],
+        );
+        assert!(
+            page.len() < 600 << 10 && page.contains(" more\n"),
+            "{}",
+            page.len()
+        );
         let mut page = String::new();
-        table(&mut page, "step", vec![["a", "b", "c"].map(str::to_owned); 201]);
+        table(
+            &mut page,
+            "step",
+            vec![["a", "b", "c"].map(str::to_owned); 201],
+        );
         assert!(page.ends_with("and 1 more\n\n"), "{page}");
     }
 }

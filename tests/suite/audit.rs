@@ -8,8 +8,15 @@ use serde_json::{Value, json};
 /// A record of three runs: one done, one refused, one killed.
 fn recorded() -> Sandbox {
     let sb = Sandbox::new();
-    assert_eq!(sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"]).code, 0);
-    assert_eq!(sb.run(&["enable", "-n", "influxdb-prod", "--dry-run"]).code, 4);
+    assert_eq!(
+        sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"])
+            .code,
+        0
+    );
+    assert_eq!(
+        sb.run(&["enable", "-n", "influxdb-prod", "--dry-run"]).code,
+        4
+    );
     sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 128 + 9);
     end_orphans(&sb);
@@ -29,7 +36,13 @@ fn names(sb: &Sandbox, more: &[&str]) -> Vec<String> {
     let object: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let runs = object["runs"].as_array().expect("runs").clone();
     runs.iter()
-        .map(|run| format!("{} {}", run["command"].as_str().unwrap(), run["outcome"].as_str().unwrap()))
+        .map(|run| {
+            format!(
+                "{} {}",
+                run["command"].as_str().unwrap(),
+                run["outcome"].as_str().unwrap()
+            )
+        })
         .collect()
 }
 
@@ -37,9 +50,15 @@ fn names(sb: &Sandbox, more: &[&str]) -> Vec<String> {
 fn runs_are_listed_with_how_they_ended() {
     let sb = recorded();
     let text = list(&sb, &[]).normalised_stdout();
-    let host = rustix::system::uname().nodename().to_str().expect("text").to_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_str()
+        .expect("text")
+        .to_owned();
     let someone = regex::Regex::new(r"[^ ]+@\[HOST\]").expect("a pattern");
-    let text = someone.replace_all(&text.replace(&host, "[HOST]"), "[USER]@[HOST]").into_owned();
+    let text = someone
+        .replace_all(&text.replace(&host, "[HOST]"), "[USER]@[HOST]")
+        .into_owned();
     // How many had begun side by side when it was killed is chance; that some had is not.
     let killed = regex::Regex::new(r"(status: unknown, .*), [1-9] commands").expect("a pattern");
     insta::assert_snapshot!(killed.replace(&text, "$1, [N] commands"), @"
@@ -60,16 +79,27 @@ fn filters() {
     assert_eq!(names(&sb, &["--since", "2020-01-01T00:00:00Z"]), all);
     assert_eq!(names(&sb, &["--until", "2020-01-01T00:00:00Z"]), [""; 0]);
     let none = list(&sb, &["--user", "nobody-of-that-name"]);
-    assert!(none.code == 0 && none.stderr.contains("0 of 3 runs on record are shown"), "{}", none.stderr);
+    assert!(
+        none.code == 0 && none.stderr.contains("0 of 3 runs on record are shown"),
+        "{}",
+        none.stderr
+    );
     assert_eq!(names(&sb, &["--since", "2020-01-01"]), all);
-    for wrong in [["--since", "yesterday"], ["--outcome", "fine"], ["--command", "enabel"]] {
+    for wrong in [
+        ["--since", "yesterday"],
+        ["--outcome", "fine"],
+        ["--command", "enabel"],
+    ] {
         assert_eq!(list(&sb, &wrong).code, 2, "{wrong:?}");
     }
 }
 
 /// The command of an intent, as a shell takes it; nothing where it is about a file.
 fn argv(intent: &Value) -> Option<String> {
-    let words = intent["argv"].as_array()?.iter().map(|word| word.as_str().expect("text"));
+    let words = intent["argv"]
+        .as_array()?
+        .iter()
+        .map(|word| word.as_str().expect("text"));
     Some(shlex::try_join(words).expect("no NUL"))
 }
 
@@ -89,15 +119,42 @@ fn a_run_is_shown_as_it_went() {
         .collect();
     assert!(argv.len() > 5);
     for command in &argv {
-        assert!(lines.iter().any(|line| line.contains(command.as_str())), "{command}\n{}", shown.stdout);
+        assert!(
+            lines.iter().any(|line| line.contains(command.as_str())),
+            "{command}\n{}",
+            shown.stdout
+        );
     }
-    assert_eq!(lines.iter().filter(|line| line.contains(" ms")).count(), argv.len(), "{}", shown.stdout);
+    assert_eq!(
+        lines.iter().filter(|line| line.contains(" ms")).count(),
+        argv.len(),
+        "{}",
+        shown.stdout
+    );
     assert!(lines[1].contains("because of CHG-12"), "{}", lines[1]);
-    assert!(lines.last().expect("an end").ends_with("ended with 0 (done), something was changed"));
+    assert!(
+        lines
+            .last()
+            .expect("an end")
+            .ends_with("ended with 0 (done), something was changed")
+    );
     let killed = sb.run(&["audit", "show", &name(2)[..13]]);
-    assert!(killed.stdout.contains("get-token: $ kubectl get secrets/admin-token"), "{}", killed.stdout);
-    assert!(killed.stdout.contains("how it ended is not known"), "{}", killed.stdout);
-    for (wanted, told) in [("", "3 runs have names that begin so"), ("zz", "there is no run whose name begins so")] {
+    assert!(
+        killed
+            .stdout
+            .contains("get-token: $ kubectl get secrets/admin-token"),
+        "{}",
+        killed.stdout
+    );
+    assert!(
+        killed.stdout.contains("how it ended is not known"),
+        "{}",
+        killed.stdout
+    );
+    for (wanted, told) in [
+        ("", "3 runs have names that begin so"),
+        ("zz", "there is no run whose name begins so"),
+    ] {
         let run = sb.run(&["audit", "show", wanted]);
         assert!(run.code == 1 && run.stderr.contains(told), "{}", run.stderr);
     }
@@ -106,11 +163,18 @@ fn a_run_is_shown_as_it_went() {
 #[test]
 fn commands_are_exported_as_a_script() {
     let sb = recorded();
-    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    let name = sb.records_of("run.begin")[0]["run"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
     let export = sb.run(&["audit", "export", "--run", &name]);
     assert_eq!(export.code, 0, "{}", export.stderr);
     crate::enable::shellcheck(&sb, &export.stdout);
-    let code: Vec<&str> = export.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let code: Vec<&str> = export
+        .stdout
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .collect();
     let ran: Vec<String> = sb
         .records_of("intent")
         .iter()
@@ -118,7 +182,10 @@ fn commands_are_exported_as_a_script() {
         .filter_map(argv)
         .collect();
     assert_eq!(code[0], "set -eu");
-    assert_eq!(code[2..], ran.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(
+        code[2..],
+        ran.iter().map(String::as_str).collect::<Vec<_>>()
+    );
     // As a whole it is not run by accident.
     sb.forget_calls();
     let refused = sb.script("home", &["/bin/sh", "-c"], &export.stdout, &[]);
@@ -127,23 +194,52 @@ fn commands_are_exported_as_a_script() {
         "{}",
         refused.stderr
     );
-    assert!(export.stdout.contains("# file: write "), "{}", export.stdout);
+    assert!(
+        export.stdout.contains("# file: write "),
+        "{}",
+        export.stdout
+    );
     let all = sb.run(&["audit", "export", "-o", "json"]);
     let object: Value = serde_json::from_str(&all.stdout).expect("JSON");
-    assert_eq!(object["script"].as_str().expect("a script").matches("\n# run ").count(), 3);
+    assert_eq!(
+        object["script"]
+            .as_str()
+            .expect("a script")
+            .matches("\n# run ")
+            .count(),
+        3
+    );
 }
 
 #[test]
 fn what_is_shown_does_not_steer_a_terminal() {
     let sb = recorded();
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII").replace("CHG-12", "\\u001b[2J\\u009b31mred\\r");
+    let text = String::from_utf8(sb.log_bytes())
+        .expect("ASCII")
+        .replace("CHG-12", "\\u001b[2J\\u009b31mred\\r");
     let file = sb.write("tmp/coloured.jsonl", text);
     let file = file.to_str().expect("text");
-    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
-    for args in [&["audit", "list", file][..], &["audit", "show", &name, file], &["audit", "export", file]] {
+    let name = sb.records_of("run.begin")[0]["run"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    for args in [
+        &["audit", "list", file][..],
+        &["audit", "show", &name, file],
+        &["audit", "export", file],
+    ] {
         let run = sb.run(args);
-        assert!(run.code == 0 && (run.stdout.contains("red") || args[1] == "export"), "{}{}", run.stdout, run.stderr);
-        assert!(!run.stdout.chars().any(|c| c.is_control() && c != '\n'), "{:?}", run.stdout);
+        assert!(
+            run.code == 0 && (run.stdout.contains("red") || args[1] == "export"),
+            "{}{}",
+            run.stdout,
+            run.stderr
+        );
+        assert!(
+            !run.stdout.chars().any(|c| c.is_control() && c != '\n'),
+            "{:?}",
+            run.stdout
+        );
     }
 }
 
@@ -151,42 +247,76 @@ fn what_is_shown_does_not_steer_a_terminal() {
 fn the_anchor_is_the_head_that_the_last_run_printed() {
     let sb = Sandbox::new();
     let empty = sb.run(&["audit", "anchor"]);
-    assert!(empty.code == 1 && empty.stderr.contains("cannot be read"), "{}", empty.stderr);
+    assert!(
+        empty.code == 1 && empty.stderr.contains("cannot be read"),
+        "{}",
+        empty.stderr
+    );
     let run = sb.run(&["enable", "-n", "influxdb"]);
     let anchor = sb.run(&["audit", "anchor"]);
-    assert_eq!(anchor.stdout.trim(), run.stderr.lines().last().expect("a head"));
+    assert_eq!(
+        anchor.stdout.trim(),
+        run.stderr.lines().last().expect("a head")
+    );
     let head = run.head().to_owned();
     assert_eq!(sb.run(&["audit", "verify", "--expect", &head]).code, 0);
     let other = sb.write("tmp/other", "no log\n");
-    assert!(sb.run(&["audit", "anchor", other.to_str().expect("text")]).stderr.contains("it is not an audit log"));
+    assert!(
+        sb.run(&["audit", "anchor", other.to_str().expect("text")])
+            .stderr
+            .contains("it is not an audit log")
+    );
 }
 
 /// The commands of `docs/AUDIT.md` that have this word, with bypassctl in reach.
 fn documented(word: &str) -> String {
     let docs = include_str!("../../docs/AUDIT.md");
-    let mut blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.find(|block| block.contains(word)).expect("it is documented").to_owned()
+    let mut blocks = docs
+        .split("```sh\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    blocks
+        .find(|block| block.contains(word))
+        .expect("it is documented")
+        .to_owned()
 }
 
 #[test]
 fn heads_are_signed_as_documented() {
     let sb = recorded();
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin/bypassctl")).expect("sandbox");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin/bypassctl"))
+        .expect("sandbox");
     let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"admin@example.com $(cat key.pub)\" >allowed_signers";
     let tools = [
         ("ssh-keygen", &["-?"][..], "ssh-keygen -q -Y", keys),
-        ("minisign", &["-v"], "minisign -S", "minisign -G -W -p minisign.pub -s minisign.key"),
+        (
+            "minisign",
+            &["-v"],
+            "minisign -S",
+            "minisign -G -W -p minisign.pub -s minisign.key",
+        ),
     ];
     for (tool, there, word, prepared) in tools {
         if system(&sb, tool, there).is_none() {
-            skipped(&format!("{tool} is not installed, and no head was signed with it"));
+            skipped(&format!(
+                "{tool} is not installed, and no head was signed with it"
+            ));
             continue;
         }
-        let script = format!("set -e\nexport XDG_STATE_HOME=\"$HOME/.local/state\"\n{prepared}\n{}", documented(word));
+        let script = format!(
+            "set -e\nexport XDG_STATE_HOME=\"$HOME/.local/state\"\n{prepared}\n{}",
+            documented(word)
+        );
         let (code, told) = system(&sb, "sh", &["-c", &script]).expect("a shell");
-        assert!(code == 0 && told.contains("the expected record is there"), "{told}");
+        assert!(
+            code == 0 && told.contains("the expected record is there"),
+            "{told}"
+        );
         // Another head is not the one that was signed.
-        let forged = format!("echo x >>head\n{}", documented(word).lines().nth(2).expect("to verify"));
+        let forged = format!(
+            "echo x >>head\n{}",
+            documented(word).lines().nth(2).expect("to verify")
+        );
         let (code, told) = system(&sb, "sh", &["-c", &forged]).expect("a shell");
         assert_ne!(code, 0, "{told}");
     }
@@ -197,7 +327,10 @@ fn what_is_told_of_a_record_that_does_not_hold_says_so() {
     let sb = recorded();
     let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
     let edited = text.replacen("[\"kubectl\",\"version\"", "[\"rm\",\"version\"", 1);
-    let name = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
+    let name = sb.records_of("run.begin")[0]["run"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
     // A run's name is no place for a command either.
     let named = text.replace(&name, "x\\ntouch planted\\n#");
     for (log, run) in [(edited, name.as_str()), (named, "x")] {
@@ -205,9 +338,21 @@ fn what_is_told_of_a_record_that_does_not_hold_says_so() {
         let file = file.to_str().expect("text");
         for args in [&["list", file][..], &["show", run, file], &["export", file]] {
             let told = sb.run(&[&["audit"], args].concat());
-            assert!(told.code == 0 && told.stderr.contains("the record does not hold"), "{args:?}: {}", told.stderr);
-            assert!(!told.stdout.contains("\ntouch"), "{args:?}: {}", told.stdout);
-            assert!(args[0] != "export" || told.stdout.contains("# The record does not hold"), "{}", told.stdout);
+            assert!(
+                told.code == 0 && told.stderr.contains("the record does not hold"),
+                "{args:?}: {}",
+                told.stderr
+            );
+            assert!(
+                !told.stdout.contains("\ntouch"),
+                "{args:?}: {}",
+                told.stdout
+            );
+            assert!(
+                args[0] != "export" || told.stdout.contains("# The record does not hold"),
+                "{}",
+                told.stdout
+            );
         }
     }
     let twice = sb.log().display().to_string();
@@ -218,8 +363,16 @@ fn what_is_told_of_a_record_that_does_not_hold_says_so() {
 fn quiet_keeps_warnings_and_heads() {
     let sb = recorded();
     let verified = sb.run(&["audit", "verify", "-q"]);
-    assert!(verified.stdout.is_empty() && verified.stderr.contains("has no result"), "{}", verified.stderr);
-    assert!(sb.run(&["audit", "anchor", "-q"]).stdout.starts_with("audit head "));
+    assert!(
+        verified.stdout.is_empty() && verified.stderr.contains("has no result"),
+        "{}",
+        verified.stderr
+    );
+    assert!(
+        sb.run(&["audit", "anchor", "-q"])
+            .stdout
+            .starts_with("audit head ")
+    );
 }
 
 #[test]
@@ -236,11 +389,20 @@ fn nothing_in_a_finding_steers_a_terminal() {
         text.replace("kubectl-version", evil),
     ] {
         let file = sb.write("tmp/evil.jsonl", log);
-        let run = sb.run(&["audit", "verify", "--color", "always", file.to_str().expect("text")]);
+        let run = sb.run(&[
+            "audit",
+            "verify",
+            "--color",
+            "always",
+            file.to_str().expect("text"),
+        ]);
         assert_eq!(run.code, 1, "{}", run.stdout);
         let told = run.stdout + &run.stderr;
         let told = styles.replace_all(&told, "");
         let odd = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{202e}');
-        assert!(!told.contains(odd) && !told.contains("\nok   forged"), "{told:?}");
+        assert!(
+            !told.contains(odd) && !told.contains("\nok   forged"),
+            "{told:?}"
+        );
     }
 }

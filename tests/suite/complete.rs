@@ -25,22 +25,46 @@ COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9 COMPREPLY=()
 _clap_complete_bypassctl bypassctl "${@: -1}" "${@: -2:1}"
 printf '%s\n' "${COMPREPLY[@]}""#;
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let run = sb.script("home", &[BASH, "-c"], &format!("set -- {}\n{script}", quoted.join(" ")), &[]);
+    let run = sb.script(
+        "home",
+        &[BASH, "-c"],
+        &format!("set -- {}\n{script}", quoted.join(" ")),
+        &[],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
-    run.stdout.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    run.stdout
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 #[test]
 fn values_come_from_this_machine() {
     let sb = sandbox();
-    assert_eq!(offered(&sb, &["bypassctl", "disable", "--context", ""]), ["sim-dev", "other"]);
+    assert_eq!(
+        offered(&sb, &["bypassctl", "disable", "--context", ""]),
+        ["sim-dev", "other"]
+    );
     assert_eq!(offered(&sb, &["bypassctl", "--context", "o"]), ["other"]);
-    assert_eq!(offered(&sb, &["bypassctl", "status", "--profile", "d"]), ["default"]);
-    assert_eq!(offered(&sb, &["bypassctl", "revoke", "--rerun", ""]), ["auto", "from-job", "clone", "operator"]);
+    assert_eq!(
+        offered(&sb, &["bypassctl", "status", "--profile", "d"]),
+        ["default"]
+    );
+    assert_eq!(
+        offered(&sb, &["bypassctl", "revoke", "--rerun", ""]),
+        ["auto", "from-job", "clone", "operator"]
+    );
     assert_eq!(offered(&sb, &["bypassctl", "plan", "re"]), ["revoke"]);
     assert_eq!(offered(&sb, &["bypassctl", "apply", "some"]), [""; 0]);
-    let run = sb.records_of("run.begin")[0]["run"].as_str().expect("a name").to_owned();
-    for words in [&["bypassctl", "audit", "show", ""][..], &["bypassctl", "audit", "export", "--run", &run[..3]]] {
+    let run = sb.records_of("run.begin")[0]["run"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
+    for words in [
+        &["bypassctl", "audit", "show", ""][..],
+        &["bypassctl", "audit", "export", "--run", &run[..3]],
+    ] {
         assert_eq!(offered(&sb, words).first(), Some(&run), "{words:?}");
     }
     sb.write("home/some.plan", "");
@@ -52,8 +76,16 @@ fn values_come_from_this_machine() {
 #[test]
 fn what_somebody_types_is_completed() {
     for (path, args, setup) in [
-        (BASH, &["--norc", "--noprofile", "-i"][..], "source <(bypassctl completion bash)"),
-        ("/usr/bin/zsh", &["-f", "-i"], "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)"),
+        (
+            BASH,
+            &["--norc", "--noprofile", "-i"][..],
+            "source <(bypassctl completion bash)",
+        ),
+        (
+            "/usr/bin/zsh",
+            &["-f", "-i"],
+            "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)",
+        ),
     ] {
         if !Path::new(path).exists() {
             skipped(&format!("{path}, to complete what is typed there"));
@@ -63,8 +95,17 @@ fn what_somebody_types_is_completed() {
         let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
         let typed = "bypassctl status --context=sim\t--profile=def\t-n influxdb\nbypassctl disa\t--prof\tdef\t\nexit\n";
         let run = sb.type_in_shell(&shell, &format!("{setup}\n{typed}"));
-        assert!(run.stdout.contains("the admin token is in use"), "{path}: {}", run.stdout);
-        assert!(run.stdout.contains("done: profile `default` has no admin token any more"), "{path}: {}", run.stdout);
+        assert!(
+            run.stdout.contains("the admin token is in use"),
+            "{path}: {}",
+            run.stdout
+        );
+        assert!(
+            run.stdout
+                .contains("done: profile `default` has no admin token any more"),
+            "{path}: {}",
+            run.stdout
+        );
     }
 }
 
@@ -77,30 +118,59 @@ fn fish_offers_the_same() {
     let sb = sandbox();
     let script = "bypassctl completion fish | source; complete -C 'bypassctl --context '";
     let run = sb.script("home", &[fish, "--no-config", "-c"], script, &[]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "sim-dev\nother\n"), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "sim-dev\nother\n"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// As kubectl calls a plugin, and what completes a plugin's command line.
 #[test]
 fn a_plugin_of_kubectl() {
     let sb = sandbox();
-    for name in ["kubectl-influxdb_bypass", "kubectl_complete-influxdb_bypass"] {
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin").join(name)).expect("sandbox");
+    for name in [
+        "kubectl-influxdb_bypass",
+        "kubectl_complete-influxdb_bypass",
+    ] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin").join(name))
+            .expect("sandbox");
     }
     let called = |line: &str| sb.script("home", &["/bin/sh", "-c"], &format!("exec {line}"), &[]);
     let refused = called("kubectl-influxdb_bypass disable --profile nope");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let done = called("kubectl-influxdb_bypass enable -n influxdb");
-    assert!(done.stdout.ends_with("to end it: kubectl influxdb-bypass disable\n"), "{}", done.stdout);
-    assert!(done.stderr.contains("hint: end it with `kubectl influxdb-bypass disable` before that"), "{}", done.stderr);
+    assert!(
+        done.stdout
+            .ends_with("to end it: kubectl influxdb-bypass disable\n"),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stderr
+            .contains("hint: end it with `kubectl influxdb-bypass disable` before that"),
+        "{}",
+        done.stderr
+    );
     let help = called("kubectl-influxdb_bypass --help");
-    assert!(help.stdout.contains("Usage: kubectl influxdb-bypass [OPTIONS] <COMMAND>"), "{}", help.stdout);
-    for line in
-        ["kubectl-influxdb_bypass enable --help", "kubectl-influxdb_bypass plan --help", "kubectl-influxdb_bypass nope"]
-    {
+    assert!(
+        help.stdout
+            .contains("Usage: kubectl influxdb-bypass [OPTIONS] <COMMAND>"),
+        "{}",
+        help.stdout
+    );
+    for line in [
+        "kubectl-influxdb_bypass enable --help",
+        "kubectl-influxdb_bypass plan --help",
+        "kubectl-influxdb_bypass nope",
+    ] {
         let told = called(line);
         let told = told.stdout + &told.stderr;
-        assert!(told.contains("kubectl influxdb-bypass") && !told.contains("bypassctl enable"), "{line}: {told}");
+        assert!(
+            told.contains("kubectl influxdb-bypass") && !told.contains("bypassctl enable"),
+            "{line}: {told}"
+        );
     }
     let offered = called("kubectl_complete-influxdb_bypass status --context ''");
     assert_eq!(offered.stdout, "sim-dev\nother\n:4\n");
@@ -117,7 +187,12 @@ fn somebody_who_has_just_come_is_told_where_to_begin() {
     let told = sb.run::<&str>(&[]);
     insta::assert_snapshot!(told.normalised());
     for command in ["enable", "revoke", "audit", "tools", "plan"] {
-        assert!(sb.run(&[command, "--help"]).stdout.contains("--assume-influxctl-version"), "{command}");
+        assert!(
+            sb.run(&[command, "--help"])
+                .stdout
+                .contains("--assume-influxctl-version"),
+            "{command}"
+        );
     }
 }
 
@@ -125,9 +200,15 @@ fn somebody_who_has_just_come_is_told_where_to_begin() {
 fn version() {
     let sb = Sandbox::new();
     let told = sb.run(&["version"]);
-    let [first, ..] = told.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", told.stdout) };
-    assert_eq!((told.code, first), (0, concat!("bypassctl ", env!("CARGO_PKG_VERSION"))));
-    let json: Value = serde_json::from_str(&sb.run(&["version", "-o", "json"]).stdout).expect("JSON");
+    let [first, ..] = told.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{}", told.stdout)
+    };
+    assert_eq!(
+        (told.code, first),
+        (0, concat!("bypassctl ", env!("CARGO_PKG_VERSION")))
+    );
+    let json: Value =
+        serde_json::from_str(&sb.run(&["version", "-o", "json"]).stdout).expect("JSON");
     let versions = &json["versions"];
     assert_eq!(
         (&versions["report"], &versions["plan"], &versions["record"]),

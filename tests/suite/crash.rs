@@ -47,10 +47,25 @@ fn files(sb: &Sandbox) -> Files {
     entries
         .map(|entry| {
             let path = entry.expect("an entry").path();
-            let text = std::fs::read_to_string(&path).expect("text").replace(&token, "[TOKEN]");
-            let text = text.replace(sb.root().canonicalize().expect("there").to_str().expect("text"), "[SANDBOX]");
+            let text = std::fs::read_to_string(&path)
+                .expect("text")
+                .replace(&token, "[TOKEN]");
+            let text = text.replace(
+                sb.root()
+                    .canonicalize()
+                    .expect("there")
+                    .to_str()
+                    .expect("text"),
+                "[SANDBOX]",
+            );
             let mode = path.metadata().expect("there").permissions().mode() & 0o7777;
-            (path.file_name().expect("a name").to_string_lossy().into_owned(), (mode, text))
+            (
+                path.file_name()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned(),
+                (mode, text),
+            )
         })
         .collect()
 }
@@ -66,7 +81,11 @@ static UNDISTURBED: LazyLock<(Files, Files)> = LazyLock::new(|| {
 });
 
 fn undisturbed(command: &[&str]) -> &'static Files {
-    if command == ENABLE { &UNDISTURBED.0 } else { &UNDISTURBED.1 }
+    if command == ENABLE {
+        &UNDISTURBED.0
+    } else {
+        &UNDISTURBED.1
+    }
 }
 
 /// Whether a call of this sandbox is still there.
@@ -78,30 +97,50 @@ fn lives(sb: &Sandbox, pid: i32) -> bool {
 
 /// Waits until the calls that a killed run left behind have come to their own end.
 pub fn wait_for_orphans(sb: &Sandbox) {
-    wait_until("the orphans have ended", || sb.calls().iter().all(|call| !lives(sb, call.pid)));
+    wait_until("the orphans have ended", || {
+        sb.calls().iter().all(|call| !lives(sb, call.pid))
+    });
 }
 
 /// Ends the calls that a killed run left behind, and waits until nothing holds a lock any more.
 pub fn end_orphans(sb: &Sandbox) {
     for call in sb.calls().into_iter().filter(|call| lives(sb, call.pid)) {
         // It may end by itself meanwhile.
-        let _ = rustix::process::kill_process(Pid::from_raw(call.pid).expect("a process"), Signal::KILL);
+        let _ = rustix::process::kill_process(
+            Pid::from_raw(call.pid).expect("a process"),
+            Signal::KILL,
+        );
     }
-    wait_until("all locks are free", || locks(sb).iter().all(|lock| lock.try_lock().is_ok()));
+    wait_until("all locks are free", || {
+        locks(sb).iter().all(|lock| lock.try_lock().is_ok())
+    });
 }
 
 fn locks(sb: &Sandbox) -> Vec<File> {
-    let entries = std::fs::read_dir(sb.home(".local/state/bypassctl/locks")).into_iter().flatten();
-    entries.map(|entry| File::open(entry.expect("an entry").path()).expect("a lock")).collect()
+    let entries = std::fs::read_dir(sb.home(".local/state/bypassctl/locks"))
+        .into_iter()
+        .flatten();
+    entries
+        .map(|entry| File::open(entry.expect("an entry").path()).expect("a lock"))
+        .collect()
 }
 
 fn trial_directories(sb: &Sandbox) -> usize {
-    let entries = [sb.path("run"), sb.path("tmp")].map(|place| std::fs::read_dir(place).expect("a directory"));
+    let entries = [sb.path("run"), sb.path("tmp")]
+        .map(|place| std::fs::read_dir(place).expect("a directory"));
     let trial = |name: &str| name.starts_with("bypassctl-trial-");
     entries
         .into_iter()
         .flatten()
-        .filter(|entry| trial(&entry.as_ref().expect("an entry").file_name().to_string_lossy()))
+        .filter(|entry| {
+            trial(
+                &entry
+                    .as_ref()
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy(),
+            )
+        })
         .count()
 }
 
@@ -113,13 +152,27 @@ fn converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
     let again = sb.run(command);
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
     for step in &cut {
-        assert!(again.stderr.contains(&format!("cut off in step `{step}`")), "{what}, {step}: {}", again.stderr);
+        assert!(
+            again.stderr.contains(&format!("cut off in step `{step}`")),
+            "{what}, {step}: {}",
+            again.stderr
+        );
     }
-    assert_eq!(again.stderr.matches("cut off in step").count(), cut.len(), "{what}: {}", again.stderr);
+    assert_eq!(
+        again.stderr.matches("cut off in step").count(),
+        cut.len(),
+        "{what}: {}",
+        again.stderr
+    );
     assert_eq!(&files(sb), undisturbed(command), "{what}");
     assert_eq!(trial_directories(sb), 0, "{what}");
     let verified = sb.assert_verified();
-    assert_eq!(verified.stdout.matches("has no result").count(), cut.len(), "{what}: {}", verified.stdout);
+    assert_eq!(
+        verified.stdout.matches("has no result").count(),
+        cut.len(),
+        "{what}: {}",
+        verified.stdout
+    );
     cut
 }
 
@@ -160,7 +213,11 @@ fn killed_during_a_call() {
         assert_eq!(running.wait().code, 128 + 9);
         assert!(!converges(&sb, ENABLE, &format!("{tool} {nth}")).is_empty());
         let third = sb.run(DISABLE);
-        assert!(third.code == 0 && !third.stderr.contains("cut off"), "named once: {}", third.stderr);
+        assert!(
+            third.code == 0 && !third.stderr.contains("cut off"),
+            "named once: {}",
+            third.stderr
+        );
     }
 }
 
@@ -168,7 +225,9 @@ fn killed_during_a_call() {
 pub fn can_trace() -> bool {
     let there = Path::new(STRACE).exists();
     if !there {
-        skipped(&format!("{STRACE} is missing, so nothing is disturbed between two system calls"));
+        skipped(&format!(
+            "{STRACE} is missing, so nothing is disturbed between two system calls"
+        ));
     }
     there
 }
@@ -176,7 +235,11 @@ pub fn can_trace() -> bool {
 /// Runs a command with one of its system calls disturbed as strace's `inject` says.
 pub fn disturbed(sb: &Sandbox, which: &[&str], inject: &str, command: &[&str]) -> Run {
     let inject = format!("inject={inject}");
-    sb.spawn_under(&[&[STRACE, "-qq", "-o", "/dev/null"], which, &["-e", &inject]].concat(), command).wait()
+    sb.spawn_under(
+        &[&[STRACE, "-qq", "-o", "/dev/null"], which, &["-e", &inject]].concat(),
+        command,
+    )
+    .wait()
 }
 
 /// Kills a command at the nth of these system calls of its main thread, before it happens, for every nth.
@@ -190,7 +253,12 @@ fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
         if command == DISABLE {
             assert_eq!(sb.run(ENABLE).code, 0);
         }
-        let run = disturbed(&sb, &[], &format!("{syscalls}:signal=KILL:when={nth}"), command);
+        let run = disturbed(
+            &sb,
+            &[],
+            &format!("{syscalls}:signal=KILL:when={nth}"),
+            command,
+        );
         if run.code == 0 {
             break;
         }
@@ -212,7 +280,12 @@ fn killed_at_each_touch(command: &[&str], at_least: usize) {
             }
             let log = sb.log();
             let which = ["-f", "-P", log.to_str().expect("text")];
-            let run = disturbed(&sb, &which, &format!("{syscall}:signal=KILL:when={nth}"), command);
+            let run = disturbed(
+                &sb,
+                &which,
+                &format!("{syscall}:signal=KILL:when={nth}"),
+                command,
+            );
             if run.code == 0 {
                 break;
             }
@@ -268,9 +341,16 @@ fn ended_cleanly(sb: &Sandbox, run: &Run, code: i32, what: &str) {
     assert_eq!(sb.open_steps(), Vec::<String>::new(), "{what}");
     let ends = sb.records_of("run.end");
     assert_eq!(ends.len(), 1, "{what}");
-    assert_eq!((&ends[0]["code"], &ends[0]["changed"]), (&json!(code), &json!(false)), "{what}");
+    assert_eq!(
+        (&ends[0]["code"], &ends[0]["changed"]),
+        (&json!(code), &json!(false)),
+        "{what}"
+    );
     let calls = sb.calls();
-    assert!(!calls.is_empty() && calls.iter().all(|call| !lives(sb, call.pid)), "{what}");
+    assert!(
+        !calls.is_empty() && calls.iter().all(|call| !lives(sb, call.pid)),
+        "{what}"
+    );
     assert_eq!(trial_directories(sb), 0, "{what}");
     sb.assert_verified();
 }
@@ -284,7 +364,12 @@ fn interrupted_at_each_call() {
             running.signal(signal);
             ended_cleanly(&sb, &running.wait(), code, &format!("{tool} {nth}, {code}"));
             let results = sb.records_of("result");
-            assert!(results.iter().any(|result| result["error"] == "interrupted"), "{tool} {nth}: {results:?}");
+            assert!(
+                results
+                    .iter()
+                    .any(|result| result["error"] == "interrupted"),
+                "{tool} {nth}: {results:?}"
+            );
         }
     }
 }
@@ -300,7 +385,12 @@ fn a_call_that_ignores_the_request_to_end_is_killed() {
     let running = sb.spawn(ENABLE);
     sb.wait_reached("gate");
     sb.release("gate");
-    let pid = sb.calls().iter().rfind(|call| call.argv.contains(&"secrets/admin-token".to_owned())).expect("held").pid;
+    let pid = sb
+        .calls()
+        .iter()
+        .rfind(|call| call.argv.contains(&"secrets/admin-token".to_owned()))
+        .expect("held")
+        .pid;
     wait_until("it ignores SIGTERM", || catches_term(pid));
     running.signal(Signal::INT);
     ended_cleanly(&sb, &running.wait(), 130, "ignores SIGTERM");
@@ -310,7 +400,10 @@ fn a_call_that_ignores_the_request_to_end_is_killed() {
 
 fn catches_term(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t")).unwrap_or("0");
+    let caught = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:\t"))
+        .unwrap_or("0");
     u64::from_str_radix(caught, 16).expect("hex") & (1 << 14) != 0
 }
 
@@ -324,13 +417,24 @@ fn a_second_run_is_told_who_is_at_work() {
         assert_eq!(second.code, 4, "{}", second.stderr);
         let who = format!("run {} ", begin["run"].as_str().expect("a name"));
         assert!(
-            second.stderr.contains(&who) && second.stderr.contains(&format!("process {})", begin["pid"])),
+            second.stderr.contains(&who)
+                && second
+                    .stderr
+                    .contains(&format!("process {})", begin["pid"])),
             "{}",
             second.stderr
         );
-        assert!(!second.stderr.contains("cut off"), "the first still runs: {}", second.stderr);
+        assert!(
+            !second.stderr.contains("cut off"),
+            "the first still runs: {}",
+            second.stderr
+        );
     }
-    assert_eq!(sb.run(&["audit", "verify"]).code, 0, "a run under way is no finding");
+    assert_eq!(
+        sb.run(&["audit", "verify"]).code,
+        0,
+        "a run under way is no finding"
+    );
     sb.release("gate");
     assert_eq!(first.wait().code, 0);
     assert_eq!(&files(&sb), undisturbed(ENABLE));
@@ -353,7 +457,9 @@ fn a_child_left_behind_keeps_the_lock() {
         );
         assert_eq!(&files(&sb), undisturbed(DISABLE));
         sb.release("gate");
-        wait_until("the lock is free", || locks(&sb).iter().all(|lock| lock.try_lock().is_ok()));
+        wait_until("the lock is free", || {
+            locks(&sb).iter().all(|lock| lock.try_lock().is_ok())
+        });
         let third = sb.run(ENABLE);
         assert_eq!(third.code, 0, "{}", third.stderr);
         assert_eq!(&files(&sb), undisturbed(ENABLE));
@@ -370,8 +476,15 @@ fn a_process_number_that_comes_round_again_hides_nothing() {
     // The killed run as if it had had the number of a process that is there: this one.
     let killed = sb.records_of("run.begin").remove(0)["pid"].to_string();
     let text = std::fs::read_to_string(sb.log()).expect("the record");
-    let text = text.replace(&format!("\"pid\":{killed},"), &format!("\"pid\":{},", std::process::id()));
+    let text = text.replace(
+        &format!("\"pid\":{killed},"),
+        &format!("\"pid\":{},", std::process::id()),
+    );
     std::fs::write(sb.log(), text).expect("sandbox");
     let run = sb.run(&["status", "-n", "influxdb"]);
-    assert!(run.code == 3 && run.stderr.contains("was cut off in step `get-token`"), "{}", run.stderr);
+    assert!(
+        run.code == 3 && run.stderr.contains("was cut off in step `get-token`"),
+        "{}",
+        run.stderr
+    );
 }

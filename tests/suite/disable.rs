@@ -68,7 +68,10 @@ fn what_was_edited_in_between_stays() {
     sb.write(CONFIG, &before);
     assert_eq!(disable(&sb, &[]).code, 0);
     let after = sb.read(CONFIG);
-    assert!(after.contains("443") && after.ends_with("# a note\n") && !after.contains("token_file"), "{after}");
+    assert!(
+        after.contains("443") && after.ends_with("# a note\n") && !after.contains("token_file"),
+        "{after}"
+    );
 }
 
 #[test]
@@ -100,7 +103,8 @@ fn without_any_tool() {
 fn a_file_that_another_profile_uses_stays() {
     let sb = enabled();
     let file = sb.path(TOKEN_FILE).display().to_string();
-    let second = format!("\n[[profile]]\n    name = \"second\"\n    auth.token.token_file = \"{file}\"\n");
+    let second =
+        format!("\n[[profile]]\n    name = \"second\"\n    auth.token.token_file = \"{file}\"\n");
     sb.write(CONFIG, sb.read(CONFIG) + &second);
     let run = disable(&sb, &[]);
     insta::assert_snapshot!(run.normalised(), @r"
@@ -123,7 +127,10 @@ fn a_file_that_another_profile_uses_stays() {
 fn a_relative_path_stays() {
     let sb = Sandbox::new();
     let before = sb.read(CONFIG);
-    sb.write(CONFIG, before.clone() + "\n    [profile.auth.token]\n        token_file = \"token.json\"\n");
+    sb.write(
+        CONFIG,
+        before.clone() + "\n    [profile.auth.token]\n        token_file = \"token.json\"\n",
+    );
     sb.write("home/token.json", "an invented token");
     let run = disable(&sb, &[]);
     insta::assert_snapshot!(run.normalised(), @r"
@@ -136,7 +143,10 @@ fn a_relative_path_stays() {
        hint: it may hold an admin token: look at it, and delete it yourself
     audit head [UID] 5:[SHA256]
     ");
-    assert_eq!((sb.read(CONFIG), sb.read("home/token.json")), (before, "an invented token".into()));
+    assert_eq!(
+        (sb.read(CONFIG), sb.read("home/token.json")),
+        (before, "an invented token".into())
+    );
 }
 
 #[test]
@@ -146,14 +156,21 @@ fn what_is_no_regular_file_stays() {
     std::fs::rename(sb.path(TOKEN_FILE), &real).expect("sandbox");
     std::os::unix::fs::symlink(&real, sb.path(TOKEN_FILE)).expect("sandbox");
     let run = disable(&sb, &[]);
-    assert!(run.code == 0 && run.stderr.contains("stays: it is not a regular file"), "{}", run.stderr);
+    assert!(
+        run.code == 0 && run.stderr.contains("stays: it is not a regular file"),
+        "{}",
+        run.stderr
+    );
     assert!(real.exists() && sb.path(TOKEN_FILE).is_symlink());
 }
 
 #[test]
 fn what_a_killed_run_left_goes() {
     let sb = enabled();
-    sb.write("home/.config/influxctl/.admin-token-default.json.bypassctl-new", sb.admin_token());
+    sb.write(
+        "home/.config/influxctl/.admin-token-default.json.bypassctl-new",
+        sb.admin_token(),
+    );
     assert_eq!(disable(&sb, &[]).code, 0);
     sb.assert_no_secret(&[]);
     // The file without the profile: a run was cut short between the two.
@@ -166,7 +183,10 @@ fn what_a_killed_run_left_goes() {
 fn a_token_file_elsewhere_goes_as_well() {
     let sb = Sandbox::new();
     let before = sb.read(CONFIG);
-    assert_eq!(enable_into(&sb, "home/t.json", &["--token-file", "t.json"]).code, 0);
+    assert_eq!(
+        enable_into(&sb, "home/t.json", &["--token-file", "t.json"]).code,
+        0
+    );
     assert_eq!(disable(&sb, &[]).code, 0);
     assert_eq!(sb.read(CONFIG), before);
     sb.assert_no_secret(&[]);
@@ -177,7 +197,14 @@ fn cached_copies_are_named() {
     let sb = Sandbox::new();
     sb.influxctl_version("2.3.0");
     assert_eq!(enable(&sb, &[]).code, 0);
-    let list = ["--profile", "default", "database", "list", "--format", "json"];
+    let list = [
+        "--profile",
+        "default",
+        "database",
+        "list",
+        "--format",
+        "json",
+    ];
     assert_eq!(sb.tool("influxctl", &list, None).code, 0);
     let copy = "home/.cache/influxctl/default.json";
     sb.write("home/.cache/influxctl/notes.txt", "");
@@ -203,14 +230,25 @@ fn failures() {
     sb.chmod(CONFIG, 0o444);
     let before = sb.picture();
     assert_eq!(disable(&sb, &[]).code, 4);
-    assert!(disable(&sb, &["--profile", "x"]).stderr.contains("(known profiles: default)"));
+    assert!(
+        disable(&sb, &["--profile", "x"])
+            .stderr
+            .contains("(known profiles: default)")
+    );
     assert!(sb.picture() == before);
     sb.chmod(CONFIG, 0o644);
     sb.write(CONFIG, "[[profile]\n");
     let text = error(&disable(&sb, &[]));
-    assert!(text.contains("config.toml`: not valid TOML at line 1, column "), "{text}");
+    assert!(
+        text.contains("config.toml`: not valid TOML at line 1, column "),
+        "{text}"
+    );
     std::fs::remove_file(sb.config()).expect("sandbox");
-    assert_eq!(disable(&sb, &[]).code, 0, "the token goes even where the configuration is gone");
+    assert_eq!(
+        disable(&sb, &[]).code,
+        0,
+        "the token goes even where the configuration is gone"
+    );
     assert!(!sb.path(TOKEN_FILE).exists());
     assert_eq!(disable(&sb, &[]).code, 1);
 }
@@ -221,7 +259,11 @@ fn a_profile_that_is_gone_leaves_no_token() {
     sb.write(CONFIG, "[[profile]]\nname = \"other\"\n");
     assert_eq!(disable(&sb, &[]).code, 0);
     assert!(!sb.path(TOKEN_FILE).exists());
-    assert_eq!(disable(&sb, &[]).code, 1, "then there is nothing of that name");
+    assert_eq!(
+        disable(&sb, &[]).code,
+        1,
+        "then there is nothing of that name"
+    );
 }
 
 #[test]
@@ -231,26 +273,46 @@ fn it_looks_where_the_token_is_whatever_the_variable_says() {
     sb.env("INFLUXCTL_PROFILE", other.as_os_str());
     sb.influxctl_version("2.9.7");
     assert_eq!(enable(&sb, &[]).code, 0);
-    assert!(sb.read(CONFIG).contains("token_file"), "influxctl before 2.10.2 does not look at the variable");
+    assert!(
+        sb.read(CONFIG).contains("token_file"),
+        "influxctl before 2.10.2 does not look at the variable"
+    );
     let run = disable(&sb, &[]);
-    assert!(run.code == 0 && run.stdout.contains("has no admin token any more"), "{}", run.stdout);
+    assert!(
+        run.code == 0 && run.stdout.contains("has no admin token any more"),
+        "{}",
+        run.stdout
+    );
     assert!(!sb.read(CONFIG).contains("token_file") && !sb.path(TOKEN_FILE).exists());
 }
 
 #[test]
 fn the_configuration_is_never_deleted() {
     let sb = Sandbox::new();
-    let config = format!("[[profile]]\n[profile.auth.token]\ntoken_file = \"{}\"\n", sb.config().display());
+    let config = format!(
+        "[[profile]]\n[profile.auth.token]\ntoken_file = \"{}\"\n",
+        sb.config().display()
+    );
     sb.write(CONFIG, &config);
     let run = disable(&sb, &[]);
-    assert!(run.code == 0 && run.stderr.contains("stays: it is influxctl's configuration"), "{}", run.stderr);
+    assert!(
+        run.code == 0
+            && run
+                .stderr
+                .contains("stays: it is influxctl's configuration"),
+        "{}",
+        run.stderr
+    );
     assert!(sb.path(CONFIG).exists());
 }
 
 #[test]
 fn what_a_killed_run_left_beside_the_configuration_goes() {
     let sb = Sandbox::new();
-    let left = sb.write("home/.config/influxctl/.config.toml.bypassctl-new", "client_secret = \"x\"");
+    let left = sb.write(
+        "home/.config/influxctl/.config.toml.bypassctl-new",
+        "client_secret = \"x\"",
+    );
     assert_eq!(disable(&sb, &[]).code, 0);
     assert!(!left.exists());
 }
@@ -259,10 +321,16 @@ fn what_a_killed_run_left_beside_the_configuration_goes() {
 fn a_deletion_is_on_record_as_one() {
     let sb = enabled();
     assert_eq!(disable(&sb, &[]).code, 0);
-    let deletions: Vec<_> =
-        sb.records_of("intent").into_iter().filter(|intent| intent["file"]["op"] == "delete").collect();
+    let deletions: Vec<_> = sb
+        .records_of("intent")
+        .into_iter()
+        .filter(|intent| intent["file"]["op"] == "delete")
+        .collect();
     assert_eq!(deletions.len(), 1);
-    assert_eq!(deletions[0]["file"]["before"], serde_json::json!({"withheld": "secret"}));
+    assert_eq!(
+        deletions[0]["file"]["before"],
+        serde_json::json!({"withheld": "secret"})
+    );
     assert!(deletions[0]["file"]["after"].is_null());
 }
 
@@ -300,6 +368,11 @@ fn as_json() {
     let sb = enabled();
     let run = disable(&sb, &["-o", "json"]);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("one JSON object");
-    let ids: Vec<&str> = report["steps"].as_array().expect("steps").iter().filter_map(|s| s["id"].as_str()).collect();
+    let ids: Vec<&str> = report["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|s| s["id"].as_str())
+        .collect();
     assert_eq!((run.code, ids), (0, vec!["delete-token", "edit-profile"]));
 }

@@ -20,8 +20,14 @@ fn of(run: &Run, check: &str) -> String {
     let mut lines = text.lines().peekable();
     let mut found = String::new();
     while let Some(line) = lines.next() {
-        if line.get(10..).is_some_and(|rest| rest.starts_with(&format!("{check}: "))) {
-            let hint = lines.next_if(|next| next.starts_with(' ')).map(|hint| format!("{hint}\n")).unwrap_or_default();
+        if line
+            .get(10..)
+            .is_some_and(|rest| rest.starts_with(&format!("{check}: ")))
+        {
+            let hint = lines
+                .next_if(|next| next.starts_with(' '))
+                .map(|hint| format!("{hint}\n"))
+                .unwrap_or_default();
             found = format!("{found}{line}\n{hint}");
         }
     }
@@ -67,7 +73,10 @@ fn everything_holds() {
     audit head [UID] 27:[SHA256]
     ");
     let lines = sb.sorted_call_lines();
-    assert!(!lines.contains("admin-token --template") && !lines.contains("delete"), "{lines}");
+    assert!(
+        !lines.contains("admin-token --template") && !lines.contains("delete"),
+        "{lines}"
+    );
     assert_eq!(lines.lines().count(), 11, "{lines}");
 }
 
@@ -134,12 +143,19 @@ fn one_right_is_missing() {
     sb.deny(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
     let run = doctor(&sb, 1, &[]);
     assert_eq!(run.stdout.matches("failed ").count(), 1, "{}", run.stdout);
-    assert!(run.stderr.contains("1 of the preconditions do not hold, all of them of a revocation"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("1 of the preconditions do not hold, all of them of a revocation"),
+        "{}",
+        run.stderr
+    );
     insta::assert_snapshot!(of(&run, "may delete secrets/rsa-keys"), @r"
     failed    may delete secrets/rsa-keys: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=secrets --resource-name=rsa-keys --namespace influxdb, and bind it to this account
     ");
-    sb.cluster(|cluster| cluster["denied"] = json!([{"verb": "deletecollection", "resource": "pods"}]));
+    sb.cluster(|cluster| {
+        cluster["denied"] = json!([{"verb": "deletecollection", "resource": "pods"}])
+    });
     doctor(&sb, 0, &[]);
 }
 
@@ -153,7 +169,9 @@ fn secrets_jobs_and_pods_are_missing() {
         }
     });
     let run = doctor(&sb, 1, &[]);
-    let all = ["secrets", "job key-gen", "job create-admin-token", "pods"].map(|check| of(&run, check)).concat();
+    let all = ["secrets", "job key-gen", "job create-admin-token", "pods"]
+        .map(|check| of(&run, check))
+        .concat();
     insta::assert_snapshot!(all, @r"
     failed    secrets: `rsa-keys` is not there
                hint: is it the right namespace? `kubectl get secrets,jobs --namespace influxdb`; a revocation that was cut short leaves it so as well
@@ -164,11 +182,19 @@ fn secrets_jobs_and_pods_are_missing() {
     failed    pods: none is labelled app=token-management: the restart would restart nothing
                hint: since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`
     ");
-    assert!(run.stderr.contains("all of them of a revocation"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("all of them of a revocation"),
+        "{}",
+        run.stderr
+    );
     sb.remove_secret("admin-token");
     let run = doctor(&sb, 1, &[]);
     assert!(of(&run, "secrets").contains("`rsa-keys` and `admin-token` are not there"));
-    assert!(!run.stderr.contains("of a revocation"), "enable needs the token: {}", run.stderr);
+    assert!(
+        !run.stderr.contains("of a revocation"),
+        "enable needs the token: {}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -206,8 +232,18 @@ fn the_operator() {
 
 fn wait_for_operator(sb: &Sandbox) {
     crate::sandbox::wait_until("the operator's pod is ready", || {
-        let list = ["get", "deployments", "--all-namespaces", "--selector", "control-plane=kubit", "--output", "json"];
-        sb.tool("kubectl", &list, None).stdout.contains("\"readyReplicas\": 1")
+        let list = [
+            "get",
+            "deployments",
+            "--all-namespaces",
+            "--selector",
+            "control-plane=kubit",
+            "--output",
+            "json",
+        ];
+        sb.tool("kubectl", &list, None)
+            .stdout
+            .contains("\"readyReplicas\": 1")
     });
 }
 
@@ -222,18 +258,32 @@ fn an_operator_that_does_not_run() {
 fn this_machine() {
     let sb = Sandbox::new();
     sb.chmod(CONFIG, 0o444);
-    assert!(of(&doctor(&sb, 1, &[]), "configuration").contains("is read-only\n           hint: chmod u+w "));
+    assert!(
+        of(&doctor(&sb, 1, &[]), "configuration")
+            .contains("is read-only\n           hint: chmod u+w ")
+    );
     sb.chmod(CONFIG, 0o644);
     sb.chmod("home/.config/influxctl", 0o777);
     assert!(of(&doctor(&sb, 1, &[]), "token file").contains("hint: chmod go-w "));
     sb.chmod("home/.config/influxctl", 0o755);
-    sb.write(CONFIG, sb.read(CONFIG).replace("client_id", "client_secret = \"planted\"\n        client_id"));
+    sb.write(
+        CONFIG,
+        sb.read(CONFIG).replace(
+            "client_id",
+            "client_secret = \"planted\"\n        client_id",
+        ),
+    );
     let run = doctor(&sb, 1, &[]);
-    assert!(of(&run, "influxctl").contains("take `client_secret` out") && !run.stdout.contains("planted"), "{run:?}");
+    assert!(
+        of(&run, "influxctl").contains("take `client_secret` out")
+            && !run.stdout.contains("planted"),
+        "{run:?}"
+    );
     sb.write(CONFIG, "[[profile]]\nmgmt_token = \"planted\n");
     let run = doctor(&sb, 1, &[]);
     assert!(
-        of(&run, "configuration").contains("not valid TOML at line 2") && !run.stdout.contains("planted"),
+        of(&run, "configuration").contains("not valid TOML at line 2")
+            && !run.stdout.contains("planted"),
         "{run:?}"
     );
 }
@@ -242,14 +292,26 @@ fn this_machine() {
 fn tools_and_context() {
     let sb = Sandbox::new();
     let run = doctor(&sb, 1, &["--context", "nope"]);
-    assert!(of(&run, "context").starts_with("failed") && of(&run, "influxctl").starts_with("ok"), "{}", run.stdout);
+    assert!(
+        of(&run, "context").starts_with("failed") && of(&run, "influxctl").starts_with("ok"),
+        "{}",
+        run.stdout
+    );
     sb.cluster(|cluster| cluster["unreachable"] = json!(true));
     let run = doctor(&sb, 1, &[]);
-    assert!(of(&run, "cluster").contains("was refused - did you specify the right host or port?"), "{}", run.stdout);
+    assert!(
+        of(&run, "cluster").contains("was refused - did you specify the right host or port?"),
+        "{}",
+        run.stdout
+    );
     sb.influxctl_version("2.1.0");
     std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
     let run = doctor(&sb, 1, &[]);
-    assert!(of(&run, "kubectl").starts_with("failed") && of(&run, "influxctl").contains("too old"), "{}", run.stdout);
+    assert!(
+        of(&run, "kubectl").starts_with("failed") && of(&run, "influxctl").contains("too old"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(sb.run(&["doctor"]).code, 2);
 }
 
@@ -259,7 +321,16 @@ fn as_json() {
     let run = doctor(&sb, 1, &["--context", "sim-viewer", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let checks = report["checks"].as_array().expect("checks");
-    let failed: Vec<&Value> = checks.iter().filter(|check| check["state"] == "failed").collect();
-    assert!(!failed.is_empty() && failed.iter().all(|check| check["hint"].is_string()), "{failed:?}");
-    assert_eq!((&report["outcome"], &report["changed"]), (&json!("failed"), &json!(false)));
+    let failed: Vec<&Value> = checks
+        .iter()
+        .filter(|check| check["state"] == "failed")
+        .collect();
+    assert!(
+        !failed.is_empty() && failed.iter().all(|check| check["hint"].is_string()),
+        "{failed:?}"
+    );
+    assert_eq!(
+        (&report["outcome"], &report["changed"]),
+        (&json!("failed"), &json!(false))
+    );
 }

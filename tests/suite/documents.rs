@@ -16,14 +16,34 @@ use std::path::{Path, PathBuf};
 
 /// What stands in a document for a value that the command line checks, and a value in its place.
 const PLACEHOLDERS: &[(&str, &str)] = &[
-    ("SHA256", "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
-    ("$PLANNED", "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
-    ("$SEQ_AND_HASH", "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
-    ("$(cut -d ' ' -f 4 head)", "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb"),
+    (
+        "SHA256",
+        "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
+    ),
+    (
+        "$PLANNED",
+        "6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
+    ),
+    (
+        "$SEQ_AND_HASH",
+        "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
+    ),
+    (
+        "$(cut -d ' ' -f 4 head)",
+        "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
+    ),
 ];
 
 /// Where a path of the repository begins.
-const PLACES: &[&str] = &["scripts/", "docs/", "src/", "tests/", "fixtures/", ".ci/", ".github/"];
+const PLACES: &[&str] = &[
+    "scripts/",
+    "docs/",
+    "src/",
+    "tests/",
+    "fixtures/",
+    ".ci/",
+    ".github/",
+];
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -34,18 +54,32 @@ fn text(path: &Path) -> String {
 }
 
 fn below(directory: &str, extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(project().join(directory)).expect(directory).flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    let entries = std::fs::read_dir(project().join(directory))
+        .expect(directory)
+        .flatten()
+        .map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == extension))
+        .collect();
     files.sort();
     files
 }
 
 /// Each document, with its path.
 fn documents() -> Vec<(PathBuf, String)> {
-    let own = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| project().join(name));
+    let own = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ]
+    .map(|name| project().join(name));
     let files: Vec<PathBuf> = own.into_iter().chain(below("docs", "md")).collect();
     assert!(files.len() > 10, "the documents are found: {files:?}");
-    files.into_iter().map(|path| (path.clone(), text(&path))).collect()
+    files
+        .into_iter()
+        .map(|path| (path.clone(), text(&path)))
+        .collect()
 }
 
 /// A document in its parts.
@@ -71,7 +105,10 @@ struct Block {
 impl Parts {
     /// The lines of blocks of `sh` and `console`.
     fn shell(&self) -> impl Iterator<Item = &str> {
-        let shell = self.blocks.iter().filter(|block| ["sh", "console"].contains(&block.language.as_str()));
+        let shell = self
+            .blocks
+            .iter()
+            .filter(|block| ["sh", "console"].contains(&block.language.as_str()));
         shell.flat_map(|block| block.lines.iter().map(|line| line.trim()))
     }
 }
@@ -83,10 +120,17 @@ fn parts(document: &str) -> Parts {
     for line in document.replace("\\\n", " ").lines() {
         match (&mut block, line.trim_start().strip_prefix("```")) {
             (Some(_), Some(_)) => parts.blocks.extend(block.take()),
-            (None, Some(language)) => block = Some(Block { language: language.trim().to_owned(), lines: Vec::new() }),
+            (None, Some(language)) => {
+                block = Some(Block {
+                    language: language.trim().to_owned(),
+                    lines: Vec::new(),
+                })
+            }
             (Some(block), None) => block.lines.push(line.to_owned()),
             (None, None) => {
-                parts.spans.extend(span.captures_iter(line).map(|found| found[1].to_owned()));
+                parts
+                    .spans
+                    .extend(span.captures_iter(line).map(|found| found[1].to_owned()));
                 if line.starts_with('#') {
                     parts.anchors.insert(anchor(line, &parts.anchors));
                 }
@@ -103,9 +147,16 @@ fn parts(document: &str) -> Parts {
 fn anchor(heading: &str, taken: &BTreeSet<String>) -> String {
     let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
-    let name = heading.chars().filter(kept).collect::<String>().replace(' ', "-");
+    let name = heading
+        .chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-");
     let numbered = (1..).map(|n| format!("{name}-{n}"));
-    std::iter::once(name.clone()).chain(numbered).find(|name| !taken.contains(name)).expect("a name that is free")
+    std::iter::once(name.clone())
+        .chain(numbered)
+        .find(|name| !taken.contains(name))
+        .expect("a name that is free")
 }
 
 /// A line of a shell up to where the command ends: a comment, a redirection, another command.
@@ -116,7 +167,11 @@ fn command_of(line: &str) -> &str {
             Some(open) if c == open => quote = None,
             Some(_) => {}
             None if ['\'', '"'].contains(&c) => quote = Some(c),
-            None if ['|', '>', '<', ';', '&'].contains(&c) || c == '#' && before.is_whitespace() => return &line[..at],
+            None if ['|', '>', '<', ';', '&'].contains(&c)
+                || c == '#' && before.is_whitespace() =>
+            {
+                return &line[..at];
+            }
             None => {}
         }
         before = c;
@@ -127,7 +182,9 @@ fn command_of(line: &str) -> &str {
 /// Why the command line is not one of the program's.
 fn refused(words: &[String]) -> Option<String> {
     match Cli::try_parse_from(words) {
-        Err(error) if ![ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind()) => {
+        Err(error)
+            if ![ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind()) =>
+        {
             Some(error.to_string())
         }
         _ => None,
@@ -137,7 +194,8 @@ fn refused(words: &[String]) -> Option<String> {
 /// The words of a line that starts the program.
 fn words(line: &str) -> Option<Vec<String>> {
     let line = line.strip_prefix("$ ").unwrap_or(line);
-    let words = shlex::split(command_of(line)).unwrap_or_else(|| panic!("not a line of a shell: {line}"));
+    let words =
+        shlex::split(command_of(line)).unwrap_or_else(|| panic!("not a line of a shell: {line}"));
     Some(words).filter(|words| words.first().is_some_and(|first| first == "bypassctl"))
 }
 
@@ -145,10 +203,16 @@ fn words(line: &str) -> Option<Vec<String>> {
 fn every_command_line_parses() {
     let (mut seen, mut used, mut wrong) = (0, BTreeSet::new(), Vec::new());
     for (path, document) in documents() {
-        for line in parts(&document).shell().filter(|line| line.trim_start_matches("$ ").starts_with("bypassctl")) {
+        for line in parts(&document)
+            .shell()
+            .filter(|line| line.trim_start_matches("$ ").starts_with("bypassctl"))
+        {
             let mut words = words(line).unwrap_or_else(|| panic!("{}: {line}", path.display()));
             for word in &mut words {
-                if let Some((placeholder, value)) = PLACEHOLDERS.iter().find(|(placeholder, _)| placeholder == word) {
+                if let Some((placeholder, value)) = PLACEHOLDERS
+                    .iter()
+                    .find(|(placeholder, _)| placeholder == word)
+                {
                     used.insert(*placeholder);
                     *word = (*value).to_owned();
                 }
@@ -159,21 +223,41 @@ fn every_command_line_parses() {
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
     assert!(seen > 50, "only {seen} command lines are found");
-    let unused: Vec<_> = PLACEHOLDERS.iter().filter(|(placeholder, _)| !used.contains(placeholder)).collect();
+    let unused: Vec<_> = PLACEHOLDERS
+        .iter()
+        .filter(|(placeholder, _)| !used.contains(placeholder))
+        .collect();
     assert!(unused.is_empty(), "no document has {unused:?}");
 }
 
 #[test]
 fn command_lines_are_read_as_a_shell_does() {
     let words = |line| words(line).expect("the program").join(" ");
-    assert_eq!(words("$ bypassctl status -n x   # why"), "bypassctl status -n x");
-    assert_eq!(words("bypassctl status -o json | jq -r .outcome"), "bypassctl status -o json");
-    assert_eq!(words("bypassctl audit export --format html >a.html"), "bypassctl audit export --format html");
-    assert_eq!(words("bypassctl apply p --reason 'a > b # c' || code=$?"), "bypassctl apply p --reason a > b # c");
+    assert_eq!(
+        words("$ bypassctl status -n x   # why"),
+        "bypassctl status -n x"
+    );
+    assert_eq!(
+        words("bypassctl status -o json | jq -r .outcome"),
+        "bypassctl status -o json"
+    );
+    assert_eq!(
+        words("bypassctl audit export --format html >a.html"),
+        "bypassctl audit export --format html"
+    );
+    assert_eq!(
+        words("bypassctl apply p --reason 'a > b # c' || code=$?"),
+        "bypassctl apply p --reason a > b # c"
+    );
     let refused = |line: &str| refused(&shlex::split(line).expect("words")).is_some();
     assert!(!refused("bypassctl enable -n influxdb") && !refused("bypassctl --version"));
-    assert!(refused("bypassctl enabel -n influxdb") && refused("bypassctl enable --no-such-option"));
-    assert!(refused("bypassctl apply the.plan --expect SHA256"), "what is a placeholder is replaced for a reason");
+    assert!(
+        refused("bypassctl enabel -n influxdb") && refused("bypassctl enable --no-such-option")
+    );
+    assert!(
+        refused("bypassctl apply the.plan --expect SHA256"),
+        "what is a placeholder is replaced for a reason"
+    );
 }
 
 /// What is wrong with the links of a document.
@@ -181,33 +265,71 @@ fn broken_links(path: &Path, document: &str) -> Vec<String> {
     let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
     let directory = path.parent().expect("a directory");
     let is_there = |target: &str| {
-        let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
-        let to = if file.is_empty() { path.to_owned() } else { directory.join(file) };
-        let own = to.canonicalize().is_ok_and(|to| to.starts_with(project().canonicalize().expect("the project")));
+        let (file, anchor) = target
+            .split_once('#')
+            .map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+        let to = if file.is_empty() {
+            path.to_owned()
+        } else {
+            directory.join(file)
+        };
+        let own = to
+            .canonicalize()
+            .is_ok_and(|to| to.starts_with(project().canonicalize().expect("the project")));
         own && anchor.is_none_or(|anchor| parts(&text(&to)).anchors.contains(anchor))
     };
     let prose = parts(document).prose;
     let targets = link.captures_iter(&prose).map(|found| found[1].to_owned());
-    targets.filter(|target| !target.starts_with("https://") && !is_there(target)).collect()
+    targets
+        .filter(|target| !target.starts_with("https://") && !is_there(target))
+        .collect()
 }
 
 #[test]
 fn every_link_leads_somewhere() {
     for (path, document) in documents() {
-        assert_eq!(broken_links(&path, &document), [""; 0], "in {}", path.display());
+        assert_eq!(
+            broken_links(&path, &document),
+            [""; 0],
+            "in {}",
+            path.display()
+        );
     }
-    let (path, here) = (project().join("README.md"), "# One\n## `two`, and 3\n## One\n");
-    assert_eq!(parts(here).anchors.into_iter().collect::<Vec<_>>(), ["one", "one-1", "two-and-3"]);
+    let (path, here) = (
+        project().join("README.md"),
+        "# One\n## `two`, and 3\n## One\n",
+    );
+    assert_eq!(
+        parts(here).anchors.into_iter().collect::<Vec<_>>(),
+        ["one", "one-1", "two-and-3"]
+    );
     let broken = "[a](docs/NOPE.md) [b](README.md#nope) [c](../elsewhere) [d](#exit-codes) [e](docs/AUDIT.md#limits)";
-    assert_eq!(broken_links(&path, broken), ["docs/NOPE.md", "README.md#nope", "../elsewhere"]);
+    assert_eq!(
+        broken_links(&path, broken),
+        ["docs/NOPE.md", "README.md#nope", "../elsewhere"]
+    );
 }
 
 /// The paths of the repository that are named in code: in a word of its own, up to a pattern.
 fn paths(parts: &Parts) -> Vec<String> {
-    let words = |code: &str| code.split([' ', '"', '\'', '=', ',']).map(str::to_owned).collect::<Vec<_>>();
+    let words = |code: &str| {
+        code.split([' ', '"', '\'', '=', ','])
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     let code = parts.spans.iter().map(String::as_str).chain(parts.shell());
-    let named = code.flat_map(words).filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
-    named.map(|word| word.split('*').next().unwrap_or_default().trim_end_matches([';', ':', '.']).to_owned()).collect()
+    let named = code
+        .flat_map(words)
+        .filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
+    named
+        .map(|word| {
+            word.split('*')
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches([';', ':', '.'])
+                .to_owned()
+        })
+        .collect()
 }
 
 #[test]
@@ -216,32 +338,55 @@ fn every_path_is_there() {
     for (path, document) in documents() {
         for named in paths(&parts(&document)) {
             seen += 1;
-            assert!(project().join(&named).exists(), "{} names {named}", path.display());
+            assert!(
+                project().join(&named).exists(),
+                "{} names {named}",
+                path.display()
+            );
         }
     }
     assert!(seen > 40, "only {seen} paths are found");
-    let some = parts("`scripts/nope --x` and `docs/*.md`\n```sh\nscripts/demo; cat src/lib.rs\n```\n");
-    assert_eq!(paths(&some), ["scripts/nope", "docs/", "scripts/demo", "src/lib.rs"]);
+    let some =
+        parts("`scripts/nope --x` and `docs/*.md`\n```sh\nscripts/demo; cat src/lib.rs\n```\n");
+    assert_eq!(
+        paths(&some),
+        ["scripts/nope", "docs/", "scripts/demo", "src/lib.rs"]
+    );
 }
 
 #[test]
 fn the_operators_guide_has_every_exit_code() {
     let guide = text(&project().join("docs/OPERATOR.md"));
     for (_, code, name, meaning) in EXIT_CODES {
-        let row = guide.lines().find(|line| line.starts_with(&format!("| {code} | `{name}` |")));
+        let row = guide
+            .lines()
+            .find(|line| line.starts_with(&format!("| {code} | `{name}` |")));
         let row = row.unwrap_or_else(|| panic!("no row for exit code {code}, `{name}`: {meaning}"));
-        assert_eq!(row.matches(" | ").count(), 4, "what it means, the state, what to do: {row}");
+        assert_eq!(
+            row.matches(" | ").count(),
+            4,
+            "what it means, the state, what to do: {row}"
+        );
     }
 }
 
 #[test]
 fn every_issue_asks_for_doctor_and_never_for_a_token() {
     let forms = below(".github/ISSUE_TEMPLATE", "yml");
-    let forms: Vec<_> = forms.iter().filter(|path| !path.ends_with("config.yml")).collect();
+    let forms: Vec<_> = forms
+        .iter()
+        .filter(|path| !path.ends_with("config.yml"))
+        .collect();
     assert!(forms.len() > 1);
     for path in forms {
         let form = text(path);
-        assert!(Yaml::load_from_str(&form).expect("YAML")[0]["body"].as_vec().is_some(), "{}", path.display());
+        assert!(
+            Yaml::load_from_str(&form).expect("YAML")[0]["body"]
+                .as_vec()
+                .is_some(),
+            "{}",
+            path.display()
+        );
         for words in ["bypassctl doctor -o json", "Never paste a token"] {
             assert!(form.contains(words), "{} has no `{words}`", path.display());
         }

@@ -46,7 +46,9 @@ pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
 /// The lines on standard error from the error on.
 pub fn error(run: &Run) -> String {
     let text = run.normalised();
-    let at = text.find("error: ").unwrap_or_else(|| panic!("no error: {text}"));
+    let at = text
+        .find("error: ")
+        .unwrap_or_else(|| panic!("no error: {text}"));
     text[at..].to_owned()
 }
 
@@ -55,8 +57,14 @@ pub fn settled(run: &Run) -> String {
     let text = run.normalised();
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, step: &str| line.contains(&format!(" {step}: "));
-    for (first, second) in [("try-token", "check-cluster"), ("note-cluster", "get-token")] {
-        if let Some(at) = lines.windows(2).position(|w| is(w[0], first) && is(w[1], second)) {
+    for (first, second) in [
+        ("try-token", "check-cluster"),
+        ("note-cluster", "get-token"),
+    ] {
+        if let Some(at) = lines
+            .windows(2)
+            .position(|w| is(w[0], first) && is(w[1], second))
+        {
             lines.swap(at, at + 1);
         }
     }
@@ -66,7 +74,10 @@ pub fn settled(run: &Run) -> String {
 /// The token file that the configuration's first profile names.
 pub fn named_token_file(sb: &Sandbox) -> String {
     let document: toml_edit::DocumentMut = sb.read(CONFIG).parse().expect("TOML");
-    document["profile"][0]["auth"]["token"]["token_file"].as_str().expect("a token file").to_owned()
+    document["profile"][0]["auth"]["token"]["token_file"]
+        .as_str()
+        .expect("a token file")
+        .to_owned()
 }
 
 #[test]
@@ -105,16 +116,37 @@ fn the_token_comes_into_use() {
     let file = sb.path(TOKEN_FILE).display().to_string();
     let section = format!("\n    [profile.auth.token]\n        token_file = \"{file}\"\n");
     assert_eq!(sb.read(CONFIG), before + &section);
-    assert_eq!(sb.names("home/.config/influxctl"), ["admin-token-default.json", "config.toml"]);
+    assert_eq!(
+        sb.names("home/.config/influxctl"),
+        ["admin-token-default.json", "config.toml"]
+    );
 }
 
 #[test]
 fn influxctl_works_afterwards() {
     let sb = Sandbox::new();
-    let list = || sb.tool("influxctl", &["--profile", "default", "database", "list", "--format", "json"], None);
+    let list = || {
+        sb.tool(
+            "influxctl",
+            &[
+                "--profile",
+                "default",
+                "database",
+                "list",
+                "--format",
+                "json",
+            ],
+            None,
+        )
+    };
     assert_eq!(enable(&sb, &[]).code, 0);
     let run = list();
-    assert_eq!((run.code, run.stdout.as_str()), (0, "[]\n"), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "[]\n"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -149,30 +181,53 @@ fn only_what_is_wrong_is_mended() {
     let config = sb.read(CONFIG);
     sb.chmod(TOKEN_FILE, 0o644);
     let run = enable(&sb, &[]);
-    assert!(run.code == 0 && run.stdout.contains("write-token: ") && !run.stdout.contains("unchanged"), "{run:?}");
-    assert_eq!((sb.mode(TOKEN_FILE), sb.read(CONFIG)), (0o600, config.clone()));
+    assert!(
+        run.code == 0 && run.stdout.contains("write-token: ") && !run.stdout.contains("unchanged"),
+        "{run:?}"
+    );
+    assert_eq!(
+        (sb.mode(TOKEN_FILE), sb.read(CONFIG)),
+        (0o600, config.clone())
+    );
     sb.set_admin_token(b"another-invented-admin-token-0123456789");
     assert_eq!(enable(&sb, &[]).code, 0);
-    assert_eq!(sb.read(TOKEN_FILE), "another-invented-admin-token-0123456789");
+    assert_eq!(
+        sb.read(TOKEN_FILE),
+        "another-invented-admin-token-0123456789"
+    );
     assert_eq!(sb.read(CONFIG), config);
 }
 
 #[test]
 fn the_childrens_world() {
     let mut sb = Sandbox::new();
-    sb.env("INFLUXCTL_MANAGEMENT", "x").env("KUBERC", "on").env("LC_ALL", "de_DE.UTF-8");
+    sb.env("INFLUXCTL_MANAGEMENT", "x")
+        .env("KUBERC", "on")
+        .env("LC_ALL", "de_DE.UTF-8");
     assert_eq!(enable(&sb, &[]).code, 0);
     let calls = sb.calls();
     assert_eq!(calls.len(), 7);
     for call in &calls {
-        assert_eq!((call.env["KUBERC"].as_str(), call.env["LC_ALL"].as_str()), ("off", "C"), "{call:?}");
+        assert_eq!(
+            (call.env["KUBERC"].as_str(), call.env["LC_ALL"].as_str()),
+            ("off", "C"),
+            "{call:?}"
+        );
         assert!(call.stdin_null, "{call:?}");
         let own = call.argv.contains(&"list".to_owned());
         let home = sb.home("").display().to_string();
         let home = home.trim_end_matches('/');
         assert_eq!(call.env["HOME"] == home, !own, "{call:?}");
-        assert_eq!(call.env.contains_key("INFLUXCTL_MANAGEMENT"), !own, "{call:?}");
-        assert_eq!(call.env["XDG_CACHE_HOME"].starts_with(home), !own, "{call:?}");
+        assert_eq!(
+            call.env.contains_key("INFLUXCTL_MANAGEMENT"),
+            !own,
+            "{call:?}"
+        );
+        assert_eq!(
+            call.env["XDG_CACHE_HOME"].starts_with(home),
+            !own,
+            "{call:?}"
+        );
     }
 }
 
@@ -189,18 +244,46 @@ fn as_json() {
         (&report["outcome"], &report["exit_code"], &report["changed"]),
         (&"done".into(), &0.into(), &true.into())
     );
-    assert_eq!((&report["target"]["context"], &report["target"]["namespace"]), (&"sim-dev".into(), &"influxdb".into()));
+    assert_eq!(
+        (&report["target"]["context"], &report["target"]["namespace"]),
+        (&"sim-dev".into(), &"influxdb".into())
+    );
     assert!(report["error"].is_null());
-    let digests = report["tools"].as_array().expect("tools").iter().map(|tool| tool["sha256"].as_str().map(str::len));
+    let digests = report["tools"]
+        .as_array()
+        .expect("tools")
+        .iter()
+        .map(|tool| tool["sha256"].as_str().map(str::len));
     assert_eq!(digests.collect::<Vec<_>>(), [Some(64), Some(64)]);
-    let mut steps: Vec<&str> =
-        report["steps"].as_array().expect("steps").iter().filter_map(|s| s["id"].as_str()).collect();
+    let mut steps: Vec<&str> = report["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|s| s["id"].as_str())
+        .collect();
     steps.sort_unstable();
-    assert_eq!(steps, ["check-cluster", "edit-profile", "get-token", "note-cluster", "try-token", "write-token"]);
-    let [log, seq, hash] = ["log", "seq", "hash"].map(|key| report["audit"][key].to_string().replace('"', ""));
+    assert_eq!(
+        steps,
+        [
+            "check-cluster",
+            "edit-profile",
+            "get-token",
+            "note-cluster",
+            "try-token",
+            "write-token"
+        ]
+    );
+    let [log, seq, hash] =
+        ["log", "seq", "hash"].map(|key| report["audit"][key].to_string().replace('"', ""));
     assert_eq!(run.stderr, format!("audit head {log} {seq}:{hash}\n"));
-    let log = std::fs::read_to_string(report["audit"]["file"].as_str().expect("a path")).expect("the record");
-    assert!(log.lines().last().is_some_and(|line| line.contains("\"type\":\"run.end\"")), "{log}");
+    let log = std::fs::read_to_string(report["audit"]["file"].as_str().expect("a path"))
+        .expect("the record");
+    assert!(
+        log.lines()
+            .last()
+            .is_some_and(|line| line.contains("\"type\":\"run.end\"")),
+        "{log}"
+    );
 }
 
 #[test]
@@ -210,8 +293,14 @@ fn a_failure_as_json() {
     let run = enable(&sb, &["-o", "json"]);
     assert_eq!(run.code, 1);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
-    assert_eq!((&report["outcome"], &report["exit_code"]), (&"failed".into(), &1.into()));
-    assert_eq!((&report["error"]["code"], &report["changed"]), (&"failed".into(), &false.into()));
+    assert_eq!(
+        (&report["outcome"], &report["exit_code"]),
+        (&"failed".into(), &1.into())
+    );
+    assert_eq!(
+        (&report["error"]["code"], &report["changed"]),
+        (&"failed".into(), &false.into())
+    );
     assert!(report["error"]["hint"].is_string());
 }
 
@@ -222,7 +311,23 @@ fn less_and_more_is_told() {
     assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
     assert!(quiet.stderr.contains("audit head "), "{}", quiet.stderr);
     let verbose = enable(&sb, &["-v"]);
-    assert_eq!(verbose.stdout.lines().filter(|line| line.starts_with("$ ")).count(), 7, "{}", verbose.stdout);
-    assert!(verbose.stdout.contains("kubectl 1.34.5 at "), "{}", verbose.stdout);
-    assert!(!verbose.stdout.contains('\u{1b}'), "no colour where there is no terminal");
+    assert_eq!(
+        verbose
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("$ "))
+            .count(),
+        7,
+        "{}",
+        verbose.stdout
+    );
+    assert!(
+        verbose.stdout.contains("kubectl 1.34.5 at "),
+        "{}",
+        verbose.stdout
+    );
+    assert!(
+        !verbose.stdout.contains('\u{1b}'),
+        "no colour where there is no terminal"
+    );
 }

@@ -17,17 +17,30 @@ fn example(name: &str) -> Vec<Yaml<'static>> {
 }
 
 fn text(yaml: &Yaml, key: &str) -> Option<String> {
-    yaml.as_mapping_get(key).and_then(Yaml::as_str).map(str::to_owned)
+    yaml.as_mapping_get(key)
+        .and_then(Yaml::as_str)
+        .map(str::to_owned)
 }
 
 fn list(yaml: Option<&Yaml>) -> Vec<String> {
-    let items = yaml.and_then(Yaml::as_vec).map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(Yaml::as_str).map(str::to_owned).collect()
+    let items = yaml
+        .and_then(Yaml::as_vec)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(Yaml::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
-    let pair = |(name, value): (&Yaml, &Yaml)| Some((name.as_str()?.to_owned(), value.as_str()?.to_owned()));
-    yaml.and_then(Yaml::as_mapping).map(|map| map.iter().filter_map(pair).collect()).unwrap_or_default()
+    let pair = |(name, value): (&Yaml, &Yaml)| {
+        Some((name.as_str()?.to_owned(), value.as_str()?.to_owned()))
+    };
+    yaml.and_then(Yaml::as_mapping)
+        .map(|map| map.iter().filter_map(pair).collect())
+        .unwrap_or_default()
 }
 
 /// A cluster whose token is in use, and a repository with the policy of the examples, in which the tools are pinned.
@@ -36,8 +49,15 @@ fn repository() -> Sandbox {
     own_tools(&sb);
     assert_eq!(enable(&sb, &[]).code, 0);
     sb.write("home/repository/.git/HEAD", "");
-    sb.write("home/repository/influxctl.toml", sb.read("home/.config/influxctl/config.toml"));
-    let policy = std::fs::read(format!("{}/docs/examples/bypassctl.toml", env!("CARGO_MANIFEST_DIR"))).expect("it");
+    sb.write(
+        "home/repository/influxctl.toml",
+        sb.read("home/.config/influxctl/config.toml"),
+    );
+    let policy = std::fs::read(format!(
+        "{}/docs/examples/bypassctl.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .expect("it");
     sb.write("home/repository/bypassctl.toml", policy);
     let pinned = sb.run_in(REPOSITORY, &["tools", "pin", "--write"]);
     assert_eq!(pinned.code, 0, "{}", pinned.stderr);
@@ -53,7 +73,12 @@ type Known = BTreeMap<String, String>;
 
 fn filled(value: &str, known: &Known) -> String {
     let expression = regex::Regex::new(r"\$\{\{ *([^ }]+) *\}\}").expect("a pattern");
-    let of = |found: &regex::Captures| known.get(&found[1]).unwrap_or_else(|| panic!("`{}`", &found[1])).clone();
+    let of = |found: &regex::Captures| {
+        known
+            .get(&found[1])
+            .unwrap_or_else(|| panic!("`{}`", &found[1]))
+            .clone()
+    };
     expression.replace_all(value, of).into_owned()
 }
 
@@ -64,7 +89,11 @@ fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
         let Some(script) = text(step, "run") else {
             let uses = text(step, "uses").expect("a step runs or uses something");
             let kept = ["checkout", "upload-artifact", "download-artifact"];
-            assert!(kept.iter().any(|known| uses.starts_with(&format!("actions/{known}@v"))), "{uses}");
+            assert!(
+                kept.iter()
+                    .any(|known| uses.starts_with(&format!("actions/{known}@v"))),
+                "{uses}"
+            );
             continue;
         };
         let output = sb.write("home/output", "");
@@ -76,7 +105,15 @@ fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
             .chain(["CI", "GITHUB_ACTIONS"].map(|name| (name.to_owned(), "true".to_owned())))
             .collect();
         // As the runner starts it.
-        let shell = ["/bin/bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"];
+        let shell = [
+            "/bin/bash",
+            "--noprofile",
+            "--norc",
+            "-e",
+            "-o",
+            "pipefail",
+            "-c",
+        ];
         let run = sb.script(REPOSITORY, &shell, &script, &env);
         assert_done(&run, &script);
         if let Some(id) = text(step, "id") {
@@ -100,11 +137,20 @@ fn github_actions() {
     let sb = repository();
     let old = sb.admin_token();
     let workflow = &example("github-actions.yml")[0];
-    assert_eq!(text(&workflow["jobs"]["apply"], "needs").as_deref(), Some("plan"));
-    assert!(text(&workflow["jobs"]["apply"], "environment").is_some(), "somebody approves");
-    let mut known: Known = [("vars.INFLUXDB_CONTEXT", "sim-dev"), ("inputs.reason", "CHG-31")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    assert_eq!(
+        text(&workflow["jobs"]["apply"], "needs").as_deref(),
+        Some("plan")
+    );
+    assert!(
+        text(&workflow["jobs"]["apply"], "environment").is_some(),
+        "somebody approves"
+    );
+    let mut known: Known = [
+        ("vars.INFLUXDB_CONTEXT", "sim-dev"),
+        ("inputs.reason", "CHG-31"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
     github_job(&sb, workflow, "plan", &mut known);
     assert!(accepted(&sb, &old), "planning changes nothing");
     assert_eq!(known["needs.plan.outputs.sha256"].len(), 64);
@@ -112,7 +158,11 @@ fn github_actions() {
     assert!(!accepted(&sb, &old), "revoked");
     assert!(sb.read("home/repository/audit.html").contains("CHG-31"));
     // The last is what `accepted` tries.
-    let spared = ["home/.config/influxctl/admin-token-default.json", "tmp/token.json"].map(std::path::Path::new);
+    let spared = [
+        "home/.config/influxctl/admin-token-default.json",
+        "tmp/token.json",
+    ]
+    .map(std::path::Path::new);
     sb.assert_no_secret(&spared);
 }
 
@@ -122,19 +172,34 @@ fn gitlab() {
     let old = sb.admin_token();
     let pipeline = &example("gitlab-ci.yml")[0];
     let variables = pairs(pipeline.as_mapping_get("variables"));
-    sb.env("GITLAB_CI", "true").env("CI", "true").env("CONFIRM", "sim-dev/influxdb").env("REASON", "CHG-32");
+    sb.env("GITLAB_CI", "true")
+        .env("CI", "true")
+        .env("CONFIRM", "sim-dev/influxdb")
+        .env("REASON", "CHG-32");
     let mut env = variables;
     for stage in list(pipeline.as_mapping_get("stages")) {
         let job = &pipeline[stage.as_str()];
         for key in ["script", "after_script"] {
             for line in list(job.as_mapping_get(key)) {
-                let run = sb.script(REPOSITORY, &["/bin/bash", "-e", "-o", "pipefail", "-c"], &line, &env);
+                let run = sb.script(
+                    REPOSITORY,
+                    &["/bin/bash", "-e", "-o", "pipefail", "-c"],
+                    &line,
+                    &env,
+                );
                 assert_done(&run, &line);
             }
         }
-        assert_eq!(text(&job["artifacts"], "when").as_deref(), Some("always"), "a failure is what it is kept for");
+        assert_eq!(
+            text(&job["artifacts"], "when").as_deref(),
+            Some("always"),
+            "a failure is what it is kept for"
+        );
         for artifact in list(job["artifacts"].as_mapping_get("paths")) {
-            assert!(sb.path(REPOSITORY).join(&artifact).is_file(), "{stage} keeps `{artifact}`");
+            assert!(
+                sb.path(REPOSITORY).join(&artifact).is_file(),
+                "{stage} keeps `{artifact}`"
+            );
         }
         if stage == "plan" {
             assert!(accepted(&sb, &old), "planning changes nothing");
@@ -150,27 +215,41 @@ fn gitlab() {
 fn the_cron_job_fails_on_drift() {
     let mut sb = quick();
     let documents = example("cronjob.yaml");
-    let kinds: Vec<_> = documents.iter().filter_map(|document| text(document, "kind")).collect();
+    let kinds: Vec<_> = documents
+        .iter()
+        .filter_map(|document| text(document, "kind"))
+        .collect();
     assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding", "CronJob"]);
     let pod = &documents[3]["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     // What is mounted: the configuration with a token file, and the token.
     let token = sb.home("pod/.config/influxctl/admin-token-default.json");
-    let section = format!("\n    [profile.auth.token]\n        token_file = \"{}\"\n", token.display());
-    sb.write("home/admin/config.toml", sb.read("home/.config/influxctl/config.toml") + &section);
+    let section = format!(
+        "\n    [profile.auth.token]\n        token_file = \"{}\"\n",
+        token.display()
+    );
+    sb.write(
+        "home/admin/config.toml",
+        sb.read("home/.config/influxctl/config.toml") + &section,
+    );
     sb.write("home/admin/admin-token-default.json", sb.admin_token());
     sb.world(|world| {
         world["current_context"] = json!("");
-        world["in_cluster"] = json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
+        world["in_cluster"] =
+            json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
     // The account of the example: one secret, and nothing else.
     sb.deny(json!({"verb": "get", "resource": "namespaces"}));
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1").env("KUBERNETES_SERVICE_PORT", "443");
+    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", "443");
     let mut env: Vec<(String, String)> = Vec::new();
     for entry in container["env"].as_vec().expect("variables") {
         let value = text(entry, "value").expect("a value");
         let value = value.replace("/home/nonroot", sb.home("pod").to_str().expect("text"));
-        let value = value.replace("/etc/influxctl-admin", sb.home("admin").to_str().expect("text"));
+        let value = value.replace(
+            "/etc/influxctl-admin",
+            sb.home("admin").to_str().expect("text"),
+        );
         env.push((text(entry, "name").expect("a name"), value));
     }
     env.push(("XDG_CONFIG_HOME".to_owned(), String::new()));
@@ -184,5 +263,8 @@ fn the_cron_job_fails_on_drift() {
     let drifted = look(&sb);
     assert_eq!(drifted.code, 3, "{}{}", drifted.stdout, drifted.stderr);
     let calls = sb.call_lines();
-    assert!(!calls.contains("--context") && !calls.contains("delete"), "{calls}");
+    assert!(
+        !calls.contains("--context") && !calls.contains("delete"),
+        "{calls}"
+    );
 }

@@ -9,7 +9,11 @@ use std::path::PathBuf;
 
 fn recorded() -> Sandbox {
     let sb = Sandbox::new();
-    assert_eq!(sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"]).code, 0);
+    assert_eq!(
+        sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"])
+            .code,
+        0
+    );
     sb
 }
 
@@ -17,13 +21,28 @@ fn export(sb: &Sandbox, more: &[&str]) -> Run {
     let directory = sb.path("statements");
     std::fs::create_dir_all(&directory).expect("sandbox");
     let directory = directory.display().to_string();
-    sb.run(&[&["audit", "export", "--format", "in-toto", "--directory", &directory], more].concat())
+    sb.run(
+        &[
+            &[
+                "audit",
+                "export",
+                "--format",
+                "in-toto",
+                "--directory",
+                &directory,
+            ],
+            more,
+        ]
+        .concat(),
+    )
 }
 
 /// The files there that end so, in order.
 fn files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(sb.path("statements")).expect("a directory");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     files.retain(|file| file.to_str().expect("text").ends_with(end));
     files.sort();
     files
@@ -45,33 +64,65 @@ fn there_is_a_statement_for_each_result() {
     assert_eq!(statements.len(), results.len());
     for (file, result) in statements.iter().zip(&results) {
         let at = |seq: &Value| usize::try_from(seq.as_u64().expect("a number")).expect("small") - 1;
-        let line =
-            |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256(raw[at(seq)])}});
+        let line = |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256(raw[at(seq)])}});
         let (statement, intent) = (json_of(file), &records[at(&result["intent"])]);
         assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
-        assert_eq!(statement["predicateType"], "https://in-toto.io/attestation/link/v0.3");
+        assert_eq!(
+            statement["predicateType"],
+            "https://in-toto.io/attestation/link/v0.3"
+        );
         assert_eq!(statement["subject"], json!([line(&result["seq"])]));
         let predicate = &statement["predicate"];
-        let argv = if intent["argv"].is_null() { json!([]) } else { intent["argv"].clone() };
-        assert_eq!((&predicate["name"], &predicate["command"]), (&intent["step"], &argv));
+        let argv = if intent["argv"].is_null() {
+            json!([])
+        } else {
+            intent["argv"].clone()
+        };
+        assert_eq!(
+            (&predicate["name"], &predicate["command"]),
+            (&intent["step"], &argv)
+        );
         assert_eq!(predicate["materials"][0], line(&intent["seq"]));
         let exe = &intent["exe"];
         let tool = json!({"name": exe["path"], "digest": {"sha256": exe["sha256"]}});
-        assert_eq!(predicate["materials"].get(1), Some(&tool).filter(|_| exe["sha256"].is_string()));
-        let by = &predicate["byproducts"];
-        assert_eq!((&by["return-value"], &by["stdout"]), (&result["exit"]["code"], &result["stdout"]));
         assert_eq!(
-            (&predicate["environment"]["log"], &predicate["environment"]["run"]),
+            predicate["materials"].get(1),
+            Some(&tool).filter(|_| exe["sha256"].is_string())
+        );
+        let by = &predicate["byproducts"];
+        assert_eq!(
+            (&by["return-value"], &by["stdout"]),
+            (&result["exit"]["code"], &result["stdout"])
+        );
+        assert_eq!(
+            (
+                &predicate["environment"]["log"],
+                &predicate["environment"]["run"]
+            ),
             (&intent["log"], &intent["run"])
         );
         assert_eq!(
-            (&predicate["environment"]["reason"], &predicate["environment"]["variables"]),
+            (
+                &predicate["environment"]["reason"],
+                &predicate["environment"]["variables"]
+            ),
             (&json!("CHG-12"), &intent["env"])
         );
         // What is signed: DSSE v1, protocol.md.
         let bytes = std::fs::read_to_string(file).expect("text");
-        let pae = std::fs::read_to_string(file.to_str().expect("text").replace("statement.json", "pae")).expect("text");
-        assert_eq!(pae, format!("DSSEv1 28 application/vnd.in-toto+json {} {bytes}", bytes.len()));
+        let pae = std::fs::read_to_string(
+            file.to_str()
+                .expect("text")
+                .replace("statement.json", "pae"),
+        )
+        .expect("text");
+        assert_eq!(
+            pae,
+            format!(
+                "DSSEv1 28 application/vnd.in-toto+json {} {bytes}",
+                bytes.len()
+            )
+        );
     }
 }
 
@@ -83,7 +134,11 @@ fn nothing_is_overwritten() {
     let statements = files(&sb, ".statement.json");
     std::fs::write(&statements[0], "mine").expect("sandbox");
     let run = export(&sb, &[]);
-    assert!(run.code == 1 && run.stderr.contains("nothing is overwritten"), "{}", run.stderr);
+    assert!(
+        run.code == 1 && run.stderr.contains("nothing is overwritten"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(std::fs::read(&statements[0]).expect("there"), b"mine");
 }
 
@@ -104,7 +159,11 @@ fn envelopes_verify_with_openssl() {
     let sb = recorded();
     assert_eq!(export(&sb, &[]).code, 0);
     let none = export(&sb, &["--attach-signature", "site-key"]);
-    assert!(none.code == 1 && none.stderr.contains("have no signature"), "{}", none.stderr);
+    assert!(
+        none.code == 1 && none.stderr.contains("have no signature"),
+        "{}",
+        none.stderr
+    );
     if signed(&sb).is_none() {
         return;
     }
@@ -116,21 +175,44 @@ fn envelopes_verify_with_openssl() {
         let envelope = json_of(file);
         assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
         assert_eq!(
-            (envelope["signatures"].as_array().expect("one").len(), &envelope["signatures"][0]["keyid"]),
+            (
+                envelope["signatures"].as_array().expect("one").len(),
+                &envelope["signatures"][0]["keyid"]
+            ),
             (1, &json!("site-key"))
         );
-        let decoded = |value: &Value| STANDARD.decode(value.as_str().expect("text")).expect("base64");
+        let decoded = |value: &Value| {
+            STANDARD
+                .decode(value.as_str().expect("text"))
+                .expect("base64")
+        };
         let payload = decoded(&envelope["payload"]);
         sb.write(
             "tmp/signed",
-            [format!("DSSEv1 28 application/vnd.in-toto+json {} ", payload.len()).as_bytes(), &payload].concat(),
+            [
+                format!("DSSEv1 28 application/vnd.in-toto+json {} ", payload.len()).as_bytes(),
+                &payload,
+            ]
+            .concat(),
         );
         sb.write("tmp/sig", decoded(&envelope["signatures"][0]["sig"]));
-        let verify = ["dgst", "-sha256", "-verify", "../key.pub", "-signature", "../tmp/sig", "../tmp/signed"];
+        let verify = [
+            "dgst",
+            "-sha256",
+            "-verify",
+            "../key.pub",
+            "-signature",
+            "../tmp/sig",
+            "../tmp/signed",
+        ];
         let (code, told) = system(&sb, "openssl", &verify).expect("openssl");
         assert_eq!((code, told.trim()), (0, "Verified OK"));
     }
-    assert_eq!(export(&sb, &["--attach-signature", ""]).code, 2, "a key has a name");
+    assert_eq!(
+        export(&sb, &["--attach-signature", ""]).code,
+        2,
+        "a key has a name"
+    );
 }
 
 #[test]
@@ -139,7 +221,11 @@ fn an_envelope_needs_a_signature_of_what_the_record_says() {
     assert_eq!(export(&sb, &[]).code, 0);
     let all = files(&sb, ".pae");
     for pae in &all {
-        std::fs::write(pae.with_extension("sig"), if pae == &all[1] { "" } else { "a signature" }).expect("sandbox");
+        std::fs::write(
+            pae.with_extension("sig"),
+            if pae == &all[1] { "" } else { "a signature" },
+        )
+        .expect("sandbox");
     }
     let run = export(&sb, &["--attach-signature", "site-key"]);
     assert!(
@@ -152,7 +238,11 @@ fn an_envelope_needs_a_signature_of_what_the_record_says() {
     for other in ["DSSEv1 something else".to_owned(), pae + "x"] {
         std::fs::write(&all[0], other).expect("sandbox");
         let run = export(&sb, &["--attach-signature", "site-key"]);
-        assert!(run.code == 1 && run.stderr.contains("was not made from this record"), "{}", run.stderr);
+        assert!(
+            run.code == 1 && run.stderr.contains("was not made from this record"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -174,28 +264,47 @@ print(len(sys.argv) - 1)
 fn the_official_bindings_accept_the_statements() {
     let sb = recorded();
     assert_eq!(export(&sb, &[]).code, 0);
-    let files: Vec<String> = files(&sb, ".statement.json").iter().map(|file| file.display().to_string()).collect();
+    let files: Vec<String> = files(&sb, ".statement.json")
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
     let packages = std::env::var("IN_TOTO_ATTESTATION").unwrap_or_default();
     let script = format!("import sys; sys.path[:0] = [{packages:?}]\n{ACCEPTS}");
-    let arguments: Vec<&str> = ["-c", &script].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> = ["-c", &script]
+        .into_iter()
+        .chain(files.iter().map(String::as_str))
+        .collect();
     match system(&sb, "python3", &arguments) {
         Some((code, told)) if code == 0 || !packages.is_empty() => {
             assert_eq!((code, told.trim()), (0, files.len().to_string().as_str()));
         }
-        _ => skipped("python3 has no in-toto-attestation (IN_TOTO_ATTESTATION names the directory it is in)"),
+        _ => skipped(
+            "python3 has no in-toto-attestation (IN_TOTO_ATTESTATION names the directory it is in)",
+        ),
     }
 }
 
 #[test]
 fn nobody_signs_for_a_record_that_does_not_hold() {
     let sb = recorded();
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII").replacen("kube-system", "kube-public", 1);
+    let text =
+        String::from_utf8(sb.log_bytes())
+            .expect("ASCII")
+            .replacen("kube-system", "kube-public", 1);
     sb.write(sb.log(), text);
     let run = export(&sb, &[]);
-    assert!(run.code == 1 && run.stderr.contains("the record does not hold"), "{}", run.stderr);
+    assert!(
+        run.code == 1 && run.stderr.contains("the record does not hold"),
+        "{}",
+        run.stderr
+    );
     assert!(files(&sb, "").is_empty());
     let without = sb.run(&["audit", "export", "--format", "in-toto"]);
-    assert_eq!(without.code, 2, "it must be said where they go: {}", without.stderr);
+    assert_eq!(
+        without.code, 2,
+        "it must be said where they go: {}",
+        without.stderr
+    );
     assert_eq!(sb.run(&["audit", "export", "--directory", "x"]).code, 2);
 }
 
@@ -206,25 +315,48 @@ fn page(sb: &Sandbox, more: &[&str]) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[test]
 fn the_page_has_every_command_as_it_ran() {
     let sb = recorded();
     let page = page(&sb, &[]);
-    assert!(page.contains("The record holds.") && page.contains(">accepted</span>"), "{page}");
-    let argv: Vec<Value> = sb.records_of("intent").into_iter().map(|intent| intent["argv"].clone()).collect();
-    let argv: Vec<Vec<&str>> =
-        argv.iter().filter_map(Value::as_array).map(|argv| argv.iter().filter_map(Value::as_str).collect()).collect();
+    assert!(
+        page.contains("The record holds.") && page.contains(">accepted</span>"),
+        "{page}"
+    );
+    let argv: Vec<Value> = sb
+        .records_of("intent")
+        .into_iter()
+        .map(|intent| intent["argv"].clone())
+        .collect();
+    let argv: Vec<Vec<&str>> = argv
+        .iter()
+        .filter_map(Value::as_array)
+        .map(|argv| argv.iter().filter_map(Value::as_str).collect())
+        .collect();
     assert!(argv.len() > 5);
     for words in argv {
         let line = escaped(&shlex::try_join(words).expect("no NUL"));
         assert!(page.contains(&format!("<code>{line}</code>")), "{line}");
     }
     let log = sb.log_bytes();
-    let head = format!("{}:{}", lines(&log).len(), sha256(lines(&log).last().expect("a record")));
-    for told in ["CHG-12", "sim-dev/influxdb", head.as_str(), "something was changed; exit code 0"] {
+    let head = format!(
+        "{}:{}",
+        lines(&log).len(),
+        sha256(lines(&log).last().expect("a record"))
+    );
+    for told in [
+        "CHG-12",
+        "sim-dev/influxdb",
+        head.as_str(),
+        "something was changed; exit code 0",
+    ] {
         assert!(page.contains(told), "{told}");
     }
     for tool in sb.records_of("tool") {
@@ -237,19 +369,36 @@ fn the_page_loads_and_runs_nothing() {
     let sb = recorded();
     let evil = "</code><script>alert(1)</script><img src=x onerror='alert(2)'>\\u001b[2J\\u202e";
     let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
-    sb.write(sb.log(), text.replace("CHG-12", evil).replace("kube-system", evil));
+    sb.write(
+        sb.log(),
+        text.replace("CHG-12", evil).replace("kube-system", evil),
+    );
     let page = page(&sb, &[]);
-    assert!(page.contains("The record does not hold.") && page.contains("line 3, byte "), "what was planted is found");
-    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=&#39;"), "it stays text");
+    assert!(
+        page.contains("The record does not hold.") && page.contains("line 3, byte "),
+        "what was planted is found"
+    );
+    assert!(
+        page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=&#39;"),
+        "it stays text"
+    );
     let tags = regex::Regex::new("<[^>]*>").expect("a pattern");
     for tag in tags.find_iter(&page).map(|tag| tag.as_str()) {
-        let reaches_out = [" src=", "url(", "@import", "<link", "<script", " on", "<img", "<form", "<iframe"];
+        let reaches_out = [
+            " src=", "url(", "@import", "<link", "<script", " on", "<img", "<form", "<iframe",
+        ];
         assert!(!reaches_out.iter().any(|word| tag.contains(word)), "{tag}");
         assert!(!tag.contains("href") || tag.contains("href=\"#"), "{tag}");
     }
-    assert!(!page.contains("url(") && !page.contains("@import") && page.contains("default-src 'none'"));
+    assert!(
+        !page.contains("url(") && !page.contains("@import") && page.contains("default-src 'none'")
+    );
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
-    assert!(!page.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));
+    assert!(
+        !page
+            .chars()
+            .any(|c| (c.is_control() && c != '\n') || c == '\u{202e}')
+    );
 }
 
 #[test]
@@ -259,7 +408,11 @@ fn a_run_that_was_killed_is_on_the_page_as_unknown() {
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     crate::crash::end_orphans(&sb);
     let page = page(&sb, &[]);
-    for told in ["has no result: whether it happened is not known", "how it ended is not known", ">unknown</span>"] {
+    for told in [
+        "has no result: whether it happened is not known",
+        "how it ended is not known",
+        ">unknown</span>",
+    ] {
         assert!(page.contains(told), "{told}");
     }
 }
@@ -267,7 +420,11 @@ fn a_run_that_was_killed_is_on_the_page_as_unknown() {
 #[test]
 fn the_page_has_each_proof_of_a_rotation() {
     let sb = recorded();
-    assert_eq!(sb.run(&["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]).code, 0);
+    assert_eq!(
+        sb.run(&["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"])
+            .code,
+        0
+    );
     let page = page(&sb, &[]);
     for (what, result) in [
         ("the token, before it was put to use", "accepted"),
@@ -275,10 +432,16 @@ fn the_page_has_each_proof_of_a_rotation() {
         ("the old token, after it was revoked", "not accepted"),
         ("the new token", "accepted"),
     ] {
-        let row = page.lines().find(|line| line.contains(&format!("<td>{what}</td>"))).expect(what);
+        let row = page
+            .lines()
+            .find(|line| line.contains(&format!("<td>{what}</td>")))
+            .expect(what);
         assert!(row.contains(&format!(">{result}</span>")), "{row}");
     }
-    assert!(page.contains("<strong>delete-rsa-keys</strong>"), "what changes is told apart");
+    assert!(
+        page.contains("<strong>delete-rsa-keys</strong>"),
+        "what changes is told apart"
+    );
 }
 
 /// A line that was never durable, or was put there by somebody who may only append, is nobody's word.
@@ -296,8 +459,15 @@ fn what_was_recovered_is_no_record_in_any_form() {
     sb.write(sb.log(), [&log, forged.trim_end().as_bytes()].concat());
     for recovered in [false, true] {
         let list = sb.run(&["audit", "list"]);
-        assert!(list.stdout.contains("enable: refused"), "{recovered}: {}", list.stdout);
-        assert!(!page(&sb, &[]).contains("something was changed"), "{recovered}");
+        assert!(
+            list.stdout.contains("enable: refused"),
+            "{recovered}: {}",
+            list.stdout
+        );
+        assert!(
+            !page(&sb, &[]).contains("something was changed"),
+            "{recovered}"
+        );
         assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
     }
     assert_eq!(sb.records_of("log.recover").len(), 1);

@@ -15,7 +15,13 @@ use crate::sandbox::{Run, Sandbox, wait_until};
 use serde_json::{Value, json};
 
 /// The documented way to fetch the admin token.
-const TOKEN: &[&str] = &["get", "secrets/admin-token", "--template={{.data.token}}", "--namespace", "influxdb"];
+const TOKEN: &[&str] = &[
+    "get",
+    "secrets/admin-token",
+    "--template={{.data.token}}",
+    "--namespace",
+    "influxdb",
+];
 
 /// Words of a command line without spaces in them.
 fn words(line: &str) -> Vec<&str> {
@@ -49,7 +55,11 @@ fn list(items: &[Value]) -> Value {
 
 /// Creates it in the namespace, with these flags.
 fn create(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> Run {
-    let args = [&["create", "--filename", "-", "--namespace", "influxdb"], flags].concat();
+    let args = [
+        &["create", "--filename", "-", "--namespace", "influxdb"],
+        flags,
+    ]
+    .concat();
     sb.tool("kubectl", &args, Some(&manifest.to_string()))
 }
 
@@ -61,12 +71,20 @@ fn created(sb: &Sandbox, manifest: &Value) {
 
 /// One object, or a list, of the namespace as JSON.
 fn object(sb: &Sandbox, what: &str) -> Value {
-    serde_json::from_str(&done(sb, &format!("get {what} --namespace influxdb --output json"))).expect("JSON")
+    serde_json::from_str(&done(
+        sb,
+        &format!("get {what} --namespace influxdb --output json"),
+    ))
+    .expect("JSON")
 }
 
 /// Waits until whoever is running has looked at the world several times: nobody else does meanwhile.
 fn wait_for_looks(sb: &Sandbox) {
-    let written = || std::fs::metadata(sb.path("state/cluster.json")).and_then(|m| m.modified()).expect("a world");
+    let written = || {
+        std::fs::metadata(sb.path("state/cluster.json"))
+            .and_then(|m| m.modified())
+            .expect("a world")
+    };
     for _ in 0..8 {
         let last = written();
         wait_until("the world is looked at", || written() != last);

@@ -28,7 +28,11 @@ fn failing((fault, on): (&str, &str), nth: usize) -> (Sandbox, Run) {
 
 /// Every command that ran is on record, word by word; a record need not have had its command.
 fn all_on_record(sb: &Sandbox, what: &str) {
-    let mut recorded: Vec<Value> = sb.records_of("intent").into_iter().map(|intent| intent["argv"].clone()).collect();
+    let mut recorded: Vec<Value> = sb
+        .records_of("intent")
+        .into_iter()
+        .map(|intent| intent["argv"].clone())
+        .collect();
     for call in sb.calls() {
         let argv = Value::from([vec![call.tool], call.argv].concat());
         let at = recorded.iter().position(|words| *words == argv);
@@ -43,14 +47,23 @@ fn fails_closed(fault: (&str, &str), nth: usize) -> bool {
     }
     let what = format!("{fault:?} {nth}");
     assert_eq!(run.code, 9, "{what}: {}", run.stderr);
-    assert!(run.stderr.contains("the audit record could not be made"), "{what}: {}", run.stderr);
+    assert!(
+        run.stderr.contains("the audit record could not be made"),
+        "{what}: {}",
+        run.stderr
+    );
     all_on_record(&sb, &what);
-    assert!(sb.records_of("run.end").is_empty() || fault.0.starts_with("fdatasync"), "{what}: it ended unrecorded");
+    assert!(
+        sb.records_of("run.end").is_empty() || fault.0.starts_with("fdatasync"),
+        "{what}: it ended unrecorded"
+    );
     end_orphans(&sb);
     let again = sb.run(ENABLE);
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
     sb.assert_verified();
-    sb.assert_no_secret(&[std::path::Path::new("home/.config/influxctl/admin-token-default.json")]);
+    sb.assert_no_secret(&[std::path::Path::new(
+        "home/.config/influxctl/admin-token-default.json",
+    )]);
     true
 }
 
@@ -61,7 +74,11 @@ fn a_record_that_fails_stops_the_run() {
     }
     for fault in FAULTS {
         // The first is the log's own first record, and room for it; then the run's begin, and so on.
-        let wanted = if fault.1 == "+" { &[1, 2][..] } else { &[1, 2, 3, 6, 11] };
+        let wanted = if fault.1 == "+" {
+            &[1, 2][..]
+        } else {
+            &[1, 2, 3, 6, 11]
+        };
         for nth in wanted {
             assert!(fails_closed(fault, *nth), "{fault:?} {nth}: nothing failed");
         }
@@ -76,6 +93,9 @@ fn whichever_record_fails_the_run_stops() {
     }
     for fault in FAULTS {
         let failed = (1..).take_while(|nth| fails_closed(fault, *nth)).count();
-        assert!(failed >= if fault.1 == "+" { 2 } else { 15 }, "{fault:?}: only {failed}");
+        assert!(
+            failed >= if fault.1 == "+" { 2 } else { 15 },
+            "{fault:?}: only {failed}"
+        );
     }
 }

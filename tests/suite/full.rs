@@ -19,7 +19,14 @@ impl Disk {
         let place = sb.path("disk");
         std::fs::create_dir_all(&place).expect("sandbox");
         let options = format!("size={kib}k,mode=0700");
-        let arguments = ["-t", "tmpfs", "-o", &options, "tmpfs", place.to_str().expect("text")];
+        let arguments = [
+            "-t",
+            "tmpfs",
+            "-o",
+            &options,
+            "tmpfs",
+            place.to_str().expect("text"),
+        ];
         if mounts("mount", &arguments) {
             return Some(Self(place));
         }
@@ -43,8 +50,15 @@ impl Disk {
 
     fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("a disk");
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -52,12 +66,19 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        assert!(mounts("umount", &["-l", self.0.to_str().expect("text")]), "{} stays mounted", self.0.display());
+        assert!(
+            mounts("umount", &["-l", self.0.to_str().expect("text")]),
+            "{} stays mounted",
+            self.0.display()
+        );
     }
 }
 
 fn mounts(program: &str, arguments: &[&str]) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "tests make the disks that they fill")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests make the disks that they fill"
+    )]
     let output = Command::new(program).args(arguments).output();
     output.is_ok_and(|output| output.status.success())
 }
@@ -69,34 +90,69 @@ fn config(sb: &Sandbox) -> String {
 #[test]
 fn nothing_runs_when_there_is_no_room_for_the_record() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let Some(disk) = Disk::new(&sb, 64) else {
+        return;
+    };
     let before = config(&sb);
     disk.fill();
-    for command in [ENABLE, &["status", "-n", "influxdb"], &["doctor", "-n", "influxdb"], &["disable"]] {
+    for command in [
+        ENABLE,
+        &["status", "-n", "influxdb"],
+        &["doctor", "-n", "influxdb"],
+        &["disable"],
+    ] {
         let run = sb.run(&[command, &["--audit-log", &disk.path("log.jsonl")]].concat());
         assert_eq!(run.code, 9, "{}", run.stderr);
-        assert!(run.stderr.contains("log.jsonl`: No space left"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("log.jsonl`: No space left"),
+            "{}",
+            run.stderr
+        );
         assert_eq!((sb.calls().len(), config(&sb)), (0, before.clone()));
     }
     disk.free();
     let run = sb.run(&[ENABLE, &["--audit-log", &disk.path("log.jsonl")]].concat());
-    assert_eq!(run.code, 9, "64 KiB are too few for a whole run with its reserve: {}", run.stderr);
+    assert_eq!(
+        run.code, 9,
+        "64 KiB are too few for a whole run with its reserve: {}",
+        run.stderr
+    );
 }
 
 #[test]
 fn nothing_runs_where_the_record_cannot_be_written_at_all() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 1024) else { return };
+    let Some(disk) = Disk::new(&sb, 1024) else {
+        return;
+    };
     let log = disk.path("log.jsonl");
     assert_eq!(sb.run(&["disable", "--audit-log", &log]).code, 0);
-    assert!(mounts("mount", &["-o", "remount,ro", disk.0.to_str().expect("text")]));
+    assert!(mounts(
+        "mount",
+        &["-o", "remount,ro", disk.0.to_str().expect("text")]
+    ));
     let before = std::fs::read(&log).expect("a log");
     let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
-    assert!(run.code == 9 && run.stderr.contains("Read-only file system"), "{}", run.stderr);
+    assert!(
+        run.code == 9 && run.stderr.contains("Read-only file system"),
+        "{}",
+        run.stderr
+    );
     let rotate = sb.run(&["audit", "rotate", "--audit-log", &log]);
-    assert!(rotate.code == 9 && rotate.stderr.contains("Read-only file system"), "{}", rotate.stderr);
-    assert_eq!((sb.calls().len(), std::fs::read(&log).expect("a log")), (0, before));
-    assert_eq!(sb.run(&["audit", "verify", &log]).code, 0, "to look needs no more than to read");
+    assert!(
+        rotate.code == 9 && rotate.stderr.contains("Read-only file system"),
+        "{}",
+        rotate.stderr
+    );
+    assert_eq!(
+        (sb.calls().len(), std::fs::read(&log).expect("a log")),
+        (0, before)
+    );
+    assert_eq!(
+        sb.run(&["audit", "verify", &log]).code,
+        0,
+        "to look needs no more than to read"
+    );
 }
 
 #[test]
@@ -104,23 +160,42 @@ fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
     let mut stopped = 0;
     for kib in (32..=80).step_by(8) {
         let sb = Sandbox::new();
-        let Some(disk) = Disk::new(&sb, kib) else { return };
+        let Some(disk) = Disk::new(&sb, kib) else {
+            return;
+        };
         let log = disk.path("log.jsonl");
         let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
         let text = std::fs::read(&log).expect("a log");
-        let records: Vec<serde_json::Value> =
-            lines(&text).into_iter().map(|line| serde_json::from_slice(line).expect("whole records")).collect();
-        let processes = records.iter().filter(|record| record["type"] == "intent" && record["argv"].is_array());
+        let records: Vec<serde_json::Value> = lines(&text)
+            .into_iter()
+            .map(|line| serde_json::from_slice(line).expect("whole records"))
+            .collect();
+        let processes = records
+            .iter()
+            .filter(|record| record["type"] == "intent" && record["argv"].is_array());
         assert_eq!(processes.count(), sb.calls().len(), "{kib}");
         if run.code != 0 {
             assert_eq!(run.code, 9, "{kib}: {}", run.stderr);
-            assert!(run.stderr.contains("No space left"), "{kib}: {}", run.stderr);
-            assert!(records.iter().all(|record| record["type"] != "run.end"), "{kib}");
+            assert!(
+                run.stderr.contains("No space left"),
+                "{kib}: {}",
+                run.stderr
+            );
+            assert!(
+                records.iter().all(|record| record["type"] != "run.end"),
+                "{kib}"
+            );
             stopped += 1;
         }
         let token = sb.path("home/.config/influxctl/admin-token-default.json");
-        assert!(!config(&sb).contains("token_file") || token.exists(), "{kib}");
-        assert!(text.is_empty() || sb.run(&["audit", "verify", &log]).code == 0, "{kib}");
+        assert!(
+            !config(&sb).contains("token_file") || token.exists(),
+            "{kib}"
+        );
+        assert!(
+            text.is_empty() || sb.run(&["audit", "verify", &log]).code == 0,
+            "{kib}"
+        );
     }
     assert!(stopped >= 3, "only {stopped} runs found the disk full");
 }
@@ -128,24 +203,44 @@ fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
 #[test]
 fn no_room_for_the_token_file_leaves_everything_as_it_was() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let Some(disk) = Disk::new(&sb, 64) else {
+        return;
+    };
     let before = config(&sb);
     let token = disk.path("token.json");
     std::fs::write(&token, "an-old-one-of-that-name").expect("room");
     disk.fill();
     let run = sb.run(&[ENABLE, &["--token-file", &token]].concat());
     assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stderr.contains("token.json` could not be written: No space left"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("token.json` could not be written: No space left"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(
-        (std::fs::read_to_string(&token).expect("there").as_str(), config(&sb)),
+        (
+            std::fs::read_to_string(&token).expect("there").as_str(),
+            config(&sb)
+        ),
         ("an-old-one-of-that-name", before)
     );
     assert_eq!(disk.names(), ["filler", "token.json"]);
     let end = sb.records_of("run.end").remove(0);
-    assert_eq!((&end["code"], &end["changed"], sb.open_steps()), (&json!(1), &json!(false), Vec::new()));
-    assert!(sb.records_of("result").iter().any(|r| r["error"].as_str().is_some_and(|e| e.contains("No space left"))));
+    assert_eq!(
+        (&end["code"], &end["changed"], sb.open_steps()),
+        (&json!(1), &json!(false), Vec::new())
+    );
+    assert!(sb.records_of("result").iter().any(|r| {
+        r["error"]
+            .as_str()
+            .is_some_and(|e| e.contains("No space left"))
+    }));
     disk.free();
-    assert_eq!(sb.run(&[ENABLE, &["--token-file", &token]].concat()).code, 0);
+    assert_eq!(
+        sb.run(&[ENABLE, &["--token-file", &token]].concat()).code,
+        0
+    );
     assert_eq!(std::fs::read(&token).expect("there"), sb.admin_token());
     sb.assert_verified();
 }
@@ -153,26 +248,60 @@ fn no_room_for_the_token_file_leaves_everything_as_it_was() {
 #[test]
 fn no_room_for_the_configuration_is_told_as_a_change_begun() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else { return };
+    let Some(disk) = Disk::new(&sb, 64) else {
+        return;
+    };
     let (old, path) = (config(&sb), disk.path("config.toml"));
     std::fs::write(&path, &old).expect("room");
     disk.fill();
     let token = sb.home("token.json");
-    let arguments = [ENABLE, &["--config", &path, "--token-file", token.to_str().expect("text")]].concat();
+    let arguments = [
+        ENABLE,
+        &[
+            "--config",
+            &path,
+            "--token-file",
+            token.to_str().expect("text"),
+        ],
+    ]
+    .concat();
     let run = sb.run(&arguments);
     assert_eq!(run.code, 8, "{}", run.stderr);
-    assert!(run.stderr.contains("config.toml` could not be written: No space left"), "{}", run.stderr);
-    assert!(run.stderr.contains("the same command again carries on"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("config.toml` could not be written: No space left"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("the same command again carries on"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(std::fs::read_to_string(&path).expect("there"), old);
     assert_eq!(disk.names(), ["config.toml", "filler"]);
-    assert_eq!(std::fs::read(&token).expect("written before"), sb.admin_token());
+    assert_eq!(
+        std::fs::read(&token).expect("written before"),
+        sb.admin_token()
+    );
     let end = sb.records_of("run.end").remove(0);
-    assert_eq!((&end["code"], &end["changed"], sb.open_steps()), (&json!(8), &json!(true), Vec::new()));
+    assert_eq!(
+        (&end["code"], &end["changed"], sb.open_steps()),
+        (&json!(8), &json!(true), Vec::new())
+    );
     disk.free();
     let again = sb.run(&arguments);
     assert_eq!(again.code, 0, "{}", again.stderr);
-    assert!(again.stdout.contains("holds this token already"), "{}", again.stdout);
-    assert!(std::fs::read_to_string(&path).expect("there").contains("token_file"));
+    assert!(
+        again.stdout.contains("holds this token already"),
+        "{}",
+        again.stdout
+    );
+    assert!(
+        std::fs::read_to_string(&path)
+            .expect("there")
+            .contains("token_file")
+    );
     sb.assert_verified();
 }
 
@@ -192,7 +321,11 @@ fn a_record_cut_short_by_a_limit_stops_the_run_and_is_recovered() {
         assert_eq!(run.code, 9, "{}", run.stderr);
         assert!(run.stderr.contains("bytes were written"), "{}", run.stderr);
         assert_eq!(sb.calls().len(), 0);
-        assert_eq!(sb.log_bytes().len(), before.len() + more, "nothing is tried twice");
+        assert_eq!(
+            sb.log_bytes().len(),
+            before.len() + more,
+            "nothing is tried twice"
+        );
         assert_eq!(sb.run(&["audit", "verify"]).code, 1);
         let again = sb.run(ENABLE);
         assert_eq!(again.code, 0, "{}", again.stderr);
@@ -204,11 +337,16 @@ fn a_record_cut_short_by_a_limit_stops_the_run_and_is_recovered() {
 /// An `enable` that has got as far as reading the token, and has noted the cluster, which it does meanwhile.
 fn held(sb: &Sandbox) -> Running {
     let gate = json!({"wait_for_file": {"path": "gate"}});
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}));
+    sb.fault(
+        json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}),
+    );
     let running = sb.spawn(ENABLE);
     sb.wait_reached("gate");
     wait_until("the cluster is noted", || {
-        let noted = sb.records_of("intent").iter().any(|intent| intent["step"] == "cluster-uid");
+        let noted = sb
+            .records_of("intent")
+            .iter()
+            .any(|intent| intent["step"] == "cluster-uid");
         noted && sb.open_steps() == ["get-token"]
     });
     running
@@ -223,14 +361,21 @@ fn results_of_two_calls_at_once_are_both_told_when_neither_can_be_recorded() {
     let running = sb.spawn(ENABLE);
     ["one", "two"].iter().for_each(|path| sb.wait_reached(path));
     let mut intents = sb.records_of("intent");
-    intents.retain(|intent| sb.records_of("result").iter().all(|result| result["intent"] != intent["seq"]));
+    intents.retain(|intent| {
+        sb.records_of("result")
+            .iter()
+            .all(|result| result["intent"] != intent["seq"])
+    });
     assert_eq!(intents.len(), 2);
     std::fs::remove_file(sb.log()).expect("it is there");
     ["one", "two"].iter().for_each(|path| sb.release(path));
     let run = running.wait();
     assert_eq!((run.code, sb.calls().len()), (9, 3), "{}", run.stderr);
     for intent in intents {
-        let told = format!("the result of record {} that is missing there", intent["seq"]);
+        let told = format!(
+            "the result of record {} that is missing there",
+            intent["seq"]
+        );
         assert!(run.stderr.contains(&told), "{told}: {}", run.stderr);
     }
 }
@@ -239,16 +384,26 @@ fn results_of_two_calls_at_once_are_both_told_when_neither_can_be_recorded() {
 fn a_log_that_goes_away_in_mid_run_stops_it() {
     type Change = fn(&Path);
     let cases: [(&str, Change); 4] = [
-        ("gone from its path", |log| std::fs::remove_file(log).expect("it is there")),
+        ("gone from its path", |log| {
+            std::fs::remove_file(log).expect("it is there")
+        }),
         ("names another file", |log| {
             let text = std::fs::read(log).expect("it is there");
             std::fs::rename(log, log.with_extension("old")).expect("it is there");
             std::fs::write(log, text).expect("sandbox");
         }),
-        ("become shorter", |log| File::options().write(true).open(log).expect("it is there").set_len(99).expect("cut")),
+        ("become shorter", |log| {
+            File::options()
+                .write(true)
+                .open(log)
+                .expect("it is there")
+                .set_len(99)
+                .expect("cut")
+        }),
         ("no longer holds", |log| {
             let whole = std::fs::metadata(log).expect("it is there").len();
-            std::fs::write(log, vec![b'x'; usize::try_from(whole).expect("small") + 9]).expect("sandbox");
+            std::fs::write(log, vec![b'x'; usize::try_from(whole).expect("small") + 9])
+                .expect("sandbox");
         }),
     ];
     for (what, change) in cases {
@@ -262,10 +417,24 @@ fn a_log_that_goes_away_in_mid_run_stops_it() {
         let run = running.wait();
         assert_eq!(run.code, 9, "{what}: {}", run.stderr);
         assert!(run.stderr.contains(what), "{what}: {}", run.stderr);
-        let missing = run.stderr.contains("that is missing there: {\"type\":\"result\"");
-        assert!(missing && run.stderr.contains("\"withheld\":\"secret\""), "{what}: {}", run.stderr);
-        assert_eq!((sb.calls().len(), config(&sb)), (calls, before), "{what}: nothing more is run or changed");
-        assert_eq!(std::fs::read(sb.log()).ok(), left, "{what}: nothing is written there");
+        let missing = run
+            .stderr
+            .contains("that is missing there: {\"type\":\"result\"");
+        assert!(
+            missing && run.stderr.contains("\"withheld\":\"secret\""),
+            "{what}: {}",
+            run.stderr
+        );
+        assert_eq!(
+            (sb.calls().len(), config(&sb)),
+            (calls, before),
+            "{what}: nothing more is run or changed"
+        );
+        assert_eq!(
+            std::fs::read(sb.log()).ok(),
+            left,
+            "{what}: nothing is written there"
+        );
         sb.assert_no_secret(&[]);
     }
 }
@@ -274,7 +443,11 @@ fn a_log_that_goes_away_in_mid_run_stops_it() {
 fn nobody_to_tell_is_no_reason_to_hang() {
     let sb = Sandbox::new();
     for stream in ["stderr", "stdout"] {
-        assert_eq!(sb.run_into("/dev/full", stream, ENABLE), 8, "{stream}: done, and not told");
+        assert_eq!(
+            sb.run_into("/dev/full", stream, ENABLE),
+            8,
+            "{stream}: done, and not told"
+        );
         assert_eq!(sb.run(&["disable"]).code, 0);
     }
 }

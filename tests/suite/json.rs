@@ -15,49 +15,112 @@ fn told(sb: &Sandbox, code: i32, args: &[&str]) -> Value {
 #[test]
 fn a_plan_and_what_becomes_of_it() {
     let sb = enabled();
-    let plan = told(&sb, 0, &["plan", "rotate", "-n", "influxdb", "--out", "the.plan"]);
+    let plan = told(
+        &sb,
+        0,
+        &["plan", "rotate", "-n", "influxdb", "--out", "the.plan"],
+    );
     let file = sb.read("home/the.plan");
-    assert_eq!((&plan["plan"], &plan["dry_run"]), (&json::plan(&file), &json!(true)));
+    assert_eq!(
+        (&plan["plan"], &plan["dry_run"]),
+        (&json::plan(&file), &json!(true))
+    );
     assert_eq!(plan["sha256"], crate::sandbox::sha256(file.as_bytes()));
-    for more in [&["plan", "show", "the.plan"][..], &["plan", "show", "the.plan", "--format", "script"]] {
+    for more in [
+        &["plan", "show", "the.plan"][..],
+        &["plan", "show", "the.plan", "--format", "script"],
+    ] {
         let shown = told(&sb, 0, more);
-        assert_eq!((&shown["plan"], &shown["sha256"]), (&plan["plan"], &plan["sha256"]));
+        assert_eq!(
+            (&shown["plan"], &shown["sha256"]),
+            (&plan["plan"], &plan["sha256"])
+        );
     }
     let confirm = ["apply", "the.plan", "--confirm", "sim-dev/influxdb"];
     let done = told(&sb, 0, &confirm);
-    assert_eq!((&done["proof"], &done["dry_run"]), (&json!({"outcome": "proven"}), &json!(false)));
+    assert_eq!(
+        (&done["proof"], &done["dry_run"]),
+        (&json!({"outcome": "proven"}), &json!(false))
+    );
     assert_eq!(done["sha256"], plan["sha256"]);
-    let times: Vec<u64> = done["steps"].as_array().expect("steps").iter().filter_map(|s| s["ms"].as_u64()).collect();
-    assert!(times.len() > 8 && times.is_sorted() && times[0] > 0, "{times:?}");
+    let times: Vec<u64> = done["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .filter_map(|s| s["ms"].as_u64())
+        .collect();
+    assert!(
+        times.len() > 8 && times.is_sorted() && times[0] > 0,
+        "{times:?}"
+    );
     assert_eq!(told(&sb, 4, &confirm)["error"]["code"], "refused");
 }
 
 #[test]
 fn where_a_plan_is_not_what_would_be_done_now() {
     let sb = quick();
-    told(&sb, 0, &["plan", "enable", "-n", "influxdb", "--out", "the.plan"]);
-    sb.write("home/.config/influxctl/config.toml", sb.read("home/.config/influxctl/config.toml") + "# more\n");
+    told(
+        &sb,
+        0,
+        &["plan", "enable", "-n", "influxdb", "--out", "the.plan"],
+    );
+    sb.write(
+        "home/.config/influxctl/config.toml",
+        sb.read("home/.config/influxctl/config.toml") + "# more\n",
+    );
     let refused = told(&sb, 4, &["apply", "the.plan"]);
-    assert!(!refused["differences"].as_array().expect("differences").is_empty(), "{refused:#}");
+    assert!(
+        !refused["differences"]
+            .as_array()
+            .expect("differences")
+            .is_empty(),
+        "{refused:#}"
+    );
 }
 
 #[test]
 fn every_look_at_the_record() {
     let sb = enabled();
     let head = told(&sb, 0, &["audit", "anchor"])["head"].clone();
-    let run = told(&sb, 0, &["audit", "list"])["runs"][0]["run"].as_str().expect("a run").to_owned();
+    let run = told(&sb, 0, &["audit", "list"])["runs"][0]["run"]
+        .as_str()
+        .expect("a run")
+        .to_owned();
     assert_eq!(told(&sb, 0, &["audit", "show", &run])["run_shown"], *run);
     assert!(told(&sb, 0, &["audit", "export"])["script"].is_string());
     assert!(told(&sb, 0, &["audit", "export", "--format", "html"])["page"].is_string());
     std::fs::create_dir(sb.home("statements")).expect("sandbox");
-    let exported = told(&sb, 0, &["audit", "export", "--format", "in-toto", "--directory", "statements"]);
+    let exported = told(
+        &sb,
+        0,
+        &[
+            "audit",
+            "export",
+            "--format",
+            "in-toto",
+            "--directory",
+            "statements",
+        ],
+    );
     assert!(exported["exported"]["files"][0].is_string());
     let rotated = told(&sb, 0, &["audit", "rotate"]);
     // One more than what was anchored: the record that closes it.
-    let (seq, closed) = (head["seq"].as_u64().expect("a number"), &rotated["closed"]["head"]);
-    assert_eq!((closed["seq"].as_u64(), &closed["log"]), (Some(seq + 1), &head["log"]));
-    assert_eq!(rotated["opened"]["head"], told(&sb, 0, &["audit", "anchor"])["head"]);
-    assert_eq!(told(&sb, 1, &["audit", "show", "nope"])["error"]["code"], "failed");
+    let (seq, closed) = (
+        head["seq"].as_u64().expect("a number"),
+        &rotated["closed"]["head"],
+    );
+    assert_eq!(
+        (closed["seq"].as_u64(), &closed["log"]),
+        (Some(seq + 1), &head["log"])
+    );
+    assert_eq!(
+        rotated["opened"]["head"],
+        told(&sb, 0, &["audit", "anchor"])["head"]
+    );
+    assert_eq!(
+        told(&sb, 1, &["audit", "show", "nope"])["error"]["code"],
+        "failed"
+    );
 }
 
 #[test]
@@ -69,9 +132,21 @@ fn a_command_line_that_does_not_make_sense() {
             "unexpected argument '--verfy' found",
             "a similar argument exists: '--verify'",
         ),
-        (&["doctor", "-n", "A"], "invalid value 'A' for '--namespace <NS>': a namespace is", "`bypassctl --help`"),
-        (&["apply"], "the following required arguments were not provided: <FILE>", "`bypassctl apply --help`"),
-        (&["enabel"], "unrecognized subcommand 'enabel'", "a similar subcommand exists: 'enable'"),
+        (
+            &["doctor", "-n", "A"],
+            "invalid value 'A' for '--namespace <NS>': a namespace is",
+            "`bypassctl --help`",
+        ),
+        (
+            &["apply"],
+            "the following required arguments were not provided: <FILE>",
+            "`bypassctl apply --help`",
+        ),
+        (
+            &["enabel"],
+            "unrecognized subcommand 'enabel'",
+            "a similar subcommand exists: 'enable'",
+        ),
         (&["audit"], "no command is named", "`bypassctl --help`"),
         (
             &["doctor", "--color"],
@@ -79,22 +154,48 @@ fn a_command_line_that_does_not_make_sense() {
             "`bypassctl --help`",
         ),
     ] {
-        for ask in [&["-o", "json"][..], &["-ojson"], &["--output", "json"], &["--output=json"]] {
+        for ask in [
+            &["-o", "json"][..],
+            &["-ojson"],
+            &["--output", "json"],
+            &["--output=json"],
+        ] {
             let run = sb.run(&[ask, args].concat());
             let report = json::report(&run.stdout);
-            assert_eq!((run.code, &report["error"]["code"]), (2, &json!("usage")), "{report:#}");
+            assert_eq!(
+                (run.code, &report["error"]["code"]),
+                (2, &json!("usage")),
+                "{report:#}"
+            );
             let said = |key: &str| report["error"][key].as_str().expect("text").to_owned();
-            assert!(said("message").starts_with(message) && said("hint").contains(hint), "{report:#}");
-            assert!(report["command"] == "bypassctl" && run.stderr.starts_with("error: "), "{report:#}{}", run.stderr);
+            assert!(
+                said("message").starts_with(message) && said("hint").contains(hint),
+                "{report:#}"
+            );
+            assert!(
+                report["command"] == "bypassctl" && run.stderr.starts_with("error: "),
+                "{report:#}{}",
+                run.stderr
+            );
         }
         let run = sb.run(args);
         // A command that has commands shows which.
-        let told = if args == ["audit"] { "Usage: bypassctl audit" } else { &format!("\nhint: {hint}") };
-        assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains(told), "{run:?}");
+        let told = if args == ["audit"] {
+            "Usage: bypassctl audit"
+        } else {
+            &format!("\nhint: {hint}")
+        };
+        assert!(
+            run.code == 2 && run.stdout.is_empty() && run.stderr.contains(told),
+            "{run:?}"
+        );
     }
     for args in [&["--help"][..], &["--version"], &["enable", "--help"]] {
         let run = sb.run(&[args, &["--color=never", "-o=json"]].concat());
-        assert!(run.code == 0 && !run.stdout.starts_with('{') && run.stderr.is_empty(), "{run:?}");
+        assert!(
+            run.code == 0 && !run.stdout.starts_with('{') && run.stderr.is_empty(),
+            "{run:?}"
+        );
     }
     assert!(sb.run::<&str>(&[]).code == 2 && sb.calls().is_empty() && !sb.log().exists());
 }
@@ -102,15 +203,22 @@ fn a_command_line_that_does_not_make_sense() {
 #[test]
 fn the_description_has_every_key_and_every_word() {
     let file = |name: &str| {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name);
         std::fs::read_to_string(path).expect("a document")
     };
     let described = file("JSON.md");
     let schema: Value = serde_json::from_str(&file("schema/report.json")).expect("JSON");
     let keys = schema["properties"].as_object().expect("keys").keys();
-    let missing: Vec<&String> = keys.filter(|key| !described.contains(&format!("`{key}`"))).collect();
+    let missing: Vec<&String> = keys
+        .filter(|key| !described.contains(&format!("`{key}`")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
     for (_, code, name, _) in bypassctl::error::EXIT_CODES {
-        assert!(described.contains(&format!("| {code} | `{name}` |")), "{code} {name}");
+        assert!(
+            described.contains(&format!("| {code} | `{name}` |")),
+            "{code} {name}"
+        );
     }
 }

@@ -6,8 +6,14 @@ use clap::{Command, CommandFactory as _};
 use std::path::Path;
 
 fn names(command: &Command, above: &str, found: &mut Vec<String>) {
-    let name = if above.is_empty() { command.get_name().to_owned() } else { format!("{above}-{}", command.get_name()) };
-    command.get_subcommands().for_each(|below| names(below, &name, found));
+    let name = if above.is_empty() {
+        command.get_name().to_owned()
+    } else {
+        format!("{above}-{}", command.get_name())
+    };
+    command
+        .get_subcommands()
+        .for_each(|below| names(below, &name, found));
     found.push(name);
 }
 
@@ -26,10 +32,21 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
     assert_eq!(pages, expected);
     for page in &pages {
         let text = sb.read(format!("man/{page}"));
-        assert!(!text.contains("help(1)"), "{page} names a page that is not there");
-        assert!(text.is_ascii() && text.contains(".SH SYNOPSIS") && text.contains(".SH EXAMPLES"), "{page}");
+        assert!(
+            !text.contains("help(1)"),
+            "{page} names a page that is not there"
+        );
+        assert!(
+            text.is_ascii() && text.contains(".SH SYNOPSIS") && text.contains(".SH EXAMPLES"),
+            "{page}"
+        );
         if Path::new("/usr/bin/groff").exists() {
-            let rendered = sb.script("man", &["/bin/sh", "-c"], &format!("exec groff -man -ww -Tutf8 {page}"), &[]);
+            let rendered = sb.script(
+                "man",
+                &["/bin/sh", "-c"],
+                &format!("exec groff -man -ww -Tutf8 {page}"),
+                &[],
+            );
             assert_eq!((rendered.code, rendered.stderr.as_str()), (0, ""), "{page}");
         } else {
             skipped("groff, to render the manual pages");
@@ -38,15 +55,26 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
     let first = sb.read("man/bypassctl.1");
     for option in ["kubeconfig", "assume\\-influxctl\\-version", "quiet"] {
         assert!(
-            first.lines().any(|line| line.starts_with(&format!("\\fB\\-\\-{option}\\fR"))
-                || line.contains(&format!(", \\fB\\-\\-{option}\\fR"))),
+            first
+                .lines()
+                .any(|line| line.starts_with(&format!("\\fB\\-\\-{option}\\fR"))
+                    || line.contains(&format!(", \\fB\\-\\-{option}\\fR"))),
             "--{option} is told"
         );
     }
-    for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "OPTIONS", "SUBCOMMANDS"] {
+    for section in [
+        "EXIT STATUS",
+        "ENVIRONMENT",
+        "FILES",
+        "OPTIONS",
+        "SUBCOMMANDS",
+    ] {
         assert!(first.contains(section), "{section}");
     }
     for (_, code, ..) in bypassctl::error::EXIT_CODES {
-        assert!(first.contains(&format!("\n\\fB{code}\\fR\n")), "exit code {code}");
+        assert!(
+            first.contains(&format!("\n\\fB{code}\\fR\n")),
+            "exit code {code}"
+        );
     }
 }

@@ -24,10 +24,19 @@ fn planned(sb: &Sandbox, command: &[&str]) -> Run {
     let run = sb.run(&[&["plan"], command, &["--out", "the.plan"]].concat());
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(
-        (objects(sb), sb.read("home/.config/influxctl/config.toml"), changes(sb)),
+        (
+            objects(sb),
+            sb.read("home/.config/influxctl/config.toml"),
+            changes(sb)
+        ),
         (before, config, String::new())
     );
-    sb.assert_no_secret(&["default", "other", "named"].map(token_of).each_ref().map(Path::new));
+    sb.assert_no_secret(
+        &["default", "other", "named"]
+            .map(token_of)
+            .each_ref()
+            .map(Path::new),
+    );
     run
 }
 
@@ -37,7 +46,12 @@ fn document(sb: &Sandbox) -> Value {
 
 fn apply(sb: &Sandbox, more: &[&str]) -> Run {
     let run = sb.run(&[&["apply", "the.plan"], more].concat());
-    sb.assert_no_secret(&["default", "other", "named"].map(token_of).each_ref().map(Path::new));
+    sb.assert_no_secret(
+        &["default", "other", "named"]
+            .map(token_of)
+            .each_ref()
+            .map(Path::new),
+    );
     run
 }
 
@@ -48,8 +62,16 @@ fn refused(sb: &Sandbox, told: &str, more: &[&str]) {
     let revokes = std::fs::read_to_string(file(sb)).is_ok_and(|plan| plan.contains("\"how\""));
     let run = apply(sb, &[if revokes { CONFIRM } else { &[] }, more].concat());
     assert_eq!(run.code, 4, "{told}: {}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains(told) && run.stderr.contains("hint: "), "{told}: {}", run.stderr);
-    assert_eq!((objects(sb), changes(sb)), (before, String::new()), "{told}");
+    assert!(
+        run.stderr.contains(told) && run.stderr.contains("hint: "),
+        "{told}: {}",
+        run.stderr
+    );
+    assert_eq!(
+        (objects(sb), changes(sb)),
+        (before, String::new()),
+        "{told}"
+    );
 }
 
 #[test]
@@ -62,7 +84,10 @@ fn a_plan_is_written_down_and_changes_nothing() {
     let bytes = std::fs::read(file(&sb)).expect("a plan");
     assert!(run.stdout.contains(&format!("sha256 {}", sha256(&bytes))));
     let end = sb.records_of("run.end").pop().expect("an end");
-    assert_eq!((&end["command"], &end["dry_run"], &end["changed"]), (&json!("revoke"), &json!(true), &json!(false)));
+    assert_eq!(
+        (&end["command"], &end["dry_run"], &end["changed"]),
+        (&json!("revoke"), &json!(true), &json!(false))
+    );
     let intent = sb.records_of("intent").pop().expect("an intent");
     assert_eq!(
         intent["file"]["after"],
@@ -73,10 +98,24 @@ fn a_plan_is_written_down_and_changes_nothing() {
     let shown = sb.run(&["plan", "show", "the.plan"]);
     let rendered = &run.stdout[run.stdout.find("\nmade ").expect("a rendering") + 1..];
     let rendered = rendered.split("\nwritten to ").next().expect("its end");
-    assert!(shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256(&bytes)), "{}", shown.stdout);
-    assert!(sb.run(&["plan", "show", "the.plan", "-q"]).stdout.contains("sha256 "));
-    let script = sb.run(&["plan", "show", "the.plan", "--format", "script"]).stdout;
-    assert_eq!(script, sb.run(&["revoke", "-n", "influxdb", "--dry-run=script"]).stdout);
+    assert!(
+        shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256(&bytes)),
+        "{}",
+        shown.stdout
+    );
+    assert!(
+        sb.run(&["plan", "show", "the.plan", "-q"])
+            .stdout
+            .contains("sha256 ")
+    );
+    let script = sb
+        .run(&["plan", "show", "the.plan", "--format", "script"])
+        .stdout;
+    assert_eq!(
+        script,
+        sb.run(&["revoke", "-n", "influxdb", "--dry-run=script"])
+            .stdout
+    );
 }
 
 /// Who approves sees all that was asked for, and nothing in a file can make its rendering look like another.
@@ -109,10 +148,22 @@ fn a_rendering_hides_nothing_and_shows_nothing_else() {
     plan["steps"][2]["argv"] = json!(["kubectl", "delete", "namespace", "influxdb"]);
     std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
     let shown = sb.run(&["plan", "show", "the.plan"]).stdout;
-    assert_eq!(shown.lines().filter(|line| line.starts_with("sha256 ")).count(), 1, "{shown}");
-    assert!(shown.contains("$ kubectl delete namespace influxdb"), "what the steps say is what is shown: {shown}");
+    assert_eq!(
+        shown
+            .lines()
+            .filter(|line| line.starts_with("sha256 "))
+            .count(),
+        1,
+        "{shown}"
+    );
     assert!(
-        !shown.chars().any(|c| (c.is_control() && c != '\n') || ['\u{202e}', '\u{200b}'].contains(&c)),
+        shown.contains("$ kubectl delete namespace influxdb"),
+        "what the steps say is what is shown: {shown}"
+    );
+    assert!(
+        !shown
+            .chars()
+            .any(|c| (c.is_control() && c != '\n') || ['\u{202e}', '\u{200b}'].contains(&c)),
         "{shown:?}"
     );
 }
@@ -120,18 +171,33 @@ fn a_rendering_hides_nothing_and_shows_nothing_else() {
 /// What the record says was executed is what the plan says, byte for byte.
 fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    let (document, plan) = (document(sb), sha256(&std::fs::read(file(sb)).expect("a plan")));
+    let (document, plan) = (
+        document(sb),
+        sha256(&std::fs::read(file(sb)).expect("a plan")),
+    );
     let run = sb.records_of("run.begin").pop().expect("a run")["run"].clone();
     let mut intents = sb.records_of("intent");
     intents.retain(|intent| intent["run"] == run);
-    assert!(intents.iter().all(|intent| intent["plan"] == json!(plan)), "each is of the plan");
+    assert!(
+        intents.iter().all(|intent| intent["plan"] == json!(plan)),
+        "each is of the plan"
+    );
     let changing = |intent: &&Value| intent["effect"] == "changes";
     let of = |what: &'static str| {
-        let changed = intents.iter().filter(changing).map(move |intent| intent[what].clone());
+        let changed = intents
+            .iter()
+            .filter(changing)
+            .map(move |intent| intent[what].clone());
         changed.filter(|what| !what.is_null()).collect::<Vec<_>>()
     };
     let steps = document["steps"].as_array().expect("steps").clone();
-    let reads = ["get-token", "try-token", "cluster-uid", "note-cluster", "check-cluster"];
+    let reads = [
+        "get-token",
+        "try-token",
+        "cluster-uid",
+        "note-cluster",
+        "check-cluster",
+    ];
     let is_read = |step: &Value| {
         let id = step["id"].as_str().expect("a name");
         reads.contains(&id) || id.starts_with("see-") || id.starts_with("prove-")
@@ -143,18 +209,36 @@ fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
         .filter(|argv| !argv.is_null())
         .collect();
     assert_eq!(of("argv"), planned);
-    let stdin: Vec<Value> =
-        steps.iter().map(|step| step["stdin"]["sha256"].clone()).filter(|digest| !digest.is_null()).collect();
-    assert_eq!(of("stdin").iter().map(|stdin| stdin["sha256"].clone()).collect::<Vec<_>>(), stdin);
+    let stdin: Vec<Value> = steps
+        .iter()
+        .map(|step| step["stdin"]["sha256"].clone())
+        .filter(|digest| !digest.is_null())
+        .collect();
+    assert_eq!(
+        of("stdin")
+            .iter()
+            .map(|stdin| stdin["sha256"].clone())
+            .collect::<Vec<_>>(),
+        stdin
+    );
     let files: Vec<Value> = steps
         .iter()
         .flat_map(|step| ["write", "edit", "delete"].map(|deed| step[deed].clone()))
         .filter(|path| !path.is_null())
         .collect();
-    assert_eq!(of("file").iter().map(|file| file["path"].clone()).collect::<Vec<_>>(), files);
+    assert_eq!(
+        of("file")
+            .iter()
+            .map(|file| file["path"].clone())
+            .collect::<Vec<_>>(),
+        files
+    );
     sb.assert_verified();
     let page = sb.run(&["audit", "export", "--format", "html"]).stdout;
-    assert!(page.contains(&format!("<dt>Plan (SHA-256)</dt><dd>{plan}</dd>")), "an auditor finds what was approved");
+    assert!(
+        page.contains(&format!("<dt>Plan (SHA-256)</dt><dd>{plan}</dd>")),
+        "an auditor finds what was approved"
+    );
 }
 
 #[test]
@@ -162,7 +246,11 @@ fn each_command_does_what_its_plan_says() {
     let sb = quick();
     for (command, more, code) in [
         (&["enable", "-n", "influxdb"][..], &[][..], 0),
-        (&["rotate", "-n", "influxdb", "--wait-timeout", "30s"], CONFIRM, 0),
+        (
+            &["rotate", "-n", "influxdb", "--wait-timeout", "30s"],
+            CONFIRM,
+            0,
+        ),
         (&["revoke", "-n", "influxdb"], CONFIRM, 0),
         (&["disable"], &[], 0),
     ] {
@@ -170,7 +258,14 @@ fn each_command_does_what_its_plan_says() {
         let digest = sha256(&std::fs::read(file(&sb)).expect("a plan"));
         assert!(plan.stdout.contains(&digest));
         sb.forget_calls();
-        let run = apply(&sb, &[more, &["--expect", &format!("sha256:{}", digest.to_uppercase())]].concat());
+        let run = apply(
+            &sb,
+            &[
+                more,
+                &["--expect", &format!("sha256:{}", digest.to_uppercase())],
+            ]
+            .concat(),
+        );
         carried_out(&sb, &run, code);
         // A plan is carried out once, whatever there is to do again by then.
         refused(&sb, "this plan was carried out already", &[]);
@@ -184,14 +279,22 @@ fn a_revocation_is_confirmed_as_ever() {
     assert_eq!(apply(&sb, &[]).code, 7);
     assert_eq!(apply(&sb, &["--confirm", "sim-dev/other"]).code, 7);
     assert_eq!(changes(&sb), "");
-    refused(&sb, "--namespace other is not what the plan has: influxdb", &["-n", "other"]);
+    refused(
+        &sb,
+        "--namespace other is not what the plan has: influxdb",
+        &["-n", "other"],
+    );
     for (flag, value, then) in [
         ("--context", "elsewhere", "sim-dev"),
         ("--profile", "other", "default"),
         ("--as", "root", "something else"),
         ("--as-group", "g", "something else"),
     ] {
-        refused(&sb, &format!("{flag} {value} is not what the plan has: {then}"), &[flag, value]);
+        refused(
+            &sb,
+            &format!("{flag} {value} is not what the plan has: {then}"),
+            &[flag, value],
+        );
     }
 }
 
@@ -213,13 +316,23 @@ fn a_plan_is_applied_from_anywhere_to_what_was_in_force_when_it_was_made() {
         "here/a.plan",
     ]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let moved = sb.write("elsewhere/b.plan", std::fs::read(sb.home("here/a.plan")).expect("a plan"));
+    let moved = sb.write(
+        "elsewhere/b.plan",
+        std::fs::read(sb.home("here/a.plan")).expect("a plan"),
+    );
     let moved = moved.to_str().expect("text");
     let run = sb.run(&["apply", moved, "--config", "other.toml"]);
-    assert!(run.code == 4 && run.stderr.contains("is not what the plan has"), "{}", run.stderr);
+    assert!(
+        run.code == 4 && run.stderr.contains("is not what the plan has"),
+        "{}",
+        run.stderr
+    );
     let run = sb.run(&["apply", moved, "--config", "here/config.toml"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!(sb.read("home/here/token.json").into_bytes(), sb.admin_token());
+    assert_eq!(
+        sb.read("home/here/token.json").into_bytes(),
+        sb.admin_token()
+    );
 }
 
 type Change = (&'static str, fn(&Sandbox));
@@ -230,16 +343,20 @@ fn what_is_not_as_the_plan_has_it_is_refused() {
         ("/tools/0/version is \"", |sb| sb.influxctl_version("2.9.1")),
         ("/tools/1/version is \"", |sb| sb.kubectl_version("1.36.0")),
         ("/target/cluster_uid is \"", |sb| {
-            sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c"))
+            sb.cluster(|cluster| {
+                cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c")
+            })
         }),
         ("/observed/secrets/", |sb| {
             sb.cluster(|cluster| {
-                cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] = json!("00000000-0000-4000-8000-00000000000d")
+                cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] =
+                    json!("00000000-0000-4000-8000-00000000000d")
             });
         }),
         ("/observed/files/0/content/sha256 is \"", |sb| {
             let text = std::fs::read_to_string(sb.config()).expect("text");
-            std::fs::write(sb.config(), text.replace("# stand-in cluster", "# another")).expect("sandbox");
+            std::fs::write(sb.config(), text.replace("# stand-in cluster", "# another"))
+                .expect("sandbox");
         }),
     ];
     for (told, change) in changes {
@@ -256,7 +373,11 @@ fn edited_is_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
     refused(sb, told, &[]);
     let run = apply(sb, &[CONFIRM, &["--expect", digest]].concat());
     let why = ["is not the plan that is expected", "is no plan"];
-    assert!(run.code == 4 && why.iter().any(|why| run.stderr.contains(why)), "{told}: {}", run.stderr);
+    assert!(
+        run.code == 4 && why.iter().any(|why| run.stderr.contains(why)),
+        "{told}: {}",
+        run.stderr
+    );
 }
 
 /// The cluster that was compared is the one whose token is put to use.
@@ -270,10 +391,17 @@ fn a_context_that_leads_elsewhere_after_the_comparison() {
     sb.fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "before": true, "do": gate}));
     let running = sb.spawn(&["apply", "the.plan"]);
     sb.wait_reached("gate");
-    sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c"));
+    sb.cluster(|cluster| {
+        cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c")
+    });
     sb.release("gate");
     let run = running.wait();
-    assert!(run.code == 4 && run.stderr.contains("leads to another cluster now"), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.code == 4 && run.stderr.contains("leads to another cluster now"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
     assert_eq!(sb.read("home/.config/influxctl/config.toml"), before);
     assert!(!sb.path(TOKEN).exists());
 }
@@ -290,30 +418,71 @@ fn a_plan_that_was_edited_is_refused() {
         document.to_string()
     };
     let edits = [
-        ("is no plan: EOF while parsing", good[..good.len() / 2].to_owned()),
-        ("its schema is `bypassctl.plan/2`", good.replace("bypassctl.plan/1", "bypassctl.plan/2")),
-        ("unknown field `more`", good.replacen('{', "{\"more\":1,", 1)),
-        ("missing field `steps`", with(&|plan| drop(plan.as_object_mut().expect("a plan").remove("steps")))),
-        ("/steps/1/argv/2 is \"secrets/other\"", with(&|plan| plan["steps"][1]["argv"][2] = json!("secrets/other"))),
+        (
+            "is no plan: EOF while parsing",
+            good[..good.len() / 2].to_owned(),
+        ),
+        (
+            "its schema is `bypassctl.plan/2`",
+            good.replace("bypassctl.plan/1", "bypassctl.plan/2"),
+        ),
+        (
+            "unknown field `more`",
+            good.replacen('{', "{\"more\":1,", 1),
+        ),
+        (
+            "missing field `steps`",
+            with(&|plan| drop(plan.as_object_mut().expect("a plan").remove("steps"))),
+        ),
+        (
+            "/steps/1/argv/2 is \"secrets/other\"",
+            with(&|plan| plan["steps"][1]["argv"][2] = json!("secrets/other")),
+        ),
         (
             "/steps/1/argv has 6 entries",
-            with(&|plan| plan["steps"][1]["argv"].as_array_mut().expect("words").truncate(6)),
+            with(&|plan| {
+                plan["steps"][1]["argv"]
+                    .as_array_mut()
+                    .expect("words")
+                    .truncate(6)
+            }),
         ),
         (
             "/steps has 9 entries in the plan, and 10 now",
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
-        ("`bypassctl` is no version", with(&|plan| plan["bypassctl"] = json!("0.1.0\nAPPROVED"))),
+        (
+            "`bypassctl` is no version",
+            with(&|plan| plan["bypassctl"] = json!("0.1.0\nAPPROVED")),
+        ),
         (
             "`script` holds what would not be shown",
             with(&|plan| plan["script"] = json!("\u{1b}[8mrm -rf /\u{1b}[0m\n")),
         ),
-        ("is there twice", good.replacen("\"id\":", "\"why\": \"\", \"id\":", 1)),
-        ("a time limit is longer than nothing", with(&|plan| plan["request"]["common"]["timeout"] = json!(0))),
-        ("/script has in line 2 `rm -rf /` in the plan", with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n"))),
-        ("/target/namespace is \"other\"", with(&|plan| plan["target"]["namespace"] = json!("other"))),
-        ("longer ago than a plan may be old", with(&|plan| plan["made"] = json!("2026-01-01T00:00:00Z"))),
-        ("which is to come", with(&|plan| plan["made"] = json!("2126-01-01T00:00:00Z"))),
+        (
+            "is there twice",
+            good.replacen("\"id\":", "\"why\": \"\", \"id\":", 1),
+        ),
+        (
+            "a time limit is longer than nothing",
+            with(&|plan| plan["request"]["common"]["timeout"] = json!(0)),
+        ),
+        (
+            "/script has in line 2 `rm -rf /` in the plan",
+            with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n")),
+        ),
+        (
+            "/target/namespace is \"other\"",
+            with(&|plan| plan["target"]["namespace"] = json!("other")),
+        ),
+        (
+            "longer ago than a plan may be old",
+            with(&|plan| plan["made"] = json!("2026-01-01T00:00:00Z")),
+        ),
+        (
+            "which is to come",
+            with(&|plan| plan["made"] = json!("2126-01-01T00:00:00Z")),
+        ),
     ];
     for (told, edited) in edits {
         edited_is_refused(&sb, &digest, told, &edited);
@@ -335,7 +504,11 @@ fn another_command_in_a_plan_is_planned_anew_and_refused() {
     refused(&sb, "unknown variant `show`", &[]);
     // What is wrong with a file is told without what would steer a terminal.
     let good = plan.to_string();
-    std::fs::write(file(&sb), good.replacen('{', "{\"\\u001b[2J\":1,\"\\u001b[2J\":2,", 1)).expect("sandbox");
+    std::fs::write(
+        file(&sb),
+        good.replacen('{', "{\"\\u001b[2J\":1,\"\\u001b[2J\":2,", 1),
+    )
+    .expect("sandbox");
     refused(&sb, "field ` [2J` is there twice", &[]);
 }
 
@@ -344,15 +517,52 @@ fn where_a_plan_may_go() {
     let sb = enabled();
     let revoke = &["plan", "revoke", "-n", "influxdb", "--out"];
     let run = sb.run(&[&revoke[..], &[".config/influxctl/config.toml"]].concat());
-    assert!(run.code == 4 && run.stderr.contains("is not replaced"), "{}", run.stderr);
+    assert!(
+        run.code == 4 && run.stderr.contains("is not replaced"),
+        "{}",
+        run.stderr
+    );
     for _ in 0..2 {
-        assert_eq!(sb.run(&[&revoke[..], &["a.plan"]].concat()).code, 0, "an older plan is replaced");
+        assert_eq!(
+            sb.run(&[&revoke[..], &["a.plan"]].concat()).code,
+            0,
+            "an older plan is replaced"
+        );
     }
-    assert_eq!(sb.run(&["plan", "revoke", "-n", "influxdb"]).code, 2, "without a place for it");
-    assert_eq!(sb.run(&[&revoke[..], &["b.plan"], CONFIRM].concat()).code, 2, "nothing is confirmed by a plan");
+    assert_eq!(
+        sb.run(&["plan", "revoke", "-n", "influxdb"]).code,
+        2,
+        "without a place for it"
+    );
+    assert_eq!(
+        sb.run(&[&revoke[..], &["b.plan"], CONFIRM].concat()).code,
+        2,
+        "nothing is confirmed by a plan"
+    );
     let nowhere = sb.run(&[&revoke[..], &["nowhere/b.plan"]].concat());
-    assert!(nowhere.code == 4 && !sb.home("nowhere").exists(), "{}", nowhere.stderr);
-    assert_eq!(sb.run(&["plan", "revoke", "-n", "influxdb", "--dry-run", "--out", "b.plan"]).code, 2);
-    assert_eq!(sb.run(&["plan", "enable", "-n", "influxdb-prod", "--out", "b.plan"]).code, 4, "as the command itself");
+    assert!(
+        nowhere.code == 4 && !sb.home("nowhere").exists(),
+        "{}",
+        nowhere.stderr
+    );
+    assert_eq!(
+        sb.run(&[
+            "plan",
+            "revoke",
+            "-n",
+            "influxdb",
+            "--dry-run",
+            "--out",
+            "b.plan"
+        ])
+        .code,
+        2
+    );
+    assert_eq!(
+        sb.run(&["plan", "enable", "-n", "influxdb-prod", "--out", "b.plan"])
+            .code,
+        4,
+        "as the command itself"
+    );
     assert!(!sb.home("b.plan").exists());
 }

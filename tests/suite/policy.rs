@@ -45,7 +45,11 @@ fn policy(sb: &Sandbox, text: &str) -> PathBuf {
 /// Both tools pinned as they are.
 fn pinned(sb: &Sandbox) -> String {
     let pin = |tool| format!("[tools.{tool}]\nsha256 = [\"{}\"]\n", digest(sb, tool));
-    format!("[tools]\nrequire_pins = true\n{}{}", pin("kubectl"), pin("influxctl"))
+    format!(
+        "[tools]\nrequire_pins = true\n{}{}",
+        pin("kubectl"),
+        pin("influxctl")
+    )
 }
 
 fn run(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
@@ -56,18 +60,31 @@ fn run(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
 
 fn error(run: &Run) -> String {
     let normal = run.normalised();
-    let from = normal.find("error: ").unwrap_or_else(|| panic!("no error: {normal}"));
+    let from = normal
+        .find("error: ")
+        .unwrap_or_else(|| panic!("no error: {normal}"));
     normal[from..].to_owned()
 }
 
 #[test]
 fn the_documents_example_is_a_policy() {
-    let document =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md")).expect("the document");
-    let example = document.split("```toml\n").nth(1).and_then(|text| text.split("```").next()).expect("an example");
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md"))
+        .expect("the document");
+    let example = document
+        .split("```toml\n")
+        .nth(1)
+        .and_then(|text| text.split("```").next())
+        .expect("an example");
     let [directory, home] = ["/etc/bypassctl", "/home/admin"].map(std::path::Path::new);
-    let places = bypassctl::policy::Places { directory, home: Some(home), account_home: None };
+    let places = bypassctl::policy::Places {
+        directory,
+        home: Some(home),
+        account_home: None,
+    };
     let policy = bypassctl::policy::Policy::parse(example, &places).expect(example);
     let shown = format!("{policy:?}").replace("patch: None", "");
-    assert!(!shown.contains("None") && !shown.contains("[]"), "a key is not in the document: {shown}");
+    assert!(
+        !shown.contains("None") && !shown.contains("[]"),
+        "a key is not in the document: {shown}"
+    );
 }

@@ -17,7 +17,10 @@ fn enabled(sb: &Sandbox) -> crate::sandbox::Run {
 
 /// The command lines of the intents of one tool, as recorded.
 fn recorded_argv(sb: &Sandbox, tool: &str) -> Vec<Value> {
-    let argv = sb.records_of("intent").into_iter().map(|intent| intent["argv"].clone());
+    let argv = sb
+        .records_of("intent")
+        .into_iter()
+        .map(|intent| intent["argv"].clone());
     argv.filter(|argv| argv[0] == tool).collect()
 }
 
@@ -26,9 +29,14 @@ fn every_call_is_on_record_as_it_was_made() {
     let sb = Sandbox::new();
     let run = sb.run_with_stdin(ENABLE, "not for the tools");
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let pinned = |call: &Call| call.stdin_null && call.stdin.is_none() && call.env["KUBERC"] == "off";
+    let pinned =
+        |call: &Call| call.stdin_null && call.stdin.is_none() && call.env["KUBERC"] == "off";
     assert!(sb.calls().iter().all(pinned));
-    assert!(sb.records_of("intent").iter().all(|intent| intent["stdin"].is_null()));
+    assert!(
+        sb.records_of("intent")
+            .iter()
+            .all(|intent| intent["stdin"].is_null())
+    );
     // Some run side by side, and then either may be the first to be on record or to arrive.
     let sorted = |mut lines: Vec<Value>| {
         lines.sort_by_key(Value::to_string);
@@ -36,11 +44,16 @@ fn every_call_is_on_record_as_it_was_made() {
     };
     for tool in ["kubectl", "influxctl"] {
         let calls = sb.calls().into_iter().filter(|call| call.tool == tool);
-        let made: Vec<Value> = calls.map(|call| json!([vec![call.tool], call.argv].concat())).collect();
+        let made: Vec<Value> = calls
+            .map(|call| json!([vec![call.tool], call.argv].concat()))
+            .collect();
         assert!(made.len() >= 2, "{made:?}");
         assert_eq!(sorted(recorded_argv(&sb, tool)), sorted(made));
     }
-    let processes = sb.records_of("intent").into_iter().filter(|intent| intent["argv"].is_array());
+    let processes = sb
+        .records_of("intent")
+        .into_iter()
+        .filter(|intent| intent["argv"].is_array());
     assert_eq!(processes.count(), sb.calls().len());
 }
 
@@ -50,15 +63,29 @@ fn every_intent_has_its_result_after_it() {
     enabled(&sb);
     let mut results: Vec<(u64, u64)> = Vec::new();
     for result in sb.records_of("result") {
-        results.push((result["intent"].as_u64().expect("a number"), result["seq"].as_u64().expect("a number")));
+        results.push((
+            result["intent"].as_u64().expect("a number"),
+            result["seq"].as_u64().expect("a number"),
+        ));
         let process = result["files"] == json!([]);
-        assert_eq!(result["exit"], if process { json!({"code": 0, "signal": null}) } else { Value::Null });
+        assert_eq!(
+            result["exit"],
+            if process {
+                json!({"code": 0, "signal": null})
+            } else {
+                Value::Null
+            }
+        );
         assert!(result["ms"].is_u64());
     }
     assert!(results.iter().all(|(intent, result)| intent < result));
     let mut intents: Vec<u64> = results.into_iter().map(|(intent, _)| intent).collect();
     intents.sort_unstable();
-    let begun: Vec<u64> = sb.records_of("intent").iter().map(|i| i["seq"].as_u64().expect("a number")).collect();
+    let begun: Vec<u64> = sb
+        .records_of("intent")
+        .iter()
+        .map(|i| i["seq"].as_u64().expect("a number"))
+        .collect();
     assert_eq!(intents, begun);
 }
 
@@ -68,19 +95,55 @@ fn a_run_begins_and_ends_on_record() {
     let run = sb.run(&[ENABLE, &["--reason", "CHG-12 \u{e9}\"\\"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
     let records = sb.records();
-    let kinds: Vec<&str> = records.iter().map(|record| record["type"].as_str().expect("a type")).collect();
-    assert_eq!((kinds[0], kinds[1], kinds[kinds.len() - 1]), ("log.open", "run.begin", "run.end"));
+    let kinds: Vec<&str> = records
+        .iter()
+        .map(|record| record["type"].as_str().expect("a type"))
+        .collect();
+    assert_eq!(
+        (kinds[0], kinds[1], kinds[kinds.len() - 1]),
+        ("log.open", "run.begin", "run.end")
+    );
     let (begin, end) = (&records[1], &records[records.len() - 1]);
-    assert_eq!(begin["argv"], json!(["bypassctl", "enable", "-n", "influxdb", "--reason", "CHG-12 \u{e9}\"\\"]));
+    assert_eq!(
+        begin["argv"],
+        json!([
+            "bypassctl",
+            "enable",
+            "-n",
+            "influxdb",
+            "--reason",
+            "CHG-12 \u{e9}\"\\"
+        ])
+    );
     let program = std::fs::read(env!("CARGO_BIN_EXE_bypassctl")).expect("the program");
     assert_eq!(begin["exe"]["sha256"], sha256(&program));
-    assert_eq!(begin["cwd"], sb.path("home").canonicalize().expect("home").to_str().expect("text"));
+    assert_eq!(
+        begin["cwd"],
+        sb.path("home")
+            .canonicalize()
+            .expect("home")
+            .to_str()
+            .expect("text")
+    );
     assert_eq!(begin["who"]["uid"], rustix::process::geteuid().as_raw());
-    assert_eq!((&end["code"], &end["outcome"], &end["changed"]), (&json!(0), &json!("done"), &json!(true)));
-    assert_eq!((&end["target"]["context"], &end["target"]["namespace"]), (&json!("sim-dev"), &json!("influxdb")));
+    assert_eq!(
+        (&end["code"], &end["outcome"], &end["changed"]),
+        (&json!(0), &json!("done"), &json!(true))
+    );
+    assert_eq!(
+        (&end["target"]["context"], &end["target"]["namespace"]),
+        (&json!("sim-dev"), &json!("influxdb"))
+    );
     assert!(end["target"]["cluster_uid"].is_string());
-    let reasons = sb.records_of("intent").into_iter().map(|intent| intent["reason"].clone());
-    assert!(reasons.chain([begin["reason"].clone()]).all(|reason| reason == "CHG-12 \u{e9}\"\\"));
+    let reasons = sb
+        .records_of("intent")
+        .into_iter()
+        .map(|intent| intent["reason"].clone());
+    assert!(
+        reasons
+            .chain([begin["reason"].clone()])
+            .all(|reason| reason == "CHG-12 \u{e9}\"\\")
+    );
     assert!(sb.log_bytes().is_ascii());
 }
 
@@ -94,18 +157,40 @@ fn both_tools_are_on_record_with_their_digest() {
     for (tool, name) in tools.iter().zip(["influxctl", "kubectl"]) {
         let found = sb.path("bin").join(name);
         let real = found.canonicalize().expect("a fake");
-        assert_eq!((&tool["name"], &tool["found"]), (&json!(name), &json!(found)));
+        assert_eq!(
+            (&tool["name"], &tool["found"]),
+            (&json!(name), &json!(found))
+        );
         assert_eq!(tool["path"], json!(real));
-        assert_eq!(tool["sha256"], sha256(&std::fs::read(&real).expect("a fake")));
+        assert_eq!(
+            tool["sha256"],
+            sha256(&std::fs::read(&real).expect("a fake"))
+        );
         assert!(tool["version"].is_string());
     }
-    for intent in sb.records_of("intent").iter().filter(|intent| intent["argv"].is_array()) {
-        let asked = intent["step"].as_str().is_some_and(|step| step.ends_with("-version"));
-        let (exe, tool) = (&intent["exe"], &tools[usize::from(intent["argv"][0] == "kubectl")]);
-        let known = if asked { json!([null, null]) } else { json!([tool["sha256"], tool["version"]]) };
+    for intent in sb
+        .records_of("intent")
+        .iter()
+        .filter(|intent| intent["argv"].is_array())
+    {
+        let asked = intent["step"]
+            .as_str()
+            .is_some_and(|step| step.ends_with("-version"));
+        let (exe, tool) = (
+            &intent["exe"],
+            &tools[usize::from(intent["argv"][0] == "kubectl")],
+        );
+        let known = if asked {
+            json!([null, null])
+        } else {
+            json!([tool["sha256"], tool["version"]])
+        };
         assert_eq!(json!([exe["sha256"], exe["version"]]), known, "{intent}");
         let before = |record: &Value| record["seq"].as_u64() < intent["seq"].as_u64();
-        assert!(asked || before(tool), "a tool is on record before its first use");
+        assert!(
+            asked || before(tool),
+            "a tool is on record before its first use"
+        );
     }
 }
 
@@ -113,28 +198,48 @@ fn both_tools_are_on_record_with_their_digest() {
 fn the_environment_that_steers_is_on_record_without_passwords() {
     let mut sb = Sandbox::new();
     let kubeconfig = sb.write("home/kubeconfig", "");
-    sb.env("KUBECONFIG", &kubeconfig).env("HTTPS_PROXY", "http://ann:hunter2@proxy.invalid:3128");
-    sb.env("http_proxy", "ann:hunter2@proxy.invalid:3128").env("UNRELATED", "nobody-asked");
+    sb.env("KUBECONFIG", &kubeconfig)
+        .env("HTTPS_PROXY", "http://ann:hunter2@proxy.invalid:3128");
+    sb.env("http_proxy", "ann:hunter2@proxy.invalid:3128")
+        .env("UNRELATED", "nobody-asked");
     enabled(&sb);
     let intents = sb.records_of("intent");
-    let processes: Vec<&Value> = intents.iter().filter(|intent| intent["argv"].is_array()).collect();
+    let processes: Vec<&Value> = intents
+        .iter()
+        .filter(|intent| intent["argv"].is_array())
+        .collect();
     assert!(processes.len() >= 5);
     for intent in processes {
         let env = &intent["env"];
         assert_eq!(env["KUBECONFIG"], json!(kubeconfig));
-        assert_eq!(env["HTTPS_PROXY"], "http://[credentials]@proxy.invalid:3128");
+        assert_eq!(
+            env["HTTPS_PROXY"],
+            "http://[credentials]@proxy.invalid:3128"
+        );
         assert_eq!(env["http_proxy"], "[credentials]@proxy.invalid:3128");
-        assert_eq!((&env["KUBERC"], &env["LC_ALL"]), (&json!("off"), &json!("C")));
+        assert_eq!(
+            (&env["KUBERC"], &env["LC_ALL"]),
+            (&json!("off"), &json!("C"))
+        );
     }
     let log = String::from_utf8(sb.log_bytes()).expect("ASCII");
     assert!(!log.contains("hunter2") && !log.contains("nobody-asked"));
-    assert!(sb.read("state/seen-process.txt").contains("hunter2"), "the tools themselves need it");
+    assert!(
+        sb.read("state/seen-process.txt").contains("hunter2"),
+        "the tools themselves need it"
+    );
 }
 
 fn step<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
     let of = |record: &&Value| record["step"] == step;
-    let intent = records.iter().find(of).unwrap_or_else(|| panic!("an intent of step {step}"));
-    let result = records.iter().find(|record| record["intent"] == intent["seq"]).expect("its result");
+    let intent = records
+        .iter()
+        .find(of)
+        .unwrap_or_else(|| panic!("an intent of step {step}"));
+    let result = records
+        .iter()
+        .find(|record| record["intent"] == intent["seq"])
+        .expect("its result");
     (intent, result)
 }
 
@@ -144,13 +249,27 @@ fn what_may_carry_the_token_is_withheld_and_the_rest_is_not() {
     enabled(&sb);
     let records = sb.records();
     let (_, token) = step(&records, "get-token");
-    assert_eq!((token["stdout"].to_string(), &token["stderr"]["bytes"]), (WITHHELD.to_owned(), &json!(0)));
+    assert_eq!(
+        (token["stdout"].to_string(), &token["stderr"]["bytes"]),
+        (WITHHELD.to_owned(), &json!(0))
+    );
     let (_, trial) = step(&records, "try-token");
-    assert_eq!([trial["stdout"].to_string(), trial["stderr"].to_string()], [WITHHELD, WITHHELD]);
+    assert_eq!(
+        [trial["stdout"].to_string(), trial["stderr"].to_string()],
+        [WITHHELD, WITHHELD]
+    );
     let (intent, context) = step(&records, "context");
-    let argv: Vec<&str> = intent["argv"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
+    let argv: Vec<&str> = intent["argv"]
+        .as_array()
+        .expect("words")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let printed = sb.tool("kubectl", &argv[1..], None).stdout;
-    assert_eq!(context["stdout"], json!({"bytes": printed.len(), "sha256": sha256(printed.as_bytes())}));
+    assert_eq!(
+        context["stdout"],
+        json!({"bytes": printed.len(), "sha256": sha256(printed.as_bytes())})
+    );
     sb.assert_no_secret(&[Path::new("home/.config/influxctl/admin-token-default.json")]);
 }
 
@@ -165,17 +284,26 @@ fn file_changes_are_on_record_with_before_and_after() {
     let (intent, result) = step(&records, "edit-profile");
     let config = sb.config().canonicalize().expect("config");
     let change = json!({"op": "write", "path": config, "before": seen(&old), "after": seen(&new)});
-    assert_eq!((&intent["file"], &intent["effect"]), (&change, &json!("changes")));
+    assert_eq!(
+        (&intent["file"], &intent["effect"]),
+        (&change, &json!("changes"))
+    );
     assert_eq!(result["files"], json!([change]));
     let (intent, result) = step(&records, "write-token");
     let token = config.with_file_name("admin-token-default.json");
     let withheld = json!({"withheld": "secret"});
     let change = json!({"op": "write", "path": token, "before": null, "after": withheld});
-    assert_eq!((&intent["file"], &result["files"]), (&change, &json!([change])));
+    assert_eq!(
+        (&intent["file"], &result["files"]),
+        (&change, &json!([change]))
+    );
     assert_eq!(sb.run(&["disable"]).code, 0);
     let records = sb.records();
     let (intent, result) = step(&records, "delete-token");
-    assert_eq!((&intent["file"]["op"], &intent["file"]["path"]), (&json!("delete"), &json!(token)));
+    assert_eq!(
+        (&intent["file"]["op"], &intent["file"]["path"]),
+        (&json!("delete"), &json!(token))
+    );
     assert_eq!(result["files"], json!([intent["file"]]));
 }
 
@@ -188,12 +316,18 @@ fn the_head_printed_is_the_hash_of_the_last_line() {
         let all = lines(&log);
         let last = all.last().expect("a line");
         assert_eq!(run.head(), format!("{}:{}", all.len(), sha256(last)));
-        assert!(run.stderr.contains(&format!("audit head {} ", sb.records()[0]["log"].as_str().expect("a name"))));
+        assert!(run.stderr.contains(&format!(
+            "audit head {} ",
+            sb.records()[0]["log"].as_str().expect("a name")
+        )));
     }
     let run = sb.run(&["disable", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let log = sb.log_bytes();
-    assert_eq!(report["audit"]["hash"], sha256(lines(&log).last().expect("a line")));
+    assert_eq!(
+        report["audit"]["hash"],
+        sha256(lines(&log).last().expect("a line"))
+    );
     assert_eq!(report["audit"]["seq"], lines(&log).len());
 }
 
@@ -205,7 +339,10 @@ fn the_chain_holds_without_the_tool() {
     let mut previous = "0".repeat(64);
     for (index, line) in lines(&log).into_iter().enumerate() {
         let record: Value = serde_json::from_slice(line).expect("JSON");
-        assert_eq!((&record["prev"], &record["seq"]), (&json!(previous), &json!(index + 1)));
+        assert_eq!(
+            (&record["prev"], &record["seq"]),
+            (&json!(previous), &json!(index + 1))
+        );
         previous = sha256(line);
     }
     shell_agrees(&sb);
@@ -213,7 +350,9 @@ fn the_chain_holds_without_the_tool() {
 
 /// The commands of the specification, where this machine has the tools that they need.
 fn shell_agrees(sb: &Sandbox) {
-    let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"].iter().all(|tool| Path::new(tool).exists());
+    let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"]
+        .iter()
+        .all(|tool| Path::new(tool).exists());
     if !there {
         skipped("the shell check needs bash, jq and sha256sum");
         return;
@@ -240,7 +379,11 @@ fn the_log_is_private() {
     enabled(&sb);
     assert_eq!(modes(&sb.log()), [0o600, 0o700]);
     let other = sb.path("home/ticket/12/log.jsonl");
-    assert_eq!(sb.run(&["disable", "--audit-log", other.to_str().expect("text")]).code, 0);
+    assert_eq!(
+        sb.run(&["disable", "--audit-log", other.to_str().expect("text")])
+            .code,
+        0
+    );
     assert_eq!(modes(&other), [0o600, 0o700]);
 }
 
@@ -249,14 +392,25 @@ fn several_runs_at_once_make_one_chain() {
     for (runs, command) in [(2, "enable"), (50, "disable")] {
         let sb = Sandbox::new();
         let text = sb.read("home/.config/influxctl/config.toml");
-        let configs: Vec<String> = (0..runs).map(|n| format!("home/c{n}/config.toml")).collect();
+        let configs: Vec<String> = (0..runs)
+            .map(|n| format!("home/c{n}/config.toml"))
+            .collect();
         for config in &configs {
             sb.write(config, &text);
-            sb.write(Path::new(config).with_file_name("admin-token-default.json"), "left by a run that was cut short");
+            sb.write(
+                Path::new(config).with_file_name("admin-token-default.json"),
+                "left by a run that was cut short",
+            );
         }
         let paths: Vec<_> = configs.iter().map(|config| sb.path(config)).collect();
         let start = |path: &std::path::PathBuf| {
-            sb.spawn(&[command, "-n", "influxdb", "--config", path.to_str().expect("text")])
+            sb.spawn(&[
+                command,
+                "-n",
+                "influxdb",
+                "--config",
+                path.to_str().expect("text"),
+            ])
         };
         let running: Vec<_> = paths.iter().map(start).collect();
         let heads: Vec<String> = running
@@ -268,11 +422,24 @@ fn several_runs_at_once_make_one_chain() {
             })
             .collect();
         assert_eq!(sb.records_of("log.open").len(), 1);
-        assert_eq!((sb.records_of("run.begin").len(), sb.records_of("run.end").len()), (runs, runs));
-        assert_eq!((sb.open_steps(), sb.records_of("log.recover").len()), (Vec::new(), 0));
+        assert_eq!(
+            (
+                sb.records_of("run.begin").len(),
+                sb.records_of("run.end").len()
+            ),
+            (runs, runs)
+        );
+        assert_eq!(
+            (sb.open_steps(), sb.records_of("log.recover").len()),
+            (Vec::new(), 0)
+        );
         sb.assert_verified();
         for head in heads {
-            assert_eq!(sb.run(&["audit", "verify", "--expect", &head]).code, 0, "{head}");
+            assert_eq!(
+                sb.run(&["audit", "verify", "--expect", &head]).code,
+                0,
+                "{head}"
+            );
         }
     }
 }
@@ -286,14 +453,26 @@ fn a_log_that_others_could_have_a_hand_in_is_refused() {
         make(&sb, &sb.log());
         let run = sb.run(ENABLE);
         assert_eq!(run.code, 9, "{name}: {}", run.stderr);
-        assert!(run.stderr.contains(name) && run.stderr.contains("audit.jsonl"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains(name) && run.stderr.contains("audit.jsonl"),
+            "{}",
+            run.stderr
+        );
         assert_eq!(sb.calls().len(), 0, "{name}");
         assert_eq!(sb.read("home/.config/influxctl/config.toml"), before);
     };
-    whole("symlink", &|sb, log| std::os::unix::fs::symlink(sb.write("home/real.jsonl", ""), log).expect("sandbox"));
-    whole("symlink", &|sb, log| std::os::unix::fs::symlink(sb.path("home/nothing"), log).expect("sandbox"));
-    whole("directory", &|_, log| std::fs::create_dir(log).expect("sandbox"));
-    whole("hard link", &|sb, log| std::fs::hard_link(sb.write("home/real.jsonl", ""), log).expect("sandbox"));
+    whole("symlink", &|sb, log| {
+        std::os::unix::fs::symlink(sb.write("home/real.jsonl", ""), log).expect("sandbox")
+    });
+    whole("symlink", &|sb, log| {
+        std::os::unix::fs::symlink(sb.path("home/nothing"), log).expect("sandbox")
+    });
+    whole("directory", &|_, log| {
+        std::fs::create_dir(log).expect("sandbox")
+    });
+    whole("hard link", &|sb, log| {
+        std::fs::hard_link(sb.write("home/real.jsonl", ""), log).expect("sandbox")
+    });
     if rustix::process::geteuid().is_root() {
         whole("another user", &|sb, log| {
             sb.write(log, "");
@@ -309,9 +488,17 @@ fn an_argument_that_is_not_utf8_is_on_record() {
     let sb = Sandbox::new();
     let odd = std::ffi::OsStr::from_bytes(b"/nowhere/\xff.toml");
     let run = sb.run(&["disable".as_ref(), "--config".as_ref(), odd]);
-    assert_eq!((run.code, &sb.records_of("run.end")[0]["code"]), (1, &json!(1)), "{}", run.stderr);
+    assert_eq!(
+        (run.code, &sb.records_of("run.end")[0]["code"]),
+        (1, &json!(1)),
+        "{}",
+        run.stderr
+    );
     let argv = &sb.records_of("run.begin")[0]["argv"];
-    assert_eq!(argv, &json!(["bypassctl", "disable", "--config", {"b64": "L25vd2hlcmUv/y50b21s"}]));
+    assert_eq!(
+        argv,
+        &json!(["bypassctl", "disable", "--config", {"b64": "L25vd2hlcmUv/y50b21s"}])
+    );
     sb.assert_verified();
 }
 
@@ -332,7 +519,10 @@ fn a_tool_that_prints_the_token_leaks_nothing() {
         assert_ne!(run.code, 0, "{tool} {nth}: {}", run.stdout);
         let mut spared = Vec::new();
         // Only where the trial was inconclusive the token file was written.
-        if sb.path("home/.config/influxctl/admin-token-default.json").exists() {
+        if sb
+            .path("home/.config/influxctl/admin-token-default.json")
+            .exists()
+        {
             spared.push(Path::new("home/.config/influxctl/admin-token-default.json"));
         }
         // What is made of the record is searched as well.

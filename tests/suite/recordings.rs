@@ -43,7 +43,9 @@ struct Recording {
 }
 
 fn read(file: &str) -> File {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings").join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures/recordings")
+        .join(file);
     let text = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
@@ -73,12 +75,18 @@ fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
     for (name, value) in &own {
         sb.env(name, value);
     }
-    let context = if recording.r#as == "viewer" { "sim-viewer" } else { "sim-dev" };
+    let context = if recording.r#as == "viewer" {
+        "sim-viewer"
+    } else {
+        "sim-dev"
+    };
     sb.world(|world| world["current_context"] = json!(context));
     let args = &recording.argv[1..];
     let run = if let Some(signal) = recording.signal {
         let running = sb.spawn_tool("kubectl", args);
-        let ended = |text: &str| text.contains("\"type\": \"Complete\"") || text.contains("\"type\": \"Failed\"");
+        let ended = |text: &str| {
+            text.contains("\"type\": \"Complete\"") || text.contains("\"type\": \"Failed\"")
+        };
         crate::sandbox::wait_until("the job's last change is printed", || {
             let text = running.so_far("stdout");
             ended(&text) && text.ends_with("\n}\n")
@@ -95,9 +103,16 @@ fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
 }
 
 fn check(file: &str) {
-    let File { kubectl, server, recordings } = read(file);
+    let File {
+        kubectl,
+        server,
+        recordings,
+    } = read(file);
     let known = ["v1.36.2", "v1.20.2"]; // the second is what scripts/control-plane/build.sh makes
-    assert!(known.contains(&server.as_str()), "{file} was recorded against {server}, and not one of {known:?}");
+    assert!(
+        known.contains(&server.as_str()),
+        "{file} was recorded against {server}, and not one of {known:?}"
+    );
     let mut sb = sandbox_for(file, &kubectl);
     let mut wrong = Vec::new();
     for recording in &recordings {
@@ -108,25 +123,51 @@ fn check(file: &str) {
         }
     }
     let (n, all) = (wrong.len(), recordings.len());
-    assert!(wrong.is_empty(), "{file}: {n} of {all} differ\n{}", wrong.concat());
+    assert!(
+        wrong.is_empty(),
+        "{file}: {n} of {all} differ\n{}",
+        wrong.concat()
+    );
 }
 
 /// What is different, if anything: lines of both sides from the first that differs.
 fn difference(recording: &Recording, got: &Run) -> Option<String> {
-    let Recording { name, stdout, stderr, .. } = recording;
-    let code = recording.exit.or(recording.signal.map(|s| 128 + s)).expect("an end");
-    let want = normalised(&Answer { code, stdout, stderr });
-    let got = normalised(&Answer { code: got.code, stdout: &got.stdout, stderr: &got.stderr });
+    let Recording {
+        name,
+        stdout,
+        stderr,
+        ..
+    } = recording;
+    let code = recording
+        .exit
+        .or(recording.signal.map(|s| 128 + s))
+        .expect("an end");
+    let want = normalised(&Answer {
+        code,
+        stdout,
+        stderr,
+    });
+    let got = normalised(&Answer {
+        code: got.code,
+        stdout: &got.stdout,
+        stderr: &got.stderr,
+    });
     if want == got {
         return None;
     }
-    let same = want.lines().zip(got.lines()).take_while(|(want, got)| want == got).count();
+    let same = want
+        .lines()
+        .zip(got.lines())
+        .take_while(|(want, got)| want == got)
+        .count();
     let from = |text: &str| -> String {
         let lines = text.lines().skip(same.saturating_sub(3)).take(12);
         lines.map(|line| format!("{line}\n")).collect()
     };
     let (want, got) = (from(&want), from(&got));
-    Some(format!("=== {name}, line {same}\n--- recorded\n{want}--- fake\n{got}"))
+    Some(format!(
+        "=== {name}, line {same}\n--- recorded\n{want}--- fake\n{got}"
+    ))
 }
 
 macro_rules! files {
@@ -170,7 +211,10 @@ files! {
 #[test]
 fn exceptions_are_recorded_calls() {
     for (file, name, reason) in NOT_REPRODUCED {
-        assert!(read(file).recordings.iter().any(|r| r.name == *name), "{file} has no {name}: {reason}");
+        assert!(
+            read(file).recordings.iter().any(|r| r.name == *name),
+            "{file} has no {name}: {reason}"
+        );
     }
 }
 
@@ -178,11 +222,24 @@ fn exceptions_are_recorded_calls() {
 #[test]
 fn differences_are_seen() {
     let file = read("kubectl-1.37.json");
-    let job = file.recordings.iter().find(|r| r.name == "get-failed-job-json").expect("recorded");
-    let answer = |stdout: &str| normalised(&Answer { code: 0, stdout, stderr: "" });
+    let job = file
+        .recordings
+        .iter()
+        .find(|r| r.name == "get-failed-job-json")
+        .expect("recorded");
+    let answer = |stdout: &str| {
+        normalised(&Answer {
+            code: 0,
+            stdout,
+            stderr: "",
+        })
+    };
     let same = answer(&job.stdout);
     let mut document: Value = serde_json::from_str(&job.stdout).expect("JSON");
-    document["status"]["conditions"].as_array_mut().expect("conditions").reverse();
+    document["status"]["conditions"]
+        .as_array_mut()
+        .expect("conditions")
+        .reverse();
     for other in [
         job.stdout.replace("\"failed\": 1", "\"failed\": 2"),
         job.stdout.replace("    \"spec\"", "  \"spec\""),

@@ -49,10 +49,16 @@ pub fn revoke(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
 pub fn ended(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
     let run = sb.run(args);
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    sb.assert_no_secret(&[Path::new(TOKEN_FILE), Path::new("tmp/token.json"), Path::new("home/old.json")]);
+    sb.assert_no_secret(&[
+        Path::new(TOKEN_FILE),
+        Path::new("tmp/token.json"),
+        Path::new("home/old.json"),
+    ]);
     assert_eq!(sb.names("run"), [""; 0], "a trial leaves nothing behind");
     if run.code != 0 && !args.contains(&"json") {
-        let told = ["\nhint: ", "\n   hint: "].iter().any(|hint| run.stderr.contains(hint));
+        let told = ["\nhint: ", "\n   hint: "]
+            .iter()
+            .any(|hint| run.stderr.contains(hint));
         assert!(told, "no remedy: {}", run.stderr);
     }
     run
@@ -70,8 +76,14 @@ pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> String {
 /// The lines on standard error from the error on, without the audit head.
 pub fn error(run: &Run) -> String {
     let text = run.normalised();
-    let at = text.find("error: ").unwrap_or_else(|| panic!("no error: {text}"));
-    text[at..].lines().filter(|line| !line.starts_with("audit head")).map(|line| format!("{line}\n")).collect()
+    let at = text
+        .find("error: ")
+        .unwrap_or_else(|| panic!("no error: {text}"));
+    text[at..]
+        .lines()
+        .filter(|line| !line.starts_with("audit head"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// The output, with what is looked at side by side in one order.
@@ -80,9 +92,10 @@ pub fn settled(text: &str) -> String {
     let (token, see) = (cut("get-token"), cut("see-admin-token"));
     let text = match (text.find(&token), text.find(&see)) {
         // The two lines are the same but for the step.
-        (Some(first), Some(second)) if first < second => {
-            &text.replacen(&token, "[CUT]", 1).replacen(&see, &token, 1).replacen("[CUT]", &see, 1)
-        }
+        (Some(first), Some(second)) if first < second => &text
+            .replacen(&token, "[CUT]", 1)
+            .replacen(&see, &token, 1)
+            .replacen("[CUT]", &see, 1),
         _ => text,
     };
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -106,7 +119,9 @@ pub fn told(run: &Run) -> String {
             || line.starts_with("   if its UID")
             || line.starts_with("   reading job")
             || line.starts_with("   with the old")
-            || line.split_once(". ").is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
+            || line
+                .split_once(". ")
+                .is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
     };
     text.lines()
         .filter(|line| !is_plan(line) && !line.starts_with("audit head"))
@@ -126,14 +141,26 @@ pub fn steps(run: &Run) -> Vec<String> {
 
 /// Whether a call changes the cluster.
 fn is_change(call: &Call) -> bool {
-    let has = |word: &str| call.argv.iter().any(|arg| arg == word || arg.starts_with(&format!("{word}=")));
-    let review = call.stdin.as_ref().is_some_and(|stdin| stdin.contains("SelfSubjectAccessReview"));
+    let has = |word: &str| {
+        call.argv
+            .iter()
+            .any(|arg| arg == word || arg.starts_with(&format!("{word}=")))
+    };
+    let review = call
+        .stdin
+        .as_ref()
+        .is_some_and(|stdin| stdin.contains("SelfSubjectAccessReview"));
     call.tool == "kubectl" && (has("delete") || has("create")) && !has("--dry-run") && !review
 }
 
 /// The calls that change the cluster, in order.
 pub fn changes(sb: &Sandbox) -> String {
-    let lines: Vec<String> = sb.calls().iter().filter(|call| is_change(call)).map(Call::line).collect();
+    let lines: Vec<String> = sb
+        .calls()
+        .iter()
+        .filter(|call| is_change(call))
+        .map(Call::line)
+        .collect();
     lines.concat()
 }
 
@@ -142,15 +169,19 @@ pub fn objects(sb: &Sandbox) -> Value {
     let cluster = sb.now();
     let of = |kind: &str| {
         let all = cluster[kind].as_object().expect("objects").iter();
-        all.map(|(name, object)| format!("{name} {} {}", object["meta"]["uid"], object["deleted_ms"]))
-            .collect::<Vec<_>>()
+        all.map(|(name, object)| {
+            format!("{name} {} {}", object["meta"]["uid"], object["deleted_ms"])
+        })
+        .collect::<Vec<_>>()
     };
     json!([of("secrets"), of("jobs"), of("pods")])
 }
 
 /// The UID of a secret of the namespace, where it is there.
 pub fn uid(sb: &Sandbox, secret: &str) -> Option<String> {
-    sb.now()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"].as_str().map(str::to_owned)
+    sb.now()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"]
+        .as_str()
+        .map(str::to_owned)
 }
 
 /// Whether InfluxDB takes a token.
@@ -164,7 +195,9 @@ pub fn assert_revoked(sb: &Sandbox, old: &[u8], what: &str) {
     let new = sb.admin_token();
     assert!(new != old && accepted(sb, &new), "{what}: the new token");
     let pods = sb.now()["pods"].as_object().expect("pods").clone();
-    let serving = pods.values().filter(|pod| pod["owner"]["kind"] == "ReplicaSet" && pod["phase"] == "Running");
+    let serving = pods
+        .values()
+        .filter(|pod| pod["owner"]["kind"] == "ReplicaSet" && pod["phase"] == "Running");
     let token = serving.filter(|pod| pod["meta"]["labels"]["app"] == "token-management");
     assert_eq!(token.count(), 2, "{what}");
 }
@@ -184,15 +217,30 @@ pub struct CommandPoint {
 }
 
 const fn read(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
-    CommandPoint { name, tool: "kubectl", contains, lacks: &[], nth, watches: false, changes: false }
+    CommandPoint {
+        name,
+        tool: "kubectl",
+        contains,
+        lacks: &[],
+        nth,
+        watches: false,
+        changes: false,
+    }
 }
 
 const fn watch(name: &'static str, nth: u32) -> CommandPoint {
-    CommandPoint { watches: true, ..read(name, &["--watch"], nth) }
+    CommandPoint {
+        watches: true,
+        ..read(name, &["--watch"], nth)
+    }
 }
 
 const fn change(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
-    CommandPoint { changes: true, lacks: &["--dry-run=server"], ..read(name, contains, nth) }
+    CommandPoint {
+        changes: true,
+        lacks: &["--dry-run=server"],
+        ..read(name, contains, nth)
+    }
 }
 
 const SECRETS: &[&str] = &["get", "secrets/rsa-keys"];
@@ -216,8 +264,14 @@ pub const POINTS: &[CommandPoint] = &[
     watch("watch create-admin-token", 3),
     read("look at the token", SECRETS, 5),
     read("read the token", TOKEN, 2),
-    CommandPoint { tool: "influxctl", ..read("a trial", &["database"], 2) },
-    CommandPoint { tool: "influxctl", ..read("the other trial", &["database"], 3) },
+    CommandPoint {
+        tool: "influxctl",
+        ..read("a trial", &["database"], 2)
+    },
+    CommandPoint {
+        tool: "influxctl",
+        ..read("the other trial", &["database"], 3)
+    },
 ];
 
 /// Calls as they come, for what is run side by side sorted.
@@ -235,12 +289,18 @@ fn the_whole_way() {
     before.sort();
     let mut after: Vec<String> = after.iter().map(Call::line).collect();
     // These two are made side by side.
-    let token = after.iter().rposition(|line| line.contains("{{.data.token}}")).expect("it is read");
+    let token = after
+        .iter()
+        .rposition(|line| line.contains("{{.data.token}}"))
+        .expect("it is read");
     if after[token + 1].contains("custom-columns") {
         after.swap(token, token + 1);
     }
     let text = before.concat() + "--- confirmed\n" + &after.concat();
-    insta::assert_snapshot!("the_calls_of_the_whole_way", crate::sandbox::normalised(&text, sb.root()));
+    insta::assert_snapshot!(
+        "the_calls_of_the_whole_way",
+        crate::sandbox::normalised(&text, sb.root())
+    );
     sb.assert_verified();
 }
 
@@ -249,18 +309,31 @@ fn a_clone_carries_only_our_marker() {
     let sb = quick();
     revoke(&sb, 0, &[]);
     let jobs = sb.now()["jobs"].clone();
-    for (original, clone) in
-        [("key-gen-7c9d2b41", "key-gen-001"), ("create-admin-token-7c9d2b41", "create-admin-token-001")]
-    {
+    for (original, clone) in [
+        ("key-gen-7c9d2b41", "key-gen-001"),
+        ("create-admin-token-7c9d2b41", "create-admin-token-001"),
+    ] {
         let original = &jobs[format!("influxdb/{original}")];
         let clone = &jobs[format!("influxdb/{clone}")];
-        assert!(original["meta"]["labels"].to_string().contains("applyset"), "{original}");
+        assert!(
+            original["meta"]["labels"].to_string().contains("applyset"),
+            "{original}"
+        );
         assert_eq!(clone["meta"]["labels"], json!({"bypassctl/clone": "true"}));
-        assert_eq!(clone["meta"]["annotations"]["bypassctl/clone-of"], original["meta"]["name"]);
-        assert_eq!(clone["spec"]["template"]["spec"], original["spec"]["template"]["spec"]);
+        assert_eq!(
+            clone["meta"]["annotations"]["bypassctl/clone-of"],
+            original["meta"]["name"]
+        );
+        assert_eq!(
+            clone["spec"]["template"]["spec"],
+            original["spec"]["template"]["spec"]
+        );
     }
     let intents = sb.records_of("intent");
-    let made = intents.iter().find(|intent| intent["step"] == "rerun-key-gen").expect("on record");
+    let made = intents
+        .iter()
+        .find(|intent| intent["step"] == "rerun-key-gen")
+        .expect("on record");
     assert_eq!(
         made["stdin"]["made_from"],
         json!([{"name": "job/key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])

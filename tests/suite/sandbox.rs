@@ -60,9 +60,23 @@ impl Sandbox {
     }
 
     fn with_workload(order: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("bypassctl-").tempdir().expect("a temporary directory");
-        let sandbox = Self { directory, env: Vec::new(), secrets: Vec::new() };
-        for name in ["bin", "home", "state", "out", "tmp", "home/.config/influxctl"] {
+        let directory = tempfile::Builder::new()
+            .prefix("bypassctl-")
+            .tempdir()
+            .expect("a temporary directory");
+        let sandbox = Self {
+            directory,
+            env: Vec::new(),
+            secrets: Vec::new(),
+        };
+        for name in [
+            "bin",
+            "home",
+            "state",
+            "out",
+            "tmp",
+            "home/.config/influxctl",
+        ] {
             std::fs::create_dir_all(sandbox.path(name)).expect("sandbox");
         }
         for (_, name) in XDG {
@@ -140,40 +154,66 @@ fn make_private(path: &Path) {
 /// The fakes' program, up to date.
 fn fake() -> PathBuf {
     static FAKE: OnceLock<PathBuf> = OnceLock::new();
-    FAKE.get_or_init(|| example("fake", &["fixtures/fake"])).clone()
+    FAKE.get_or_init(|| example("fake", &["fixtures/fake"]))
+        .clone()
 }
 
 /// The program itself with another system's directory, up to date.
 fn elsewhere() -> PathBuf {
     static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
-    ELSEWHERE.get_or_init(|| example("elsewhere", &["src", "fixtures/elsewhere"])).clone()
+    ELSEWHERE
+        .get_or_init(|| example("elsewhere", &["src", "fixtures/elsewhere"]))
+        .clone()
 }
 
 /// What writes the manual pages, up to date.
 fn manual() -> PathBuf {
     static MANUAL: OnceLock<PathBuf> = OnceLock::new();
-    MANUAL.get_or_init(|| example("manual", &["src", "scripts"])).clone()
+    MANUAL
+        .get_or_init(|| example("manual", &["src", "scripts"]))
+        .clone()
 }
 
 /// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
 /// here, for one that is older than its sources would mislead.
 fn example(name: &str, sources: &[&str]) -> PathBuf {
     let tests = std::env::current_exe().expect("own path");
-    let profile = tests.parent().and_then(Path::parent).expect("target/PROFILE/deps");
+    let profile = tests
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps");
     let example = profile.join("examples").join(name);
     let built = modified(&example).unwrap_or(SystemTime::UNIX_EPOCH);
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if sources.iter().filter_map(|place| newest_below(&project.join(place))).max().is_none_or(|newest| newest > built) {
+    if sources
+        .iter()
+        .filter_map(|place| newest_below(&project.join(place)))
+        .max()
+        .is_none_or(|newest| newest > built)
+    {
         process::cargo_build_example(name, project, profile);
     }
     example
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+    std::fs::metadata(path)
+        .and_then(|meta| meta.modified())
+        .ok()
 }
 
 fn newest_below(directory: &Path) -> Option<SystemTime> {
-    let entries = std::fs::read_dir(directory).expect("sources").flatten().map(|entry| entry.path());
-    entries.filter_map(|path| if path.is_dir() { newest_below(&path) } else { modified(&path) }).max()
+    let entries = std::fs::read_dir(directory)
+        .expect("sources")
+        .flatten()
+        .map(|entry| entry.path());
+    entries
+        .filter_map(|path| {
+            if path.is_dir() {
+                newest_below(&path)
+            } else {
+                modified(&path)
+            }
+        })
+        .max()
 }

@@ -24,7 +24,10 @@ fn enabled() -> Sandbox {
 /// The lines that are not as they should be.
 fn failed(run: &Run) -> String {
     let text = run.normalised_stdout();
-    text.lines().filter(|line| line.starts_with("failed")).map(|line| format!("{line}\n")).collect()
+    text.lines()
+        .filter(|line| line.starts_with("failed"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 #[test]
@@ -92,7 +95,10 @@ fn the_file_can_be_read_by_others() {
         let sb = enabled();
         sb.chmod(TOKEN_FILE, mode);
         let text = failed(&status(&sb, 3, &[]));
-        assert!(text.contains(&format!("has mode {mode:04o}, not 0600")), "{text}");
+        assert!(
+            text.contains(&format!("has mode {mode:04o}, not 0600")),
+            "{text}"
+        );
     }
 }
 
@@ -119,18 +125,31 @@ fn the_files_token_is_refused() {
 fn the_profile_is_gone_or_has_no_token() {
     let sb = enabled();
     let text = failed(&status(&sb, 3, &["--profile", "x"]));
-    assert!(text.contains("no profile `x` (known profiles: default)"), "{text}");
+    assert!(
+        text.contains("no profile `x` (known profiles: default)"),
+        "{text}"
+    );
     std::fs::remove_file(sb.config()).expect("sandbox");
     let text = failed(&status(&sb, 3, &[]));
-    assert!(text.contains("there is no influxctl configuration"), "{text}");
+    assert!(
+        text.contains("there is no influxctl configuration"),
+        "{text}"
+    );
 }
 
 #[test]
 fn whether_it_is_accepted_is_not_shown() {
     let sb = enabled();
-    sb.write(CONFIG, sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid"));
+    sb.write(
+        CONFIG,
+        sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid"),
+    );
     let run = status(&sb, 10, &[]);
-    assert!(run.stdout.contains("warning   trial: whether influxdb.invalid:26444 accepts it was not shown"), "{run:?}");
+    assert!(
+        run.stdout
+            .contains("warning   trial: whether influxdb.invalid:26444 accepts it was not shown"),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -168,9 +187,18 @@ fn as_json() {
     sb.chmod(TOKEN_FILE, 0o644);
     let run = status(&sb, 3, &["-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
-    assert_eq!((&report["outcome"], &report["exit_code"]), (&json!("drift"), &json!(3)));
+    assert_eq!(
+        (&report["outcome"], &report["exit_code"]),
+        (&json!("drift"), &json!(3))
+    );
     let checks = report["checks"].as_array().expect("checks");
-    let find = |name: &str| checks.iter().filter(|c| c["name"] == name).map(|c| c["state"].clone()).collect::<Vec<_>>();
+    let find = |name: &str| {
+        checks
+            .iter()
+            .filter(|c| c["name"] == name)
+            .map(|c| c["state"].clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(find("token file"), ["failed"]);
     assert_eq!(find("agreement"), ["ok"]);
     assert_eq!(find("trial"), ["ok"]);

@@ -12,7 +12,9 @@ const TOOLS: [&str; 2] = ["kubectl", "influxctl"];
 fn all_gone(sb: &Sandbox) {
     for call in sb.calls() {
         let group = Pid::from_raw(call.pid).expect("a process");
-        wait_until("a process group is gone", || test_kill_process_group(group).is_err());
+        wait_until("a process group is gone", || {
+            test_kill_process_group(group).is_err()
+        });
     }
 }
 
@@ -29,7 +31,9 @@ fn missing() {
         let sb = Sandbox::new();
         std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
         let text = error(&refused(&sb, 1, &[]));
-        let said = format!("error: `{tool}` is not in PATH\nhint: install it, or name it: --{tool} PATH\n");
+        let said = format!(
+            "error: `{tool}` is not in PATH\nhint: install it, or name it: --{tool} PATH\n"
+        );
         assert!(text.starts_with(&said), "{text}");
     }
 }
@@ -39,7 +43,10 @@ fn named_and_not_there_or_no_program() {
     for tool in TOOLS {
         let sb = Sandbox::new();
         let plain = sb.write("home/plain", "#!/bin/sh\n").display().to_string();
-        let broken = sb.write("home/broken", "#!/no/such/interpreter\n").display().to_string();
+        let broken = sb
+            .write("home/broken", "#!/no/such/interpreter\n")
+            .display()
+            .to_string();
         sb.chmod("home/broken", 0o755);
         let home = sb.home("").display().to_string();
         for (named, said) in [
@@ -58,7 +65,14 @@ fn named_and_not_there_or_no_program() {
 fn not_executable_in_path_is_passed_over() {
     let mut sb = Sandbox::new();
     sb.write("other/kubectl", "#!/bin/sh\n");
-    sb.env("PATH", format!("{}:{}", sb.path("other").display(), sb.path("bin").display()));
+    sb.env(
+        "PATH",
+        format!(
+            "{}:{}",
+            sb.path("other").display(),
+            sb.path("bin").display()
+        ),
+    );
     assert_eq!(enable(&sb, &[]).code, 0);
 }
 
@@ -88,11 +102,16 @@ fn a_directory_that_others_can_write_to_is_told() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
-        let said = format!("warning: {tool}: others decide what runs by way of `{bin}/{tool}`: everyone\n   hint: ");
+        let said = format!(
+            "warning: {tool}: others decide what runs by way of `{bin}/{tool}`: everyone\n   hint: "
+        );
         assert!(run.stderr.contains(&said), "{}", run.stderr);
     }
     sb.chmod("bin", 0o1777);
-    assert!(!enable(&sb, &[]).stderr.contains("others decide"), "a sticky directory protects what is in it");
+    assert!(
+        !enable(&sb, &[]).stderr.contains("others decide"),
+        "a sticky directory protects what is in it"
+    );
 }
 
 /// Each call of `enable`: the tool, a word of the call, and the exit code where its answer makes no sense.
@@ -112,7 +131,11 @@ fn nothing_or_garbage_is_printed() {
             let sb = faulty(tool, &[word], &what);
             let run = refused(&sb, code, &["--verify", "require"]);
             let clean = |text: &str| text.chars().all(|c| c == '\n' || !c.is_control());
-            assert!(clean(&run.stdout) && clean(&run.stderr), "{what} {word}: {:?}", run.stderr);
+            assert!(
+                clean(&run.stdout) && clean(&run.stderr),
+                "{what} {word}: {:?}",
+                run.stderr
+            );
         }
     }
 }
@@ -121,10 +144,18 @@ fn nothing_or_garbage_is_printed() {
 fn it_prints_without_end() {
     for stream in ["flood", "flood_stderr"] {
         for (tool, word, _) in CALLS {
-            let sb = faulty(tool, &[word], &json!({stream: {"bytes": 1_000_000_000_000_u64}}));
+            let sb = faulty(
+                tool,
+                &[word],
+                &json!({stream: {"bytes": 1_000_000_000_000_u64}}),
+            );
             let run = refused(&sb, 1, &["--verify", "require"]);
             let said = format!("{tool} printed more on standard ");
-            assert!(run.stderr.contains(&said), "{stream} {word}: {}", run.stderr);
+            assert!(
+                run.stderr.contains(&said),
+                "{stream} {word}: {}",
+                run.stderr
+            );
             all_gone(&sb);
         }
     }
@@ -134,7 +165,11 @@ fn it_prints_without_end() {
 fn it_never_ends() {
     for (tool, word, _) in CALLS {
         let sb = faulty(tool, &[word], &json!("hang"));
-        let run = refused(&sb, if word == "list" { 1 } else { 6 }, &["--timeout", "1s", "--verify", "require"]);
+        let run = refused(
+            &sb,
+            if word == "list" { 1 } else { 6 },
+            &["--timeout", "1s", "--verify", "require"],
+        );
         let said = format!("{tool} was not done after 1 s, and was ended");
         assert!(run.stderr.contains(&said), "{word}: {}", run.stderr);
         all_gone(&sb);
@@ -144,7 +179,10 @@ fn it_never_ends() {
 #[test]
 fn it_never_ends_and_has_children() {
     let sb = Sandbox::new();
-    for what in [json!({"grandchild_holds_pipe": {"seconds": 600}}), json!("hang_ignoring_term")] {
+    for what in [
+        json!({"grandchild_holds_pipe": {"seconds": 600}}),
+        json!("hang_ignoring_term"),
+    ] {
         sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "do": what}));
     }
     refused(&sb, 6, &["--timeout", "1s"]);
@@ -180,7 +218,11 @@ fn no_child_reads_what_is_piped_in() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for call in sb.calls() {
         let asks = call.argv.contains(&"create".to_owned());
-        assert_eq!(call.stdin.is_some_and(|text| text.contains("SelfSubjectAccessReview")), asks);
+        assert_eq!(
+            call.stdin
+                .is_some_and(|text| text.contains("SelfSubjectAccessReview")),
+            asks
+        );
         assert_eq!(call.stdin_null, !asks);
     }
 }
@@ -197,16 +239,28 @@ fn a_daemon_that_leaves_the_group_neither_hides_the_answer_nor_keeps_the_lock() 
         real.display()
     );
     let wrapper = sb.write("bin/kubectl", script.replace("#!/bin/sh", "#!/bin/bash"));
-    std::fs::set_permissions(wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("sandbox");
+    std::fs::set_permissions(wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("sandbox");
     let run = enable(&sb, &[]);
     let after = sb.run(&["disable"]);
     for agent in sb.read("agents").lines() {
-        let pid = rustix::process::Pid::from_raw(agent.parse().expect("a number")).expect("a process");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is still there");
+        let pid =
+            rustix::process::Pid::from_raw(agent.parse().expect("a number")).expect("a process");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+            .expect("it is still there");
     }
-    assert_eq!((run.code, after.code), (0, 0), "{}{}", run.stderr, after.stderr);
+    assert_eq!(
+        (run.code, after.code),
+        (0, 0),
+        "{}{}",
+        run.stderr,
+        after.stderr
+    );
     let held_open = |result: &serde_json::Value| result["error"] == "streams-held-open";
     let results = sb.records_of("result");
     let open: Vec<_> = results.iter().filter(|result| held_open(result)).collect();
-    assert!(!open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0), "{results:?}");
+    assert!(
+        !open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0),
+        "{results:?}"
+    );
 }

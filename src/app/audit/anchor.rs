@@ -7,7 +7,9 @@ use crate::ui::Ui;
 
 /// Of the newest log; whether what stands before it holds is for `verify`.
 pub(super) fn run(logs: &[Source], ui: &Ui) -> Outcome {
-    let Some(log) = logs.last() else { return Ok(None) };
+    let Some(log) = logs.last() else {
+        return Ok(None);
+    };
     let head = log.last().map_err(|error| unreadable(&log.path, &error))?;
     let head = head.ok_or_else(|| {
         Error::failed(format!("there is no record in `{}`", log.path.display()))

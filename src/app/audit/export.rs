@@ -14,9 +14,16 @@ use crate::ui::Ui;
 /// Runs by name, each with its records.
 type Runs = [(String, Vec<Record>)];
 
-pub(super) fn run(logs: &[Source], args: &AuditExport, surroundings: &Surroundings, ui: &Ui) -> Outcome {
+pub(super) fn run(
+    logs: &[Source],
+    args: &AuditExport,
+    surroundings: &Surroundings,
+    ui: &Ui,
+) -> Outcome {
     if args.directory.is_some() && args.format != ExportAs::InToto {
-        return Err(Error::usage("--directory is for --format in-toto").hint("the other forms are printed"));
+        return Err(
+            Error::usage("--directory is for --format in-toto").hint("the other forms are printed")
+        );
     }
     let wanted = args.run.as_deref();
     let all = of_each(logs, |log| records(log, wanted.unwrap_or_default()))?;
@@ -33,10 +40,9 @@ pub(super) fn run(logs: &[Source], args: &AuditExport, surroundings: &Surroundin
             ui.fields(|fields| fields.page = Some(page));
         }
         ExportAs::InToto => {
-            let directory = args
-                .directory
-                .as_ref()
-                .ok_or_else(|| Error::usage("no directory is named").hint("name it: --directory DIR"))?;
+            let directory = args.directory.as_ref().ok_or_else(|| {
+                Error::usage("no directory is named").hint("name it: --directory DIR")
+            })?;
             let directory = ExportDirectory::new(surroundings.cwd.join(directory));
             in_toto::write(logs, runs, &directory, args.attach_signature.as_deref(), ui)?;
         }

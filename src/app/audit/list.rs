@@ -8,13 +8,19 @@ use crate::ui::Ui;
 pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
     let all = of_each(logs, runs)?;
     let on_record = all.len();
-    let wanted: Vec<Run> = all.into_iter().filter(|run| is_wanted(run, args, namespace)).collect();
+    let wanted: Vec<Run> = all
+        .into_iter()
+        .filter(|run| is_wanted(run, args, namespace))
+        .collect();
     wanted.iter().for_each(|run| ui.say(&line(run)));
     let shown = wanted.len();
     ui.fields(|fields| fields.runs = Some(wanted));
     if shown < on_record {
         let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
-        ui.warn(&format!("{shown} of {on_record} runs on record are shown"), hint);
+        ui.warn(
+            &format!("{shown} of {on_record} runs on record are shown"),
+            hint,
+        );
     }
     verify::warn(logs, ui)?;
     Ok(None)
@@ -26,19 +32,32 @@ fn is_wanted(run: &Run, args: &AuditList, namespace: Option<&str>) -> bool {
     is(args.user.as_deref(), &run.user)
         && is(args.command.as_deref(), &run.command)
         && is(args.outcome.as_deref(), &run.outcome)
-        && is(namespace, run.target.namespace.as_deref().unwrap_or_default())
-        && args.since.is_none_or(|since| begun.is_some_and(|begun| begun >= since))
-        && args.until.is_none_or(|until| begun.is_some_and(|begun| begun <= until))
+        && is(
+            namespace,
+            run.target.namespace.as_deref().unwrap_or_default(),
+        )
+        && args
+            .since
+            .is_none_or(|since| begun.is_some_and(|begun| begun >= since))
+        && args
+            .until
+            .is_none_or(|until| begun.is_some_and(|begun| begun <= until))
 }
 
 fn line(run: &Run) -> String {
     let place = match (&run.target.context, &run.target.namespace) {
-        (context, Some(namespace)) => format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster")),
+        (context, Some(namespace)) => {
+            format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster"))
+        }
         (Some(context), None) => context.clone(),
         (None, None) => "-".to_owned(),
     };
     let dry = if run.dry_run { " (dry run)" } else { "" };
-    let reason = run.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+    let reason = run
+        .reason
+        .as_ref()
+        .map(|reason| format!(", {reason}"))
+        .unwrap_or_default();
     plain(&format!(
         "{}  {}  {}{dry}: {}, {place}, {}@{}, {} commands{reason}",
         moment(&run.begun),

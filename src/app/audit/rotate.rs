@@ -8,13 +8,23 @@ use crate::ui::{LogEnd, Ui};
 use std::path::Path;
 
 /// Whether there was anything to close. Both heads are told: the closed log's, and the one that it is chained to.
-pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: &Ui) -> Result<bool> {
+pub(super) fn run(
+    log: &Path,
+    common: &Common,
+    surroundings: &Surroundings,
+    ui: &Ui,
+) -> Result<bool> {
     if !log.exists() {
-        return Err(Error::failed(format!("there is no record in `{}`", log.display()))
-            .hint("it has one after the first run of any command but `audit`"));
+        return Err(
+            Error::failed(format!("there is no record in `{}`", log.display()))
+                .hint("it has one after the first run of any command but `audit`"),
+        );
     }
     let Some(rotated) = Log::rotate(log, surroundings.who(), common.reason.clone())? else {
-        ui.say(&format!("nothing is on record in {} since it was opened: there is nothing to close", log.display()));
+        ui.say(&format!(
+            "nothing is on record in {} since it was opened: there is nothing to close",
+            log.display()
+        ));
         return Ok(false);
     };
     for cut in &rotated.unfinished {
@@ -29,8 +39,14 @@ pub(super) fn run(log: &Path, common: &Common, surroundings: &Surroundings, ui: 
     ui.anchor(&rotated.closed);
     ui.anchor(&rotated.opened);
     ui.fields(|fields| {
-        fields.closed = Some(LogEnd { file: rotated.kept.display().to_string(), head: rotated.closed });
-        fields.opened = Some(LogEnd { file: log.display().to_string(), head: rotated.opened });
+        fields.closed = Some(LogEnd {
+            file: rotated.kept.display().to_string(),
+            head: rotated.closed,
+        });
+        fields.opened = Some(LogEnd {
+            file: log.display().to_string(),
+            head: rotated.opened,
+        });
     });
     Ok(true)
 }

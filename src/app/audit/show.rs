@@ -10,11 +10,18 @@ pub(super) fn run(logs: &[Source], wanted: &str, ui: &Ui) -> Outcome {
     let (id, records) = only_run(&found, wanted)?;
     let ends = Ends::of(records);
     ui.say(&format!("run {}", plain(id)));
-    records.iter().filter_map(|record| told(record, &ends)).for_each(|line| ui.say(&line));
+    records
+        .iter()
+        .filter_map(|record| told(record, &ends))
+        .for_each(|line| ui.say(&line));
     ui.fields(|fields| {
         fields.run_shown = Some(id.clone());
-        fields.records =
-            Some(records.iter().map(|record| RecordShown::new(record.seq, &record.ts, &record.body)).collect());
+        fields.records = Some(
+            records
+                .iter()
+                .map(|record| RecordShown::new(record.seq, &record.ts, &record.body))
+                .collect(),
+        );
     });
     verify::warn(logs, ui)?;
     Ok(None)
@@ -30,13 +37,30 @@ fn told(record: &Record, ends: &Ends) -> Option<String> {
             format!("{name} {version} at {}, sha256 {digest}", path(&exe.path))
         }
         Body::Intent(intent) => {
-            format!("{}: {}: {}", intent.step, deed(&intent.act), ends.told(record.seq))
+            format!(
+                "{}: {}: {}",
+                intent.step,
+                deed(&intent.act),
+                ends.told(record.seq)
+            )
         }
-        Body::RunEnd { code, outcome, changed, .. } => {
-            let changed = if *changed { "something was changed" } else { "nothing was changed" };
+        Body::RunEnd {
+            code,
+            outcome,
+            changed,
+            ..
+        } => {
+            let changed = if *changed {
+                "something was changed"
+            } else {
+                "nothing was changed"
+            };
             format!("ended with {code} ({outcome}), {changed}")
         }
-        Body::Result(_) | Body::LogOpen { .. } | Body::LogRecover { .. } | Body::LogRotate { .. } => return None,
+        Body::Result(_)
+        | Body::LogOpen { .. }
+        | Body::LogRecover { .. }
+        | Body::LogRotate { .. } => return None,
     };
     Some(format!("{}  {}", moment(&record.ts), plain(&text)))
 }
@@ -47,10 +71,25 @@ fn path(path: &Text) -> String {
 
 fn begun(begin: &RunBegin) -> String {
     let who = &begin.who;
-    let user = who.user.clone().unwrap_or_else(|| "a user without a name".to_owned());
-    let more = [("by sudo of", &who.sudo_user), ("in", &who.ci), ("because of", &begin.reason)];
-    let more: String = more.iter().filter_map(|(word, what)| Some(format!(", {word} {}", what.as_ref()?))).collect();
-    format!("begun by {user} (uid {}) on {}{more}: {}", who.uid, who.host, shell_line(&words(&begin.argv)))
+    let user = who
+        .user
+        .clone()
+        .unwrap_or_else(|| "a user without a name".to_owned());
+    let more = [
+        ("by sudo of", &who.sudo_user),
+        ("in", &who.ci),
+        ("because of", &begin.reason),
+    ];
+    let more: String = more
+        .iter()
+        .filter_map(|(word, what)| Some(format!(", {word} {}", what.as_ref()?)))
+        .collect();
+    format!(
+        "begun by {user} (uid {}) on {}{more}: {}",
+        who.uid,
+        who.host,
+        shell_line(&words(&begin.argv))
+    )
 }
 
 fn deed(act: &Act) -> String {

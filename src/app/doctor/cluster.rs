@@ -6,7 +6,9 @@ use super::super::session::Session;
 use crate::error::Result;
 use crate::procedure::revoke::{self, Kind, Operator};
 use crate::tool::invocation::{Invocation, Output};
-use crate::tool::kubectl::{self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid};
+use crate::tool::kubectl::{
+    self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid,
+};
 use crate::tool::permission::Permission;
 use crate::ui::Check;
 
@@ -17,7 +19,9 @@ pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> R
         Ok(id) => identity(id),
         Err(error) => Check::from_error("cluster", error),
     };
-    if cluster.as_ref().is_err_and(|error| probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused) {
+    if cluster.as_ref().is_err_and(|error| {
+        probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused
+    }) {
         return Ok(vec![reached]);
     }
     let mut checks = vec![reached];
@@ -42,28 +46,47 @@ fn in_namespace(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result
     );
     let (space, allowed, secrets, jobs) = (space?, allowed?, secrets?, jobs?);
     let (pods, deployments, instances) = (pods?, deployments?, instances?);
-    let operator = deployments.as_ref().map(|output| operator_of(output, instances.as_ref().ok()));
+    let operator = deployments
+        .as_ref()
+        .map(|output| operator_of(output, instances.as_ref().ok()));
     let by_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
-    let mut checks = vec![look(&space, "namespace", |output| namespace_there(kubectl::parse_uid(output), namespace))];
+    let mut checks = vec![look(&space, "namespace", |output| {
+        namespace_there(kubectl::parse_uid(output), namespace)
+    })];
     checks.extend(match &allowed {
-        Ok(output) => rights(&asked, kubectl::parse_permissions(&asked, output), namespace, by_kubit),
+        Ok(output) => rights(
+            &asked,
+            kubectl::parse_permissions(&asked, output),
+            namespace,
+            by_kubit,
+        ),
         Err(error) => vec![Check::from_error("permissions", error)],
     });
-    checks.push(look(&secrets, "secrets", |output| secrets_there(kubectl::parse_secret_uids(output), namespace)));
+    checks.push(look(&secrets, "secrets", |output| {
+        secrets_there(kubectl::parse_secret_uids(output), namespace)
+    }));
     let mut of_a_revocation = match &jobs {
         Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     };
-    of_a_revocation.push(look(&pods, "pods", |output| pods_there(kubectl::parse_list(output), selector)));
-    of_a_revocation.push(operator.map_or_else(|error| Check::from_error("operator", error), operator_there));
+    of_a_revocation.push(look(&pods, "pods", |output| {
+        pods_there(kubectl::parse_list(output), selector)
+    }));
+    of_a_revocation
+        .push(operator.map_or_else(|error| Check::from_error("operator", error), operator_there));
     checks.extend(of_a_revocation.into_iter().map(Check::of_a_revocation));
     Ok(checks)
 }
 
 /// An answer for each command; what ends the command is in the outer result.
-fn side_by_side<const N: usize>(session: &Session, commands: &[(&str, Invocation); N]) -> [Result<Result<Output>>; N] {
+fn side_by_side<const N: usize>(
+    session: &Session,
+    commands: &[(&str, Invocation); N],
+) -> [Result<Result<Output>>; N] {
     let outputs = std::thread::scope(|scope| {
-        let running = commands.each_ref().map(|(step, command)| scope.spawn(|| session.run(step, command)));
+        let running = commands
+            .each_ref()
+            .map(|(step, command)| scope.spawn(|| session.run(step, command)));
         running.map(joined)
     });
     outputs.map(|output| session.heeded(output))
@@ -96,7 +119,10 @@ fn namespace_there(uid: std::result::Result<String, Failure>, namespace: &str) -
             format!("whether `{namespace}` is there may not be looked at"),
             "it shows when a secret is read",
         ),
-        Err(failure) => Check::from_error("namespace", &failure.into_error(&format!("namespace `{namespace}`"))),
+        Err(failure) => Check::from_error(
+            "namespace",
+            &failure.into_error(&format!("namespace `{namespace}`")),
+        ),
     }
 }
 
@@ -117,27 +143,43 @@ fn rights(
     };
     let check = |(permission, allowed): (&Permission, bool)| {
         let name = format!("may {permission}");
-        let purpose =
-            if permission.verb == "get" && permission.name == "admin-token" { "enable" } else { "a revocation" };
+        let purpose = if permission.verb == "get" && permission.name == "admin-token" {
+            "enable"
+        } else {
+            "a revocation"
+        };
         if allowed {
             return Check::ok(&name, format!("yes, for {purpose}"));
         }
-        if permission.resource == "jobs" && ["get", "delete"].contains(&permission.verb.as_str()) && !by_kubit {
-            return Check::ok(&name, "no, and not needed: kubit does not make the jobs again here");
+        if permission.resource == "jobs"
+            && ["get", "delete"].contains(&permission.verb.as_str())
+            && !by_kubit
+        {
+            return Check::ok(
+                &name,
+                "no, and not needed: kubit does not make the jobs again here",
+            );
         }
         let resource = if permission.group.is_empty() {
             permission.resource.clone()
         } else {
             format!("{}.{}", permission.resource, permission.group)
         };
-        let one =
-            if permission.name.is_empty() { String::new() } else { format!(" --resource-name={}", permission.name) };
+        let one = if permission.name.is_empty() {
+            String::new()
+        } else {
+            format!(" --resource-name={}", permission.name)
+        };
         let hint = format!(
             "kubectl create role NAME --verb={} --resource={resource}{one} --namespace {namespace}, and bind it to this account",
             permission.verb
         );
         let failed = Check::failed(&name, format!("no; {purpose} needs it"), hint);
-        if purpose == "enable" { failed } else { failed.of_a_revocation() }
+        if purpose == "enable" {
+            failed
+        } else {
+            failed.of_a_revocation()
+        }
     };
     asked.iter().zip(answers).map(check).collect()
 }
@@ -152,7 +194,12 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
                 "a revocation looks at their UIDs: it needs `get` on both",
             );
         }
-        Err(failure) => return Check::from_error("secrets", &failure.into_error("the secrets cannot be looked at")),
+        Err(failure) => {
+            return Check::from_error(
+                "secrets",
+                &failure.into_error("the secrets cannot be looked at"),
+            );
+        }
     };
     let missing: Vec<&str> = ["rsa-keys", "admin-token"]
         .into_iter()
@@ -160,23 +207,41 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
         .collect();
     if missing.is_empty() {
         let made = |secret: &SecretUid| format!("`{}` of {}", secret.name, secret.created);
-        return Check::ok("secrets", secrets.iter().map(made).collect::<Vec<_>>().join(", "));
+        return Check::ok(
+            "secrets",
+            secrets.iter().map(made).collect::<Vec<_>>().join(", "),
+        );
     }
     let hint = format!(
         "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
     );
     let are = if missing.len() > 1 { "are" } else { "is" };
-    let failed = Check::failed("secrets", format!("`{}` {are} not there", missing.join("` and `")), hint);
+    let failed = Check::failed(
+        "secrets",
+        format!("`{}` {are} not there", missing.join("` and `")),
+        hint,
+    );
     // `enable` needs the token, and not the keys.
-    if missing == ["rsa-keys"] { failed.of_a_revocation() } else { failed }
+    if missing == ["rsa-keys"] {
+        failed.of_a_revocation()
+    } else {
+        failed
+    }
 }
 
 fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> Vec<Check> {
     let jobs = match jobs {
         Ok(jobs) => jobs,
-        Err(failure) => return vec![Check::from_error("jobs", &failure.into_error("the jobs cannot be listed"))],
+        Err(failure) => {
+            return vec![Check::from_error(
+                "jobs",
+                &failure.into_error("the jobs cannot be listed"),
+            )];
+        }
     };
-    [revoke::KEY_GEN, revoke::CREATE_ADMIN_TOKEN].map(|kind| job_there(&jobs, &kind, namespace)).into()
+    [revoke::KEY_GEN, revoke::CREATE_ADMIN_TOKEN]
+        .map(|kind| job_there(&jobs, &kind, namespace))
+        .into()
 }
 
 fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
@@ -204,9 +269,12 @@ fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
 fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> Check {
     match pods {
         Ok(pods) if pods.is_empty() => {
-            let hint =
-                "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
-            Check::failed("pods", format!("none is labelled {selector}: the restart would restart nothing"), hint)
+            let hint = "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
+            Check::failed(
+                "pods",
+                format!("none is labelled {selector}: the restart would restart nothing"),
+                hint,
+            )
         }
         Ok(pods) => {
             let ready = pods.iter().filter(|pod| pod.ready()).count();
@@ -214,23 +282,38 @@ fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> C
             if ready == pods.len() {
                 Check::ok("pods", text)
             } else {
-                Check::warning("pods", text, format!("`kubectl describe pods --selector '{selector}'`"))
+                Check::warning(
+                    "pods",
+                    text,
+                    format!("`kubectl describe pods --selector '{selector}'`"),
+                )
             }
         }
         Err(failure) => Check::from_error("pods", &failure.into_error("the pods cannot be listed")),
     }
 }
 
-fn operator_of(deployments: &Output, instances: Option<&Output>) -> std::result::Result<Operator, Failure> {
-    Operator::of(kubectl::parse_list::<Deployment>(deployments), instances.map(kubectl::parse_list::<AppInstance>))
+fn operator_of(
+    deployments: &Output,
+    instances: Option<&Output>,
+) -> std::result::Result<Operator, Failure> {
+    Operator::of(
+        kubectl::parse_list::<Deployment>(deployments),
+        instances.map(kubectl::parse_list::<AppInstance>),
+    )
 }
 
 fn operator_there(operator: std::result::Result<Operator, Failure>) -> Check {
     match operator {
-        Ok(operator @ Operator::Unknown(_)) => {
-            Check::warning("operator", operator.told(), "not needed: a revocation can make the jobs again by itself")
-        }
+        Ok(operator @ Operator::Unknown(_)) => Check::warning(
+            "operator",
+            operator.told(),
+            "not needed: a revocation can make the jobs again by itself",
+        ),
         Ok(operator) => Check::ok("operator", operator.told()),
-        Err(failure) => Check::from_error("operator", &failure.into_error("the operator cannot be looked for")),
+        Err(failure) => Check::from_error(
+            "operator",
+            &failure.into_error("the operator cannot be looked for"),
+        ),
     }
 }

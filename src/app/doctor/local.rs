@@ -27,28 +27,49 @@ pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<
 
 fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Vec<Check> {
     let name = session.profile;
-    let found = config.required().and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+    let found = config
+        .required()
+        .and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
     let profile = match found {
         Ok(profile) => profile,
         Err(error) => return vec![Check::from_error("configuration", &error)],
     };
     let mut checks = vec![match config.must_be_writable() {
-        Ok(()) => Check::ok("configuration", format!("{} has profile `{name}`", config.path.display())),
+        Ok(()) => Check::ok(
+            "configuration",
+            format!("{} has profile `{name}`", config.path.display()),
+        ),
         Err(error) => Check::from_error("configuration", &error),
     }];
-    if let Some(product) = profile.product.as_ref().filter(|product| !product.eq_ignore_ascii_case("clustered")) {
+    if let Some(product) = profile
+        .product
+        .as_ref()
+        .filter(|product| !product.eq_ignore_ascii_case("clustered"))
+    {
         checks.push(Check::failed(
             "profile",
             format!("`{name}` is for product `{product}`"),
             "admin tokens are InfluxDB Clustered's: name a profile of that product",
         ));
     }
-    if config.text().is_some_and(|text| text.starts_with('\u{feff}')) {
-        let hint = "take the byte order mark away: the TOML library that influxctl uses refuses one";
-        checks.push(Check::warning("configuration", "it begins with a byte order mark", hint));
+    if config
+        .text()
+        .is_some_and(|text| text.starts_with('\u{feff}'))
+    {
+        let hint =
+            "take the byte order mark away: the TOML library that influxctl uses refuses one";
+        checks.push(Check::warning(
+            "configuration",
+            "it begins with a byte order mark",
+            hint,
+        ));
     }
     if let Some(influxctl) = influxctl {
-        checks.extend(quirk::bearing(&enable::circumstances(influxctl, &profile)).into_iter().map(of_quirk));
+        checks.extend(
+            quirk::bearing(&enable::circumstances(influxctl, &profile))
+                .into_iter()
+                .map(of_quirk),
+        );
     }
     checks.push(of_token_file(config, profile.token_file.as_deref(), name));
     checks
@@ -72,14 +93,26 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
         );
     };
     match unfit_directory(file.parent().unwrap_or(Path::new("/"))) {
-        Some(unfit) => {
-            Check::failed("token file", unfit.what, format!("{}, or enable --token-file FILE", unfit.remedy))
-        }
+        Some(unfit) => Check::failed(
+            "token file",
+            unfit.what,
+            format!("{}, or enable --token-file FILE", unfit.remedy),
+        ),
         None if file.metadata().is_ok_and(|meta| !is_private(&meta)) => {
-            let hint = format!("chmod 600 '{}', or run `bypassctl enable` again", file.display());
-            Check::failed("token file", format!("others than its owner may use {}", file.display()), hint)
+            let hint = format!(
+                "chmod 600 '{}', or run `bypassctl enable` again",
+                file.display()
+            );
+            Check::failed(
+                "token file",
+                format!("others than its owner may use {}", file.display()),
+                hint,
+            )
         }
-        None => Check::ok("token file", format!("{} can be written safely", file.display())),
+        None => Check::ok(
+            "token file",
+            format!("{} can be written safely", file.display()),
+        ),
     }
 }
 

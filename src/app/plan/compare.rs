@@ -28,8 +28,13 @@ fn compared(document: &Document) -> Value {
 fn compare(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
     match (planned, now) {
         (Value::Object(one), Value::Object(other)) => {
-            for name in one.keys().chain(other.keys().filter(|name| !one.contains_key(*name))) {
-                let of = |object: &serde_json::Map<String, Value>| object.get(name).cloned().unwrap_or_default();
+            for name in one
+                .keys()
+                .chain(other.keys().filter(|name| !one.contains_key(*name)))
+            {
+                let of = |object: &serde_json::Map<String, Value>| {
+                    object.get(name).cloned().unwrap_or_default()
+                };
                 compare(&format!("{at}/{name}"), &of(one), &of(other), found);
             }
         }
@@ -39,7 +44,11 @@ fn compare(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) 
             }
         }
         _ if planned == now => {}
-        _ => found.push(Difference { at: at.to_owned(), planned: planned.clone(), now: now.clone() }),
+        _ => found.push(Difference {
+            at: at.to_owned(),
+            planned: planned.clone(),
+            now: now.clone(),
+        }),
     }
 }
 
@@ -52,19 +61,34 @@ pub(super) fn told(differences: &[Difference]) -> String {
         _ => 2,
     };
     let first = differences.iter().map(ranks).min().unwrap_or_default();
-    let shown: Vec<&Difference> = differences.iter().filter(|difference| ranks(difference) == first).collect();
+    let shown: Vec<&Difference> = differences
+        .iter()
+        .filter(|difference| ranks(difference) == first)
+        .collect();
     let value = |value: &Value| printable(&value.to_string(), 96);
     let mut told: Vec<String> = shown
         .iter()
         .take(TOLD)
         .map(|difference| match (&difference.planned, &difference.now) {
             (Value::Array(planned), Value::Array(now)) => {
-                format!("{} has {} entries in the plan, and {} now", difference.at, planned.len(), now.len())
+                format!(
+                    "{} has {} entries in the plan, and {} now",
+                    difference.at,
+                    planned.len(),
+                    now.len()
+                )
             }
-            (Value::String(planned), Value::String(now)) if planned.contains('\n') || now.contains('\n') => {
+            (Value::String(planned), Value::String(now))
+                if planned.contains('\n') || now.contains('\n') =>
+            {
                 first_line(&difference.at, planned, now)
             }
-            (planned, now) => format!("{} is {} in the plan, and {} now", difference.at, value(planned), value(now)),
+            (planned, now) => format!(
+                "{} is {} in the plan, and {} now",
+                difference.at,
+                value(planned),
+                value(now)
+            ),
         })
         .collect();
     if shown.len() > TOLD {
@@ -75,10 +99,22 @@ pub(super) fn told(differences: &[Difference]) -> String {
 
 /// Where two texts begin to differ: what stands before that would be all that is shown.
 fn first_line(at: &str, planned: &str, now: &str) -> String {
-    let same = planned.lines().zip(now.lines()).take_while(|(planned, now)| planned == now).count();
-    let line =
-        |text: &str| text.lines().nth(same).map_or("its end".to_owned(), |line| format!("`{}`", printable(line, 96)));
-    format!("{at} has in line {} {} in the plan, and {} now", same + 1, line(planned), line(now))
+    let same = planned
+        .lines()
+        .zip(now.lines())
+        .take_while(|(planned, now)| planned == now)
+        .count();
+    let line = |text: &str| {
+        text.lines().nth(same).map_or("its end".to_owned(), |line| {
+            format!("`{}`", printable(line, 96))
+        })
+    };
+    format!(
+        "{at} has in line {} {} in the plan, and {} now",
+        same + 1,
+        line(planned),
+        line(now)
+    )
 }
 
 /// Where what is to be done now is not what is left of a plan of which these steps were begun. The place, the tools, the
@@ -86,9 +122,22 @@ fn first_line(at: &str, planned: &str, now: &str) -> String {
 /// in its order, and says the same: the same objects with the same UIDs, the same manifests, the same paths, the same
 /// host; and what is not to be done any more was begun.
 pub(super) fn not_left_of(planned: &Document, now: &Document, begun: &[String]) -> Vec<Difference> {
-    let was_begun = |step: &Value| step["id"].as_str().is_some_and(|id| begun.iter().any(|begun| begun == id));
-    let edited = planned.steps.iter().any(|step| step.get("edit").is_some() && was_begun(step));
-    let file = |file: &Value| if edited { json!({ "path": file["path"] }) } else { file.clone() };
+    let was_begun = |step: &Value| {
+        step["id"]
+            .as_str()
+            .is_some_and(|id| begun.iter().any(|begun| begun == id))
+    };
+    let edited = planned
+        .steps
+        .iter()
+        .any(|step| step.get("edit").is_some() && was_begun(step));
+    let file = |file: &Value| {
+        if edited {
+            json!({ "path": file["path"] })
+        } else {
+            file.clone()
+        }
+    };
     let place = |document: &Document| {
         let files: Vec<Value> = document.observed.files.iter().map(file).collect();
         json!({ "target": document.target, "tools": document.tools, "observed": { "cluster": document.observed.cluster, "files": files } })
@@ -101,23 +150,35 @@ pub(super) fn not_left_of(planned: &Document, now: &Document, begun: &[String]) 
         match left.next_if(|now| is_same_step(step, now)) {
             Some(now) => compare_step(&at, step, now, &mut found),
             None if changes(step) && (step.get("write").is_some() || !was_begun(step)) => {
-                found.push(Difference { at, planned: step["id"].clone(), now: Value::Null });
+                found.push(Difference {
+                    at,
+                    planned: step["id"].clone(),
+                    now: Value::Null,
+                });
             }
             None => {}
         }
     }
-    found.extend(left.map(|now| Difference { at: "/steps".to_owned(), planned: Value::Null, now: now["id"].clone() }));
+    found.extend(left.map(|now| Difference {
+        at: "/steps".to_owned(),
+        planned: Value::Null,
+        now: now["id"].clone(),
+    }));
     found
 }
 
 /// Several profiles have steps of one name, each for a file of its own.
 fn is_same_step(planned: &Value, now: &Value) -> bool {
-    ["id", "write", "edit", "delete"].iter().all(|name| planned.get(name) == now.get(name))
+    ["id", "write", "edit", "delete"]
+        .iter()
+        .all(|name| planned.get(name) == now.get(name))
 }
 
 /// Whether a step changes anything: a file, a secret, a job, pods.
 fn changes(step: &Value) -> bool {
-    ["write", "edit", "delete", "uid", "way", "ready"].iter().any(|name| step.get(name).is_some())
+    ["write", "edit", "delete", "uid", "way", "ready"]
+        .iter()
+        .any(|name| step.get(name).is_some())
 }
 
 /// A step that is left, against itself. A job may be at work by now under the name that the plan gives it; what has
@@ -135,8 +196,18 @@ fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Differen
         "way" | "from" | "job" | "stdin" | "watch" => at_work,
         _ => false,
     };
-    for (name, value) in now.as_object().into_iter().flatten().filter(|(name, _)| !free(name)) {
-        compare(&format!("{at}/{name}"), &planned[name.as_str()], value, found);
+    for (name, value) in now
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !free(name))
+    {
+        compare(
+            &format!("{at}/{name}"),
+            &planned[name.as_str()],
+            value,
+            found,
+        );
     }
 }
 
@@ -146,10 +217,18 @@ mod tests {
 
     #[test]
     fn texts_are_told_by_the_line_where_they_differ() {
-        let told =
-            |planned, now| told(&[Difference { at: "/script".to_owned(), planned: json!(planned), now: json!(now) }]);
+        let told = |planned, now| {
+            told(&[Difference {
+                at: "/script".to_owned(),
+                planned: json!(planned),
+                now: json!(now),
+            }])
+        };
         let said = "/script has in line 2 `b` in the plan, and `c` now";
         assert_eq!(told("a\nb\n", "a\nc\n"), said);
-        assert_eq!(told("a\nb\n", "a\n"), "/script has in line 2 `b` in the plan, and its end now");
+        assert_eq!(
+            told("a\nb\n", "a\n"),
+            "/script has in line 2 `b` in the plan, and its end now"
+        );
     }
 }

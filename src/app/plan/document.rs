@@ -128,9 +128,15 @@ enum Content {
 impl Observed {
     pub(in crate::app) fn cluster(mut self, cluster: &ClusterId) -> Self {
         let seen = match cluster {
-            ClusterId::Cluster(uid) => ClusterSeen::KubeSystem { kube_system_uid: uid.clone() },
-            ClusterId::Namespace(uid) => ClusterSeen::Namespace { namespace_uid: uid.clone() },
-            ClusterId::Server(server) => ClusterSeen::Server { server: crate::exec::without_credentials(server) },
+            ClusterId::Cluster(uid) => ClusterSeen::KubeSystem {
+                kube_system_uid: uid.clone(),
+            },
+            ClusterId::Namespace(uid) => ClusterSeen::Namespace {
+                namespace_uid: uid.clone(),
+            },
+            ClusterId::Server(server) => ClusterSeen::Server {
+                server: crate::exec::without_credentials(server),
+            },
             ClusterId::Pods => ClusterSeen::Own { own: true },
         };
         self.cluster = Some(json!(seen));
@@ -138,7 +144,12 @@ impl Observed {
     }
 
     pub(in crate::app) fn secrets(mut self, secrets: &[SecretUid]) -> Self {
-        let seen = |secret: &SecretUid| json!(SecretSeen { name: secret.name.clone(), uid: secret.uid.clone() });
+        let seen = |secret: &SecretUid| {
+            json!(SecretSeen {
+                name: secret.name.clone(),
+                uid: secret.uid.clone()
+            })
+        };
         self.secrets = secrets.iter().map(seen).collect();
         self
     }
@@ -149,20 +160,39 @@ impl Observed {
             if crate::profile::may_hold_secret(text) {
                 Content::Withheld { withheld: "secret" }
             } else {
-                Content::Seen { sha256: crate::secret::sha256_hex(text.as_bytes()) }
+                Content::Seen {
+                    sha256: crate::secret::sha256_hex(text.as_bytes()),
+                }
             }
         });
-        self.files.push(json!(FileSeen { path: path.display().to_string(), content }));
+        self.files.push(json!(FileSeen {
+            path: path.display().to_string(),
+            content
+        }));
         self
     }
 }
 
 impl Document {
     /// Of a plan that was just made.
-    pub(super) fn of(session: &Session, plan: &Plan, observed: Observed, request: Request) -> Result<Self> {
-        let mut tools: Vec<ToolSeen> = session.exec.tools().into_iter().map(ToolSeen::from).collect();
+    pub(super) fn of(
+        session: &Session,
+        plan: &Plan,
+        observed: Observed,
+        request: Request,
+    ) -> Result<Self> {
+        let mut tools: Vec<ToolSeen> = session
+            .exec
+            .tools()
+            .into_iter()
+            .map(ToolSeen::from)
+            .collect();
         tools.sort_by(|one, other| one.name.cmp(&other.name));
-        let steps = plan.view().iter().map(serde_json::to_value).collect::<std::result::Result<_, _>>();
+        let steps = plan
+            .view()
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<std::result::Result<_, _>>();
         Ok(Self {
             schema: SCHEMA.to_owned(),
             bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
@@ -189,7 +219,10 @@ impl Document {
         }
         let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.schema != SCHEMA {
-            return Err(format!("its schema is `{}`, and this program knows `{SCHEMA}`", head.schema));
+            return Err(format!(
+                "its schema is `{}`, and this program knows `{SCHEMA}`",
+                head.schema
+            ));
         }
         crate::audit::strict(bytes)?;
         let document: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
@@ -221,25 +254,46 @@ impl Document {
         let mut lines = vec![
             (
                 "made",
-                format!("{:.0} by {}@{} with bypassctl {}", self.made, self.by.name(), self.by.host, self.bypassctl),
+                format!(
+                    "{:.0} by {}@{} with bypassctl {}",
+                    self.made,
+                    self.by.name(),
+                    self.by.host,
+                    self.bypassctl
+                ),
             ),
             ("asked for", said(&json!(self.request.command)).to_string()),
             ("with", said(&json!(self.request.common)).to_string()),
         ];
         let target = &self.target;
-        for (name, what) in [("context", &target.context), ("server", &target.server), ("namespace", &target.namespace)]
-        {
+        for (name, what) in [
+            ("context", &target.context),
+            ("server", &target.server),
+            ("namespace", &target.namespace),
+        ] {
             lines.push((name, what.clone().unwrap_or_else(|| none.clone())));
         }
-        lines.push(("cluster", self.observed.cluster.as_ref().map_or(none, ToString::to_string)));
+        lines.push((
+            "cluster",
+            self.observed
+                .cluster
+                .as_ref()
+                .map_or(none, ToString::to_string),
+        ));
         for tool in &self.tools {
             let version = tool.version.as_deref().unwrap_or("of unknown version");
             let digest = tool.sha256.as_deref().unwrap_or("unknown");
-            lines.push((&tool.name, format!("{version}, {}, sha256 {digest}", tool.path)));
+            lines.push((
+                &tool.name,
+                format!("{version}, {}, sha256 {digest}", tool.path),
+            ));
         }
         let seen = self.observed.secrets.iter().chain(&self.observed.files);
         lines.extend(seen.map(|seen| ("seen", seen.to_string())));
-        let mut text: String = lines.iter().map(|(name, what)| format!("{name:<10}{}\n", shown(what))).collect();
+        let mut text: String = lines
+            .iter()
+            .map(|(name, what)| format!("{name:<10}{}\n", shown(what)))
+            .collect();
         for (step, number) in self.steps.iter().zip(1..) {
             text.push_str(&rendered_step(step, number));
         }
@@ -251,7 +305,8 @@ impl Document {
 }
 
 fn unwritable(error: &serde_json::Error) -> Error {
-    Error::refused(format!("this plan cannot be written down: {error}")).hint("name files by paths in UTF-8")
+    Error::refused(format!("this plan cannot be written down: {error}"))
+        .hint("name files by paths in UTF-8")
 }
 
 fn shown(text: &str) -> String {
@@ -266,9 +321,11 @@ fn said(value: &Value) -> Value {
         _ => true,
     };
     match value {
-        Value::Object(fields) => {
-            fields.iter().filter(|(_, value)| says(value)).map(|(name, value)| (name.clone(), said(value))).collect()
-        }
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(_, value)| says(value))
+            .map(|(name, value)| (name.clone(), said(value)))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -276,24 +333,42 @@ fn said(value: &Value) -> Value {
 /// A step: its name and why, then each of its fields, commands as a shell takes them.
 fn rendered_step(step: &Value, number: usize) -> String {
     let text = |name: &str| step[name].as_str().unwrap_or_default();
-    let beside = if step["beside_previous"] == true { " (side by side with the one before)" } else { "" };
-    let mut lines = format!("{number}. {}{beside}: {}\n", shown(text("id")), shown(text("why")));
+    let beside = if step["beside_previous"] == true {
+        " (side by side with the one before)"
+    } else {
+        ""
+    };
+    let mut lines = format!(
+        "{number}. {}{beside}: {}\n",
+        shown(text("id")),
+        shown(text("why"))
+    );
     for (name, value) in step.as_object().into_iter().flatten() {
         if ["id", "why", "holds", "beside_previous"].contains(&name.as_str()) || value.is_null() {
             continue;
         }
         let words = value.as_array().and_then(|items| {
-            items.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<Vec<String>>>()
+            items
+                .iter()
+                .map(|word| word.as_str().map(str::to_owned))
+                .collect::<Option<Vec<String>>>()
         });
         let value = match (name.as_str(), words, value) {
             ("argv" | "look" | "watch", Some(words), _) => format!("$ {}", shell_line(&words)),
-            ("lines", Some(lines), _) => lines.iter().map(|line| format!("\n     {}", shown(line))).collect(),
+            ("lines", Some(lines), _) => lines
+                .iter()
+                .map(|line| format!("\n     {}", shown(line)))
+                .collect(),
             (_, _, Value::String(text)) => text.clone(),
             (_, _, other) => said(other).to_string(),
         };
         // Line by line: a text that holds a line's end looks like no line of its own.
         let value: Vec<String> = value.split('\n').map(shown).collect();
-        let indented = if name == "lines" { value.join("\n") } else { value.join(" ") };
+        let indented = if name == "lines" {
+            value.join("\n")
+        } else {
+            value.join(" ")
+        };
         lines.push_str(&format!("   {:<8} {indented}\n", shown(name)));
     }
     lines + &format!("   then     {}\n", shown(text("holds")))

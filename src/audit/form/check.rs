@@ -32,7 +32,10 @@ impl<'de> Visitor<'de> for Whole {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        let mut shape = Shape { kind: self.0, ..Shape::default() };
+        let mut shape = Shape {
+            kind: self.0,
+            ..Shape::default()
+        };
         let mut every = Seen::of(EVERY);
         let mut own = self.0.map(|kind| Seen::of(kind.fields()));
         let mut unknown = Unknown::default();
@@ -42,7 +45,9 @@ impl<'de> Visitor<'de> for Whole {
                     "v" => shape.version = map.next_value()?,
                     "seq" => shape.seq = map.next_value()?,
                     "prev" => shape.prev = Some(kept(&mut map, has, digest)?),
-                    "log" => shape.log = Some(kept(&mut map, has, |text| Uuid::try_parse(text).ok())?),
+                    "log" => {
+                        shape.log = Some(kept(&mut map, has, |text| Uuid::try_parse(text).ok())?)
+                    }
                     "type" => {
                         let kind = kept(&mut map, has, Kind::named)?;
                         shape.kind = Some(kind);
@@ -52,7 +57,9 @@ impl<'de> Visitor<'de> for Whole {
                 }
                 continue;
             }
-            let seen = own.as_mut().ok_or_else(|| A::Error::custom("the type comes after what depends on it"))?;
+            let seen = own
+                .as_mut()
+                .ok_or_else(|| A::Error::custom("the type comes after what depends on it"))?;
             match seen.see(&name)? {
                 None => unknown.take(&name, &mut map)?,
                 Some(has) => shape.keep(has, &mut map)?,
@@ -71,7 +78,11 @@ impl<'de> Visitor<'de> for Whole {
 
 impl Shape {
     /// Takes what a verification follows of a type's own fields; the others are only looked at.
-    fn keep<'de, A: MapAccess<'de>>(&mut self, has: &'static Has, map: &mut A) -> Result<(), A::Error> {
+    fn keep<'de, A: MapAccess<'de>>(
+        &mut self,
+        has: &'static Has,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
         match has.name {
             "run" => self.run = Some(kept(map, has, |text| Uuid::try_parse(text).ok())?),
             "step" => self.step = Some(map.next_value()?),
@@ -116,13 +127,18 @@ struct Seen {
 
 impl Seen {
     fn of(table: &'static [Has]) -> Self {
-        Self { table, mask: 0, next: 0 }
+        Self {
+            table,
+            mask: 0,
+            next: 0,
+        }
     }
 
     fn see<E: Error>(&mut self, name: &str) -> Result<Option<&'static Has>, E> {
         let count = self.table.len();
-        let Some(index) =
-            (self.next..count).chain(0..self.next.min(count)).find(|index| self.table[*index].name == name)
+        let Some(index) = (self.next..count)
+            .chain(0..self.next.min(count))
+            .find(|index| self.table[*index].name == name)
         else {
             return Ok(None);
         };
@@ -140,11 +156,16 @@ impl Seen {
             .iter()
             .enumerate()
             .find(|(index, has)| has.needs != Needs::Nothing && self.mask & 1 << index == 0);
-        missing.map_or(Ok(()), |(_, has)| Err(E::custom(format_args!("field `{}` is missing", has.name))))
+        missing.map_or(Ok(()), |(_, has)| {
+            Err(E::custom(format_args!("field `{}` is missing", has.name)))
+        })
     }
 
     fn saw(&self, name: &str) -> bool {
-        self.table.iter().position(|has| has.name == name).is_some_and(|index| self.mask & 1 << index != 0)
+        self.table
+            .iter()
+            .position(|has| has.name == name)
+            .is_some_and(|index| self.mask & 1 << index != 0)
     }
 
     /// An intent is of a process or of a file.
@@ -154,7 +175,9 @@ impl Seen {
             (false, None) => Ok(()),
             (false, Some(name)) => Err(E::custom(format_args!("field `{name}` is missing"))),
             (true, _) => match PROCESS.iter().find(|name| self.saw(name)) {
-                Some(name) => Err(E::custom(format_args!("field `{name}` is there beside `file`"))),
+                Some(name) => Err(E::custom(format_args!(
+                    "field `{name}` is there beside `file`"
+                ))),
                 None => Ok(()),
             },
         }
@@ -164,7 +187,8 @@ impl Seen {
 /// The end of another log, of whose form nothing is taken for granted: what it says is compared with that log.
 fn previous<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Previous>, A::Error> {
     let previous: Option<Previous> = map.next_value()?;
-    let holds = |previous: &Previous| Is::Uuid.holds(&previous.log) && Is::Head.holds(&previous.head);
+    let holds =
+        |previous: &Previous| Is::Uuid.holds(&previous.log) && Is::Head.holds(&previous.head);
     if previous.as_ref().is_none_or(holds) {
         return Ok(previous);
     }
@@ -179,7 +203,10 @@ impl<'de> DeserializeSeed<'de> for Nullable {
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
         let null = self.0.needs != Needs::Value;
-        input.deserialize_any(Value { is: &self.0.is, null })
+        input.deserialize_any(Value {
+            is: &self.0.is,
+            null,
+        })
     }
 }
 
@@ -190,7 +217,13 @@ fn kept<'de, T, A: MapAccess<'de>>(
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, A::Error> {
     let Key(text) = map.next_value()?;
-    parse(&text).ok_or_else(|| A::Error::custom(format_args!("`{}` is `{text}`, not {}", has.name, has.is.name())))
+    parse(&text).ok_or_else(|| {
+        A::Error::custom(format_args!(
+            "`{}` is `{text}`, not {}",
+            has.name,
+            has.is.name()
+        ))
+    })
 }
 
 /// A value that has to be of its kind.
@@ -207,23 +240,41 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        if self.null { Ok(()) } else { Err(E::invalid_type(Unexpected::Unit, &self)) }
+        if self.null {
+            Ok(())
+        } else {
+            Err(E::invalid_type(Unexpected::Unit, &self))
+        }
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
-        if matches!(self.is, Is::Flag) { Ok(()) } else { Err(E::invalid_type(Unexpected::Bool(flag), &self)) }
+        if matches!(self.is, Is::Flag) {
+            Ok(())
+        } else {
+            Err(E::invalid_type(Unexpected::Bool(flag), &self))
+        }
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        if matches!(self.is, Is::Count) { Ok(()) } else { Err(E::invalid_type(Unexpected::Unsigned(number), &self)) }
+        if matches!(self.is, Is::Count) {
+            Ok(())
+        } else {
+            Err(E::invalid_type(Unexpected::Unsigned(number), &self))
+        }
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.is.holds(text) { Ok(()) } else { Err(E::invalid_value(Unexpected::Str(text), &self)) }
+        if self.is.holds(text) {
+            Ok(())
+        } else {
+            Err(E::invalid_value(Unexpected::Str(text), &self))
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Is::Each(is) = self.is else { return Err(A::Error::invalid_type(Unexpected::Seq, &self)) };
+        let Is::Each(is) = self.is else {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        };
         while list.next_element_seed(Item(is))?.is_some() {}
         Ok(())
     }
@@ -233,15 +284,25 @@ impl<'de> Visitor<'de> for Value {
             Is::Text => fields(map, BASE64),
             Is::Env => env(map),
             Is::Fields(table) => fields(map, table),
-            Is::Stream => held(Stream::deserialize(MapAccessDeserializer::new(map))?.holds(), self.is),
-            Is::Exit => held(Exit::deserialize(MapAccessDeserializer::new(map))?.holds(), self.is),
+            Is::Stream => held(
+                Stream::deserialize(MapAccessDeserializer::new(map))?.holds(),
+                self.is,
+            ),
+            Is::Exit => held(
+                Exit::deserialize(MapAccessDeserializer::new(map))?.holds(),
+                self.is,
+            ),
             _ => Err(A::Error::invalid_type(Unexpected::Map, &self)),
         }
     }
 }
 
 fn held<E: Error>(holds: bool, is: &Is) -> Result<(), E> {
-    if holds { Ok(()) } else { Err(E::custom(format_args!("it is not {}", is.name()))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(E::custom(format_args!("it is not {}", is.name())))
+    }
 }
 
 /// An element of a list.
@@ -251,7 +312,10 @@ impl<'de> DeserializeSeed<'de> for Item {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        input.deserialize_any(Value { is: self.0, null: false })
+        input.deserialize_any(Value {
+            is: self.0,
+            null: false,
+        })
     }
 }
 

@@ -23,7 +23,8 @@ fn who() -> Value {
 /// One of each type, with every field that it can have.
 fn records() -> Vec<Value> {
     let who = who();
-    let target = json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
+    let target =
+        json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
     let seen = json!({"bytes": 3, "sha256": HASH});
     let object = json!({"name": "secrets/rsa-keys", "uid": UUID});
@@ -40,7 +41,10 @@ fn records() -> Vec<Value> {
             json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "who": who, "pid": 1, "started": null,
             "reason": null, "command": "enable", "dry_run": false, "policy": null, "unfinished": unfinished}),
         ),
-        record("tool", json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found": "/k"})),
+        record(
+            "tool",
+            json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found": "/k"}),
+        ),
         record(
             "intent",
             json!({"step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/", "env": {"KUBECONFIG": "/k"},
@@ -60,7 +64,10 @@ fn records() -> Vec<Value> {
             json!({"command": "enable", "dry_run": false, "code": 0, "outcome": "done", "changed": true, "target": target}),
         ),
         record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
-        record("log.rotate", json!({"who": who, "reason": null, "unfinished": unfinished})),
+        record(
+            "log.rotate",
+            json!({"who": who, "reason": null, "unfinished": unfinished}),
+        ),
     ]
 }
 
@@ -76,7 +83,11 @@ fn wrong(value: &Value) -> Option<String> {
 fn every_type_is_as_it_should_be() {
     for record in records() {
         let shape = shape(&line(&record)).unwrap();
-        assert_eq!((shape.wrong, shape.seq, shape.version), (None, 7, 1), "{record}");
+        assert_eq!(
+            (shape.wrong, shape.seq, shape.version),
+            (None, 7, 1),
+            "{record}"
+        );
         assert_eq!(shape.prev, digest(HASH));
         assert!(shape.kind.is_some() && shape.log.is_some());
     }
@@ -86,8 +97,11 @@ fn every_type_is_as_it_should_be() {
 fn the_order_of_fields_is_free() {
     for record in records() {
         let fields = record.as_object().unwrap();
-        let reversed: Vec<String> =
-            fields.iter().rev().map(|(name, value)| format!("{}:{value}", json!(name))).collect();
+        let reversed: Vec<String> = fields
+            .iter()
+            .rev()
+            .map(|(name, value)| format!("{}:{value}", json!(name)))
+            .collect();
         let shape = shape(format!("{{{}}}\n", reversed.join(",")).as_bytes()).unwrap();
         assert_eq!(shape.wrong, None, "{record}");
     }
@@ -115,13 +129,16 @@ fn a_field_that_is_missing_or_something_else_is_told() {
             let (parent, name) = at.rsplit_once('/').unwrap();
             // What makes it a record has its own test; what is about the log itself belongs to no run.
             let of_log = record["type"].as_str().unwrap().starts_with("log.");
-            if parent.is_empty() && (["v", "seq", "prev", "type", "log"].contains(&name) || of_log && name == "run") {
+            if parent.is_empty()
+                && (["v", "seq", "prev", "type", "log"].contains(&name) || of_log && name == "run")
+            {
                 continue;
             }
             let mut maimed = record.clone();
             *maimed.pointer_mut(&at).unwrap() = json!([[]]);
             assert!(wrong(&maimed).is_some(), "{at} is a list in {record}");
-            let fields: &mut Map<String, Value> = maimed.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+            let fields: &mut Map<String, Value> =
+                maimed.pointer_mut(parent).unwrap().as_object_mut().unwrap();
             fields.remove(name);
             if OPTIONAL.contains(&at.as_str()) {
                 assert_eq!(wrong(&maimed), None, "without {at}: {record}");
@@ -165,17 +182,36 @@ fn what_is_told() {
     );
     let mut both = intent.clone();
     both["file"] = records()[4]["file"].clone();
-    assert!(wrong(&both).unwrap().contains("field `argv` is there beside `file`"));
-    let twice = String::from_utf8(line(intent)).unwrap().replacen("\"ts\":", "\"step\":\"t\",\"ts\":", 1);
-    assert!(shape(twice.as_bytes()).unwrap().wrong.unwrap().contains("field `step` is there twice"));
+    assert!(
+        wrong(&both)
+            .unwrap()
+            .contains("field `argv` is there beside `file`")
+    );
+    let twice =
+        String::from_utf8(line(intent))
+            .unwrap()
+            .replacen("\"ts\":", "\"step\":\"t\",\"ts\":", 1);
+    assert!(
+        shape(twice.as_bytes())
+            .unwrap()
+            .wrong
+            .unwrap()
+            .contains("field `step` is there twice")
+    );
 }
 
 #[test]
 fn what_is_no_record() {
     let record = format!("{}\n", records()[3]);
-    for none in
-        [&record[..record.len() - 1], "", "\n", "null\n", "[]\n", "{}\n", &record.replace("https", "http\u{e9}")]
-    {
+    for none in [
+        &record[..record.len() - 1],
+        "",
+        "\n",
+        "null\n",
+        "[]\n",
+        "{}\n",
+        &record.replace("https", "http\u{e9}"),
+    ] {
         assert!(shape(none.as_bytes()).is_none(), "{none}");
     }
     for gone in ["v", "seq", "prev", "type", "log"] {
@@ -188,7 +224,11 @@ fn what_is_no_record() {
 #[test]
 fn what_no_record_has_anywhere() {
     let text = String::from_utf8(line(&records()[0])).unwrap();
-    let with = |more: &str| shape(text.replacen('{', &format!("{{{more},"), 1).as_bytes()).unwrap().wrong;
+    let with = |more: &str| {
+        shape(text.replacen('{', &format!("{{{more},"), 1).as_bytes())
+            .unwrap()
+            .wrong
+    };
     assert_eq!(with(r#""x":{"y":[1,-2,null,"z"]},"w":{}"#), None);
     for (more, told) in [
         (r#""x":1.5"#, "floating point"),
@@ -196,9 +236,17 @@ fn what_no_record_has_anywhere() {
         (r#""x":1,"x":1"#, "field `x` is there twice"),
         (r#""x":{"y":1,"\u0079":2}"#, "field `y` is there twice"),
     ] {
-        assert!(with(more).is_some_and(|wrong| wrong.contains(told)), "{more}: {:?}", with(more));
+        assert!(
+            with(more).is_some_and(|wrong| wrong.contains(told)),
+            "{more}: {:?}",
+            with(more)
+        );
     }
-    for previous in [json!({"log": UUID, "head": "9:ab"}), json!({"log": "", "head": format!("9:{HASH}")}), json!({})] {
+    for previous in [
+        json!({"log": UUID, "head": "9:ab"}),
+        json!({"log": "", "head": format!("9:{HASH}")}),
+        json!({}),
+    ] {
         let mut record = records()[0].clone();
         record["previous"] = previous.clone();
         assert!(wrong(&record).is_some(), "{previous}");

@@ -17,21 +17,33 @@ pub(in crate::audit) fn names(path: &Path, file: &File) -> io::Result<bool> {
 }
 
 pub(super) fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Opens a log safely, or makes an empty file for one.
 pub(super) fn open_file(path: &Path) -> io::Result<File> {
     let directory = directory_of(path);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let flags = OFlags::RDWR
+        | OFlags::APPEND
+        | OFlags::NOFOLLOW
+        | OFlags::CLOEXEC
+        | OFlags::NOCTTY
+        | OFlags::NONBLOCK;
     let create = flags | OFlags::CREATE | OFlags::EXCL;
     let file = match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
         Ok(file) => {
             File::open(directory)?.sync_all()?;
             File::from(file)
         }
-        Err(rustix::io::Errno::EXIST) => File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(told)?),
+        Err(rustix::io::Errno::EXIST) => {
+            File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(told)?)
+        }
         Err(error) => return Err(error.into()),
     };
     let meta = file.metadata()?;
@@ -50,7 +62,11 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
 }
 
 fn told(error: rustix::io::Errno) -> io::Error {
-    if error == rustix::io::Errno::LOOP { io::Error::other("it is a symlink") } else { error.into() }
+    if error == rustix::io::Errno::LOOP {
+        io::Error::other("it is a symlink")
+    } else {
+        error.into()
+    }
 }
 
 /// Reserves room behind the end without changing the length; `false` where the filesystem cannot.

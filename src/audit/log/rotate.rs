@@ -39,21 +39,42 @@ impl Log {
     /// [`Kind::Unrecorded`]; [`Kind::Stopped`] where it is closed, and the other not yet in its place.
     pub fn rotate(path: &Path, who: Who, reason: Option<String>) -> Result<Option<Rotated>> {
         let failed = |error: io::Error| unrecorded(path, &error);
-        let Opened { mut log, inherited: Inherited { unfinished, rotated } } = Self::opened(path).map_err(failed)?;
+        let Opened {
+            mut log,
+            inherited:
+                Inherited {
+                    unfinished,
+                    rotated,
+                },
+        } = Self::opened(path).map_err(failed)?;
         if rotated.is_some() || log.head.seq == 1 {
             return Ok(rotated);
         }
         log.may_be_closed()?;
-        log.write(None, &Body::LogRotate { who, reason, unfinished }, &Needles::default()).map_err(failed)?;
+        log.write(
+            None,
+            &Body::LogRotate {
+                who,
+                reason,
+                unfinished,
+            },
+            &Needles::default(),
+        )
+        .map_err(failed)?;
         let go_on = || {
-            let closed =
-                tail::read(&log.file)?.closed.ok_or_else(|| io::Error::other("it does not end as it was closed"))?;
+            let closed = tail::read(&log.file)?
+                .closed
+                .ok_or_else(|| io::Error::other("it does not end as it was closed"))?;
             go_on(path, &log.file, &log.head, closed)
         };
         go_on().map(Some).map_err(|error| {
-            let what = format!("`{}` is closed, and no other goes on from it yet: {error}", path.display());
-            Error::of(Kind::Stopped, what)
-                .hint("mend that; the next command of any kind, or this one again, brings it to its end")
+            let what = format!(
+                "`{}` is closed, and no other goes on from it yet: {error}",
+                path.display()
+            );
+            Error::of(Kind::Stopped, what).hint(
+                "mend that; the next command of any kind, or this one again, brings it to its end",
+            )
         })
     }
 
@@ -61,8 +82,11 @@ impl Log {
     fn may_be_closed(&self) -> Result<()> {
         let failed = |error: io::Error| unrecorded(&self.path, &error);
         if let Some(run) = under_way::run(&self.file).map_err(failed)? {
-            return Err(Error::refused(format!("{run} has not ended, and writes to this log"))
-                .hint("wait until it has; one of another host that was killed counts for 24 hours"));
+            return Err(
+                Error::refused(format!("{run} has not ended, and writes to this log")).hint(
+                    "wait until it has; one of another host that was killed counts for 24 hours",
+                ),
+            );
         }
         if let Some(place) = under_way::revocation(&self.file).map_err(failed)? {
             let namespace = place.namespace.unwrap_or_default();
@@ -71,14 +95,17 @@ impl Log {
         }
         let (path, directory) = (self.path.display(), directory_of(&self.path));
         if is_append_only(&self.file) {
-            return Err(Error::refused(format!("`{path}` is append-only: it cannot be given another name"))
-                .hint(format!("chattr -a {path}, rotate, then chattr +a both files")));
+            return Err(Error::refused(format!(
+                "`{path}` is append-only: it cannot be given another name"
+            ))
+            .hint(format!(
+                "chattr -a {path}, rotate, then chattr +a both files"
+            )));
         }
         let making = making(&self.path);
         if making.symlink_metadata().is_ok() {
-            return Err(
-                Error::refused(in_the_way(&making).to_string()).hint("it was not made by a rotation of this log")
-            );
+            return Err(Error::refused(in_the_way(&making).to_string())
+                .hint("it was not made by a rotation of this log"));
         }
         exchangeable(directory).map_err(|error| {
             Error::refused(format!("two names cannot be exchanged in `{}`: {error}", directory.display()))
@@ -93,17 +120,27 @@ pub(super) fn go_on(path: &Path, file: &File, head: &Head, closed: Closed) -> io
     let suffix = suffix(head, &closed);
     let has_suffix = |stem: &OsStr| stem.as_encoded_bytes().ends_with(suffix.as_bytes());
     if path.file_stem().is_some_and(has_suffix) {
-        return Err(io::Error::other("it was closed by a rotation: the log that goes on from it has another name"));
+        return Err(io::Error::other(
+            "it was closed by a rotation: the log that goes on from it has another name",
+        ));
     }
     let kept = with_suffix(path, &suffix);
-    let previous = Previous { log: head.log.clone(), head: format!("{}:{}", head.seq, head.hash) };
+    let previous = Previous {
+        log: head.log.clone(),
+        head: format!("{}:{}", head.seq, head.hash),
+    };
     if !kept.try_exists()? {
         make(path, &kept, file, &previous)?;
     }
     let opened = begun(&open_file(&kept)?, &previous)?.ok_or_else(|| in_the_way(&kept))?;
     renameat_with(CWD, &kept, CWD, path, RenameFlags::EXCHANGE)?;
     File::open(directory_of(path))?.sync_all()?;
-    Ok(Rotated { closed: head.clone(), kept, opened, unfinished: closed.unfinished })
+    Ok(Rotated {
+        closed: head.clone(),
+        kept,
+        opened,
+        unfinished: closed.unfinished,
+    })
 }
 
 /// Makes a log whose first record is durable before it has its name.
@@ -118,8 +155,19 @@ fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Res
     }
     file.set_len(0)?;
     file.set_permissions(closed.metadata()?.permissions())?;
-    drop(Log::locked_at(file, name, Some(previous.clone()), &Tail::default())?);
-    Ok(renameat_with(CWD, making, CWD, name, RenameFlags::NOREPLACE)?)
+    drop(Log::locked_at(
+        file,
+        name,
+        Some(previous.clone()),
+        &Tail::default(),
+    )?);
+    Ok(renameat_with(
+        CWD,
+        making,
+        CWD,
+        name,
+        RenameFlags::NOREPLACE,
+    )?)
 }
 
 /// The name under which the next log is made: always the same, so that what was cut short is found.
@@ -132,16 +180,26 @@ fn making(path: &Path) -> PathBuf {
 /// The only record of a log that goes on from there; `None` where it is another log, or has more.
 fn begun(file: &File, previous: &Previous) -> io::Result<Option<Head>> {
     let goes_on = opening(file)?.is_some_and(|opening| opening.previous.as_ref() == Some(previous));
-    Ok(tail::read(file)?.head.filter(|head| head.seq == 1 && goes_on))
+    Ok(tail::read(file)?
+        .head
+        .filter(|head| head.seq == 1 && goes_on))
 }
 
 fn in_the_way(path: &Path) -> io::Error {
-    io::Error::other(format!("`{}` is in the way of its rotation: move it elsewhere", path.display()))
+    io::Error::other(format!(
+        "`{}` is in the way of its rotation: move it elsewhere",
+        path.display()
+    ))
 }
 
 /// What tells a closed log from others: when it was closed, and its name in short.
 fn suffix(head: &Head, closed: &Closed) -> String {
-    let at = closed.at.split('.').next().unwrap_or_default().replace(['-', ':'], "");
+    let at = closed
+        .at
+        .split('.')
+        .next()
+        .unwrap_or_default()
+        .replace(['-', ':'], "");
     format!("-{at}Z-{}", head.log.get(..8).unwrap_or(&head.log))
 }
 
@@ -158,8 +216,17 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Whether this filesystem exchanges two names.
 fn exchangeable(directory: &Path) -> io::Result<()> {
-    let [one, other] = [tempfile::NamedTempFile::new_in(directory)?, tempfile::NamedTempFile::new_in(directory)?];
-    Ok(renameat_with(CWD, one.path(), CWD, other.path(), RenameFlags::EXCHANGE)?)
+    let [one, other] = [
+        tempfile::NamedTempFile::new_in(directory)?,
+        tempfile::NamedTempFile::new_in(directory)?,
+    ];
+    Ok(renameat_with(
+        CWD,
+        one.path(),
+        CWD,
+        other.path(),
+        RenameFlags::EXCHANGE,
+    )?)
 }
 
 #[cfg(target_os = "linux")]

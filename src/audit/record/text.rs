@@ -21,7 +21,10 @@ impl<T: AsRef<std::ffi::OsStr>> From<T> for Text {
         use base64::Engine as _;
         let text = text.as_ref();
         let bytes = || base64::engine::general_purpose::STANDARD.encode(text.as_encoded_bytes());
-        text.to_str().map_or_else(|| Self::Bytes { b64: bytes() }, |utf8| Self::Utf8(utf8.to_owned()))
+        text.to_str().map_or_else(
+            || Self::Bytes { b64: bytes() },
+            |utf8| Self::Utf8(utf8.to_owned()),
+        )
     }
 }
 

@@ -37,7 +37,11 @@ fn judged(bytes: Vec<u8>) -> Block {
     let mut start = 0;
     let line = |end: usize| {
         let raw = &bytes[std::mem::replace(&mut start, end)..end];
-        Judged { length: raw.len(), hash: Sha256::digest(raw).into(), shape: shape(raw) }
+        Judged {
+            length: raw.len(),
+            hash: Sha256::digest(raw).into(),
+            shape: shape(raw),
+        }
     };
     let lines = ends.chain(rest).map(line).collect();
     Block { bytes, lines }
@@ -54,12 +58,17 @@ struct Worker {
 /// # Errors
 /// Those of reading.
 pub(super) fn each(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MAX_THREADS);
     std::thread::scope(|scope| {
         let workers: Vec<Worker> = std::iter::repeat_with(|| {
             let (to, work) = sync_channel::<Vec<u8>>(1);
             let (done, from) = sync_channel(1);
-            scope.spawn(move || work.into_iter().try_for_each(|bytes| done.send(judged(bytes))));
+            scope.spawn(move || {
+                work.into_iter()
+                    .try_for_each(|bytes| done.send(judged(bytes)))
+            });
             Worker { to, from }
         })
         .take(threads)
@@ -98,7 +107,10 @@ fn next(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     loop {
         let before = block.len();
         let read = (&mut *input).take(BLOCK as u64).read_to_end(&mut block)?;
-        let last = block[before..].iter().rposition(|byte| *byte == b'\n').map(|at| before + at + 1);
+        let last = block[before..]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map(|at| before + at + 1);
         match last {
             Some(end) => *rest = block.split_off(end),
             None if read > 0 && block.len() < MAX_LINE => continue,

@@ -59,15 +59,32 @@ pub(super) fn prologue(plan: &Plan) -> String {
         return String::new();
     };
     let kubectl = quoted(&at.kubectl.tool.found.display().to_string());
-    let pins: Vec<String> = at.kubectl.pins.flags().iter().map(|flag| quoted(flag)).collect();
-    let pins = if pins.is_empty() { String::new() } else { format!(" {}", pins.join(" ")) };
+    let pins: Vec<String> = at
+        .kubectl
+        .pins
+        .flags()
+        .iter()
+        .map(|flag| quoted(flag))
+        .collect();
+    let pins = if pins.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", pins.join(" "))
+    };
     let phrase = at.phrase();
     let confirmed = format!(
         "[ \"${{1:-}}\" = {0} ] || fail 'what this deletes cannot be had back; to confirm it, give this script the argument' {0}\n",
         quoted(&phrase)
     );
-    let writes = plan.steps.iter().any(|step| matches!(step.action, Action::WriteToken { .. }));
-    let new_token = if writes { "" } else { "new_token=$work/new-token\n" };
+    let writes = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step.action, Action::WriteToken { .. }));
+    let new_token = if writes {
+        ""
+    } else {
+        "new_token=$work/new-token\n"
+    };
     let mut text = format!(
         "{confirmed}{new_token}old_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{FINISHED}",
         quoted(&at.namespace)
@@ -98,7 +115,10 @@ fn pods_there(selector: &str) -> String {
 fn prepared(run: &JobRun) -> String {
     match &run.way {
         Way::Clone { manifest, patch } => {
-            let (from, file) = (&manifest.from, format!("\"$work\"/{}.json", quoted(&manifest.name)));
+            let (from, file) = (
+                &manifest.from,
+                format!("\"$work\"/{}.json", quoted(&manifest.name)),
+            );
             format!(
                 "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
                  k create --filename - --dry-run=server --output name <{file}\n",
@@ -114,18 +134,27 @@ fn prepared(run: &JobRun) -> String {
 
 /// The object is the one that was seen.
 fn same(name: &str, uid: &str) -> String {
-    let message = quoted(&format!("{name} is not the one that this script was made for"));
-    format!("[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n", quoted(name))
+    let message = quoted(&format!(
+        "{name} is not the one that this script was made for"
+    ));
+    format!(
+        "[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n",
+        quoted(name)
+    )
 }
 
 /// A copy of the old token, and the means to try it.
 fn old_token(plan: &Plan, prove: &Prove) -> String {
-    let Some(trial) = &prove.trial else { return String::new() };
-    let in_cluster =
-        plan.steps.iter().any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "admin-token"));
+    let Some(trial) = &prove.trial else {
+        return String::new();
+    };
+    let in_cluster = plan.steps.iter().any(
+        |step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "admin-token"),
+    );
     let copy = match &trial.profile.token_file {
         _ if in_cluster => {
-            "k get secrets/admin-token '--template={{.data.token}}' | decode >\"$old_token\"\n".to_owned()
+            "k get secrets/admin-token '--template={{.data.token}}' | decode >\"$old_token\"\n"
+                .to_owned()
         }
         Some(file) => format!("cp {} \"$old_token\" || :\n", quoted(file)),
         None => String::new(),
@@ -167,7 +196,10 @@ pub(super) fn same_cluster(same: &SameCluster) -> String {
 
 pub(super) fn delete_secret(deletion: &Deletion) -> String {
     let object = quoted(&format!("secrets/{}", deletion.name));
-    let message = quoted(&format!("secret {} was made anew by someone else meanwhile", deletion.name));
+    let message = quoted(&format!(
+        "secret {} was made anew by someone else meanwhile",
+        deletion.name
+    ));
     format!(
         "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\ncase $uid in\n\
          '') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
@@ -180,9 +212,14 @@ pub(super) fn run_job(run: &JobRun) -> String {
     let seconds = run.limit.as_secs();
     let begin = match (&run.way, run.command()) {
         (Way::Clone { manifest, .. }, _) => {
-            format!("k create --filename - --output name <\"$work\"/{}.json\n", quoted(&manifest.name))
+            format!(
+                "k create --filename - --output name <\"$work\"/{}.json\n",
+                quoted(&manifest.name)
+            )
         }
-        (Way::Operator { job }, Some(command)) => same(&job.name, &job.uid) + &command_line(&command) + "\n",
+        (Way::Operator { job }, Some(command)) => {
+            same(&job.name, &job.uid) + &command_line(&command) + "\n"
+        }
         (_, Some(command)) => command_line(&command) + "\n",
         (_, None) => String::new(),
     };
@@ -202,7 +239,11 @@ pub(super) fn run_job(run: &JobRun) -> String {
 }
 
 pub(super) fn see_secret(secret: &NewSecret) -> String {
-    format!("made {} '{}'\n", secret.name, secret.old.as_deref().unwrap_or_default())
+    format!(
+        "made {} '{}'\n",
+        secret.name,
+        secret.old.as_deref().unwrap_or_default()
+    )
 }
 
 pub(super) fn restart(restart: &Restart) -> String {
@@ -213,16 +254,30 @@ pub(super) fn restart(restart: &Restart) -> String {
              [ -n \"$old_pods\" ] || fail 'there is no pod to restart'\n{}\n",
             command_line(&command)
         ),
-        (None, going) => format!("old_pods='{}'\n", going.as_ref().map(|going| going.join(" ")).unwrap_or_default()),
+        (None, going) => format!(
+            "old_pods='{}'\n",
+            going
+                .as_ref()
+                .map(|going| going.join(" "))
+                .unwrap_or_default()
+        ),
     };
-    format!("{begin}restarted {selector} {} {}\n", restart.ready, restart.limit.as_secs())
+    format!(
+        "{begin}restarted {selector} {} {}\n",
+        restart.ready,
+        restart.limit.as_secs()
+    )
 }
 
 pub(super) fn prove(prove: &Prove) -> String {
     if prove.trial.is_none() {
         return "echo 'that the old token is refused was not tried: no influxctl, or no profile' >&2\n".to_owned();
     }
-    let new = if prove.new_token { "try \"$new_token\" && " } else { "" };
+    let new = if prove.new_token {
+        "try \"$new_token\" && "
+    } else {
+        ""
+    };
     format!(
         "[ -s \"$old_token\" ] || fail 'revoked, but there is no copy of the old token to show it with'\n\
          left={}\nuntil {new}refused \"$old_token\"; do\n  left=$((left - 1))\n  \

@@ -14,11 +14,18 @@ pub struct Kind {
 }
 
 /// The jobs that make the keys.
-pub const KEY_GEN: Kind = Kind { name: "key-gen", flag: "--key-gen-job", secret: "rsa-keys" };
+pub const KEY_GEN: Kind = Kind {
+    name: "key-gen",
+    flag: "--key-gen-job",
+    secret: "rsa-keys",
+};
 
 /// The jobs that make the token.
-pub const CREATE_ADMIN_TOKEN: Kind =
-    Kind { name: "create-admin-token", flag: "--create-admin-token-job", secret: "admin-token" };
+pub const CREATE_ADMIN_TOKEN: Kind = Kind {
+    name: "create-admin-token",
+    flag: "--create-admin-token-job",
+    secret: "admin-token",
+};
 
 impl Kind {
     /// Those of the kind. One that is being deleted is as good as gone.
@@ -35,7 +42,8 @@ impl Kind {
     /// suffix has eight characters, and may be all digits.
     fn number(&self, name: &str) -> Option<u32> {
         let digits = name.strip_prefix(self.name)?.strip_prefix('-')?;
-        let numbered = (3..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let numbered =
+            (3..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse().ok().filter(|_| numbered)
     }
 
@@ -53,7 +61,11 @@ impl Kind {
     /// The name for the next clone: one more than any so far.
     #[must_use]
     pub fn next_name(&self, jobs: &[Job]) -> String {
-        let taken = jobs.iter().filter_map(|job| self.number(&job.metadata.name)).max().unwrap_or(0);
+        let taken = jobs
+            .iter()
+            .filter_map(|job| self.number(&job.metadata.name))
+            .max()
+            .unwrap_or(0);
         format!("{}-{:03}", self.name, taken + 1)
     }
 
@@ -62,19 +74,38 @@ impl Kind {
     ///
     /// # Errors
     /// Refused where the named one is not there, or where several do different work.
-    pub fn choose<'a>(&self, jobs: &'a [Job], named: Option<&str>, namespace: &str) -> Result<Option<&'a Job>> {
+    pub fn choose<'a>(
+        &self,
+        jobs: &'a [Job],
+        named: Option<&str>,
+        namespace: &str,
+    ) -> Result<Option<&'a Job>> {
         if let Some(named) = named {
             let found = self.among(jobs).find(|job| job.metadata.name == named);
             return found.map(Some).ok_or_else(|| {
                 let names = self.among(jobs).map(|job| job.metadata.name.as_str());
-                Error::refused(format!("there is no job `{named}` that could make secret `{}`", self.secret))
-                    .hint(format!("known ones: {}", list(names)))
+                Error::refused(format!(
+                    "there is no job `{named}` that could make secret `{}`",
+                    self.secret
+                ))
+                .hint(format!("known ones: {}", list(names)))
             });
         }
-        let (clones, originals): (Vec<&Job>, Vec<&Job>) = self.among(jobs).partition(|job| self.is_clone(job));
-        let candidates = if originals.is_empty() { clones } else { originals };
-        let latest = candidates.iter().copied().max_by_key(|job| (job.metadata.created(), job.metadata.name.clone()));
-        if candidates.windows(2).any(|pair| work(pair[0]) != work(pair[1])) {
+        let (clones, originals): (Vec<&Job>, Vec<&Job>) =
+            self.among(jobs).partition(|job| self.is_clone(job));
+        let candidates = if originals.is_empty() {
+            clones
+        } else {
+            originals
+        };
+        let latest = candidates
+            .iter()
+            .copied()
+            .max_by_key(|job| (job.metadata.created(), job.metadata.name.clone()));
+        if candidates
+            .windows(2)
+            .any(|pair| work(pair[0]) != work(pair[1]))
+        {
             let names = list(candidates.iter().map(|job| job.metadata.name.as_str()));
             return Err(Error::refused(format!(
                 "several jobs could be the one that makes `{}`, and they differ: {names}",
@@ -92,7 +123,11 @@ impl Kind {
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     names.sort();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -102,11 +137,17 @@ mod tests {
 
     fn job(name: &str, created: &str, image: &str) -> Job {
         let spec = json!({"template": {"metadata": {"labels": {"job-name": name}}, "spec": {"image": image}}});
-        serde_json::from_value(json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": spec})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": spec}),
+        )
+        .unwrap()
     }
 
     fn chosen(jobs: &[Job]) -> Option<&str> {
-        KEY_GEN.choose(jobs, None, "influxdb").unwrap().map(|job| job.metadata.name.as_str())
+        KEY_GEN
+            .choose(jobs, None, "influxdb")
+            .unwrap()
+            .map(|job| job.metadata.name.as_str())
     }
 
     const OLD: &str = "2024-01-01T00:00:00Z";
@@ -123,19 +164,40 @@ mod tests {
             job("kubit-apply-key-gen", NEW, "other"),
         ];
         assert_eq!(chosen(&jobs), Some("key-gen-12345678"));
-        assert_eq!(chosen(&jobs[2..]), Some("key-gen-001"), "a clone where there is no original");
+        assert_eq!(
+            chosen(&jobs[2..]),
+            Some("key-gen-001"),
+            "a clone where there is no original"
+        );
         assert_eq!(chosen(&jobs[3..]), None);
         assert_eq!(chosen(&[job("key-gen", OLD, "i")]), Some("key-gen"));
     }
 
     #[test]
     fn those_that_differ_are_named() {
-        let jobs = [job("key-gen-aaaaaaaa", OLD, "i"), job("key-gen-bbbbbbbb", NEW, "j")];
+        let jobs = [
+            job("key-gen-aaaaaaaa", OLD, "i"),
+            job("key-gen-bbbbbbbb", NEW, "j"),
+        ];
         let error = KEY_GEN.choose(&jobs, None, "influxdb").unwrap_err();
-        assert!(error.message.ends_with("differ: `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"), "{error}");
+        assert!(
+            error
+                .message
+                .ends_with("differ: `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"),
+            "{error}"
+        );
         assert!(error.hint.contains("--key-gen-job"));
-        assert!(KEY_GEN.choose(&jobs, Some("key-gen-aaaaaaaa"), "influxdb").unwrap().is_some());
-        assert!(KEY_GEN.choose(&jobs, Some("key-gen-cccccccc"), "influxdb").is_err());
+        assert!(
+            KEY_GEN
+                .choose(&jobs, Some("key-gen-aaaaaaaa"), "influxdb")
+                .unwrap()
+                .is_some()
+        );
+        assert!(
+            KEY_GEN
+                .choose(&jobs, Some("key-gen-cccccccc"), "influxdb")
+                .is_err()
+        );
     }
 
     #[test]
@@ -145,7 +207,10 @@ mod tests {
             KEY_GEN.next_name(&jobs)
         };
         assert_eq!(next(&["key-gen-7c9d2b41"]), "key-gen-001");
-        assert_eq!(next(&["key-gen-12345678", "key-gen-001", "key-gen-004"]), "key-gen-005");
+        assert_eq!(
+            next(&["key-gen-12345678", "key-gen-001", "key-gen-004"]),
+            "key-gen-005"
+        );
         assert_eq!(next(&["key-gen-999"]), "key-gen-1000");
     }
 }

@@ -31,7 +31,9 @@ impl Operator {
         let deployments = match deployments {
             Ok(deployments) => deployments,
             Err(Failure::Forbidden(_)) => {
-                return Ok(Self::Unknown("deployments of other namespaces may not be looked at"));
+                return Ok(Self::Unknown(
+                    "deployments of other namespaces may not be looked at",
+                ));
             }
             Err(failure) => return Err(failure),
         };
@@ -64,7 +66,9 @@ impl Operator {
         let then = match self {
             Self::Running => ": it makes jobs again that are deleted",
             Self::Unknown(_) => "",
-            Self::Paused | Self::Elsewhere | Self::Idle | Self::Absent => ": jobs are made again as clones",
+            Self::Paused | Self::Elsewhere | Self::Idle | Self::Absent => {
+                ": jobs are made again as clones"
+            }
         };
         self.state() + then
     }

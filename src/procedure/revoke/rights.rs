@@ -36,7 +36,10 @@ enum Right {
 /// `deletecollection` (recordings `can-i-*`, and the verbs that the server logs).
 #[must_use]
 pub fn permissions(namespace: &str) -> Vec<Permission> {
-    RIGHTS.iter().map(|(_, verb, resource)| Permission::new(verb, resource, namespace)).collect()
+    RIGHTS
+        .iter()
+        .map(|(_, verb, resource)| Permission::new(verb, resource, namespace))
+        .collect()
 }
 
 /// Those of [`permissions`] that this plan needs and that are not given.
@@ -54,7 +57,9 @@ fn needs(action: &Action, right: Right) -> bool {
         (Action::DeleteSecret(deletion), Right::DeleteToken) => deletion.name == "admin-token",
         (Action::DeleteSecret(deletion), Right::DeleteKeys) => deletion.name == "rsa-keys",
         (Action::RunJob(_), Right::WatchJobs) => true,
-        (Action::RunJob(run), Right::CreateJobs) => matches!(run.way, Way::Clone { .. } | Way::FromJob { .. }),
+        (Action::RunJob(run), Right::CreateJobs) => {
+            matches!(run.way, Way::Clone { .. } | Way::FromJob { .. })
+        }
         (Action::RunJob(run), Right::DeleteJobs) => matches!(run.way, Way::Operator { .. }),
         (Action::Restart(_), Right::WatchPods) => true,
         (Action::Restart(restart), Right::DeletePods) => restart.going.is_none(),

@@ -62,7 +62,9 @@ impl Seen<'_> {
     }
 
     fn was_begun(&self, name: &str) -> bool {
-        self.begun.iter().any(|object| object.name.strip_prefix("secrets/") == Some(name))
+        self.begun
+            .iter()
+            .any(|object| object.name.strip_prefix("secrets/") == Some(name))
     }
 
     fn is_begun(&self, secret: &SecretUid) -> bool {
@@ -73,9 +75,14 @@ impl Seen<'_> {
     #[must_use]
     pub fn stage(&self, again: bool) -> Stage {
         let (keys, token) = (self.secret("rsa-keys"), self.secret("admin-token"));
-        let half_done = if again { None } else { self.half_done(keys, token) };
+        let half_done = if again {
+            None
+        } else {
+            self.half_done(keys, token)
+        };
         let keys_new = half_done.is_some() && keys.is_some_and(|keys| !self.is_begun(keys));
-        let token_new = keys_new && token.is_some_and(|token| !self.is_begun(token) && !is_older(token, keys));
+        let token_new =
+            keys_new && token.is_some_and(|token| !self.is_begun(token) && !is_older(token, keys));
         let stands = |secret: Option<&SecretUid>, new: bool| match secret {
             None => Secret::Missing,
             Some(_) if new => Secret::New,
@@ -94,16 +101,18 @@ impl Seen<'_> {
     fn half_done(&self, keys: Option<&SecretUid>, token: Option<&SecretUid>) -> Option<String> {
         let recorded = self.was_begun("rsa-keys") && keys.is_none_or(|keys| !self.is_begun(keys));
         match (keys, token) {
-            _ if recorded => {
-                Some("the record holds a revocation of these keys that did not come to its end".to_owned())
-            }
+            _ if recorded => Some(
+                "the record holds a revocation of these keys that did not come to its end"
+                    .to_owned(),
+            ),
             (None, _) => Some("secret `rsa-keys` is missing".to_owned()),
             (Some(keys), Some(token)) if is_older(token, Some(keys)) => {
                 Some("secret `admin-token` is older than secret `rsa-keys`".to_owned())
             }
-            (Some(keys), None) if !self.had_a_token(keys) => {
-                Some("secret `admin-token` is missing, and none was made since `rsa-keys` was".to_owned())
-            }
+            (Some(keys), None) if !self.had_a_token(keys) => Some(
+                "secret `admin-token` is missing, and none was made since `rsa-keys` was"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -111,26 +120,52 @@ impl Seen<'_> {
     /// Whether a job made a token with these keys: then somebody has taken the token alone away, and the keys are as old
     /// as any. To take them for new would leave every token that was issued valid.
     fn had_a_token(&self, keys: &SecretUid) -> bool {
-        let made = |job: &Job| job.completed().zip(keys.time()).is_some_and(|(done, made)| done >= made);
+        let made = |job: &Job| {
+            job.completed()
+                .zip(keys.time())
+                .is_some_and(|(done, made)| done >= made)
+        };
         CREATE_ADMIN_TOKEN.among(self.jobs).any(made)
     }
 
     fn serves_old(&self, since: Option<Timestamp>) -> bool {
-        let is_older =
-            |pod: &Pod| since.is_none_or(|since| pod.metadata.created().is_some_and(|created| created < since));
-        self.pods.iter().any(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none() && is_older(pod))
+        let is_older = |pod: &Pod| {
+            since.is_none_or(|since| {
+                pod.metadata
+                    .created()
+                    .is_some_and(|created| created < since)
+            })
+        };
+        self.pods
+            .iter()
+            .any(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none() && is_older(pod))
     }
 
     /// `since` is when the new keys were made, where there are any. A pod that is not strictly younger may have loaded
     /// the old ones.
     fn pods(&self, since: Option<Timestamp>) -> Pods {
         let Some(since) = since else { return Pods::Old };
-        let is_younger = |pod: &Pod| pod.metadata.created().is_some_and(|created| created > since);
-        let old: Vec<&Pod> = self.pods.iter().filter(|pod| !pod.ended() && !is_younger(pod)).collect();
-        if old.iter().any(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        let is_younger = |pod: &Pod| {
+            pod.metadata
+                .created()
+                .is_some_and(|created| created > since)
+        };
+        let old: Vec<&Pod> = self
+            .pods
+            .iter()
+            .filter(|pod| !pod.ended() && !is_younger(pod))
+            .collect();
+        if old
+            .iter()
+            .any(|pod| pod.metadata.deletion_timestamp.is_none())
+        {
             return Pods::Old;
         }
-        let mut young = self.pods.iter().filter(|pod| !pod.ended() && is_younger(pod)).peekable();
+        let mut young = self
+            .pods
+            .iter()
+            .filter(|pod| !pod.ended() && is_younger(pod))
+            .peekable();
         if old.is_empty() && young.peek().is_some() && young.all(Pod::ready) {
             return Pods::New;
         }

@@ -15,7 +15,13 @@ fn at() -> Place {
         sha256: None,
         version: None,
     };
-    Place { kubectl: Kubectl { tool, pins: Pins::default() }, namespace: "influxdb".to_owned() }
+    Place {
+        kubectl: Kubectl {
+            tool,
+            pins: Pins::default(),
+        },
+        namespace: "influxdb".to_owned(),
+    }
 }
 
 /// A time, in seconds of one minute.
@@ -24,7 +30,11 @@ fn time(second: u32) -> String {
 }
 
 fn secret(name: &str, uid: &str, second: u32) -> SecretUid {
-    SecretUid { name: name.to_owned(), uid: uid.to_owned(), created: time(second) }
+    SecretUid {
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+        created: time(second),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +50,9 @@ fn job(name: &str, second: u32, health: Health, image: &str) -> Job {
         Health::Complete => {
             json!([{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}])
         }
-        Health::Failed => json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]),
+        Health::Failed => {
+            json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}])
+        }
         Health::Active | Health::Suspended => json!([]),
     };
     let completed = (health == Health::Complete).then(|| time(second));
@@ -92,7 +104,13 @@ fn facts() -> Facts {
 
 /// The steps, but for the look at the cluster that comes before all that change it.
 fn ids(revocation: &Revocation) -> Vec<&'static str> {
-    revocation.plan.steps.iter().map(|step| step.id).filter(|id| *id != "check-cluster").collect()
+    revocation
+        .plan
+        .steps
+        .iter()
+        .map(|step| step.id)
+        .filter(|id| *id != "check-cluster")
+        .collect()
 }
 
 fn ways(plan: &Plan) -> Vec<(&'static str, &Way)> {
@@ -120,38 +138,70 @@ fn a_namespace_in_order_is_a_fresh_start() {
     let revocation = plan(&facts(), Vec::new()).unwrap();
     assert_eq!(ids(&revocation), ALL);
     assert_eq!(revocation.half_done, None);
-    let equal = Facts { secrets: vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 1)], ..facts() };
-    assert_eq!(ids(&plan(&equal, Vec::new()).unwrap()), ALL, "the same second says nothing of an order");
+    let equal = Facts {
+        secrets: vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 1)],
+        ..facts()
+    };
+    assert_eq!(
+        ids(&plan(&equal, Vec::new()).unwrap()),
+        ALL,
+        "the same second says nothing of an order"
+    );
     let mut no_token = facts();
     no_token.options.new_token = false;
-    assert_eq!(ids(&plan(&no_token, Vec::new()).unwrap()), [&ALL[..5], &ALL[8..]].concat());
+    assert_eq!(
+        ids(&plan(&no_token, Vec::new()).unwrap()),
+        [&ALL[..5], &ALL[8..]].concat()
+    );
 }
 
 #[test]
 fn half_done_is_carried_on_from_what_the_cluster_holds() {
     let left = |secrets: &[SecretUid], pods: &[Pod]| {
-        let facts = Facts { secrets: secrets.to_vec(), pods: pods.to_vec(), ..facts() };
+        let facts = Facts {
+            secrets: secrets.to_vec(),
+            pods: pods.to_vec(),
+            ..facts()
+        };
         let revocation = plan(&facts, Vec::new()).unwrap();
         assert!(revocation.half_done.is_some());
         ids(&revocation)
     };
-    let (keys, token) = (|second| secret("rsa-keys", "k2", second), secret("admin-token", "t", 2));
+    let (keys, token) = (
+        |second| secret("rsa-keys", "k2", second),
+        secret("admin-token", "t", 2),
+    );
     let (old, new) = ([pod("p1", 9, true, false)], [pod("p1", 11, true, false)]);
     let equal = [pod("p1", 10, true, false), pod("p2", 11, true, false)];
     let going = [pod("p1", 9, true, true), pod("p2", 11, false, false)];
-    assert_eq!(left(std::slice::from_ref(&token), &old), ALL[1..], "the keys are deleted");
+    assert_eq!(
+        left(std::slice::from_ref(&token), &old),
+        ALL[1..],
+        "the keys are deleted"
+    );
     assert_eq!(left(&[], &old), ALL[2..], "both are");
-    assert_eq!(left(&[keys(10), token.clone()], &old), [&ALL[1..2], &ALL[4..]].concat(), "an older token has to go");
+    assert_eq!(
+        left(&[keys(10), token.clone()], &old),
+        [&ALL[1..2], &ALL[4..]].concat(),
+        "an older token has to go"
+    );
     assert_eq!(left(&[keys(10)], &old), ALL[4..], "the keys are new");
     assert_eq!(left(&[keys(10)], &equal), ALL[4..], "equal is not younger");
-    assert_eq!(left(&[keys(10)], &going), ALL[4..], "their restart has begun");
+    assert_eq!(
+        left(&[keys(10)], &going),
+        ALL[4..],
+        "their restart has begun"
+    );
     assert_eq!(left(&[keys(10)], &new), ALL[5..], "and is over");
 }
 
 #[test]
 fn a_token_that_was_taken_away_alone_leaves_the_keys_old() {
     // Its job was done at second 2, with the keys of second 1: whoever took the token away has made no new keys.
-    let facts = Facts { secrets: vec![secret("rsa-keys", "k", 1)], ..facts() };
+    let facts = Facts {
+        secrets: vec![secret("rsa-keys", "k", 1)],
+        ..facts()
+    };
     let revocation = plan(&facts, Vec::new()).unwrap();
     assert_eq!(ids(&revocation), [&ALL[..1], &ALL[2..]].concat());
     assert_eq!(revocation.half_done, None);
@@ -159,20 +209,35 @@ fn a_token_that_was_taken_away_alone_leaves_the_keys_old() {
 
 #[test]
 fn the_record_tells_new_from_old() {
-    let begun = |uid: &str, name: &str| Object { name: format!("secrets/{name}"), uid: uid.to_owned() };
+    let begun = |uid: &str, name: &str| Object {
+        name: format!("secrets/{name}"),
+        uid: uid.to_owned(),
+    };
     let left = |begun: Vec<Object>, again: bool| {
-        let mut facts = Facts { begun, pods: vec![pod("p", 1, true, false)], ..facts() };
+        let mut facts = Facts {
+            begun,
+            pods: vec![pod("p", 1, true, false)],
+            ..facts()
+        };
         facts.options.again = again;
         ids(&plan(&facts, Vec::new()).unwrap())
     };
-    assert_eq!(left(vec![begun("k", "rsa-keys")], false), ALL, "that deletion had no effect");
+    assert_eq!(
+        left(vec![begun("k", "rsa-keys")], false),
+        ALL,
+        "that deletion had no effect"
+    );
     assert_eq!(
         left(vec![begun("k0", "rsa-keys")], false),
         [&ALL[4..5], &ALL[7..]].concat(),
         "these keys came after it"
     );
     let both = vec![begun("k0", "rsa-keys"), begun("t", "admin-token")];
-    assert_eq!(left(both.clone(), false), [&ALL[1..2], &ALL[4..]].concat(), "the token's had none");
+    assert_eq!(
+        left(both.clone(), false),
+        [&ALL[1..2], &ALL[4..]].concat(),
+        "the token's had none"
+    );
     assert_eq!(left(both, true), ALL, "to start over is explicit");
 }
 
@@ -180,34 +245,79 @@ fn the_record_tells_new_from_old() {
 fn ways_of_rerunning() {
     let way = |facts: &Facts| {
         let revocation = plan(facts, Vec::new())?;
-        let names = ways(&revocation.plan).into_iter().map(|(_, way)| way.name());
+        let names = ways(&revocation.plan)
+            .into_iter()
+            .map(|(_, way)| way.name());
         Ok::<_, Error>(names.collect::<Vec<_>>())
     };
     let asked = |rerun: Rerun, operator: Operator| {
-        let mut facts = Facts { operator, ..facts() };
+        let mut facts = Facts {
+            operator,
+            ..facts()
+        };
         facts.options.rerun = rerun;
         facts
     };
-    assert_eq!(way(&asked(Rerun::Auto, Operator::Running)).unwrap(), ["operator"; 2]);
-    for other in [Operator::Absent, Operator::Paused, Operator::Idle, Operator::Elsewhere, Operator::Unknown("x")] {
-        assert_eq!(way(&asked(Rerun::Auto, other.clone())).unwrap(), ["clone"; 2], "{other:?}");
-        assert!(way(&asked(Rerun::Operator, other)).unwrap_err().hint.contains("--rerun clone"));
+    assert_eq!(
+        way(&asked(Rerun::Auto, Operator::Running)).unwrap(),
+        ["operator"; 2]
+    );
+    for other in [
+        Operator::Absent,
+        Operator::Paused,
+        Operator::Idle,
+        Operator::Elsewhere,
+        Operator::Unknown("x"),
+    ] {
+        assert_eq!(
+            way(&asked(Rerun::Auto, other.clone())).unwrap(),
+            ["clone"; 2],
+            "{other:?}"
+        );
+        assert!(
+            way(&asked(Rerun::Operator, other))
+                .unwrap_err()
+                .hint
+                .contains("--rerun clone")
+        );
     }
-    assert_eq!(way(&asked(Rerun::Clone, Operator::Running)).unwrap(), ["clone"; 2]);
-    assert_eq!(way(&asked(Rerun::FromJob, Operator::Absent)).unwrap(), ["from-job"; 2]);
+    assert_eq!(
+        way(&asked(Rerun::Clone, Operator::Running)).unwrap(),
+        ["clone"; 2]
+    );
+    assert_eq!(
+        way(&asked(Rerun::FromJob, Operator::Absent)).unwrap(),
+        ["from-job"; 2]
+    );
 }
 
 #[test]
 fn what_kubit_has_not_made_again_yet_is_awaited() {
-    let mut facts = Facts { operator: Operator::Running, secrets: Vec::new(), ..facts() };
+    let mut facts = Facts {
+        operator: Operator::Running,
+        secrets: Vec::new(),
+        ..facts()
+    };
     facts.jobs.remove(0);
-    let names =
-        |facts: &Facts| ways(&plan(facts, Vec::new()).unwrap().plan).iter().map(|(_, w)| w.name()).collect::<Vec<_>>();
+    let names = |facts: &Facts| {
+        ways(&plan(facts, Vec::new()).unwrap().plan)
+            .iter()
+            .map(|(_, w)| w.name())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&facts), ["awaited", "operator"]);
-    facts.jobs.push(job("key-gen-7c9d2b41", 9, Health::Active, "i"));
+    facts
+        .jobs
+        .push(job("key-gen-7c9d2b41", 9, Health::Active, "i"));
     assert_eq!(names(&facts), ["running", "operator"]);
     facts.secrets = vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 2)];
-    assert!(plan(&facts, Vec::new()).err().unwrap().message.contains("is at work"));
+    assert!(
+        plan(&facts, Vec::new())
+            .err()
+            .unwrap()
+            .message
+            .contains("is at work")
+    );
 }
 
 #[test]
@@ -220,13 +330,25 @@ fn what_cannot_come_to_its_end_is_refused() {
         format!("{error}; {}", error.hint)
     };
     let nothing = refused(|facts| (facts.secrets, facts.jobs) = (Vec::new(), Vec::new()));
-    assert!(nothing.contains("neither the secrets nor the jobs"), "{nothing}");
+    assert!(
+        nothing.contains("neither the secrets nor the jobs"),
+        "{nothing}"
+    );
     assert!(refused(|facts| drop(facts.jobs.remove(0))).contains("there is no job `key-gen`"));
-    assert!(refused(|facts| facts.jobs.truncate(1)).contains("there is no job `create-admin-token`"));
+    assert!(
+        refused(|facts| facts.jobs.truncate(1)).contains("there is no job `create-admin-token`")
+    );
     let failed = refused(|facts| facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Failed, "i"));
-    assert!(failed.contains("has failed (BackoffLimitExceeded)") && failed.contains("--waive failed-job"), "{failed}");
+    assert!(
+        failed.contains("has failed (BackoffLimitExceeded)")
+            && failed.contains("--waive failed-job"),
+        "{failed}"
+    );
     let pods = refused(|facts| facts.pods_matched = false);
-    assert!(pods.contains("no pod matches `app=token-management`"), "{pods}");
+    assert!(
+        pods.contains("no pod matches `app=token-management`"),
+        "{pods}"
+    );
     let suspended = refused(|facts| {
         facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Suspended, "i");
         facts.operator = Operator::Running;
@@ -238,9 +360,16 @@ fn what_cannot_come_to_its_end_is_refused() {
         facts.pods = vec![pod("p1", 0, true, false)];
         facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
     });
-    assert!(early.contains("job `create-admin-token-7c9d2b41` is at work"), "{early}");
-    let other = refused(|facts| facts.options.key_gen_job = Some("create-admin-token-7c9d2b41".to_owned()));
-    assert!(other.contains("that could make secret `rsa-keys`"), "{other}");
+    assert!(
+        early.contains("job `create-admin-token-7c9d2b41` is at work"),
+        "{early}"
+    );
+    let other =
+        refused(|facts| facts.options.key_gen_job = Some("create-admin-token-7c9d2b41".to_owned()));
+    assert!(
+        other.contains("that could make secret `rsa-keys`"),
+        "{other}"
+    );
 }
 
 #[test]
@@ -251,7 +380,14 @@ fn a_token_that_is_being_made_is_waited_for() {
     facts.pods = vec![pod("p1", 1, true, false)];
     facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
     let revocation = plan(&facts, Vec::new()).unwrap();
-    assert!(matches!(ways(&revocation.plan)[..], [("admin-token", Way::Running { .. })]), "{:?}", ids(&revocation));
+    assert!(
+        matches!(
+            ways(&revocation.plan)[..],
+            [("admin-token", Way::Running { .. })]
+        ),
+        "{:?}",
+        ids(&revocation)
+    );
     assert_eq!(ids(&revocation), ALL[4..]);
 }
 
@@ -259,27 +395,44 @@ fn a_token_that_is_being_made_is_waited_for() {
 fn a_restart_that_has_begun_waits_for_as_many_as_went() {
     let ready_after = |pods: Vec<Pod>| {
         let mut facts = facts();
-        facts.begun = vec![Object { name: "secrets/rsa-keys".to_owned(), uid: "gone".to_owned() }];
+        facts.begun = vec![Object {
+            name: "secrets/rsa-keys".to_owned(),
+            uid: "gone".to_owned(),
+        }];
         facts.pods_matched = !pods.is_empty();
         facts.pods = pods;
         let revocation = plan(&facts, Vec::new()).unwrap();
-        let restart = revocation.plan.steps.into_iter().find_map(|step| match step.action {
-            Action::Restart(restart) => Some(restart),
-            _ => None,
-        });
+        let restart = revocation
+            .plan
+            .steps
+            .into_iter()
+            .find_map(|step| match step.action {
+                Action::Restart(restart) => Some(restart),
+                _ => None,
+            });
         restart.map(|restart| (restart.ready, restart.going))
     };
     let going = |uid| pod(uid, 1, false, true);
     let wanted = Some((2, Some(vec!["a".to_owned(), "b".to_owned()])));
-    assert_eq!(ready_after(vec![going("a"), going("b")]), wanted, "none of the successors is there yet");
-    assert_eq!(ready_after(Vec::new()), Some((1, Some(Vec::new()))), "neither these nor those");
+    assert_eq!(
+        ready_after(vec![going("a"), going("b")]),
+        wanted,
+        "none of the successors is there yet"
+    );
+    assert_eq!(
+        ready_after(Vec::new()),
+        Some((1, Some(Vec::new()))),
+        "neither these nor those"
+    );
 }
 
 #[test]
 fn a_failure_counts_only_where_nothing_has_done_the_same_work() {
     let mut facts = facts();
     facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Failed, "i");
-    facts.jobs.push(job("key-gen-001", 2, Health::Complete, "i"));
+    facts
+        .jobs
+        .push(job("key-gen-001", 2, Health::Complete, "i"));
     assert_eq!(ids(&plan(&facts, Vec::new()).unwrap()), ALL);
     facts.jobs[2] = job("key-gen-001", 2, Health::Complete, "another image");
     assert!(plan(&facts, Vec::new()).is_err());
@@ -292,7 +445,10 @@ fn rights_are_those_of_the_plan() {
     let lacks = |facts: &Facts, verb: &str, resource: &str| {
         let asked = permissions("influxdb");
         let denied = Permission::new(verb, resource, "influxdb");
-        let allowed: Vec<bool> = asked.iter().map(|permission| *permission != denied).collect();
+        let allowed: Vec<bool> = asked
+            .iter()
+            .map(|permission| *permission != denied)
+            .collect();
         assert!(allowed.contains(&false), "{verb} {resource} is asked for");
         !missing(&plan(facts, Vec::new()).unwrap().plan, "influxdb", &allowed).is_empty()
     };
@@ -312,9 +468,15 @@ fn rights_are_those_of_the_plan() {
         assert!(lacks(&clone, verb, resource), "{verb} {resource}");
     }
     assert!(!lacks(&clone, "delete", "jobs.batch"));
-    let operator = Facts { operator: Operator::Running, ..facts() };
+    let operator = Facts {
+        operator: Operator::Running,
+        ..facts()
+    };
     assert!(lacks(&operator, "delete", "jobs.batch") && !lacks(&operator, "create", "jobs.batch"));
-    let token_left = Facts { secrets: vec![secret("rsa-keys", "k", 5)], ..facts() };
+    let token_left = Facts {
+        secrets: vec![secret("rsa-keys", "k", 5)],
+        ..facts()
+    };
     assert!(!lacks(&token_left, "delete", "secrets/rsa-keys"));
 }
 
@@ -322,30 +484,59 @@ fn rights_are_those_of_the_plan() {
 fn pods_that_are_not_ready_are_not_waited_for_unless_they_wait_for_keys() {
     let ready = |facts: &Facts| {
         let revocation = plan(facts, Vec::new()).unwrap();
-        let restart = revocation.plan.steps.iter().find_map(|step| match &step.action {
-            Action::Restart(restart) => Some(restart.ready),
-            _ => None,
-        });
+        let restart = revocation
+            .plan
+            .steps
+            .iter()
+            .find_map(|step| match &step.action {
+                Action::Restart(restart) => Some(restart.ready),
+                _ => None,
+            });
         (restart.unwrap(), revocation.warnings.len())
     };
     let pods = vec![pod("p1", 3, true, false), pod("p2", 3, false, false)];
-    let fresh = Facts { pods: pods.clone(), ..facts() };
+    let fresh = Facts {
+        pods: pods.clone(),
+        ..facts()
+    };
     assert_eq!(ready(&fresh), (1, 1));
-    let half_done = Facts { pods, secrets: Vec::new(), ..facts() };
+    let half_done = Facts {
+        pods,
+        secrets: Vec::new(),
+        ..facts()
+    };
     assert_eq!(ready(&half_done), (2, 0));
 }
 
 fn health() -> impl Strategy<Value = Health> {
-    prop::sample::select(vec![Health::Complete, Health::Complete, Health::Failed, Health::Active, Health::Suspended])
+    prop::sample::select(vec![
+        Health::Complete,
+        Health::Complete,
+        Health::Failed,
+        Health::Active,
+        Health::Suspended,
+    ])
 }
 
 fn jobs_of(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
-    let one = (0usize..4, 0u32..8, health(), prop::sample::select(vec!["i", "i", "i", "j"]));
+    let one = (
+        0usize..4,
+        0u32..8,
+        health(),
+        prop::sample::select(vec!["i", "i", "i", "j"]),
+    );
     prop::collection::vec(one, 0..4).prop_map(move |rows| {
         let suffixes = ["7c9d2b41", "12345678", "001", "002"];
         let mut jobs: Vec<Job> = rows
             .into_iter()
-            .map(|(suffix, second, health, image)| job(&format!("{kind}-{}", suffixes[suffix]), second, health, image))
+            .map(|(suffix, second, health, image)| {
+                job(
+                    &format!("{kind}-{}", suffixes[suffix]),
+                    second,
+                    health,
+                    image,
+                )
+            })
             .collect();
         jobs.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
         jobs.dedup_by(|a, b| a.metadata.name == b.metadata.name);
@@ -356,25 +547,74 @@ fn jobs_of(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
 fn any_facts() -> impl Strategy<Value = Facts> {
     let secrets = (prop::option::of(0u32..8), prop::option::of(0u32..8));
     let pods = prop::collection::vec((0u32..8, any::<bool>(), any::<bool>()), 1..4);
-    let operator =
-        prop::sample::select(vec![Operator::Running, Operator::Paused, Operator::Absent, Operator::Unknown("x")]);
-    let rerun = prop::sample::select(vec![Rerun::Auto, Rerun::Clone, Rerun::Operator, Rerun::FromJob]);
-    let flags = (any::<bool>(), any::<bool>(), prop::sample::subsequence(vec!["k", "t", "k0", "t0"], 0..4));
-    (secrets, jobs_of("key-gen"), jobs_of("create-admin-token"), pods, operator, rerun, flags).prop_map(
-        |((keys, token), mut jobs, more, pods, operator, rerun, (again, new_token, begun))| {
-            jobs.extend(more);
-            let secrets = keys.map(|second| secret("rsa-keys", "k", second));
-            let secrets = secrets.into_iter().chain(token.map(|second| secret("admin-token", "t", second))).collect();
-            let pods = pods.into_iter().enumerate();
-            let pods = pods.map(|(i, (second, ready, going))| pod(&format!("p{i}"), second, ready, going)).collect();
-            let name = |uid: &str| if uid.starts_with('k') { "secrets/rsa-keys" } else { "secrets/admin-token" };
-            let begun =
-                begun.into_iter().map(|uid| Object { name: name(uid).to_owned(), uid: uid.to_owned() }).collect();
-            let mut facts = Facts { secrets, jobs, pods, operator, begun, ..facts() };
-            (facts.options.rerun, facts.options.again, facts.options.new_token) = (rerun, again, new_token);
-            facts
-        },
+    let operator = prop::sample::select(vec![
+        Operator::Running,
+        Operator::Paused,
+        Operator::Absent,
+        Operator::Unknown("x"),
+    ]);
+    let rerun = prop::sample::select(vec![
+        Rerun::Auto,
+        Rerun::Clone,
+        Rerun::Operator,
+        Rerun::FromJob,
+    ]);
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        prop::sample::subsequence(vec!["k", "t", "k0", "t0"], 0..4),
+    );
+    (
+        secrets,
+        jobs_of("key-gen"),
+        jobs_of("create-admin-token"),
+        pods,
+        operator,
+        rerun,
+        flags,
     )
+        .prop_map(
+            |((keys, token), mut jobs, more, pods, operator, rerun, (again, new_token, begun))| {
+                jobs.extend(more);
+                let secrets = keys.map(|second| secret("rsa-keys", "k", second));
+                let secrets = secrets
+                    .into_iter()
+                    .chain(token.map(|second| secret("admin-token", "t", second)))
+                    .collect();
+                let pods = pods.into_iter().enumerate();
+                let pods = pods
+                    .map(|(i, (second, ready, going))| pod(&format!("p{i}"), second, ready, going))
+                    .collect();
+                let name = |uid: &str| {
+                    if uid.starts_with('k') {
+                        "secrets/rsa-keys"
+                    } else {
+                        "secrets/admin-token"
+                    }
+                };
+                let begun = begun
+                    .into_iter()
+                    .map(|uid| Object {
+                        name: name(uid).to_owned(),
+                        uid: uid.to_owned(),
+                    })
+                    .collect();
+                let mut facts = Facts {
+                    secrets,
+                    jobs,
+                    pods,
+                    operator,
+                    begun,
+                    ..facts()
+                };
+                (
+                    facts.options.rerun,
+                    facts.options.again,
+                    facts.options.new_token,
+                ) = (rerun, again, new_token);
+                facts
+            },
+        )
 }
 
 /// What a plan does to keys, token and pods.
@@ -386,16 +626,30 @@ struct Played {
 }
 
 fn play(facts: &Facts, plan: &Plan) -> Played {
-    let there = |name: &str, uid| facts.secrets.iter().any(|secret| secret.name == name).then_some(uid);
-    let mut played = Played { keys: there("rsa-keys", "k"), token: there("admin-token", "t"), restarted: false };
+    let there = |name: &str, uid| {
+        facts
+            .secrets
+            .iter()
+            .any(|secret| secret.name == name)
+            .then_some(uid)
+    };
+    let mut played = Played {
+        keys: there("rsa-keys", "k"),
+        token: there("admin-token", "t"),
+        restarted: false,
+    };
     for step in &plan.steps {
         match &step.action {
             Action::DeleteSecret(gone) if gone.name == "rsa-keys" => {
                 played.keys = played.keys.filter(|uid| *uid != gone.uid)
             }
-            Action::DeleteSecret(gone) => played.token = played.token.filter(|uid| *uid != gone.uid),
+            Action::DeleteSecret(gone) => {
+                played.token = played.token.filter(|uid| *uid != gone.uid)
+            }
             // The images make a secret only where there is none.
-            Action::RunJob(run) if run.secret == "rsa-keys" => drop(played.keys.get_or_insert("new")),
+            Action::RunJob(run) if run.secret == "rsa-keys" => {
+                drop(played.keys.get_or_insert("new"))
+            }
             Action::RunJob(_) => {
                 assert!(played.keys.is_some(), "a token needs keys");
                 played.token.get_or_insert("new");

@@ -10,8 +10,7 @@ port = "1"
 token_file = "/t"
 "#;
 
-const ENTRY: &str =
-    r#"{ name = "new", product = "clustered", host = "h", port = "1", auth = { token = { token_file = "/t" } } }"#;
+const ENTRY: &str = r#"{ name = "new", product = "clustered", host = "h", port = "1", auth = { token = { token_file = "/t" } } }"#;
 
 #[track_caller]
 fn creates(text: &str) {
@@ -21,7 +20,10 @@ fn creates(text: &str) {
     let new = find(&edit.text, "new").unwrap();
     assert_eq!(new.token_file.as_deref(), Some("/t"));
     let again = create(&edit.text, "new", "h", "1", "/t");
-    assert_eq!(again, Err(ConfigError::ProfileExists { name: "new".into() }));
+    assert_eq!(
+        again,
+        Err(ConfigError::ProfileExists { name: "new".into() })
+    );
 }
 
 #[test]
@@ -31,7 +33,11 @@ fn in_a_file_without_profiles() {
     creates(&format!("# mine\n⟦\n{NEW}⟧"));
     creates(&format!("# mine\n\n⟦{NEW}⟧"));
     creates(&format!("# mine⟦\n\n{}⟧", NEW.trim_end()));
-    creates(&format!("[x]\r\n⟦\n{NEW}⟧").replace('\n', "\r\n").replace("\r\r", "\r"));
+    creates(
+        &format!("[x]\r\n⟦\n{NEW}⟧")
+            .replace('\n', "\r\n")
+            .replace("\r\r", "\r"),
+    );
 }
 
 #[test]
@@ -50,11 +56,19 @@ fn behind_other_profiles_as_they_are_indented() {
 #[test]
 fn in_an_inline_array() {
     creates(&format!("profile = [⟦{ENTRY}⟧]"));
-    creates(&format!("profile = [ {{ name = \"a\" }}⟦, {ENTRY}⟧ ] # c\n"));
+    creates(&format!(
+        "profile = [ {{ name = \"a\" }}⟦, {ENTRY}⟧ ] # c\n"
+    ));
     creates(&format!("profile = [{{ name = \"a\" }},⟦ {ENTRY},⟧]"));
-    creates(&format!("profile = [\n  {{ name = \"a\" }}, # a, b\n⟦  {ENTRY},\n⟧  # end\n]\n"));
-    creates(&format!("profile = [\r\n  {{ name = \"a\" }}⟦,⟧ # a, b\r\n⟦  {ENTRY}\r\n⟧]\r\n"));
-    creates(&format!("profile = [\n  {{ name = \"a\" }} # a, b\n  ,⟦ {ENTRY},⟧]\n"));
+    creates(&format!(
+        "profile = [\n  {{ name = \"a\" }}, # a, b\n⟦  {ENTRY},\n⟧  # end\n]\n"
+    ));
+    creates(&format!(
+        "profile = [\r\n  {{ name = \"a\" }}⟦,⟧ # a, b\r\n⟦  {ENTRY}\r\n⟧]\r\n"
+    ));
+    creates(&format!(
+        "profile = [\n  {{ name = \"a\" }} # a, b\n  ,⟦ {ENTRY},⟧]\n"
+    ));
 }
 
 #[test]

@@ -10,10 +10,16 @@ fn the_example() {
 
 #[test]
 fn without_a_final_newline_there_is_still_none() {
-    let text = format!("{}⟦\n\n    [profile.auth.token]\n        token_file = \"/t\"⟧", EXAMPLE.trim_end());
+    let text = format!(
+        "{}⟦\n\n    [profile.auth.token]\n        token_file = \"/t\"⟧",
+        EXAMPLE.trim_end()
+    );
     round_trip("default", &text);
     round_trip("default", text.replace('\n', "\r\n").as_str());
-    round_trip("default", "[[profile]]⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧");
+    round_trip(
+        "default",
+        "[[profile]]⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧",
+    );
 }
 
 #[test]
@@ -56,7 +62,10 @@ fn comments_that_lead_the_next_header_stay_with_it() {
         "default",
         "[[profile]]\n# host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧  \n# vim: ft=toml",
     );
-    round_trip("default", "[[profile]]\n# host = \"h\"⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧");
+    round_trip(
+        "default",
+        "[[profile]]\n# host = \"h\"⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧",
+    );
 }
 
 #[test]
@@ -81,7 +90,13 @@ fn a_sub_table_behind_an_unrelated_table_is_still_the_profiles() {
 
 #[test]
 fn indentation_is_that_of_the_sub_tables() {
-    for (header, key) in [("", ""), ("  ", "    "), ("\t", "\t\t"), ("    ", "    "), ("  ", "")] {
+    for (header, key) in [
+        ("", ""),
+        ("  ", "    "),
+        ("\t", "\t\t"),
+        ("    ", "    "),
+        ("  ", ""),
+    ] {
         let text = format!(
             "[[profile]]\n{header}host = \"h\"\n\n{header}[profile.tls]\n{key}disable = true\n⟦\n{header}[profile.auth.token]\n{key}token_file = \"/t\"\n⟧"
         );
@@ -92,14 +107,26 @@ fn indentation_is_that_of_the_sub_tables() {
         "default",
         "[[profile]]\n\t[profile.tls]\n\t\tdisable = true\n  [profile.auth]\n   [profile.auth.oauth2]\n    client_id = \"c\"\n⟦\n   [profile.auth.token]\n    token_file = \"/t\"\n⟧",
     );
-    round_trip("default", "[[profile]]\n  [profile.tls]\n⟦\n  [profile.auth.token]\n  token_file = \"/t\"\n⟧");
-    round_trip("default", "[[profile]]\n  host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧");
+    round_trip(
+        "default",
+        "[[profile]]\n  [profile.tls]\n⟦\n  [profile.auth.token]\n  token_file = \"/t\"\n⟧",
+    );
+    round_trip(
+        "default",
+        "[[profile]]\n  host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+    );
 }
 
 #[test]
 fn mixed_line_endings_take_that_of_the_line_before() {
-    round_trip("default", "[[profile]]\nhost = \"h\"\r\n⟦\r\n[profile.auth.token]\r\ntoken_file = \"/t\"\r\n⟧\n[x]\n");
-    round_trip("default", "[[profile]]\r\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\r\n[x]\r\n");
+    round_trip(
+        "default",
+        "[[profile]]\nhost = \"h\"\r\n⟦\r\n[profile.auth.token]\r\ntoken_file = \"/t\"\r\n⟧\n[x]\n",
+    );
+    round_trip(
+        "default",
+        "[[profile]]\r\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\r\n[x]\r\n",
+    );
 }
 
 #[test]
@@ -113,8 +140,14 @@ fn auth_with_a_header() {
         "[[profile]]\n[profile.auth]\n  oauth2.client_id = \"c\"\n\n  [profile.tls]\n⟦\n[profile.auth.token]\n  token_file = \"/t\"\n⟧",
     );
     // Empty before, so it must stay empty behind `disable`.
-    round_trip("default", "[[profile]]\n  [profile.auth] # none\n⟦  token.token_file = \"/t\"\n⟧\n  # nothing here\n");
-    round_trip("default", "[[profile]]\n[profile.auth]⟦\ntoken.token_file = \"/t\"⟧");
+    round_trip(
+        "default",
+        "[[profile]]\n  [profile.auth] # none\n⟦  token.token_file = \"/t\"\n⟧\n  # nothing here\n",
+    );
+    round_trip(
+        "default",
+        "[[profile]]\n[profile.auth]⟦\ntoken.token_file = \"/t\"⟧",
+    );
 }
 
 #[test]
@@ -159,7 +192,10 @@ fn a_token_section_without_token_file() {
         assert_eq!(enable(&without, "default", "/t").unwrap().text, with);
     }
     let enabled = enable("[[profile]]\n [profile.auth.token]", "default", "/t").unwrap();
-    assert_eq!(enabled.text, "[[profile]]\n [profile.auth.token]\n token_file = \"/t\"");
+    assert_eq!(
+        enabled.text,
+        "[[profile]]\n [profile.auth.token]\n token_file = \"/t\""
+    );
 }
 
 #[test]
@@ -169,13 +205,19 @@ fn another_path_is_replaced_and_nothing_else() {
             "[profile.auth.token]\n  token_file  =  '/old' # keep\r\n",
             "[profile.auth.token]\n  token_file  =  \"/t\" # keep\r\n",
         ),
-        ("auth.token.token_file=\"\"\"\n/old\n\"\"\"", "auth.token.token_file=\"/t\""),
+        (
+            "auth.token.token_file=\"\"\"\n/old\n\"\"\"",
+            "auth.token.token_file=\"/t\"",
+        ),
         (
             "auth = { token = { token_file = \"/old\" }, oauth2 = {} }",
             "auth = { token = { token_file = \"/t\" }, oauth2 = {} }",
         ),
     ] {
-        let (before, after) = (format!("[[profile]]\n{before}"), format!("[[profile]]\n{after}"));
+        let (before, after) = (
+            format!("[[profile]]\n{before}"),
+            format!("[[profile]]\n{after}"),
+        );
         assert_eq!(enable(&before, "default", "/t").unwrap().text, after);
     }
 }
@@ -198,8 +240,14 @@ fn an_inline_array_of_profiles() {
     ] {
         round_trip("a", text);
     }
-    round_trip("default", "profile = [{⟦auth = { token = { token_file = \"/t\" } }⟧}]");
-    round_trip("default", "profile = [{⟦ auth = { token = { token_file = \"/t\" } }⟧ }]");
+    round_trip(
+        "default",
+        "profile = [{⟦auth = { token = { token_file = \"/t\" } }⟧}]",
+    );
+    round_trip(
+        "default",
+        "profile = [{⟦ auth = { token = { token_file = \"/t\" } }⟧ }]",
+    );
 }
 
 #[test]
@@ -207,7 +255,10 @@ fn paths_are_escaped() {
     for (path, quoted) in [
         ("/a b/ö/日本", r#""/a b/ö/日本""#),
         (r#"C:\x\"y"'z'"#, r#""C:\\x\\\"y\"'z'""#),
-        ("\t\n\r\u{8}\u{c}\0\u{1b}\u{7f}\u{9b}", r#""\t\n\r\b\f\u0000\u001B\u007F\u009B""#),
+        (
+            "\t\n\r\u{8}\u{c}\0\u{1b}\u{7f}\u{9b}",
+            r#""\t\n\r\b\f\u0000\u001B\u007F\u009B""#,
+        ),
         ("", r#""""#),
     ] {
         let edit = enable("[[profile]]\n", "default", path).unwrap();

@@ -32,12 +32,28 @@ fn shapes(cases: &[(&str, &'static str, usize)]) {
 #[test]
 fn profiles_of_a_wrong_shape() {
     shapes(&[
-        ("\n[profile]\nname = \"a\"\n", "`profile` is not an array of tables", 2),
+        (
+            "\n[profile]\nname = \"a\"\n",
+            "`profile` is not an array of tables",
+            2,
+        ),
         ("profile = 1", "`profile` is not an array of tables", 1),
-        ("profile = [\n{},\n1]", "an entry of `profile` is not a table", 3),
+        (
+            "profile = [\n{},\n1]",
+            "an entry of `profile` is not a table",
+            3,
+        ),
         ("[[profile]]\nname = 1", "`name` is not a string", 2),
-        ("[[profile]]\nport = 1.5", "`port` is neither a string nor an integer", 2),
-        ("[[profile]]\ntls.disable = 1", "`tls.disable` is not a boolean", 2),
+        (
+            "[[profile]]\nport = 1.5",
+            "`port` is neither a string nor an integer",
+            2,
+        ),
+        (
+            "[[profile]]\ntls.disable = 1",
+            "`tls.disable` is not a boolean",
+            2,
+        ),
         ("[[profile]]\ntls = 1", "`tls` is not a table", 2),
     ]);
 }
@@ -47,9 +63,21 @@ fn a_way_to_the_key_of_a_wrong_shape() {
     shapes(&[
         ("[[profile]]\nauth = 1", "`auth` is not a table", 2),
         ("[[profile]]\n[[profile.auth]]", "`auth` is not a table", 2),
-        ("[[profile]]\nauth.token = \"x\"", "`auth.token` is not a table", 2),
-        ("[[profile]]\nauth.oauth2 = []", "`auth.oauth2` is not a table", 2),
-        ("[[profile]]\n[profile.auth.token]\ntoken_file = 1", "`auth.token.token_file` is not a string", 3),
+        (
+            "[[profile]]\nauth.token = \"x\"",
+            "`auth.token` is not a table",
+            2,
+        ),
+        (
+            "[[profile]]\nauth.oauth2 = []",
+            "`auth.oauth2` is not a table",
+            2,
+        ),
+        (
+            "[[profile]]\n[profile.auth.token]\ntoken_file = 1",
+            "`auth.token.token_file` is not a string",
+            3,
+        ),
         (
             "[[profile]]\n[profile.auth.token]\n[profile.auth.token.token_file]",
             "`auth.token.token_file` is not a string",
@@ -119,8 +147,11 @@ fn nesting_that_the_parser_allows_does_not_overflow_the_stack() {
     let keys = vec!["a"; 79].join(".");
     let what = "tables nested too deeply";
     for (open, close) in [("", ""), ("[[1, ", "]]")] {
-        let text =
-            format!("[[profile]]\nx = {}1{}\n", format!("{open}{{{keys}=").repeat(25), format!("}}{close}").repeat(25));
+        let text = format!(
+            "[[profile]]\nx = {}1{}\n",
+            format!("{open}{{{keys}=").repeat(25),
+            format!("}}{close}").repeat(25)
+        );
         let edit = enable(&text, "default", "/t");
         assert_eq!(edit, Err(ConfigError::Shape { what, line: 2 }));
     }

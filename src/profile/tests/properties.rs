@@ -38,11 +38,19 @@ const TAILS: &[&str] = &[
     "\n[other2]\na = { b = 1 }\n\n",
 ];
 
-const INDENTS: &[(&str, &str)] = &[("", ""), ("  ", "    "), ("    ", "        "), ("\t", "\t\t")];
+const INDENTS: &[(&str, &str)] = &[
+    ("", ""),
+    ("  ", "    "),
+    ("    ", "        "),
+    ("\t", "\t\t"),
+];
 
 fn profile_text() -> impl Strategy<Value = String> {
     (select(INDENTS), select(BODIES), select(TAILS)).prop_map(|((header, key), body, tail)| {
-        let body = body.replace("{h}", header).replace("{k}", key).replace("SECRET", SECRET);
+        let body = body
+            .replace("{h}", header)
+            .replace("{k}", key)
+            .replace("SECRET", SECRET);
         format!("[[profile]]\n{header}name = \"NAME\"\n{body}{tail}")
     })
 }
@@ -62,7 +70,9 @@ fn inline_text() -> impl Strategy<Value = String> {
 fn assemble(lead: &str, profiles: Vec<String>) -> String {
     let mut text = lead.to_owned();
     for (index, profile) in profiles.iter().enumerate() {
-        text += &profile.replace("NAME", &format!("p{index}")).replace("[other", &format!("[o{index}"));
+        text += &profile
+            .replace("NAME", &format!("p{index}"))
+            .replace("[other", &format!("[o{index}"));
     }
     text
 }
@@ -71,7 +81,11 @@ fn inline_array(entries: Vec<String>, style: usize) -> String {
     let (open, between, close) = [
         ("profile = [", ", ", "]\n"),
         ("profile = [\n  ", ",\n  ", "\n]\n"),
-        ("profile = [ # c, d\n\t", ", # c, d\n\t", ", # e\n  # f\n]\n# g\n"),
+        (
+            "profile = [ # c, d\n\t",
+            ", # c, d\n\t",
+            ", # e\n  # f\n]\n# g\n",
+        ),
     ][style];
     let mut text = open.to_owned();
     for (index, entry) in entries.iter().enumerate() {
@@ -84,7 +98,11 @@ fn inline_array(entries: Vec<String>, style: usize) -> String {
 /// Line endings, byte order mark, final newline.
 fn dressed(text: String, endings: &[bool], mark: bool, last: bool) -> String {
     let mut dressed = String::from(if mark { "\u{feff}" } else { "" });
-    let text = if last { &text } else { text.trim_end_matches('\n') };
+    let text = if last {
+        &text
+    } else {
+        text.trim_end_matches('\n')
+    };
     let mut crlf = endings.iter().cycle();
     for line in text.split_inclusive('\n') {
         match (line.strip_suffix('\n'), crlf.next()) {
@@ -102,10 +120,15 @@ fn config() -> impl Strategy<Value = (String, usize)> {
         .prop_map(|(lead, profiles)| (profiles.len(), assemble(lead, profiles)));
     let inline = (prop::collection::vec(inline_text(), 1..4), 0..3_usize)
         .prop_map(|(entries, style)| (entries.len(), inline_array(entries, style)));
-    let endings = prop_oneof![Just(vec![false]), Just(vec![true]), prop::collection::vec(any::<bool>(), 2..7)];
+    let endings = prop_oneof![
+        Just(vec![false]),
+        Just(vec![true]),
+        prop::collection::vec(any::<bool>(), 2..7)
+    ];
     let text = prop_oneof![4 => headers, 1 => inline];
-    (text, endings, any::<bool>(), any::<bool>())
-        .prop_map(|((count, text), endings, mark, last)| (dressed(text, &endings, mark, last), count))
+    (text, endings, any::<bool>(), any::<bool>()).prop_map(
+        |((count, text), endings, mark, last)| (dressed(text, &endings, mark, last), count),
+    )
 }
 
 fn token_path() -> impl Strategy<Value = String> {
@@ -115,21 +138,31 @@ fn token_path() -> impl Strategy<Value = String> {
 /// Everything in `item`, sorted, as one text: written apart from the code's own comparison.
 fn canonical(item: &Item) -> String {
     if let Some(table) = item.as_table_like() {
-        let mut keys: Vec<_> = table.iter().map(|(key, item)| format!("{key:?}:{}", canonical(item))).collect();
+        let mut keys: Vec<_> = table
+            .iter()
+            .map(|(key, item)| format!("{key:?}:{}", canonical(item)))
+            .collect();
         keys.sort();
         return format!("{{{}}}", keys.join(","));
     }
     if let Some(tables) = item.as_array_of_tables() {
-        let tables = tables.iter().map(|table| canonical(&Item::Table(table.clone())));
+        let tables = tables
+            .iter()
+            .map(|table| canonical(&Item::Table(table.clone())));
         return format!("[{}]", tables.collect::<Vec<_>>().join(","));
     }
     if let Some(array) = item.as_array() {
-        let values = array.iter().map(|value| canonical(&Item::Value(value.clone())));
+        let values = array
+            .iter()
+            .map(|value| canonical(&Item::Value(value.clone())));
         return format!("[{}]", values.collect::<Vec<_>>().join(","));
     }
     let kind = item.type_name();
     let text = item.as_str().map(|text| format!("{text:?}"));
-    let rest = || item.as_value().map(|v| v.clone().decorated("", "").to_string());
+    let rest = || {
+        item.as_value()
+            .map(|v| v.clone().decorated("", "").to_string())
+    };
     format!("{kind}={}", text.or_else(rest).unwrap_or_default())
 }
 
@@ -137,8 +170,16 @@ fn canonical(item: &Item) -> String {
 fn canonical_parts(text: &str) -> Vec<String> {
     let document = Document::parse(text.to_owned()).unwrap().into_mut();
     let mut parts: Vec<String> = match document.get("profile").unwrap() {
-        Item::ArrayOfTables(tables) => tables.iter().map(|table| canonical(&Item::Table(table.clone()))).collect(),
-        item => item.as_array().unwrap().iter().map(|value| canonical(&Item::Value(value.clone()))).collect(),
+        Item::ArrayOfTables(tables) => tables
+            .iter()
+            .map(|table| canonical(&Item::Table(table.clone())))
+            .collect(),
+        item => item
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| canonical(&Item::Value(value.clone())))
+            .collect(),
     };
     let mut rest = document.clone();
     rest.remove("profile");
@@ -294,7 +335,11 @@ fn printed<T>(result: Result<T, ConfigError>) -> String {
 
 fn all_said(text: &str) -> String {
     let mut said = printed(profiles(text)) + &printed(find(text, "default"));
-    let edits = [enable(text, "default", "/t"), disable(text, "default"), create(text, "new", "h", "1", "/t")];
+    let edits = [
+        enable(text, "default", "/t"),
+        disable(text, "default"),
+        create(text, "new", "h", "1", "/t"),
+    ];
     for edit in edits {
         if let Ok(edit) = &edit {
             assert_eq!(replayed(text, edit), edit.text);

@@ -25,7 +25,13 @@ const ALL: &str = r#"
 #[test]
 fn all_keys() {
     let some = |value: &str| Some(value.to_owned());
-    let tls = Tls { insecure: Some(true), disable: Some(false), cert: some("c"), key: some("k"), ca: some("a") };
+    let tls = Tls {
+        insecure: Some(true),
+        disable: Some(false),
+        cert: some("c"),
+        key: some("k"),
+        ca: some("a"),
+    };
     let full = Profile {
         name: "default".into(),
         product: some("clustered"),
@@ -53,7 +59,13 @@ fn all_keys() {
 
 #[test]
 fn no_profiles_is_an_empty_list() {
-    for text in ["", "\u{feff}", "# nothing\n", "profile = []", "[other]\na = 1\n"] {
+    for text in [
+        "",
+        "\u{feff}",
+        "# nothing\n",
+        "profile = []",
+        "[other]\na = 1\n",
+    ] {
         assert_eq!(profiles(text).unwrap(), []);
         let name = "default".to_owned();
         assert_eq!(find(text, "default"), Err(ConfigError::NoProfiles { name }));

@@ -2,7 +2,9 @@ use super::*;
 
 fn shown(edit: &Edit, old: &str) -> String {
     let lines = edit.changed_lines(old);
-    let lines = lines.iter().map(|l| format!("{:>2} {}|{}|", l.number, l.sign, l.text));
+    let lines = lines
+        .iter()
+        .map(|l| format!("{:>2} {}|{}|", l.number, l.sign, l.text));
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -12,7 +12,10 @@ fn enabled(new: &str) -> Result<(), ConfigError> {
 fn enabling_may_add_the_one_key_only() {
     let good = format!("{OLD}auth.token.token_file = \"/t\"\n");
     assert_eq!(enabled(&good), Ok(()));
-    assert_eq!(enabled(&format!("# c\n\n{}", good.replace("1, nan", "1,\n nan"))), Ok(()));
+    assert_eq!(
+        enabled(&format!("# c\n\n{}", good.replace("1, nan", "1,\n nan"))),
+        Ok(())
+    );
     for wrong in [
         OLD.to_owned(),
         good.replace("/t", "/u"),
@@ -51,5 +54,8 @@ fn disabling_may_take_out_the_one_key_only() {
         assert_eq!(check(&on, &wrong), Err(ConfigError::Unsafe), "{wrong}");
     }
     assert_eq!(check(&more, OLD), Err(ConfigError::Unsafe));
-    assert_eq!(check(&more, &format!("{OLD}auth.token.other = 1\n")), Ok(()));
+    assert_eq!(
+        check(&more, &format!("{OLD}auth.token.other = 1\n")),
+        Ok(())
+    );
 }

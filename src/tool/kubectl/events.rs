@@ -81,17 +81,39 @@ mod tests {
             let mut events = Events::default();
             let first = events.news::<Job>(&PRINTED.as_bytes()[..at]).unwrap();
             let second = events.news::<Job>(PRINTED.as_bytes()).unwrap();
-            let kinds: Vec<Change> = first.iter().chain(&second).map(|event| event.kind).collect();
-            assert_eq!(kinds, [Change::Added, Change::Modified, Change::Deleted], "cut at {at}");
-            assert!(first.iter().chain(&second).nth(1).unwrap().object.complete());
+            let kinds: Vec<Change> = first
+                .iter()
+                .chain(&second)
+                .map(|event| event.kind)
+                .collect();
+            assert_eq!(
+                kinds,
+                [Change::Added, Change::Modified, Change::Deleted],
+                "cut at {at}"
+            );
+            assert!(
+                first
+                    .iter()
+                    .chain(&second)
+                    .nth(1)
+                    .unwrap()
+                    .object
+                    .complete()
+            );
         }
     }
 
     #[test]
     fn what_is_no_event_is_told() {
         assert!(Events::default().news::<Job>(b"error: \n").is_none());
-        assert!(Events::default().news::<Job>(br#"{"kind":"Job"}"#).is_none());
-        let other = Events::default().news::<Job>(br#"{"type":"BOOKMARK","object":{}}"#).unwrap();
+        assert!(
+            Events::default()
+                .news::<Job>(br#"{"kind":"Job"}"#)
+                .is_none()
+        );
+        let other = Events::default()
+            .news::<Job>(br#"{"type":"BOOKMARK","object":{}}"#)
+            .unwrap();
         assert_eq!(other[0].kind, Change::Other);
     }
 

@@ -54,12 +54,15 @@ impl Failure {
         let said = output.complaint();
         let all = String::from_utf8_lossy(&output.stderr).to_lowercase();
         let last = said.to_lowercase();
-        let server_says = |reason: &str| last.starts_with("error from server") && last.contains(reason);
+        let server_says =
+            |reason: &str| last.starts_with("error from server") && last.contains(reason);
         if server_says("(notfound)") {
             Self::NotFound(said)
         } else if server_says("(forbidden)") {
             Self::Forbidden(said)
-        } else if last.contains("(unauthorized)") || all.contains("asked for the client to provide credentials") {
+        } else if last.contains("(unauthorized)")
+            || all.contains("asked for the client to provide credentials")
+        {
             Self::Unauthorized(said)
         } else if all.contains("getting credentials:") {
             Self::Credentials(said)
@@ -68,11 +71,15 @@ impl Failure {
             || last.contains("context was not found")
         {
             Self::UnknownContext(said)
-        } else if last.contains("current-context must exist") || last.contains("no configuration has been provided") {
+        } else if last.contains("current-context must exist")
+            || last.contains("no configuration has been provided")
+        {
             Self::NoContext
         } else if UNREACHABLE.iter().any(|sign| all.contains(sign)) {
             Self::Unreachable(said)
-        } else if last.contains("the server doesn't have a resource type") || last.contains("no matches for kind") {
+        } else if last.contains("the server doesn't have a resource type")
+            || last.contains("no matches for kind")
+        {
             Self::NoSuchResource(said)
         } else {
             Self::Unrecognised(said)
@@ -95,7 +102,11 @@ impl Failure {
 
     /// kubectl succeeded and printed something else than it should.
     pub(super) fn unrecognised(output: &Output) -> Self {
-        if output.exit == Exit::Code(0) { Self::Unrecognised(glimpse(output)) } else { Self::of(output) }
+        if output.exit == Exit::Code(0) {
+            Self::Unrecognised(glimpse(output))
+        } else {
+            Self::of(output)
+        }
     }
 
     /// As the user is told: `what` could not be done, for this reason, and the remedy.
@@ -139,18 +150,30 @@ mod tests {
 
     #[test]
     fn a_secret_is_missing_only_where_the_server_says_so_of_that_one() {
-        const KEYS: &str = "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z\n";
+        const KEYS: &str =
+            "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z\n";
         const NO_TOKEN: &str = "Error from server (NotFound): secrets \"admin-token\" not found\n";
         const NO_KEYS: &str = "Error from server (NotFound): secrets \"rsa-keys\" not found\n";
         assert_eq!(looked(1, KEYS, NO_TOKEN), Ok(1));
         assert_eq!(looked(1, "", &format!("{NO_KEYS}{NO_TOKEN}")), Ok(0));
         let slow = "Error from server (Timeout): the server was unable to return a response\n";
-        let forbidden =
-            "Error from server (Forbidden): secrets \"rsa-keys\" is forbidden: User \"a\" cannot get resource\n";
-        assert!(matches!(looked(1, "", &format!("{slow}{NO_TOKEN}")), Err(Failure::Unreachable(_))));
-        assert!(matches!(looked(1, "", &format!("{forbidden}{NO_TOKEN}")), Err(Failure::Forbidden(_))));
-        assert!(matches!(looked(0, KEYS, ""), Err(Failure::Unrecognised(_))), "one of two, and no word of the other");
+        let forbidden = "Error from server (Forbidden): secrets \"rsa-keys\" is forbidden: User \"a\" cannot get resource\n";
+        assert!(matches!(
+            looked(1, "", &format!("{slow}{NO_TOKEN}")),
+            Err(Failure::Unreachable(_))
+        ));
+        assert!(matches!(
+            looked(1, "", &format!("{forbidden}{NO_TOKEN}")),
+            Err(Failure::Forbidden(_))
+        ));
+        assert!(
+            matches!(looked(0, KEYS, ""), Err(Failure::Unrecognised(_))),
+            "one of two, and no word of the other"
+        );
         assert!(matches!(looked(0, "", ""), Err(Failure::Unrecognised(_))));
-        assert!(matches!(looked(1, "", NO_TOKEN), Err(Failure::NotFound(_))), "of the keys nothing was said");
+        assert!(
+            matches!(looked(1, "", NO_TOKEN), Err(Failure::NotFound(_))),
+            "of the keys nothing was said"
+        );
     }
 }

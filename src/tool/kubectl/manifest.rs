@@ -6,8 +6,12 @@ use serde_json::{Map, Value, json};
 
 /// The labels that the server generates for a job's pods: sent back, they are refused (recordings
 /// `create-clone-unstripped`).
-const GENERATED: &[&str] =
-    &["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"];
+const GENERATED: &[&str] = &[
+    "controller-uid",
+    "job-name",
+    "batch.kubernetes.io/controller-uid",
+    "batch.kubernetes.io/job-name",
+];
 
 /// By this label kubit finds what it has rendered, and prunes what it has not.
 const APPLYSET: &str = "applyset.kubernetes.io/part-of";
@@ -34,7 +38,10 @@ impl JobManifest {
     /// `ttlSecondsAfterFinished`, so that its end can be seen, and is not suspended.
     #[must_use]
     pub fn of(job: &Job, namespace: &str, name: &str) -> Self {
-        let object = Object { name: format!("job/{}", job.metadata.name), uid: job.metadata.uid.clone() };
+        let object = Object {
+            name: format!("job/{}", job.metadata.name),
+            uid: job.metadata.uid.clone(),
+        };
         let document = json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -46,7 +53,11 @@ impl JobManifest {
             },
             "spec": work(job),
         });
-        Self { name: name.to_owned(), from: object, document }
+        Self {
+            name: name.to_owned(),
+            from: object,
+            document,
+        }
     }
 
     /// As kubectl reads it.
@@ -58,7 +69,10 @@ impl JobManifest {
     /// Several at once.
     #[must_use]
     pub fn list(manifests: &[Self]) -> String {
-        let items: Vec<&Value> = manifests.iter().map(|manifest| &manifest.document).collect();
+        let items: Vec<&Value> = manifests
+            .iter()
+            .map(|manifest| &manifest.document)
+            .collect();
         json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
     }
 
@@ -66,11 +80,24 @@ impl JobManifest {
     #[must_use]
     pub fn patch(&self, job: &Job) -> String {
         let of = |field: &str| &self.document["spec"]["template"][field];
-        let removed = ["selector", "manualSelector", "ttlSecondsAfterFinished", "suspend"];
-        let removed = removed.iter().filter(|field| job.spec().get(**field).is_some());
-        let mut patch = vec![json!({ "op": "replace", "path": "/metadata", "value": self.document["metadata"] })];
-        patch.extend(removed.map(|field| json!({ "op": "remove", "path": format!("/spec/{field}") })));
-        patch.push(json!({ "op": "add", "path": "/spec/template/metadata", "value": of("metadata") }));
+        let removed = [
+            "selector",
+            "manualSelector",
+            "ttlSecondsAfterFinished",
+            "suspend",
+        ];
+        let removed = removed
+            .iter()
+            .filter(|field| job.spec().get(**field).is_some());
+        let mut patch = vec![
+            json!({ "op": "replace", "path": "/metadata", "value": self.document["metadata"] }),
+        ];
+        patch.extend(
+            removed.map(|field| json!({ "op": "remove", "path": format!("/spec/{field}") })),
+        );
+        patch.push(
+            json!({ "op": "add", "path": "/spec/template/metadata", "value": of("metadata") }),
+        );
         // Removing what may not be there is an error; adding it is not.
         patch.push(json!({ "op": "add", "path": "/status", "value": {} }));
         patch.push(json!({ "op": "remove", "path": "/status" }));
@@ -82,11 +109,20 @@ impl JobManifest {
 #[must_use]
 pub fn work(job: &Job) -> Value {
     let mut spec = job.spec().as_object().cloned().unwrap_or_default();
-    for generated in ["selector", "manualSelector", "ttlSecondsAfterFinished", "suspend"] {
+    for generated in [
+        "selector",
+        "manualSelector",
+        "ttlSecondsAfterFinished",
+        "suspend",
+    ] {
         spec.remove(generated);
     }
     if let Some(template) = spec.get_mut("template").and_then(Value::as_object_mut) {
-        let metadata = template.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+        let metadata = template
+            .get("metadata")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         template.insert("metadata".to_owned(), kept(&metadata).into());
     }
     spec.into()
@@ -95,11 +131,20 @@ pub fn work(job: &Job) -> Value {
 /// The pod template's labels and annotations: they decide how its pods run (sidecars, network policies).
 fn kept(metadata: &Map<String, Value>) -> Map<String, Value> {
     let of = |field: &str, dropped: &dyn Fn(&str) -> bool| {
-        let entries = metadata.get(field).and_then(Value::as_object).cloned().unwrap_or_default();
-        let entries: Map<String, Value> = entries.into_iter().filter(|(name, _)| !dropped(name)).collect();
+        let entries = metadata
+            .get(field)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
+        let entries: Map<String, Value> = entries
+            .into_iter()
+            .filter(|(name, _)| !dropped(name))
+            .collect();
         (!entries.is_empty()).then(|| (field.to_owned(), Value::from(entries)))
     };
-    let labels = of("labels", &|name| GENERATED.contains(&name) || name == APPLYSET);
+    let labels = of("labels", &|name| {
+        GENERATED.contains(&name) || name == APPLYSET
+    });
     let annotations = of("annotations", &|name| name == LAST_APPLIED);
     labels.into_iter().chain(annotations).collect()
 }
@@ -155,13 +200,23 @@ mod tests {
                 },
             })
         );
-        assert_eq!(manifest.from, Object { name: "job/key-gen-7c9d2b41".to_owned(), uid: "u1".to_owned() });
+        assert_eq!(
+            manifest.from,
+            Object {
+                name: "job/key-gen-7c9d2b41".to_owned(),
+                uid: "u1".to_owned()
+            }
+        );
     }
 
     #[test]
     fn work_is_compared_without_what_differs_from_job_to_job() {
-        let suspended = job(json!({"suspend": false, "ttlSecondsAfterFinished": 9, "selector": {}}));
+        let suspended =
+            job(json!({"suspend": false, "ttlSecondsAfterFinished": 9, "selector": {}}));
         assert_eq!(work(&job(json!({}))), work(&suspended));
-        assert_ne!(work(&job(json!({}))), work(&job(json!({"backoffLimit": 1}))));
+        assert_ne!(
+            work(&job(json!({}))),
+            work(&job(json!({"backoffLimit": 1})))
+        );
     }
 }

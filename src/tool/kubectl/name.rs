@@ -8,7 +8,10 @@ pub fn namespace(text: &str) -> Result<String, String> {
     if is_label(text) {
         Ok(text.to_owned())
     } else {
-        Err("a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -".to_owned())
+        Err(
+            "a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -"
+                .to_owned(),
+        )
     }
 }
 
@@ -18,7 +21,11 @@ pub fn namespace(text: &str) -> Result<String, String> {
 /// What one looks like.
 pub fn job(text: &str) -> Result<String, String> {
     let fits = text.len() <= 253 && text.split('.').all(is_label);
-    if fits { Ok(text.to_owned()) } else { Err("the name of a job, without `job/` in front".to_owned()) }
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a job, without `job/` in front".to_owned())
+    }
 }
 
 /// A label selector. An empty one would match every pod.
@@ -36,5 +43,8 @@ pub fn selector(text: &str) -> Result<String, String> {
 
 fn is_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len()) && text.chars().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }

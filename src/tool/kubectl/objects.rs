@@ -56,7 +56,11 @@ impl Condition {
 }
 
 fn why(reason: &str, message: &str) -> String {
-    [reason, message].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
+    [reason, message]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -67,13 +71,17 @@ struct Status {
     completion_time: Option<String>,
 }
 
-fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(input: D) -> Result<T, D::Error> {
+fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
+    input: D,
+) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
 impl Status {
     fn condition(&self, kind: &str, status: &str) -> Option<&Condition> {
-        self.conditions.iter().find(|condition| condition.kind == kind && condition.status == status)
+        self.conditions
+            .iter()
+            .find(|condition| condition.kind == kind && condition.status == status)
     }
 
     fn holds(&self, kind: &str) -> bool {
@@ -126,7 +134,10 @@ impl Job {
     /// Whether it is at work, or about to be.
     #[must_use]
     pub fn active(&self) -> bool {
-        !self.complete() && !self.failed() && !self.suspended() && self.metadata.deletion_timestamp.is_none()
+        !self.complete()
+            && !self.failed()
+            && !self.suspended()
+            && self.metadata.deletion_timestamp.is_none()
     }
 
     /// When it was done, to the second.
@@ -209,14 +220,33 @@ impl Pod {
     /// Why it has not started: the scheduler's reason, or that of a container that waits.
     #[must_use]
     pub fn stuck(&self) -> Option<String> {
-        let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
+        let containers = self
+            .status
+            .init_container_statuses
+            .iter()
+            .chain(&self.status.container_statuses);
         // These two are what every container passes through.
         let usual = |reason: &str| matches!(reason, "" | "ContainerCreating" | "PodInitializing");
         let waiting = containers
-            .filter_map(|container| container.state.waiting.as_ref().map(|waiting| (&container.name, waiting)))
+            .filter_map(|container| {
+                container
+                    .state
+                    .waiting
+                    .as_ref()
+                    .map(|waiting| (&container.name, waiting))
+            })
             .find(|(_, waiting)| !usual(&waiting.reason) || !waiting.message.is_empty())
-            .map(|(name, waiting)| format!("container `{name}`: {}", why(&waiting.reason, &waiting.message)));
-        let unscheduled = self.status.status.condition("PodScheduled", "False").map(Condition::why);
+            .map(|(name, waiting)| {
+                format!(
+                    "container `{name}`: {}",
+                    why(&waiting.reason, &waiting.message)
+                )
+            });
+        let unscheduled = self
+            .status
+            .status
+            .condition("PodScheduled", "False")
+            .map(Condition::why);
         unscheduled.filter(|why| !why.is_empty()).or(waiting)
     }
 
@@ -231,7 +261,10 @@ impl Pod {
 
     /// Its labels.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.metadata.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.metadata
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -239,10 +272,17 @@ impl Pod {
 fn refers_to_secret(value: &Value, names: &[(&str, &Value)], below: bool) -> bool {
     match value {
         Value::Object(fields) => {
-            (below && names.iter().any(|(field, name)| fields.get(*field) == Some(name)))
-                || fields.iter().any(|(key, value)| refers_to_secret(value, names, key.starts_with("secret")))
+            (below
+                && names
+                    .iter()
+                    .any(|(field, name)| fields.get(*field) == Some(name)))
+                || fields
+                    .iter()
+                    .any(|(key, value)| refers_to_secret(value, names, key.starts_with("secret")))
         }
-        Value::Array(items) => items.iter().any(|item| refers_to_secret(item, names, below)),
+        Value::Array(items) => items
+            .iter()
+            .any(|item| refers_to_secret(item, names, below)),
         _ => false,
     }
 }
@@ -314,7 +354,11 @@ impl SecretUid {
     /// One row of the columns NAME, UID, CREATED.
     pub(super) fn parse(row: &str) -> Option<Self> {
         let mut columns = row.split_whitespace().map(str::to_owned);
-        let secret = Self { name: columns.next()?, uid: columns.next()?, created: columns.next()? };
+        let secret = Self {
+            name: columns.next()?,
+            uid: columns.next()?,
+            created: columns.next()?,
+        };
         columns.next().is_none().then_some(secret)
     }
 }

@@ -18,26 +18,56 @@ impl Kubectl {
     }
 
     fn delete(&self, namespace: &str, object: String, uid: &str) -> Invocation {
-        let mut invocation = self.call(["delete", &object, "--namespace", namespace]).changes();
-        invocation.object = Some(Object { name: object, uid: uid.to_owned() });
+        let mut invocation = self
+            .call(["delete", &object, "--namespace", namespace])
+            .changes();
+        invocation.object = Some(Object {
+            name: object,
+            uid: uid.to_owned(),
+        });
         invocation
     }
 
     /// The documented restart. It lists, then deletes one by one. `--wait=false`: the wait for what comes after it is
     /// the same watch as the one for their successors, and shows progress.
     pub fn delete_pods(&self, namespace: &str, selector: &str) -> Invocation {
-        self.call(["delete", "pods", "--selector", selector, "--namespace", namespace, "--wait=false"]).changes()
+        self.call([
+            "delete",
+            "pods",
+            "--selector",
+            selector,
+            "--namespace",
+            namespace,
+            "--wait=false",
+        ])
+        .changes()
     }
 
     /// The UID of a job.
     pub fn job_uid(&self, namespace: &str, name: &str) -> Invocation {
         let job = format!("job/{name}");
-        self.call(["get", &job, "--namespace", namespace, "--output", "jsonpath={.metadata.uid}"])
+        self.call([
+            "get",
+            &job,
+            "--namespace",
+            namespace,
+            "--output",
+            "jsonpath={.metadata.uid}",
+        ])
     }
 
     /// Makes a job again under another name: what the documented `create job --from=job/…` was meant to do.
     pub fn create_job(&self, namespace: &str, manifest: &JobManifest) -> Invocation {
-        let create = ["create", "--filename", "-", NO_VALIDATION, "--namespace", namespace, "--output", "json"];
+        let create = [
+            "create",
+            "--filename",
+            "-",
+            NO_VALIDATION,
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ];
         let mut invocation = self.call(create).changes();
         invocation.stdin = Some(manifest.text());
         invocation.made_from = vec![manifest.from.clone()];
@@ -46,29 +76,67 @@ impl Kubectl {
 
     /// Tries the creation of jobs with the server, which then makes none.
     pub fn try_jobs(&self, namespace: &str, manifests: &[JobManifest]) -> Invocation {
-        let mut invocation =
-            self.call(["create", "--filename", "-", "--namespace", namespace, "--dry-run=server", "--output", "name"]);
+        let mut invocation = self.call([
+            "create",
+            "--filename",
+            "-",
+            "--namespace",
+            namespace,
+            "--dry-run=server",
+            "--output",
+            "name",
+        ]);
         invocation.stdin = Some(JobManifest::list(manifests));
-        invocation.made_from = manifests.iter().map(|manifest| manifest.from.clone()).collect();
+        invocation.made_from = manifests
+            .iter()
+            .map(|manifest| manifest.from.clone())
+            .collect();
         invocation
     }
 
     /// The documented command of March 2024. No kubectl up to 1.37 accepts it (recordings `create-job-from-job`).
     pub fn job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
-        self.call(["create", "job", &from, name, "--namespace", namespace, "--output", "json"]).changes()
+        self.call([
+            "create",
+            "job",
+            &from,
+            name,
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ])
+        .changes()
     }
 
     /// Whether this kubectl accepts the documented command at all.
     pub fn try_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
-        self.call(["create", "job", &from, name, "--namespace", namespace, "--dry-run=client", "--output", "name"])
+        self.call([
+            "create",
+            "job",
+            &from,
+            name,
+            "--namespace",
+            namespace,
+            "--dry-run=client",
+            "--output",
+            "name",
+        ])
     }
 
     /// All that becomes of one job, which need not be there yet, as it happens.
     pub fn watch_job(&self, namespace: &str, name: &str) -> Invocation {
         let field = format!("metadata.name={name}");
-        self.watch(&["get", "jobs", "--field-selector", &field, "--namespace", namespace])
+        self.watch(&[
+            "get",
+            "jobs",
+            "--field-selector",
+            &field,
+            "--namespace",
+            namespace,
+        ])
     }
 
     /// All that becomes of all jobs, as it happens: for one whose name is not known.
@@ -78,7 +146,14 @@ impl Kubectl {
 
     /// All that becomes of the pods that a selector matches, as it happens.
     pub fn watch_pods(&self, namespace: &str, selector: &str) -> Invocation {
-        self.watch(&["get", "pods", "--selector", selector, "--namespace", namespace])
+        self.watch(&[
+            "get",
+            "pods",
+            "--selector",
+            selector,
+            "--namespace",
+            namespace,
+        ])
     }
 
     fn watch(&self, what: &[&str]) -> Invocation {
@@ -101,8 +176,11 @@ pub fn parse_created(output: &Output) -> Result<String, Failure> {
     if !output.ok() {
         return Err(Failure::of(output));
     }
-    let created: Created = serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
-    Some(created.metadata.uid).filter(|uid| !uid.is_empty()).ok_or_else(|| Failure::unrecognised(output))
+    let created: Created =
+        serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+    Some(created.metadata.uid)
+        .filter(|uid| !uid.is_empty())
+        .ok_or_else(|| Failure::unrecognised(output))
 }
 
 /// Whether the server would make all of these jobs: it names each.
@@ -112,8 +190,15 @@ pub fn parse_created(output: &Output) -> Result<String, Failure> {
 pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Failure> {
     parse_done(output)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let named = |manifest: &JobManifest| text.lines().any(|line| line.trim() == format!("job.batch/{}", manifest.name));
-    if manifests.iter().all(named) { Ok(()) } else { Err(Failure::unrecognised(output)) }
+    let named = |manifest: &JobManifest| {
+        text.lines()
+            .any(|line| line.trim() == format!("job.batch/{}", manifest.name))
+    };
+    if manifests.iter().all(named) {
+        Ok(())
+    } else {
+        Err(Failure::unrecognised(output))
+    }
 }
 
 /// Whether a command that prints nothing to be read has succeeded: its words change from version to version.
@@ -121,5 +206,9 @@ pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Fai
 /// # Errors
 /// As kubectl says.
 pub fn parse_done(output: &Output) -> Result<(), Failure> {
-    if output.ok() { Ok(()) } else { Err(Failure::of(output)) }
+    if output.ok() {
+        Ok(())
+    } else {
+        Err(Failure::of(output))
+    }
 }

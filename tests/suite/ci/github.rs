@@ -9,7 +9,8 @@ const EVIL: &str = "::set-env name=PATH::/evil | `x` <b> 5% ##[add-path]/evil ::
 
 fn github(mut sb: Sandbox) -> Sandbox {
     let summary = sb.path("out/summary.md");
-    sb.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", summary);
+    sb.env("GITHUB_ACTIONS", "true")
+        .env("GITHUB_STEP_SUMMARY", summary);
     sb
 }
 
@@ -23,9 +24,12 @@ fn evil() -> Sandbox {
 /// The page, steps that are side by side in one order.
 fn summary(sb: &Sandbox) -> String {
     let page = normalised(&sb.read("out/summary.md"), sb.root());
-    let (see, get) = page.lines().partition::<Vec<_>, _>(|line| !line.starts_with("| get-token "));
+    let (see, get) = page
+        .lines()
+        .partition::<Vec<_>, _>(|line| !line.starts_with("| get-token "));
     let head = regex::Regex::new(r" \d+:\[SHA256\]").expect("a pattern");
-    head.replace(&[see, get].concat().join("\n"), " [SEQ]:[SHA256]").into_owned()
+    head.replace(&[see, get].concat().join("\n"), " [SEQ]:[SHA256]")
+        .into_owned()
 }
 
 /// The lines that the runner takes for commands, by its own rules, and the name of each.
@@ -33,17 +37,30 @@ fn commands(run: &Run) -> Vec<String> {
     let all = format!("{}\n{}", run.stdout, run.stderr);
     let lines = all.split(['\n', '\r']);
     let found = lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
-    found.map(|line| line.split([':', ' ']).nth(2).unwrap_or(line).to_owned()).collect()
+    found
+        .map(|line| line.split([':', ' ']).nth(2).unwrap_or(line).to_owned())
+        .collect()
 }
 
 #[test]
 fn a_revocation() {
     let sb = github(enabled());
     let run = sb.run(REVOKE);
-    assert_eq!((run.code, commands(&run)), (0, ["group", "endgroup"].map(str::to_owned).to_vec()), "{run:?}");
-    let plan = run.stdout.split_once("::group::plan\n").and_then(|(_, rest)| rest.split_once("::endgroup::\n"));
+    assert_eq!(
+        (run.code, commands(&run)),
+        (0, ["group", "endgroup"].map(str::to_owned).to_vec()),
+        "{run:?}"
+    );
+    let plan = run
+        .stdout
+        .split_once("::group::plan\n")
+        .and_then(|(_, rest)| rest.split_once("::endgroup::\n"));
     let (plan, after) = plan.expect("a group");
-    assert!(plan.starts_with("plan: revoke ") && !after.contains("   then: "), "{}", run.stdout);
+    assert!(
+        plan.starts_with("plan: revoke ") && !after.contains("   then: "),
+        "{}",
+        run.stdout
+    );
     insta::assert_snapshot!(summary(&sb));
 }
 
@@ -61,13 +78,21 @@ fn what_a_tool_says_is_no_command() {
     let sb = evil();
     let run = sb.run(&["enable", "-n", "influxdb", "-v"]);
     // The two warnings and what is not shown are this program's own.
-    assert!(run.code == 10 && commands(&run).iter().all(|name| name == "warning"), "{:?}\n{run:?}", commands(&run));
-    let told =
-        format!("the token could not be tried with 127.0.0.1:26444: {}", EVIL.replace('%', "%25").replace('#', "\\#"));
+    assert!(
+        run.code == 10 && commands(&run).iter().all(|name| name == "warning"),
+        "{:?}\n{run:?}",
+        commands(&run)
+    );
+    let told = format!(
+        "the token could not be tried with 127.0.0.1:26444: {}",
+        EVIL.replace('%', "%25").replace('#', "\\#")
+    );
     assert!(run.stderr.contains(&told), "{}", run.stderr);
     let page = sb.read("out/summary.md");
     assert!(
-        page.contains("name=PATH&#58;&#58;/evil &#124; &#96;x&#96; &#60;b&#62; 5% &#35;&#35;&#91;add-path"),
+        page.contains(
+            "name=PATH&#58;&#58;/evil &#124; &#96;x&#96; &#60;b&#62; 5% &#35;&#35;&#91;add-path"
+        ),
         "{page}"
     );
     assert!(!page.contains("<b>") && !page.contains("`x`"), "{page}");
@@ -79,7 +104,11 @@ fn a_check_that_quotes_a_tool_is_no_command() {
     let sb = evil();
     sb.run(&["enable", "-n", "influxdb"]);
     let run = sb.run(&["status", "-n", "influxdb"]);
-    assert!(run.stdout.contains("\\#\\#[add-path]") && commands(&run).is_empty(), "{:?}\n{run:?}", commands(&run));
+    assert!(
+        run.stdout.contains("\\#\\#[add-path]") && commands(&run).is_empty(),
+        "{:?}\n{run:?}",
+        commands(&run)
+    );
 }
 
 #[test]
@@ -87,17 +116,29 @@ fn objects_hold_no_command_and_mean_the_same() {
     let mut sb = evil();
     sb.run(&["enable", "-n", "influxdb"]);
     let run = sb.run(&["status", "-n", "influxdb", "-o", "json"]);
-    assert!(commands(&run).is_empty() && run.stdout.contains("\\u0023"), "{run:?}");
+    assert!(
+        commands(&run).is_empty() && run.stdout.contains("\\u0023"),
+        "{run:?}"
+    );
     let in_github = json::report(&run.stdout)["checks"].clone();
     let junit = sb.run(&["status", "-n", "influxdb", "-o", "junit"]);
-    assert!(commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"), "{junit:?}");
+    assert!(
+        commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"),
+        "{junit:?}"
+    );
     let failed = sb.run(&["enable", "-n", "nowhere", "-o", "json"]);
-    assert!(failed.code != 0 && commands(&failed).is_empty() && failed.stderr.starts_with("error: "), "{failed:?}");
+    assert!(
+        failed.code != 0 && commands(&failed).is_empty() && failed.stderr.starts_with("error: "),
+        "{failed:?}"
+    );
     sb.remove_env("GITHUB_ACTIONS");
-    let elsewhere = json::report(&sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout)["checks"].clone();
+    let elsewhere =
+        json::report(&sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout)["checks"].clone();
     let details = |checks: &serde_json::Value| {
         let checks = checks.as_array().expect("checks").iter();
-        checks.map(|check| check["detail"].to_string()).collect::<Vec<_>>()
+        checks
+            .map(|check| check["detail"].to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(details(&in_github), details(&elsewhere));
 }
@@ -107,7 +148,9 @@ fn a_script_is_as_it_is_elsewhere() {
     let sb = github(Sandbox::new());
     let script = sb.run(&["enable", "-n", "influxdb", "--dry-run=script"]);
     assert!(
-        script.code == 0 && script.stdout.starts_with("#!/bin/sh\n") && commands(&script) == ["warning"; 2],
+        script.code == 0
+            && script.stdout.starts_with("#!/bin/sh\n")
+            && commands(&script) == ["warning"; 2],
         "{script:?}"
     );
 }
@@ -118,7 +161,11 @@ fn a_command_line_that_does_not_make_sense() {
     let run = sb.run(&["enable", "--verfy=##[debug]\n::debug::x"]);
     assert_eq!(run.code, 2);
     insta::assert_snapshot!(run.stderr, @"::error title=bypassctl::unexpected argument '--verfy' found%0Ahint: a similar argument exists: '--verify'");
-    assert!(run.stdout.is_empty() && !sb.path("out/summary.md").exists(), "{}", run.stdout);
+    assert!(
+        run.stdout.is_empty() && !sb.path("out/summary.md").exists(),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -128,19 +175,48 @@ fn a_summary_that_cannot_be_written_is_a_warning() {
         sb.remove_env("GITHUB_STEP_SUMMARY");
         sb.env("GITHUB_STEP_SUMMARY", sb.path("out").join(place));
         let run = sb.run(&["doctor", "-n", "influxdb"]);
-        assert!(run.code == 0 && run.stderr.contains("::warning title=bypassctl::the summary of this run"), "{run:?}");
+        assert!(
+            run.code == 0
+                && run
+                    .stderr
+                    .contains("::warning title=bypassctl::the summary of this run"),
+            "{run:?}"
+        );
     }
 }
 
 #[test]
 fn only_what_ran_or_checked_something_is_on_the_page() {
     let sb = github(enabled());
-    let length = || std::fs::read(sb.path("out/summary.md")).unwrap_or_default().len();
-    assert_eq!((sb.run(&["audit", "list"]).code, sb.run(&["audit", "anchor"]).code, length()), (0, 0, 0));
+    let length = || {
+        std::fs::read(sb.path("out/summary.md"))
+            .unwrap_or_default()
+            .len()
+    };
+    assert_eq!(
+        (
+            sb.run(&["audit", "list"]).code,
+            sb.run(&["audit", "anchor"]).code,
+            length()
+        ),
+        (0, 0, 0)
+    );
     assert_eq!(sb.run(&["audit", "verify"]).code, 0);
     let once = length();
-    assert!(summary(&sb).contains("| chain | ok | ") && sb.run(&["audit", "verify"]).code == 0 && length() == 2 * once);
-    assert!(sb.run(&["plan", "enable", "-n", "influxdb", "--out", "the.plan"]).code == 0);
+    assert!(
+        summary(&sb).contains("| chain | ok | ")
+            && sb.run(&["audit", "verify"]).code == 0
+            && length() == 2 * once
+    );
+    assert!(
+        sb.run(&["plan", "enable", "-n", "influxdb", "--out", "the.plan"])
+            .code
+            == 0
+    );
     let page = summary(&sb);
-    assert!(page.contains("bypassctl enable: done (dry run)\n") && page.contains("Plan: SHA-256 `[SHA256]`"), "{page}");
+    assert!(
+        page.contains("bypassctl enable: done (dry run)\n")
+            && page.contains("Plan: SHA-256 `[SHA256]`"),
+        "{page}"
+    );
 }

@@ -8,8 +8,10 @@ use regex::Regex;
 /// follows after a colon.
 fn messages(source: &str) -> Vec<String> {
     let text = r#""((?:[^"\\]|\\.)*)""#;
-    let error = r"(?:Error::(?:failed|usage|refused|of)|ui\s*\.warn)\(\s*(?:(?:Kind::\w+|kind),\s*)?";
-    let pattern = |made: &str| Regex::new(&format!(r"{made}(?:&?format!\(\s*)?{text}")).expect("a pattern");
+    let error =
+        r"(?:Error::(?:failed|usage|refused|of)|ui\s*\.warn)\(\s*(?:(?:Kind::\w+|kind),\s*)?";
+    let pattern =
+        |made: &str| Regex::new(&format!(r"{made}(?:&?format!\(\s*)?{text}")).expect("a pattern");
     let varies = Regex::new(r"\{[^{}]*\}").expect("a pattern");
     let found = |made: &str, more: &str| -> Vec<String> {
         let of = |found: regex::Captures| varies.replace_all(&found[1], "X").into_owned() + more;
@@ -17,16 +19,32 @@ fn messages(source: &str) -> Vec<String> {
     };
     let all = [found(error, ""), found(r"into_error\(\s*", ": X")].concat();
     // What is only put together of other texts says nothing here, and the last watch is told within another error.
-    let all = all.into_iter().filter(|message| message != "the last watch failed: X");
-    all.filter(|message| message.chars().filter(|c| c.is_lowercase()).count() > 5).collect()
+    let all = all
+        .into_iter()
+        .filter(|message| message != "the last watch failed: X");
+    all.filter(|message| message.chars().filter(|c| c.is_lowercase()).count() > 5)
+        .collect()
 }
 
 #[test]
 fn every_message_of_the_source_has_a_row() {
-    let messages: Vec<String> = sources().iter().flat_map(|source| messages(&source.code)).collect();
-    assert!(messages.len() > 150, "only {} messages are found", messages.len());
-    let missing: Vec<_> = messages.iter().filter(|message| !ROWS.iter().any(|row| row.is(message))).collect();
-    assert!(missing.is_empty(), "docs/ERRORS.md has no row for {missing:#?}");
+    let messages: Vec<String> = sources()
+        .iter()
+        .flat_map(|source| messages(&source.code))
+        .collect();
+    assert!(
+        messages.len() > 150,
+        "only {} messages are found",
+        messages.len()
+    );
+    let missing: Vec<_> = messages
+        .iter()
+        .filter(|message| !ROWS.iter().any(|row| row.is(message)))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/ERRORS.md has no row for {missing:#?}"
+    );
 }
 
 /// What is not the program's own: kubectl's words, the system's, and those of the library that reads the command line.
@@ -55,24 +73,58 @@ const OTHERS: &[&str] = &[
 #[test]
 fn every_row_is_of_the_source_or_of_a_tool() {
     let goes_on = Regex::new(r"\\\n\s*").expect("a pattern");
-    let source: String = sources().into_iter().map(|source| source.code.replace('`', "")).collect();
+    let source: String = sources()
+        .into_iter()
+        .map(|source| source.code.replace('`', ""))
+        .collect();
     let source = goes_on.replace_all(&source, "").into_owned() + &OTHERS.join("\n");
     // What stands between two things that vary; a colon often joins two texts.
     let parts = Regex::new("…|: ").expect("a pattern");
-    let longest = |message: &str| parts.split(message).max_by_key(|part| part.len()).unwrap_or_default().to_owned();
+    let longest = |message: &str| {
+        parts
+            .split(message)
+            .max_by_key(|part| part.len())
+            .unwrap_or_default()
+            .to_owned()
+    };
     let is_there = |message: &str| source.contains(longest(message).trim());
-    let wrong: Vec<&str> = ROWS.iter().map(|row| row.message.as_str()).filter(|message| !is_there(message)).collect();
+    let wrong: Vec<&str> = ROWS
+        .iter()
+        .map(|row| row.message.as_str())
+        .filter(|message| !is_there(message))
+        .collect();
     assert!(wrong.is_empty(), "nothing in the source is like {wrong:#?}");
     assert!(!is_there("the moon cannot be read: …"));
 }
 
 #[test]
 fn what_is_not_in_the_document_is_found() {
-    assert_eq!(unknown(2, "error: no namespace is named\nhint: name it\n"), None);
-    assert_eq!(unknown(8, "warning: `x` stays: y\n   hint: z\nerror: `a` could not be written: b\nhint: c\n"), None);
-    assert!(unknown(1, "error: no namespace is named\nhint: name it\n").is_some(), "another exit code");
+    assert_eq!(
+        unknown(2, "error: no namespace is named\nhint: name it\n"),
+        None
+    );
+    assert_eq!(
+        unknown(
+            8,
+            "warning: `x` stays: y\n   hint: z\nerror: `a` could not be written: b\nhint: c\n"
+        ),
+        None
+    );
+    assert!(
+        unknown(1, "error: no namespace is named\nhint: name it\n").is_some(),
+        "another exit code"
+    );
     assert!(unknown(1, "error: something else\nhint: do it\n").is_some());
-    assert!(unknown(0, "warning: no namespace is named\n   hint: x\n").is_some(), "an error is no warning");
-    assert!(unknown(1, "error: no namespace is named\nusage: x\n").is_some(), "no hint");
-    assert_eq!(messages("Error::failed(format!(\"`{}` is not there: {error}\", p))"), ["`X` is not there: X"]);
+    assert!(
+        unknown(0, "warning: no namespace is named\n   hint: x\n").is_some(),
+        "an error is no warning"
+    );
+    assert!(
+        unknown(1, "error: no namespace is named\nusage: x\n").is_some(),
+        "no hint"
+    );
+    assert_eq!(
+        messages("Error::failed(format!(\"`{}` is not there: {error}\", p))"),
+        ["`X` is not there: X"]
+    );
 }

@@ -13,7 +13,13 @@ fn failing(code: i32, more: &[&str], change: impl FnOnce(&Sandbox)) -> String {
 
 #[test]
 fn kubectls() {
-    for version in ["v1.20.2", "v1.24.0", "v1.28.3", "v1.32.4-dispatcher", "v1.37.1"] {
+    for version in [
+        "v1.20.2",
+        "v1.24.0",
+        "v1.28.3",
+        "v1.32.4-dispatcher",
+        "v1.37.1",
+    ] {
         let sb = Sandbox::new();
         sb.kubectl_version(version);
         let run = enable(&sb, &["--verify", "require"]);
@@ -24,7 +30,8 @@ fn kubectls() {
 
 #[test]
 fn a_kubectl_that_is_too_old() {
-    let version = json!({"clientVersion": {"major": "1", "minor": "19", "gitVersion": "v1.19.16"}}).to_string();
+    let version = json!({"clientVersion": {"major": "1", "minor": "19", "gitVersion": "v1.19.16"}})
+        .to_string();
     let text = failing(4, &[], |sb| {
         sb.fault(json!({"tool": "kubectl", "contains": ["version"], "do": {"exit": {"code": 0, "stdout": version}}}));
     });
@@ -61,9 +68,15 @@ fn forbidden() {
 
 #[test]
 fn an_account_without_any_rights() {
-    for pins in [&["--context", "sim-viewer"][..], &["--as", "viewer", "--as-group", "nobody"]] {
+    for pins in [
+        &["--context", "sim-viewer"][..],
+        &["--as", "viewer", "--as-group", "nobody"],
+    ] {
         let text = failing(4, pins, |_| ());
-        assert!(text.contains("User \"viewer\" cannot get resource \"secrets\""), "{text}");
+        assert!(
+            text.contains("User \"viewer\" cannot get resource \"secrets\""),
+            "{text}"
+        );
     }
 }
 
@@ -74,7 +87,10 @@ fn unauthorized_for_each_kubectl() {
             sb.kubectl_version(version);
             sb.cluster(|cluster| cluster["unauthorized"] = json!(true));
         });
-        assert!(text.contains("hint: log in to the cluster first"), "{version}: {text}");
+        assert!(
+            text.contains("hint: log in to the cluster first"),
+            "{version}: {text}"
+        );
     }
 }
 
@@ -85,7 +101,10 @@ fn unreachable_for_each_kubectl() {
             sb.kubectl_version(version);
             sb.cluster(|cluster| cluster["unreachable"] = json!(true));
         });
-        assert!(text.contains("The connection to the server 127.0.0.1:26443 was refused"), "{version}: {text}");
+        assert!(
+            text.contains("The connection to the server 127.0.0.1:26443 was refused"),
+            "{version}: {text}"
+        );
     }
 }
 
@@ -107,13 +126,19 @@ fn no_kubeconfig() {
     ");
     let text = failing(1, &["--kubeconfig", "/no/where"], |_| ());
     // As kubectl 1.20 to 1.37 say themselves, a file that is not there is an empty one to `config view`.
-    assert!(text.starts_with("error: no cluster is named: `/no/where` is not there\nhint: "), "{text}");
+    assert!(
+        text.starts_with("error: no cluster is named: `/no/where` is not there\nhint: "),
+        "{text}"
+    );
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
         let mut sb = Sandbox::new();
         sb.kubectl_version(version);
         sb.env("KUBECONFIG", "/no/where");
         let text = error(&refused(&sb, 1, &[]));
-        assert!(text.starts_with("error: no cluster is named: no context is in force\nhint: "), "{text}");
+        assert!(
+            text.starts_with("error: no cluster is named: no context is in force\nhint: "),
+            "{text}"
+        );
     }
 }
 
@@ -122,12 +147,18 @@ fn inside_a_cluster_there_is_no_context() {
     let mut sb = Sandbox::new();
     sb.world(|world| {
         world["current_context"] = json!("");
-        world["in_cluster"] = json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
+        world["in_cluster"] =
+            json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1").env("KUBERNETES_SERVICE_PORT", "443");
+    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", "443");
     let run = enable(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(!sb.call_lines().contains("--context"), "{}", sb.call_lines());
+    assert!(
+        !sb.call_lines().contains("--context"),
+        "{}",
+        sb.call_lines()
+    );
     sb.deny(json!({"verb": "get", "resource": "namespaces"}));
     assert_eq!(enable(&sb, &[]).code, 0);
 }
@@ -136,7 +167,19 @@ fn inside_a_cluster_there_is_no_context() {
 fn every_call_is_pinned_and_flags_are_handed_on() {
     let sb = Sandbox::new();
     let kubeconfig = sb.write("home/kube config", "").display().to_string();
-    let run = enable(&sb, &["--kubeconfig", &kubeconfig, "--as", "ann", "--as-group", "a", "--as-group", "b"]);
+    let run = enable(
+        &sb,
+        &[
+            "--kubeconfig",
+            &kubeconfig,
+            "--as",
+            "ann",
+            "--as-group",
+            "a",
+            "--as-group",
+            "b",
+        ],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
     insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
     influxctl --config [SANDBOX]/run/bypassctl-trial-[RANDOM]/config.toml --profile default database list --format json
@@ -155,20 +198,38 @@ fn an_account_that_may_not_read_kube_system() {
     sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
     assert_eq!(enable(&sb, &[]).code, 0);
     let lines = sb.call_lines();
-    assert_eq!(lines.matches("get namespace influxdb ").count(), 2, "{lines}");
+    assert_eq!(
+        lines.matches("get namespace influxdb ").count(),
+        2,
+        "{lines}"
+    );
     sb.deny(json!({"verb": "get", "resource": "namespaces"}));
     sb.forget_calls();
     assert_eq!(enable(&sb, &[]).code, 0);
     let lines = sb.call_lines();
-    assert_eq!(lines.matches("'jsonpath={.clusters[0].cluster.server}'").count(), 0, "{lines}");
-    assert_eq!(lines.matches("jsonpath={.clusters[0].cluster.server} ").count(), 2, "{lines}");
+    assert_eq!(
+        lines
+            .matches("'jsonpath={.clusters[0].cluster.server}'")
+            .count(),
+        0,
+        "{lines}"
+    );
+    assert_eq!(
+        lines
+            .matches("jsonpath={.clusters[0].cluster.server} ")
+            .count(),
+        2,
+        "{lines}"
+    );
 }
 
 /// Holds `enable` before its second call with these words, changes the world, and lets it go on.
 fn changed_meanwhile(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
     let before = sb.picture();
-    sb.fault(json!({"tool": "kubectl", "contains": words, "nth": 2, "before": true,
-                    "do": {"wait_for_file": {"path": "second-look"}}}));
+    sb.fault(
+        json!({"tool": "kubectl", "contains": words, "nth": 2, "before": true,
+                    "do": {"wait_for_file": {"path": "second-look"}}}),
+    );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
     sb.wait_reached("second-look");
     change();
@@ -176,7 +237,8 @@ fn changed_meanwhile(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
     let run = running.wait();
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(sb.picture() == before);
-    let said = "error: the context leads to another cluster now than at the start of this run\nhint: ";
+    let said =
+        "error: the context leads to another cluster now than at the start of this run\nhint: ";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     sb.assert_no_secret(&[]);
 }
@@ -185,7 +247,9 @@ fn changed_meanwhile(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
 fn another_cluster_under_the_same_name() {
     let sb = Sandbox::new();
     let other = json!("6b1f1f0e-0000-4000-8000-000000000001");
-    changed_meanwhile(&sb, &["kube-system"], || sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = other));
+    changed_meanwhile(&sb, &["kube-system"], || {
+        sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = other)
+    });
 }
 
 #[test]
@@ -209,8 +273,10 @@ fn another_namespace_for_an_account_that_sees_no_more() {
 #[test]
 fn the_current_context_may_change_meanwhile() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 1, "before": true,
-                    "do": {"wait_for_file": {"path": "look"}}}));
+    sb.fault(
+        json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 1, "before": true,
+                    "do": {"wait_for_file": {"path": "look"}}}),
+    );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
     sb.wait_reached("look");
     sb.world(|world| world["current_context"] = json!("acme-prod"));
@@ -222,7 +288,10 @@ fn the_current_context_may_change_meanwhile() {
 #[test]
 fn a_kuberc_has_no_say() {
     let sb = Sandbox::new();
-    sb.write("home/.kube/kuberc", "overrides:\n- command: create\n  flags:\n  - name: dry-run\n    default: client\n");
+    sb.write(
+        "home/.kube/kuberc",
+        "overrides:\n- command: create\n  flags:\n  - name: dry-run\n    default: client\n",
+    );
     assert_eq!(enable(&sb, &[]).code, 0);
     assert_eq!(sb.run(&["doctor", "-n", "influxdb"]).code, 0);
 }

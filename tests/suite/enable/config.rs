@@ -4,7 +4,8 @@ use super::{CONFIG, TOKEN_FILE, enable, error, named_token_file, refused};
 use crate::sandbox::Sandbox;
 use std::os::unix::fs::symlink;
 
-const SECOND: &str = "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
+const SECOND: &str =
+    "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
 
 /// A sandbox with this change to its configuration.
 fn with(change: impl FnOnce(String) -> String) -> Sandbox {
@@ -30,7 +31,15 @@ fn a_missing_profile_is_told_with_those_that_are_there() {
 fn a_profile_is_made() {
     let sb = Sandbox::new();
     let before = sb.read(CONFIG);
-    let make = ["--profile", "new", "--create-profile", "--host", "127.0.0.1", "--port", "26444"];
+    let make = [
+        "--profile",
+        "new",
+        "--create-profile",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "26444",
+    ];
     let file = "home/.config/influxctl/admin-token-new.json";
     let run = super::enable_into(&sb, file, &make);
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -47,7 +56,15 @@ fn a_profile_is_made() {
     "#);
     let again = super::enable_into(&sb, file, &make);
     assert_eq!((again.code, sb.read(CONFIG)), (0, after.clone()));
-    let other = ["--profile", "new", "--create-profile", "--host", "127.0.0.1", "--port", "1"];
+    let other = [
+        "--profile",
+        "new",
+        "--create-profile",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "1",
+    ];
     let run = super::enable_into(&sb, file, &other);
     assert_eq!((run.code, sb.read(CONFIG)), (4, after), "{}", run.stderr);
 }
@@ -56,10 +73,23 @@ fn a_profile_is_made() {
 fn a_configuration_is_made() {
     let sb = Sandbox::new();
     std::fs::remove_dir_all(sb.home(".config/influxctl")).expect("sandbox");
-    let run = enable(&sb, &["--create-profile", "--host", "127.0.0.1", "--port", "26444"]);
+    let run = enable(
+        &sb,
+        &["--create-profile", "--host", "127.0.0.1", "--port", "26444"],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_eq!((sb.mode("home/.config/influxctl"), sb.mode(CONFIG), sb.mode(TOKEN_FILE)), (0o700, 0o600, 0o600));
-    assert_eq!(named_token_file(&sb), sb.path(TOKEN_FILE).display().to_string());
+    assert_eq!(
+        (
+            sb.mode("home/.config/influxctl"),
+            sb.mode(CONFIG),
+            sb.mode(TOKEN_FILE)
+        ),
+        (0o700, 0o600, 0o600)
+    );
+    assert_eq!(
+        named_token_file(&sb),
+        sb.path(TOKEN_FILE).display().to_string()
+    );
 }
 
 #[test]
@@ -101,7 +131,8 @@ fn two_profiles_of_one_name() {
 
 #[test]
 fn a_broken_file_is_told_without_its_text() {
-    let place = regex::Regex::new(r"config\.toml`: not valid TOML at line \d+, column \d+\nhint: ").expect("pattern");
+    let place = regex::Regex::new(r"config\.toml`: not valid TOML at line \d+, column \d+\nhint: ")
+        .expect("pattern");
     for line in [
         "mgmt_token = \"planted-secret",
         "mgmt_token = \"a\" \"planted-secret\"",
@@ -112,26 +143,45 @@ fn a_broken_file_is_told_without_its_text() {
         let run = refused(&sb, 1, &["-v"]);
         let text = error(&run);
         assert!(place.is_match(&text), "{text}");
-        for shown in [run.stdout, run.stderr, sb.read("home/.local/state/bypassctl/audit.jsonl")] {
+        for shown in [
+            run.stdout,
+            run.stderr,
+            sb.read("home/.local/state/bypassctl/audit.jsonl"),
+        ] {
             assert!(!shown.contains("planted"), "{shown}");
         }
-        assert!(!sb.call_lines().contains("secrets"), "read before any secret is fetched");
+        assert!(
+            !sb.call_lines().contains("secrets"),
+            "read before any secret is fetched"
+        );
     }
 }
 
 #[test]
 fn what_cannot_be_read() {
     let sb = Sandbox::new();
-    sb.write(CONFIG, b"[[profile]]\nname = \"default\"\nhost = \"\xff\"\n");
+    sb.write(
+        CONFIG,
+        b"[[profile]]\nname = \"default\"\nhost = \"\xff\"\n",
+    );
     let text = error(&refused(&sb, 1, &[]));
-    assert!(text.contains("config.toml` is not UTF-8 in line 3\nhint: "), "{text}");
+    assert!(
+        text.contains("config.toml` is not UTF-8 in line 3\nhint: "),
+        "{text}"
+    );
     sb.write(CONFIG, "#".repeat((1 << 20) + 1));
     let text = error(&refused(&sb, 1, &[]));
-    assert!(text.contains("cannot be read: it is larger than 1048576 bytes"), "{text}");
+    assert!(
+        text.contains("cannot be read: it is larger than 1048576 bytes"),
+        "{text}"
+    );
     std::fs::remove_file(sb.config()).expect("sandbox");
     std::fs::create_dir(sb.config()).expect("sandbox");
     let text = error(&refused(&sb, 1, &[]));
-    assert!(text.contains("cannot be read: it is not a regular file"), "{text}");
+    assert!(
+        text.contains("cannot be read: it is not a regular file"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -143,7 +193,10 @@ fn what_may_not_be_written() {
     hint: chmod u+w '[SANDBOX]/home/.config/influxctl/config.toml'
     audit head [UID] 11:[SHA256]
     ");
-    assert!(!sb.call_lines().contains("secrets"), "seen before any secret is fetched");
+    assert!(
+        !sb.call_lines().contains("secrets"),
+        "seen before any secret is fetched"
+    );
 }
 
 #[test]
@@ -153,9 +206,19 @@ fn a_symlink_is_followed_and_kept() {
     std::fs::remove_file(sb.config()).expect("sandbox");
     symlink("../../dotfiles/influxctl.toml", sb.config()).expect("sandbox");
     assert_eq!(enable(&sb, &[]).code, 0);
-    assert_eq!(std::fs::read_link(sb.config()).expect("a link").to_str(), Some("../../dotfiles/influxctl.toml"));
-    assert!(std::fs::read_to_string(real).expect("text").contains("token_file"));
-    assert_eq!(named_token_file(&sb), sb.path(TOKEN_FILE).display().to_string());
+    assert_eq!(
+        std::fs::read_link(sb.config()).expect("a link").to_str(),
+        Some("../../dotfiles/influxctl.toml")
+    );
+    assert!(
+        std::fs::read_to_string(real)
+            .expect("text")
+            .contains("token_file")
+    );
+    assert_eq!(
+        named_token_file(&sb),
+        sb.path(TOKEN_FILE).display().to_string()
+    );
     assert_eq!(sb.names("home/dotfiles"), ["influxctl.toml"]);
 }
 
@@ -179,9 +242,18 @@ fn mode_and_owner_are_kept() {
 #[test]
 fn every_other_byte_stays() {
     for (what, text) in [
-        ("CRLF", "[[profile]]\r\nname = \"default\"\r\nproduct = \"clustered\"\r\nhost = \"127.0.0.1\"\r\n"),
-        ("no final newline", "[[profile]]\nname = \"default\"\nhost = \"127.0.0.1\""),
-        ("tabs and comments", "# a\n[[profile]] # b\n\tname='default'\n\thost = '127.0.0.1' # c\n# end\n"),
+        (
+            "CRLF",
+            "[[profile]]\r\nname = \"default\"\r\nproduct = \"clustered\"\r\nhost = \"127.0.0.1\"\r\n",
+        ),
+        (
+            "no final newline",
+            "[[profile]]\nname = \"default\"\nhost = \"127.0.0.1\"",
+        ),
+        (
+            "tabs and comments",
+            "# a\n[[profile]] # b\n\tname='default'\n\thost = '127.0.0.1' # c\n# end\n",
+        ),
     ] {
         let sb = Sandbox::new();
         sb.write(CONFIG, text);
@@ -189,9 +261,15 @@ fn every_other_byte_stays() {
         assert_eq!(run.code, 0, "{what}: {}", run.stderr);
         let after = sb.read(CONFIG);
         let mut rest = after.lines();
-        assert!(text.lines().all(|line| rest.any(|there| there == line)), "{what}: {after:?}");
+        assert!(
+            text.lines().all(|line| rest.any(|there| there == line)),
+            "{what}: {after:?}"
+        );
         assert_eq!(after.contains("\r\n"), what == "CRLF");
-        assert_eq!(named_token_file(&sb), sb.path(TOKEN_FILE).display().to_string());
+        assert_eq!(
+            named_token_file(&sb),
+            sb.path(TOKEN_FILE).display().to_string()
+        );
     }
 }
 
@@ -199,9 +277,16 @@ fn every_other_byte_stays() {
 fn the_right_profile_of_several() {
     let sb = with(|config| config + SECOND + &SECOND.replace("second", "third"));
     let file = "home/.config/influxctl/admin-token-second.json";
-    assert_eq!(super::enable_into(&sb, file, &["--profile", "second"]).code, 0);
+    assert_eq!(
+        super::enable_into(&sb, file, &["--profile", "second"]).code,
+        0
+    );
     let document: toml_edit::DocumentMut = sb.read(CONFIG).parse().expect("TOML");
-    let has = |index: usize| document["profile"][index].get("auth").is_some_and(|auth| auth.get("token").is_some());
+    let has = |index: usize| {
+        document["profile"][index]
+            .get("auth")
+            .is_some_and(|auth| auth.get("token").is_some())
+    };
     assert_eq!([has(0), has(1), has(2)], [false, true, false]);
 }
 
@@ -219,12 +304,20 @@ fn another_configuration_is_named() {
             super::enable_into(&sb, &file, &[])
         };
         assert_eq!(run.code, 0, "{}", run.stderr);
-        assert_eq!((sb.read(CONFIG), sb.read(&file).into_bytes()), (usual.clone(), sb.admin_token()));
+        assert_eq!(
+            (sb.read(CONFIG), sb.read(&file).into_bytes()),
+            (usual.clone(), sb.admin_token())
+        );
         std::fs::remove_file(sb.path(&file)).expect("written");
     }
     sb.influxctl_version("2.10.1");
     let run = enable(&sb, &[]);
-    assert!(run.stderr.contains("warning: INFLUXCTL_PROFILE is set, but influxctl before 2.10.2"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("warning: INFLUXCTL_PROFILE is set, but influxctl before 2.10.2"),
+        "{}",
+        run.stderr
+    );
     assert_ne!(sb.read(CONFIG), usual);
 }
 
@@ -240,11 +333,23 @@ fn changed_by_someone_else_meanwhile() {
     sb.write(CONFIG, &theirs);
     let second = sb.run(&["enable", "-n", "influxdb"]);
     assert_eq!(second.code, 4, "{}", second.stderr);
-    assert!(second.stderr.contains("error: another run is at work on `"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("error: another run is at work on `"),
+        "{}",
+        second.stderr
+    );
     sb.release("trial");
     let run = running.wait();
     assert_eq!(sb.read(CONFIG), theirs);
-    assert!(run.stderr.contains("was changed by someone else meanwhile"), "{}", run.stderr);
-    assert_eq!(run.code, 8, "the token file was written before: {}", run.stderr);
+    assert!(
+        run.stderr.contains("was changed by someone else meanwhile"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        run.code, 8,
+        "the token file was written before: {}",
+        run.stderr
+    );
     assert_eq!(enable(&sb, &[]).code, 0);
 }

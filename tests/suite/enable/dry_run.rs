@@ -13,20 +13,36 @@ fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(sb.picture() == before);
     let lines = sb.call_lines();
-    assert!(lines.lines().count() == 3 && !lines.contains("secrets") && !lines.contains("database"), "{lines}");
+    assert!(
+        lines.lines().count() == 3 && !lines.contains("secrets") && !lines.contains("database"),
+        "{lines}"
+    );
     run
 }
 
 /// A program of the system, with the fakes in front.
 pub fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
-    #[expect(clippy::disallowed_methods, reason = "tests run what the program prints")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests run what the program prints"
+    )]
     let mut command = Command::new(program);
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", sb.path("bin").display());
-    command.args(args).env_clear().env("PATH", path).env("HOME", sb.home("")).env("FAKE_STATE", sb.path("state"));
-    command.env("TMPDIR", sb.path("tmp")).env("LC_ALL", "C.UTF-8");
+    command
+        .args(args)
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", sb.home(""))
+        .env("FAKE_STATE", sb.path("state"));
+    command
+        .env("TMPDIR", sb.path("tmp"))
+        .env("LC_ALL", "C.UTF-8");
     let output = command.current_dir(sb.home("")).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
-    Some((output.status.code().expect("no signal"), String::from_utf8_lossy(&text).into_owned()))
+    Some((
+        output.status.code().expect("no signal"),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
 }
 
 /// Writes the script and has shellcheck look at it.
@@ -85,7 +101,10 @@ fn as_a_plan() {
        hint: if influxctl opens a login all the same, take the section out while the admin token is in use
     audit head [UID] 11:[SHA256]
     "#);
-    assert_eq!(dry_run_again(&sb, "--dry-run=plan").normalised_stdout(), run.normalised_stdout());
+    assert_eq!(
+        dry_run_again(&sb, "--dry-run=plan").normalised_stdout(),
+        run.normalised_stdout()
+    );
 }
 
 fn dry_run_again(sb: &Sandbox, how: &str) -> Run {
@@ -180,7 +199,10 @@ fn as_a_script() {
 /// What the script compares files with: they hold the sandbox's path.
 fn cksums(script: &str) -> Vec<String> {
     let pattern = regex::Regex::new(r"'(\d+ \d+)'").expect("a pattern");
-    pattern.captures_iter(script).map(|found| found[1].to_owned()).collect()
+    pattern
+        .captures_iter(script)
+        .map(|found| found[1].to_owned())
+        .collect()
 }
 
 #[test]
@@ -191,27 +213,61 @@ fn the_script_does_what_enable_does() {
     sb.chmod(CONFIG, 0o640);
     let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
-    let by_script = (sb.read(CONFIG), sb.read(TOKEN_FILE), sb.mode(TOKEN_FILE), sb.mode(CONFIG));
-    assert_eq!(sb.names("home/.config/influxctl"), ["admin-token-default.json", "config.toml"]);
+    let by_script = (
+        sb.read(CONFIG),
+        sb.read(TOKEN_FILE),
+        sb.mode(TOKEN_FILE),
+        sb.mode(CONFIG),
+    );
+    assert_eq!(
+        sb.names("home/.config/influxctl"),
+        ["admin-token-default.json", "config.toml"]
+    );
     sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
     sb.write(CONFIG, config);
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
     assert_eq!(enable(&sb, &[]).code, 0);
-    assert_eq!((sb.read(CONFIG), sb.read(TOKEN_FILE), sb.mode(TOKEN_FILE), sb.mode(CONFIG)), by_script);
+    assert_eq!(
+        (
+            sb.read(CONFIG),
+            sb.read(TOKEN_FILE),
+            sb.mode(TOKEN_FILE),
+            sb.mode(CONFIG)
+        ),
+        by_script
+    );
 }
 
 #[test]
 fn the_script_with_strange_paths_and_a_new_profile() {
     let sb = Sandbox::new();
     let name = "it's \"a\" $HOME `x` ü.json";
-    let more = ["--profile", "new", "--create-profile", "--host", "127.0.0.1", "--port", "1", "--token-file", name];
+    let more = [
+        "--profile",
+        "new",
+        "--create-profile",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "1",
+        "--token-file",
+        name,
+    ];
     let script = dry_run(&sb, &[&more[..], &["--dry-run=script"]].concat()).stdout;
     let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
-    assert_eq!(sb.read(format!("home/{name}")).into_bytes(), sb.admin_token());
+    assert_eq!(
+        sb.read(format!("home/{name}")).into_bytes(),
+        sb.admin_token()
+    );
     let by_script = sb.read(CONFIG);
     let run = super::enable_into(&sb, &format!("home/{name}"), &more);
-    assert!(run.code == 0 && run.stdout.contains("unchanged"), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.code == 0 && run.stdout.contains("unchanged"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
     assert_eq!(sb.read(CONFIG), by_script);
 }
 
@@ -222,17 +278,27 @@ fn the_script_stops_where_enable_would() {
     let before = sb.picture();
     sb.fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": "error\trpc error: code = Unauthenticated\n"}}}));
     let (code, text) = run_script(&sb, &script, &[]);
-    assert!(code == 1 && text.ends_with("the token was refused\n"), "{text}");
-    let names =
-        |picture: &std::collections::BTreeMap<_, _>| picture.keys().cloned().collect::<Vec<std::path::PathBuf>>();
+    assert!(
+        code == 1 && text.ends_with("the token was refused\n"),
+        "{text}"
+    );
+    let names = |picture: &std::collections::BTreeMap<_, _>| {
+        picture.keys().cloned().collect::<Vec<std::path::PathBuf>>()
+    };
     assert_eq!(names(&sb.picture()), names(&before));
     sb.no_faults();
     sb.drop_admin_token_key();
     let (code, text) = run_script(&sb, &script, &[]);
-    assert_eq!((code, text.as_str()), (1, "the secret admin-token has no key token\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "the secret admin-token has no key token\n")
+    );
     sb.write(CONFIG, sb.read(CONFIG) + "# changed\n");
     let (code, text) = run_script(&sb, &script, &[]);
-    assert!(code == 1 && text.contains("is not the file that this script was made for"), "{text}");
+    assert!(
+        code == 1 && text.contains("is not the file that this script was made for"),
+        "{text}"
+    );
     sb.assert_no_secret(&[]);
 }
 
@@ -242,18 +308,29 @@ fn of_what_is_done_already() {
     assert_eq!(enable(&sb, &[]).code, 0);
     sb.forget_calls();
     let text = dry_run(&sb, &["--dry-run"]).stdout;
-    assert!(text.contains("write-token") && !text.contains("edit-profile"), "{text}");
+    assert!(
+        text.contains("write-token") && !text.contains("edit-profile"),
+        "{text}"
+    );
 }
 
 #[test]
 fn neighbouring_lines_are_not_shown() {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("client_id", "client_secret = \"planted-3\"\n        client_id");
+    let config = sb.read(CONFIG).replace(
+        "client_id",
+        "client_secret = \"planted-3\"\n        client_id",
+    );
     sb.write(CONFIG, config + "\n        mgmt_token = \"planted-4\"\n");
     for how in ["--dry-run", "--dry-run=script"] {
         sb.forget_calls();
         let run = enable(&sb, &[how, "-v"]);
-        assert!(!run.stdout.contains("planted") && !run.stderr.contains("planted"), "{}{}", run.stdout, run.stderr);
+        assert!(
+            !run.stdout.contains("planted") && !run.stderr.contains("planted"),
+            "{}{}",
+            run.stdout,
+            run.stderr
+        );
     }
 }
 
@@ -264,14 +341,28 @@ fn as_json() {
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let plan = report["plan"].as_array().expect("a plan");
     let ids: Vec<&str> = plan.iter().filter_map(|step| step["id"].as_str()).collect();
-    assert_eq!(ids, ["get-token", "note-cluster", "try-token", "check-cluster", "write-token", "edit-profile"]);
+    assert_eq!(
+        ids,
+        [
+            "get-token",
+            "note-cluster",
+            "try-token",
+            "check-cluster",
+            "write-token",
+            "edit-profile"
+        ]
+    );
     assert_eq!(plan[0]["argv"][1], "get");
     assert_eq!(plan[4]["content"], "<token from step 1>");
     assert_eq!(report["changed"], false);
     sb.forget_calls();
     let run = dry_run(&sb, &["--dry-run=script", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
-    assert!(report["script"].as_str().is_some_and(|script| script.starts_with("#!/bin/sh\n")));
+    assert!(
+        report["script"]
+            .as_str()
+            .is_some_and(|script| script.starts_with("#!/bin/sh\n"))
+    );
 }
 
 #[test]

@@ -45,18 +45,30 @@ fn production_that_is_in_force() {
     let sb = Sandbox::new();
     sb.world(|world| world["current_context"] = json!("acme-prod"));
     let run = refused(&sb, 4, &[]);
-    assert!(run.stderr.contains("error: `acme-prod` looks like production"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("error: `acme-prod` looks like production"),
+        "{}",
+        run.stderr
+    );
     assert!(!sb.call_lines().contains("secrets"), "{}", sb.call_lines());
 }
 
 #[test]
 fn production_that_is_allowed() {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.prod.invalid");
+    let config = sb
+        .read(CONFIG)
+        .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write(CONFIG, config);
     let run = enable(&sb, &["--context", "acme-prod", "--allow-production"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.starts_with("warning: the admin token bypasses the identity provider"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .starts_with("warning: the admin token bypasses the identity provider"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -75,5 +87,8 @@ fn a_command_line_that_makes_no_sense() {
         assert_eq!(run.code, 2, "{line:?}: {}", run.stderr);
     }
     assert_eq!(sb.call_lines(), "");
-    assert!(!sb.home(".local/state/bypassctl").exists(), "nothing to record");
+    assert!(
+        !sb.home(".local/state/bypassctl").exists(),
+        "nothing to record"
+    );
 }

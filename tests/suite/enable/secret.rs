@@ -28,8 +28,16 @@ fn empty_or_not_base64_or_too_large() {
     ] {
         sb.set_admin_token_text(text);
         let run = refused(&sb, 1, &[]);
-        assert!(run.stderr.contains("secret `admin-token`") && run.stderr.contains(said), "{}", run.stderr);
-        assert!(!run.stderr.contains("invented") && !run.stderr.contains("aW52"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("secret `admin-token`") && run.stderr.contains(said),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            !run.stderr.contains("invented") && !run.stderr.contains("aW52"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -59,11 +67,16 @@ fn not_there() {
 #[test]
 fn any_bytes_are_written_as_they_are() {
     let mut sb = Sandbox::new();
-    for token in
-        [b"line one\nline two\n\n".as_slice(), b"\xff\x00\xfe binary bytes \x80 here", b"{\"access_token\": 1} "]
-    {
+    for token in [
+        b"line one\nline two\n\n".as_slice(),
+        b"\xff\x00\xfe binary bytes \x80 here",
+        b"{\"access_token\": 1} ",
+    ] {
         sb.set_admin_token(token);
         assert_eq!(enable(&sb, &[]).code, 0);
-        assert_eq!(std::fs::read(sb.path(super::TOKEN_FILE)).expect("written"), token);
+        assert_eq!(
+            std::fs::read(sb.path(super::TOKEN_FILE)).expect("written"),
+            token
+        );
     }
 }

@@ -21,7 +21,12 @@ fn a_directory_that_others_can_write_to() {
 fn a_directory_that_is_not_there() {
     let sb = Sandbox::new();
     let run = refused(&sb, 4, &["--token-file", "nowhere/token.json"]);
-    assert!(run.stderr.contains("error: the token file cannot go there: the directory `"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("error: the token file cannot go there: the directory `"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -44,27 +49,41 @@ fn what_is_no_regular_file_stays() {
         let said = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
         assert!(text.starts_with(said), "{kind}: {text}");
         let meta = target.symlink_metadata().expect("still there");
-        assert!(meta.is_dir() || meta.is_symlink() || meta.file_type().is_fifo(), "{kind}");
+        assert!(
+            meta.is_dir() || meta.is_symlink() || meta.file_type().is_fifo(),
+            "{kind}"
+        );
     }
 }
 
 #[test]
 fn an_existing_file_is_replaced_as_a_whole() {
     let sb = Sandbox::new();
-    sb.write(TOKEN_FILE, "an older one, and longer than the new: ".repeat(200));
+    sb.write(
+        TOKEN_FILE,
+        "an older one, and longer than the new: ".repeat(200),
+    );
     let hard = sb.home("hard-link");
     std::fs::hard_link(sb.path(TOKEN_FILE), &hard).expect("sandbox");
     assert_eq!(enable(&sb, &[]).code, 0);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
     assert_eq!(sb.mode(TOKEN_FILE), 0o600);
     let old = std::fs::read_to_string(hard).expect("sandbox");
-    assert!(old.starts_with("an older one"), "never written into, only replaced");
+    assert!(
+        old.starts_with("an older one"),
+        "never written into, only replaced"
+    );
 }
 
 #[test]
 fn paths_as_people_have_them() {
-    let names =
-        ["token.json", "a b/to ken.json", "quote's \"and\" \\back.json", "größe/トークン.json", "$HOME;`x`.json"];
+    let names = [
+        "token.json",
+        "a b/to ken.json",
+        "quote's \"and\" \\back.json",
+        "größe/トークン.json",
+        "$HOME;`x`.json",
+    ];
     for name in names {
         let sb = Sandbox::new();
         let file = format!("home/{name}");
@@ -74,7 +93,11 @@ fn paths_as_people_have_them() {
         assert_eq!(sb.read(&file).into_bytes(), sb.admin_token(), "{name}");
         assert_eq!(named_token_file(&sb), sb.path(&file).display().to_string());
         let again = enable_into(&sb, &file, &["--token-file", name]);
-        assert!(again.code == 0 && again.stdout.contains("unchanged"), "{name}: {}", again.stdout);
+        assert!(
+            again.code == 0 && again.stdout.contains("unchanged"),
+            "{name}: {}",
+            again.stdout
+        );
         assert!(!sb.path(TOKEN_FILE).exists());
     }
 }
@@ -85,16 +108,26 @@ fn another_place_than_before() {
     assert_eq!(enable(&sb, &[]).code, 0);
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
     let old = sb.read(CONFIG);
-    assert_eq!(enable_into(&sb, "home/other.json", &["--token-file", "other.json"]).code, 0);
+    assert_eq!(
+        enable_into(&sb, "home/other.json", &["--token-file", "other.json"]).code,
+        0
+    );
     let other = sb.home("other.json").display().to_string();
-    assert_eq!(sb.read(CONFIG), old.replace(&sb.path(TOKEN_FILE).display().to_string(), &other));
+    assert_eq!(
+        sb.read(CONFIG),
+        old.replace(&sb.path(TOKEN_FILE).display().to_string(), &other)
+    );
 }
 
 #[test]
 fn a_path_that_names_no_file() {
     let sb = Sandbox::new();
     let run = refused(&sb, 2, &["--token-file", "/"]);
-    assert!(run.stderr.contains("cannot be named in a configuration"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("cannot be named in a configuration"),
+        "{}",
+        run.stderr
+    );
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     let words = ["enable", "-n", "influxdb", "--token-file"].map(OsStr::new);
@@ -109,9 +142,22 @@ fn a_file_that_another_profile_uses() {
     let config = sb.read(CONFIG) + second;
     sb.write(CONFIG, config);
     assert_eq!(enable(&sb, &[]).code, 0);
-    let run = enable(&sb, &["--profile", "second", "--token-file", ".config/influxctl/admin-token-default.json"]);
+    let run = enable(
+        &sb,
+        &[
+            "--profile",
+            "second",
+            "--token-file",
+            ".config/influxctl/admin-token-default.json",
+        ],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("warning: profile `default` uses this token file as well"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("warning: profile `default` uses this token file as well"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -120,22 +166,42 @@ fn a_profile_name_that_makes_no_file_name() {
     let config = sb.read(CONFIG).replace("\"default\"", "\"my site/1\"");
     sb.write(CONFIG, config);
     let run = refused(&sb, 2, &["--profile", "my site/1"]);
-    assert!(run.stderr.contains("hint: name one: --token-file FILE"), "{}", run.stderr);
-    let run = enable_into(&sb, "home/t.json", &["--profile", "my site/1", "--token-file", "t.json"]);
+    assert!(
+        run.stderr.contains("hint: name one: --token-file FILE"),
+        "{}",
+        run.stderr
+    );
+    let run = enable_into(
+        &sb,
+        "home/t.json",
+        &["--profile", "my site/1", "--token-file", "t.json"],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
 }
 
 #[test]
 fn neither_the_configuration_nor_the_record_can_be_it() {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &["--dry-run"]).code, 0, "there is a record from here on");
+    assert_eq!(
+        enable(&sb, &["--dry-run"]).code,
+        0,
+        "there is a record from here on"
+    );
     symlink(sb.config(), sb.path("home/link.toml")).expect("sandbox");
     std::fs::hard_link(sb.config(), sb.path("home/.config/influxctl/hard.toml")).expect("sandbox");
     let log = sb.log();
-    for taken in [".config/influxctl/config.toml", ".config/influxctl/hard.toml", log.to_str().expect("text")] {
+    for taken in [
+        ".config/influxctl/config.toml",
+        ".config/influxctl/hard.toml",
+        log.to_str().expect("text"),
+    ] {
         let before = sb.read(CONFIG);
         let run = enable(&sb, &["--token-file", taken]);
-        assert!(run.code == 4 && run.stderr.contains("cannot be the token file"), "{taken}: {}", run.stderr);
+        assert!(
+            run.code == 4 && run.stderr.contains("cannot be the token file"),
+            "{taken}: {}",
+            run.stderr
+        );
         assert_eq!(sb.read(CONFIG), before);
     }
 }
@@ -143,12 +209,25 @@ fn neither_the_configuration_nor_the_record_can_be_it() {
 #[test]
 fn the_one_that_is_in_use_is_kept_and_one_that_is_left_is_named() {
     let sb = Sandbox::new();
-    assert_eq!(enable_into(&sb, "home/first.json", &["--token-file", "first.json"]).code, 0);
+    assert_eq!(
+        enable_into(&sb, "home/first.json", &["--token-file", "first.json"]).code,
+        0
+    );
     let again = enable_into(&sb, "home/first.json", &[]);
-    assert!(again.code == 0 && again.stdout.contains("unchanged write-token"), "{}", again.stdout);
+    assert!(
+        again.code == 0 && again.stdout.contains("unchanged write-token"),
+        "{}",
+        again.stdout
+    );
     assert!(sb.read(CONFIG).contains("first.json") && !sb.path(TOKEN_FILE).exists());
     let moved = sb.run(&["enable", "-n", "influxdb", "--token-file", "second.json"]);
-    assert!(moved.stderr.contains("first.json` so far: it stays, with its token"), "{}", moved.stderr);
+    assert!(
+        moved
+            .stderr
+            .contains("first.json` so far: it stays, with its token"),
+        "{}",
+        moved.stderr
+    );
     assert!(named_token_file(&sb).ends_with("/second.json") && sb.path("home/first.json").exists());
 }
 
@@ -157,12 +236,23 @@ fn what_is_no_token_is_neither_replaced_nor_deleted() {
     let sb = Sandbox::new();
     let notes = sb.write("home/notes.txt", "my very own notes");
     let run = refused(&sb, 4, &["--token-file", "notes.txt"]);
-    assert!(run.stderr.contains("does not look like a token"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("does not look like a token"),
+        "{}",
+        run.stderr
+    );
     let config = sb.read(CONFIG)
-        + &format!("\n    [profile.auth.token]\n        token_file = {:?}\n", notes.display().to_string());
+        + &format!(
+            "\n    [profile.auth.token]\n        token_file = {:?}\n",
+            notes.display().to_string()
+        );
     sb.write(CONFIG, config);
     let run = sb.run(&["disable"]);
-    assert!(run.code == 0 && run.stderr.contains("stays: it does not look like a token"), "{}", run.stderr);
+    assert!(
+        run.code == 0 && run.stderr.contains("stays: it does not look like a token"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(sb.read("home/notes.txt"), "my very own notes");
     assert!(!sb.read(CONFIG).contains("notes.txt"));
 }

@@ -18,7 +18,10 @@ fn tried(sb: &Sandbox) -> bool {
 
 #[test]
 fn a_refused_token() {
-    for text in ["rpc error: code = Unauthenticated desc = no", "rpc error: code = PermissionDenied desc = no"] {
+    for text in [
+        "rpc error: code = Unauthenticated desc = no",
+        "rpc error: code = PermissionDenied desc = no",
+    ] {
         let sb = Sandbox::new();
         sb.fault(json!({"tool": "influxctl", "contains": ["list"],
                         "do": {"exit": {"code": 1, "stderr": format!("error\t{text}\n")}}}));
@@ -32,7 +35,9 @@ fn a_refused_token() {
 #[test]
 fn a_token_of_another_cluster() {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.prod.invalid");
+    let config = sb
+        .read(CONFIG)
+        .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write(CONFIG, config);
     insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
     error: the token was refused by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc = token is not valid
@@ -90,24 +95,40 @@ fn a_trial_that_is_skipped() {
 #[test]
 fn inconclusive_in_many_ways() {
     let with = |name: &str| -> serde_json::Value { json!(name) };
-    for what in [with("silent"), with("garbage"), json!({"exit": {"code": 1}}), json!({"flood": {"bytes": 50_000_000}})]
-    {
+    for what in [
+        with("silent"),
+        with("garbage"),
+        json!({"exit": {"code": 1}}),
+        json!({"flood": {"bytes": 50_000_000}}),
+    ] {
         let sb = Sandbox::new();
         sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": what}));
         refused(&sb, 1, &["--verify", "require"]);
         let run = enable(&sb, &[]);
         assert_eq!(run.code, 10, "{what}: {}", run.stderr);
-        assert!(run.stderr.contains("warning: the token could not be tried with 127.0.0.1:26444: "), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("warning: the token could not be tried with 127.0.0.1:26444: "),
+            "{}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn a_tls_error_is_no_refusal() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority"));
+    sb.cluster(|cluster| {
+        cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority")
+    });
     let run = enable(&sb, &[]);
     assert_eq!(run.code, 10, "{}", run.stderr);
-    assert!(run.stderr.contains("certificate signed by unknown authority"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("certificate signed by unknown authority"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -129,7 +150,12 @@ fn an_influxctl_that_is_too_old() {
     audit head [UID] 11:[SHA256]
     ");
     let run = refused(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
-    assert!(run.stderr.contains("--assume-influxctl-version 2.2.0 is not needed and not used"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("--assume-influxctl-version 2.2.0 is not needed and not used"),
+        "{}",
+        run.stderr
+    );
     sb.influxctl_version("2.2.0");
     assert_eq!(enable(&sb, &[]).code, 0);
 }
@@ -145,18 +171,35 @@ fn an_influxctl_that_cannot_tell_its_version() {
     audit head [UID] 10:[SHA256]
     ");
     let run = refused(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
-    assert!(run.stderr.contains("influxctl 2.1.9 is too old"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("influxctl 2.1.9 is too old"),
+        "{}",
+        run.stderr
+    );
     let run = enable(&sb, &["--assume-influxctl-version", "2.4.1"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("warning: influxctl before 2.5.0 prefers an older cached token"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("warning: influxctl before 2.5.0 prefers an older cached token"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn an_older_cached_token_has_no_part_in_the_trial() {
     let sb = Sandbox::new();
     sb.influxctl_version("2.3.0");
-    sb.write("home/.cache/influxctl/default.json", "an older token of somebody");
-    let cache = || sb.picture().into_iter().filter(|(path, _)| path.starts_with(sb.home(".cache"))).collect::<Vec<_>>();
+    sb.write(
+        "home/.cache/influxctl/default.json",
+        "an older token of somebody",
+    );
+    let cache = || {
+        sb.picture()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(sb.home(".cache")))
+            .collect::<Vec<_>>()
+    };
     let before = cache();
     let run = enable(&sb, &["--verify", "require"]);
     insta::assert_snapshot!(super::settled(&run), @"
@@ -187,25 +230,53 @@ fn an_older_cached_token_has_no_part_in_the_trial() {
 #[test]
 fn what_stands_beside_the_token_is_told() {
     let lines = [
-        ("2.12.0", "client_secret = \"planted-1\"", "influxctl 2.9.8 and later refuses a profile with `client_secret`"),
-        ("2.9.7", "client_secret = \"planted-1\"", "[profile.auth.oauth2]"),
+        (
+            "2.12.0",
+            "client_secret = \"planted-1\"",
+            "influxctl 2.9.8 and later refuses a profile with `client_secret`",
+        ),
+        (
+            "2.9.7",
+            "client_secret = \"planted-1\"",
+            "[profile.auth.oauth2]",
+        ),
     ];
     for (version, line, told) in lines {
         let sb = Sandbox::new();
         sb.influxctl_version(version);
-        let config = sb.read(CONFIG).replace("client_id = \"example\"", &format!("client_id = \"example\"\n{line}"));
+        let config = sb.read(CONFIG).replace(
+            "client_id = \"example\"",
+            &format!("client_id = \"example\"\n{line}"),
+        );
         sb.write(CONFIG, config);
         let run = enable(&sb, &[]);
         assert!(run.code == 0 && run.stderr.contains(told), "{}", run.stderr);
-        assert_eq!(run.stderr.contains("refuses a profile"), version == "2.12.0", "{}", run.stderr);
+        assert_eq!(
+            run.stderr.contains("refuses a profile"),
+            version == "2.12.0",
+            "{}",
+            run.stderr
+        );
         assert!(!run.stderr.contains("planted-1") && !run.stdout.contains("planted-1"));
         let log = sb.read("home/.local/state/bypassctl/audit.jsonl");
-        assert!(!log.contains("planted-1"), "the record withholds a configuration with a secret");
+        assert!(
+            !log.contains("planted-1"),
+            "the record withholds a configuration with a secret"
+        );
     }
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("product =", "mgmt_token = \"planted-2\"\n    product =");
+    let config = sb
+        .read(CONFIG)
+        .replace("product =", "mgmt_token = \"planted-2\"\n    product =");
     sb.write(CONFIG, config);
     let run = enable(&sb, &["-v"]);
-    assert!(run.code == 0 && run.stderr.contains("the profile has a `mgmt_token` as well"), "{}", run.stderr);
+    assert!(
+        run.code == 0
+            && run
+                .stderr
+                .contains("the profile has a `mgmt_token` as well"),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stderr.contains("planted-2") && !run.stdout.contains("planted-2"));
 }

@@ -11,7 +11,19 @@ use std::path::Path;
 fn calls_are_lines_in_order() {
     let sb = Sandbox::new();
     done(&sb, "get namespace influxdb --output name");
-    sb.tool("kubectl", &["config", "view", "--minify", "--output", "json", "--context", "no such"], None);
+    sb.tool(
+        "kubectl",
+        &[
+            "config",
+            "view",
+            "--minify",
+            "--output",
+            "json",
+            "--context",
+            "no such",
+        ],
+        None,
+    );
     let lines = "kubectl get namespace influxdb --output name\nkubectl config view --minify --output json --context \
                  'no such'\n";
     assert_eq!(sb.call_lines(), lines);
@@ -36,7 +48,12 @@ fn unknown_calls_fail_loudly() {
     ] {
         let run = kubectl(&sb, line);
         assert_eq!((run.code, run.stdout.as_str()), (99, ""), "{line}");
-        assert!(run.stderr.starts_with(&format!("fake: unknown call: kubectl {line} (")), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .starts_with(&format!("fake: unknown call: kubectl {line} (")),
+            "{}",
+            run.stderr
+        );
     }
     assert_eq!(sb.tool("influxctl", &["cluster", "list"], None).code, 99);
 }
@@ -75,16 +92,28 @@ fn secrets_are_found_in_any_form() {
     // Arguments are seen by everybody, and so is what a call was given.
     sb.tool("kubectl", &[hex.as_str()], None);
     let found = sb.find_secrets(&[]);
-    let out = found.iter().position(|path| path.starts_with("out")).expect("the fake's answer quotes its arguments");
+    let out = found
+        .iter()
+        .position(|path| path.starts_with("out"))
+        .expect("the fake's answer quotes its arguments");
     assert_eq!(found.len(), 3, "{found:?}");
-    assert!(found.iter().enumerate().all(|(n, path)| n == out || path.starts_with("state")));
+    assert!(
+        found
+            .iter()
+            .enumerate()
+            .all(|(n, path)| n == out || path.starts_with("state"))
+    );
 }
 
 #[test]
 fn what_varies_is_taken_out() {
     let sb = Sandbox::new();
     let uid = "jsonpath={.metadata.uid}";
-    let run = sb.tool("kubectl", &["get", "namespace", "kube-system", "--output", uid], None);
+    let run = sb.tool(
+        "kubectl",
+        &["get", "namespace", "kube-system", "--output", uid],
+        None,
+    );
     assert_eq!(run.normalised(), "exit 0\n--- stdout\n[UID]--- stderr\n");
     let fake = sb.path("bin/kubectl").canonicalize().expect("a link");
     let text = format!(

@@ -27,12 +27,29 @@ fn one_refused_keeps_no_other() {
     let run = create(&sb, &list(&[plain("a"), plain("there"), plain("z")]), DRY);
     let exists = "error when creating \"STDIN\": jobs.batch \"there\" already exists";
     let text = format!("{SERVER} (AlreadyExists): {exists}\n");
-    assert_eq!((run.code, run.stdout.as_str(), run.stderr), (1, "job.batch/a\njob.batch/z\n", text));
-    let run = create(&sb, &list(&[plain("there"), plain("z")]), &["--dry-run=server", "--output", "json"]);
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr),
+        (1, "job.batch/a\njob.batch/z\n", text)
+    );
+    let run = create(
+        &sb,
+        &list(&[plain("there"), plain("z")]),
+        &["--dry-run=server", "--output", "json"],
+    );
     let printed: Value = serde_json::from_str(&run.stdout).expect("one document");
     assert_eq!((run.code, &printed["metadata"]["name"]), (1, &json!("z")));
-    assert!(!sb.now()["jobs"].as_object().expect("jobs").contains_key("influxdb/z"), "it was a dry run");
-    let run = create(&sb, &list(&[plain("there"), plain("z")]), &["--output", "name"]);
+    assert!(
+        !sb.now()["jobs"]
+            .as_object()
+            .expect("jobs")
+            .contains_key("influxdb/z"),
+        "it was a dry run"
+    );
+    let run = create(
+        &sb,
+        &list(&[plain("there"), plain("z")]),
+        &["--output", "name"],
+    );
     assert_eq!((run.code, run.stdout.as_str()), (1, "job.batch/z\n"));
     assert!(sb.now()["jobs"]["influxdb/z"].is_object());
 }
@@ -46,9 +63,18 @@ fn a_refusal_alone_is_told_otherwise() {
                   pass '--namespace=default' to perform this operation.\n";
     let cause = "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: `selector` not auto-generated";
     let label = "spec.template.metadata.labels[job-name]: Invalid value: {\"job-name\":\"other\"}: must be 'y'";
-    assert_eq!(err(&[plain("a"), elsewhere.clone()]), format!("error: {of_two}"));
-    assert_eq!(err(&[plain("a"), invalid("x", false)]), format!("The Job \"x\" is invalid: {cause}\n"));
-    assert_eq!(err(&[invalid("y", true)]), format!("The Job \"y\" is invalid: \n* {label}\n* {cause}\n"));
+    assert_eq!(
+        err(&[plain("a"), elsewhere.clone()]),
+        format!("error: {of_two}")
+    );
+    assert_eq!(
+        err(&[plain("a"), invalid("x", false)]),
+        format!("The Job \"x\" is invalid: {cause}\n")
+    );
+    assert_eq!(
+        err(&[invalid("y", true)]),
+        format!("The Job \"y\" is invalid: \n* {label}\n* {cause}\n")
+    );
     let several = |context: &str| {
         format!(
             "{of_two}{SERVER} (Invalid): {context}Job.batch \"x\" is invalid: {cause}\n\
@@ -64,14 +90,25 @@ fn a_refusal_alone_is_told_otherwise() {
 #[test]
 fn yes_to_the_dry_run_and_no_to_the_deed() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["create_refusal"] = json!("jobs.batch \"x\" is forbidden: exceeded quota: q"));
+    sb.cluster(|cluster| {
+        cluster["create_refusal"] = json!("jobs.batch \"x\" is forbidden: exceeded quota: q")
+    });
     let dry = create(&sb, &plain("x"), DRY);
-    assert_eq!((dry.code, dry.stdout.as_str(), dry.stderr.as_str()), (0, "job.batch/x\n", ""));
+    assert_eq!(
+        (dry.code, dry.stdout.as_str(), dry.stderr.as_str()),
+        (0, "job.batch/x\n", "")
+    );
     let real = create(&sb, &plain("x"), &["--output", "json"]);
     let text = "Error from server (Forbidden): error when creating \"STDIN\": jobs.batch \"x\" is forbidden: exceeded \
                 quota: q\n";
-    assert_eq!((real.code, real.stdout.as_str(), real.stderr.as_str()), (1, "", text));
+    assert_eq!(
+        (real.code, real.stdout.as_str(), real.stderr.as_str()),
+        (1, "", text)
+    );
     assert!(sb.now()["jobs"]["influxdb/x"].is_null());
-    created(&sb, &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}));
+    created(
+        &sb,
+        &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}),
+    );
     done(&sb, "get configmap c --namespace influxdb --output name");
 }

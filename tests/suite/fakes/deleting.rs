@@ -28,13 +28,19 @@ fn what_is_held_stays_and_the_deletion_waits() {
     let (sb, keys, deletion) = held();
     deletion.signal(Signal::TERM);
     let run = deletion.wait();
-    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (128 + 15, DELETED, ""));
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr.as_str()),
+        (128 + 15, DELETED, "")
+    );
     assert!(keys.is_string());
     assert_eq!(uid(&sb), keys);
     assert_eq!(done(&sb, &format!("{DELETE} --wait=false")), DELETED);
     assert_eq!(uid(&sb), keys);
     done(&sb, "delete secrets/admin-token --namespace influxdb");
-    assert!(sb.now()["secrets"]["influxdb/admin-token"].is_null(), "nothing holds this one");
+    assert!(
+        sb.now()["secrets"]["influxdb/admin-token"].is_null(),
+        "nothing holds this one"
+    );
 }
 
 #[test]

@@ -24,7 +24,16 @@ pub fn try_token(sb: &Sandbox, token: &[u8]) -> Run {
 }
 
 fn try_config(sb: &Sandbox, config: &str) -> Run {
-    let list = ["--config", config, "--profile", "try", "database", "list", "--format", "json"];
+    let list = [
+        "--config",
+        config,
+        "--profile",
+        "try",
+        "database",
+        "list",
+        "--format",
+        "json",
+    ];
     sb.tool("influxctl", &list, None)
 }
 
@@ -47,7 +56,10 @@ fn the_token_of_the_cluster_is_accepted() {
 fn the_secret_can_hold_anything() {
     let mut sb = Sandbox::new();
     sb.set_admin_token(b"bare");
-    assert_eq!(sb.tool("kubectl", TOKEN, None).stdout, STANDARD.encode("bare"));
+    assert_eq!(
+        sb.tool("kubectl", TOKEN, None).stdout,
+        STANDARD.encode("bare")
+    );
     assert_eq!(try_token(&sb, b"bare").code, 0);
     for text in ["", "not base64!", &"QUJD".repeat(500_000)] {
         sb.set_admin_token_text(text);
@@ -78,14 +90,25 @@ fn old_ones_cache() {
     assert_eq!(try_token(&sb, &token).code, 0);
     assert!(!sb.path(cache).exists());
     sb.write(cache, "an older token");
-    assert_eq!(try_token(&sb, &token).code, 1, "before 2.5.0 the cached one wins");
+    assert_eq!(
+        try_token(&sb, &token).code,
+        1,
+        "before 2.5.0 the cached one wins"
+    );
     sb.influxctl_version("2.5.0");
     assert_eq!(try_token(&sb, &token).code, 0);
     std::fs::remove_file(sb.path(cache)).expect("written above");
     sb.influxctl_version("2.3.0");
     assert_eq!(try_token(&sb, &token).code, 0);
-    assert_eq!(sb.read(cache).into_bytes(), token, "before 2.3.1 the token is left in the cache");
-    assert_eq!(sb.find_secrets(&[Path::new("tmp/token.json")]), [Path::new(cache)]);
+    assert_eq!(
+        sb.read(cache).into_bytes(),
+        token,
+        "before 2.3.1 the token is left in the cache"
+    );
+    assert_eq!(
+        sb.find_secrets(&[Path::new("tmp/token.json")]),
+        [Path::new(cache)]
+    );
 }
 
 #[test]
@@ -109,11 +132,23 @@ fn configuration() {
     let text = "error\tunrecognized configuration options: [profile.auth.token]\n";
     assert_eq!(try_lines(""), (1, text.into()));
     sb.influxctl_version("2.12.0");
-    assert!(try_lines("port = 1").1.starts_with("error\tfailed to parse configuration: "));
-    let run = sb.tool("influxctl", &["database", "list", "--format", "json", "--profile", "none"], None);
+    assert!(
+        try_lines("port = 1")
+            .1
+            .starts_with("error\tfailed to parse configuration: ")
+    );
+    let run = sb.tool(
+        "influxctl",
+        &["database", "list", "--format", "json", "--profile", "none"],
+        None,
+    );
     assert_eq!(run.stderr, "error\tprofile not found: none\n");
     std::fs::remove_file(sb.path("tmp/token.json")).expect("written above");
-    assert!(try_lines("").1.starts_with("error\tfailed to read token file: open "));
+    assert!(
+        try_lines("")
+            .1
+            .starts_with("error\tfailed to read token file: open ")
+    );
 }
 
 #[test]
@@ -121,7 +156,9 @@ fn without_a_token_a_browser_would_open() {
     let sb = Sandbox::new();
     // The profile of the home directory has only OAuth2.
     let running = sb.spawn_tool("influxctl", &["database", "list", "--format", "json"]);
-    crate::sandbox::wait_until("it asks for a login", || running.so_far("stderr").contains("please log in"));
+    crate::sandbox::wait_until("it asks for a login", || {
+        running.so_far("stderr").contains("please log in")
+    });
     assert_eq!(running.so_far("stdout"), "");
 }
 
@@ -130,10 +167,27 @@ fn servers_out_of_reach() {
     let sb = Sandbox::new();
     sb.write("tmp/token.json", sb.admin_token());
     let text = std::fs::read_to_string(config(&sb, "")).expect("written");
-    let elsewhere = sb.write("tmp/other.toml", text.replace("127.0.0.1", "unreachable.invalid"));
+    let elsewhere = sb.write(
+        "tmp/other.toml",
+        text.replace("127.0.0.1", "unreachable.invalid"),
+    );
     let run = try_config(&sb, elsewhere.to_str().expect("text"));
-    assert!(run.code == 1 && run.stderr.starts_with("error\trpc error: code = Unavailable desc = "), "{}", run.stderr);
+    assert!(
+        run.code == 1
+            && run
+                .stderr
+                .starts_with("error\trpc error: code = Unavailable desc = "),
+        "{}",
+        run.stderr
+    );
     sb.cluster(|c| c["influx_tls_error"] = json!("x509: certificate signed by unknown authority"));
     let run = try_config(&sb, &config(&sb, ""));
-    assert!(run.code == 1 && run.stderr.contains("x509: certificate signed by unknown authority"), "{}", run.stderr);
+    assert!(
+        run.code == 1
+            && run
+                .stderr
+                .contains("x509: certificate signed by unknown authority"),
+        "{}",
+        run.stderr
+    );
 }

@@ -12,7 +12,10 @@ fn wanting(reason: &str) -> String {
 
 fn wants(run: &Run) -> &str {
     let marked = run.stderr.split("wants a reason that matches `").nth(1);
-    marked.map_or_else(|| panic!("none asked: {}", run.stderr), |text| text.split('`').next().unwrap_or_default())
+    marked.map_or_else(
+        || panic!("none asked: {}", run.stderr),
+        |text| text.split('`').next().unwrap_or_default(),
+    )
 }
 
 const DISABLE: &[&str] = &["disable"];
@@ -38,9 +41,17 @@ fn the_nearest_of_those_that_it_may_come_from() {
     assert_eq!(wants(&sb.run_in("home/repo/a/b", DISABLE)), "here");
     assert_eq!(wants(&sb.run_in("home/repo/a", DISABLE)), "above");
     assert_eq!(wants(&sb.run_in("home/repo/c/d", DISABLE)), "root");
-    assert_eq!(sb.run_in("home/empty", DISABLE).code, 0, "without a repository, no directory above");
+    assert_eq!(
+        sb.run_in("home/empty", DISABLE).code,
+        0,
+        "without a repository, no directory above"
+    );
     std::fs::remove_file(sb.home("repo/bypassctl.toml")).expect("sandbox");
-    assert_eq!(sb.run_in("home/repo/c/d", DISABLE).code, 0, "not above the repository's root");
+    assert_eq!(
+        sb.run_in("home/repo/c/d", DISABLE).code,
+        0,
+        "not above the repository's root"
+    );
 
     std::fs::remove_file(sb.home("bypassctl.toml")).expect("sandbox");
     assert_eq!(wants(&sb.run_on_system(DISABLE)), "system");
@@ -59,16 +70,29 @@ fn it_is_shown_and_recorded_by_digest() {
     policy(&sb, text);
     let told = run(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
     let digest = sha256(text.as_bytes());
-    let line = format!("ok        policy: {}/bypassctl.toml, sha256 {digest}\n", sb.home("").display());
-    assert!(told.replace("//", "/").starts_with(&line.replace("//", "/")), "{told}");
-    assert_eq!(sb.records_of("run.begin").last().expect("a run")["policy"], digest);
+    let line = format!(
+        "ok        policy: {}/bypassctl.toml, sha256 {digest}\n",
+        sb.home("").display()
+    );
+    assert!(
+        told.replace("//", "/")
+            .starts_with(&line.replace("//", "/")),
+        "{told}"
+    );
+    assert_eq!(
+        sb.records_of("run.begin").last().expect("a run")["policy"],
+        digest
+    );
     sb.assert_verified();
 }
 
 #[test]
 fn a_locked_one_of_the_system_wins() {
     let mut sb = Sandbox::new();
-    let system = sb.write("etc/bypassctl.toml", format!("locked = true\n{}", wanting("system")));
+    let system = sb.write(
+        "etc/bypassctl.toml",
+        format!("locked = true\n{}", wanting("system")),
+    );
     policy(&sb, &wanting("own"));
     let told = sb.run_on_system(DISABLE);
     assert_eq!(wants(&told), "system");
@@ -86,13 +110,25 @@ fn a_locked_one_of_the_system_wins() {
 #[test]
 fn one_of_the_system_that_cannot_be_read_lets_nothing_run() {
     let sb = Sandbox::new();
-    for (text, said) in [("locked = tru", "line 1: not valid TOML"), ("lock = true", "did you mean `locked`?")] {
+    for (text, said) in [
+        ("locked = tru", "line 1: not valid TOML"),
+        ("lock = true", "did you mean `locked`?"),
+    ] {
         sb.write("etc/bypassctl.toml", text);
         policy(&sb, "");
-        for args in [&["disable"][..], &["enable", "-n", "influxdb"], &["audit", "list"], &["tools", "list"]] {
+        for args in [
+            &["disable"][..],
+            &["enable", "-n", "influxdb"],
+            &["audit", "list"],
+            &["tools", "list"],
+        ] {
             let run = sb.run_on_system(args);
             assert_eq!(run.code, 4, "{}", run.stderr);
-            assert!(run.stderr.contains(said) && run.stderr.contains("hint: "), "{}", run.stderr);
+            assert!(
+                run.stderr.contains(said) && run.stderr.contains("hint: "),
+                "{}",
+                run.stderr
+            );
         }
     }
     assert_eq!((sb.call_lines(), sb.log().exists()), (String::new(), false));
@@ -106,9 +142,16 @@ fn what_cannot_be_used_is_refused() {
     sb.write("home/latin", b"# \xe9\n");
     sb.write("home/large", "#".repeat((1 << 20) + 1));
     sb.write("home/twice", "locked = true\nlocked = false\n");
-    let told: String = ["missing", "directory", "dangling", "latin", "large", "twice"]
-        .map(|name| error(&run(&sb, 4, &["disable", "--policy", name])))
-        .concat();
+    let told: String = [
+        "missing",
+        "directory",
+        "dangling",
+        "latin",
+        "large",
+        "twice",
+    ]
+    .map(|name| error(&run(&sb, 4, &["disable", "--policy", name])))
+    .concat();
     insta::assert_snapshot!(told);
     assert!(!sb.log().exists(), "nothing is run");
 }
@@ -119,7 +162,10 @@ fn one_that_others_can_write_to() {
     let path = policy(&sb, "");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o646)).expect("sandbox");
     let told = run(&sb, 0, DISABLE);
-    let said = format!("warning: the policy `{}` can be changed by others: everyone", path.display());
+    let said = format!(
+        "warning: the policy `{}` can be changed by others: everyone",
+        path.display()
+    );
     assert!(told.stderr.contains(&said), "{}", told.stderr);
 
     let locked = policy(&sb, "locked = true\n");
@@ -129,7 +175,12 @@ fn one_that_others_can_write_to() {
     run(&sb, 0, DISABLE);
     sb.chmod("home", 0o757);
     let told = run(&sb, 4, DISABLE);
-    assert!(told.stderr.contains("everyone, which a locked one must not be"), "{}", told.stderr);
+    assert!(
+        told.stderr
+            .contains("everyone, which a locked one must not be"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[test]
@@ -142,7 +193,12 @@ fn a_symlink_on_the_way_counts_as_the_file_does() {
     run(&sb, 0, DISABLE);
     sb.chmod("shared", 0o777);
     let told = run(&sb, 4, DISABLE);
-    assert!(told.stderr.contains("everyone, which a locked one must not be"), "{}", told.stderr);
+    assert!(
+        told.stderr
+            .contains("everyone, which a locked one must not be"),
+        "{}",
+        told.stderr
+    );
     // What lies in a directory like /tmp belongs to whom the symlink belongs to, not to whom it leads.
     sb.chmod("shared", 0o1777);
     run(&sb, 0, DISABLE);
@@ -163,11 +219,23 @@ fn where_it_cannot_be_looked_for_nothing_runs() {
     for name in [".git", "bypassctl.toml"] {
         let path = sb.home(name).display().to_string();
         let denied = "inject=statx,newfstatat,lstat:error=EACCES";
-        let under =
-            [STRACE, "-f", "-qq", "-o", "/dev/null", "-P", &path, "-e", "trace=statx,newfstatat,lstat", "-e", denied];
+        let under = [
+            STRACE,
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-P",
+            &path,
+            "-e",
+            "trace=statx,newfstatat,lstat",
+            "-e",
+            denied,
+        ];
         let told = sb.spawn_under(&under, DISABLE).wait();
         assert_eq!(told.code, 4, "{}", told.stderr);
-        let said = format!("whether there is a policy cannot be found out: `{path}`: Permission denied");
+        let said =
+            format!("whether there is a policy cannot be found out: `{path}`: Permission denied");
         assert!(told.stderr.contains(&said), "{}", told.stderr);
     }
     assert!(!sb.log().exists());
@@ -197,6 +265,11 @@ fn one_of_somebody_else_is_only_taken_if_it_is_named() {
         return crate::sandbox::skipped("a file of another user: only root can make one");
     }
     let told = run(&sb, 4, DISABLE);
-    assert!(told.stderr.contains("hint: if you trust them, name it: --policy FILE"), "{}", told.stderr);
+    assert!(
+        told.stderr
+            .contains("hint: if you trust them, name it: --policy FILE"),
+        "{}",
+        told.stderr
+    );
     run(&sb, 0, &["disable", "--policy", "bypassctl.toml"]);
 }

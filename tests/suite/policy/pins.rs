@@ -14,9 +14,22 @@ fn what_is_pinned_runs() {
     run(&sb, 0, ENABLE);
     let sha256 = digest(&sb, "kubectl");
     let intents = sb.records_of("intent");
-    let of_kubectl: Vec<_> = intents.iter().filter(|intent| intent["argv"][0] == "kubectl").collect();
-    assert!(of_kubectl.len() > 4 && of_kubectl.iter().all(|intent| intent["exe"]["sha256"] == sha256.as_str()));
-    assert!(sb.calls().iter().all(|call| ["kubectl", "influxctl"].contains(&call.tool.as_str())), "argv[0] stays");
+    let of_kubectl: Vec<_> = intents
+        .iter()
+        .filter(|intent| intent["argv"][0] == "kubectl")
+        .collect();
+    assert!(
+        of_kubectl.len() > 4
+            && of_kubectl
+                .iter()
+                .all(|intent| intent["exe"]["sha256"] == sha256.as_str())
+    );
+    assert!(
+        sb.calls()
+            .iter()
+            .all(|call| ["kubectl", "influxctl"].contains(&call.tool.as_str())),
+        "argv[0] stays"
+    );
 }
 
 #[test]
@@ -24,9 +37,18 @@ fn digests_are_taken_as_people_write_them() {
     let sb = with_own_tools();
     let text = pinned(&sb);
     let upper = digest(&sb, "kubectl").to_uppercase();
-    policy(&sb, &text.replace(&digest(&sb, "kubectl"), &format!("sha256:{upper}")));
+    policy(
+        &sb,
+        &text.replace(&digest(&sb, "kubectl"), &format!("sha256:{upper}")),
+    );
     run(&sb, 0, &["tools", "verify"]);
-    policy(&sb, &text.replace(&digest(&sb, "kubectl"), &format!("{}\", \"{upper}", "0".repeat(64))));
+    policy(
+        &sb,
+        &text.replace(
+            &digest(&sb, "kubectl"),
+            &format!("{}\", \"{upper}", "0".repeat(64)),
+        ),
+    );
     run(&sb, 0, ENABLE);
 }
 
@@ -37,11 +59,18 @@ fn what_is_not_pinned_is_never_executed() {
     for text in [
         "[tools]\nrequire_pins = true\n".to_owned(),
         format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", "0".repeat(64)),
-        format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", digest(&sb, "influxctl").replace(|c| c != '0', "1")),
+        format!(
+            "[tools.kubectl]\nsha256 = [\"{}\"]\n",
+            digest(&sb, "influxctl").replace(|c| c != '0', "1")
+        ),
     ] {
         policy(&sb, &text);
         told += &error(&run(&sb, 4, ENABLE));
-        assert!(!sb.call_lines().contains("kubectl"), "not even for its version: {}", sb.call_lines());
+        assert!(
+            !sb.call_lines().contains("kubectl"),
+            "not even for its version: {}",
+            sb.call_lines()
+        );
         sb.forget_calls();
     }
     insta::assert_snapshot!(told);
@@ -50,7 +79,13 @@ fn what_is_not_pinned_is_never_executed() {
 #[test]
 fn one_tool_pinned_leaves_the_other_free() {
     let sb = with_own_tools();
-    policy(&sb, &format!("[tools.influxctl]\nsha256 = [\"{}\"]\n", digest(&sb, "influxctl")));
+    policy(
+        &sb,
+        &format!(
+            "[tools.influxctl]\nsha256 = [\"{}\"]\n",
+            digest(&sb, "influxctl")
+        ),
+    );
     run(&sb, 0, ENABLE);
 }
 
@@ -61,7 +96,10 @@ fn instead(sb: &Sandbox, script: bool, name: &str) {
     if script {
         sb.write(
             Path::new("bin").join(name),
-            format!("#!/bin/sh\nexec {} \"$@\"\n", sb.path("bin/kubectl.real").display()),
+            format!(
+                "#!/bin/sh\nexec {} \"$@\"\n",
+                sb.path("bin/kubectl.real").display()
+            ),
         );
     } else {
         std::fs::copy(sb.path("bin/kubectl.real"), &other).expect("sandbox");
@@ -75,7 +113,12 @@ fn instead(sb: &Sandbox, script: bool, name: &str) {
 #[test]
 fn what_starts_another_cannot_be_pinned() {
     let mut told = String::new();
-    for (script, name) in [(true, "kubectl"), (false, "snap"), (false, "minikube"), (false, "k3s-arm64")] {
+    for (script, name) in [
+        (true, "kubectl"),
+        (false, "snap"),
+        (false, "minikube"),
+        (false, "k3s-arm64"),
+    ] {
         let sb = with_own_tools();
         instead(&sb, script, name);
         policy(&sb, &pinned(&sb));
@@ -90,7 +133,10 @@ fn what_starts_another_cannot_be_pinned() {
     told += &error(&run(&sb, 4, &["tools", "pin"]));
     insta::assert_snapshot!(told);
     let calls = sb.call_lines();
-    assert!(calls.lines().all(|line| line.contains("version")), "only asked what it is: {calls}");
+    assert!(
+        calls.lines().all(|line| line.contains("version")),
+        "only asked what it is: {calls}"
+    );
 }
 
 #[test]
@@ -98,7 +144,13 @@ fn unpinned_ones_still_run() {
     let sb = with_own_tools();
     instead(&sb, true, "kubectl");
     // The fake goes by the name that it is called by, which `exec` in a script of sh cannot give.
-    sb.write("bin/kubectl", format!("#!/bin/bash\nexec -a kubectl {} \"$@\"\n", sb.path("bin/kubectl.real").display()));
+    sb.write(
+        "bin/kubectl",
+        format!(
+            "#!/bin/bash\nexec -a kubectl {} \"$@\"\n",
+            sb.path("bin/kubectl.real").display()
+        ),
+    );
     run(&sb, 0, ENABLE);
     let sb = with_own_tools();
     sb.kubectl_version("v1.32.4-dispatcher");
@@ -111,7 +163,10 @@ fn a_version_that_the_policy_does_not_have_run() {
     policy(&sb, "[tools.kubectl]\nversion = \">=1.30, <1.34\"\n");
     let told = error(&run(&sb, 4, ENABLE));
     insta::assert_snapshot!(told);
-    policy(&sb, "[tools.kubectl]\nversion = \"=1.34.5-eks-1\"\n[tools.influxctl]\nversion = \"2\"\n");
+    policy(
+        &sb,
+        "[tools.kubectl]\nversion = \"=1.34.5-eks-1\"\n[tools.influxctl]\nversion = \"2\"\n",
+    );
     sb.kubectl_version("v1.34.5-eks-4f4795d");
     run(&sb, 0, ENABLE);
 }
@@ -126,7 +181,11 @@ fn a_revocation_is_refused_as_well() {
     ] {
         policy(&sb, &text);
         for command in ["revoke", "rotate"] {
-            run(&sb, 4, &[command, "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
+            run(
+                &sb,
+                4,
+                &[command, "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
+            );
         }
     }
     assert!(!sb.call_lines().contains("delete"), "{}", sb.call_lines());
@@ -138,21 +197,43 @@ fn a_version_that_is_not_told() {
     let sb = with_own_tools();
     sb.influxctl_prints("influxctl version dev\n");
     policy(&sb, "[tools.influxctl]\nversion = \">=2.9\"\n");
-    let assumed = ["enable", "-n", "influxdb", "--assume-influxctl-version", "2.12.0"];
+    let assumed = [
+        "enable",
+        "-n",
+        "influxdb",
+        "--assume-influxctl-version",
+        "2.12.0",
+    ];
     insta::assert_snapshot!(error(&run(&sb, 4, &assumed)));
     let told = run(&sb, 4, &["tools", "verify"]).stdout;
-    assert!(told.contains("failed    influxctl: influxctl does not tell its version"), "{told}");
-    policy(&sb, &format!("[tools.influxctl]\nsha256 = [\"{}\"]\n", digest(&sb, "influxctl")));
+    assert!(
+        told.contains("failed    influxctl: influxctl does not tell its version"),
+        "{told}"
+    );
+    policy(
+        &sb,
+        &format!(
+            "[tools.influxctl]\nsha256 = [\"{}\"]\n",
+            digest(&sb, "influxctl")
+        ),
+    );
     run(&sb, 0, &assumed);
 }
 
 #[test]
 fn one_that_is_too_large_is_not_hashed() {
     let sb = with_own_tools();
-    let file = std::fs::File::options().write(true).open(sb.path("bin/kubectl")).expect("the fake");
+    let file = std::fs::File::options()
+        .write(true)
+        .open(sb.path("bin/kubectl"))
+        .expect("the fake");
     file.set_len((1 << 30) + 1).expect("sandbox");
     let told = run(&sb, 1, ENABLE);
-    assert!(told.stderr.contains("it is larger than 1 GiB"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("it is larger than 1 GiB"),
+        "{}",
+        told.stderr
+    );
 }
 
 #[test]
@@ -164,6 +245,13 @@ fn the_path_of_the_policy_goes_before_path() {
     run(&sb, 0, ENABLE);
     policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
     insta::assert_snapshot!(error(&run(&sb, 1, ENABLE)));
-    let told = run(&sb, 1, &["enable", "-n", "influxdb", "--kubectl", "/no/where"]);
-    assert!(told.stderr.contains("`/no/where` is not there"), "a flag goes before a policy that is not locked");
+    let told = run(
+        &sb,
+        1,
+        &["enable", "-n", "influxdb", "--kubectl", "/no/where"],
+    );
+    assert!(
+        told.stderr.contains("`/no/where` is not there"),
+        "a flag goes before a policy that is not locked"
+    );
 }

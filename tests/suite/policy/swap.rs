@@ -27,14 +27,20 @@ fn a_tool_that_is_put_in_its_place_does_not_run() {
             policy(&sb, &pinned(&sb));
         }
         let running = held(&sb);
-        let other = sb.write("tmp/other", format!("#!/bin/sh\n: >{}\nexit 1\n", sb.path("swapped").display()));
+        let other = sb.write(
+            "tmp/other",
+            format!("#!/bin/sh\n: >{}\nexit 1\n", sb.path("swapped").display()),
+        );
         std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
         std::fs::rename(other, sb.path("bin/kubectl")).expect("sandbox");
         sb.release("gate");
         let told = running.wait();
         assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
         assert!(!sb.path("swapped").exists(), "the other one did not run");
-        assert!(sb.call_lines().contains("admin-token"), "the one that was hashed did");
+        assert!(
+            sb.call_lines().contains("admin-token"),
+            "the one that was hashed did"
+        );
     }
 }
 
@@ -56,7 +62,11 @@ fn one_that_is_overwritten_does_not_run_either() {
     let told = running.wait();
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
     insta::assert_snapshot!(super::error(&told));
-    assert!(!sb.call_lines().contains("admin-token"), "{}", sb.call_lines());
+    assert!(
+        !sb.call_lines().contains("admin-token"),
+        "{}",
+        sb.call_lines()
+    );
 }
 
 /// Between the last look at it and its start: what has started by then is ended, and the run with it.
@@ -67,14 +77,29 @@ fn one_that_is_overwritten_right_before_it_starts_is_ended() {
     }
     let sb = with_own_tools();
     policy(&sb, &pinned(&sb));
-    let delay =
-        [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=execve", "-e", "inject=execve:delay_enter=4000000"];
+    let delay = [
+        STRACE,
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=execve",
+        "-e",
+        "inject=execve:delay_enter=4000000",
+    ];
     let running = sb.spawn_under(&delay, &["tools", "verify"]);
-    wait_until("kubectl is about to start", || sb.log().exists() && !sb.records_of("intent").is_empty());
+    wait_until("kubectl is about to start", || {
+        sb.log().exists() && !sb.records_of("intent").is_empty()
+    });
     overwrite(&sb, b"another program");
     let told = running.wait();
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
-    assert!(told.stdout.contains("failed    kubectl: ") && told.stdout.contains("was overwritten"), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("failed    kubectl: ") && told.stdout.contains("was overwritten"),
+        "{}",
+        told.stdout
+    );
     assert_eq!(sb.records_of("result")[0]["error"], "overwritten");
     sb.assert_verified();
 }
@@ -107,12 +132,25 @@ fn one_that_is_overwritten_after_the_first_change_stops_the_revocation() {
     running.signal(Signal::CONT);
     let told = running.wait();
     assert_eq!(told.code, 8, "{}{}", told.stdout, told.stderr);
-    assert!(told.stderr.contains("was overwritten since it was looked at"), "{}", told.stderr);
+    assert!(
+        told.stderr
+            .contains("was overwritten since it was looked at"),
+        "{}",
+        told.stderr
+    );
     let restored = std::fs::read(&path).expect("kubectl");
     let whole = restored.len() - "another program".len();
     std::fs::write(sb.path("tmp/kubectl"), &restored[..whole]).expect("sandbox");
-    std::fs::set_permissions(sb.path("tmp/kubectl"), std::fs::Permissions::from_mode(0o755)).expect("sandbox");
+    std::fs::set_permissions(
+        sb.path("tmp/kubectl"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .expect("sandbox");
     std::fs::rename(sb.path("tmp/kubectl"), &path).expect("sandbox");
     sb.no_faults();
-    run(&sb, 0, &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
+    run(
+        &sb,
+        0,
+        &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
+    );
 }

@@ -13,23 +13,39 @@ pub struct Answer<'a> {
 
 static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
-        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
+        (
+            r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "[UID]",
+        ),
         (r#""resourceVersion": "\d+""#, r#""resourceVersion": "[N]""#),
         // Only whole tokens: the rest of what is printed with them stays.
         (r"^eyJ[A-Za-z0-9+/]{400,}={0,2}$", "[TOKEN]"),
-        (r"(?m)^([EW])\d{4} \d\d:\d\d:\d\d\.\d{6} {1,7}\d+ ", "$1[KLOG] "),
+        (
+            r"(?m)^([EW])\d{4} \d\d:\d\d:\d\d\.\d{6} {1,7}\d+ ",
+            "$1[KLOG] ",
+        ),
         (r"\b(token-management-6f7f9cc6b4)-[a-z0-9]{5}\b", "$1-[POD]"),
     ];
-    rules.into_iter().map(|(rule, name)| (Regex::new(rule).expect("a rule"), name)).collect()
+    rules
+        .into_iter()
+        .map(|(rule, name)| (Regex::new(rule).expect("a rule"), name))
+        .collect()
 });
 
-static TIME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").expect("a rule"));
+static TIME: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").expect("a rule"));
 
-static AGES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
+static AGES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
 
 /// One text to compare.
 pub fn normalised(answer: &Answer<'_>) -> String {
-    format!("exit {}\n--- stdout\n{}--- stderr\n{}", answer.code, stream(answer.stdout), stream(answer.stderr))
+    format!(
+        "exit {}\n--- stdout\n{}--- stderr\n{}",
+        answer.code,
+        stream(answer.stdout),
+        stream(answer.stderr)
+    )
 }
 
 fn stream(text: &str) -> String {
@@ -42,10 +58,19 @@ fn stream(text: &str) -> String {
 
 /// Times, but not those that say when a kubectl was built: those are the same in every run.
 fn times(text: &str) -> String {
-    let is_build = |at: usize| text[..at].to_lowercase().trim_end_matches(['"', ':', ' ']).ends_with("builddate");
+    let is_build = |at: usize| {
+        text[..at]
+            .to_lowercase()
+            .trim_end_matches(['"', ':', ' '])
+            .ends_with("builddate")
+    };
     let replace = |c: &Captures<'_>| {
         let whole = c.get(0).expect("a match");
-        if is_build(whole.start()) { whole.as_str().to_owned() } else { "[TIME]".to_owned() }
+        if is_build(whole.start()) {
+            whole.as_str().to_owned()
+        } else {
+            "[TIME]".to_owned()
+        }
     };
     TIME.replace_all(text, replace).into_owned()
 }
@@ -53,7 +78,10 @@ fn times(text: &str) -> String {
 /// The last two columns of the table of jobs; the second last keeps its width.
 fn ages(text: &str) -> String {
     let width = |c: &Captures<'_>| c[2].len() + c[3].len();
-    AGES.replace_all(text, |c: &Captures<'_>| format!("{}[AGE to {}] [AGE]", &c[1], width(c))).into_owned()
+    AGES.replace_all(text, |c: &Captures<'_>| {
+        format!("{}[AGE to {}] [AGE]", &c[1], width(c))
+    })
+    .into_owned()
 }
 
 /// JSON documents, where kubectl printed them as it prints objects: what varies is replaced, the form is kept.
@@ -69,7 +97,11 @@ fn documents(text: &str) -> Option<String> {
         let end = stream.byte_offset();
         let printed = &text[start..end];
         // The spaces, newlines and order of keys that were printed: those of the document printed anew, or not.
-        let form = if printed.trim_start() == print(&document) { "as kubectl prints" } else { printed };
+        let form = if printed.trim_start() == print(&document) {
+            "as kubectl prints"
+        } else {
+            printed
+        };
         simplify(&mut document);
         out += &format!("[{form}]\n{}", print(&document));
         start = end;

@@ -37,7 +37,8 @@ pub fn before(sb: &Sandbox, name: &str) {
 fn forget_job(sb: &Sandbox, name: &str) {
     sb.cluster(|cluster| {
         let jobs = cluster["jobs"].as_object_mut().expect("jobs");
-        jobs.remove(&format!("influxdb/{name}")).expect("a job that is there");
+        jobs.remove(&format!("influxdb/{name}"))
+            .expect("a job that is there");
     });
 }
 

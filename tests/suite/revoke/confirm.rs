@@ -18,16 +18,27 @@ fn without_a_terminal() {
     error: nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed
     hint: if that is what you mean: --confirm 'sim-dev/influxdb'
     ");
-    assert!(sb.run_with_stdin(&["rotate", "-n", "influxdb"], "sim-dev/influxdb\n").code == 7, "a pipe is nobody");
+    assert!(
+        sb.run_with_stdin(&["rotate", "-n", "influxdb"], "sim-dev/influxdb\n")
+            .code
+            == 7,
+        "a pipe is nobody"
+    );
     let end = sb.records_of("run.end").pop().expect("an end");
-    assert_eq!((end["outcome"].as_str(), end["changed"].as_bool()), (Some("confirmation-needed"), Some(false)));
+    assert_eq!(
+        (end["outcome"].as_str(), end["changed"].as_bool()),
+        (Some("confirmation-needed"), Some(false))
+    );
 }
 
 #[test]
 fn at_a_terminal_where_something_else_is_typed() {
     for (typed, told) in [
         ("\n", "to go on: error: not confirmed"),
-        ("sim-dev/other\n", "to go on: error: what was typed is not `sim-dev/influxdb`"),
+        (
+            "sim-dev/other\n",
+            "to go on: error: what was typed is not `sim-dev/influxdb`",
+        ),
         // The end of the input: nobody has ended the line of the question.
         ("\u{4}", "to go on: \nerror: not confirmed"),
     ] {
@@ -37,7 +48,9 @@ fn at_a_terminal_where_something_else_is_typed() {
         let shown = run.stdout.replace('\r', "");
         assert!(run.code == 7 && shown.contains(told), "{typed:?}: {shown}");
         assert!(
-            shown.contains("hint: nothing was changed; to go on, run it again and type sim-dev/influxdb"),
+            shown.contains(
+                "hint: nothing was changed; to go on, run it again and type sim-dev/influxdb"
+            ),
             "{shown}"
         );
         assert_eq!(changes(&sb), "");
@@ -72,8 +85,19 @@ fn in_a_cluster_there_is_no_context() {
         world["current_context"] = serde_json::json!("");
     });
     let mut sb = sb;
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1").env("KUBERNETES_SERVICE_PORT", "443");
+    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", "443");
     let told = unconfirmed(&sb, &["revoke", "-n", "influxdb"]);
     assert!(told.contains("--confirm 'in-cluster/influxdb'"), "{told}");
-    assert_eq!(sb.run(&["revoke", "-n", "influxdb", "--confirm", "in-cluster/influxdb"]).code, 0);
+    assert_eq!(
+        sb.run(&[
+            "revoke",
+            "-n",
+            "influxdb",
+            "--confirm",
+            "in-cluster/influxdb"
+        ])
+        .code,
+        0
+    );
 }

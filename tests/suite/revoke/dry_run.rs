@@ -18,7 +18,10 @@ fn shown(sb: &Sandbox, more: &[&str]) -> String {
 fn as_a_plan() {
     let sb = quick();
     insta::assert_snapshot!("plan_by_clones", shown(&sb, &["--dry-run"]));
-    insta::assert_snapshot!("plan_without_a_new_token", shown(&sb, &["--dry-run", "--no-new-token"]));
+    insta::assert_snapshot!(
+        "plan_without_a_new_token",
+        shown(&sb, &["--dry-run", "--no-new-token"])
+    );
     sb.operator();
     insta::assert_snapshot!("plan_by_kubit", shown(&sb, &["--dry-run"]));
 }
@@ -33,7 +36,11 @@ fn of_what_is_left() {
 #[test]
 fn as_json() {
     let sb = quick();
-    let run = ended(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run", "-o", "json"]);
+    let run = ended(
+        &sb,
+        0,
+        &["revoke", "-n", "influxdb", "--dry-run", "-o", "json"],
+    );
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert_eq!(
         (&report["outcome"], &report["changed"], &report["half_done"]),
@@ -49,20 +56,39 @@ fn with_pods_that_are_not_ready() {
     sb.cluster(|cluster| {
         cluster["start_seconds"] = json!(7200.0);
         let pods = cluster["pods"].as_object_mut().expect("pods");
-        let pod = pods.values_mut().find(|pod| pod["meta"]["labels"]["app"] == "token-management").expect("a pod");
+        let pod = pods
+            .values_mut()
+            .find(|pod| pod["meta"]["labels"]["app"] == "token-management")
+            .expect("a pod");
         pod["phase"] = json!("Pending");
     });
     let text = shown(&sb, &["--dry-run"]);
-    assert!(text.contains("those of the old UIDs are gone, and 1 others are ready"), "{text}");
-    assert!(text.contains("warning: only 1 of 2 pods labelled app=token-management are ready"), "{text}");
+    assert!(
+        text.contains("those of the old UIDs are gone, and 1 others are ready"),
+        "{text}"
+    );
+    assert!(
+        text.contains("warning: only 1 of 2 pods labelled app=token-management are ready"),
+        "{text}"
+    );
 }
 
 #[test]
 fn as_a_script() {
     let sb = quick();
     sb.operator();
-    for (name, more) in [("script_by_clones", "clone"), ("script_by_kubit", "operator")] {
-        let args = ["revoke", "-n", "influxdb", "--dry-run=script", "--rerun", more];
+    for (name, more) in [
+        ("script_by_clones", "clone"),
+        ("script_by_kubit", "operator"),
+    ] {
+        let args = [
+            "revoke",
+            "-n",
+            "influxdb",
+            "--dry-run=script",
+            "--rerun",
+            more,
+        ];
         let run = ended(&sb, 0, &args);
         assert_eq!(steps(&run), [""; 0]);
         shellcheck(&sb, &run.stdout);
@@ -79,7 +105,10 @@ fn the_script_asks_for_the_phrase() {
         let before = objects(&sb);
         for args in [&[][..], &["sim-dev/influxdc"]] {
             let (code, told) = run_script(&sb, &script, args);
-            assert!(code == 1 && told.contains("give this script the argument sim-dev/influxdb"), "{told}");
+            assert!(
+                code == 1 && told.contains("give this script the argument sim-dev/influxdb"),
+                "{told}"
+            );
         }
         assert_eq!(objects(&sb), before, "{command}");
     }

@@ -13,7 +13,10 @@ fn a_context_that_leads_elsewhere_by_now() {
     let other = json!({"exit": {"code": 0, "stdout": "7c1f1d5e-3c6a-4b57-9d0f-6a1f0c2b9e44"}});
     sb.fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "do": other}));
     let told = refused(&sb, 4, &[]);
-    assert!(told.contains("the context leads to another cluster now"), "{told}");
+    assert!(
+        told.contains("the context leads to another cluster now"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -30,18 +33,32 @@ fn half_an_answer_is_no_missing_secret() {
 fn a_new_token_that_is_refused_is_not_put_to_use() {
     let sb = enabled();
     let old = sb.admin_token();
-    let run = ended(&sb, 11, &[ROTATE, &["--restart-selector", "app=querier", "--grace", "1s"]].concat());
+    let run = ended(
+        &sb,
+        11,
+        &[
+            ROTATE,
+            &["--restart-selector", "app=querier", "--grace", "1s"],
+        ]
+        .concat(),
+    );
     assert!(
-        run.stderr.contains("none of the pods labelled app=querier mounts or reads secret `rsa-keys`"),
+        run.stderr
+            .contains("none of the pods labelled app=querier mounts or reads secret `rsa-keys`"),
         "{}",
         run.stderr
     );
     assert!(
-        run.stdout.contains("the new token is refused, and profile `default` was left as it was"),
+        run.stdout
+            .contains("the new token is refused, and profile `default` was left as it was"),
         "{}",
         run.stdout
     );
-    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), old, "what still works stays where it is");
+    assert_eq!(
+        sb.read(TOKEN_FILE).into_bytes(),
+        old,
+        "what still works stays where it is"
+    );
     assert!(accepted(&sb, &old));
 }
 
@@ -55,7 +72,8 @@ fn a_token_of_an_unfinished_revocation_is_not_left_behind() {
     sb.forget_calls();
     sb.cluster(|cluster| {
         for pod in cluster["pods"].as_object_mut().expect("pods").values_mut() {
-            pod["meta"]["created_ms"] = json!(pod["meta"]["created_ms"].as_u64().expect("a time") + 2000);
+            pod["meta"]["created_ms"] =
+                json!(pod["meta"]["created_ms"].as_u64().expect("a time") + 2000);
         }
     });
     let told = refused(&sb, 4, &["--no-new-token"]);
@@ -64,5 +82,9 @@ fn a_token_of_an_unfinished_revocation_is_not_left_behind() {
     hint: to end with it: run again without --no-new-token; to end without any token: start over, --again
     ");
     let run = ended(&sb, 0, &[REVOKE, &["--no-new-token", "--again"]].concat());
-    assert!(steps(&run).contains(&"delete-rsa-keys".to_owned()), "{}", run.stdout);
+    assert!(
+        steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        "{}",
+        run.stdout
+    );
 }

@@ -16,7 +16,10 @@ fn held(sb: &Sandbox, point: &CommandPoint) -> Running {
 }
 
 fn point(name: &str) -> &'static CommandPoint {
-    POINTS.iter().find(|point| point.name == name).expect("a point")
+    POINTS
+        .iter()
+        .find(|point| point.name == name)
+        .expect("a point")
 }
 
 /// Ended in order: all on record.
@@ -24,7 +27,11 @@ fn assert_ended(sb: &Sandbox, run: &Run, code: i32, what: &str) {
     assert_eq!(run.code, code, "{what}: {}", run.stderr);
     assert_eq!(sb.open_steps(), Vec::<String>::new(), "{what}");
     let end = sb.records_of("run.end").pop().expect("an end");
-    assert_eq!((&end["code"], &end["command"]), (&json!(code), &json!("revoke")), "{what}");
+    assert_eq!(
+        (&end["code"], &end["command"]),
+        (&json!(code), &json!("revoke")),
+        "{what}"
+    );
 }
 
 #[test]
@@ -83,7 +90,12 @@ fn a_watch_left_behind_keeps_nobody_waiting() {
 
 #[test]
 fn what_changes_something_may_finish() {
-    for name in ["delete keys", "delete token", "create key-gen", "delete pods"] {
+    for name in [
+        "delete keys",
+        "delete token",
+        "create key-gen",
+        "delete pods",
+    ] {
         let sb = enabled();
         let old = sb.admin_token();
         let running = held(&sb, point(name));
@@ -91,7 +103,12 @@ fn what_changes_something_may_finish() {
         sb.release("gate");
         assert_ended(&sb, &running.wait(), 8, name);
         let results = sb.records_of("result");
-        assert!(results.iter().all(|result| result["error"] != "interrupted"), "{name}: its outcome is known");
+        assert!(
+            results
+                .iter()
+                .all(|result| result["error"] != "interrupted"),
+            "{name}: its outcome is known"
+        );
         sb.no_faults();
         let again = sb.run(super::REVOKE);
         assert!([0, 10].contains(&again.code), "{name}: {}", again.stderr);
@@ -109,7 +126,11 @@ fn a_second_signal_does_not_wait() {
     running.signal(Signal::INT);
     let run = running.wait();
     assert_ended(&sb, &run, 8, "twice");
-    assert!(sb.records_of("result").iter().any(|result| result["error"] == "interrupted"));
+    assert!(
+        sb.records_of("result")
+            .iter()
+            .any(|result| result["error"] == "interrupted")
+    );
     sb.no_faults();
     revoke(&sb, 0, &[]);
 }

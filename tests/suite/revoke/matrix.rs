@@ -31,7 +31,10 @@ struct Before {
 
 impl Before {
     fn of(sb: &Sandbox) -> Self {
-        Self { token: sb.admin_token(), keys: uid(sb, "rsa-keys") }
+        Self {
+            token: sb.admin_token(),
+            keys: uid(sb, "rsa-keys"),
+        }
     }
 }
 
@@ -44,31 +47,72 @@ fn converges(sb: &Sandbox, before: &Before, ended: bool, same_host: bool, what: 
     if !same_host {
         // Whoever looks while a job is at work waits for it; whoever looks later finds all in order. Here it is later.
         let settled = |job: &Value| job["phase"] == "complete" || job["phase"] == "failed";
-        wait_until("no job is at work", || sb.now()["jobs"].as_object().expect("jobs").values().all(settled));
+        wait_until("no job is at work", || {
+            sb.now()["jobs"]
+                .as_object()
+                .expect("jobs")
+                .values()
+                .all(settled)
+        });
     }
     let (keys, token) = (uid(sb, "rsa-keys"), uid(sb, "admin-token"));
     let cut = sb.open_steps();
     let elsewhere = sb.path("elsewhere.jsonl").display().to_string();
-    let more: &[&str] = if same_host { &[] } else { &["--audit-log", &elsewhere] };
+    let more: &[&str] = if same_host {
+        &[]
+    } else {
+        &["--audit-log", &elsewhere]
+    };
     let again = sb.run(&[ROTATE, more].concat());
     // 10 where no copy of the old token was left, or it was refused before: then its refusal shows nothing.
-    assert!([0, 10].contains(&again.code), "{what}: {}{}", again.stdout, again.stderr);
-    assert!(!accepted(sb, &before.token), "{what}: the old token is accepted");
+    assert!(
+        [0, 10].contains(&again.code),
+        "{what}: {}{}",
+        again.stdout,
+        again.stderr
+    );
+    assert!(
+        !accepted(sb, &before.token),
+        "{what}: the old token is accepted"
+    );
     let new = sb.admin_token();
-    assert!(accepted(sb, &new) && sb.read(TOKEN_FILE).into_bytes() == new, "{what}");
+    assert!(
+        accepted(sb, &new) && sb.read(TOKEN_FILE).into_bytes() == new,
+        "{what}"
+    );
     let keys_are_new = keys.is_some() && keys != before.keys;
     let in_order = keys_are_new && token.is_some();
     if keys_are_new && !ended && (same_host || !in_order) {
-        assert_eq!(uid(sb, "rsa-keys"), keys, "{what}: new keys are not deleted a second time");
-        assert!(!in_order || uid(sb, "admin-token") == token, "{what}: nor is a new token");
+        assert_eq!(
+            uid(sb, "rsa-keys"),
+            keys,
+            "{what}: new keys are not deleted a second time"
+        );
+        assert!(
+            !in_order || uid(sb, "admin-token") == token,
+            "{what}: nor is a new token"
+        );
     }
     // By this run, or by one that was refused meanwhile: none is told of twice.
-    let named = sb.records_of("run.begin").iter().map(|begin| begin["unfinished"].to_string()).collect::<String>();
+    let named = sb
+        .records_of("run.begin")
+        .iter()
+        .map(|begin| begin["unfinished"].to_string())
+        .collect::<String>();
     for step in cut.iter().filter(|_| same_host) {
-        assert!(named.contains(&format!("\"step\":\"{step}\"")), "{what}, {step}: {}", again.stderr);
+        assert!(
+            named.contains(&format!("\"step\":\"{step}\"")),
+            "{what}, {step}: {}",
+            again.stderr
+        );
     }
     let verified = sb.assert_verified();
-    assert_eq!(verified.stdout.matches("has no result").count(), cut.len(), "{what}: {}", verified.stdout);
+    assert_eq!(
+        verified.stdout.matches("has no result").count(),
+        cut.len(),
+        "{what}: {}",
+        verified.stdout
+    );
 }
 
 fn fault(point: &CommandPoint, more: &Value) -> Value {
@@ -88,20 +132,44 @@ fn disturbed(points: &[CommandPoint], how: &Value, ends: impl Fn(&Run) -> bool) 
         let before = Before::of(&sb);
         sb.fault(fault(point, how));
         let run = sb.run(ROTATE);
-        assert!(ends(&run), "{what}: {} {}{}", run.code, run.stdout, run.stderr);
-        converges(&sb, &before, [0, 10, 11].contains(&run.code), same_host, &what);
+        assert!(
+            ends(&run),
+            "{what}: {} {}{}",
+            run.code,
+            run.stdout,
+            run.stderr
+        );
+        converges(
+            &sb,
+            &before,
+            [0, 10, 11].contains(&run.code),
+            same_host,
+            &what,
+        );
     }
 }
 
 #[test]
 fn killed_before_each_command() {
-    disturbed(POINTS, &json!({"before": true, "do": "kill_parent"}), |run| run.code == 128 + 9);
+    disturbed(
+        POINTS,
+        &json!({"before": true, "do": "kill_parent"}),
+        |run| run.code == 128 + 9,
+    );
 }
 
 #[test]
 fn killed_after_each_command_before_its_result_is_recorded() {
-    let ending: Vec<CommandPoint> = POINTS.iter().filter(|point| !point.watches).cloned().collect();
-    disturbed(&ending, &json!({"before": false, "do": "kill_parent"}), |run| run.code == 128 + 9);
+    let ending: Vec<CommandPoint> = POINTS
+        .iter()
+        .filter(|point| !point.watches)
+        .cloned()
+        .collect();
+    disturbed(
+        &ending,
+        &json!({"before": false, "do": "kill_parent"}),
+        |run| run.code == 128 + 9,
+    );
 }
 
 /// Killed while a command is at work, whose orphan then goes on to its end.
@@ -111,7 +179,10 @@ fn killed_during_each_command() {
         let what = format!("{}, killed during", point.name);
         let sb = enabled();
         let before = Before::of(&sb);
-        sb.fault(fault(point, &json!({"before": true, "do": {"wait_for_file": {"path": "gate"}}})));
+        sb.fault(fault(
+            point,
+            &json!({"before": true, "do": {"wait_for_file": {"path": "gate"}}}),
+        ));
         let running = sb.spawn(ROTATE);
         sb.wait_reached("gate");
         running.signal(Signal::KILL);
@@ -141,18 +212,28 @@ fn each_command_fails() {
 
 #[test]
 fn each_command_prints_garbage() {
-    disturbed(POINTS, &json!({"before": false, "do": "garbage"}), |run| run.code != 128 + 9);
+    disturbed(POINTS, &json!({"before": false, "do": "garbage"}), |run| {
+        run.code != 128 + 9
+    });
 }
 
 #[test]
 fn each_command_hangs() {
-    let some: Vec<CommandPoint> = POINTS.iter().filter(|point| point.changes).cloned().collect();
-    disturbed(&some, &json!({"before": true, "do": "hang"}), |run| run.code == 8);
+    let some: Vec<CommandPoint> = POINTS
+        .iter()
+        .filter(|point| point.changes)
+        .cloned()
+        .collect();
+    disturbed(&some, &json!({"before": true, "do": "hang"}), |run| {
+        run.code == 8
+    });
 }
 
 #[test]
 fn the_network_is_away_for_some_seconds() {
-    disturbed(POINTS, &json!({"before": true, "do": {"unreachable": {"ms": 700}}}), |run| {
-        [0, 5, 8, 10].contains(&run.code)
-    });
+    disturbed(
+        POINTS,
+        &json!({"before": true, "do": {"unreachable": {"ms": 700}}}),
+        |run| [0, 5, 8, 10].contains(&run.code),
+    );
 }

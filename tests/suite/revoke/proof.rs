@@ -14,13 +14,20 @@ fn outcome(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
 fn without_a_new_token() {
     let sb = quick();
     let old = sb.admin_token();
-    assert_eq!(outcome(&sb, 0, &["--no-new-token"]), json!({"outcome": "proven"}));
+    assert_eq!(
+        outcome(&sb, 0, &["--no-new-token"]),
+        json!({"outcome": "proven"})
+    );
     assert_eq!(uid(&sb, "admin-token"), None);
     assert!(!accepted(&sb, &old));
     // Going on from there makes a token, and leaves the keys alone.
     let keys = uid(&sb, "rsa-keys");
     let next = revoke(&sb, 10, &[]);
-    assert!(next.stderr.contains("no copy of the old token is at hand"), "{}", next.stderr);
+    assert!(
+        next.stderr.contains("no copy of the old token is at hand"),
+        "{}",
+        next.stderr
+    );
     assert_eq!(uid(&sb, "rsa-keys"), keys);
     assert_revoked(&sb, &old, "carried on");
 }
@@ -100,7 +107,9 @@ fn no_influxctl_or_no_profile() {
 #[test]
 fn a_profile_of_another_place() {
     let sb = quick();
-    let config = sb.read("home/.config/influxctl/config.toml").replace("127.0.0.1", "influxdb.prod.invalid");
+    let config = sb
+        .read("home/.config/influxctl/config.toml")
+        .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write("home/.config/influxctl/config.toml", config);
     let run = revoke(&sb, 10, &["--grace", "1s"]);
     assert!(
@@ -118,20 +127,36 @@ fn a_copy_of_the_old_token() {
     let old = sb.admin_token();
     sb.write("home/old.json", &old);
     // The secret's data is not read then.
-    assert_eq!(outcome(&sb, 0, &["--old-token-file", "old.json"]), json!({"outcome": "proven"}));
+    assert_eq!(
+        outcome(&sb, 0, &["--old-token-file", "old.json"]),
+        json!({"outcome": "proven"})
+    );
     let reads = |sb: &crate::sandbox::Sandbox| {
-        sb.calls().iter().filter(|call| call.argv.contains(&"--template={{.data.token}}".to_owned())).count()
+        sb.calls()
+            .iter()
+            .filter(|call| call.argv.contains(&"--template={{.data.token}}".to_owned()))
+            .count()
     };
     assert_eq!(reads(&sb), 1, "only the new one");
     sb.write("home/old.json", "not a token, but notes");
-    let run = super::ended(&sb, 1, &[super::REVOKE, &["--old-token-file", "old.json"]].concat());
+    let run = super::ended(
+        &sb,
+        1,
+        &[super::REVOKE, &["--old-token-file", "old.json"]].concat(),
+    );
     insta::assert_snapshot!(error(&run), @"
     error: `[SANDBOX]/home/old.json` holds no token
     hint: --old-token-file names a file that holds the token as `enable` writes it
     ");
     sb.write("home/old.json", &old);
     let again = revoke(&sb, 10, &["--old-token-file", "old.json", "--grace", "1s"]);
-    assert!(again.stderr.contains("it is refused, but it was not accepted before either"), "{}", again.stderr);
+    assert!(
+        again
+            .stderr
+            .contains("it is refused, but it was not accepted before either"),
+        "{}",
+        again.stderr
+    );
 }
 
 #[test]
@@ -148,10 +173,14 @@ fn the_profiles_copy_where_the_cluster_has_none() {
 #[test]
 fn a_trial_that_cannot_be_made() {
     let sb = quick();
-    sb.cluster(|cluster| cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority"));
+    sb.cluster(|cluster| {
+        cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority")
+    });
     let run = revoke(&sb, 10, &["--grace", "1s"]);
     assert!(
-        run.stderr.contains("that the old token is refused was not shown: the old token could not be tried"),
+        run.stderr.contains(
+            "that the old token is refused was not shown: the old token could not be tried"
+        ),
         "{}",
         run.stderr
     );

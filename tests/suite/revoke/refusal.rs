@@ -21,9 +21,15 @@ fn one_right_is_missing() {
         sb.deny(rule);
         let told = refused(&sb, 4, &[]);
         let group = if resource == "jobs" { ".batch" } else { "" };
-        let what =
-            if name.is_empty() { format!("{verb} {resource}{group}") } else { format!("{verb} {resource}/{name}") };
-        assert!(told.contains(&format!("this account may not: {what}\n")), "{told}");
+        let what = if name.is_empty() {
+            format!("{verb} {resource}{group}")
+        } else {
+            format!("{verb} {resource}/{name}")
+        };
+        assert!(
+            told.contains(&format!("this account may not: {what}\n")),
+            "{told}"
+        );
     }
 }
 
@@ -33,7 +39,10 @@ fn what_may_not_be_looked_at() {
         let sb = quick();
         sb.deny(json!({"verb": verb, "resource": resource}));
         let told = refused(&sb, 4, &[]);
-        assert!(told.contains(&format!("cannot {verb} resource \"{resource}\"")), "{told}");
+        assert!(
+            told.contains(&format!("cannot {verb} resource \"{resource}\"")),
+            "{told}"
+        );
     }
 }
 
@@ -55,12 +64,20 @@ fn a_namespace_without_influxdb() {
     error: no pod matches `app=x`: nothing would be restarted, and the old keys stay in use
     hint: these mount or read secret `rsa-keys`: `app=token-management`; name those that serve tokens with --restart-selector (ingesters, if among them, need not restart)
     ");
-    let elsewhere = super::ended(&sb, 4, &["revoke", "-n", "default", "--confirm", "sim-dev/default"]);
+    let elsewhere = super::ended(
+        &sb,
+        4,
+        &["revoke", "-n", "default", "--confirm", "sim-dev/default"],
+    );
     insta::assert_snapshot!(super::error(&elsewhere), @"
     error: namespace `default` has neither the secrets nor the jobs of InfluxDB Clustered
     hint: is it the right namespace? `kubectl get secrets,jobs --namespace default`
     ");
-    let nowhere = super::ended(&sb, 1, &["revoke", "-n", "nope", "--confirm", "sim-dev/nope"]);
+    let nowhere = super::ended(
+        &sb,
+        1,
+        &["revoke", "-n", "nope", "--confirm", "sim-dev/nope"],
+    );
     insta::assert_snapshot!(super::error(&nowhere), @r#"
     error: the secrets cannot be looked at: Error from server (NotFound): namespaces "nope" not found
     hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
@@ -70,9 +87,19 @@ fn a_namespace_without_influxdb() {
 #[test]
 fn no_pod_matches() {
     let sb = quick();
-    sb.fake(&["deployment", "influxdb", "core", "app=core", "1", "rsa-keys"]);
+    sb.fake(&[
+        "deployment",
+        "influxdb",
+        "core",
+        "app=core",
+        "1",
+        "rsa-keys",
+    ]);
     sb.cluster(|cluster| {
-        cluster["deployments"].as_object_mut().expect("deployments").remove("influxdb/token-management");
+        cluster["deployments"]
+            .as_object_mut()
+            .expect("deployments")
+            .remove("influxdb/token-management");
         let pods = cluster["pods"].as_object_mut().expect("pods");
         pods.retain(|_, pod| pod["meta"]["labels"]["app"] != "token-management");
     });
@@ -86,7 +113,14 @@ fn no_pod_matches() {
 #[test]
 fn no_job() {
     let sb = quick();
-    sb.cluster(|cluster| drop(cluster["jobs"].as_object_mut().expect("jobs").remove("influxdb/key-gen-7c9d2b41")));
+    sb.cluster(|cluster| {
+        drop(
+            cluster["jobs"]
+                .as_object_mut()
+                .expect("jobs")
+                .remove("influxdb/key-gen-7c9d2b41"),
+        )
+    });
     insta::assert_snapshot!(refused(&sb, 4, &[]), @"
     error: there is no job `key-gen`: secret `rsa-keys` could not be made again
     hint: apply the release again (`kubit local apply`), or name another job: --key-gen-job NAME; there are: `kubectl get jobs --namespace influxdb`
@@ -99,7 +133,8 @@ fn jobs_that_differ() {
     sb.cluster(|cluster| {
         let mut other = cluster["jobs"]["influxdb/key-gen-7c9d2b41"].clone();
         other["meta"]["name"] = json!("key-gen-00000000");
-        other["spec"]["template"]["spec"]["containers"][0]["image"] = json!("sim.invalid/key-gen:20240101");
+        other["spec"]["template"]["spec"]["containers"][0]["image"] =
+            json!("sim.invalid/key-gen:20240101");
         cluster["jobs"]["influxdb/key-gen-00000000"] = other;
     });
     insta::assert_snapshot!(refused(&sb, 4, &[]), @"
@@ -111,7 +146,11 @@ fn jobs_that_differ() {
     hint: known ones: `key-gen-00000000`, `key-gen-7c9d2b41`
     ");
     let run = revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
-    assert!(run.stdout.contains("made from job/key-gen-7c9d2b41"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("made from job/key-gen-7c9d2b41"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -139,14 +178,19 @@ fn a_job_at_work() {
 #[test]
 fn a_server_that_knows_no_dry_run() {
     let sb = quick();
-    sb.cluster(|cluster| cluster["dry_run_refusal"] = json!("admission webhook \"w\" does not support dry run"));
+    sb.cluster(|cluster| {
+        cluster["dry_run_refusal"] = json!("admission webhook \"w\" does not support dry run")
+    });
     insta::assert_snapshot!(refused(&sb, 4, &[]), @r#"
     error: the server would not make the clones of the jobs: Error from server (BadRequest): error when creating "STDIN": admission webhook "w" does not support dry run
     hint: --waive dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone
     "#);
     revoke(&sb, 0, &["--waive", "dry-run"]);
     let begin = sb.records_of("run.begin").pop().expect("a run");
-    assert!(begin["argv"].to_string().contains(r#""--waive","dry-run""#), "what was waived is on record: {begin}");
+    assert!(
+        begin["argv"].to_string().contains(r#""--waive","dry-run""#),
+        "what was waived is on record: {begin}"
+    );
 }
 
 #[test]
@@ -179,5 +223,10 @@ fn a_cluster_out_of_reach() {
     let sb = quick();
     sb.cluster(|cluster| cluster["unreachable"] = json!(true));
     let run = super::ended(&sb, 5, super::REVOKE);
-    assert!(run.stderr.contains("did you specify the right host or port"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("did you specify the right host or port"),
+        "{}",
+        run.stderr
+    );
 }

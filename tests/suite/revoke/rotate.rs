@@ -18,16 +18,26 @@ fn with_profiles(sb: &Sandbox) {
             file.display()
         )
     };
-    sb.write(CONFIG, config + &profile("test", "test.json") + &profile("other", "other.json"));
+    sb.write(
+        CONFIG,
+        config + &profile("test", "test.json") + &profile("other", "other.json"),
+    );
     sb.write("home/test.json", sb.admin_token());
-    sb.write("home/other.json", b"{\"access_token\": \"of-some-other-cluster-altogether\"}");
+    sb.write(
+        "home/other.json",
+        b"{\"access_token\": \"of-some-other-cluster-altogether\"}",
+    );
     sb.chmod("home/test.json", 0o600);
 }
 
 fn rotate(sb: &Sandbox, code: i32, more: &[&str]) -> crate::sandbox::Run {
     let run = sb.run(&[ROTATE, more].concat());
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    sb.assert_no_secret(&[Path::new(TOKEN_FILE), Path::new("home/test.json"), Path::new("tmp/token.json")]);
+    sb.assert_no_secret(&[
+        Path::new(TOKEN_FILE),
+        Path::new("home/test.json"),
+        Path::new("tmp/token.json"),
+    ]);
     run
 }
 
@@ -58,9 +68,27 @@ fn several_profiles() {
     with_profiles(&sb);
     rotate(&sb, 0, &["--profile", "default", "--profile", "test"]);
     let new = sb.admin_token();
-    assert_eq!((sb.read(TOKEN_FILE).into_bytes(), sb.read("home/test.json").into_bytes()), (new.clone(), new));
-    let several = sb.run(&["status", "-n", "influxdb", "--profile", "default", "--profile", "test"]);
-    assert!(several.code == 2 && several.stderr.contains("only `rotate` takes several"), "{}", several.stderr);
+    assert_eq!(
+        (
+            sb.read(TOKEN_FILE).into_bytes(),
+            sb.read("home/test.json").into_bytes()
+        ),
+        (new.clone(), new)
+    );
+    let several = sb.run(&[
+        "status",
+        "-n",
+        "influxdb",
+        "--profile",
+        "default",
+        "--profile",
+        "test",
+    ]);
+    assert!(
+        several.code == 2 && several.stderr.contains("only `rotate` takes several"),
+        "{}",
+        several.stderr
+    );
 }
 
 #[test]
@@ -68,10 +96,24 @@ fn every_profile_that_held_the_old_one() {
     let sb = enabled();
     with_profiles(&sb);
     let run = rotate(&sb, 0, &["--all-profiles"]);
-    assert!(run.stdout.contains("in use with profile `default`, `test`\n"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("in use with profile `default`, `test`\n"),
+        "{}",
+        run.stdout
+    );
     let new = sb.admin_token();
-    assert_eq!((sb.read(TOKEN_FILE).into_bytes(), sb.read("home/test.json").into_bytes()), (new.clone(), new));
-    assert!(sb.read("home/other.json").contains("of-some-other-cluster"), "not touched");
+    assert_eq!(
+        (
+            sb.read(TOKEN_FILE).into_bytes(),
+            sb.read("home/test.json").into_bytes()
+        ),
+        (new.clone(), new)
+    );
+    assert!(
+        sb.read("home/other.json").contains("of-some-other-cluster"),
+        "not touched"
+    );
 }
 
 #[test]
@@ -87,10 +129,29 @@ fn no_profile_holds_it() {
 #[test]
 fn production_is_for_those_who_say_so() {
     let sb = quick();
-    let run = sb.run(&["rotate", "-n", "influxdb", "--context", "acme-prod", "--confirm", "acme-prod/influxdb"]);
-    assert!(run.code == 4 && run.stderr.contains("looks like production"), "{}", run.stderr);
+    let run = sb.run(&[
+        "rotate",
+        "-n",
+        "influxdb",
+        "--context",
+        "acme-prod",
+        "--confirm",
+        "acme-prod/influxdb",
+    ]);
+    assert!(
+        run.code == 4 && run.stderr.contains("looks like production"),
+        "{}",
+        run.stderr
+    );
     // To end a bypass in production is what a revocation is for.
-    let confirmed = ["--context", "acme-prod", "--confirm", "acme-prod/influxdb", "--grace", "1s"];
+    let confirmed = [
+        "--context",
+        "acme-prod",
+        "--confirm",
+        "acme-prod/influxdb",
+        "--grace",
+        "1s",
+    ];
     let run = sb.run(&[&["revoke", "-n", "influxdb"][..], &confirmed].concat());
     assert!(run.code == 10, "{}", run.stderr);
 }

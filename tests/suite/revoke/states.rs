@@ -6,7 +6,9 @@ use serde_json::json;
 
 /// What `revoke` does then: its plan's steps, and the calls that changed something.
 fn carried_out(sb: &Sandbox, more: &[&str]) -> String {
-    let old = sb.now()["secrets"]["influxdb/admin-token"].is_object().then(|| sb.admin_token());
+    let old = sb.now()["secrets"]["influxdb/admin-token"]
+        .is_object()
+        .then(|| sb.admin_token());
     let run = revoke(sb, if old.is_some() { 0 } else { 10 }, more);
     if let Some(old) = old {
         assert_revoked(sb, &old, "revoked");
@@ -28,7 +30,10 @@ fn by_kubit() {
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev
     ");
-    assert_ne!(sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"], before);
+    assert_ne!(
+        sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"],
+        before
+    );
 }
 
 #[test]
@@ -41,7 +46,11 @@ fn kubit_paused_or_not_to_be_seen() {
     hidden.deny(json!({"verb": "list", "resource": "deployments"}));
     let asked = quick();
     asked.operator();
-    let all = [carried_out(&paused, &[]), carried_out(&hidden, &[]), carried_out(&asked, &["--rerun", "clone"])];
+    let all = [
+        carried_out(&paused, &[]),
+        carried_out(&hidden, &[]),
+        carried_out(&asked, &["--rerun", "clone"]),
+    ];
     insta::assert_snapshot!(all[0], @"
     check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
@@ -82,7 +91,9 @@ fn both_secrets_are_missing() {
 /// As if its job had not been done since the keys were made.
 fn forget_token_job(sb: &Sandbox) {
     sb.cluster(|cluster| {
-        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"].as_u64().expect("a time");
+        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
+            .as_u64()
+            .expect("a time");
         cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["ended_ms"] = json!(made - 60_000);
     });
 }
@@ -99,7 +110,11 @@ fn the_token_is_missing() {
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
-    assert_ne!(uid(&sb, "rsa-keys"), keys, "it was made with these keys and taken away: they are as old as it");
+    assert_ne!(
+        uid(&sb, "rsa-keys"),
+        keys,
+        "it was made with these keys and taken away: they are as old as it"
+    );
     let sb = quick();
     sb.remove_secret("admin-token");
     forget_token_job(&sb);
@@ -109,14 +124,20 @@ fn the_token_is_missing() {
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
-    assert_eq!(uid(&sb, "rsa-keys"), keys, "none was made since the keys were: they are new");
+    assert_eq!(
+        uid(&sb, "rsa-keys"),
+        keys,
+        "none was made since the keys were: they are new"
+    );
 }
 
 #[test]
 fn the_token_is_older_than_the_keys() {
     let sb = quick();
     sb.cluster(|cluster| {
-        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"].as_u64().expect("a time");
+        let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
+            .as_u64()
+            .expect("a time");
         cluster["secrets"]["influxdb/admin-token"]["meta"]["created_ms"] = json!(made - 5000);
         for pod in cluster["pods"].as_object_mut().expect("pods").values_mut() {
             pod["meta"]["created_ms"] = json!(made);
@@ -155,8 +176,14 @@ fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
     let sb = quick();
     let old = sb.admin_token();
     sb.cluster(|cluster| {
-        cluster["secrets"].as_object_mut().expect("secrets").remove("influxdb/rsa-keys");
-        cluster["secrets"].as_object_mut().expect("secrets").remove("influxdb/admin-token");
+        cluster["secrets"]
+            .as_object_mut()
+            .expect("secrets")
+            .remove("influxdb/rsa-keys");
+        cluster["secrets"]
+            .as_object_mut()
+            .expect("secrets")
+            .remove("influxdb/admin-token");
         cluster["job_seconds"] = json!(1.0);
     });
     sb.fake(&["job", "influxdb", "key-gen-001"]);
@@ -188,11 +215,25 @@ fn several_that_do_the_same_and_many_pods() {
     wait_until("five pods serve", || {
         let pods = sb.now()["pods"].clone();
         let all = pods.as_object().expect("pods").values();
-        all.filter(|pod| pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running").count() == 5
+        all.filter(|pod| {
+            pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running"
+        })
+        .count()
+            == 5
     });
     let run = revoke(&sb, 0, &[]);
-    assert!(run.stdout.contains("reading job `key-gen-1000`, made from job/key-gen-00000000"), "{}", run.stdout);
-    assert!(run.stdout.contains("restart-pods: 5 old pods are gone, 5 new ones are ready"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("reading job `key-gen-1000`, made from job/key-gen-00000000"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout
+            .contains("restart-pods: 5 old pods are gone, 5 new ones are ready"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -229,13 +270,23 @@ fn jobs_that_are_suspended_or_clear_themselves_away() {
        hint: find out who suspended it, and why
     ");
     let spec = sb.now()["jobs"]["influxdb/key-gen-001"]["spec"].clone();
-    assert!(spec["ttlSecondsAfterFinished"].is_null(), "its end must be seen: {spec}");
+    assert!(
+        spec["ttlSecondsAfterFinished"].is_null(),
+        "its end must be seen: {spec}"
+    );
 }
 
 #[test]
 fn another_selector() {
     let sb = enabled();
-    sb.fake(&["deployment", "influxdb", "core", "app=core", "1", "rsa-keys"]);
+    sb.fake(&[
+        "deployment",
+        "influxdb",
+        "core",
+        "app=core",
+        "1",
+        "rsa-keys",
+    ]);
     wait_until("its pod serves", || {
         let pods = sb.now()["pods"].clone();
         pods.as_object()
@@ -244,7 +295,11 @@ fn another_selector() {
             .any(|pod| pod["meta"]["labels"]["app"] == "core" && pod["phase"] == "Running")
     });
     // The old token lives on in the pods that were not named: seen, not assumed.
-    let run = revoke(&sb, 11, &["--restart-selector", "app=core", "--grace", "1s"]);
+    let run = revoke(
+        &sb,
+        11,
+        &["--restart-selector", "app=core", "--grace", "1s"],
+    );
     insta::assert_snapshot!(told(&run), @"
     exit 11
     --- stdout

@@ -14,7 +14,8 @@ fn held_before_the_deed(sb: &Sandbox) -> Running {
 
 fn made_anew(sb: &Sandbox, secret: &str) {
     sb.cluster(|cluster| {
-        cluster["secrets"][format!("influxdb/{secret}")]["meta"]["uid"] = json!("22222222-2222-4222-8222-222222222222")
+        cluster["secrets"][format!("influxdb/{secret}")]["meta"]["uid"] =
+            json!("22222222-2222-4222-8222-222222222222")
     });
 }
 
@@ -58,9 +59,15 @@ fn two_at_once() {
     let begin = sb.records_of("run.begin").remove(0);
     let second = sb.run(REVOKE);
     assert_eq!(second.code, 4, "{}", second.stderr);
-    let who = format!("another run is at work on namespace `influxdb`: run {} ", begin["run"].as_str().expect("a run"));
+    let who = format!(
+        "another run is at work on namespace `influxdb`: run {} ",
+        begin["run"].as_str().expect("a run")
+    );
     assert!(
-        second.stderr.contains(&who) && second.stderr.contains(&format!("process {})", begin["pid"])),
+        second.stderr.contains(&who)
+            && second
+                .stderr
+                .contains(&format!("process {})", begin["pid"])),
         "{}",
         second.stderr
     );
@@ -77,7 +84,9 @@ fn two_at_once() {
 fn yes_to_the_dry_run_and_no_to_the_deed() {
     let sb = quick();
     let old = sb.admin_token();
-    sb.cluster(|cluster| cluster["create_refusal"] = json!("exceeded quota: jobs, requested: 1, used: 9, limited: 9"));
+    sb.cluster(|cluster| {
+        cluster["create_refusal"] = json!("exceeded quota: jobs, requested: 1, used: 9, limited: 9")
+    });
     let run = revoke(&sb, 8, &[]);
     insta::assert_snapshot!(error(&run), @r#"
     error: job `key-gen-001` could not be made: Error from server (Forbidden): error when creating "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
@@ -86,7 +95,11 @@ fn yes_to_the_dry_run_and_no_to_the_deed() {
     sb.cluster(|cluster| cluster["create_refusal"] = json!(null));
     // The pods have not been restarted: the profile has no copy of the old token, and the cluster's is deleted.
     let run = revoke(&sb, 10, &[]);
-    assert!(run.stderr.contains("no copy of the old token is at hand"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no copy of the old token is at hand"),
+        "{}",
+        run.stderr
+    );
     assert_revoked(&sb, &old, "the second time");
 }
 
@@ -108,7 +121,8 @@ fn a_restart_that_restarts_nothing_is_seen() {
     sb.fault(json!({"tool": "kubectl", "contains": ["delete", "pods"], "before": true, "do": {"exit": {"code": 0, "stdout": "No resources found\n"}}}));
     let run = revoke(&sb, 8, &["--wait-timeout", "1s"]);
     assert!(
-        run.stderr.contains("waited 1 s until the old pods are gone and 2 new ones are ready, in vain"),
+        run.stderr
+            .contains("waited 1 s until the old pods are gone and 2 new ones are ready, in vain"),
         "{}",
         run.stderr
     );
@@ -123,5 +137,8 @@ fn a_large_job() {
     });
     let run = revoke(&sb, 0, &[]);
     assert!(!run.stdout.contains("xxxxxxxx"), "a manifest is not shown");
-    assert!(!String::from_utf8_lossy(&sb.log_bytes()).contains("xxxxxxxx"), "nor recorded");
+    assert!(
+        !String::from_utf8_lossy(&sb.log_bytes()).contains("xxxxxxxx"),
+        "nor recorded"
+    );
 }

@@ -16,12 +16,25 @@ fn a_job_that_fails_ends_the_wait_at_once() {
     ");
     // Another number, and nothing that held is done again.
     let next = revoke(&sb, 0, &[]);
-    assert!(next.stdout.contains("job `key-gen-002` is complete"), "{}", next.stdout);
+    assert!(
+        next.stdout.contains("job `key-gen-002` is complete"),
+        "{}",
+        next.stdout
+    );
     assert_revoked(&sb, &old, "the second time");
     let deleted = |word: &str| {
-        sb.calls().iter().filter(|call| call.argv.starts_with(&["delete".to_owned(), word.to_owned()])).count()
+        sb.calls()
+            .iter()
+            .filter(|call| {
+                call.argv
+                    .starts_with(&["delete".to_owned(), word.to_owned()])
+            })
+            .count()
     };
-    assert_eq!((deleted("secrets/rsa-keys"), deleted("secrets/admin-token")), (1, 1));
+    assert_eq!(
+        (deleted("secrets/rsa-keys"), deleted("secrets/admin-token")),
+        (1, 1)
+    );
 }
 
 /// What is told of a job that never ends, with its pods' own reason.
@@ -30,14 +43,22 @@ fn waits_in_vain(fate: &str) -> String {
     sb.cluster(|cluster| cluster["job_fates"] = json!({"key-gen-001": fate}));
     let run = revoke(&sb, 8, &["--wait-timeout", "5s"]);
     let text = run.normalised();
-    let at = text.find("warning: job").unwrap_or_else(|| panic!("not told: {text}"));
-    text[at..].lines().filter(|line| !line.starts_with("audit head")).map(|line| format!("{line}\n")).collect()
+    let at = text
+        .find("warning: job")
+        .unwrap_or_else(|| panic!("not told: {text}"));
+    text[at..]
+        .lines()
+        .filter(|line| !line.starts_with("audit head"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 #[test]
 fn a_pod_that_cannot_start_tells_why() {
     let pod = regex::Regex::new(r"key-gen-001-[a-z0-9]{5}").expect("a pattern");
-    let all = ["image", "unschedulable", "no-pod"].map(waits_in_vain).join("---\n");
+    let all = ["image", "unschedulable", "no-pod"]
+        .map(waits_in_vain)
+        .join("---\n");
     insta::assert_snapshot!(pod.replace_all(&all, "key-gen-001-[POD]"), @r#"
     warning: job `key-gen-001`: pod `key-gen-001-[POD]` does not start: container `key-gen`: ImagePullBackOff: Back-off pulling image "sim.invalid/key-gen:20240325"
        hint: `kubectl describe pod/key-gen-001-[POD] --namespace influxdb` shows more
@@ -77,11 +98,14 @@ fn a_watch_that_ends_or_prints_garbage_is_begun_again() {
 #[test]
 fn what_may_not_be_watched_any_more_is_told() {
     let sb = quick();
-    let refusal =
-        "Error from server (Forbidden): jobs.batch is forbidden: User \"admin\" cannot watch resource \"jobs\"\n";
+    let refusal = "Error from server (Forbidden): jobs.batch is forbidden: User \"admin\" cannot watch resource \"jobs\"\n";
     sb.fault(json!({"tool": "kubectl", "contains": ["--watch"], "before": true, "do": {"exit": {"code": 1, "stderr": refusal}}}));
     let run = revoke(&sb, 8, &[]);
-    assert!(run.stderr.contains("cannot be watched") && run.stderr.contains("Forbidden"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("cannot be watched") && run.stderr.contains("Forbidden"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -93,10 +117,17 @@ fn old_pods_serve_until_they_are_gone() {
     crate::sandbox::wait_until("new ones are ready beside the old", || {
         let pods = sb.now()["pods"].clone();
         let all = pods.as_object().expect("pods").values();
-        all.filter(|pod| pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running").count() == 4
+        all.filter(|pod| {
+            pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running"
+        })
+        .count()
+            == 4
     });
     assert!(accepted(&sb, &old), "they serve it still");
-    assert!(!running.so_far("stdout").contains("done      restart-pods"), "and so the step is not over");
+    assert!(
+        !running.so_far("stdout").contains("done      restart-pods"),
+        "and so the step is not over"
+    );
     let run = running.wait();
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_revoked(&sb, &old, "afterwards");

@@ -26,7 +26,9 @@ impl Sandbox {
     /// All calls, in order of their start.
     pub fn calls(&self) -> Vec<Call> {
         let text = std::fs::read_to_string(self.path("state/calls.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("calls.jsonl holds calls")).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("calls.jsonl holds calls"))
+            .collect()
     }
 
     /// One line for each call, in order, as one would type it; made comparable as output is.
@@ -56,7 +58,11 @@ impl Call {
         let mut line = self.tool.clone();
         for word in &self.argv {
             let plain = !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '\n', '$']);
-            let word = if plain { word.clone() } else { format!("'{}'", word.replace('\'', "'\\''")) };
+            let word = if plain {
+                word.clone()
+            } else {
+                format!("'{}'", word.replace('\'', "'\\''"))
+            };
             line = format!("{line} {word}");
         }
         line + "\n"

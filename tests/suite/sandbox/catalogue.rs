@@ -23,20 +23,34 @@ impl Row {
 pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
     let document = include_str!("../../../docs/ERRORS.md");
     let code = Regex::new("`([^`]+)`").expect("a pattern");
-    let rows = document.lines().filter(|line| line.starts_with("| `")).flat_map(|line| {
-        let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
-        let codes: Vec<i32> = match cells[..] {
-            [_, codes, _] => codes.split(", ").map(|code| code.parse().expect(line)).collect(),
-            [_, _] => Vec::new(),
-            _ => panic!("docs/ERRORS.md: {line}"),
-        };
-        let messages: Vec<String> = code.captures_iter(cells[0]).map(|found| found[1].to_owned()).collect();
-        messages.into_iter().map(move |message| {
-            let parts: Vec<String> = message.split('…').map(regex::escape).collect();
-            let pattern = Regex::new(&format!("(?s)^{}$", parts.join(".*"))).expect("a pattern");
-            Row { message, pattern, codes: codes.clone() }
-        })
-    });
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").collect();
+            let codes: Vec<i32> = match cells[..] {
+                [_, codes, _] => codes
+                    .split(", ")
+                    .map(|code| code.parse().expect(line))
+                    .collect(),
+                [_, _] => Vec::new(),
+                _ => panic!("docs/ERRORS.md: {line}"),
+            };
+            let messages: Vec<String> = code
+                .captures_iter(cells[0])
+                .map(|found| found[1].to_owned())
+                .collect();
+            messages.into_iter().map(move |message| {
+                let parts: Vec<String> = message.split('…').map(regex::escape).collect();
+                let pattern =
+                    Regex::new(&format!("(?s)^{}$", parts.join(".*"))).expect("a pattern");
+                Row {
+                    message,
+                    pattern,
+                    codes: codes.clone(),
+                }
+            })
+        });
     rows.collect()
 });
 
@@ -50,18 +64,29 @@ pub fn assert_known(exit: i32, told: &str) {
 /// The first error or warning that no row has, or that has no hint; `error: ` and `warning: ` begin a line.
 pub fn unknown(exit: i32, stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().collect();
-    let is_told = |line: &str| ["error: ", "warning: "].iter().any(|kind| line.starts_with(kind));
-    let hinted = |at: usize| lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with("hint: "));
+    let is_told = |line: &str| {
+        ["error: ", "warning: "]
+            .iter()
+            .any(|kind| line.starts_with(kind))
+    };
+    let hinted = |at: usize| {
+        lines
+            .get(at + 1)
+            .is_some_and(|next| next.trim_start().starts_with("hint: "))
+    };
     let told = lines.iter().enumerate().filter(|(_, line)| is_told(line));
     told.filter(|(at, line)| {
         if !hinted(*at) {
             return true;
         }
-        let known =
-            |message: &str, of_kind: &dyn Fn(&Row) -> bool| ROWS.iter().any(|row| of_kind(row) && row.is(message));
+        let known = |message: &str, of_kind: &dyn Fn(&Row) -> bool| {
+            ROWS.iter().any(|row| of_kind(row) && row.is(message))
+        };
         match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
             // Whatever it was, it is 8 once something was changed.
-            (Some(error), _) => !known(error, &|row| row.codes.contains(&exit) || (exit == 8 && !row.codes.is_empty())),
+            (Some(error), _) => !known(error, &|row| {
+                row.codes.contains(&exit) || (exit == 8 && !row.codes.is_empty())
+            }),
             (_, Some(warning)) => !known(warning, &|row| row.codes.is_empty()),
             _ => false,
         }

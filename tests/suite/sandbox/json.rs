@@ -19,12 +19,19 @@ static PLAN: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| compiled("plan.
 fn compiled(name: &str) -> (Schemas, SchemaIndex) {
     let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
     for name in ["report.json", "plan.json"] {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema").join(name);
-        let mut schema = serde_json::from_slice(&std::fs::read(file).expect("a schema")).expect("JSON");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs/schema")
+            .join(name);
+        let mut schema =
+            serde_json::from_slice(&std::fs::read(file).expect("a schema")).expect("JSON");
         closed(&mut schema);
-        compiler.add_resource(&format!("{BASE}{name}"), schema).expect("a schema");
+        compiler
+            .add_resource(&format!("{BASE}{name}"), schema)
+            .expect("a schema");
     }
-    let index = compiler.compile(&format!("{BASE}{name}"), &mut schemas).expect("a schema");
+    let index = compiler
+        .compile(&format!("{BASE}{name}"), &mut schemas)
+        .expect("a schema");
     (schemas, index)
 }
 
@@ -43,10 +50,15 @@ fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
             if let (true, Some(name)) = (fields.contains_key("properties"), fields.get("$ref")) {
-                let name = name.as_str().unwrap_or_default().trim_start_matches("#/$defs/");
+                let name = name
+                    .as_str()
+                    .unwrap_or_default()
+                    .trim_start_matches("#/$defs/");
                 parts.insert(name.to_owned());
             }
-            fields.values().for_each(|value| collect_parts(value, parts));
+            fields
+                .values()
+                .for_each(|value| collect_parts(value, parts));
         }
         Value::Array(items) => items.iter().for_each(|item| collect_parts(item, parts)),
         _ => {}
@@ -55,17 +67,26 @@ fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
 
 /// Lets no object have keys that are not described; what is a part of one says nothing of the others.
 fn close(schema: &mut Value, is_part: bool) {
-    let Value::Object(fields) = schema else { return };
-    let composed = |fields: &Map<String, Value>| COMPOSED.iter().any(|name| fields.contains_key(*name));
+    let Value::Object(fields) = schema else {
+        return;
+    };
+    let composed =
+        |fields: &Map<String, Value>| COMPOSED.iter().any(|name| fields.contains_key(*name));
     let is_object = fields.contains_key("properties");
     if is_object && !is_part {
         let other = composed(fields) || fields.contains_key("$ref");
-        let keyword = if other { "unevaluatedProperties" } else { "additionalProperties" };
+        let keyword = if other {
+            "unevaluatedProperties"
+        } else {
+            "additionalProperties"
+        };
         fields.insert(keyword.to_owned(), Value::Bool(false));
     }
     for (name, value) in fields.iter_mut() {
         match (name.as_str(), value) {
-            ("properties", Value::Object(properties)) => properties.values_mut().for_each(|value| close(value, false)),
+            ("properties", Value::Object(properties)) => properties
+                .values_mut()
+                .for_each(|value| close(value, false)),
             (name, Value::Array(items)) if COMPOSED.contains(&name) || name == "prefixItems" => {
                 let is_part = COMPOSED.contains(&name) && (is_object || is_part);
                 items.iter_mut().for_each(|item| close(item, is_part));
@@ -77,8 +98,11 @@ fn close(schema: &mut Value, is_part: bool) {
 }
 
 fn validated((schemas, index): &(Schemas, SchemaIndex), text: &str) -> Value {
-    let object: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    schemas.validate(&object, *index).unwrap_or_else(|error| panic!("{error:#}\n{text}"));
+    let object: Value =
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    schemas
+        .validate(&object, *index)
+        .unwrap_or_else(|error| panic!("{error:#}\n{text}"));
     object
 }
 
@@ -95,7 +119,12 @@ pub fn plan(text: &str) -> Value {
 /// Whether a command line of bypassctl asks for JSON.
 pub fn is_asked_for(command: &Command) -> bool {
     let words: Vec<&OsStr> = command.get_args().collect();
-    let two = words.windows(2).any(|two| ["-o", "--output"].map(OsStr::new).contains(&two[0]) && two[1] == "json");
+    let two = words
+        .windows(2)
+        .any(|two| ["-o", "--output"].map(OsStr::new).contains(&two[0]) && two[1] == "json");
     command.get_program() == env!("CARGO_BIN_EXE_bypassctl")
-        && (two || words.iter().any(|word| ["-ojson", "--output=json"].map(OsStr::new).contains(word)))
+        && (two
+            || words
+                .iter()
+                .any(|word| ["-ojson", "--output=json"].map(OsStr::new).contains(word)))
 }

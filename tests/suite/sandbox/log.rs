@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 /// SHA-256 as lower-case hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The lines of a log, each with its LF.
@@ -28,19 +31,34 @@ impl Sandbox {
 
     /// Its records; torn lines are passed over.
     pub fn records(&self) -> Vec<Value> {
-        lines(&self.log_bytes()).into_iter().filter_map(|line| serde_json::from_slice(line).ok()).collect()
+        lines(&self.log_bytes())
+            .into_iter()
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
     }
 
     /// Those of one type.
     pub fn records_of(&self, kind: &str) -> Vec<Value> {
-        self.records().into_iter().filter(|record| record["type"] == kind).collect()
+        self.records()
+            .into_iter()
+            .filter(|record| record["type"] == kind)
+            .collect()
     }
 
     /// The intents that have no result, by step.
     pub fn open_steps(&self) -> Vec<String> {
-        let ended: Vec<Value> = self.records_of("result").into_iter().map(|result| result["intent"].clone()).collect();
-        let intents = self.records_of("intent").into_iter().filter(|intent| !ended.contains(&intent["seq"]));
-        intents.map(|intent| intent["step"].as_str().expect("a step").to_owned()).collect()
+        let ended: Vec<Value> = self
+            .records_of("result")
+            .into_iter()
+            .map(|result| result["intent"].clone())
+            .collect();
+        let intents = self
+            .records_of("intent")
+            .into_iter()
+            .filter(|intent| !ended.contains(&intent["seq"]));
+        intents
+            .map(|intent| intent["step"].as_str().expect("a step").to_owned())
+            .collect()
     }
 
     /// Runs `audit verify` and fails the test if the record does not hold.
@@ -54,7 +72,11 @@ impl Sandbox {
 impl Run {
     /// `SEQ:HASH` of the head that the run printed.
     pub fn head(&self) -> &str {
-        let line = self.stderr.lines().find(|line| line.starts_with("audit head ")).expect("an audit head");
+        let line = self
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("audit head "))
+            .expect("an audit head");
         line.rsplit(' ').next().expect("SEQ:HASH")
     }
 }

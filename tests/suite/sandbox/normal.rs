@@ -11,8 +11,14 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // Since when a run goes on, which a terminal does not show.
         (r"(?m)^(\w+ +\S+: .*) \(at \d+\.\d s\)$", "$1"),
         (r"bypassctl-trial-[0-9a-f]{32}", "bypassctl-trial-[RANDOM]"),
-        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[UID]"),
-        (r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?", "[TIME]"),
+        (
+            r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            "[UID]",
+        ),
+        (
+            r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?",
+            "[TIME]",
+        ),
         (r"\b\d{8}T\d{6}(\.\d+)?Z?", "[TIME]"),
         (r"\b[0-9a-f]{64}\b", "[SHA256]"),
         (r"\b[0-9a-f]{12,63}\b", "[HEX]"),
@@ -21,7 +27,10 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\b(pid|PID)([ =:]+)\d+", "$1$2[PID]"),
         (r"\bbypassctl v?\d+\.\d+\.\d+\S*", "bypassctl [VERSION]"),
     ];
-    rules.into_iter().map(|(rule, name)| (Regex::new(rule).expect("a rule"), name)).collect()
+    rules
+        .into_iter()
+        .map(|(rule, name)| (Regex::new(rule).expect("a rule"), name))
+        .collect()
 });
 
 /// Takes out what varies.
@@ -29,7 +38,11 @@ pub fn normalised(text: &str, root: &Path) -> String {
     let fake = super::fake();
     let mut text = text.to_owned();
     let resolved = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-    for (path, name) in [(resolved.as_path(), "[SANDBOX]"), (root, "[SANDBOX]"), (&fake, "[FAKE]")] {
+    for (path, name) in [
+        (resolved.as_path(), "[SANDBOX]"),
+        (root, "[SANDBOX]"),
+        (&fake, "[FAKE]"),
+    ] {
         text = text.replace(path.to_str().expect("a path of text"), name);
     }
     for (rule, name) in RULES.iter() {
@@ -41,7 +54,10 @@ pub fn normalised(text: &str, root: &Path) -> String {
 impl Run {
     /// Exit code and output, without what varies.
     pub fn normalised(&self) -> String {
-        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr);
+        let text = format!(
+            "exit {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        );
         normalised(&text, &self.root)
     }
 

@@ -21,33 +21,48 @@ impl Sandbox {
     /// The names in a directory of the sandbox, sorted.
     pub fn names(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(directory)).expect("a directory of the sandbox");
-        let mut names: Vec<String> = entries.map(|e| e.expect("entry").file_name().to_string_lossy().into()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.expect("entry").file_name().to_string_lossy().into())
+            .collect();
         names.sort();
         names
     }
 
     /// Permission bits of a file of the sandbox.
     pub fn mode(&self, name: impl AsRef<Path>) -> u32 {
-        std::fs::metadata(self.path(name)).expect("a file of the sandbox").mode() & 0o7777
+        std::fs::metadata(self.path(name))
+            .expect("a file of the sandbox")
+            .mode()
+            & 0o7777
     }
 
     /// Sets them.
     pub fn chmod(&self, name: impl AsRef<Path>, mode: u32) {
         use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).expect("sandbox");
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode))
+            .expect("sandbox");
     }
 }
 
 fn add(path: &Path, all: &mut BTreeMap<PathBuf, Picture>) {
-    let Ok(meta) = path.symlink_metadata() else { return };
+    let Ok(meta) = path.symlink_metadata() else {
+        return;
+    };
     let bytes = if meta.is_file() {
         std::fs::read(path).expect("a file of the sandbox")
     } else {
-        std::fs::read_link(path).map(|to| to.into_os_string().into_encoded_bytes()).unwrap_or_default()
+        std::fs::read_link(path)
+            .map(|to| to.into_os_string().into_encoded_bytes())
+            .unwrap_or_default()
     };
     let time = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
     all.insert(path.to_owned(), (meta.mode(), meta.ino(), time, bytes));
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten().filter(|_| meta.is_dir()) {
+    for entry in std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|_| meta.is_dir())
+    {
         add(&entry.path(), all);
     }
 }

@@ -57,26 +57,36 @@ impl Sandbox {
     /// Starts bypassctl by way of another program, which is outside the sandbox: `strace`, `prlimit`.
     pub fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
         let (program, before) = wrapper.split_first().expect("a program");
-        let name = Path::new(program).file_name().and_then(OsStr::to_str).expect("its name");
-        let all: Vec<&str> =
-            before.iter().copied().chain([env!("CARGO_BIN_EXE_bypassctl")]).chain(args.iter().copied()).collect();
+        let name = Path::new(program)
+            .file_name()
+            .and_then(OsStr::to_str)
+            .expect("its name");
+        let all: Vec<&str> = before
+            .iter()
+            .copied()
+            .chain([env!("CARGO_BIN_EXE_bypassctl")])
+            .chain(args.iter().copied())
+            .collect();
         self.start(&mut self.command(Path::new(program), name, &all))
     }
 
     /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
     pub fn run_on_system<A: AsRef<OsStr>>(&self, args: &[A]) -> Run {
         let mut command = self.command(&super::elsewhere(), "bypassctl", args);
-        self.start(command.env("ELSEWHERE", self.path("etc"))).wait()
+        self.start(command.env("ELSEWHERE", self.path("etc")))
+            .wait()
     }
 
     /// Writes the manual pages into a directory.
     pub fn write_manual(&self, directory: &str) -> Run {
-        self.start(&mut self.command(&super::manual(), "manual", &[self.path(directory)])).wait()
+        self.start(&mut self.command(&super::manual(), "manual", &[self.path(directory)]))
+            .wait()
     }
 
     /// Runs bypassctl to its end in another directory than the home.
     pub fn run_in<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> Run {
-        self.start(self.bypassctl(args).current_dir(self.path(directory))).wait()
+        self.start(self.bypassctl(args).current_dir(self.path(directory)))
+            .wait()
     }
 
     /// Runs bypassctl with `stdout` or `stderr` going to a device, and returns the exit code.
@@ -94,26 +104,46 @@ impl Sandbox {
             status = child.try_wait().expect("a child of ours");
             status.is_some()
         });
-        status.and_then(|status| status.code()).expect("an exit code")
+        status
+            .and_then(|status| status.code())
+            .expect("an exit code")
     }
 
     /// Runs a script as CI does, with bypassctl, the fakes and the system's own programs in PATH.
-    pub fn script(&self, directory: &str, shell: &[&str], script: &str, env: &[(String, String)]) -> Run {
+    pub fn script(
+        &self,
+        directory: &str,
+        shell: &[&str],
+        script: &str,
+        env: &[(String, String)],
+    ) -> Run {
         let mut command = self.shell(shell);
-        command.arg(script).envs(env.iter().map(|(name, value)| (name, value)));
+        command
+            .arg(script)
+            .envs(env.iter().map(|(name, value)| (name, value)));
         self.start(command.current_dir(self.path(directory))).wait()
     }
 
     pub(super) fn shell(&self, shell: &[&str]) -> Command {
-        let program = Path::new(env!("CARGO_BIN_EXE_bypassctl")).parent().expect("a directory").display();
+        let program = Path::new(env!("CARGO_BIN_EXE_bypassctl"))
+            .parent()
+            .expect("a directory")
+            .display();
         let (shell, args) = shell.split_first().expect("a shell");
         let mut command = self.command(Path::new(shell), shell, args);
-        command.env("PATH", format!("{}:{program}:/usr/bin:/bin", self.path("bin").display()));
+        command.env(
+            "PATH",
+            format!("{}:{program}:/usr/bin:/bin", self.path("bin").display()),
+        );
         command
     }
 
     pub(super) fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
-        self.command(Path::new(env!("CARGO_BIN_EXE_bypassctl")), "bypassctl", args)
+        self.command(
+            Path::new(env!("CARGO_BIN_EXE_bypassctl")),
+            "bypassctl",
+            args,
+        )
     }
 
     /// Runs one of the fakes as bypassctl would.
@@ -132,16 +162,31 @@ impl Sandbox {
 
     /// Gives the fake itself an order, such as `["operator", "influxdb"]`.
     pub fn fake(&self, order: &[&str]) {
-        let run = self.start(&mut self.command(&super::fake(), "fake", order)).wait();
+        let run = self
+            .start(&mut self.command(&super::fake(), "fake", order))
+            .wait();
         assert_eq!(run.code, 0, "fake {order:?}: {}", run.stderr);
     }
 
     fn command<A: AsRef<OsStr>>(&self, program: &Path, name: &str, args: &[A]) -> Command {
-        #[expect(clippy::disallowed_methods, reason = "tests run the program from outside")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "tests run the program from outside"
+        )]
         let mut command = Command::new(program);
-        command.arg0(name).args(args).current_dir(self.path("home")).stdin(Stdio::null()).env_clear();
-        command.env("PATH", self.path("bin")).env("HOME", self.path("home")).env("TZ", "UTC");
-        command.env("FAKE_STATE", self.path("state")).env("TMPDIR", self.path("tmp"));
+        command
+            .arg0(name)
+            .args(args)
+            .current_dir(self.path("home"))
+            .stdin(Stdio::null())
+            .env_clear();
+        command
+            .env("PATH", self.path("bin"))
+            .env("HOME", self.path("home"))
+            .env("TZ", "UTC");
+        command
+            .env("FAKE_STATE", self.path("state"))
+            .env("TMPDIR", self.path("tmp"));
         command.envs(XDG.map(|(name, place)| (name, self.path(place))));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -152,10 +197,22 @@ impl Sandbox {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
         let json = json::is_asked_for(command);
-        let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+        let name = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default();
         let own = ["bypassctl", "elsewhere"].iter().any(|own| name == *own);
-        let child = command.stdout(file("stdout")).stderr(file("stderr")).spawn().expect("a program that runs");
-        Running { child, root: self.root().to_owned(), out, json, own }
+        let child = command
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .expect("a program that runs");
+        Running {
+            child,
+            root: self.root().to_owned(),
+            out,
+            json,
+            own,
+        }
     }
 
     /// Waits until a fault `wait_for_file` with this path is reached.
@@ -174,12 +231,17 @@ impl Sandbox {
 pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
     #[expect(clippy::disallowed_methods, reason = "tests build what they need")]
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--example", name, "--target-dir"]).arg(profile.parent().expect("target"));
+    cargo
+        .args(["build", "--quiet", "--example", name, "--target-dir"])
+        .arg(profile.parent().expect("target"));
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     let status = cargo.current_dir(project).status().expect("cargo runs");
-    assert!(status.success(), "it does not compile: cargo build --example {name}");
+    assert!(
+        status.success(),
+        "it does not compile: cargo build --example {name}"
+    );
 }
 
 /// Says that a part of a test could not be done here, where `cargo test` does not hide it.
@@ -216,12 +278,20 @@ impl Running {
             status.is_some()
         });
         let status = status.expect("it ended");
-        let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("an end");
+        let code = status
+            .code()
+            .or_else(|| status.signal().map(|signal| 128 + signal))
+            .expect("an end");
         if self.json && status.code().is_some() {
             let report = json::report(&self.so_far("stdout"));
             assert_eq!(report["exit_code"], code, "{report:#}");
         }
-        let run = Run { code, stdout: self.so_far("stdout"), stderr: self.so_far("stderr"), root: self.root.clone() };
+        let run = Run {
+            code,
+            stdout: self.so_far("stdout"),
+            stderr: self.so_far("stderr"),
+            root: self.root.clone(),
+        };
         if self.own {
             catalogue::assert_known(code, &run.stderr);
         }

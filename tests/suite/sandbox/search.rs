@@ -10,7 +10,11 @@ impl Sandbox {
     /// All tokens and keys that were ever made, or put there by the test.
     pub fn secrets(&self) -> Vec<Vec<u8>> {
         let made = self.world(|world| world["made"].as_array().cloned().unwrap_or_default());
-        let made = made.iter().map(|text| STANDARD.decode(text.as_str().expect("text")).expect("base64"));
+        let made = made.iter().map(|text| {
+            STANDARD
+                .decode(text.as_str().expect("text"))
+                .expect("base64")
+        });
         made.chain(self.secrets.iter().cloned()).collect()
     }
 
@@ -27,7 +31,9 @@ impl Sandbox {
         assert!(needles.len() > 20, "a sandbox has secrets to look for");
         let mut files = Vec::new();
         files_below(self.root(), &mut files);
-        files.retain(|file| !spared.iter().any(|s| self.root().join(s) == *file) && !own_state(file));
+        files.retain(|file| {
+            !spared.iter().any(|s| self.root().join(s) == *file) && !own_state(file)
+        });
         let any: Vec<String> = needles.iter().map(|n| literal(n)).collect();
         let any = regex::bytes::Regex::new(&any.join("|")).expect("literals");
         let holds = |haystack: &[u8]| any.is_match(haystack);
@@ -35,7 +41,10 @@ impl Sandbox {
             let bytes = std::fs::read(file).unwrap_or_default();
             holds(&bytes) || holds(file.as_os_str().as_encoded_bytes())
         });
-        files.into_iter().map(|f| f.strip_prefix(self.root()).expect("below").to_owned()).collect()
+        files
+            .into_iter()
+            .map(|f| f.strip_prefix(self.root()).expect("below").to_owned())
+            .collect()
     }
 }
 
@@ -61,7 +70,11 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
     let percent: String = secret.iter().map(|b| format!("%{b:02x}")).collect();
     let quoted = Value::from(String::from_utf8_lossy(secret)).to_string();
-    let mut forms = vec![secret.to_vec(), quoted.trim_matches('"').into(), percent.into_bytes()];
+    let mut forms = vec![
+        secret.to_vec(),
+        quoted.trim_matches('"').into(),
+        percent.into_bytes(),
+    ];
     forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes()]);
     for skipped in 0..3 {
         // Whole groups of three bytes look the same whatever stands before and after.
@@ -76,6 +89,9 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
 
 /// A pattern that matches exactly these bytes.
 fn literal(bytes: &[u8]) -> String {
-    let escaped = bytes.iter().map(|b| format!("\\x{b:02x}")).collect::<String>();
+    let escaped = bytes
+        .iter()
+        .map(|b| format!("\\x{b:02x}"))
+        .collect::<String>();
     format!("(?-u:{escaped})")
 }

@@ -21,10 +21,16 @@ impl Sandbox {
     }
 
     fn at_terminal(&self, mut command: Command, typed: &str) -> Run {
-        let mut terminal = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
-        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("a terminal");
+        let mut terminal =
+            File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
+        grantpt(&terminal)
+            .and_then(|()| unlockpt(&terminal))
+            .expect("a terminal");
         let name = ptsname(&terminal, Vec::new()).expect("its name");
-        let end = File::options().read(true).write(true).open(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        let end = File::options()
+            .read(true)
+            .write(true)
+            .open(std::ffi::OsStr::from_bytes(name.to_bytes()));
         let end = end.expect("a terminal");
         let stream = || end.try_clone().expect("a terminal");
         command.stdin(stream()).stdout(stream()).stderr(stream());
@@ -36,8 +42,17 @@ impl Sandbox {
         while let Ok(length @ 1..) = terminal.read(&mut part) {
             shown.extend_from_slice(&part[..length]);
         }
-        let code = child.wait().expect("a child of ours").code().expect("an exit code");
+        let code = child
+            .wait()
+            .expect("a child of ours")
+            .code()
+            .expect("an exit code");
         let stdout = String::from_utf8_lossy(&shown).into_owned();
-        Run { code, stdout, stderr: String::new(), root: self.root().to_owned() }
+        Run {
+            code,
+            stdout,
+            stderr: String::new(),
+            root: self.root().to_owned(),
+        }
     }
 }

@@ -13,10 +13,15 @@ impl Sandbox {
     /// Changes anything: `world["current_context"] = json!("acme-prod")`. A field that the fake does not know makes
     /// every later call fail.
     pub fn world<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
-        let lock = File::options().create(true).truncate(false).write(true).open(self.path("state/lock"));
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.path("state/lock"));
         let lock = lock.expect("sandbox");
         lock.lock().expect("sandbox");
-        let mut world: Value = serde_json::from_str(&self.read("state/cluster.json")).expect("the fake's state");
+        let mut world: Value =
+            serde_json::from_str(&self.read("state/cluster.json")).expect("the fake's state");
         let result = change(&mut world);
         self.write("state/cluster.json", world.to_string());
         result
@@ -55,7 +60,8 @@ impl Sandbox {
 
     /// Orders a fault; see `fixtures/fake/fault.rs`. The order of orders is kept.
     pub fn fault(&self, fault: Value) {
-        let text = std::fs::read_to_string(self.path("state/faults.json")).unwrap_or_else(|_| "[]".into());
+        let text =
+            std::fs::read_to_string(self.path("state/faults.json")).unwrap_or_else(|_| "[]".into());
         let mut faults: Vec<Value> = serde_json::from_str(&text).expect("a list");
         faults.push(fault);
         self.write("state/faults.json", json!(faults).to_string());
@@ -74,13 +80,17 @@ impl Sandbox {
 
     /// Pauses it, or ends the pause.
     pub fn pause_operator(&self, pause: bool) {
-        self.cluster(|cluster| cluster["appinstances"]["influxdb/influxdb"]["spec"]["pause"] = json!(pause));
+        self.cluster(|cluster| {
+            cluster["appinstances"]["influxdb/influxdb"]["spec"]["pause"] = json!(pause)
+        });
     }
 
     /// The decoded admin token as the cluster has it now.
     pub fn admin_token(&self) -> Vec<u8> {
         let text = self.cluster(|cluster| cluster["secrets"][ADMIN_TOKEN]["data"]["token"].clone());
-        STANDARD.decode(text.as_str().expect("an admin token")).expect("base64")
+        STANDARD
+            .decode(text.as_str().expect("an admin token"))
+            .expect("base64")
     }
 
     /// Puts other bytes into the admin token. influxctl accepts them as it did the old ones.
@@ -88,7 +98,10 @@ impl Sandbox {
         self.secrets.push(bytes.to_vec());
         let text = STANDARD.encode(bytes);
         self.cluster(|cluster| {
-            cluster["extra_tokens"].as_array_mut().expect("a list").push(json!(text));
+            cluster["extra_tokens"]
+                .as_array_mut()
+                .expect("a list")
+                .push(json!(text));
             cluster["secrets"][ADMIN_TOKEN]["data"]["token"] = json!(text);
         });
     }
@@ -107,7 +120,9 @@ impl Sandbox {
     pub fn remove_secret(&self, name: &str) {
         self.cluster(|cluster| {
             let secrets = cluster["secrets"].as_object_mut().expect("secrets");
-            secrets.remove(&format!("influxdb/{name}")).expect("a secret that is there");
+            secrets
+                .remove(&format!("influxdb/{name}"))
+                .expect("a secret that is there");
         });
     }
 }

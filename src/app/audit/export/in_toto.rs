@@ -20,11 +20,17 @@ pub(super) fn write(
 ) -> Result<()> {
     // Nobody should sign for a record that does not hold.
     verify::must_hold(logs)?;
-    let add = |name: &str, bytes: &[u8]| directory.add(name, bytes).map_err(|error| unusable(directory, name, &error));
+    let add = |name: &str, bytes: &[u8]| {
+        directory
+            .add(name, bytes)
+            .map_err(|error| unusable(directory, name, &error))
+    };
     let mut written = Vec::new();
     let mut unsigned = 0;
     for (run, records) in runs {
-        let log = records.first().map_or("", |record| record.log.get(..8).unwrap_or(&record.log));
+        let log = records
+            .first()
+            .map_or("", |record| record.log.get(..8).unwrap_or(&record.log));
         for statement in statements(run, records) {
             let name = format!("{log}-{:06}", statement.seq);
             match keyid {
@@ -35,7 +41,10 @@ pub(super) fn write(
                 }
                 Some(keyid) => match signature(directory, &name, &statement)? {
                     Some(signature) => {
-                        add(&format!("{name}.dsse.json"), &statement.envelope(keyid, &signature))?;
+                        add(
+                            &format!("{name}.dsse.json"),
+                            &statement.envelope(keyid, &signature),
+                        )?;
                         written.push(format!("{name}.dsse.json"));
                     }
                     None => unsigned += 1,
@@ -43,10 +52,23 @@ pub(super) fn write(
             }
         }
     }
-    directory.sync().map_err(|error| unusable(directory, ".", &error))?;
-    let what = if keyid.is_some() { "envelopes" } else { "statements, each with the bytes to sign (.pae)" };
-    ui.say(&format!("{} {what}, in {}", written.len(), directory.path().display()));
-    let exported = Exported { directory: directory.path().display().to_string(), files: written };
+    directory
+        .sync()
+        .map_err(|error| unusable(directory, ".", &error))?;
+    let what = if keyid.is_some() {
+        "envelopes"
+    } else {
+        "statements, each with the bytes to sign (.pae)"
+    };
+    ui.say(&format!(
+        "{} {what}, in {}",
+        written.len(),
+        directory.path().display()
+    ));
+    let exported = Exported {
+        directory: directory.path().display().to_string(),
+        files: written,
+    };
     ui.fields(|fields| fields.exported = Some(exported));
     if unsigned > 0 {
         return Err(Error::failed(format!(
@@ -59,13 +81,23 @@ pub(super) fn write(
 }
 
 /// The signature of a statement; `None` where there is none. What was signed must be what the record says now.
-fn signature(directory: &ExportDirectory, name: &str, statement: &Statement) -> Result<Option<Vec<u8>>> {
-    let get = |name: &str| directory.get(name, MAX_SIZE).map_err(|error| unusable(directory, name, &error));
+fn signature(
+    directory: &ExportDirectory,
+    name: &str,
+    statement: &Statement,
+) -> Result<Option<Vec<u8>>> {
+    let get = |name: &str| {
+        directory
+            .get(name, MAX_SIZE)
+            .map_err(|error| unusable(directory, name, &error))
+    };
     match get(&format!("{name}.pae"))? {
         Some(signed) if signed == statement.to_be_signed() => {}
         Some(_) => {
-            return Err(Error::failed(format!("`{name}.pae` was not made from this record"))
-                .hint("export the statements anew into an empty directory, and sign those"));
+            return Err(
+                Error::failed(format!("`{name}.pae` was not made from this record"))
+                    .hint("export the statements anew into an empty directory, and sign those"),
+            );
         }
         None => return Ok(None),
     }
@@ -78,5 +110,9 @@ fn unusable(directory: &ExportDirectory, name: &str, error: &io::Error) -> Error
         io::ErrorKind::AlreadyExists => "nothing is overwritten: name an empty directory",
         _ => "name another directory",
     };
-    Error::failed(format!("`{}`: {error}", directory.path().join(name).display())).hint(hint)
+    Error::failed(format!(
+        "`{}`: {error}",
+        directory.path().join(name).display()
+    ))
+    .hint(hint)
 }

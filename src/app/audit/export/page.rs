@@ -45,7 +45,11 @@ impl Page {
         self.raw("<dl>");
         for (name, fact) in facts {
             if let Some(fact) = fact {
-                self.raw(format_args!("<dt>{}</dt><dd>{}</dd>", text(name), text(fact)));
+                self.raw(format_args!(
+                    "<dt>{}</dt><dd>{}</dd>",
+                    text(name),
+                    text(fact)
+                ));
             }
         }
         self.raw("</dl>");
@@ -56,7 +60,9 @@ impl Page {
             return;
         }
         self.raw("<ul>");
-        items.iter().for_each(|item| self.raw(format_args!("<li>{}</li>", text(item))));
+        items
+            .iter()
+            .for_each(|item| self.raw(format_args!("<li>{}</li>", text(item))));
         self.raw("</ul>");
     }
 }
@@ -67,7 +73,9 @@ pub(super) fn of(logs: &[Source], runs: &Runs) -> Result<String> {
     page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
     page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
     page.raw("<meta name=\"viewport\" content=\"width=device-width\">\n<title>The audit record of bypassctl</title>");
-    page.raw(format_args!("<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>The audit record of bypassctl</h1>"));
+    page.raw(format_args!(
+        "<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>The audit record of bypassctl</h1>"
+    ));
     page.raw(format_args!(
         "<p class=\"soft\">Made on {} at {:.0} by bypassctl {}. Times are UTC, by the clock of the host that recorded them.</p>",
         text(&crate::audit::host()),
@@ -77,19 +85,27 @@ pub(super) fn of(logs: &[Source], runs: &Runs) -> Result<String> {
     verdict(&mut page, &verified);
     page.raw("<h2>Runs</h2>");
     run::table(&mut page, runs);
-    runs.iter().for_each(|(id, records)| run::section(&mut page, id, records));
+    runs.iter()
+        .for_each(|(id, records)| run::section(&mut page, id, records));
     check_it_yourself(&mut page, &verified);
     page.raw("</body>\n</html>");
     Ok(page.0)
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn verdict(page: &mut Page, verified: &Verified) {
     let records: u64 = verified.logs.iter().map(|log| log.report.records).sum();
-    let head = verified.logs.last().and_then(|log| log.report.head.clone()).unwrap_or_default();
+    let head = verified
+        .logs
+        .last()
+        .and_then(|log| log.report.head.clone())
+        .unwrap_or_default();
     if verified.holds {
         page.raw(format_args!("<div class=\"verdict good\"><strong class=\"good\">The record holds.</strong><p>{records} records: none was edited, put in, or cut out between others, and each result has its command. Whether records were cut off at the end is not seen from here: compare this head with one that was kept elsewhere, in a ticket or a CI log.</p>"));
     } else {
@@ -98,28 +114,62 @@ fn verdict(page: &mut Page, verified: &Verified) {
     page.raw(format_args!("<p>Head: <code>{}</code></p>", text(&head)));
     let several = verified.logs.len() > 1;
     let place = |file: &Path, finding: &Finding| {
-        let file = if several { format!("{}, ", name(file)) } else { String::new() };
-        format!("{file}line {}, byte {}: {}", finding.line, finding.offset, finding.what)
+        let file = if several {
+            format!("{}, ", name(file))
+        } else {
+            String::new()
+        };
+        format!(
+            "{file}line {}, byte {}: {}",
+            finding.line, finding.offset, finding.what
+        )
     };
     let reports = || verified.logs.iter().map(|log| (&log.file, &log.report));
-    let found = reports().flat_map(|(file, report)| report.findings.iter().map(move |finding| place(file, finding)));
-    let broken = verified.links.broken.iter().map(|link| format!("{}: {}", name(&link.file), link.what));
+    let found = reports().flat_map(|(file, report)| {
+        report
+            .findings
+            .iter()
+            .map(move |finding| place(file, finding))
+    });
+    let broken = verified
+        .links
+        .broken
+        .iter()
+        .map(|link| format!("{}: {}", name(&link.file), link.what));
     page.list(&found.chain(broken).collect::<Vec<_>>());
     let odd = reports().flat_map(|(file, report)| {
-        report.unknown.iter().chain(&report.recovered).map(move |finding| place(file, finding))
+        report
+            .unknown
+            .iter()
+            .chain(&report.recovered)
+            .map(move |finding| place(file, finding))
     });
-    let open = verified.links.open.iter().map(|link| format!("{}: {}", name(&link.file), link.what));
+    let open = verified
+        .links
+        .open
+        .iter()
+        .map(|link| format!("{}: {}", name(&link.file), link.what));
     let notes: Vec<String> = odd.chain(open).collect();
     if !notes.is_empty() {
         page.raw("<p class=\"warn\">What is not known, or was mended:</p>");
         page.list(&notes);
     }
     page.raw("</div>");
-    page.facts(&verified.logs.iter().map(|log| ("File", Some(log.file.display().to_string()))).collect::<Vec<_>>());
+    page.facts(
+        &verified
+            .logs
+            .iter()
+            .map(|log| ("File", Some(log.file.display().to_string())))
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn check_it_yourself(page: &mut Page, verified: &Verified) {
-    let files: Vec<String> = verified.logs.iter().map(|log| log.file.display().to_string()).collect();
+    let files: Vec<String> = verified
+        .logs
+        .iter()
+        .map(|log| log.file.display().to_string())
+        .collect();
     let files = crate::plan::shell_line(&files);
     page.raw("<h2>To check it without this page</h2>");
     page.raw(format_args!(

@@ -21,7 +21,8 @@ set -eu
 pub(super) fn of(runs: &Runs, holds: bool) -> String {
     let mut script = HEAD.to_owned();
     script.push_str(if holds { "" } else { BROKEN });
-    runs.iter().for_each(|(id, records)| script.push_str(&of_run(id, records)));
+    runs.iter()
+        .for_each(|(id, records)| script.push_str(&of_run(id, records)));
     script
 }
 
@@ -29,9 +30,17 @@ fn of_run(id: &str, records: &[Record]) -> String {
     let ends = Ends::of(records);
     let mut script = format!("\n# run {}\n", plain(id));
     for record in records {
-        let Body::Intent(intent) = &record.body else { continue };
+        let Body::Intent(intent) = &record.body else {
+            continue;
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(script, "# {} {}: {}", moment(&record.ts), plain(&intent.step), plain(&ends.told(record.seq)));
+        let _ = writeln!(
+            script,
+            "# {} {}: {}",
+            moment(&record.ts),
+            plain(&intent.step),
+            plain(&ends.told(record.seq))
+        );
         script.push_str(&of_intent(intent));
     }
     script
@@ -39,16 +48,33 @@ fn of_run(id: &str, records: &[Record]) -> String {
 
 fn of_intent(intent: &Intent) -> String {
     match &intent.act {
-        Act::Process { argv, stdin: None, .. } => match exact(argv) {
+        Act::Process {
+            argv, stdin: None, ..
+        } => match exact(argv) {
             Some(line) => format!("{line}\n"),
-            None => format!("# {} (it has bytes that are no text)\n", words(argv).join(" ")),
+            None => format!(
+                "# {} (it has bytes that are no text)\n",
+                words(argv).join(" ")
+            ),
         },
-        Act::Process { argv, stdin: Some(stdin), .. } => {
-            let line = words(argv).iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        Act::Process {
+            argv,
+            stdin: Some(stdin),
+            ..
+        } => {
+            let line = words(argv)
+                .iter()
+                .map(|word| quoted(word))
+                .collect::<Vec<_>>()
+                .join(" ");
             plain(&format!("# {line} <({})", input(stdin))) + "\n"
         }
         Act::File { file } => {
-            format!("# file: {} {}\n", file.op.as_str(), words(std::slice::from_ref(&file.path)).concat())
+            format!(
+                "# file: {} {}\n",
+                file.op.as_str(),
+                words(std::slice::from_ref(&file.path)).concat()
+            )
         }
     }
 }

@@ -18,7 +18,11 @@ impl Unknown {
     }
 
     /// A name, and the value behind it.
-    pub(super) fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+    pub(super) fn take<'de, A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
         self.note(name)?;
         map.next_value_seed(Free)
     }
@@ -30,7 +34,9 @@ impl Unknown {
 /// What it has, or why it is no JSON.
 pub fn strict(bytes: &[u8]) -> Result<(), String> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
-    Free.deserialize(&mut input).and_then(|()| input.end()).map_err(|error| error.to_string())
+    Free.deserialize(&mut input)
+        .and_then(|()| input.end())
+        .map_err(|error| error.to_string())
 }
 
 /// Any value without a float and without a name that is there twice.

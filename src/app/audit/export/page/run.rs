@@ -12,7 +12,10 @@ use crate::tool::invocation::Effect;
 const PROOFS: [(&str, &str); 4] = [
     ("try-token", "the token, before it was put to use"),
     ("try-old-token", "the old token, before it was revoked"),
-    ("prove-revocation-old", "the old token, after it was revoked"),
+    (
+        "prove-revocation-old",
+        "the old token, after it was revoked",
+    ),
     ("prove-revocation-new", "the new token"),
 ];
 
@@ -50,7 +53,13 @@ impl<'a> Run<'a> {
                     run.plan = intent.plan.as_deref();
                     run.commands += usize::from(matches!(intent.act, Act::Process { .. }));
                 }
-                Body::RunEnd { code, outcome, changed, target, .. } => {
+                Body::RunEnd {
+                    code,
+                    outcome,
+                    changed,
+                    target,
+                    ..
+                } => {
                     run.end = Some((*code, outcome, *changed));
                     (run.ended, run.target) = (Some(record.ts.as_str()), target.clone());
                 }
@@ -61,7 +70,11 @@ impl<'a> Run<'a> {
     }
 
     fn title(&self) -> String {
-        let dry = if self.begin.is_some_and(|begin| begin.dry_run) { " (dry run)" } else { "" };
+        let dry = if self.begin.is_some_and(|begin| begin.dry_run) {
+            " (dry run)"
+        } else {
+            ""
+        };
         format!("{}{dry}", self.begin.map_or("?", |begin| &begin.command))
     }
 
@@ -72,26 +85,45 @@ impl<'a> Run<'a> {
     /// What the outcome means, and whether it is a good one.
     fn meaning(&self) -> (&'static str, String) {
         let Some((code, outcome, changed)) = self.end else {
-            return ("warn", "it did not say how it ended: it was killed, or is still going".to_owned());
+            return (
+                "warn",
+                "it did not say how it ended: it was killed, or is still going".to_owned(),
+            );
         };
-        let known = EXIT_CODES.iter().find(|(_, known, name, _)| (*known, *name) == (code, outcome));
+        let known = EXIT_CODES
+            .iter()
+            .find(|(_, known, name, _)| (*known, *name) == (code, outcome));
         let meaning = known.map_or("", |(.., meaning)| meaning);
-        let changed = if changed { "something was changed" } else { "nothing was changed" };
+        let changed = if changed {
+            "something was changed"
+        } else {
+            "nothing was changed"
+        };
         let class = match known {
             Some((None, ..)) => "good",
-            Some((Some(Kind::Drift | Kind::Refused | Kind::Unconfirmed | Kind::Inconclusive), ..)) => "warn",
+            Some((
+                Some(Kind::Drift | Kind::Refused | Kind::Unconfirmed | Kind::Inconclusive),
+                ..,
+            )) => "warn",
             _ => "bad",
         };
         (class, format!("{meaning}; {changed}; exit code {code}"))
     }
 
     fn place(&self) -> String {
-        let parts = [self.target.context.as_deref(), self.target.namespace.as_deref()];
+        let parts = [
+            self.target.context.as_deref(),
+            self.target.namespace.as_deref(),
+        ];
         parts.into_iter().flatten().collect::<Vec<_>>().join("/")
     }
 
     fn tag(&self) -> String {
-        format!("<span class=\"tag {}\">{}</span>", self.meaning().0, text(self.outcome()))
+        format!(
+            "<span class=\"tag {}\">{}</span>",
+            self.meaning().0,
+            text(self.outcome())
+        )
     }
 }
 
@@ -99,8 +131,14 @@ pub(super) fn table(page: &mut Page, runs: &Runs) {
     page.raw("<div class=\"wide\"><table>\n<tr><th>Begun</th><th>Command</th><th>Outcome</th><th>Where</th><th>Who</th><th class=\"number\">Commands</th><th>Reason</th></tr>");
     for (id, records) in runs {
         let run = Run::of(id, records);
-        let who = run.begin.map(|begin| format!("{}@{}", begin.who.name(), begin.who.host)).unwrap_or_default();
-        let reason = run.begin.and_then(|begin| begin.reason.as_deref()).unwrap_or_default();
+        let who = run
+            .begin
+            .map(|begin| format!("{}@{}", begin.who.name(), begin.who.host))
+            .unwrap_or_default();
+        let reason = run
+            .begin
+            .and_then(|begin| begin.reason.as_deref())
+            .unwrap_or_default();
         page.raw(format_args!(
             "<tr><td class=\"nowrap\">{}</td><td><a href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
             text(&moment(run.begun)),
@@ -119,7 +157,11 @@ pub(super) fn table(page: &mut Page, runs: &Runs) {
 pub(super) fn section(page: &mut Page, id: &str, records: &[Record]) {
     let run = Run::of(id, records);
     let title = text(&run.title());
-    page.raw(format_args!("<section id=\"{}\">\n<h2>{title} {}</h2>", text(id), run.tag()));
+    page.raw(format_args!(
+        "<section id=\"{}\">\n<h2>{title} {}</h2>",
+        text(id),
+        run.tag()
+    ));
     page.raw(format_args!("<p>{}</p>", text(&run.meaning().1)));
     about(page, &run, records);
     let ends = Ends::of(records);
@@ -155,19 +197,36 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
         facts.extend([
             ("Reason", begin.reason.clone()),
             ("User", Some(format!("{} (uid {})", who.name(), who.uid))),
-            ("Logged in as", who.login_uid.map(|uid| format!("uid {uid}"))),
+            (
+                "Logged in as",
+                who.login_uid.map(|uid| format!("uid {uid}")),
+            ),
             ("By sudo of", who.sudo_user.clone()),
             ("Host", Some(who.host.clone())),
             ("Terminal", who.tty.clone()),
             ("CI", who.ci.clone()),
             ("Command line", Some(shell_line(&words(&begin.argv)))),
             ("Directory", Some(of_path(&begin.cwd))),
-            ("bypassctl", Some(executable(begin.exe.version.as_deref(), &begin.exe.path, begin.exe.sha256.as_deref()))),
+            (
+                "bypassctl",
+                Some(executable(
+                    begin.exe.version.as_deref(),
+                    &begin.exe.path,
+                    begin.exe.sha256.as_deref(),
+                )),
+            ),
         ]);
     }
     for record in records {
         if let Body::Tool { name, exe, .. } = &record.body {
-            facts.push((name, Some(executable(exe.version.as_deref(), &exe.path, exe.sha256.as_deref()))));
+            facts.push((
+                name,
+                Some(executable(
+                    exe.version.as_deref(),
+                    &exe.path,
+                    exe.sha256.as_deref(),
+                )),
+            ));
         }
     }
     page.facts(&facts);
@@ -175,13 +234,20 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
 
 fn executable(version: Option<&str>, path: &Text, sha256: Option<&str>) -> String {
     let version = version.unwrap_or("of unknown version");
-    format!("{version}, {}, sha256 {}", of_path(path), sha256.unwrap_or("unknown"))
+    format!(
+        "{version}, {}, sha256 {}",
+        of_path(path),
+        sha256.unwrap_or("unknown")
+    )
 }
 
 /// Each trial of a token. That its command succeeded is what accepts a token; why it failed is not on record, for what
 /// it printed may hold the token.
 fn proofs(page: &mut Page, records: &[Record], ends: &Ends<'_>) {
-    let trials: Vec<(&Record, &str)> = records.iter().filter_map(|record| Some((record, trial(record)?))).collect();
+    let trials: Vec<(&Record, &str)> = records
+        .iter()
+        .filter_map(|record| Some((record, trial(record)?)))
+        .collect();
     if trials.is_empty() {
         return;
     }
@@ -191,8 +257,16 @@ fn proofs(page: &mut Page, records: &[Record], ends: &Ends<'_>) {
     let mut unaccepted = false;
     for (record, what) in trials {
         let (class, result) = match ends.of_intent(record.seq) {
-            Some(Outcome { exit: Some(exit), error: None, .. }) if exit.code == Some(0) => ("good", "accepted"),
-            Some(Outcome { exit: Some(_), error: None, .. }) => ("warn", "not accepted"),
+            Some(Outcome {
+                exit: Some(exit),
+                error: None,
+                ..
+            }) if exit.code == Some(0) => ("good", "accepted"),
+            Some(Outcome {
+                exit: Some(_),
+                error: None,
+                ..
+            }) => ("warn", "not accepted"),
             _ => ("warn", "not known"),
         };
         unaccepted |= result == "not accepted";
@@ -210,22 +284,40 @@ fn proofs(page: &mut Page, records: &[Record], ends: &Ends<'_>) {
 }
 
 fn trial(record: &Record) -> Option<&'static str> {
-    let Body::Intent(intent) = &record.body else { return None };
-    PROOFS.iter().find(|(step, _)| *step == intent.step).map(|(_, what)| *what)
+    let Body::Intent(intent) = &record.body else {
+        return None;
+    };
+    PROOFS
+        .iter()
+        .find(|(step, _)| *step == intent.step)
+        .map(|(_, what)| *what)
 }
 
 fn deed(page: &mut Page, record: &Record, intent: &Intent, ends: &Ends<'_>) {
     let what = match &intent.act {
         Act::Process { argv, stdin, .. } => {
-            let from = stdin.as_ref().map(|stdin| format!("<br><span class=\"soft\">{}</span>", text(&input(stdin))));
-            format!("<code>{}</code>{}", text(&shell_line(&words(argv))), from.unwrap_or_default())
+            let from = stdin
+                .as_ref()
+                .map(|stdin| format!("<br><span class=\"soft\">{}</span>", text(&input(stdin))));
+            format!(
+                "<code>{}</code>{}",
+                text(&shell_line(&words(argv))),
+                from.unwrap_or_default()
+            )
         }
         Act::File { file } => {
-            format!("{} <code>{}</code>", text(file.op.as_str()), text(&of_path(&file.path)))
+            format!(
+                "{} <code>{}</code>",
+                text(file.op.as_str()),
+                text(&of_path(&file.path))
+            )
         }
     };
     let (row, step) = match intent.effect {
-        Effect::Changes => (" class=\"changes\"", format!("<strong>{}</strong>", text(&intent.step))),
+        Effect::Changes => (
+            " class=\"changes\"",
+            format!("<strong>{}</strong>", text(&intent.step)),
+        ),
         Effect::Reads => ("", text(&intent.step)),
     };
     let well = ends.of_intent(record.seq).is_some_and(went_well);
