@@ -159,7 +159,7 @@ fn list(
 fn examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["EXAMPLES"]).control("EX", []);
-    for row in examples.rows() {
+    for row in examples.to_rows() {
         roff.text([roman(row)]);
     }
     roff.control("EE", []);

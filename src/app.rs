@@ -26,34 +26,34 @@ mod usage;
 mod version;
 mod wait;
 
-pub use called::{Called, complete_for_kubectl, parse};
-pub use complete::{VARIABLE as COMPLETE, command};
-pub use usage::usage;
+pub use called::{ProgramName, complete_for_kubectl, parse_command_line};
+pub use complete::{COMPLETION_ENV as COMPLETE, build_completion_command};
+pub use usage::report_usage_error;
 
-use crate::cli::{Cli, Command, Common, DryRun, PlanCommand, Planned, Tools};
-use crate::error::{Error, Kind, Result};
-use crate::exec::{Executor, Interrupts, Setup, Surroundings};
-use crate::policy::InForce;
-use crate::ui::{Ending, Format, Manner, Ui};
-use ending::end;
-use plan::Mode;
+use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand, ToolsCommand};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{Environment, Executor, Interrupts, RunSetup};
+use crate::policy::ActivePolicy;
+use crate::ui::{OutputFormat, OutputOptions, RunSummary, Ui};
+use ending::finish_command;
+use plan::PlanMode;
 use session::Session;
 use std::path::PathBuf;
 
 /// How a command that came to its end ended: `None` is done.
-type Outcome = Result<Option<Kind>>;
+type CommandResult = Result<Option<ErrorKind>>;
 
 /// Runs the program and returns its exit code.
 #[must_use]
-pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
-    let summary = surroundings.step_summary();
-    let ui = Ui::new(manner(&cli, &surroundings));
-    let unrecorded = |command: &str, outcome: &Outcome, changed: bool| {
+pub fn run(mut cli: Cli, surroundings: Environment) -> u8 {
+    let summary = surroundings.step_summary_path();
+    let ui = Ui::new(build_output_options(&cli, &surroundings));
+    let unrecorded = |command: &str, outcome: &CommandResult, changed: bool| {
         let target = Default::default();
-        end(
+        finish_command(
             &ui,
             summary.as_deref(),
-            &Ending {
+            &RunSummary {
                 command,
                 outcome,
                 dry_run: false,
@@ -64,85 +64,89 @@ pub fn run(mut cli: Cli, surroundings: Surroundings) -> u8 {
             },
         )
     };
-    if let Err(error) = may_be_junit(&cli) {
-        return unrecorded(full_name(&cli.command), &Err(error), false);
+    if let Err(error) = check_output_format(&cli) {
+        return unrecorded(full_command_name(&cli.command), &Err(error), false);
     }
-    if let Some(outcome) = without_policy(&cli.command, &surroundings, &ui) {
-        return unrecorded(full_name(&cli.command), &outcome, false);
+    if let Some(outcome) = run_without_policy(&cli.command, &surroundings, &ui) {
+        return unrecorded(full_command_name(&cli.command), &outcome, false);
     }
-    let policy = match policy::find(&cli.common, &surroundings, &ui) {
+    let policy = match policy::load_active_policy(&cli.common, &surroundings, &ui) {
         Ok(policy) => policy,
-        Err(error) => return unrecorded(full_name(&cli.command), &Err(error), false),
+        Err(error) => return unrecorded(full_command_name(&cli.command), &Err(error), false),
     };
-    policy::fill(&mut cli, policy.as_ref());
+    policy::apply_defaults(&mut cli, policy.as_ref());
     let prepared = match &cli.command {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, &cli.common, &surroundings, &ui);
-            return unrecorded(audit::name(command), &outcome, changed);
+            return unrecorded(audit::audit_command_name(command), &outcome, changed);
         }
-        Command::Plan(args) => plan::planned(&cli, args, &surroundings),
-        Command::Apply(args) => plan::applied(&cli, args, &surroundings),
+        Command::Plan(args) => plan::prepare_plan(&cli, args, &surroundings),
+        Command::Apply(args) => plan::prepare_apply(&cli, args, &surroundings),
         _ => {
-            return recorded(
+            return run_recorded(
                 &cli,
-                Begin {
-                    surroundings,
+                RunInputs {
+                    environment: surroundings,
                     policy,
                 },
                 &ui,
-                &Mode::Now,
+                &PlanMode::Execute,
             );
         }
     };
     match prepared {
-        Ok((cli, mode)) => recorded(
+        Ok((cli, mode)) => run_recorded(
             &cli,
-            Begin {
-                surroundings,
+            RunInputs {
+                environment: surroundings,
                 policy,
             },
             &ui,
             &mode,
         ),
-        Err(error) => unrecorded(name_of(&cli.command), &Err(error), false),
+        Err(error) => unrecorded(command_name(&cli.command), &Err(error), false),
     }
 }
 
 /// What only shows something needs neither a policy nor a record.
-fn without_policy(command: &Command, surroundings: &Surroundings, ui: &Ui) -> Option<Outcome> {
+fn run_without_policy(
+    command: &Command,
+    surroundings: &Environment,
+    ui: &Ui,
+) -> Option<CommandResult> {
     match command {
-        Command::Plan(PlanCommand {
-            what: Planned::Show(args),
+        Command::Plan(PlanArgs {
+            subcommand: PlanSubcommand::Show(args),
             ..
-        }) => Some(plan::show(args, surroundings, ui)),
+        }) => Some(plan::show_plan_file(args, surroundings, ui)),
         Command::Version => Some(version::run(ui)),
-        Command::Completion { shell } => Some(complete::script(*shell, ui)),
+        Command::Completion { shell } => Some(complete::print_completion_script(*shell, ui)),
         _ => None,
     }
 }
 
-fn manner(cli: &Cli, surroundings: &Surroundings) -> Manner {
+fn build_output_options(cli: &Cli, surroundings: &Environment) -> OutputOptions {
     let common = &cli.common;
     // A script is to be run, or reviewed: nothing else goes where it goes.
-    let quiet = common.quiet || dry_run(&cli.command) == Some(DryRun::Script);
-    Manner {
+    let quiet = common.quiet || dry_run_format(&cli.command) == Some(DryRunFormat::Script);
+    OutputOptions {
         format: common.output,
         color: common.color,
         quiet,
         verbose: common.verbose && !quiet,
-        called: Called::of(surroundings).name(),
+        program_name: ProgramName::from_argv0(surroundings).display_name(),
         ci: surroundings.is_ci(),
-        github: surroundings.is_github(),
+        github: surroundings.is_github_actions(),
     }
 }
 
 /// What a run begins with.
-struct Begin {
-    surroundings: Surroundings,
-    policy: Option<InForce>,
+struct RunInputs {
+    environment: Environment,
+    policy: Option<ActivePolicy>,
 }
 
-fn name_of(command: &Command) -> &'static str {
+fn command_name(command: &Command) -> &'static str {
     match command {
         Command::Enable(_) => "enable",
         Command::Disable(_) => "disable",
@@ -150,9 +154,9 @@ fn name_of(command: &Command) -> &'static str {
         Command::Rotate(_) => "rotate",
         Command::Status => "status",
         Command::Doctor => "doctor",
-        Command::Tools(Tools::List) => "tools list",
-        Command::Tools(Tools::Pin { .. }) => "tools pin",
-        Command::Tools(Tools::Verify) => "tools verify",
+        Command::Tools(ToolsCommand::List) => "tools list",
+        Command::Tools(ToolsCommand::Pin { .. }) => "tools pin",
+        Command::Tools(ToolsCommand::Verify) => "tools verify",
         Command::Version => "version",
         Command::Completion { .. } => "completion",
         Command::Audit(_) => "audit",
@@ -162,38 +166,38 @@ fn name_of(command: &Command) -> &'static str {
 }
 
 /// With the command of a command.
-fn full_name(command: &Command) -> &'static str {
+fn full_command_name(command: &Command) -> &'static str {
     match command {
-        Command::Audit(command) => audit::name(command),
-        Command::Plan(PlanCommand {
-            what: Planned::Show(_),
+        Command::Audit(command) => audit::audit_command_name(command),
+        Command::Plan(PlanArgs {
+            subcommand: PlanSubcommand::Show(_),
             ..
         }) => "plan show",
-        command => name_of(command),
+        command => command_name(command),
     }
 }
 
 /// The commands that report checks.
-const CHECKING: &[&str] = &["doctor", "status", "tools verify", "audit verify"];
+const CHECK_COMMANDS: &[&str] = &["doctor", "status", "tools verify", "audit verify"];
 
-fn may_be_junit(cli: &Cli) -> Result<()> {
-    let name = full_name(&cli.command);
-    if cli.common.output != Format::Junit || CHECKING.contains(&name) {
+fn check_output_format(cli: &Cli) -> Result<()> {
+    let name = full_command_name(&cli.command);
+    if cli.common.output != OutputFormat::Junit || CHECK_COMMANDS.contains(&name) {
         return Ok(());
     }
     Err(Error::usage(format!(
         "`{name}` reports no checks, and -o junit is for those"
     ))
-    .hint(format!("these do: {}", CHECKING.join(", "))))
+    .hint(format!("these do: {}", CHECK_COMMANDS.join(", "))))
 }
 
 /// In which form a command only shows what it would do.
-fn dry_run(command: &Command) -> Option<DryRun> {
+fn dry_run_format(command: &Command) -> Option<DryRunFormat> {
     match command {
         Command::Enable(args) => args.dry_run,
         Command::Disable(args) => args.dry_run,
-        Command::Revoke(args) => args.how.dry_run,
-        Command::Rotate(args) => args.how.dry_run,
+        Command::Revoke(args) => args.revocation.dry_run,
+        Command::Rotate(args) => args.revocation.dry_run,
         Command::Status
         | Command::Doctor
         | Command::Tools(_)
@@ -205,7 +209,7 @@ fn dry_run(command: &Command) -> Option<DryRun> {
     }
 }
 
-fn one_profile(command: &Command, common: &Common) -> Result<()> {
+fn reject_multiple_profiles(command: &Command, common: &CommonArgs) -> Result<()> {
     if common.profiles.len() > 1 && !matches!(command, Command::Rotate(_)) {
         return Err(Error::usage("several profiles are named")
             .hint("name one --profile; only `rotate` takes several"));
@@ -214,17 +218,17 @@ fn one_profile(command: &Command, common: &Common) -> Result<()> {
 }
 
 /// Every command that runs or changes anything is a run in the record.
-fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
-    let (command, name) = (&cli.command, name_of(&cli.command));
+fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
+    let (command, name) = (&cli.command, command_name(&cli.command));
     let (summary, dry_run) = (
-        with.surroundings.step_summary(),
-        dry_run(&cli.command).is_some(),
+        with.environment.step_summary_path(),
+        dry_run_format(&cli.command).is_some(),
     );
-    let (executor, audit_log) = match begin(cli, with, ui, mode) {
+    let (executor, audit_log) = match start_run(cli, with, ui, mode) {
         Ok(begun) => begun,
         Err(error) => {
             let (outcome, target) = (&Err(error), Default::default());
-            let ending = Ending {
+            let ending = RunSummary {
                 command: name,
                 outcome,
                 dry_run,
@@ -233,7 +237,7 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
                 target,
                 head: None,
             };
-            return end(ui, summary.as_deref(), &ending);
+            return finish_command(ui, summary.as_deref(), &ending);
         }
     };
     let profile = cli
@@ -248,7 +252,8 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
         mode,
         profile,
     };
-    let allowed = one_profile(command, &cli.common).and_then(|()| policy::guard(&session, command));
+    let allowed = reject_multiple_profiles(command, &cli.common)
+        .and_then(|()| policy::enforce_guard(&session, command));
     let outcome = allowed.and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
         Command::Disable(args) => disable::run(&session, args),
@@ -264,17 +269,17 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
         | Command::Version
         | Command::Completion { .. } => Ok(None),
     });
-    let (outcome, head) = session.close(outcome);
+    let (outcome, head) = session.finish(outcome);
     let head = head.as_ref().map(|head| (head, audit_log.as_path()));
     let (changed, run, target) = (
-        executor.changed(),
+        executor.has_changed(),
         Some(executor.run_id()),
         executor.target(),
     );
-    end(
+    finish_command(
         ui,
         summary.as_deref(),
-        &Ending {
+        &RunSummary {
             command: name,
             outcome: &outcome,
             dry_run,
@@ -286,35 +291,35 @@ fn recorded(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> u8 {
     )
 }
 
-fn begin(cli: &Cli, with: Begin, ui: &Ui, mode: &Mode) -> Result<(Executor, PathBuf)> {
-    let Begin {
-        surroundings,
+fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Executor, PathBuf)> {
+    let RunInputs {
+        environment: surroundings,
         policy,
     } = with;
     let interrupts = Interrupts::install().map_err(|error| {
-        Error::failed(format!("signals cannot be taken over: {error}"))
+        Error::failure(format!("signals cannot be taken over: {error}"))
             .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
     })?;
-    let state = places::state(&surroundings)?;
-    let audit_log = places::audit_log(&cli.common, &surroundings)?;
-    policy::recorded_where(&audit_log, policy.as_ref())?;
-    let setup = Setup {
-        command: name_of(&cli.command),
-        dry_run: dry_run(&cli.command).is_some(),
-        plan: mode.plan().map(str::to_owned),
+    let state = places::state_dir(&surroundings)?;
+    let audit_log = places::audit_log_path(&cli.common, &surroundings)?;
+    policy::enforce_log_path(&audit_log, policy.as_ref())?;
+    let setup = RunSetup {
+        command: command_name(&cli.command),
+        dry_run: dry_run_format(&cli.command).is_some(),
+        plan_sha256: mode.plan_digest().map(str::to_owned),
         policy,
         audit_log: audit_log.clone(),
-        state,
-        surroundings,
+        state_dir: state,
+        environment: surroundings,
         timeout: cli.common.timeout,
         reason: cli.common.reason.clone(),
         interrupts,
     };
-    let (executor, inherited) = Executor::begin(setup)?;
-    if let Some(rotated) = inherited.rotated {
+    let (executor, inherited) = Executor::begin_run(setup)?;
+    if let Some(rotated) = inherited.finished_rotation {
         let what = format!(
             "a rotation of the record was cut short after {}, and has been brought to its end",
-            rotated.closed
+            rotated.closed_head
         );
         ui.warn(&what, "if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)");
     }

@@ -14,22 +14,24 @@ mod tail;
 mod under_way;
 mod verify;
 
-pub use form::strict;
-pub use history::{Record, Run, records, runs};
-pub use in_toto::{Statement, statements};
+pub use form::check_strict_json;
+pub use history::{Record, Run, list_runs, read_records};
+pub use in_toto::{Statement, build_statements};
 pub use line::RECORD_VERSION;
-pub use log::{Begun, Head, Inherited, Log, Rotated};
+pub use log::{Head, Log, LogRotation, PriorState, Receipt};
 pub use record::{
-    Act, Body, Exe, FileChange, FileOp, Intent, Outcome, RunBegin, Stdin, Stream, Target, Text,
-    Unfinished, Who,
+    Actor, Body, Executable, FileChange, FileOp, Intent, Operation, ResultRecord, RunBegin, Stdin,
+    Stream, Target, Text, UnfinishedCommand,
 };
-pub use segments::{Links, Segment, Source, Verified, in_order, links, segments};
-pub use under_way::PlanStand;
-pub use verify::{Finding, Report, verify};
+pub use segments::{
+    Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
+};
+pub use under_way::PlanProgress;
+pub use verify::{Finding, LogReport, verify_log};
 
 /// This machine's name, as the kernel knows it.
 #[must_use]
-pub fn host() -> String {
+pub fn get_host_name() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -39,7 +41,7 @@ pub fn host() -> String {
 /// When a process started: the boot's name and clock ticks since. `None` where the system does not tell (not Linux), or
 /// when there is no such process, or it has ended.
 #[must_use]
-pub fn process_start(pid: u32) -> Option<String> {
+pub fn read_process_start(pid: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Fields 3 and 22 (proc(5)); the name in field 2 may hold blanks, and ends with the last parenthesis.

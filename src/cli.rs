@@ -5,15 +5,15 @@ pub mod examples;
 mod plan;
 mod revoke;
 
-pub use audit::{Audit, AuditExport, AuditList, ExportAs};
-pub use plan::{Apply, PlanAs, PlanCommand, PlanShow, Planned, Request};
-pub use revoke::{Revocation, Revoke, Rotate};
+pub use audit::{AuditCommand, AuditExportArgs, AuditListArgs, ExportFormat};
+pub use plan::{ApplyArgs, PlanArgs, PlanFormat, PlanRequest, PlanShowArgs, PlanSubcommand};
+pub use revoke::{RevocationArgs, RevokeArgs, RotateArgs};
 
 use crate::error::EXIT_CODES;
-use crate::procedure::enable::Verify;
-use crate::procedure::revoke::{Proof, Rerun};
+use crate::procedure::enable::VerifyMode;
+use crate::procedure::revoke::{PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
-use crate::ui::{Color, Format};
+use crate::ui::{Color, OutputFormat};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -23,12 +23,12 @@ use std::time::Duration;
 ///
 /// For development and testing, when the identity provider must be bypassed; not for production.
 #[derive(Parser)]
-#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = examples::shown(""))]
+#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = examples::render_examples(""))]
 #[command(arg_required_else_help = true, infer_subcommands = false)]
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
-    pub common: Common,
+    pub common: CommonArgs,
     /// The command.
     #[command(subcommand)]
     pub command: Command,
@@ -38,40 +38,40 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     /// Put the admin token to use: fetch it, try it, write its file, point the profile at it
-    #[command(after_long_help = examples::shown("enable"))]
-    Enable(Enable),
+    #[command(after_long_help = examples::render_examples("enable"))]
+    Enable(EnableArgs),
     /// Take it out of use: the token file deleted, the profile as it was; the cluster is not touched
-    #[command(after_long_help = examples::shown("disable"))]
-    Disable(Disable),
+    #[command(after_long_help = examples::render_examples("disable"))]
+    Disable(DisableArgs),
     /// Make every admin token so far worthless, have a new one made, and prove it
-    #[command(after_long_help = examples::shown("revoke"))]
-    Revoke(Revoke),
+    #[command(after_long_help = examples::render_examples("revoke"))]
+    Revoke(RevokeArgs),
     /// Revoke, and put the new token to use in the named profiles (`default`), or in all that used the old one
-    #[command(after_long_help = examples::shown("rotate"))]
-    Rotate(Rotate),
+    #[command(after_long_help = examples::render_examples("rotate"))]
+    Rotate(RotateArgs),
     /// What is in force: tools, cluster, profile, token file, and whether they agree
-    #[command(after_long_help = examples::shown("status"))]
+    #[command(after_long_help = examples::render_examples("status"))]
     Status,
     /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
-    #[command(after_long_help = examples::shown("doctor"))]
+    #[command(after_long_help = examples::render_examples("doctor"))]
     Doctor,
     /// Write down what a command would do, for somebody else to approve; changes nothing
-    #[command(after_long_help = examples::shown("plan"))]
-    Plan(PlanCommand),
+    #[command(after_long_help = examples::render_examples("plan"))]
+    Plan(PlanArgs),
     /// Carry out a plan that was written down, and nothing else
-    #[command(after_long_help = examples::shown("apply"))]
-    Apply(Apply),
+    #[command(after_long_help = examples::render_examples("apply"))]
+    Apply(ApplyArgs),
     /// Which kubectl and influxctl would run, and whether they are those that the policy has pinned
-    #[command(subcommand, after_long_help = examples::shown("tools"))]
-    Tools(Tools),
+    #[command(subcommand, after_long_help = examples::render_examples("tools"))]
+    Tools(ToolsCommand),
     /// The record of every command that was run
-    #[command(subcommand, after_long_help = examples::shown("audit"))]
-    Audit(Audit),
+    #[command(subcommand, after_long_help = examples::render_examples("audit"))]
+    Audit(AuditCommand),
     /// What this program is: version, commit, and the versions of what it writes
-    #[command(after_long_help = examples::shown("version"))]
+    #[command(after_long_help = examples::render_examples("version"))]
     Version,
     /// Completion for a shell: contexts, profiles, runs and files from this machine, never by asking the cluster
-    #[command(after_long_help = examples::shown("completion"))]
+    #[command(after_long_help = examples::render_examples("completion"))]
     Completion {
         /// Which shell
         shell: Shell,
@@ -83,9 +83,9 @@ pub enum Command {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Common options")]
-pub struct Common {
+pub struct CommonArgs {
     /// Namespace of InfluxDB Clustered
-    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = name::namespace)]
+    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = name::parse_namespace)]
     pub namespace: Option<String>,
     /// kubectl's --context; default: the one in force, pinned for the whole run
     #[arg(long, global = true, value_name = "NAME")]
@@ -150,7 +150,7 @@ pub struct Common {
     #[serde(skip)]
     pub reason: Option<String>,
     /// Time limit of each command that is run
-    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = duration, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = parse_duration, hide_short_help = true)]
     #[serde(with = "plan::millis")]
     #[cfg_attr(
         test,
@@ -161,9 +161,9 @@ pub struct Common {
     )]
     pub timeout: Duration,
     /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `tools verify`, `audit verify`)
-    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
     #[serde(skip)]
-    pub output: Format,
+    pub output: OutputFormat,
     /// Colour: also NO_COLOR
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_short_help = true)]
     #[serde(skip)]
@@ -188,7 +188,7 @@ pub struct Common {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Enable {
+pub struct EnableArgs {
     /// Where the token goes; default: admin-token-PROFILE.json beside the configuration
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -203,11 +203,11 @@ pub struct Enable {
     pub port: Option<u16>,
     /// Whether the token must be accepted before anything changes, must not be refused, or is not tried
     #[arg(long, value_enum, default_value = "try", value_name = "HOW")]
-    pub verify: Verify,
+    pub verify: VerifyMode,
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
     #[serde(skip)]
-    pub dry_run: Option<DryRun>,
+    pub dry_run: Option<DryRunFormat>,
     /// Go on although context or namespace looks like production
     #[arg(long)]
     pub allow_production: bool,
@@ -217,28 +217,28 @@ pub struct Enable {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Disable {
+pub struct DisableArgs {
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
     #[serde(skip)]
-    pub dry_run: Option<DryRun>,
+    pub dry_run: Option<DryRunFormat>,
 }
 
 /// `tools`
 #[derive(Clone, Copy, Subcommand)]
-pub enum Tools {
+pub enum ToolsCommand {
     /// Path, version, digest of each, whether it is pinned, and who can replace it
-    #[command(after_long_help = examples::shown("tools list"))]
+    #[command(after_long_help = examples::render_examples("tools list"))]
     List,
     /// Print what pins those that are installed, to be put into the policy
-    #[command(after_long_help = examples::shown("tools pin"))]
+    #[command(after_long_help = examples::render_examples("tools pin"))]
     Pin {
         /// Put it into the policy in force; all else in it stays as it is
         #[arg(long)]
         write: bool,
     },
     /// Whether what would run is what is pinned: exit code 4 where anything is not
-    #[command(after_long_help = examples::shown("tools verify"))]
+    #[command(after_long_help = examples::render_examples("tools verify"))]
     Verify,
 }
 
@@ -267,14 +267,14 @@ impl Shell {
 
 /// `--dry-run`
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DryRun {
+pub enum DryRunFormat {
     /// Each command and each changed line.
     Plan,
     /// A POSIX shell script that does the same.
     Script,
 }
 
-impl ValueEnum for Verify {
+impl ValueEnum for VerifyMode {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Require, Self::Try, Self::Skip]
     }
@@ -298,7 +298,7 @@ impl ValueEnum for Rerun {
     }
 }
 
-impl ValueEnum for Proof {
+impl ValueEnum for PreflightCheck {
     fn value_variants<'a>() -> &'a [Self] {
         Self::ALL
     }
@@ -308,7 +308,7 @@ impl ValueEnum for Proof {
     }
 }
 
-fn exit_codes() -> String {
+fn render_exit_codes() -> String {
     let line = |(_, code, _, meaning): &(_, u8, _, &str)| {
         format!("  {code:>3}  {}\n", meaning.replace('`', ""))
     };
@@ -319,19 +319,19 @@ fn exit_codes() -> String {
 }
 
 /// The longest time limit.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration = text
         .parse()
         .map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
     Duration::try_from(signed)
         .ok()
-        .filter(|duration| !duration.is_zero() && *duration <= LONGEST)
+        .filter(|duration| !duration.is_zero() && *duration <= MAX_TIMEOUT)
         .ok_or_else(|| "a time limit is longer than nothing, and at most a day".to_owned())
 }
 
-fn anchor(text: &str) -> Result<(u64, String), String> {
+fn parse_anchor(text: &str) -> Result<(u64, String), String> {
     let parse = || {
         let (seq, hash) = text.split_once(':')?;
         let hash = hash.to_ascii_lowercase();
@@ -346,25 +346,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definition_is_consistent() {
+    fn cli_definition_passes_clap_assertions() {
         use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn values_are_checked() {
-        assert!(name::namespace("influxdb").is_ok());
+    fn value_parsers_reject_invalid_values() {
+        assert!(name::parse_namespace("influxdb").is_ok());
         for bad in ["", "-n", "a/b", "A", "a-", &"a".repeat(64)] {
-            assert!(name::namespace(bad).is_err(), "{bad}");
+            assert!(name::parse_namespace(bad).is_err(), "{bad}");
         }
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
         for bad in ["", "0s", "25h", "-1s", "x", "5"] {
-            assert!(duration(bad).is_err(), "{bad}");
+            assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert_eq!(
-            anchor(&format!("3:{}", "A".repeat(64))),
+            parse_anchor(&format!("3:{}", "A".repeat(64))),
             Ok((3, "a".repeat(64)))
         );
-        assert!(anchor("3:abc").is_err());
+        assert!(parse_anchor("3:abc").is_err());
     }
 }

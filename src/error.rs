@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The kinds of failure, each with its documented exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// A tool, a check or the token failed; nothing was changed.
     Failed,
     /// The command line or the environment does not make sense.
@@ -34,90 +34,90 @@ pub enum Kind {
 }
 
 /// Kind, exit code, name in JSON, meaning: the table that `--help` and the README show.
-pub const EXIT_CODES: &[(Option<Kind>, u8, &str, &str)] = &[
+pub const EXIT_CODES: &[(Option<ErrorKind>, u8, &str, &str)] = &[
     (None, 0, "done", "done"),
     (
-        Some(Kind::Failed),
+        Some(ErrorKind::Failed),
         1,
         "failed",
         "failed, nothing changed (a tool, a token refused, a check of `doctor` or `audit verify`)",
     ),
     (
-        Some(Kind::Usage),
+        Some(ErrorKind::Usage),
         2,
         "usage",
         "the command line does not make sense",
     ),
     (
-        Some(Kind::Drift),
+        Some(ErrorKind::Drift),
         3,
         "drift",
         "not as it should be (`status`)",
     ),
     (
-        Some(Kind::Refused),
+        Some(ErrorKind::Refused),
         4,
         "refused",
         "refused before anything changed (gate, permission, production)",
     ),
     (
-        Some(Kind::Unreachable),
+        Some(ErrorKind::Unreachable),
         5,
         "unreachable",
         "cluster unreachable, nothing changed",
     ),
     (
-        Some(Kind::TimedOut),
+        Some(ErrorKind::TimedOut),
         6,
         "timed-out",
         "time-out, nothing changed",
     ),
     (
-        Some(Kind::Unconfirmed),
+        Some(ErrorKind::Unconfirmed),
         7,
         "confirmation-needed",
         "confirmation needed, nothing changed (`revoke`, `rotate`)",
     ),
     (
-        Some(Kind::Stopped),
+        Some(ErrorKind::Stopped),
         8,
         "stopped",
         "stopped after the first change, whatever the cause: run again",
     ),
     (
-        Some(Kind::Unrecorded),
+        Some(ErrorKind::Unrecorded),
         9,
         "unrecorded",
         "the record could not be made",
     ),
     (
-        Some(Kind::Inconclusive),
+        Some(ErrorKind::Inconclusive),
         10,
         "inconclusive",
         "done, but the proof is inconclusive",
     ),
     (
-        Some(Kind::StillAccepted),
+        Some(ErrorKind::StillAccepted),
         11,
         "still-accepted",
         "revoked, but the old token is still accepted (`revoke`, `rotate`)",
     ),
     (
-        Some(Kind::Interrupted),
+        Some(ErrorKind::Interrupted),
         130,
         "interrupted",
         "interrupted (Ctrl-C), nothing changed",
     ),
     (
-        Some(Kind::Terminated),
+        Some(ErrorKind::Terminated),
         143,
         "terminated",
         "ended by SIGTERM or SIGHUP, nothing changed",
     ),
 ];
 
-impl Kind {
-    fn row(self) -> (u8, &'static str) {
+impl ErrorKind {
+    fn find_table_row(self) -> (u8, &'static str) {
         EXIT_CODES
             .iter()
             .find(|(kind, ..)| *kind == Some(self))
@@ -127,13 +127,13 @@ impl Kind {
     /// The exit code of the program.
     #[must_use]
     pub fn exit_code(self) -> u8 {
-        self.row().0
+        self.find_table_row().0
     }
 
     /// The kind's stable name, as in JSON and in the record.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().1
+        self.find_table_row().1
     }
 }
 
@@ -141,7 +141,7 @@ impl Kind {
 #[derive(Debug)]
 pub struct Error {
     /// Which kind, and so which exit code.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     /// What happened, to what.
     pub message: String,
     /// What to do about it.
@@ -156,7 +156,7 @@ pub struct Error {
 #[derive(Debug)]
 #[must_use = "it is an error once it has a hint"]
 pub struct Unhinted {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
 }
 
@@ -171,7 +171,7 @@ impl Unhinted {
     }
 
     /// The failure, where nothing but a mistake of the program can be behind it.
-    pub fn own_mistake(self) -> Error {
+    pub fn into_internal_bug(self) -> Error {
         self.hint(
             "this is a mistake of bypassctl's own: report it, with `bypassctl doctor -o json`",
         )
@@ -183,7 +183,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A failure of that kind.
-    pub fn of(kind: Kind, message: impl Into<String>) -> Unhinted {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Unhinted {
         Unhinted {
             kind,
             message: message.into(),
@@ -191,33 +191,33 @@ impl Error {
     }
 
     /// [`Kind::Failed`].
-    pub fn failed(message: impl Into<String>) -> Unhinted {
-        Self::of(Kind::Failed, message)
+    pub fn failure(message: impl Into<String>) -> Unhinted {
+        Self::new(ErrorKind::Failed, message)
     }
 
     /// [`Kind::Usage`].
     pub fn usage(message: impl Into<String>) -> Unhinted {
-        Self::of(Kind::Usage, message)
+        Self::new(ErrorKind::Usage, message)
     }
 
     /// [`Kind::Refused`].
-    pub fn refused(message: impl Into<String>) -> Unhinted {
-        Self::of(Kind::Refused, message)
+    pub fn refusal(message: impl Into<String>) -> Unhinted {
+        Self::new(ErrorKind::Refused, message)
     }
 
     /// The same failure, with more to do about it.
     #[must_use]
-    pub fn and(mut self, more: &str) -> Self {
+    pub fn with_hint(mut self, more: &str) -> Self {
         self.hint = format!("{}; {more}", self.hint);
         self
     }
 
     /// The same failure, told after something was changed: only the record's own failure keeps its code.
     #[must_use]
-    pub fn after_a_change(mut self) -> Self {
-        if ![Kind::Unrecorded, Kind::Stopped].contains(&self.kind) {
-            self.kind = Kind::Stopped;
-            return self.and(
+    pub fn into_stopped(mut self) -> Self {
+        if ![ErrorKind::Unrecorded, ErrorKind::Stopped].contains(&self.kind) {
+            self.kind = ErrorKind::Stopped;
+            return self.with_hint(
                 "something was changed before this: the same command again carries on from there",
             );
         }

@@ -16,28 +16,29 @@ mod summary;
 mod surroundings;
 mod writers;
 
-pub use changing::{FileWrite, Readers};
+pub use changing::{FileAccess, FileWrite};
 pub use export::ExportDirectory;
-pub use files::{Snapshot, Unfit, left_beside, read, unfit_directory};
+pub use files::{Snapshot, UnsafeDirectory, check_directory, find_stale_temp_file, read_file};
 pub use interrupt::Interrupts;
-pub use locate::Found;
+pub use locate::ResolvedTool;
 pub use lock::TargetLock;
-pub use running::Watched;
+pub use running::WatchResult;
 pub use summary::append_summary;
-pub use surroundings::{Surroundings, without_credentials};
-pub use writers::{Writer, writers};
+pub use surroundings::{Environment, strip_credentials};
+pub use writers::{Writer, find_writers};
 
 use crate::audit::{
-    Act, Begun, Body, Exe, Head, Inherited, Intent, Log, PlanStand, RunBegin, Target, Text, Who,
+    Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, Receipt,
+    RunBegin, Target, Text,
 };
-use crate::error::{Error, Kind, Result};
-use crate::policy::InForce;
-use crate::secret::{Needles, Secret};
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::ActivePolicy;
+use crate::secret::{Redactor, Secret};
 use crate::tool::Tool;
-use crate::tool::invocation::{Effect, Object};
-use lock::Locks;
-use program::{Program, sha256_of};
-use running::exe;
+use crate::tool::invocation::{Effect, ObjectRef};
+use lock::RunLocks;
+use program::{Program, compute_file_sha256};
+use running::to_executable;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -46,21 +47,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How a run is set up.
-pub struct Setup {
+pub struct RunSetup {
     /// Which command this is a run of.
     pub command: &'static str,
     /// Whether it only shows what would be done.
     pub dry_run: bool,
     /// SHA-256 of the plan that it carries out.
-    pub plan: Option<String>,
+    pub plan_sha256: Option<String>,
     /// The policy in force.
-    pub policy: Option<InForce>,
+    pub policy: Option<ActivePolicy>,
     /// The log's file.
     pub audit_log: PathBuf,
     /// Where locks are kept.
-    pub state: PathBuf,
+    pub state_dir: PathBuf,
     /// What the program was started with.
-    pub surroundings: Surroundings,
+    pub environment: Environment,
     /// The time limit of each command.
     pub timeout: Duration,
     /// Why, in the user's words.
@@ -73,42 +74,44 @@ pub struct Setup {
 pub struct Executor {
     command: &'static str,
     dry_run: bool,
-    plan: Option<String>,
-    policy: Option<InForce>,
+    plan_sha256: Option<String>,
+    policy: Option<ActivePolicy>,
     tools: Mutex<Vec<Tool>>,
     programs: Mutex<BTreeMap<PathBuf, Arc<Program>>>,
     log: Mutex<Log>,
-    needles: Mutex<Needles>,
+    redactor: Mutex<Redactor>,
     target: Mutex<Target>,
-    changed: AtomicBool,
-    run: String,
-    who: Who,
-    state: PathBuf,
-    surroundings: Surroundings,
+    has_changed: AtomicBool,
+    run_id: String,
+    actor: Actor,
+    state_dir: PathBuf,
+    environment: Environment,
     timeout: Duration,
     reason: Option<String>,
     interrupts: Interrupts,
-    locks: Locks,
+    locks: RunLocks,
 }
 
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is known of a run before the record is open.
-fn run_begin(setup: &Setup, who: Who) -> RunBegin {
+fn build_run_begin(setup: &RunSetup, who: Actor) -> RunBegin {
     let exe = std::env::current_exe().unwrap_or_default();
     RunBegin {
-        argv: setup.surroundings.argv.iter().map(Text::from).collect(),
-        exe: Exe {
-            sha256: File::open(&exe).and_then(|file| sha256_of(&file)).ok(),
+        argv: setup.environment.argv.iter().map(Text::from).collect(),
+        exe: Executable {
+            sha256: File::open(&exe)
+                .and_then(|file| compute_file_sha256(&file))
+                .ok(),
             path: Text::from(&exe),
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         },
-        cwd: Text::from(&setup.surroundings.cwd),
-        who,
+        cwd: Text::from(&setup.environment.cwd),
+        actor: who,
         pid: std::process::id(),
-        started: crate::audit::process_start(std::process::id()),
+        process_start: crate::audit::read_process_start(std::process::id()),
         reason: setup.reason.clone(),
         command: setup.command.to_owned(),
         dry_run: setup.dry_run,
@@ -122,11 +125,11 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`]: then nothing can be run.
-    pub fn begin(setup: Setup) -> Result<(Self, Inherited)> {
-        let who = setup.surroundings.who();
+    pub fn begin_run(setup: RunSetup) -> Result<(Self, PriorState)> {
+        let who = setup.environment.detect_actor();
         let run = uuid::Uuid::new_v4().to_string();
-        let begin = run_begin(&setup, who.clone());
-        let begin = |inherited: &Inherited| {
+        let begin = build_run_begin(&setup, who.clone());
+        let begin = |inherited: &PriorState| {
             Body::RunBegin(Box::new(RunBegin {
                 unfinished: inherited.unfinished.clone(),
                 ..begin
@@ -136,75 +139,75 @@ impl Executor {
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
-            plan: setup.plan,
+            plan_sha256: setup.plan_sha256,
             policy: setup.policy,
             tools: Mutex::default(),
             programs: Mutex::default(),
             log: Mutex::new(log),
-            needles: Mutex::default(),
+            redactor: Mutex::default(),
             target: Mutex::default(),
-            changed: AtomicBool::new(false),
-            run,
-            who,
-            state: setup.state,
-            surroundings: setup.surroundings,
+            has_changed: AtomicBool::new(false),
+            run_id: run,
+            actor: who,
+            state_dir: setup.state_dir,
+            environment: setup.environment,
             timeout: setup.timeout,
             reason: setup.reason,
             interrupts: setup.interrupts,
-            locks: Locks::default(),
+            locks: RunLocks::default(),
         };
         Ok((executor, inherited))
     }
 
-    fn record(&self, body: &Body) -> Result<()> {
-        held(&self.log).append(&self.run, body, &held(&self.needles))
+    fn append_record(&self, body: &Body) -> Result<()> {
+        lock_mutex(&self.log).append(&self.run_id, body, &lock_mutex(&self.redactor))
     }
 
     /// Ends the run and returns the head that anchors its record.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`].
-    pub fn finish(&self, kind: Option<Kind>) -> Result<Head> {
+    pub fn finish_run(&self, kind: Option<ErrorKind>) -> Result<Head> {
         let (code, outcome) = kind.map_or((0, "done"), |kind| (kind.exit_code(), kind.name()));
-        self.record(&Body::RunEnd {
+        self.append_record(&Body::RunEnd {
             command: self.command.to_owned(),
             dry_run: self.dry_run,
-            code,
+            exit_code: code,
             outcome: outcome.to_owned(),
-            changed: self.changed(),
+            changed: self.has_changed(),
             target: self.target(),
         })?;
-        Ok(held(&self.log).head().clone())
+        Ok(lock_mutex(&self.log).head().clone())
     }
 
     /// The last record that is known to be durable.
     #[must_use]
     pub fn head(&self) -> Head {
-        held(&self.log).head().clone()
+        lock_mutex(&self.log).head().clone()
     }
 
     /// This run's name in the record.
     #[must_use]
     pub fn run_id(&self) -> &str {
-        &self.run
+        &self.run_id
     }
 
     /// Whether anything of the user's or of the cluster's was changed.
     #[must_use]
-    pub fn changed(&self) -> bool {
-        self.changed.load(Ordering::SeqCst)
+    pub fn has_changed(&self) -> bool {
+        self.has_changed.load(Ordering::SeqCst)
     }
 
     /// Whether the log's filesystem can reserve room for a result before its act.
     #[must_use]
-    pub fn log_reserves(&self) -> bool {
-        held(&self.log).reserves()
+    pub fn can_preallocate_log(&self) -> bool {
+        lock_mutex(&self.log).can_preallocate()
     }
 
     /// Results that could not be recorded, for the user to see: several threads may have had one.
     #[must_use]
-    pub fn lost(&self) -> Vec<String> {
-        held(&self.log).lost().to_vec()
+    pub fn unwritten_results(&self) -> Vec<String> {
+        lock_mutex(&self.log).unwritten_results().to_vec()
     }
 
     /// The objects whose deletion in this run's place was begun, in the last 24 hours, by revocations that did not come
@@ -212,40 +215,40 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn deletions(&self) -> Result<Vec<Object>> {
-        held(&self.log).deletions(&self.target())
+    pub fn find_begun_deletions(&self) -> Result<Vec<ObjectRef>> {
+        lock_mutex(&self.log).find_begun_deletions(&self.target())
     }
 
     /// What is known of the target so far.
     #[must_use]
     pub fn target(&self) -> Target {
-        held(&self.target).clone()
+        lock_mutex(&self.target).clone()
     }
 
     /// Notes what has become known of the target.
-    pub fn learn_target(&self, learn: impl FnOnce(&mut Target)) {
-        learn(&mut held(&self.target));
+    pub fn update_target(&self, learn: impl FnOnce(&mut Target)) {
+        learn(&mut lock_mutex(&self.target));
     }
 
     /// From now on no record, error or message may hold this secret.
-    pub fn learn_secret(&self, secret: &Secret) {
-        held(&self.needles).learn(secret);
+    pub fn register_secret(&self, secret: &Secret) {
+        lock_mutex(&self.redactor).add_secret(secret);
     }
 
     /// The text without any secret known to this run.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        held(&self.needles).redact(text)
+        lock_mutex(&self.redactor).redact(text)
     }
 
     /// Fails when Ctrl-C or SIGTERM came: between two steps is the place to stop.
     ///
     /// # Errors
     /// [`Kind::Interrupted`] or [`Kind::Terminated`].
-    pub fn heed(&self) -> Result<()> {
-        match self.interrupts.raised() {
+    pub fn check_interrupted(&self) -> Result<()> {
+        match self.interrupts.raised_signal() {
             None => Ok(()),
-            Some(signal) => Err(interrupted(signal)),
+            Some(signal) => Err(interrupted_error(signal)),
         }
     }
 
@@ -253,29 +256,29 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Interrupted`] or [`Kind::Terminated`].
-    pub fn pause(&self, time: Duration) -> Result<()> {
-        self.interrupts.wait(time);
-        self.heed()
+    pub fn sleep(&self, time: Duration) -> Result<()> {
+        self.interrupts.wait_for_signal(time);
+        self.check_interrupted()
     }
 
     /// The tools that this run has on record.
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
-        held(&self.tools).clone()
+        lock_mutex(&self.tools).clone()
     }
 
     /// How far a plan has come by earlier runs, by the record.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn plan_stand(&self, plan: &str) -> Result<PlanStand> {
-        held(&self.log).plan_stand(plan, &self.run)
+    pub fn find_plan_progress(&self, plan: &str) -> Result<PlanProgress> {
+        lock_mutex(&self.log).find_plan_progress(plan, &self.run_id)
     }
 
     /// Who runs this.
     #[must_use]
-    pub fn who(&self) -> &Who {
-        &self.who
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// Records a tool before its first use other than asking its version.
@@ -283,11 +286,11 @@ impl Executor {
     /// # Errors
     /// [`Kind::Unrecorded`].
     pub fn record_tool(&self, tool: &Tool) -> Result<()> {
-        held(&self.tools).push(tool.clone());
-        self.record(&Body::Tool {
+        lock_mutex(&self.tools).push(tool.clone());
+        self.append_record(&Body::Tool {
             name: tool.name.as_str().to_owned(),
-            exe: exe(tool),
-            found: tool.found.display().to_string(),
+            exe: to_executable(tool),
+            found_at: tool.found_at.display().to_string(),
         })
     }
 
@@ -295,57 +298,57 @@ impl Executor {
     ///
     /// # Errors
     /// [`Kind::Refused`] when another run is at work on it; it is named.
-    pub fn lock(&self, name: &str, what: &str) -> Result<TargetLock> {
+    pub fn lock_target(&self, name: &str, what: &str) -> Result<TargetLock> {
         let user = self
-            .who
+            .actor
             .user
             .clone()
-            .unwrap_or_else(|| self.who.uid.to_string());
+            .unwrap_or_else(|| self.actor.uid.to_string());
         let holder = format!(
             "run {} of {user} on {} (process {})",
-            self.run,
-            self.who.host,
+            self.run_id,
+            self.actor.host,
             std::process::id()
         );
-        lock::take(&self.state.join("locks"), name, what, &holder)
-            .inspect(|lock| self.locks.add(lock))
+        lock::acquire_lock(&self.state_dir.join("locks"), name, what, &holder)
+            .inspect(|lock| self.locks.add_lock(lock))
     }
 
-    fn intend(&self, step: &str, effect: Effect, act: Act) -> Result<Begun> {
+    fn record_intent(&self, step: &str, effect: Effect, act: Operation) -> Result<Receipt> {
         let intent = Intent {
             step: step.to_owned(),
             effect,
-            act,
-            who: self.who.clone(),
+            operation: act,
+            actor: self.actor.clone(),
             target: self.target(),
-            plan: self.plan.clone(),
+            plan: self.plan_sha256.clone(),
             reason: self.reason.clone(),
         };
-        held(&self.log).begin(
-            &self.run,
+        lock_mutex(&self.log).append_intent(
+            &self.run_id,
             &Body::Intent(Box::new(intent)),
-            &held(&self.needles),
+            &lock_mutex(&self.redactor),
         )
     }
 
     /// What the program was started with.
     #[must_use]
-    pub fn surroundings(&self) -> &Surroundings {
-        &self.surroundings
+    pub fn environment(&self) -> &Environment {
+        &self.environment
     }
 }
 
-fn interrupted(signal: i32) -> Error {
+fn interrupted_error(signal: i32) -> Error {
     let kind = if signal == signal_hook::consts::SIGINT {
-        Kind::Interrupted
+        ErrorKind::Interrupted
     } else {
-        Kind::Terminated
+        ErrorKind::Terminated
     };
-    Error::of(
+    Error::new(
         kind,
         format!(
             "stopped by {}",
-            if kind == Kind::Interrupted {
+            if kind == ErrorKind::Interrupted {
                 "Ctrl-C"
             } else {
                 "a signal"

@@ -1,26 +1,26 @@
 //! `bypassctl`: parse, call the program, exit.
 
-use bypassctl::app::{self, Called};
-use bypassctl::exec::Surroundings;
+use bypassctl::app::{self, ProgramName};
+use bypassctl::exec::Environment;
 use clap_complete::CompleteEnv;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let surroundings = Surroundings {
+    let surroundings = Environment {
         argv: std::env::args_os().collect(),
         env: std::env::vars_os().collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
-        system: "/etc/bypassctl".into(),
+        system_config_dir: "/etc/bypassctl".into(),
     };
-    if Called::of(&surroundings) == Called::Completion {
+    if ProgramName::from_argv0(&surroundings) == ProgramName::Completion {
         return ExitCode::from(app::complete_for_kubectl(&surroundings));
     }
     // Where a shell asks for completion it is answered here, and the program ends.
-    CompleteEnv::with_factory(|| app::command(&surroundings))
+    CompleteEnv::with_factory(|| app::build_completion_command(&surroundings))
         .var(app::COMPLETE)
         .complete();
-    ExitCode::from(match app::parse(&surroundings) {
+    ExitCode::from(match app::parse_command_line(&surroundings) {
         Ok(cli) => app::run(cli, surroundings),
-        Err(error) => app::usage(&error, &surroundings),
+        Err(error) => app::report_usage_error(&error, &surroundings),
     })
 }

@@ -5,10 +5,13 @@ mod revocation;
 pub mod script;
 mod view;
 
-pub use revocation::{Deletion, JobRun, NewSecret, Prove, Restart, SameCluster, Trial, Way};
+pub use revocation::{
+    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, SecretDeletion, TokenProbe,
+    VerificationStep,
+};
 pub use view::StepView;
 
-use crate::profile::{Edit, Profile};
+use crate::profile::{ConfigEdit, Profile};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::Kubectl;
 use std::fmt::Write as _;
@@ -29,13 +32,13 @@ pub struct Step {
     /// A stable name; unique in the plan, but for what is done for several profiles.
     pub id: &'static str,
     /// Why.
-    pub why: String,
+    pub reason: String,
     /// What is done.
     pub action: Action,
     /// What holds after it, or the run stops.
-    pub holds: String,
+    pub postcondition: String,
     /// Whether it runs side by side with the step before it.
-    pub beside: bool,
+    pub parallel: bool,
 }
 
 /// What a step does.
@@ -43,11 +46,11 @@ pub enum Action {
     /// Reads the admin token: later steps refer to it as the token from this step.
     ReadToken(Invocation),
     /// Notes which cluster the context leads to.
-    NoteCluster(Place),
+    RecordCluster(ClusterTarget),
     /// Looks whether the context still leads to the cluster that was noted.
-    CheckCluster(Place),
+    CheckCluster(ClusterTarget),
     /// Tries the token with a throwaway configuration.
-    TryToken {
+    ProbeToken {
         /// The command.
         command: Invocation,
         /// Whose host, port and TLS settings the configuration takes.
@@ -65,9 +68,9 @@ pub enum Action {
         /// The file, symlinks resolved.
         path: PathBuf,
         /// The text that the edit is of; `None` for a new file.
-        old: Option<String>,
+        old_text: Option<String>,
         /// The change.
-        edit: Edit,
+        edit: ConfigEdit,
     },
     /// Deletes a token file.
     DeleteToken {
@@ -75,60 +78,64 @@ pub enum Action {
         path: PathBuf,
     },
     /// Looks whether the context leads to the cluster that was looked at before anything was planned.
-    SameCluster(SameCluster),
+    SameCluster(ExpectedCluster),
     /// Deletes a secret of the cluster, if it still is the one that was seen.
-    DeleteSecret(Deletion),
+    DeleteSecret(SecretDeletion),
     /// Has a job run again, and waits for it.
     RunJob(Box<JobRun>),
     /// Looks whether a secret has been made.
-    SeeSecret(NewSecret),
+    VerifySecret(ExpectedSecret),
     /// Restarts pods, and waits for their successors.
-    Restart(Restart),
+    RestartPods(PodRestart),
     /// Tries the old token, and beside it the new one.
-    Prove(Prove),
+    VerifyRevocation(VerificationStep),
 }
 
 /// Where a step looks or acts.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ClusterTarget {
     /// kubectl, pinned.
     pub kubectl: Kubectl,
     /// The namespace, for an account that may not read `kube-system`.
     pub namespace: String,
 }
 
-impl Place {
+impl ClusterTarget {
     /// `CONTEXT/NAMESPACE`: what has to be typed to confirm. In a cluster there is no context.
     #[must_use]
-    pub fn phrase(&self) -> String {
+    pub fn confirmation_phrase(&self) -> String {
         format!(
             "{}/{}",
-            self.kubectl.pins.context.as_deref().unwrap_or("in-cluster"),
+            self.kubectl
+                .global_flags
+                .context
+                .as_deref()
+                .unwrap_or("in-cluster"),
             self.namespace
         )
     }
 
     /// What tells the cluster from another: the first of these that the account may run counts.
-    fn commands(&self) -> [Invocation; 3] {
+    fn identity_commands(&self) -> [Invocation; 3] {
         [
-            self.kubectl.cluster_uid(),
-            self.kubectl.namespace_uid(&self.namespace),
-            self.kubectl.server(),
+            self.kubectl.get_cluster_uid(),
+            self.kubectl.get_namespace_uid(&self.namespace),
+            self.kubectl.get_server(),
         ]
     }
 }
 
 impl Plan {
     /// The number of the step that reads the token, counted from 1.
-    fn token_step(&self) -> usize {
+    fn token_step_number(&self) -> usize {
         self.steps
             .iter()
             .position(|step| matches!(step.action, Action::ReadToken(_)))
             .map_or(0, |index| index + 1)
     }
 
-    fn token_slot(&self) -> String {
-        format!("<token from step {}>", self.token_step())
+    fn token_placeholder(&self) -> String {
+        format!("<token from step {}>", self.token_step_number())
     }
 
     /// The plan for people.
@@ -136,7 +143,7 @@ impl Plan {
     pub fn to_text(&self) -> String {
         let mut text = format!("plan: {} {}\n", self.command, self.about);
         for (step, number) in self.steps.iter().zip(1..) {
-            let beside = if step.beside {
+            let beside = if step.parallel {
                 format!(" (side by side with {})", number - 1)
             } else {
                 String::new()
@@ -146,9 +153,9 @@ impl Plan {
                 text,
                 "{number}. {}{beside}: {}\n{}   then: {}\n",
                 step.id,
-                step.why,
-                self.action_text(&step.action),
-                step.holds
+                step.reason,
+                self.format_action(&step.action),
+                step.postcondition
             );
         }
         if self.steps.is_empty() {
@@ -157,50 +164,57 @@ impl Plan {
         text
     }
 
-    fn action_text(&self, action: &Action) -> String {
+    fn format_action(&self, action: &Action) -> String {
         match action {
-            Action::ReadToken(command) | Action::TryToken { command, .. } => shown(command, "$"),
-            Action::NoteCluster(look) => {
-                let [first, rest @ ..] = look.commands();
-                shown(&first, "$")
+            Action::ReadToken(command) | Action::ProbeToken { command, .. } => {
+                format_command(command, "$")
+            }
+            Action::RecordCluster(look) => {
+                let [first, rest @ ..] = look.identity_commands();
+                format_command(&first, "$")
                     + &rest
-                        .map(|command| shown(&command, "or, where that is forbidden, $"))
+                        .map(|command| format_command(&command, "or, where that is forbidden, $"))
                         .concat()
             }
             Action::CheckCluster(look) => {
-                let [first, ..] = look.commands();
-                shown(&first, "$") + "   or whichever answered before\n"
+                let [first, ..] = look.identity_commands();
+                format_command(&first, "$") + "   or whichever answered before\n"
             }
             Action::WriteToken { path } => format!(
                 "   write {}, mode 0600: {}\n",
                 path.display(),
-                self.token_slot()
+                self.token_placeholder()
             ),
             Action::EditConfig { path, .. } => {
-                let lines: String = changed_lines(action)
+                let lines: String = format_changed_lines(action)
                     .iter()
                     .map(|line| format!("     {line}\n"))
                     .collect();
                 format!("   edit {}\n{lines}", path.display())
             }
             Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
-            Action::SameCluster(same) => same.text(),
-            Action::DeleteSecret(deletion) => deletion.text(),
-            Action::RunJob(run) => run.text(),
-            Action::SeeSecret(secret) => secret.text(),
-            Action::Restart(restart) => restart.text(),
-            Action::Prove(prove) => prove.text(),
+            Action::SameCluster(same) => same.to_text(),
+            Action::DeleteSecret(deletion) => deletion.to_text(),
+            Action::RunJob(run) => run.to_text(),
+            Action::VerifySecret(secret) => secret.to_text(),
+            Action::RestartPods(restart) => restart.to_text(),
+            Action::VerifyRevocation(prove) => prove.to_text(),
         }
     }
 }
 
-fn shown(command: &Invocation, prompt: &str) -> String {
-    format!("   {prompt} {}\n", shell_line(&command.argv(None)))
+fn format_command(command: &Invocation, prompt: &str) -> String {
+    format!("   {prompt} {}\n", format_shell_line(&command.argv(None)))
 }
 
 /// Only the lines that change: their neighbours may hold `client_secret` or `mgmt_token`.
-fn changed_lines(action: &Action) -> Vec<String> {
-    let Action::EditConfig { old, edit, .. } = action else {
+fn format_changed_lines(action: &Action) -> Vec<String> {
+    let Action::EditConfig {
+        old_text: old,
+        edit,
+        ..
+    } = action
+    else {
         return Vec::new();
     };
     let lines = edit.changed_lines(old.as_deref().unwrap_or_default());
@@ -216,12 +230,12 @@ fn changed_lines(action: &Action) -> Vec<String> {
 
 /// A command as a shell takes it; what is not yet known (`<…>`) is shown as it is.
 #[must_use]
-pub fn shell_line(argv: &[String]) -> String {
+pub fn format_shell_line(argv: &[String]) -> String {
     let word = |arg: &String| {
         if arg.starts_with('<') {
             arg.clone()
         } else {
-            script::quoted(arg)
+            script::shell_quote(arg)
         }
     };
     argv.iter().map(word).collect::<Vec<_>>().join(" ")

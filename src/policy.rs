@@ -6,8 +6,8 @@ mod pin;
 mod read;
 
 pub use error::PolicyError;
-pub use pin::{Pinned, pin, section};
-pub use read::Places;
+pub use pin::{PinnedTool, pin_tools, render_tools_section};
+pub use read::PathContext;
 
 use crate::procedure::revoke::Rerun;
 use crate::tool::ToolName;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 pub const FILE_NAME: &str = "bypassctl.toml";
 
 /// The commands that put a token to use or out of use: those that a guard can be about.
-pub const GUARDED: &[&str] = &["enable", "disable", "revoke", "rotate"];
+pub const GUARDABLE_COMMANDS: &[&str] = &["enable", "disable", "revoke", "rotate"];
 
 /// A policy as it was read.
 #[derive(Clone, Debug, Default)]
@@ -28,30 +28,30 @@ pub struct Policy {
     /// Whether no flag can loosen it; that of the system's directory then goes before any other policy.
     pub locked: bool,
     /// Which tools may run.
-    pub tools: Tools,
+    pub tools: ToolPolicy,
     /// What is asked for before something is changed.
     pub guard: Guard,
     /// Where the record is kept.
-    pub audit: Audit,
+    pub audit: AuditPolicy,
     /// What is the default for a namespace.
-    pub namespaces: BTreeMap<String, Defaults>,
+    pub namespaces: BTreeMap<String, NamespaceDefaults>,
 }
 
 /// `[tools]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tools {
+pub struct ToolPolicy {
     /// Whether a tool without a digest here is never executed, not even for its version.
     pub require_pins: bool,
     /// `[tools.kubectl]`
-    pub kubectl: Pin,
+    pub kubectl: ToolPin,
     /// `[tools.influxctl]`
-    pub influxctl: Pin,
+    pub influxctl: ToolPin,
 }
 
-impl Tools {
+impl ToolPolicy {
     /// What is said of that tool.
     #[must_use]
-    pub fn pin(&self, name: ToolName) -> &Pin {
+    pub fn pin(&self, name: ToolName) -> &ToolPin {
         match name {
             ToolName::Kubectl => &self.kubectl,
             ToolName::Influxctl => &self.influxctl,
@@ -59,8 +59,8 @@ impl Tools {
     }
 }
 
-impl Tools {
-    fn pin_mut(&mut self, name: ToolName) -> &mut Pin {
+impl ToolPolicy {
+    fn pin_mut(&mut self, name: ToolName) -> &mut ToolPin {
         match name {
             ToolName::Kubectl => &mut self.kubectl,
             ToolName::Influxctl => &mut self.influxctl,
@@ -70,7 +70,7 @@ impl Tools {
 
 /// What a tool must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pin {
+pub struct ToolPin {
     /// Where it is, instead of the first in PATH.
     pub path: Option<PathBuf>,
     /// Which versions will do; vendors' suffixes are left out on both sides.
@@ -79,7 +79,7 @@ pub struct Pin {
     pub sha256: Vec<String>,
 }
 
-impl Pin {
+impl ToolPin {
     /// Whether it is said by digest which file may run.
     #[must_use]
     pub fn is_pinned(&self) -> bool {
@@ -91,7 +91,7 @@ impl Pin {
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     /// `[guard.production]`
-    pub production: Production,
+    pub production: ProductionPatterns,
     /// The commands that are carried out by `apply` only.
     pub require_plan: Vec<String>,
     /// What `--reason` must match, somewhere in it.
@@ -100,7 +100,7 @@ pub struct Guard {
 
 /// What looks like production: patterns of whole names, whatever the case, `*` for anything. `None`: the built-in ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Production {
+pub struct ProductionPatterns {
     /// Of kubectl's context.
     pub context: Option<Vec<String>>,
     /// Of the namespace.
@@ -111,16 +111,16 @@ pub struct Production {
 
 /// `[audit]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Audit {
+pub struct AuditPolicy {
     /// The record, unless `--audit-log` names another.
     pub file: Option<PathBuf>,
     /// Whether no run is recorded anywhere else.
-    pub require: bool,
+    pub enforce: bool,
 }
 
 /// `[namespaces."NS"]`: what is taken where the command line does not say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Defaults {
+pub struct NamespaceDefaults {
     /// `--profile`
     pub profile: Option<String>,
     /// `--config`
@@ -139,7 +139,7 @@ pub struct Defaults {
 
 /// A policy, and where it is from.
 #[derive(Clone, Debug)]
-pub struct InForce {
+pub struct ActivePolicy {
     /// What it says.
     pub policy: Policy,
     /// Its file.
@@ -151,10 +151,10 @@ pub struct InForce {
 #[cfg(test)]
 mod tests;
 
-impl InForce {
+impl ActivePolicy {
     /// For people: which file, and what it asks for.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         let Guard {
             require_plan,
             require_reason,
@@ -181,7 +181,7 @@ impl InForce {
 
     /// Whether a tool runs only if its digest is in the policy.
     #[must_use]
-    pub fn pins(&self, name: ToolName) -> bool {
+    pub fn requires_pin(&self, name: ToolName) -> bool {
         self.policy.tools.require_pins || self.policy.tools.pin(name).is_pinned()
     }
 }
@@ -191,7 +191,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`], with the line.
-    pub fn parse(text: &str, places: &Places) -> Result<Self, PolicyError> {
-        read::policy(text, places)
+    pub fn parse(text: &str, places: &PathContext) -> Result<Self, PolicyError> {
+        read::parse_policy(text, places)
     }
 }

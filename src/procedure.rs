@@ -8,11 +8,11 @@ pub mod revoke;
 use regex::RegexBuilder;
 
 /// What looks like production until a policy says otherwise: the patterns of context and namespace, `*` for anything.
-pub const PRODUCTION: &[&str] = &["*prod*"];
+pub const PRODUCTION_PATTERNS: &[&str] = &["*prod*"];
 
 /// The first of these names that looks like production, whatever the case.
 #[must_use]
-pub fn looks_like_production<'a>(names: &[&'a str], patterns: &[&str]) -> Option<&'a str> {
+pub fn find_production_name<'a>(names: &[&'a str], patterns: &[&str]) -> Option<&'a str> {
     let matches = |name: &str, pattern: &str| {
         let expression = format!("^{}$", regex::escape(pattern).replace(r"\*", ".*"));
         RegexBuilder::new(&expression)
@@ -32,13 +32,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn production_is_recognised_by_context_and_namespace() {
-        let looks = |names: &[&'static str]| looks_like_production(names, PRODUCTION);
+    fn production_name_is_found_in_context_or_namespace() {
+        let looks = |names: &[&'static str]| find_production_name(names, PRODUCTION_PATTERNS);
         assert_eq!(looks(&["sim-dev", "influxdb"]), None);
         assert_eq!(looks(&["sim-dev", "influxdb-PROD"]), Some("influxdb-PROD"));
         assert_eq!(looks(&["production", "influxdb"]), Some("production"));
         assert_eq!(looks(&["reproduce.me", "x"]), Some("reproduce.me"));
-        assert_eq!(looks_like_production(&["a.c"], &["a.c"]), Some("a.c"));
-        assert_eq!(looks_like_production(&["abc"], &["a.c"]), None);
+        assert_eq!(find_production_name(&["a.c"], &["a.c"]), Some("a.c"));
+        assert_eq!(find_production_name(&["abc"], &["a.c"]), None);
     }
 }

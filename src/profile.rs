@@ -31,11 +31,11 @@ mod remove;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{ChangedLine, Edit, Splice};
+pub use edit::{ChangedLine, ConfigEdit, Splice};
 pub use error::ConfigError;
 
-use node::Path;
-use quote::basic_string;
+use node::TokenFilePath;
+use quote::to_basic_string;
 
 /// One connection profile, as far as bypassctl needs it. Holds no secret: of `client_secret` and
 /// `mgmt_token` it only says whether they are there.
@@ -93,11 +93,11 @@ pub struct Tls {
 /// # Errors
 /// [`ConfigError::Syntax`], and [`ConfigError::Shape`] where a key of any profile has a type that
 /// influxctl could not read.
-pub fn profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
-    let document = node::parse(text)?;
-    node::profiles(text, &document)?
+pub fn list_profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
+    let document = node::parse_document(text)?;
+    node::collect_profiles(text, &document)?
         .iter()
-        .map(|profile| read::profile(text, profile))
+        .map(|profile| read::read_profile(text, profile))
         .collect()
 }
 
@@ -106,10 +106,10 @@ pub fn profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
 /// # Errors
 /// Those of [`profiles`], and [`ConfigError::NoProfiles`], [`ConfigError::NoSuchProfile`],
 /// [`ConfigError::DuplicateProfile`].
-pub fn find(text: &str, name: &str) -> Result<Profile, ConfigError> {
-    let document = node::parse(text)?;
-    let (_, profile) = node::named(text, &document, name)?;
-    read::profile(text, &profile)
+pub fn find_profile(text: &str, name: &str) -> Result<Profile, ConfigError> {
+    let document = node::parse_document(text)?;
+    let (_, profile) = node::locate_profile(text, &document, name)?;
+    read::read_profile(text, &profile)
 }
 
 /// Points the profile's `auth.token.token_file` at `token_file`. A no-op if it is already exactly
@@ -118,10 +118,14 @@ pub fn find(text: &str, name: &str) -> Result<Profile, ConfigError> {
 /// # Errors
 /// Those of [`find`]; [`ConfigError::NotClustered`] if the profile names another product (a missing
 /// one is allowed); [`ConfigError::Unsafe`] if the edited text would differ in anything else.
-pub fn enable(text: &str, name: &str, token_file: &str) -> Result<Edit, ConfigError> {
-    let document = node::parse(text)?;
-    let (index, profile) = node::named(text, &document, name)?;
-    let known = read::profile(text, &profile)?;
+pub fn enable_token_file(
+    text: &str,
+    name: &str,
+    token_file: &str,
+) -> Result<ConfigEdit, ConfigError> {
+    let document = node::parse_document(text)?;
+    let (index, profile) = node::locate_profile(text, &document, name)?;
+    let known = read::read_profile(text, &profile)?;
     if let Some(product) = known
         .product
         .filter(|p| !p.eq_ignore_ascii_case("clustered"))
@@ -129,8 +133,8 @@ pub fn enable(text: &str, name: &str, token_file: &str) -> Result<Edit, ConfigEr
         let name = known.name;
         return Err(ConfigError::NotClustered { name, product });
     }
-    let path = Path::of(text, profile)?;
-    let edit = Edit::new(text, insert::splices(text, &path, token_file)?);
+    let path = TokenFilePath::from_profile(text, profile)?;
+    let edit = ConfigEdit::new(text, insert::insert_splices(text, &path, token_file)?);
     data::check_enabled(&document, &edit.text, index, token_file)?;
     Ok(edit)
 }
@@ -141,11 +145,11 @@ pub fn enable(text: &str, name: &str, token_file: &str) -> Result<Edit, ConfigEr
 /// # Errors
 /// Those of [`find`], except that only the way to the key must be readable;
 /// [`ConfigError::Unsafe`] if the edited text would differ in anything else.
-pub fn disable(text: &str, name: &str) -> Result<Edit, ConfigError> {
-    let document = node::parse(text)?;
-    let (index, profile) = node::named(text, &document, name)?;
-    let path = Path::of(text, profile)?;
-    let edit = Edit::new(text, remove::splices(text, &path)?);
+pub fn disable_token_file(text: &str, name: &str) -> Result<ConfigEdit, ConfigError> {
+    let document = node::parse_document(text)?;
+    let (index, profile) = node::locate_profile(text, &document, name)?;
+    let path = TokenFilePath::from_profile(text, profile)?;
+    let edit = ConfigEdit::new(text, remove::remove_splices(text, &path)?);
     if !edit.is_noop() {
         data::check_disabled(&document, &edit.text, index)?;
     }
@@ -158,27 +162,30 @@ pub fn disable(text: &str, name: &str) -> Result<Edit, ConfigError> {
 /// # Errors
 /// [`ConfigError::Syntax`] and [`ConfigError::Shape`] if the profiles that are there cannot be
 /// listed, [`ConfigError::ProfileExists`], and [`ConfigError::Unsafe`] as for [`enable`].
-pub fn create(
+pub fn create_profile(
     text: &str,
     name: &str,
     host: &str,
     port: &str,
     token_file: &str,
-) -> Result<Edit, ConfigError> {
-    let document = node::parse(text)?;
-    let present = node::profiles(text, &document)?;
+) -> Result<ConfigEdit, ConfigError> {
+    let document = node::parse_document(text)?;
+    let present = node::collect_profiles(text, &document)?;
     for profile in &present {
-        if node::name(text, profile)? == name {
+        if node::read_profile_name(text, profile)? == name {
             return Err(ConfigError::ProfileExists { name: name.into() });
         }
     }
-    let new = create::New {
+    let new = create::NewProfile {
         name,
         host,
         port,
         token_file,
     };
-    let edit = Edit::new(text, create::splices(text, &document, &present, &new));
+    let edit = ConfigEdit::new(
+        text,
+        create::create_splices(text, &document, &present, &new),
+    );
     data::check_created(&document, &edit.text, &new)?;
     Ok(edit)
 }
@@ -186,7 +193,7 @@ pub fn create(
 /// A throwaway configuration to try a token with: one profile `default`, product `clustered`, the
 /// profile's host, port and TLS settings, and the token file. No OAuth2 and no other secret, so
 /// that influxctl has nothing to fall back on.
-pub fn trial(profile: &Profile, token_file: &str) -> String {
+pub fn render_probe_config(profile: &Profile, token_file: &str) -> String {
     let mut lines = vec![
         "[[profile]]".to_owned(),
         "name = \"default\"".to_owned(),
@@ -194,7 +201,7 @@ pub fn trial(profile: &Profile, token_file: &str) -> String {
     ];
     let string = |key: &str, value: &Option<String>| {
         let value = value.as_deref()?;
-        Some(format!("{key} = {}", basic_string(value)))
+        Some(format!("{key} = {}", to_basic_string(value)))
     };
     let boolean = |key: &str, value: Option<bool>| value.map(|value| format!("{key} = {value}"));
     lines.extend(string("host", &profile.host));
@@ -209,7 +216,7 @@ pub fn trial(profile: &Profile, token_file: &str) -> String {
         lines.extend(string("ca", &tls.ca));
     }
     lines.extend([String::new(), "[profile.auth.token]".to_owned()]);
-    lines.push(format!("token_file = {}", basic_string(token_file)));
+    lines.push(format!("token_file = {}", to_basic_string(token_file)));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -217,7 +224,7 @@ pub fn trial(profile: &Profile, token_file: &str) -> String {
 /// Whether a configuration may hold a secret: then the record says nothing of its bytes. `client_secret`, `mgmt_token`
 /// and the database `token` are the keys that do; a name that only looks like one is taken for one.
 #[must_use]
-pub fn may_hold_secret(text: &str) -> bool {
+pub fn can_hold_secret(text: &str) -> bool {
     let token =
         regex::Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant");
     text.contains("client_secret") || text.contains("mgmt_token") || token.is_match(text)

@@ -29,14 +29,14 @@ impl Secret {
 
     /// The bytes, for the one file or descriptor that they are meant for.
     #[must_use]
-    pub fn expose(&self) -> &[u8] {
+    pub fn expose_secret(&self) -> &[u8] {
         &self.0
     }
 
     /// The first 12 hexadecimal digits of the SHA-256: enough to tell two tokens apart, useless to guess one.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        hex(&Sha256::digest(&*self.0))[..12].to_owned()
+        encode_hex(&Sha256::digest(&*self.0))[..12].to_owned()
     }
 }
 
@@ -55,14 +55,14 @@ impl fmt::Debug for Secret {
 /// Whether a file's bytes look like a token: JSON with an `access_token` or `token`, or one long word. What a token is
 /// like is not published, so this only tells what may be replaced or deleted without a second thought.
 #[must_use]
-pub fn looks_like_token(bytes: &[u8]) -> bool {
+pub fn is_token_like(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii();
     match serde_json::from_slice::<serde_json::Value>(bytes) {
         Ok(serde_json::Value::Object(fields)) => ["access_token", "token"]
             .iter()
             .any(|key| fields.contains_key(*key)),
         _ => {
-            bytes.len() >= MIN_NEEDLE
+            bytes.len() >= MIN_SECRET_PART_LEN
                 && bytes
                     .iter()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+/".contains(byte))
@@ -72,7 +72,7 @@ pub fn looks_like_token(bytes: &[u8]) -> bool {
 
 /// Lower-case hexadecimal.
 #[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+pub fn encode_hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
     let mut text = String::with_capacity(2 * bytes.len());
     text.extend(
@@ -85,52 +85,54 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// SHA-256 as lower-case hexadecimal.
 #[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+pub fn compute_sha256_hex(bytes: &[u8]) -> String {
+    encode_hex(&Sha256::digest(bytes))
 }
 
 /// The shortest part of a secret that is looked for by itself: shorter ones turn up by chance.
-const MIN_NEEDLE: usize = 16;
+const MIN_SECRET_PART_LEN: usize = 16;
 
 /// Every form in which the secrets known to this run could turn up in a text.
 #[derive(Default)]
-pub struct Needles(Vec<Zeroizing<Vec<u8>>>);
+pub struct Redactor(Vec<Zeroizing<Vec<u8>>>);
 
-impl Needles {
+impl Redactor {
     /// Remembers a secret: as it is, each string inside it where it is JSON, and the encodings of these.
-    pub fn learn(&mut self, secret: &Secret) {
-        let whole = secret.expose().trim_ascii();
-        self.learn_part(whole);
+    pub fn add_secret(&mut self, secret: &Secret) {
+        let whole = secret.expose_secret().trim_ascii();
+        self.add_part(whole);
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(whole) {
             let mut strings = Vec::new();
             collect_strings(json, &mut strings);
-            strings.iter().for_each(|string| self.learn_part(string));
+            strings.iter().for_each(|string| self.add_part(string));
         }
     }
 
-    fn learn_part(&mut self, part: &[u8]) {
-        if part.len() < MIN_NEEDLE {
+    fn add_part(&mut self, part: &[u8]) {
+        if part.len() < MIN_SECRET_PART_LEN {
             return;
         }
         self.0.push(part.to_vec().into());
-        self.0.push(hex(part).into_bytes().into());
-        self.0.push(hex(part).to_uppercase().into_bytes().into());
+        self.0.push(encode_hex(part).into_bytes().into());
+        self.0
+            .push(encode_hex(part).to_uppercase().into_bytes().into());
         if let Ok(text) = std::str::from_utf8(part) {
             let quoted = Zeroizing::new(serde_json::Value::from(text).to_string());
             self.0
                 .push(quoted.as_bytes()[1..quoted.len() - 1].to_vec().into());
         }
-        self.0.push(percent_encoded(part).into());
+        self.0.push(percent_encode(part).into());
         for alphabet in [alphabet::STANDARD, alphabet::URL_SAFE] {
             for before in 0..3 {
-                self.0.push(base64_within(part, before, &alphabet).into());
+                self.0
+                    .push(encode_base64_core(part, before, &alphabet).into());
             }
         }
     }
 
     /// Whether any form of any secret occurs in these bytes.
     #[must_use]
-    pub fn occur_in(&self, haystack: &[u8]) -> bool {
+    pub fn is_match(&self, haystack: &[u8]) -> bool {
         self.0
             .iter()
             .any(|needle| memmem::find(haystack, needle).is_some())
@@ -162,7 +164,7 @@ fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>)
 }
 
 /// What of `part`'s base64 is the same whatever surrounds it, when `before` bytes of its first group of three are not its own.
-fn base64_within(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
+fn encode_base64_core(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
     let own = (3 - before) % 3;
     let whole = part.len().saturating_sub(own) / 3 * 3;
     GeneralPurpose::new(alphabet, NO_PAD)
@@ -170,7 +172,7 @@ fn base64_within(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> V
         .into_bytes()
 }
 
-fn percent_encoded(part: &[u8]) -> Vec<u8> {
+fn percent_encode(part: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(part.len() * 3);
     for &byte in part {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -189,9 +191,9 @@ mod tests {
 
     const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhZG1pbiJ9.c2lnbmF0dXJlLWludmVudGVk";
 
-    fn known() -> Needles {
-        let mut needles = Needles::default();
-        needles.learn(&Secret::new(
+    fn make_redactor() -> Redactor {
+        let mut needles = Redactor::default();
+        needles.add_secret(&Secret::new(
             format!("{{\"access_token\": \"{JWT}\"}}\n")
                 .into_bytes()
                 .into(),
@@ -200,36 +202,39 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_secret_in_every_encoding_and_surrounding() {
+    fn redactor_finds_secret_in_every_encoding() {
         for before in ["", "x", "xy", "xyz"] {
             let text = format!("{before}{JWT} after");
             for form in [
                 text.clone(),
                 STANDARD.encode(&text),
                 URL_SAFE_NO_PAD.encode(&text),
-                hex(text.as_bytes()),
-                String::from_utf8(percent_encoded(text.as_bytes())).unwrap(),
+                encode_hex(text.as_bytes()),
+                String::from_utf8(percent_encode(text.as_bytes())).unwrap(),
             ] {
-                assert!(known().occur_in(form.as_bytes()), "{form}");
+                assert!(make_redactor().is_match(form.as_bytes()), "{form}");
             }
         }
         let quoted = serde_json::to_string(&format!("{{\"access_token\": \"{JWT}\"}}")).unwrap();
-        assert!(known().occur_in(quoted.as_bytes()));
+        assert!(make_redactor().is_match(quoted.as_bytes()));
     }
 
     #[test]
-    fn finds_nothing_in_other_text() {
-        assert!(!known().occur_in(b"eyJhbGciOiJSUzI1NiJ9 is a header that every such token has"));
+    fn redactor_ignores_text_without_secret() {
+        assert!(
+            !make_redactor()
+                .is_match(b"eyJhbGciOiJSUzI1NiJ9 is a header that every such token has")
+        );
         assert_eq!(
-            known().redact(&format!("token {JWT} refused")),
+            make_redactor().redact(&format!("token {JWT} refused")),
             "token [secret] refused"
         );
     }
 
     #[test]
-    fn what_is_no_token_is_told_from_one() {
+    fn is_token_like_accepts_only_tokens() {
         for token in [JWT, "{\"access_token\": \"x\"}\n", "{\"token\":\"x\"}"] {
-            assert!(looks_like_token(token.as_bytes()), "{token}");
+            assert!(is_token_like(token.as_bytes()), "{token}");
         }
         for other in [
             "",
@@ -239,12 +244,12 @@ mod tests {
             "-----BEGIN KEY-----\nAAAA",
             "[[profile]]\n",
         ] {
-            assert!(!looks_like_token(other.as_bytes()), "{other}");
+            assert!(!is_token_like(other.as_bytes()), "{other}");
         }
     }
 
     #[test]
-    fn a_secret_does_not_show_in_debug() {
+    fn secret_debug_output_is_redacted() {
         assert_eq!(
             format!("{:?}", Secret::new(JWT.as_bytes().to_vec().into())),
             "Secret(…)"

@@ -32,7 +32,7 @@ impl ToolName {
     /// The oldest version that will do: kubectl 1.20 is the oldest with every flag used here; influxctl 2.2.0
     /// brought token authentication for InfluxDB Clustered (release notes of influxctl).
     #[must_use]
-    pub const fn minimum(self) -> Version {
+    pub const fn min_version(self) -> Version {
         match self {
             Self::Kubectl => Version::new(1, 20, 0),
             Self::Influxctl => Version::new(2, 2, 0),
@@ -48,7 +48,7 @@ pub struct Tool {
     /// The file that is executed: absolute, symlinks resolved.
     pub path: PathBuf,
     /// Where it was found, before symlinks were resolved.
-    pub found: PathBuf,
+    pub found_at: PathBuf,
     /// SHA-256 of the file, lower-case hexadecimal; `None` until it is hashed.
     pub sha256: Option<String>,
     /// Its version; `None` until asked, or when it cannot tell.
@@ -58,7 +58,7 @@ pub struct Tool {
 /// What a file of that name is, where it is known to start another program under the name that it was called by: snapd
 /// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), minikube, kuberlr, mise's shims, aqua's proxy. Some are called `k3s-arm64` or the like.
 #[must_use]
-pub fn launcher(file: &Path) -> Option<&str> {
+pub fn detect_launcher(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
     let is = |known: &&str| {
         name.strip_prefix(known)
@@ -74,7 +74,7 @@ pub fn launcher(file: &Path) -> Option<&str> {
 ///
 /// # Errors
 /// What one looks like.
-pub fn sha256(text: &str) -> Result<String, String> {
+pub fn parse_sha256(text: &str) -> Result<String, String> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text.strip_prefix("sha256:").unwrap_or(&text);
     let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -89,7 +89,7 @@ pub fn sha256(text: &str) -> Result<String, String> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct ToolSeen {
+pub struct ToolInfo {
     /// `kubectl` or `influxctl`.
     pub name: String,
     /// The file that is executed: absolute, symlinks resolved.
@@ -100,7 +100,7 @@ pub struct ToolSeen {
     pub sha256: Option<String>,
 }
 
-impl From<Tool> for ToolSeen {
+impl From<Tool> for ToolInfo {
     fn from(tool: Tool) -> Self {
         Self {
             name: tool.name.as_str().to_owned(),
@@ -114,7 +114,7 @@ impl From<Tool> for ToolSeen {
 /// The first `X.Y.Z` in a text, with or without `v`. What follows (`-dispatcher`, `-eks-…`, `+k3s1`) is a vendor's
 /// suffix: semver would take it for a pre-release, older than the release, so only the three numbers are compared.
 #[must_use]
-pub fn version_in(text: &str) -> Option<Version> {
+pub fn find_version(text: &str) -> Option<Version> {
     let pattern = regex::Regex::new(
         r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)",
     )
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_the_first_three_numbers() {
+    fn find_version_returns_first_three_numbers() {
         for (text, version) in [
             ("influxctl v2.12.0 linux/amd64", Some((2, 12, 0))),
             ("v1.32.4-dispatcher", Some((1, 32, 4))),
@@ -143,7 +143,7 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                version_in(text),
+                find_version(text),
                 version.map(|(a, b, c)| Version::new(a, b, c)),
                 "{text}"
             );

@@ -8,21 +8,21 @@ mod report;
 mod stream;
 mod summary;
 
-pub use check::{Check, State};
-pub use manner::{Color, Format, Manner, PROGRAM, called};
+pub use check::{Check, CheckState};
+pub use manner::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
-    Difference, Exported, Fields, ListedTool, LogEnd, Planned, Progress, RecordShown, Report,
-    Shown, Versions,
+    CommandFields, Difference, ExportedFiles, InstalledTool, LogHead, Progress, RecordView, Report,
+    ReportedPlan, RevocationVerification, VersionInfo,
 };
 
 use crate::audit::{Head, Target};
-use crate::error::{Error, Kind};
-use crate::plan::{Plan, shell_line};
-use crate::tool::invocation::visible;
-use crate::tool::{Tool, ToolSeen};
+use crate::error::{Error, ErrorKind};
+use crate::plan::{Plan, format_shell_line};
+use crate::tool::invocation::escape_controls;
+use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use report::{Anchor, Failure, SCHEMA, StepDone, Told, Warning};
+use report::{Anchor, ErrorReport, REPORT_SCHEMA, ReportData, StepReport, Warning};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -31,11 +31,11 @@ use std::time::Instant;
 use stream::Streams;
 
 /// How a run ended, for the last lines.
-pub struct Ending<'a> {
+pub struct RunSummary<'a> {
     /// The command's name.
     pub command: &'a str,
     /// How it ended.
-    pub outcome: &'a Result<Option<Kind>, Error>,
+    pub outcome: &'a Result<Option<ErrorKind>, Error>,
     /// Whether it only showed, or wrote down, what it would do.
     pub dry_run: bool,
     /// Whether anything was changed.
@@ -48,8 +48,8 @@ pub struct Ending<'a> {
     pub head: Option<(&'a Head, &'a Path)>,
 }
 
-impl Ending<'_> {
-    fn kind(&self) -> Option<Kind> {
+impl RunSummary<'_> {
+    fn error_kind(&self) -> Option<ErrorKind> {
         self.outcome
             .as_ref()
             .map_or_else(|error| Some(error.kind), |kind| *kind)
@@ -58,94 +58,94 @@ impl Ending<'_> {
 
 /// Where everything is told.
 pub struct Ui {
-    manner: Manner,
+    options: OutputOptions,
     streams: Streams,
-    begun: Instant,
-    told: Mutex<Told>,
+    start: Instant,
+    report: Mutex<ReportData>,
 }
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const WARNING: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const DIM: Style = Style::new().dimmed();
+const SUCCESS_STYLE: Style = AnsiColor::Green.on_default();
+const WARNING_STYLE: Style = AnsiColor::Yellow.on_default();
+const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
+const DIM_STYLE: Style = Style::new().dimmed();
 
 impl Ui {
     /// As the command line says. The time of what is told counts from here.
     #[must_use]
-    pub fn new(manner: Manner) -> Self {
+    pub fn new(manner: OutputOptions) -> Self {
         let color = match manner.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
         Self {
-            manner,
+            options: manner,
             streams: Streams::new(color),
-            begun: Instant::now(),
-            told: Mutex::default(),
+            start: Instant::now(),
+            report: Mutex::default(),
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_report(&self) -> MutexGuard<'_, ReportData> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody sees standard output as it comes.
-    fn is_watched(&self) -> bool {
-        !self.manner.ci && stream::out_is_terminal()
+    fn is_interactive(&self) -> bool {
+        !self.options.ci && stream::is_stdout_terminal()
     }
 
     /// Milliseconds since the run began.
-    fn ms(&self) -> u64 {
-        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn is_text(&self) -> bool {
-        self.manner.format == Format::Text
+        self.options.format == OutputFormat::Text
     }
 
     /// Whether GitHub's runner takes commands here.
-    fn to_github(&self) -> bool {
-        self.manner.github && self.is_text()
+    fn is_github_output(&self) -> bool {
+        self.options.github && self.is_text()
     }
 
     /// What is said to people, whoever said it first: never a command to GitHub's runner.
-    fn said<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let text: Cow<str> = match self.manner.called {
-            PROGRAM => text.into(),
-            name => called(text, name).into(),
+    fn prepare_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let text: Cow<str> = match self.options.program_name {
+            PROGRAM_NAME => text.into(),
+            name => replace_program_name(text, name).into(),
         };
-        if self.manner.github {
-            github::inert(&text, "\\#", "\\:").into()
+        if self.options.github {
+            github::escape_commands(&text, "\\#", "\\:").into()
         } else {
             text
         }
     }
 
     /// For people, on standard output.
-    fn out(&self, text: &str) {
-        if self.is_text() && !self.manner.quiet {
-            self.streams.out(&self.said(text));
+    fn write_out(&self, text: &str) {
+        if self.is_text() && !self.options.quiet {
+            self.streams.write_out(&self.prepare_text(text));
         }
     }
 
     /// For people, on standard error.
-    fn err(&self, text: &str) {
-        self.streams.err(&self.said(text));
+    fn write_err(&self, text: &str) {
+        self.streams.write_err(&self.prepare_text(text));
     }
 
     /// An error or a warning, with what to do about it.
-    fn alarm(&self, name: &str, style: Style, title: &str, text: &str, hint: &str) {
-        let (text, hint) = (visible(text), visible(hint));
-        if self.to_github() {
-            self.streams.err(&github::command(
+    fn print_diagnostic(&self, name: &str, style: Style, title: &str, text: &str, hint: &str) {
+        let (text, hint) = (escape_controls(text), escape_controls(hint));
+        if self.is_github_output() {
+            self.streams.write_err(&github::format_command(
                 name,
                 title,
-                &self.said(&format!("{text}\nhint: {hint}")),
+                &self.prepare_text(&format!("{text}\nhint: {hint}")),
             ));
         } else {
             let indent = if name == "warning" { "   " } else { "" };
-            self.err(&format!(
+            self.write_err(&format!(
                 "{style}{name}{style:#}: {text}\n{indent}hint: {hint}\n"
             ));
         }
@@ -153,221 +153,233 @@ impl Ui {
 
     /// A warning, with what to do about it.
     pub fn warn(&self, text: &str, hint: &str) {
-        self.told().warnings.push(Warning {
+        self.lock_report().warnings.push(Warning {
             message: text.to_owned(),
             hint: hint.to_owned(),
         });
         if self.is_text() {
-            self.alarm("warning", WARNING, PROGRAM, text, hint);
+            self.print_diagnostic("warning", WARNING_STYLE, PROGRAM_NAME, text, hint);
         }
     }
 
     /// What is known of a tool.
-    pub fn tool(&self, tool: &Tool) {
-        let seen = ToolSeen::from(tool.clone());
-        if self.manner.verbose {
-            self.out(&format!(
-                "{DIM}{} {} at {}, sha256 {}{DIM:#}\n",
+    pub fn report_tool(&self, tool: &Tool) {
+        let seen = ToolInfo::from(tool.clone());
+        if self.options.verbose {
+            self.write_out(&format!(
+                "{DIM_STYLE}{} {} at {}, sha256 {}{DIM_STYLE:#}\n",
                 seen.name,
                 seen.version.as_deref().unwrap_or("of unknown version"),
                 seen.path,
                 seen.sha256.as_deref().unwrap_or("unknown")
             ));
         }
-        self.told().tools.push(seen);
+        self.lock_report().tools.push(seen);
     }
 
     /// A command, as it is about to run.
-    pub fn command(&self, argv: &[String]) {
-        if self.manner.verbose {
-            self.out(&format!("{DIM}$ {}{DIM:#}\n", visible(&shell_line(argv))));
+    pub fn print_command(&self, argv: &[String]) {
+        if self.options.verbose {
+            self.write_out(&format!(
+                "{DIM_STYLE}$ {}{DIM_STYLE:#}\n",
+                escape_controls(&format_shell_line(argv))
+            ));
         }
     }
 
     /// A step that is done, or was not needed.
-    pub fn step(&self, id: &str, done: &str, detail: &str) {
+    pub fn report_step(&self, id: &str, done: &str, detail: &str) {
         // Held until it is told: the lines are in the order of their times.
-        let mut told = self.told();
-        let ms = self.ms();
-        told.steps.push(StepDone {
+        let mut told = self.lock_report();
+        let ms = self.elapsed_ms();
+        told.steps.push(StepReport {
             id: id.to_owned(),
             outcome: done.to_owned(),
             detail: detail.to_owned(),
-            ms,
+            elapsed_ms: ms,
         });
         // Who watches has a clock; who reads it later has none.
-        let at = if self.is_watched() {
+        let at = if self.is_interactive() {
             String::new()
         } else {
             format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10)
         };
-        self.out(&format!(
-            "{GOOD}{done:<9}{GOOD:#} {id}: {}{at}\n",
-            visible(detail)
+        self.write_out(&format!(
+            "{SUCCESS_STYLE}{done:<9}{SUCCESS_STYLE:#} {id}: {}{at}\n",
+            escape_controls(detail)
         ));
     }
 
     /// What was looked at.
-    pub fn check(&self, check: Check) {
+    pub fn report_check(&self, check: Check) {
         let (style, word) = match check.state {
-            State::Ok => (GOOD, "ok"),
-            State::Warning => (WARNING, "warning"),
-            State::Failed => (BAD, "failed"),
+            CheckState::Ok => (SUCCESS_STYLE, "ok"),
+            CheckState::Warning => (WARNING_STYLE, "warning"),
+            CheckState::Failed => (ERROR_STYLE, "failed"),
         };
         let hint = check.hint.as_ref().map_or_else(String::new, |hint| {
-            format!("           hint: {}\n", visible(hint))
+            format!("           hint: {}\n", escape_controls(hint))
         });
         let told = format!(
             "{style}{word:<9}{style:#} {}: {}\n{hint}",
-            visible(&check.name),
-            visible(&check.detail)
+            escape_controls(&check.name),
+            escape_controls(&check.detail)
         );
-        if self.manner.quiet && check.state != State::Ok && self.is_text() {
-            self.err(&told);
+        if self.options.quiet && check.state != CheckState::Ok && self.is_text() {
+            self.write_err(&told);
         } else {
-            self.out(&told);
+            self.write_out(&told);
         }
-        self.told().checks.push(Check {
-            ms: self.ms(),
+        self.lock_report().checks.push(Check {
+            elapsed_ms: self.elapsed_ms(),
             ..check
         });
     }
 
     /// The plan of a dry run.
-    pub fn plan(&self, plan: &Plan) {
-        self.told().plan = Some(Planned::Steps(plan.view()));
-        self.plan_text(&plan.to_text());
+    pub fn report_plan(&self, plan: &Plan) {
+        self.lock_report().plan = Some(ReportedPlan::Steps(plan.to_view()));
+        self.print_plan(&plan.to_text());
     }
 
     /// A plan for people; it is long, so GitHub folds it.
-    pub fn plan_text(&self, text: &str) {
-        if self.to_github() && !self.manner.quiet {
-            self.streams.out(&format!(
+    pub fn print_plan(&self, text: &str) {
+        if self.is_github_output() && !self.options.quiet {
+            self.streams.write_out(&format!(
                 "::group::plan\n{}::endgroup::\n",
-                self.said(&lines(text))
+                self.prepare_text(&escape_lines(text))
             ));
         } else {
-            self.out(&lines(text));
+            self.write_out(&escape_lines(text));
         }
     }
 
     /// A plan that is written down or was.
-    pub fn plan_document(&self, document: serde_json::Value, sha256: String) {
-        let mut told = self.told();
-        told.plan = Some(Planned::Document(document));
+    pub fn report_plan_file(&self, document: serde_json::Value, sha256: String) {
+        let mut told = self.lock_report();
+        told.plan = Some(ReportedPlan::Document(document));
         told.fields.sha256 = Some(sha256);
     }
 
     /// A script or a page: it is what was asked for, so `--quiet` does not hide it.
-    pub fn document(&self, text: &str) {
+    pub fn print_document(&self, text: &str) {
         if self.is_text() {
-            self.streams.out(text);
+            self.streams.write_out(text);
         }
     }
 
     /// A line that was asked for, which `--quiet` does not hide.
-    pub fn result(&self, line: &str) {
+    pub fn print_result(&self, line: &str) {
         if self.is_text() {
-            self.streams.out(&self.said(&format!("{line}\n")));
+            self.streams
+                .write_out(&self.prepare_text(&format!("{line}\n")));
         }
     }
 
     /// A line that ends what was told.
-    pub fn say(&self, text: &str) {
-        self.out(&format!("{}\n", lines(text)));
+    pub fn print_lines(&self, text: &str) {
+        self.write_out(&format!("{}\n", escape_lines(text)));
     }
 
     /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
-    pub fn progress(&self, text: &str) {
-        if self.is_text() && !self.manner.quiet && !self.manner.ci && stream::err_is_terminal() {
-            self.streams.progress(&format!("{DIM}{text}{DIM:#}"));
+    pub fn show_progress(&self, text: &str) {
+        if self.is_text() && !self.options.quiet && !self.options.ci && stream::is_stderr_terminal()
+        {
+            self.streams
+                .write_progress(&format!("{DIM_STYLE}{text}{DIM_STYLE:#}"));
         }
     }
 
     /// Takes that line away.
-    pub fn no_progress(&self) {
-        self.err("");
+    pub fn clear_progress(&self) {
+        self.write_err("");
     }
 
     /// Asks at the terminal; the answer is a line, or the end where there is none. `None` where nobody can be asked: no
     /// terminal, or a form of output that would not have shown what is asked about.
-    pub fn ask(&self, question: &str) -> Option<Receiver<String>> {
-        if !self.is_text() || self.manner.quiet || !stream::all_are_terminals() {
+    pub fn prompt_line(&self, question: &str) -> Option<Receiver<String>> {
+        if !self.is_text() || self.options.quiet || !stream::can_prompt() {
             return None;
         }
-        self.err(question);
-        Some(stream::line())
+        self.write_err(question);
+        Some(stream::spawn_line_reader())
     }
 
     /// Nobody ended the line of the question.
-    pub fn unanswered(&self) {
-        self.err("\n");
+    pub fn end_prompt(&self) {
+        self.write_err("\n");
     }
 
     /// What is told where nothing was asked for, on standard error.
-    pub fn greet(&self, text: &str) {
-        self.err(text);
+    pub fn print_quick_start(&self, text: &str) {
+        self.write_err(text);
     }
 
     /// A head of the record, on standard error, whatever else is told.
-    pub fn anchor(&self, head: &Head) {
-        self.err(&format!("{head}\n"));
+    pub fn print_anchor(&self, head: &Head) {
+        self.write_err(&format!("{head}\n"));
     }
 
     /// What is for JSON only.
-    pub fn fields(&self, tell: impl FnOnce(&mut Fields)) {
-        tell(&mut self.told().fields);
+    pub fn update_fields(&self, tell: impl FnOnce(&mut CommandFields)) {
+        tell(&mut self.lock_report().fields);
     }
 
     /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
-    pub fn end(&self, ending: &Ending) -> u8 {
+    pub fn finish(&self, ending: &RunSummary) -> u8 {
         if let Err(error) = ending.outcome {
-            self.alarm(
+            self.print_diagnostic(
                 "error",
-                BAD,
-                &title(ending.command),
+                ERROR_STYLE,
+                &format_title(ending.command),
                 &error.message,
                 &error.hint,
             );
         }
-        match self.manner.format {
-            Format::Text => {}
-            Format::Json => match serde_json::to_string_pretty(&report(ending, &self.told())) {
-                Ok(object) => self.object(&format!("{object}\n"), "\\u0023", ":"),
-                Err(error) => self.streams.note(Err(error.into())),
-            },
-            Format::Junit => {
-                let xml = junit::of(&report(ending, &self.told()), self.ms());
-                self.object(&xml, "&#35;", "&#58;");
+        match self.options.format {
+            OutputFormat::Text => {}
+            OutputFormat::Json => {
+                match serde_json::to_string_pretty(&build_report(ending, &self.lock_report())) {
+                    Ok(object) => self.write_object(&format!("{object}\n"), "\\u0023", ":"),
+                    Err(error) => self.streams.keep_first_error(Err(error.into())),
+                }
+            }
+            OutputFormat::Junit => {
+                let xml = junit::render_junit(
+                    &build_report(ending, &self.lock_report()),
+                    self.elapsed_ms(),
+                );
+                self.write_object(&xml, "&#35;", "&#58;");
             }
         }
         if let Some((head, _)) = ending.head {
-            self.anchor(head);
+            self.print_anchor(head);
         }
-        self.code(ending)
+        self.resolve_exit_code(ending)
     }
 
     /// What is for programs; in a form that means the same, and is no command to GitHub's runner either.
-    fn object(&self, text: &str, hash: &str, colon: &str) {
-        if self.manner.github {
-            self.streams.out(&github::inert(text, hash, colon));
+    fn write_object(&self, text: &str, hash: &str, colon: &str) {
+        if self.options.github {
+            self.streams
+                .write_out(&github::escape_commands(text, hash, colon));
         } else {
-            self.streams.out(text);
+            self.streams.write_out(text);
         }
     }
 
     /// The run in Markdown, for the page of the job; `None` for what ran and checked nothing.
-    pub fn summary(&self, ending: &Ending) -> Option<String> {
-        let told = self.told();
+    pub fn render_summary(&self, ending: &RunSummary) -> Option<String> {
+        let told = self.lock_report();
         let worth = ending.run.is_some() || !told.checks.is_empty() || ending.outcome.is_err();
-        worth.then(|| summary::of(&report(ending, &told)))
+        worth.then(|| summary::render_markdown(&build_report(ending, &told)))
     }
 
     /// The exit code, which says as well that the report could not be written.
-    fn code(&self, ending: &Ending) -> u8 {
-        let code = ending.kind().map_or(0, Kind::exit_code);
+    fn resolve_exit_code(&self, ending: &RunSummary) -> u8 {
+        let code = ending.error_kind().map_or(0, ErrorKind::exit_code);
         // Taken out first: telling of it may fail as well.
-        let Some(failure) = self.streams.failure() else {
+        let Some(failure) = self.streams.take_error() else {
             return code;
         };
         let complete = if code == 0 && ending.changed {
@@ -376,47 +388,50 @@ impl Ui {
             ""
         };
         let what = format!("the report could not be written: {failure}{complete}");
-        self.alarm(
+        self.print_diagnostic(
             "error",
-            BAD,
-            &title(ending.command),
+            ERROR_STYLE,
+            &format_title(ending.command),
             &what,
             "look at where the output goes: a disk that is full, a reader that has gone",
         );
         match (code, ending.changed) {
-            (0, true) => Kind::Stopped.exit_code(),
-            (0, false) => Kind::Failed.exit_code(),
+            (0, true) => ErrorKind::Stopped.exit_code(),
+            (0, false) => ErrorKind::Failed.exit_code(),
             _ => code,
         }
     }
 }
 
 /// Text of several lines, each fit for a terminal.
-fn lines(text: &str) -> String {
-    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+fn escape_lines(text: &str) -> String {
+    text.split('\n')
+        .map(escape_controls)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Over an error, where several programs tell theirs.
-fn title(command: &str) -> String {
-    if command == PROGRAM {
-        PROGRAM.to_owned()
+fn format_title(command: &str) -> String {
+    if command == PROGRAM_NAME {
+        PROGRAM_NAME.to_owned()
     } else {
-        format!("{PROGRAM} {command}")
+        format!("{PROGRAM_NAME} {command}")
     }
 }
 
-fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
-    let kind = ending.kind();
-    let failure = |error: &'a Error| Failure {
+fn build_report<'a>(ending: &'a RunSummary, told: &'a ReportData) -> Report<'a> {
+    let kind = ending.error_kind();
+    let failure = |error: &'a Error| ErrorReport {
         code: error.kind.name(),
         message: &error.message,
         hint: &error.hint,
     };
     Report {
-        schema: SCHEMA,
+        schema: REPORT_SCHEMA,
         command: ending.command,
-        outcome: kind.map_or("done", Kind::name),
-        exit_code: kind.map_or(0, Kind::exit_code),
+        outcome: kind.map_or("done", ErrorKind::name),
+        exit_code: kind.map_or(0, ErrorKind::exit_code),
         dry_run: ending.dry_run,
         changed: ending.changed,
         run: ending.run,
@@ -426,6 +441,6 @@ fn report<'a>(ending: &'a Ending, told: &'a Told) -> Report<'a> {
             file: file.display().to_string(),
             head: head.clone(),
         }),
-        told,
+        data: told,
     }
 }

@@ -7,84 +7,94 @@ mod rotate;
 mod show;
 mod verify;
 
-use super::{Outcome, places};
-use crate::audit::{self, Body, Record, Source, Stdin, Stream, Text, in_order, segments};
-use crate::cli::{Audit, Common};
-use crate::error::{Error, Kind, Result};
-use crate::exec::Surroundings;
-use crate::tool::invocation::printable;
+use super::{CommandResult, places};
+use crate::audit::{
+    self, Body, LogFile, Record, Stdin, Stream, Text, open_segments, sort_by_chain,
+};
+use crate::cli::{AuditCommand, CommonArgs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::Environment;
+use crate::tool::invocation::sanitize;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// As it is told in JSON.
-pub(super) fn name(command: &Audit) -> &'static str {
+pub(super) fn audit_command_name(command: &AuditCommand) -> &'static str {
     match command {
-        Audit::Verify { .. } => "audit verify",
-        Audit::List(_) => "audit list",
-        Audit::Show { .. } => "audit show",
-        Audit::Export(_) => "audit export",
-        Audit::Anchor { .. } => "audit anchor",
-        Audit::Rotate => "audit rotate",
+        AuditCommand::Verify { .. } => "audit verify",
+        AuditCommand::List(_) => "audit list",
+        AuditCommand::Show { .. } => "audit show",
+        AuditCommand::Export(_) => "audit export",
+        AuditCommand::Anchor { .. } => "audit anchor",
+        AuditCommand::RotateLog => "audit rotate",
     }
 }
 
 /// Also whether anything was changed.
 pub(super) fn run(
-    command: &Audit,
-    common: &Common,
-    surroundings: &Surroundings,
+    command: &AuditCommand,
+    common: &CommonArgs,
+    surroundings: &Environment,
     ui: &Ui,
-) -> (Outcome, bool) {
-    let read = |act: &dyn Fn(&[Source]) -> Outcome| {
-        let logs = logs(command.files(), common, surroundings);
+) -> (CommandResult, bool) {
+    let read = |act: &dyn Fn(&[LogFile]) -> CommandResult| {
+        let logs = open_logs(command.files(), common, surroundings);
         (logs.and_then(|logs| act(&logs)), false)
     };
     match command {
-        Audit::Verify { expect, .. } => read(&|logs| verify::run(logs, expect.as_ref(), ui)),
-        Audit::List(args) => read(&|logs| list::run(logs, args, common.namespace.as_deref(), ui)),
-        Audit::Show { run, .. } => read(&|logs| show::run(logs, run, ui)),
-        Audit::Export(args) => read(&|logs| export::run(logs, args, surroundings, ui)),
-        Audit::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
-        Audit::Rotate => {
-            let log = places::audit_log(common, surroundings);
+        AuditCommand::Verify { expect, .. } => read(&|logs| verify::run(logs, expect.as_ref(), ui)),
+        AuditCommand::List(args) => {
+            read(&|logs| list::run(logs, args, common.namespace.as_deref(), ui))
+        }
+        AuditCommand::Show { run, .. } => read(&|logs| show::run(logs, run, ui)),
+        AuditCommand::Export(args) => read(&|logs| export::run(logs, args, surroundings, ui)),
+        AuditCommand::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
+        AuditCommand::RotateLog => {
+            let log = places::audit_log_path(common, surroundings);
             let rotated = log.and_then(|log| rotate::run(&log, common, surroundings, ui));
             let changed = rotated
                 .as_ref()
-                .map_or_else(|error| error.kind == Kind::Stopped, |rotated| *rotated);
+                .map_or_else(|error| error.kind == ErrorKind::Stopped, |rotated| *rotated);
             (rotated.map(|_| None), changed)
         }
     }
 }
 
 /// The files that hold the record, the oldest first.
-fn logs(named: &[PathBuf], common: &Common, surroundings: &Surroundings) -> Result<Vec<Source>> {
+fn open_logs(
+    named: &[PathBuf],
+    common: &CommonArgs,
+    surroundings: &Environment,
+) -> Result<Vec<LogFile>> {
     if named.is_empty() {
-        let log = places::audit_log(common, surroundings)?;
-        return segments(&log).map_err(|error| unreadable(&log, &error));
+        let log = places::audit_log_path(common, surroundings)?;
+        return open_segments(&log).map_err(|error| log_read_error(&log, &error));
     }
-    let mut sources: Vec<Source> = Vec::new();
+    let mut sources: Vec<LogFile> = Vec::new();
     for file in named {
         let path = surroundings.cwd.join(file);
-        let source = Source::open(&path).map_err(|error| unreadable(&path, &error))?;
+        let source = LogFile::open(&path).map_err(|error| log_read_error(&path, &error))?;
         if sources.iter().any(|other| other.is_same_file(&source)) {
             return Err(Error::usage(format!("`{}` is named twice", path.display()))
                 .hint("name each file once"));
         }
         sources.push(source);
     }
-    Ok(in_order(sources))
+    Ok(sort_by_chain(sources))
 }
 
 /// What is read of each file, one after another.
-fn of_each<T>(
-    logs: &[Source],
+fn read_each<T>(
+    logs: &[LogFile],
     read: impl Fn(&mut dyn BufRead) -> io::Result<Vec<T>>,
 ) -> Result<Vec<T>> {
-    let each = |log: &Source| {
-        let records = log.read().and_then(|file| read(&mut BufReader::new(file)));
-        records.map_err(|error| unreadable(&log.path, &error))
+    let each = |log: &LogFile| {
+        let records = log
+            .reader()
+            .and_then(|file| read(&mut BufReader::new(file)));
+        records.map_err(|error| log_read_error(&log.path, &error))
     };
     Ok(logs
         .iter()
@@ -95,8 +105,8 @@ fn of_each<T>(
         .collect())
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Error {
-    Error::failed(format!(
+fn log_read_error(path: &Path, error: &io::Error) -> Error {
+    Error::failure(format!(
         "the record `{}` cannot be read: {error}",
         path.display()
     ))
@@ -104,7 +114,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
 }
 
 /// The one run whose name begins so.
-fn only_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String, T)> {
+fn select_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String, T)> {
     match found {
         [run] => Ok(run),
         _ => {
@@ -113,35 +123,35 @@ fn only_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (String
             } else {
                 format!("{} runs have names that begin so", found.len())
             };
-            Err(Error::failed(format!("{what}: `{wanted}`"))
+            Err(Error::failure(format!("{what}: `{wanted}`"))
                 .hint("bypassctl audit list shows their names"))
         }
     }
 }
 
 /// What the record holds may come from anywhere: nothing in it steers a terminal.
-pub(super) fn plain(text: &str) -> String {
-    printable(text, usize::MAX)
+pub(super) fn sanitize_text(text: &str) -> String {
+    sanitize(text, usize::MAX)
 }
 
 /// Bytes that are no text are shown as what they are recorded as.
-fn words(argv: &[Text]) -> Vec<String> {
+fn format_words(argv: &[Text]) -> Vec<String> {
     let word = |text: &Text| match text {
-        Text::Utf8(text) => plain(text),
+        Text::Utf8(text) => sanitize_text(text),
         Text::Bytes { b64 } => format!("<base64 {b64}>"),
     };
     argv.iter().map(word).collect()
 }
 
 /// `2026-01-01T00:00:00.123Z` as people read it.
-pub(super) fn moment(ts: &str) -> String {
-    plain(&ts.replacen('T', " ", 1))
+pub(super) fn format_time(ts: &str) -> String {
+    sanitize_text(&ts.replacen('T', " ", 1))
 }
 
 /// What a command read, as far as that is on record.
-fn input(stdin: &Stdin) -> String {
+fn describe_input(stdin: &Stdin) -> String {
     let from: Vec<&str> = stdin
-        .made_from
+        .derived_from
         .iter()
         .map(|object| object.name.as_str())
         .collect();
@@ -151,17 +161,17 @@ fn input(stdin: &Stdin) -> String {
         format!(", made from {}", from.join(", "))
     };
     let what = match &stdin.stream {
-        Stream::Seen { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
+        Stream::Digest { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
         Stream::Withheld { .. } => "withheld".to_owned(),
     };
-    plain(&format!("input: {what}{from}"))
+    sanitize_text(&format!("input: {what}{from}"))
 }
 
 /// How each command of a run ended.
-struct Ends<'a>(BTreeMap<u64, &'a audit::Outcome>);
+struct CommandOutcomes<'a>(BTreeMap<u64, &'a audit::ResultRecord>);
 
-impl<'a> Ends<'a> {
-    fn of(records: &'a [Record]) -> Self {
+impl<'a> CommandOutcomes<'a> {
+    fn from_records(records: &'a [Record]) -> Self {
         let result = |record: &'a Record| match &record.body {
             Body::Result(result) => Some((result.intent, &**result)),
             _ => None,
@@ -170,18 +180,18 @@ impl<'a> Ends<'a> {
     }
 
     /// Of the intent with this number; `None` where that is not on record.
-    fn of_intent(&self, intent: u64) -> Option<&'a audit::Outcome> {
+    fn find_outcome(&self, intent: u64) -> Option<&'a audit::ResultRecord> {
         self.0.get(&intent).copied()
     }
 
     /// In words.
-    fn told(&self, intent: u64) -> String {
-        self.of_intent(intent)
-            .map_or_else(|| "how it ended is not known".to_owned(), ended)
+    fn describe_outcome(&self, intent: u64) -> String {
+        self.find_outcome(intent)
+            .map_or_else(|| "how it ended is not known".to_owned(), describe_result)
     }
 }
 
-fn ended(result: &audit::Outcome) -> String {
+fn describe_result(result: &audit::ResultRecord) -> String {
     let how = match (
         &result.error,
         result.exit.as_ref().map(|exit| (exit.code, exit.signal)),
@@ -192,5 +202,5 @@ fn ended(result: &audit::Outcome) -> String {
         (None, Some((None, signal))) => format!("signal {}", signal.unwrap_or_default()),
         (None, None) => "done".to_owned(),
     };
-    format!("{how} after {} ms", result.ms)
+    format!("{how} after {} ms", result.duration_ms)
 }

@@ -1,35 +1,35 @@
 //! The names that this program can be called by: its own, and that of a plugin of kubectl.
 
 use crate::cli::Cli;
-use crate::exec::Surroundings;
-use crate::tool::invocation::visible;
-use crate::ui::{self, Manner, Ui};
+use crate::exec::Environment;
+use crate::tool::invocation::escape_controls;
+use crate::ui::{self, OutputOptions, Ui};
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory as _, FromArgMatches as _};
 use clap_complete::engine::complete;
 use std::path::Path;
 
 /// As kubectl finds a plugin: `kubectl influxdb-bypass`.
-const PLUGIN: &str = "kubectl-influxdb_bypass";
+const PLUGIN_NAME: &str = "kubectl-influxdb_bypass";
 
 /// As kubectl (1.26 and later) finds what completes a plugin's command line.
-const COMPLETION: &str = "kubectl_complete-influxdb_bypass";
+const COMPLETION_NAME: &str = "kubectl_complete-influxdb_bypass";
 
 /// What it was called as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Called {
+pub enum ProgramName {
     /// By its own name, or any other.
-    Itself,
+    Standalone,
     /// By kubectl, as a plugin.
     Plugin,
     /// By kubectl, to complete the plugin's command line.
     Completion,
 }
 
-impl Called {
+impl ProgramName {
     /// By the name of the command that was started.
     #[must_use]
-    pub fn of(surroundings: &Surroundings) -> Self {
+    pub fn from_argv0(surroundings: &Environment) -> Self {
         let name = surroundings
             .argv
             .first()
@@ -37,17 +37,17 @@ impl Called {
             .and_then(Path::file_name)
             .unwrap_or_default();
         match name.to_str() {
-            Some(PLUGIN) => Self::Plugin,
-            Some(COMPLETION) => Self::Completion,
-            _ => Self::Itself,
+            Some(PLUGIN_NAME) => Self::Plugin,
+            Some(COMPLETION_NAME) => Self::Completion,
+            _ => Self::Standalone,
         }
     }
 
     /// As people call it then.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn display_name(self) -> &'static str {
         match self {
-            Self::Itself => "bypassctl",
+            Self::Standalone => "bypassctl",
             Self::Plugin | Self::Completion => "kubectl influxdb-bypass",
         }
     }
@@ -57,24 +57,25 @@ impl Called {
 ///
 /// # Errors
 /// What does not make sense about it; help and the version are told in this way as well.
-pub fn parse(surroundings: &Surroundings) -> Result<Cli, clap::Error> {
-    let matches =
-        named(Cli::command(), Called::of(surroundings)).try_get_matches_from(&surroundings.argv)?;
+pub fn parse_command_line(surroundings: &Environment) -> Result<Cli, clap::Error> {
+    let matches = with_program_name(Cli::command(), ProgramName::from_argv0(surroundings))
+        .try_get_matches_from(&surroundings.argv)?;
     Cli::from_arg_matches(&matches)
 }
 
 /// The command line with that name in all that it says.
-pub(super) fn named(command: Command, called: Called) -> Command {
-    if called == Called::Itself {
+pub(super) fn with_program_name(command: Command, called: ProgramName) -> Command {
+    if called == ProgramName::Standalone {
         command
     } else {
-        in_all(command.bin_name(called.name()), called)
+        rename_in_help(command.bin_name(called.display_name()), called)
     }
 }
 
-fn in_all(mut command: Command, called: Called) -> Command {
-    let said =
-        |text: Option<&StyledStr>| text.map(|text| ui::called(&text.to_string(), called.name()));
+fn rename_in_help(mut command: Command, called: ProgramName) -> Command {
+    let said = |text: Option<&StyledStr>| {
+        text.map(|text| ui::replace_program_name(&text.to_string(), called.display_name()))
+    };
     let (short, long) = (
         said(command.get_after_help()),
         said(command.get_after_long_help()),
@@ -90,19 +91,19 @@ fn in_all(mut command: Command, called: Called) -> Command {
         .map(|below| below.get_name().to_owned())
         .collect();
     below.into_iter().fold(command, |command, below| {
-        command.mut_subcommand(below, |below| in_all(below, called))
+        command.mut_subcommand(below, |below| rename_in_help(below, called))
     })
 }
 
 /// Answers kubectl: what the last of these words can be, one a line with what it means, and that no file names are
 /// wanted besides (kubectl's `ShellCompDirectiveNoFileComp`).
 #[must_use]
-pub fn complete_for_kubectl(surroundings: &Surroundings) -> u8 {
-    let ui = Ui::new(Manner::default());
+pub fn complete_for_kubectl(surroundings: &Environment) -> u8 {
+    let ui = Ui::new(OutputOptions::default());
     let words = surroundings.argv.clone();
     let last = words.len() - 1;
     let offered = complete(
-        &mut super::command(surroundings),
+        &mut super::build_completion_command(surroundings),
         words,
         last,
         Some(&surroundings.cwd),
@@ -112,10 +113,10 @@ pub fn complete_for_kubectl(surroundings: &Surroundings) -> u8 {
         let value = candidate.get_value().to_string_lossy();
         let help = candidate
             .get_help()
-            .map(|help| format!("\t{}", visible(&help.to_string())))
+            .map(|help| format!("\t{}", escape_controls(&help.to_string())))
             .unwrap_or_default();
-        ui.document(&format!("{}{help}\n", visible(&value)));
+        ui.print_document(&format!("{}{help}\n", escape_controls(&value)));
     }
-    ui.document(":4\n");
+    ui.print_document(":4\n");
     0
 }

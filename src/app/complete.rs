@@ -1,12 +1,12 @@
 //! What completion offers for a value: what is there on this machine, never what a cluster would have to be asked for.
 
-use super::audit::{moment, plain};
-use super::called::{Called, named};
-use super::{Outcome, places};
+use super::audit::{format_time, sanitize_text};
+use super::called::{ProgramName, with_program_name};
+use super::{CommandResult, places};
 use crate::audit::{self, Run};
 use crate::cli::{Cli, Shell};
 use crate::error::Error;
-use crate::exec::{Surroundings, read};
+use crate::exec::{Environment, read_file};
 use crate::profile;
 use crate::ui::Ui;
 use clap::{Arg, Command, CommandFactory as _};
@@ -23,57 +23,63 @@ const MAX_FILE: u64 = 1 << 20;
 const MAX_RUNS: usize = 50;
 
 /// The variable in which a shell asks for completion.
-pub const VARIABLE: &str = "_BYPASSCTL_COMPLETE";
+pub const COMPLETION_ENV: &str = "_BYPASSCTL_COMPLETE";
 
 /// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
-pub(super) fn script(shell: Shell, ui: &Ui) -> Outcome {
+pub(super) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
     let shells = Shells::builtins();
     let unknown = || {
-        Error::failed(format!("there is no completion for {}", shell.as_str()))
+        Error::failure(format!("there is no completion for {}", shell.as_str()))
             .hint("bash, zsh and fish have one")
     };
     let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
     let mut script = Vec::new();
     completer
-        .write_registration(VARIABLE, "bypassctl", "bypassctl", "bypassctl", &mut script)
+        .write_registration(
+            COMPLETION_ENV,
+            "bypassctl",
+            "bypassctl",
+            "bypassctl",
+            &mut script,
+        )
         .map_err(|error| {
-            Error::failed(format!("the completion cannot be made: {error}")).own_mistake()
+            Error::failure(format!("the completion cannot be made: {error}")).into_internal_bug()
         })?;
     let mut script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash {
         script.push_str(include_str!("complete/joined.bash"));
     }
-    ui.document(&script);
-    ui.fields(|fields| fields.script = Some(script));
+    ui.print_document(&script);
+    ui.update_fields(|fields| fields.script = Some(script));
     Ok(None)
 }
 
 /// The command line, with what its values can be.
 #[must_use]
-pub fn command(surroundings: &Surroundings) -> Command {
-    let offer = |of: fn(&Surroundings) -> Vec<CompletionCandidate>| {
+pub fn build_completion_command(surroundings: &Environment) -> Command {
+    let offer = |of: fn(&Environment) -> Vec<CompletionCandidate>| {
         let surroundings = surroundings.clone();
         ArgValueCandidates::new(move || of(&surroundings))
     };
     let add = |arg: Arg, of| arg.add(offer(of));
-    named(Cli::command(), Called::of(surroundings))
-        .mut_arg("context", |arg| add(arg, contexts))
-        .mut_arg("profiles", |arg| add(arg, profiles))
+    with_program_name(Cli::command(), ProgramName::from_argv0(surroundings))
+        .mut_arg("context", |arg| add(arg, complete_contexts))
+        .mut_arg("profiles", |arg| add(arg, complete_profiles))
         .mut_subcommand("audit", |audit| {
             audit
                 // What is changed is put at the end, so each says again which place it has.
                 .mut_subcommand("show", |show| {
-                    show.mut_arg("run", |arg| add(arg, runs).index(1))
+                    show.mut_arg("run", |arg| add(arg, complete_runs).index(1))
                         .mut_arg("files", |arg| arg.index(2))
                 })
                 .mut_subcommand("export", |export| {
-                    export.mut_arg("run", |arg| add(arg, runs))
+                    export.mut_arg("run", |arg| add(arg, complete_runs))
                 })
         })
 }
 
 /// The contexts of the kubeconfig that kubectl would use.
-fn contexts(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+fn complete_contexts(surroundings: &Environment) -> Vec<CompletionCandidate> {
     let files = match surroundings.var("KUBECONFIG") {
         Some(files) => std::env::split_paths(files).collect(),
         None => surroundings
@@ -84,15 +90,15 @@ fn contexts(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
     };
     let texts = files
         .iter()
-        .filter_map(|file| text(&surroundings.cwd.join(file)));
+        .filter_map(|file| read_utf8(&surroundings.cwd.join(file)));
     texts
-        .flat_map(|text| contexts_in(&text))
+        .flat_map(|text| parse_contexts(&text))
         .map(CompletionCandidate::new)
         .collect()
 }
 
 /// The names of the contexts, as far as the file is written as kubectl writes it; in another form it offers none.
-fn contexts_in(text: &str) -> Vec<String> {
+fn parse_contexts(text: &str) -> Vec<String> {
     let lines = text
         .lines()
         .skip_while(|line| line.trim_end() != "contexts:")
@@ -116,13 +122,15 @@ fn contexts_in(text: &str) -> Vec<String> {
 }
 
 /// The profiles of influxctl's configuration.
-fn profiles(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+fn complete_profiles(surroundings: &Environment) -> Vec<CompletionCandidate> {
     let named = surroundings
         .var("INFLUXCTL_PROFILE")
         .map(|path| surroundings.cwd.join(path));
-    let config = named.or_else(|| places::influxctl_config(surroundings).ok());
-    let text = config.and_then(|config| text(&config)).unwrap_or_default();
-    let profiles = profile::profiles(&text).unwrap_or_default();
+    let config = named.or_else(|| places::influxctl_config_path(surroundings).ok());
+    let text = config
+        .and_then(|config| read_utf8(&config))
+        .unwrap_or_default();
+    let profiles = profile::list_profiles(&text).unwrap_or_default();
     profiles
         .into_iter()
         .map(|profile| CompletionCandidate::new(profile.name).help(profile.host.map(Into::into)))
@@ -130,20 +138,22 @@ fn profiles(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
 }
 
 /// The latest runs on record, as far as the end of the log tells.
-fn runs(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
+fn complete_runs(surroundings: &Environment) -> Vec<CompletionCandidate> {
     let named = surroundings
         .var("BYPASSCTL_AUDIT_LOG")
         .map(|path| surroundings.cwd.join(path));
-    let log = named.or_else(|| places::default_log(surroundings).ok());
-    let runs = log.and_then(|log| last_runs(&log).ok()).unwrap_or_default();
+    let log = named.or_else(|| places::default_audit_log_path(surroundings).ok());
+    let runs = log
+        .and_then(|log| read_last_runs(&log).ok())
+        .unwrap_or_default();
     let offer = |(order, run): (usize, Run)| {
         let help = format!(
             "{} {}, {}",
-            moment(&run.begun),
-            plain(&run.command),
-            plain(&run.outcome)
+            format_time(&run.started_at),
+            sanitize_text(&run.command),
+            sanitize_text(&run.outcome)
         );
-        CompletionCandidate::new(plain(&run.run))
+        CompletionCandidate::new(sanitize_text(&run.run))
             .help(Some(help.into()))
             .display_order(Some(order))
     };
@@ -155,15 +165,15 @@ fn runs(surroundings: &Surroundings) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-fn last_runs(log: &Path) -> io::Result<Vec<Run>> {
+fn read_last_runs(log: &Path) -> io::Result<Vec<Run>> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(MAX_FILE)))?;
-    audit::runs(&mut BufReader::new(file.take(MAX_FILE)))
+    audit::list_runs(&mut BufReader::new(file.take(MAX_FILE)))
 }
 
-fn text(path: &Path) -> Option<String> {
-    let file = read(path, MAX_FILE).ok().flatten()?;
+fn read_utf8(path: &Path) -> Option<String> {
+    let file = read_file(path, MAX_FILE).ok().flatten()?;
     std::str::from_utf8(&file.bytes).ok().map(str::to_owned)
 }
 
@@ -172,13 +182,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contexts_are_read_as_kubectl_writes_them() {
+    fn parse_contexts_reads_kubectl_and_handwritten_kubeconfigs() {
         let by_kubectl = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://x\n  name: c\ncontexts:\n- context:\n    cluster: c\n    extensions:\n    - extension:\n        name: no\n      name: neither\n    user: u\n  name: sim-dev\n- context:\n    cluster: c\n  name: \"with blank\"\ncurrent-context: sim-dev\nusers:\n- name: u\n";
-        assert_eq!(contexts_in(by_kubectl), ["sim-dev", "with blank"]);
+        assert_eq!(parse_contexts(by_kubectl), ["sim-dev", "with blank"]);
         let by_hand = "contexts:\n  - name: a\n    context: {cluster: c}\n  - name: b\n    context: {}\nusers: []\n";
-        assert_eq!(contexts_in(by_hand), ["a", "b"]);
+        assert_eq!(parse_contexts(by_hand), ["a", "b"]);
         for none in ["", "contexts: []\n", "contexts:\n", "{\"contexts\": []}"] {
-            assert_eq!(contexts_in(none), [""; 0], "{none}");
+            assert_eq!(parse_contexts(none), [""; 0], "{none}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use super::places;
 use super::session::Session;
 use crate::error::{Error, Result};
-use crate::exec::{Snapshot, TargetLock, left_beside, read};
-use crate::profile::{ConfigError, Edit};
-use crate::secret::sha256_hex;
+use crate::exec::{Snapshot, TargetLock, find_stale_temp_file, read_file};
+use crate::profile::{ConfigEdit, ConfigError};
+use crate::secret::compute_sha256_hex;
 use crate::tool::quirk;
 use semver::Version;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,25 +15,26 @@ use std::path::{Path, PathBuf};
 pub(super) const MAX_CONFIG: u64 = 1 << 20;
 
 /// The file, read once.
-pub(super) struct Config {
+pub(super) struct InfluxctlConfig {
     /// As it was named.
-    pub(super) named: PathBuf,
+    pub(super) requested_path: PathBuf,
     /// Symlinks resolved, where it is there.
     pub(super) path: PathBuf,
     /// What it holds; `None` when it is not there.
     pub(super) snapshot: Option<Snapshot>,
 }
 
-impl Config {
+impl InfluxctlConfig {
     /// Reads the file that [`locate`] found.
     pub(super) fn read(named: &Path) -> Result<Self> {
-        let path = resolved(named);
-        let snapshot = read(&path, MAX_CONFIG).map_err(|error| unreadable(named, &error))?;
+        let path = resolve_symlinks(named);
+        let snapshot =
+            read_file(&path, MAX_CONFIG).map_err(|error| config_read_error(named, &error))?;
         if let Some(snapshot) = &snapshot {
-            must_be_text(named, snapshot)?;
+            ensure_utf8(named, snapshot)?;
         }
         Ok(Self {
-            named: named.to_owned(),
+            requested_path: named.to_owned(),
             path,
             snapshot,
         })
@@ -47,28 +48,28 @@ impl Config {
     }
 
     /// Its text, or what to do about its absence.
-    pub(super) fn required(&self) -> Result<&str> {
+    pub(super) fn require_text(&self) -> Result<&str> {
         self.text().ok_or_else(|| {
             let hint = "name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT";
-            Error::failed(format!("there is no influxctl configuration at `{}`", self.named.display())).hint(hint)
+            Error::failure(format!("there is no influxctl configuration at `{}`", self.requested_path.display())).hint(hint)
         })
     }
 
     /// Where the admin token of a profile is kept unless another place is named: beside the configuration as it was
     /// named, for a symlink may lead into a directory that is shared or versioned.
-    pub(super) fn token_file(&self, profile: &str) -> Option<PathBuf> {
+    pub(super) fn default_token_file(&self, profile: &str) -> Option<PathBuf> {
         let plain = !profile.is_empty()
             && profile
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
         plain.then(|| {
-            self.named
+            self.requested_path
                 .with_file_name(format!("admin-token-{profile}.json"))
         })
     }
 
     /// The file as it will be after an edit.
-    pub(super) fn edited(mut self, edit: &Edit) -> Self {
+    pub(super) fn with_edit(mut self, edit: &ConfigEdit) -> Self {
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.bytes = edit.text.clone().into_bytes().into();
         }
@@ -76,7 +77,7 @@ impl Config {
     }
 
     /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
-    pub(super) fn must_be_writable(&self) -> Result<()> {
+    pub(super) fn ensure_writable(&self) -> Result<()> {
         let Some(snapshot) = &self.snapshot else {
             return Ok(());
         };
@@ -85,7 +86,7 @@ impl Config {
         if snapshot.meta.mode() & 0o222 != 0 && access(&self.path).is_ok() {
             // It is replaced as a whole, which its directory has to allow.
             return access(directory).map_err(|error| {
-                Error::refused(format!(
+                Error::refusal(format!(
                     "the directory `{}` cannot be written to: {error}",
                     directory.display()
                 ))
@@ -93,22 +94,22 @@ impl Config {
             });
         }
         Err(
-            Error::refused(format!("`{}` is read-only", self.path.display()))
+            Error::refusal(format!("`{}` is read-only", self.path.display()))
                 .hint(format!("chmod u+w '{}'", self.path.display())),
         )
     }
 
     /// Takes away the copy that a killed run may have left beside the file.
-    pub(super) fn clear_leftover(&self, session: &Session) -> Result<()> {
-        match left_beside(&self.path) {
+    pub(super) fn remove_stale_temp(&self, session: &Session) -> Result<()> {
+        match find_stale_temp_file(&self.path) {
             Some(left) => session.exec.delete_file("clear-leftover", &left),
             None => Ok(()),
         }
     }
 
     /// As a failure of the profile's edit is told: line and column, never what stands there.
-    pub(super) fn told(&self, error: &ConfigError) -> Error {
-        let told = Error::failed(format!("`{}`: {error}", self.named.display()));
+    pub(super) fn to_error(&self, error: &ConfigError) -> Error {
+        let told = Error::failure(format!("`{}`: {error}", self.requested_path.display()));
         match error.hint() {
             Some(hint) => told.hint(hint),
             None => told.hint("name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT"),
@@ -117,13 +118,13 @@ impl Config {
 }
 
 /// Where influxctl of that version looks, unless the user names another.
-pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
-    let surroundings = session.exec.surroundings();
+pub(super) fn locate_config(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
+    let surroundings = session.exec.environment();
     if let Some(path) = &session.common.config {
         return Ok(surroundings.cwd.join(path));
     }
     match surroundings.var("INFLUXCTL_PROFILE") {
-        Some(path) if influxctl.is_none() || quirk::honours_profile_variable(influxctl) => {
+        Some(path) if influxctl.is_none() || quirk::has_profile_variable(influxctl) => {
             Ok(surroundings.cwd.join(path))
         }
         Some(_) => {
@@ -131,16 +132,16 @@ pub(super) fn locate(session: &Session, influxctl: Option<&Version>) -> Result<P
                 "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 does not look at it",
                 "name the configuration with --config FILE",
             );
-            places::influxctl_config(surroundings)
+            places::influxctl_config_path(surroundings)
         }
-        None => places::influxctl_config(surroundings),
+        None => places::influxctl_config_path(surroundings),
     }
 }
 
 /// Where `disable` looks, which does not ask influxctl for its version: also where a version before 2.10.2 looks.
-pub(super) fn candidates(session: &Session) -> Result<Vec<PathBuf>> {
-    let surroundings = session.exec.surroundings();
-    let default = places::influxctl_config(surroundings);
+pub(super) fn list_candidates(session: &Session) -> Result<Vec<PathBuf>> {
+    let surroundings = session.exec.environment();
+    let default = places::influxctl_config_path(surroundings);
     match (
         &session.common.config,
         surroundings.var("INFLUXCTL_PROFILE"),
@@ -154,26 +155,28 @@ pub(super) fn candidates(session: &Session) -> Result<Vec<PathBuf>> {
 }
 
 /// Whoever changes the configuration holds this lock from before it is read.
-pub(super) fn lock(session: &Session, named: &Path) -> Result<TargetLock> {
-    let path = resolved(named);
+pub(super) fn lock_config(session: &Session, named: &Path) -> Result<TargetLock> {
+    let path = resolve_symlinks(named);
     let name = format!(
         "config-{}",
-        &sha256_hex(path.as_os_str().as_encoded_bytes())[..16]
+        &compute_sha256_hex(path.as_os_str().as_encoded_bytes())[..16]
     );
-    session.exec.lock(&name, &format!("`{}`", path.display()))
+    session
+        .exec
+        .lock_target(&name, &format!("`{}`", path.display()))
 }
 
 /// Symlinks are followed, and kept: what is replaced is the file that they lead to.
-fn resolved(named: &Path) -> PathBuf {
+fn resolve_symlinks(named: &Path) -> PathBuf {
     named.canonicalize().unwrap_or_else(|_| named.to_owned())
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("`{}` cannot be read: {error}", path.display()))
+fn config_read_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::failure(format!("`{}` cannot be read: {error}", path.display()))
         .hint("look at its owner and mode, or name another with --config FILE")
 }
 
-fn must_be_text(path: &Path, snapshot: &Snapshot) -> Result<()> {
+fn ensure_utf8(path: &Path, snapshot: &Snapshot) -> Result<()> {
     std::str::from_utf8(&snapshot.bytes)
         .map(drop)
         .map_err(|error| {
@@ -182,19 +185,23 @@ fn must_be_text(path: &Path, snapshot: &Snapshot) -> Result<()> {
                 .filter(|byte| **byte == b'\n')
                 .count()
                 + 1;
-            Error::failed(format!("`{}` is not UTF-8 in line {line}", path.display()))
+            Error::failure(format!("`{}` is not UTF-8 in line {line}", path.display()))
                 .hint("influxctl cannot read it either: mend that line")
         })
 }
 
 /// Why this file must never hold a token or be deleted: it is the configuration, or the record.
-pub(super) fn is_taken(session: &Session, config: &Config, file: &Path) -> Option<&'static str> {
+pub(super) fn reserved_reason(
+    session: &Session,
+    config: &InfluxctlConfig,
+    file: &Path,
+) -> Option<&'static str> {
     let same = |other: &Path| match (file.metadata(), other.metadata()) {
         (Ok(file), Ok(other)) => (file.dev(), file.ino()) == (other.dev(), other.ino()),
         _ => file == other,
     };
-    let log = places::audit_log(session.common, session.exec.surroundings());
-    if same(&config.path) || same(&config.named) {
+    let log = places::audit_log_path(session.common, session.exec.environment());
+    if same(&config.path) || same(&config.requested_path) {
         Some("it is influxctl's configuration")
     } else if log.is_ok_and(|log| same(&log)) {
         Some("it is the audit log")

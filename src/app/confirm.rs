@@ -1,54 +1,54 @@
 //! What cannot be undone is confirmed, by a person at the terminal or by a script that names what it means.
 
 use super::session::Session;
-use crate::error::{Error, Kind, Result};
-use crate::plan::Place;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::ClusterTarget;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// How often a person who thinks is looked after for a Ctrl-C.
-const TICK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Asks for it, unless the command line has it.
-pub(super) fn confirm(
+pub(super) fn require_confirmation(
     session: &Session,
-    at: &Place,
+    at: &ClusterTarget,
     given: Option<&str>,
     consequences: &str,
 ) -> Result<()> {
-    let phrase = at.phrase();
+    let phrase = at.confirmation_phrase();
     let told = |text: String| {
-        Error::of(Kind::Unconfirmed, text)
+        Error::new(ErrorKind::Unconfirmed, text)
             .hint(format!("if that is what you mean: --confirm '{phrase}'"))
     };
     if let Some(given) = given {
         if given == phrase {
-            session.ui.say(consequences);
+            session.ui.print_lines(consequences);
             return Ok(());
         }
         return Err(told(format!(
             "`{given}` was confirmed, but this is `{phrase}`"
         )));
     }
-    if session.exec.surroundings().is_ci() {
+    if session.exec.environment().is_ci() {
         return Err(told(
             "nobody can be asked in CI, and what cannot be undone needs to be confirmed".to_owned(),
         ));
     }
     let question = format!("{consequences}\ntype {phrase} to go on: ");
-    let Some(answer) = session.ui.ask(&question) else {
+    let Some(answer) = session.ui.prompt_line(&question) else {
         return Err(told("nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed".to_owned()));
     };
-    answered(session, &answer, &phrase)
+    await_answer(session, &answer, &phrase)
 }
 
-fn answered(session: &Session, answer: &Receiver<String>, phrase: &str) -> Result<()> {
+fn await_answer(session: &Session, answer: &Receiver<String>, phrase: &str) -> Result<()> {
     let not = |text: String| {
         let hint = format!("nothing was changed; to go on, run it again and type {phrase}");
-        Error::of(Kind::Unconfirmed, text).hint(hint)
+        Error::new(ErrorKind::Unconfirmed, text).hint(hint)
     };
     loop {
-        match answer.recv_timeout(TICK) {
+        match answer.recv_timeout(POLL_INTERVAL) {
             // Without its end the line was not meant to be all.
             Ok(line) if line.trim() == phrase && line.ends_with('\n') => return Ok(()),
             Ok(line) if line.ends_with('\n') && !line.trim().is_empty() => {
@@ -56,11 +56,11 @@ fn answered(session: &Session, answer: &Receiver<String>, phrase: &str) -> Resul
             }
             Err(RecvTimeoutError::Timeout) => session
                 .exec
-                .heed()
-                .inspect_err(|_| session.ui.unanswered())?,
+                .check_interrupted()
+                .inspect_err(|_| session.ui.end_prompt())?,
             Ok(line) if line.ends_with('\n') => return Err(not("not confirmed".to_owned())),
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {
-                session.ui.unanswered();
+                session.ui.end_prompt();
                 return Err(not("not confirmed".to_owned()));
             }
         }

@@ -1,49 +1,52 @@
 //! `disable`
 
-use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
-use super::config::{self, Config};
-use super::enable::is_ours;
-use super::plan::{Observed, go_on};
+use super::carry_out::{MAX_TOKEN_FILE, RunState, execute_plan};
+use super::config::{self, InfluxctlConfig};
+use super::enable::is_default_token_file;
+use super::plan::{PlanObservation, should_execute};
 use super::session::Session;
-use super::{Outcome, places};
-use crate::cli::Disable;
+use super::{CommandResult, places};
+use crate::cli::DisableArgs;
 use crate::error::{Error, Result};
-use crate::exec::{left_beside, read};
+use crate::exec::{find_stale_temp_file, read_file};
 use crate::plan::Plan;
-use crate::procedure::disable::{Facts, plan};
+use crate::procedure::disable::{DisableFacts, plan_disable};
 use crate::profile::{self, ConfigError, Profile};
-use crate::secret::looks_like_token;
+use crate::secret::is_token_like;
 use std::path::{Path, PathBuf};
 
-pub(super) fn run(session: &Session, args: &Disable) -> Outcome {
-    let named = which_config(session)?;
+pub(super) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
+    let named = select_config(session)?;
     let lock = args
         .dry_run
         .is_none()
-        .then(|| config::lock(session, &named))
+        .then(|| config::lock_config(session, &named))
         .transpose()?;
-    let config = Config::read(&named)?;
-    if lock.is_some() && session.mode.is_now() {
-        config.clear_leftover(session)?;
+    let config = InfluxctlConfig::read(&named)?;
+    if lock.is_some() && session.mode.is_execute() {
+        config.remove_stale_temp(session)?;
     }
-    let observed = Observed::default().config(&config.path, config.text());
-    let plan = facts(session, config).map(plan)?;
-    if !go_on(session, &plan, observed, args.dry_run)? {
+    let observed = PlanObservation::default().with_config(&config.path, config.text());
+    let plan = gather_facts(session, config).map(plan_disable)?;
+    if !should_execute(session, &plan, observed, args.dry_run)? {
         return Ok(None);
     }
-    carry_out(session, &plan, &Known::default())?;
+    execute_plan(session, &plan, &RunState::default())?;
     drop(lock);
-    name_cached_copies(session);
-    session.ui.say(done(&plan, session.profile).as_str());
+    warn_about_cached_tokens(session);
+    session
+        .ui
+        .print_lines(format_result(&plan, session.profile).as_str());
     Ok(None)
 }
 
 /// The configuration that has the token. Which of two influxctl reads depends on its version, which is not asked for.
-fn which_config(session: &Session) -> Result<PathBuf> {
-    let mut candidates = config::candidates(session)?;
+fn select_config(session: &Session) -> Result<PathBuf> {
+    let mut candidates = config::list_candidates(session)?;
     let has_token = |path: &PathBuf| {
-        let config = Config::read(path).ok();
-        let profile = config.and_then(|config| profile::find(config.text()?, session.profile).ok());
+        let config = InfluxctlConfig::read(path).ok();
+        let profile =
+            config.and_then(|config| profile::find_profile(config.text()?, session.profile).ok());
         profile.is_some_and(|profile| profile.token_file.is_some())
     };
     let with_token: Vec<PathBuf> = candidates
@@ -54,7 +57,7 @@ fn which_config(session: &Session) -> Result<PathBuf> {
     match with_token.len() {
         0 => Ok(candidates.swap_remove(0)),
         1 => Ok(with_token[0].clone()),
-        _ => Err(Error::refused(format!(
+        _ => Err(Error::refusal(format!(
             "both `{}` and `{}` have a token file for profile `{}`",
             with_token[0].display(),
             with_token[1].display(),
@@ -64,7 +67,7 @@ fn which_config(session: &Session) -> Result<PathBuf> {
     }
 }
 
-fn done(plan: &Plan, profile: &str) -> String {
+fn format_result(plan: &Plan, profile: &str) -> String {
     if plan.steps.is_empty() {
         return format!("nothing to do: profile `{profile}` has no admin token");
     }
@@ -73,18 +76,18 @@ fn done(plan: &Plan, profile: &str) -> String {
     )
 }
 
-fn facts(session: &Session, config: Config) -> Result<Facts> {
+fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFacts> {
     let name = session.profile;
     let found = match config.text() {
-        Some(text) => profile::find(text, name),
+        Some(text) => profile::find_profile(text, name),
         None => Err(ConfigError::NoProfiles {
             name: name.to_owned(),
         }),
     };
     let (profile, edit, gone) = match found {
         Ok(profile) => {
-            let edit =
-                profile::disable(config.required()?, name).map_err(|error| config.told(&error))?;
+            let edit = profile::disable_token_file(config.require_text()?, name)
+                .map_err(|error| config.to_error(&error))?;
             (
                 Some(profile),
                 Some(edit).filter(|edit| !edit.is_noop()),
@@ -95,17 +98,17 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
         Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => {
             (None, None, Some(error))
         }
-        Err(error) => return Err(config.told(&error)),
+        Err(error) => return Err(config.to_error(&error)),
     };
     if edit.is_some() {
-        config.must_be_writable()?;
+        config.ensure_writable()?;
     }
-    let token_files = token_files(session, &config, profile.as_ref())?;
+    let token_files = find_token_files(session, &config, profile.as_ref())?;
     if let Some(error) = gone.filter(|_| token_files.is_empty()) {
-        config.required()?;
-        return Err(config.told(&error));
+        config.require_text()?;
+        return Err(config.to_error(&error));
     }
-    Ok(Facts {
+    Ok(DisableFacts {
         about: format!("profile `{name}` in {}", config.path.display()),
         profile: name.to_owned(),
         token_files,
@@ -117,15 +120,15 @@ fn facts(session: &Session, config: Config) -> Result<Facts> {
 
 /// The file that the profile names, and the one that `enable` writes by default: a run that was cut short may have
 /// left it. What another profile uses, and what is no file, stays.
-fn token_files(
+fn find_token_files(
     session: &Session,
-    config: &Config,
+    config: &InfluxctlConfig,
     profile: Option<&Profile>,
 ) -> Result<Vec<PathBuf>> {
     let profiles = config
         .text()
-        .map_or(Ok(Vec::new()), profile::profiles)
-        .map_err(|error| config.told(&error))?;
+        .map_or(Ok(Vec::new()), profile::list_profiles)
+        .map_err(|error| config.to_error(&error))?;
     let others: Vec<Profile> = profiles
         .into_iter()
         .filter(|other| other.name != session.profile)
@@ -134,18 +137,23 @@ fn token_files(
         .and_then(|profile| profile.token_file.as_ref())
         .map(PathBuf::from);
     let own = config
-        .token_file(session.profile)
+        .default_token_file(session.profile)
         .filter(|own| Some(own) != named.as_ref());
     let files = named
         .into_iter()
         .chain(own)
-        .filter(|file| file.symlink_metadata().is_ok() || left_beside(file).is_some());
+        .filter(|file| file.symlink_metadata().is_ok() || find_stale_temp_file(file).is_some());
     Ok(files
-        .filter(|file| may_go(session, config, file, &others))
+        .filter(|file| is_safe_to_delete(session, config, file, &others))
         .collect())
 }
 
-fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -> bool {
+fn is_safe_to_delete(
+    session: &Session,
+    config: &InfluxctlConfig,
+    file: &Path,
+    others: &[Profile],
+) -> bool {
     let stays = |why: String| {
         session.ui.warn(
             &format!("`{}` stays: {why}", file.display()),
@@ -153,7 +161,7 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
         );
         false
     };
-    if let Some(what) = config::is_taken(session, config, file) {
+    if let Some(what) = config::reserved_reason(session, config, file) {
         return stays(what.to_owned());
     }
     if let Some(user) = others
@@ -167,10 +175,10 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
             "its path is relative, so which file it is depends on where influxctl runs".to_owned(),
         );
     }
-    let ours = is_ours(file, config, session);
+    let ours = is_default_token_file(file, config, session);
     if !ours
-        && read(file, MAX_TOKEN_FILE)
-            .is_ok_and(|old| old.is_some_and(|old| !looks_like_token(&old.bytes)))
+        && read_file(file, MAX_TOKEN_FILE)
+            .is_ok_and(|old| old.is_some_and(|old| !is_token_like(&old.bytes)))
     {
         return stays("it does not look like a token".to_owned());
     }
@@ -181,9 +189,9 @@ fn may_go(session: &Session, config: &Config, file: &Path, others: &[Profile]) -
 }
 
 /// influxctl before 2.3.1 kept copies of the admin token; which files those are, only their content would tell.
-fn name_cached_copies(session: &Session) {
+fn warn_about_cached_tokens(session: &Session) {
     // Without a home there is no cache.
-    let Ok(cache) = places::influxctl_cache(session.exec.surroundings()) else {
+    let Ok(cache) = places::influxctl_cache_dir(session.exec.environment()) else {
         return;
     };
     let is_json = |path: &PathBuf| {

@@ -4,33 +4,38 @@ mod cluster;
 mod local;
 
 use super::session::Session;
-use super::{Outcome, policy, probe};
+use super::{CommandResult, policy, probe};
 use crate::error::{Error, Result};
-use crate::policy::InForce;
+use crate::policy::ActivePolicy;
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
-use crate::ui::{Check, State};
+use crate::ui::{Check, CheckState};
 
-pub(super) fn run(session: &Session) -> Outcome {
-    let namespace = session.namespace()?;
+pub(super) fn run(session: &Session) -> CommandResult {
+    let namespace = session.require_namespace()?;
     let (cluster, influxctl) = std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| probe::influxctl_tool(session));
-        (of_cluster(session, namespace), probe::joined(influxctl))
+        let influxctl = scope.spawn(|| probe::resolve_influxctl(session));
+        (
+            check_cluster(session, namespace),
+            probe::join_thread(influxctl),
+        )
     });
-    let mut checks = vec![of_policy(session)];
+    let mut checks = vec![check_policy(session)];
     checks.extend(cluster?);
-    let influxctl = session.heeded(influxctl)?;
-    checks.push(tool_check("influxctl", &influxctl));
-    checks.extend(local::checks(session, influxctl.as_ref().ok())?);
-    let is_failed = |check: &&Check| check.state == State::Failed;
+    let influxctl = session.propagate_fatal(influxctl)?;
+    checks.push(check_tool("influxctl", &influxctl));
+    checks.extend(local::run_checks(session, influxctl.as_ref().ok())?);
+    let is_failed = |check: &&Check| check.state == CheckState::Failed;
     let failed = checks.iter().filter(is_failed).count();
     let of_enable = checks
         .iter()
         .filter(is_failed)
-        .any(|check| !check.for_revocation);
-    checks.into_iter().for_each(|check| session.ui.check(check));
+        .any(|check| !check.is_revocation_only);
+    checks
+        .into_iter()
+        .for_each(|check| session.ui.report_check(check));
     if failed == 0 {
-        session.ui.say("every precondition holds");
+        session.ui.print_lines("every precondition holds");
         return Ok(None);
     }
     let (whose, hint) = match of_enable {
@@ -40,25 +45,27 @@ pub(super) fn run(session: &Session) -> Outcome {
             "`enable` needs none of these; each `failed` line says what mends it",
         ),
     };
-    Err(Error::failed(format!("{failed} of the preconditions do not hold{whose}")).hint(hint))
+    Err(Error::failure(format!("{failed} of the preconditions do not hold{whose}")).hint(hint))
 }
 
-fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
-    let tool = session.heeded(probe::kubectl_tool(session))?;
-    let mut checks = vec![tool_check("kubectl", &tool)];
+fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
+    let tool = session.propagate_fatal(probe::resolve_kubectl(session))?;
+    let mut checks = vec![check_tool("kubectl", &tool)];
     let Ok(tool) = tool else { return Ok(checks) };
-    let kubectl = match session.heeded(probe::with_context(session, tool))? {
+    let kubectl = match session.propagate_fatal(probe::resolve_context(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {
             checks.push(Check::from_error("context", &error));
             return Ok(checks);
         }
     };
-    checks.push(context_check(session, &kubectl));
+    checks.push(check_context(session, &kubectl));
     let server = session.exec.target().server;
-    if let Some(name) =
-        policy::production_name(session, kubectl.pins.context.as_deref(), server.as_deref())
-    {
+    if let Some(name) = policy::detect_production_name(
+        session,
+        kubectl.global_flags.context.as_deref(),
+        server.as_deref(),
+    ) {
         let locked = session
             .exec
             .policy()
@@ -74,31 +81,31 @@ fn of_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
             hint,
         ));
     }
-    checks.extend(cluster::checks(session, &kubectl, namespace)?);
+    checks.extend(cluster::run_checks(session, &kubectl, namespace)?);
     Ok(checks)
 }
 
-fn of_policy(session: &Session) -> Check {
+fn check_policy(session: &Session) -> Check {
     let policy = session.exec.policy();
     Check::ok(
         "policy",
         policy.map_or(
             "none in force, so no tool is pinned".to_owned(),
-            InForce::told,
+            ActivePolicy::describe,
         ),
     )
 }
 
-fn context_check(session: &Session, kubectl: &Kubectl) -> Check {
+fn check_context(session: &Session, kubectl: &Kubectl) -> Check {
     let server = session.exec.target().server.unwrap_or_default();
-    let context = kubectl.pins.context.as_ref().map_or_else(
+    let context = kubectl.global_flags.context.as_ref().map_or_else(
         || "none: in the cluster".to_owned(),
         |context| format!("`{context}`"),
     );
     Check::ok("context", format!("{context}, server {server}"))
 }
 
-fn tool_check(name: &str, tool: &Result<Tool>) -> Check {
+fn check_tool(name: &str, tool: &Result<Tool>) -> Check {
     match tool {
         Ok(tool) => {
             let version = tool

@@ -1,66 +1,69 @@
 //! `enable`
 
-use super::carry_out::{Known, MAX_TOKEN_FILE, carry_out};
-use super::config::{self, Config};
-use super::plan::{Observed, go_on};
-use super::policy::not_production;
+use super::carry_out::{MAX_TOKEN_FILE, RunState, execute_plan};
+use super::config::{self, InfluxctlConfig};
+use super::plan::{PlanObservation, should_execute};
+use super::policy::refuse_production;
 use super::session::Session;
-use super::{Outcome, probe};
-use crate::cli::{DryRun, Enable};
-use crate::error::{Error, Kind, Result};
-use crate::exec::{read, unfit_directory};
-use crate::plan::{Plan, script, shell_line};
+use super::{CommandResult, probe};
+use crate::cli::{DryRunFormat, EnableArgs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{check_directory, read_file};
+use crate::plan::{Plan, format_shell_line, script};
 use crate::procedure;
-use crate::procedure::enable::{Facts, PutToUse};
-use crate::profile::{self, ConfigError, Edit, Profile, Tls};
-use crate::secret::looks_like_token;
+use crate::procedure::enable::{EnableFacts, TokenSetup};
+use crate::profile::{self, ConfigEdit, ConfigError, Profile, Tls};
+use crate::secret::is_token_like;
 use crate::tool::Tool;
-use crate::tool::quirk::{self, Circumstances};
+use crate::tool::quirk::{self, QuirkContext};
 use std::path::{Path, PathBuf};
 
-pub(super) fn run(session: &Session, args: &Enable) -> Outcome {
-    let namespace = session.namespace()?;
-    warn_of_purpose(session);
-    not_production(
+pub(super) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
+    let namespace = session.require_namespace()?;
+    warn_about_purpose(session);
+    refuse_production(
         session,
         args.allow_production,
         session.common.context.as_deref(),
     )?;
-    let look = probe::look(session)?;
-    not_production(
+    let look = probe::resolve_tools(session)?;
+    refuse_production(
         session,
         args.allow_production,
-        look.kubectl.pins.context.as_deref(),
+        look.kubectl.global_flags.context.as_deref(),
     )?;
-    let named = config::locate(session, look.influxctl.version.as_ref())?;
+    let named = config::locate_config(session, look.influxctl.version.as_ref())?;
     let lock = args
         .dry_run
         .is_none()
-        .then(|| config::lock(session, &named))
+        .then(|| config::lock_config(session, &named))
         .transpose()?;
-    let config = Config::read(&named)?;
-    if lock.is_some() && session.mode.is_now() {
-        config.clear_leftover(session)?;
+    let config = InfluxctlConfig::read(&named)?;
+    if lock.is_some() && session.mode.is_execute() {
+        config.remove_stale_temp(session)?;
     }
-    let known = Known::default();
-    let mut observed = Observed::default().config(&config.path, config.text());
-    if !session.mode.is_now() {
+    let known = RunState::default();
+    let mut observed = PlanObservation::default().with_config(&config.path, config.text());
+    if !session.mode.is_execute() {
         // Otherwise noted by the plan's own steps, which stop where it is another by then.
-        let cluster = probe::cluster(session, &look.kubectl, namespace)?;
-        observed = observed.cluster(&cluster);
+        let cluster = probe::identify_cluster(session, &look.kubectl, namespace)?;
+        observed = observed.with_cluster(&cluster);
         known.expect_cluster(cluster);
     }
-    let plan = plan(session, args, look, config)?;
-    if !go_on(session, &plan, observed, args.dry_run)? {
+    let plan = build_plan(session, args, look, config)?;
+    if !should_execute(session, &plan, observed, args.dry_run)? {
         return Ok(None);
     }
-    carry_out(session, &plan, &known)?;
+    execute_plan(session, &plan, &known)?;
     drop(lock);
-    Ok(done(session, known.inconclusive.get().is_some()))
+    Ok(report_outcome(
+        session,
+        known.inconclusive_reason.get().is_some(),
+    ))
 }
 
 /// What ends it: the same profile and configuration, whoever named them.
-fn disable(session: &Session) -> String {
+fn build_undo_command(session: &Session) -> String {
     let profile = Some(session.profile)
         .filter(|profile| *profile != "default")
         .map(|profile| ["--profile", profile]);
@@ -73,18 +76,18 @@ fn disable(session: &Session) -> String {
     let words = ["bypassctl", "disable"]
         .into_iter()
         .chain(profile.into_iter().chain(config).flatten());
-    shell_line(&words.map(str::to_owned).collect::<Vec<_>>())
+    format_shell_line(&words.map(str::to_owned).collect::<Vec<_>>())
 }
 
-fn done(session: &Session, inconclusive: bool) -> Option<Kind> {
-    let to_end = format!("to end it: {}", disable(session));
+fn report_outcome(session: &Session, inconclusive: bool) -> Option<ErrorKind> {
+    let to_end = format!("to end it: {}", build_undo_command(session));
     if inconclusive {
-        session.ui.say(&format!(
+        session.ui.print_lines(&format!(
             "done, but whether the token is accepted was not shown; {to_end}"
         ));
-        return Some(Kind::Inconclusive);
+        return Some(ErrorKind::Inconclusive);
     }
-    session.ui.say(&format!(
+    session.ui.print_lines(&format!(
         "done: influxctl uses the admin token with profile `{}`; {to_end}",
         session.profile
     ));
@@ -92,57 +95,66 @@ fn done(session: &Session, inconclusive: bool) -> Option<Kind> {
 }
 
 /// A plan as it was asked for.
-pub(super) fn show(session: &Session, plan: &Plan, form: DryRun) {
+pub(super) fn show_dry_run(session: &Session, plan: &Plan, form: DryRunFormat) {
     match form {
-        DryRun::Plan => {
-            session.ui.plan(plan);
-            session.ui.say("this was a dry run: nothing was changed");
+        DryRunFormat::Plan => {
+            session.ui.report_plan(plan);
+            session
+                .ui
+                .print_lines("this was a dry run: nothing was changed");
         }
-        DryRun::Script => {
-            let script = script::render(plan);
-            session.ui.document(&script);
-            session.ui.fields(|fields| fields.script = Some(script));
+        DryRunFormat::Script => {
+            let script = script::render_script(plan);
+            session.ui.print_document(&script);
+            session
+                .ui
+                .update_fields(|fields| fields.script = Some(script));
         }
     }
 }
 
 /// What an admin token in use is for.
-pub(super) fn warn_of_purpose(session: &Session) {
+pub(super) fn warn_about_purpose(session: &Session) {
     let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
     session
         .ui
         .warn(why, "end it with `bypassctl disable` before that");
 }
 
-fn plan(session: &Session, args: &Enable, look: probe::Look, config: Config) -> Result<Plan> {
-    let (profile, local) = local(session, args, &look.influxctl, &config)?;
-    Ok(procedure::enable::plan(Facts {
+fn build_plan(
+    session: &Session,
+    args: &EnableArgs,
+    look: probe::ResolvedTools,
+    config: InfluxctlConfig,
+) -> Result<Plan> {
+    let (profile, local) = plan_local_changes(session, args, &look.influxctl, &config)?;
+    Ok(procedure::enable::plan_enable(EnableFacts {
         kubectl: look.kubectl,
         influxctl: look.influxctl,
-        namespace: session.namespace()?.to_owned(),
-        about: probe::about(session),
+        namespace: session.require_namespace()?.to_owned(),
+        about: probe::describe_profile_and_target(session),
         profile,
-        local,
+        token_setup: local,
         verify: args.verify,
     }))
 }
 
 /// The profile, and what puts a token to use with it on this machine.
-pub(super) fn local(
+pub(super) fn plan_local_changes(
     session: &Session,
-    args: &Enable,
+    args: &EnableArgs,
     influxctl: &Tool,
-    config: &Config,
-) -> Result<(Profile, PutToUse)> {
-    let token_file = token_file(session, args, config)?;
-    let (profile, edit) = edit(session, args, config, &token_file)?;
-    tell_quirks(session, influxctl, &profile);
+    config: &InfluxctlConfig,
+) -> Result<(Profile, TokenSetup)> {
+    let token_file = choose_token_file(session, args, config)?;
+    let (profile, edit) = plan_profile_edit(session, args, config, &token_file)?;
+    warn_about_quirks(session, influxctl, &profile);
     if !edit.is_noop() {
-        config.must_be_writable()?;
+        config.ensure_writable()?;
     }
-    let token_file = safe_token_file(session, token_file, config)?;
-    warn_of_sharing(session, config, &token_file)?;
-    let local = PutToUse {
+    let token_file = check_token_file(session, token_file, config)?;
+    warn_about_shared_token_file(session, config, &token_file)?;
+    let local = TokenSetup {
         profile: profile.name.clone(),
         config: config.path.clone(),
         config_text: config.text().map(str::to_owned),
@@ -152,10 +164,14 @@ pub(super) fn local(
     Ok((profile, local))
 }
 
-fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathBuf> {
+fn choose_token_file(
+    session: &Session,
+    args: &EnableArgs,
+    config: &InfluxctlConfig,
+) -> Result<PathBuf> {
     let name = session.profile;
     let own = || {
-        config.token_file(name).ok_or_else(|| {
+        config.default_token_file(name).ok_or_else(|| {
             Error::usage(format!(
                 "a profile of the name `{name}` has no default token file"
             ))
@@ -164,11 +180,11 @@ fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathB
     };
     let before = config
         .text()
-        .and_then(|text| profile::find(text, name).ok())
+        .and_then(|text| profile::find_profile(text, name).ok())
         .and_then(|profile| profile.token_file);
     let before = before.map(PathBuf::from).filter(|path| path.is_absolute());
     let path = match (&args.token_file, &before) {
-        (Some(path), _) => session.exec.surroundings().cwd.join(path),
+        (Some(path), _) => session.exec.environment().cwd.join(path),
         // What is already right stays as it is.
         (None, Some(path)) => path.clone(),
         (None, None) => own()?,
@@ -191,21 +207,21 @@ fn token_file(session: &Session, args: &Enable, config: &Config) -> Result<PathB
 }
 
 /// The profile, there already or to be made, and what has to change in the file.
-fn edit(
+fn plan_profile_edit(
     session: &Session,
-    args: &Enable,
-    config: &Config,
+    args: &EnableArgs,
+    config: &InfluxctlConfig,
     token_file: &Path,
-) -> Result<(Profile, Edit)> {
+) -> Result<(Profile, ConfigEdit)> {
     let name = session.profile;
     let path = token_file.to_str().unwrap_or_default();
-    let told = |error| config.told(&error);
+    let told = |error| config.to_error(&error);
     let text = config.text();
     let found = text.map_or(
         Err(ConfigError::NoProfiles {
             name: name.to_owned(),
         }),
-        |text| profile::find(text, name),
+        |text| profile::find_profile(text, name),
     );
     let missing = matches!(
         found,
@@ -215,27 +231,27 @@ fn edit(
         (missing, args.create_profile, &args.host, args.port)
     {
         let port = port.to_string();
-        let edit =
-            profile::create(text.unwrap_or_default(), name, host, &port, path).map_err(told)?;
-        return Ok((new_profile(name, host, port, path), edit));
+        let edit = profile::create_profile(text.unwrap_or_default(), name, host, &port, path)
+            .map_err(told)?;
+        return Ok((build_profile(name, host, port, path), edit));
     }
-    let text = config.required()?;
+    let text = config.require_text()?;
     let profile = found.map_err(told)?;
     if args.create_profile
         && (profile.host != args.host || profile.port != args.port.map(|port| port.to_string()))
     {
-        return Err(Error::refused(format!(
+        return Err(Error::refusal(format!(
             "profile `{name}` is there already, with another host or port"
         ))
         .hint(
             "leave --create-profile out to use it as it is, or choose another name: --profile NAME",
         ));
     }
-    let edit = profile::enable(text, name, path).map_err(told)?;
+    let edit = profile::enable_token_file(text, name, path).map_err(told)?;
     Ok((profile, edit))
 }
 
-fn new_profile(name: &str, host: &str, port: String, token_file: &str) -> Profile {
+fn build_profile(name: &str, host: &str, port: String, token_file: &str) -> Profile {
     Profile {
         name: name.to_owned(),
         product: Some("clustered".to_owned()),
@@ -250,8 +266,8 @@ fn new_profile(name: &str, host: &str, port: String, token_file: &str) -> Profil
 }
 
 /// What bears on the job, as `quirk` sees it.
-pub(super) fn circumstances(influxctl: &Tool, profile: &Profile) -> Circumstances {
-    Circumstances {
+pub(super) fn build_quirk_context(influxctl: &Tool, profile: &Profile) -> QuirkContext {
+    QuirkContext {
         version: influxctl.version.clone(),
         has_oauth2: profile.has_oauth2,
         has_client_secret: profile.has_client_secret,
@@ -259,18 +275,18 @@ pub(super) fn circumstances(influxctl: &Tool, profile: &Profile) -> Circumstance
     }
 }
 
-fn tell_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
-    for quirk in quirk::bearing(&circumstances(influxctl, profile)) {
-        session.ui.warn(quirk.what, quirk.remedy);
+fn warn_about_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
+    for quirk in quirk::find_applicable_quirks(&build_quirk_context(influxctl, profile)) {
+        session.ui.warn(quirk.message, quirk.remedy);
     }
 }
 
 /// Nothing secret goes where others can put something else in its place.
-fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<PathBuf> {
+fn check_token_file(session: &Session, path: PathBuf, config: &InfluxctlConfig) -> Result<PathBuf> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let other = "name another place: --token-file FILE";
-    if let Some(what) = config::is_taken(session, config, &path) {
-        return Err(Error::refused(format!(
+    if let Some(what) = config::reserved_reason(session, config, &path) {
+        return Err(Error::refusal(format!(
             "`{}` cannot be the token file: {what}",
             path.display()
         ))
@@ -279,34 +295,34 @@ fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<
     // The configuration's own directory is made with it, mode 0700.
     let will_be_made = config.snapshot.is_none()
         && !directory.exists()
-        && Some(directory) == config.named.parent();
-    if !will_be_made && let Some(unfit) = unfit_directory(directory) {
+        && Some(directory) == config.requested_path.parent();
+    if !will_be_made && let Some(unfit) = check_directory(directory) {
         return Err(
-            Error::refused(format!("the token file cannot go there: {}", unfit.what))
+            Error::refusal(format!("the token file cannot go there: {}", unfit.problem))
                 .hint(format!("{}, or {other}", unfit.remedy)),
         );
     }
     let meta = std::fs::symlink_metadata(&path);
     if meta.is_ok_and(|meta| !meta.is_file()) {
         return Err(
-            Error::refused(format!("`{}` is not a regular file", path.display()))
+            Error::refusal(format!("`{}` is not a regular file", path.display()))
                 .hint(format!("move it away, or {other}")),
         );
     }
-    match read(&path, MAX_TOKEN_FILE) {
+    match read_file(&path, MAX_TOKEN_FILE) {
         Ok(Some(old))
-            if !is_ours(&path, config, session)
-                && !looks_like_token(&old.bytes)
+            if !is_default_token_file(&path, config, session)
+                && !is_token_like(&old.bytes)
                 && !old.bytes.is_empty() =>
         {
-            Err(Error::refused(format!(
+            Err(Error::refusal(format!(
                 "`{}` is there already, and does not look like a token",
                 path.display()
             ))
             .hint(format!("move it away, or {other}")))
         }
         Ok(_) => Ok(path),
-        Err(error) => Err(Error::refused(format!(
+        Err(error) => Err(Error::refusal(format!(
             "`{}` cannot be replaced: {error}",
             path.display()
         ))
@@ -315,17 +331,25 @@ fn safe_token_file(session: &Session, path: PathBuf, config: &Config) -> Result<
 }
 
 /// Whether a file has the name that only `enable` gives.
-pub(super) fn is_ours(path: &Path, config: &Config, session: &Session) -> bool {
+pub(super) fn is_default_token_file(
+    path: &Path,
+    config: &InfluxctlConfig,
+    session: &Session,
+) -> bool {
     config
-        .token_file(session.profile)
+        .default_token_file(session.profile)
         .is_some_and(|own| own == path)
 }
 
-fn warn_of_sharing(session: &Session, config: &Config, token_file: &Path) -> Result<()> {
+fn warn_about_shared_token_file(
+    session: &Session,
+    config: &InfluxctlConfig,
+    token_file: &Path,
+) -> Result<()> {
     let profiles = config
         .text()
-        .map_or(Ok(Vec::new()), profile::profiles)
-        .map_err(|error| config.told(&error))?;
+        .map_or(Ok(Vec::new()), profile::list_profiles)
+        .map_err(|error| config.to_error(&error))?;
     let others = profiles.iter().filter(|other| {
         other.name != session.profile
             && other.token_file.as_deref().map(Path::new) == Some(token_file)

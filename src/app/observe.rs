@@ -1,154 +1,158 @@
 //! What a revocation has to know first: reads only, side by side.
 
 use super::carry_out::MAX_TOKEN_FILE;
-use super::config::{self, Config};
-use super::probe::{self, joined};
-use super::proof::Old;
+use super::config::{self, InfluxctlConfig};
+use super::probe::{self, join_thread};
+use super::proof::OldToken;
 use super::session::Session;
-use crate::cli::Revocation;
-use crate::error::{Error, Kind, Result};
-use crate::exec::{TargetLock, read};
-use crate::plan::{Place, Trial};
+use crate::cli::RevocationArgs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{TargetLock, read_file};
+use crate::plan::{ClusterTarget, TokenProbe};
 use crate::procedure::revoke::{self, Operator, Rerun};
 use crate::profile;
-use crate::secret::{Secret, looks_like_token, sha256_hex};
+use crate::secret::{Secret, compute_sha256_hex, is_token_like};
 use crate::tool::influxctl;
-use crate::tool::invocation::Output;
-use crate::tool::kubectl::{self, ClusterId, Failure, Job, Kubectl, NoToken, Pod, SecretUid};
+use crate::tool::invocation::ToolOutput;
+use crate::tool::kubectl::{
+    self, ClusterId, Job, Kubectl, KubectlError, Pod, SecretUid, TokenError,
+};
 use crate::tool::{Tool, ToolName};
 use std::path::{Path, PathBuf};
 
 /// What the cluster shows.
-pub(super) struct Observed {
-    pub(super) at: Place,
-    pub(super) cluster: ClusterId,
+pub(super) struct ClusterSnapshot {
+    pub(super) target: ClusterTarget,
+    pub(super) cluster_id: ClusterId,
     pub(super) secrets: Vec<SecretUid>,
     pub(super) jobs: Vec<Job>,
     pub(super) pods: Vec<Pod>,
-    pub(super) pods_matched: bool,
+    pub(super) pods_match_selector: bool,
     pub(super) operator: Operator,
     /// Whether each of `revoke::permissions` is given, or why that cannot be found out.
-    pub(super) allowed: std::result::Result<Vec<bool>, Failure>,
+    pub(super) permissions: std::result::Result<Vec<bool>, KubectlError>,
     /// The token that is in the cluster now.
-    pub(super) token: Option<Secret>,
+    pub(super) current_token: Option<Secret>,
     /// Keeps other revocations away from the same namespace.
-    pub(super) lock: Option<TargetLock>,
+    pub(super) namespace_lock: Option<TargetLock>,
 }
 
 /// Looks at the namespace, and takes its lock unless this is a dry run.
-pub(super) fn cluster(
+pub(super) fn observe_cluster(
     session: &Session,
     kubectl: Kubectl,
     namespace: &str,
-    how: &Revocation,
-) -> Result<Observed> {
-    let asked = revoke::permissions(namespace);
-    let ask_operator = matches!(how.way(), Rerun::Auto | Rerun::Operator);
+    how: &RevocationArgs,
+) -> Result<ClusterSnapshot> {
+    let asked = revoke::list_permissions(namespace);
+    let ask_operator = matches!(how.rerun(), Rerun::Auto | Rerun::Operator);
     let run = |step, command| session.run(step, &command);
     let outputs = std::thread::scope(|scope| {
         let (run, kubectl, asked) = (&run, &kubectl, &asked);
-        let cluster = scope.spawn(|| probe::cluster(session, kubectl, namespace));
-        let secrets = scope.spawn(|| run("secrets", kubectl.secret_uids(namespace)));
-        let jobs = scope.spawn(|| run("jobs", kubectl.jobs(namespace)));
-        let pods = scope.spawn(|| pods(session, kubectl, namespace, how.selector()));
-        let allowed = scope.spawn(|| run("permissions", kubectl.permissions(asked)));
-        let operator = ask_operator.then(|| scope.spawn(|| operator(session, kubectl, namespace)));
+        let cluster = scope.spawn(|| probe::identify_cluster(session, kubectl, namespace));
+        let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
+        let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
+        let pods = scope.spawn(|| list_pods(session, kubectl, namespace, how.selector()));
+        let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(asked)));
+        let operator =
+            ask_operator.then(|| scope.spawn(|| detect_operator(session, kubectl, namespace)));
         // Once, for the proof: the data of the other secret is never read.
         let token = how
             .old_token_file
             .is_none()
-            .then(|| scope.spawn(|| run("get-old-token", kubectl.admin_token(namespace))));
-        Outputs {
-            cluster: joined(cluster),
-            secrets: joined(secrets),
-            jobs: joined(jobs),
-            pods: joined(pods),
-            allowed: joined(allowed),
-            operator: operator.map(joined),
-            token: token.map(joined),
+            .then(|| scope.spawn(|| run("get-old-token", kubectl.get_admin_token(namespace))));
+        RawOutputs {
+            cluster_id: join_thread(cluster),
+            secrets: join_thread(secrets),
+            jobs: join_thread(jobs),
+            pods: join_thread(pods),
+            permissions: join_thread(allowed),
+            operator: operator.map(join_thread),
+            token: token.map(join_thread),
         }
     });
-    outputs.read(session, kubectl, namespace, how)
+    outputs.into_snapshot(session, kubectl, namespace, how)
 }
 
-struct Outputs {
-    cluster: Result<ClusterId>,
-    secrets: Result<Output>,
-    jobs: Result<Output>,
+struct RawOutputs {
+    cluster_id: Result<ClusterId>,
+    secrets: Result<ToolOutput>,
+    jobs: Result<ToolOutput>,
     pods: Result<(Vec<Pod>, bool)>,
-    allowed: Result<Output>,
+    permissions: Result<ToolOutput>,
     operator: Option<Result<Operator>>,
-    token: Option<Result<Output>>,
+    token: Option<Result<ToolOutput>>,
 }
 
-impl Outputs {
-    fn read(
+impl RawOutputs {
+    fn into_snapshot(
         self,
         session: &Session,
         kubectl: Kubectl,
         namespace: &str,
-        how: &Revocation,
-    ) -> Result<Observed> {
+        how: &RevocationArgs,
+    ) -> Result<ClusterSnapshot> {
         let token = self
             .token
             .transpose()?
-            .map(|output| old_token(session, &output))
+            .map(|output| parse_old_token(session, &output))
             .transpose()?
             .flatten();
-        let id = self.cluster?;
+        let id = self.cluster_id?;
         let lock = how
             .dry_run
             .is_none()
-            .then(|| lock(session, &id, namespace))
+            .then(|| lock_namespace(session, &id, namespace))
             .transpose()?;
         let secrets = self.secrets?;
-        let failed = |what: &'static str| move |failure: Failure| failure.into_error(what);
+        let failed = |what: &'static str| move |failure: KubectlError| failure.into_error(what);
         let secrets = kubectl::parse_secret_uids(&secrets)
             .map_err(failed("the secrets cannot be looked at"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(failed("the jobs cannot be listed"))?;
         let (pods, pods_matched) = self.pods?;
-        let allowed = kubectl::parse_permissions(&revoke::permissions(namespace), &self.allowed?);
+        let allowed =
+            kubectl::parse_permissions(&revoke::list_permissions(namespace), &self.permissions?);
         let operator = self
             .operator
             .transpose()?
             .unwrap_or(Operator::Unknown("not asked for"));
-        let at = Place {
+        let at = ClusterTarget {
             kubectl,
             namespace: namespace.to_owned(),
         };
-        Ok(Observed {
-            at,
-            cluster: id,
+        Ok(ClusterSnapshot {
+            target: at,
+            cluster_id: id,
             secrets,
             jobs,
             pods,
-            pods_matched,
+            pods_match_selector: pods_matched,
             operator,
-            allowed,
-            token,
-            lock,
+            permissions: allowed,
+            current_token: token,
+            namespace_lock: lock,
         })
     }
 }
 
 /// One revocation at a time for a namespace of a cluster, whatever the context is called.
-fn lock(session: &Session, id: &ClusterId, namespace: &str) -> Result<TargetLock> {
+fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<TargetLock> {
     let cluster = match id {
-        ClusterId::Cluster(uid) | ClusterId::Namespace(uid) => uid.clone(),
+        ClusterId::KubeSystem(uid) | ClusterId::Namespace(uid) => uid.clone(),
         ClusterId::Server(server) => server.clone(),
-        ClusterId::Pods => "in-cluster".to_owned(),
+        ClusterId::InCluster => "in-cluster".to_owned(),
     };
     let name = format!(
         "namespace-{}",
-        &sha256_hex(format!("{cluster}/{namespace}").as_bytes())[..16]
+        &compute_sha256_hex(format!("{cluster}/{namespace}").as_bytes())[..16]
     );
     session
         .exec
-        .lock(&name, &format!("namespace `{namespace}`"))
+        .lock_target(&name, &format!("namespace `{namespace}`"))
 }
 
 /// The pods that the selector matches; where it matches none, all of them, to name those that load the keys.
-fn pods(
+fn list_pods(
     session: &Session,
     kubectl: &Kubectl,
     namespace: &str,
@@ -159,40 +163,42 @@ fn pods(
         kubectl::parse_list::<Pod>(&output)
             .map_err(|failure| failure.into_error("the pods cannot be listed"))
     };
-    let pods = list("pods", kubectl.pods(namespace, selector))?;
-    if pods.iter().any(|pod| !pod.ended()) {
+    let pods = list("pods", kubectl.list_pods(namespace, selector))?;
+    if pods.iter().any(|pod| !pod.is_finished()) {
         return Ok((pods, true));
     }
-    Ok((list("all-pods", kubectl.all_pods(namespace))?, false))
+    Ok((list("all-pods", kubectl.list_all_pods(namespace))?, false))
 }
 
 /// Whether kubit makes jobs again. Its AppInstances are asked for only where it is there.
-fn operator(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Operator> {
-    let deployments =
-        kubectl::parse_list::<kubectl::Deployment>(&session.run("operator", &kubectl.operator())?);
+fn detect_operator(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Operator> {
+    let deployments = kubectl::parse_list::<kubectl::Deployment>(
+        &session.run("operator", &kubectl.list_operators())?,
+    );
     let there = deployments
         .as_ref()
         .is_ok_and(|deployments| !deployments.is_empty());
     let instances = there
-        .then(|| session.run("app-instances", &kubectl.app_instances(namespace)))
+        .then(|| session.run("app-instances", &kubectl.list_app_instances(namespace)))
         .transpose()?;
     let instances = instances
         .as_ref()
         .map(kubectl::parse_list::<kubectl::AppInstance>);
-    Operator::of(deployments, instances)
+    Operator::from_deployments(deployments, instances)
         .map_err(|failure| failure.into_error("kubit cannot be looked for"))
 }
 
 /// The token in the cluster, where there is one: a revocation that was cut short may have left none.
-fn old_token(session: &Session, output: &Output) -> Result<Option<Secret>> {
+fn parse_old_token(session: &Session, output: &ToolOutput) -> Result<Option<Secret>> {
     match kubectl::parse_admin_token(output) {
         Ok(token) => {
-            session.exec.learn_secret(&token);
+            session.exec.register_secret(&token);
             Ok(Some(token))
         }
-        Err(NoToken::Kubectl(
-            failure
-            @ (Failure::Unreachable(_) | Failure::Unauthorized(_) | Failure::Credentials(_)),
+        Err(TokenError::Kubectl(
+            failure @ (KubectlError::Unreachable(_)
+            | KubectlError::Unauthorized(_)
+            | KubectlError::Credentials(_)),
         )) => Err(failure.into_error("secret `admin-token` cannot be read")),
         // Not there, not allowed, no token in it: what follows from that is told with the proof.
         Err(_) => Ok(None),
@@ -200,14 +206,17 @@ fn old_token(session: &Session, output: &Output) -> Result<Option<Secret>> {
 }
 
 /// What is needed to try a token; what stands in the way is a warning, for a revocation goes on without.
-pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option<Trial>> {
+pub(super) fn prepare_token_probe(
+    session: &Session,
+    influxctl: Result<Tool>,
+) -> Result<Option<TokenProbe>> {
     let found = influxctl.and_then(|tool| {
-        let named = config::locate(session, tool.version.as_ref())?;
-        let config = Config::read(&named)?;
-        let profile = profile::find(config.required()?, session.profile)
-            .map_err(|error| config.told(&error))?;
-        Ok(Trial {
-            command: influxctl::try_token(&tool),
+        let named = config::locate_config(session, tool.version.as_ref())?;
+        let config = InfluxctlConfig::read(&named)?;
+        let profile = profile::find_profile(config.require_text()?, session.profile)
+            .map_err(|error| config.to_error(&error))?;
+        Ok(TokenProbe {
+            command: influxctl::probe_token(&tool),
             profile,
         })
     });
@@ -216,14 +225,15 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
         Err(error)
             if matches!(
                 error.kind,
-                Kind::Unrecorded | Kind::Interrupted | Kind::Terminated
+                ErrorKind::Unrecorded | ErrorKind::Interrupted | ErrorKind::Terminated
             ) =>
         {
             Err(error)
         }
         // Another influxctl than the policy's is no reason to do without: somebody has put it there.
         Err(error)
-            if error.kind == Kind::Refused && session.exec.speaks_of(ToolName::Influxctl) =>
+            if error.kind == ErrorKind::Refused
+                && session.exec.is_constrained_by_policy(ToolName::Influxctl) =>
         {
             Err(error)
         }
@@ -245,73 +255,73 @@ pub(super) fn trial(session: &Session, influxctl: Result<Tool>) -> Result<Option
 }
 
 /// A token in a file: a copy of the old one.
-pub(super) fn token_in(session: &Session, path: &Path) -> Result<Option<Secret>> {
+pub(super) fn read_token_file(session: &Session, path: &Path) -> Result<Option<Secret>> {
     let told = |why: String| {
-        Error::failed(format!("`{}` {why}", path.display()))
+        Error::failure(format!("`{}` {why}", path.display()))
             .hint("name a file that holds the token as `enable` writes it")
     };
-    let found =
-        read(path, MAX_TOKEN_FILE).map_err(|error| told(format!("cannot be read: {error}")))?;
+    let found = read_file(path, MAX_TOKEN_FILE)
+        .map_err(|error| told(format!("cannot be read: {error}")))?;
     let token = found
-        .filter(|file| looks_like_token(&file.bytes))
+        .filter(|file| is_token_like(&file.bytes))
         .map(|file| Secret::new(file.bytes));
     token
         .iter()
-        .for_each(|token| session.exec.learn_secret(token));
+        .for_each(|token| session.exec.register_secret(token));
     Ok(token)
 }
 
 /// The old token: the file named, else the cluster's, else the profile's unless that is the new one.
-pub(super) fn old(
+pub(super) fn resolve_old_token(
     session: &Session,
-    how: &Revocation,
+    how: &RevocationArgs,
     cluster: Option<Secret>,
     new: Option<&Secret>,
-    trial: Option<&Trial>,
-) -> Result<Option<Old>> {
+    trial: Option<&TokenProbe>,
+) -> Result<Option<OldToken>> {
     if let Some(file) = &how.old_token_file {
-        let path = session.exec.surroundings().cwd.join(file);
+        let path = session.exec.environment().cwd.join(file);
         if !path.exists() {
-            return Err(Error::failed(format!("`{}` is not there", path.display()))
+            return Err(Error::failure(format!("`{}` is not there", path.display()))
                 .hint("--old-token-file names a file that holds the token as `enable` writes it"));
         }
-        let token = token_in(session, &path)?.ok_or_else(|| {
-            Error::failed(format!("`{}` holds no token", path.display()))
+        let token = read_token_file(session, &path)?.ok_or_else(|| {
+            Error::failure(format!("`{}` holds no token", path.display()))
                 .hint("--old-token-file names a file that holds the token as `enable` writes it")
         })?;
-        return Ok(Some(Old {
+        return Ok(Some(OldToken {
             token,
             accepted: false,
-            from_cluster: false,
+            is_from_cluster: false,
         }));
     }
     match cluster {
-        Some(token) => Ok(Some(Old {
+        Some(token) => Ok(Some(OldToken {
             token,
             accepted: false,
-            from_cluster: true,
+            is_from_cluster: true,
         })),
-        None => of_profile(session, trial, new),
+        None => read_profile_token(session, trial, new),
     }
 }
 
-fn of_profile(
+fn read_profile_token(
     session: &Session,
-    trial: Option<&Trial>,
+    trial: Option<&TokenProbe>,
     other_than: Option<&Secret>,
-) -> Result<Option<Old>> {
+) -> Result<Option<OldToken>> {
     let file = trial
         .and_then(|trial| trial.profile.token_file.as_ref())
         .map(PathBuf::from)
         .filter(|file| file.is_absolute());
     let Some(file) = file else { return Ok(None) };
     // A file that cannot be read is no copy at hand: which is what is told then.
-    let token = token_in(session, &file).unwrap_or_default();
+    let token = read_token_file(session, &file).unwrap_or_default();
     Ok(token
         .filter(|token| Some(token) != other_than)
-        .map(|token| Old {
+        .map(|token| OldToken {
             token,
             accepted: false,
-            from_cluster: false,
+            is_from_cluster: false,
         }))
 }

@@ -1,11 +1,11 @@
 //! Where files are by default.
 
-use crate::cli::Common;
+use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
-use crate::exec::Surroundings;
+use crate::exec::Environment;
 use std::path::{Path, PathBuf};
 
-fn home(surroundings: &Surroundings) -> Result<PathBuf> {
+fn require_home(surroundings: &Environment) -> Result<PathBuf> {
     surroundings.home().map(Path::to_owned).ok_or_else(|| {
         Error::usage("HOME is not set to an absolute path")
             .hint("set HOME, or name the files: --config, --audit-log, and XDG_STATE_HOME")
@@ -13,24 +13,31 @@ fn home(surroundings: &Surroundings) -> Result<PathBuf> {
 }
 
 /// A base directory of the XDG specification; a relative one is to be ignored, as it says.
-fn base(surroundings: &Surroundings, variable: &str, linux: &str, macos: &str) -> Result<PathBuf> {
+fn resolve_base_dir(
+    surroundings: &Environment,
+    variable: &str,
+    linux: &str,
+    macos: &str,
+) -> Result<PathBuf> {
     match surroundings
         .var(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
     {
         Some(path) => Ok(path),
-        None => Ok(home(surroundings)?.join(if cfg!(target_os = "macos") {
-            macos
-        } else {
-            linux
-        })),
+        None => Ok(
+            require_home(surroundings)?.join(if cfg!(target_os = "macos") {
+                macos
+            } else {
+                linux
+            }),
+        ),
     }
 }
 
 /// Our own state: the record and the locks.
-pub(super) fn state(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(base(
+pub(super) fn state_dir(surroundings: &Environment) -> Result<PathBuf> {
+    Ok(resolve_base_dir(
         surroundings,
         "XDG_STATE_HOME",
         ".local/state",
@@ -40,22 +47,22 @@ pub(super) fn state(surroundings: &Surroundings) -> Result<PathBuf> {
 }
 
 /// The record.
-pub(super) fn audit_log(common: &Common, surroundings: &Surroundings) -> Result<PathBuf> {
+pub(super) fn audit_log_path(common: &CommonArgs, surroundings: &Environment) -> Result<PathBuf> {
     match &common.audit_log {
         Some(path) => Ok(surroundings.cwd.join(path)),
-        None => default_log(surroundings),
+        None => default_audit_log_path(surroundings),
     }
 }
 
 /// The record, where nothing names another.
-pub(super) fn default_log(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(state(surroundings)?.join("audit.jsonl"))
+pub(super) fn default_audit_log_path(surroundings: &Environment) -> Result<PathBuf> {
+    Ok(state_dir(surroundings)?.join("audit.jsonl"))
 }
 
 /// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS
 /// (documentation of influxctl, "configure connection profiles").
-pub(super) fn influxctl_config(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(base(
+pub(super) fn influxctl_config_path(surroundings: &Environment) -> Result<PathBuf> {
+    Ok(resolve_base_dir(
         surroundings,
         "XDG_CONFIG_HOME",
         ".config",
@@ -65,6 +72,9 @@ pub(super) fn influxctl_config(surroundings: &Surroundings) -> Result<PathBuf> {
 }
 
 /// Where influxctl before 2.3.1 kept copies of tokens: `~/.cache/influxctl` on Linux (documentation of influxctl).
-pub(super) fn influxctl_cache(surroundings: &Surroundings) -> Result<PathBuf> {
-    Ok(base(surroundings, "XDG_CACHE_HOME", ".cache", "Library/Caches")?.join("influxctl"))
+pub(super) fn influxctl_cache_dir(surroundings: &Environment) -> Result<PathBuf> {
+    Ok(
+        resolve_base_dir(surroundings, "XDG_CACHE_HOME", ".cache", "Library/Caches")?
+            .join("influxctl"),
+    )
 }

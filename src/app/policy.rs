@@ -1,15 +1,15 @@
 //! Which policy is in force, and what it asks for.
 
-use super::name_of;
+use super::command_name;
 use super::session::Session;
-use crate::cli::{Cli, Command, Common, Enable, PlanCommand, Planned, Revocation};
+use crate::cli::{Cli, Command, CommonArgs, EnableArgs, PlanArgs, PlanSubcommand, RevocationArgs};
 use crate::error::{Error, Result};
-use crate::exec::{Surroundings, Writer, read, writers};
-use crate::policy::{Defaults, FILE_NAME, InForce, Places, Policy};
+use crate::exec::{Environment, Writer, find_writers, read_file};
+use crate::policy::{ActivePolicy, FILE_NAME, NamespaceDefaults, PathContext, Policy};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
-use crate::procedure::{PRODUCTION, looks_like_production};
-use crate::secret::sha256_hex;
-use crate::tool::invocation::printable;
+use crate::procedure::{PRODUCTION_PATTERNS, find_production_name};
+use crate::secret::compute_sha256_hex;
+use crate::tool::invocation::sanitize;
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,46 +19,53 @@ pub(super) const MAX_POLICY: u64 = 1 << 20;
 
 /// The policy in force: that of the system where it is locked; else the one that is named; else the one of the working
 /// directory, or above it up to the root of its repository; else that of the system.
-pub(super) fn find(
-    common: &Common,
-    surroundings: &Surroundings,
+pub(super) fn load_active_policy(
+    common: &CommonArgs,
+    surroundings: &Environment,
     ui: &Ui,
-) -> Result<Option<InForce>> {
-    let system = load(&surroundings.system.join(FILE_NAME), surroundings)?;
+) -> Result<Option<ActivePolicy>> {
+    let system = load_policy(
+        &surroundings.system_config_dir.join(FILE_NAME),
+        surroundings,
+    )?;
     let named = common
         .policy
         .as_ref()
         .map(|path| surroundings.cwd.join(path));
     if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
-        over_the_rest(
+        enforce_locked_policy(
             system,
             named.as_deref(),
-            discovered(&surroundings.cwd).ok().flatten().as_deref(),
+            discover_policy(&surroundings.cwd).ok().flatten().as_deref(),
             ui,
         )?;
     } else if let Some(path) = named {
-        let policy = load(&path, surroundings)?.ok_or_else(|| {
-            Error::refused(format!("there is no policy at `{}`", path.display()))
+        let policy = load_policy(&path, surroundings)?.ok_or_else(|| {
+            Error::refusal(format!("there is no policy at `{}`", path.display()))
                 .hint("it is named by --policy or BYPASSCTL_POLICY")
         })?;
-        return trusted(policy, false, ui).map(Some);
-    } else if let Some(path) = discovered(&surroundings.cwd)? {
-        let policy = load(&path, surroundings)?;
-        return policy.map(|policy| trusted(policy, true, ui)).transpose();
+        return check_ownership(policy, false, ui).map(Some);
+    } else if let Some(path) = discover_policy(&surroundings.cwd)? {
+        let policy = load_policy(&path, surroundings)?;
+        return policy
+            .map(|policy| check_ownership(policy, true, ui))
+            .transpose();
     }
-    system.map(|policy| trusted(policy, true, ui)).transpose()
+    system
+        .map(|policy| check_ownership(policy, true, ui))
+        .transpose()
 }
 
 /// A locked policy of the system wins: another that was asked for is refused, one that only lies there is passed over.
-fn over_the_rest(
-    system: &InForce,
+fn enforce_locked_policy(
+    system: &ActivePolicy,
     named: Option<&Path>,
     discovered: Option<&Path>,
     ui: &Ui,
 ) -> Result<()> {
     let file = system.file.display();
     if let Some(named) = named.filter(|named| *named != system.file) {
-        return Err(Error::refused(format!(
+        return Err(Error::refusal(format!(
             "the policy `{file}` is locked, so `{}` cannot take its place",
             named.display()
         ))
@@ -78,16 +85,16 @@ fn over_the_rest(
 }
 
 /// In the working directory, or above it up to the root of its repository; without a repository no further.
-fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
+fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
     if !cwd.is_absolute() {
-        return Err(Error::refused(
+        return Err(Error::refusal(
             "what the working directory is cannot be found out, and a policy may be in it",
         )
         .hint("run it from a directory that is there"));
     }
     let mut root = cwd;
     for directory in cwd.ancestors() {
-        if is_there(&directory.join(".git"))? {
+        if try_exists(&directory.join(".git"))? {
             root = directory;
             break;
         }
@@ -97,7 +104,7 @@ fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
         .take_while(|directory| directory.starts_with(root))
     {
         let path = directory.join(FILE_NAME);
-        if is_there(&path)? {
+        if try_exists(&path)? {
             return Ok(Some(path));
         }
     }
@@ -105,11 +112,11 @@ fn discovered(cwd: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// What may not be looked at is not taken for absent.
-fn is_there(path: &Path) -> Result<bool> {
+fn try_exists(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::refused(format!(
+        Err(error) => Err(Error::refusal(format!(
             "whether there is a policy cannot be found out: `{}`: {error}",
             path.display()
         ))
@@ -117,16 +124,16 @@ fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
-fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
+fn load_policy(path: &Path, surroundings: &Environment) -> Result<Option<ActivePolicy>> {
     let unusable = |why: String| {
-        Error::refused(format!(
+        Error::refusal(format!(
             "the policy `{}` cannot be used: {why}",
             path.display()
         ))
     };
     let look = "look at its owner and mode; nothing is run without it";
     let Some(file) =
-        read(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))?
+        read_file(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))?
     else {
         // A mount that is missing must not be what takes a policy out of force.
         let dangles = |way: &Path| way.is_symlink() && !way.exists();
@@ -140,26 +147,26 @@ fn load(path: &Path, surroundings: &Surroundings) -> Result<Option<InForce>> {
         .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
     let account_home = surroundings.account_home();
-    let places = Places {
+    let places = PathContext {
         directory,
         home: surroundings.home(),
         account_home: account_home.as_deref(),
     };
     let policy = Policy::parse(text, &places)
         .map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
-    Ok(Some(InForce {
+    Ok(Some(ActivePolicy {
         policy,
         file: path.to_owned(),
-        sha256: sha256_hex(&file.bytes),
+        sha256: compute_sha256_hex(&file.bytes),
     }))
 }
 
 /// A policy says which program runs: one that others can write to is theirs. One that was not named, but lies where this
 /// is run, is taken only from root and from who runs this.
-fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
-    let others: BTreeSet<Writer> = writers(&policy.file)
+fn check_ownership(policy: ActivePolicy, found: bool, ui: &Ui) -> Result<ActivePolicy> {
+    let others: BTreeSet<Writer> = find_writers(&policy.file)
         .into_iter()
-        .filter(|writer| writer.is_another())
+        .filter(|writer| writer.is_untrusted())
         .collect();
     let is_theirs = found
         && others
@@ -175,12 +182,12 @@ fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
     let names: Vec<String> = others.iter().map(ToString::to_string).collect();
     if policy.policy.locked && !others.is_empty() {
         return Err(
-            Error::refused(format!("{}, which a locked one must not be", told(&names)))
+            Error::refusal(format!("{}, which a locked one must not be", told(&names)))
                 .hint("chown root and chmod go-w it, and the directories that lead to it"),
         );
     }
     if is_theirs {
-        return Err(Error::refused(told(&names)).hint("if you trust them, name it: --policy FILE"));
+        return Err(Error::refusal(told(&names)).hint("if you trust them, name it: --policy FILE"));
     }
     if others
         .iter()
@@ -195,14 +202,14 @@ fn trusted(policy: InForce, found: bool, ui: &Ui) -> Result<InForce> {
 }
 
 /// Fills in what the command line leaves to the policy.
-pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
+pub(super) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
     let file = policy.and_then(|policy| policy.policy.audit.file.clone());
     cli.common.audit_log = cli.common.audit_log.take().or(file);
     // What was planned is applied as it was asked for then.
     if matches!(cli.command, Command::Apply(_)) {
         return;
     }
-    let none = Defaults::default();
+    let none = NamespaceDefaults::default();
     let namespaces = policy.map(|policy| &policy.policy.namespaces);
     let defaults = namespaces
         .zip(cli.common.namespace.as_ref())
@@ -218,13 +225,13 @@ pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
         ];
     }
     common.config = common.config.take().or_else(|| defaults.config.clone());
-    if let Some(enable) = enable_of(&mut cli.command) {
+    if let Some(enable) = enable_args_mut(&mut cli.command) {
         enable.token_file = enable
             .token_file
             .take()
             .or_else(|| defaults.token_file.clone());
     }
-    if let Some(how) = revocation_of(&mut cli.command) {
+    if let Some(how) = revocation_args_mut(&mut cli.command) {
         // What holds without either is said as well, for who reads a plan.
         let selector = how
             .restart_selector
@@ -241,28 +248,28 @@ pub(super) fn fill(cli: &mut Cli, policy: Option<&InForce>) {
     }
 }
 
-fn enable_of(command: &mut Command) -> Option<&mut Enable> {
+fn enable_args_mut(command: &mut Command) -> Option<&mut EnableArgs> {
     match command {
         Command::Enable(args)
-        | Command::Plan(PlanCommand {
-            what: Planned::Enable(args),
+        | Command::Plan(PlanArgs {
+            subcommand: PlanSubcommand::Enable(args),
             ..
         }) => Some(args),
         _ => None,
     }
 }
 
-fn revocation_of(command: &mut Command) -> Option<&mut Revocation> {
+fn revocation_args_mut(command: &mut Command) -> Option<&mut RevocationArgs> {
     match command {
-        Command::Revoke(args) => Some(&mut args.how),
-        Command::Rotate(args) => Some(&mut args.how),
-        Command::Plan(args) => args.what.revocation(),
+        Command::Revoke(args) => Some(&mut args.revocation),
+        Command::Rotate(args) => Some(&mut args.revocation),
+        Command::Plan(args) => args.subcommand.revocation_mut(),
         _ => None,
     }
 }
 
 /// The pods that load the keys, where the command line does not name them.
-pub(super) fn selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
+pub(super) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
     let defaults = session
         .exec
         .policy()
@@ -273,13 +280,13 @@ pub(super) fn selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
 }
 
 /// Fails where the record would be kept elsewhere than the policy has it.
-pub(super) fn recorded_where(audit_log: &Path, policy: Option<&InForce>) -> Result<()> {
+pub(super) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) -> Result<()> {
     let Some(policy) = policy else { return Ok(()) };
     match &policy.policy.audit.file {
         Some(file)
-            if (policy.policy.audit.require || policy.policy.locked) && file != audit_log =>
+            if (policy.policy.audit.enforce || policy.policy.locked) && file != audit_log =>
         {
-            Err(Error::refused(format!(
+            Err(Error::refusal(format!(
                 "the record would be kept in `{}`, and the policy `{}` has it in `{}`",
                 audit_log.display(),
                 policy.file.display(),
@@ -292,18 +299,20 @@ pub(super) fn recorded_where(audit_log: &Path, policy: Option<&InForce>) -> Resu
 }
 
 /// Fails where the policy asks for more before this command changes something.
-pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
+pub(super) fn enforce_guard(session: &Session, command: &Command) -> Result<()> {
     let Some(policy) = session
         .exec
         .policy()
-        .filter(|_| session.may_change(command))
+        .filter(|_| session.can_change(command))
     else {
         return Ok(());
     };
-    let (guard, name) = (&policy.policy.guard, name_of(command));
+    let (guard, name) = (&policy.policy.guard, command_name(command));
     let file = policy.file.display();
-    if guard.require_plan.iter().any(|guarded| guarded == name) && session.mode.plan().is_none() {
-        return Err(Error::refused(format!("the policy `{file}` has `{name}` carried out from a plan only")).hint(
+    if guard.require_plan.iter().any(|guarded| guarded == name)
+        && session.mode.plan_digest().is_none()
+    {
+        return Err(Error::refusal(format!("the policy `{file}` has `{name}` carried out from a plan only")).hint(
             format!("bypassctl plan {name} … --out FILE, have it approved, then bypassctl apply FILE --expect SHA256"),
         ));
     }
@@ -315,9 +324,9 @@ pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
         given => {
             let given = given.as_ref().map_or_else(
                 || "none is given".to_owned(),
-                |given| format!("`{}` does not", printable(given, 200)),
+                |given| format!("`{}` does not", sanitize(given, 200)),
             );
-            Err(Error::refused(format!(
+            Err(Error::refusal(format!(
                 "the policy `{file}` wants a reason that matches `{pattern}`, and {given}"
             ))
             .hint("say why: --reason TEXT"))
@@ -326,17 +335,17 @@ pub(super) fn guard(session: &Session, command: &Command) -> Result<()> {
 }
 
 /// Fails where context, namespace or server looks like production, unless that was allowed.
-pub(super) fn not_production(
+pub(super) fn refuse_production(
     session: &Session,
     allowed: bool,
     context: Option<&str>,
 ) -> Result<()> {
     let policy = session.exec.policy();
     let server = session.exec.target().server;
-    let Some(name) = production_name(session, context, server.as_deref()) else {
+    let Some(name) = detect_production_name(session, context, server.as_deref()) else {
         return Ok(());
     };
-    let refused = Error::refused(format!(
+    let refused = Error::refusal(format!(
         "`{name}` looks like production, where the admin token must not be used"
     ));
     match policy.filter(|policy| policy.policy.locked) {
@@ -350,7 +359,7 @@ pub(super) fn not_production(
 }
 
 /// The first of context, namespace and server that looks like production.
-pub(super) fn production_name(
+pub(super) fn detect_production_name(
     session: &Session,
     context: Option<&str>,
     server: Option<&str>,
@@ -361,7 +370,7 @@ pub(super) fn production_name(
         .map(|policy| policy.policy.guard.production.clone())
         .unwrap_or_default();
     let built_in = || {
-        PRODUCTION
+        PRODUCTION_PATTERNS
             .iter()
             .map(|pattern| (*pattern).to_owned())
             .collect()
@@ -377,6 +386,6 @@ pub(super) fn production_name(
     .into_iter()
     .find_map(|(name, patterns)| {
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        looks_like_production(&[name?], &patterns).map(str::to_owned)
+        find_production_name(&[name?], &patterns).map(str::to_owned)
     })
 }

@@ -1,261 +1,274 @@
 //! `revoke`: look, prove, confirm, act, prove.
 
-use super::carry_out::{Known, Stand, carry_out, try_token};
-use super::observe::{self, Observed};
-use super::plan::{Observed as Files, go_on};
-use super::probe::{self, joined};
-use super::proof::Old;
+use super::carry_out::{RunState, StepStatus, execute_plan, probe_token};
+use super::observe::{self, ClusterSnapshot};
+use super::plan::{PlanObservation, should_execute};
+use super::probe::{self, join_thread};
+use super::proof::OldToken;
 use super::session::Session;
-use super::{Outcome, confirm};
-use crate::cli::{Revocation, Revoke};
-use crate::error::{Error, Kind, Result};
-use crate::plan::{Action, Plan, Step, Trial, Way};
+use super::{CommandResult, confirm};
+use crate::cli::{RevocationArgs, RevokeArgs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Action, JobStrategy, Plan, Step, TokenProbe};
 use crate::procedure::revoke::{
-    self as procedure, Facts, Options, Proof, Rerun, Secret as Stands, Seen,
+    self as procedure, Observation, PreflightCheck, Rerun, RevocationFacts, RevocationOptions,
+    SecretState,
 };
 use crate::secret::Secret;
-use crate::tool::influxctl::Verdict;
+use crate::tool::influxctl::TokenVerdict;
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, Failure, JobManifest};
-use crate::ui::{Progress, Shown};
+use crate::tool::kubectl::{self, JobManifest, KubectlError};
+use crate::ui::{Progress, RevocationVerification};
 
 /// What stops working, and what is not known.
 const CONSEQUENCES: &str = "every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back";
 
-pub(super) fn run(session: &Session, args: &Revoke) -> Outcome {
-    let (kubectl, influxctl) = tools(session)?;
-    let trial = observe::trial(session, influxctl)?;
-    let scene = look(session, kubectl, &args.how, trial)?;
-    let ask = Ask {
+pub(super) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
+    let (kubectl, influxctl) = resolve_revocation_tools(session)?;
+    let trial = observe::prepare_token_probe(session, influxctl)?;
+    let scene = gather_context(session, kubectl, &args.revocation, trial)?;
+    let ask = RevocationRequest {
         command: "revoke",
-        how: &args.how,
+        args: &args.revocation,
         new_token: !args.no_new_token,
         profiles: vec![session.profile.to_owned()],
     };
-    carry_through(session, scene, &ask, Vec::new())
+    run_revocation(session, scene, &ask, Vec::new())
 }
 
 /// kubectl pinned; influxctl beside it, which a revocation can go without.
-fn tools(session: &Session) -> Result<(kubectl::Kubectl, Result<crate::tool::Tool>)> {
+fn resolve_revocation_tools(
+    session: &Session,
+) -> Result<(kubectl::Kubectl, Result<crate::tool::Tool>)> {
     std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| probe::influxctl_tool(session));
+        let influxctl = scope.spawn(|| probe::resolve_influxctl(session));
         let kubectl =
-            probe::kubectl_tool(session).and_then(|tool| probe::with_context(session, tool));
-        let influxctl = joined(influxctl);
+            probe::resolve_kubectl(session).and_then(|tool| probe::resolve_context(session, tool));
+        let influxctl = join_thread(influxctl);
         Ok((kubectl?, influxctl))
     })
 }
 
 /// What was asked for.
-pub(super) struct Ask<'a> {
+pub(super) struct RevocationRequest<'a> {
     pub(super) command: &'static str,
-    pub(super) how: &'a Revocation,
+    pub(super) args: &'a RevocationArgs,
     pub(super) new_token: bool,
     /// For people: the profiles that get the new token.
     pub(super) profiles: Vec<String>,
 }
 
 /// All that is known before anything is planned.
-pub(super) struct Scene {
-    observed: Observed,
-    begun: Vec<crate::tool::invocation::Object>,
+pub(super) struct RevocationContext {
+    snapshot: ClusterSnapshot,
+    begun_deletions: Vec<crate::tool::invocation::ObjectRef>,
     /// How a token is tried.
-    pub(super) trial: Option<Trial>,
+    pub(super) token_probe: Option<TokenProbe>,
     /// A copy of the old token.
-    pub(super) old: Option<Old>,
+    pub(super) old_token: Option<OldToken>,
     /// The files of this machine that matter.
-    pub(super) files: Files,
+    pub(super) plan_observation: PlanObservation,
     /// The new one, where an unfinished revocation has made it.
-    pub(super) new: Option<Secret>,
+    pub(super) new_token: Option<Secret>,
 }
 
 /// Looks at the cluster, and for a copy of the old token.
-pub(super) fn look(
+pub(super) fn gather_context(
     session: &Session,
     kubectl: kubectl::Kubectl,
-    how: &Revocation,
-    trial: Option<Trial>,
-) -> Result<Scene> {
-    let namespace = session.namespace()?;
-    trial
-        .as_ref()
-        .map_or(Ok(()), |trial| session.mode.may_try(&trial.profile))?;
-    let mut observed = observe::cluster(session, kubectl, namespace, how)?;
-    let begun = session.exec.deletions()?;
-    let seen = Seen {
+    how: &RevocationArgs,
+    trial: Option<TokenProbe>,
+) -> Result<RevocationContext> {
+    let namespace = session.require_namespace()?;
+    trial.as_ref().map_or(Ok(()), |trial| {
+        session.mode.check_probe_target(&trial.profile)
+    })?;
+    let mut observed = observe::observe_cluster(session, kubectl, namespace, how)?;
+    let begun = session.exec.find_begun_deletions()?;
+    let seen = Observation {
         secrets: &observed.secrets,
         jobs: &observed.jobs,
         pods: &observed.pods,
-        begun: &begun,
+        begun_deletions: &begun,
     };
-    let is_new = seen.stage(how.again).token == Stands::New;
+    let is_new = seen.determine_stage(how.start_over).token == SecretState::New;
     let (new, cluster) = if is_new {
-        (observed.token.take(), None)
+        (observed.current_token.take(), None)
     } else {
-        (None, observed.token.take())
+        (None, observed.current_token.take())
     };
-    let old = observe::old(session, how, cluster, new.as_ref(), trial.as_ref())?;
-    Ok(Scene {
-        observed,
-        begun,
-        trial,
-        old,
-        files: Files::default(),
-        new,
+    let old = observe::resolve_old_token(session, how, cluster, new.as_ref(), trial.as_ref())?;
+    Ok(RevocationContext {
+        snapshot: observed,
+        begun_deletions: begun,
+        token_probe: trial,
+        old_token: old,
+        plan_observation: PlanObservation::default(),
+        new_token: new,
     })
 }
 
 /// Plans, proves, confirms and carries out.
-pub(super) fn carry_through(
+pub(super) fn run_revocation(
     session: &Session,
-    scene: Scene,
-    ask: &Ask,
+    scene: RevocationContext,
+    ask: &RevocationRequest,
     local: Vec<Step>,
-) -> Outcome {
-    let Scene {
-        observed,
-        begun,
-        trial,
-        old,
-        files,
-        new: _,
+) -> CommandResult {
+    let RevocationContext {
+        snapshot: observed,
+        begun_deletions: begun,
+        token_probe: trial,
+        old_token: old,
+        plan_observation: files,
+        new_token: _,
     } = scene;
-    let Observed {
-        at, allowed, lock, ..
+    let ClusterSnapshot {
+        target: at,
+        permissions: allowed,
+        namespace_lock: lock,
+        ..
     } = observed;
-    let facts = Facts {
-        at,
-        cluster: observed.cluster,
-        about: probe::place(session),
+    let facts = RevocationFacts {
+        target: at,
+        cluster: observed.cluster_id,
+        about: probe::describe_target(session),
         command: ask.command,
         secrets: observed.secrets,
         jobs: observed.jobs,
         pods: observed.pods,
-        pods_matched: observed.pods_matched,
+        pods_matched: observed.pods_match_selector,
         operator: observed.operator,
-        begun,
-        options: options(ask),
-        trial,
-        grace: ask.how.grace,
+        begun_deletions: begun,
+        options: build_options(ask),
+        token_probe: trial,
+        grace_period: ask.args.grace_period,
     };
-    let revocation = procedure::plan(&facts, local)?;
-    may_do(ask, &revocation.plan, &facts.at.namespace, allowed)?;
-    let old = tried(
+    let revocation = procedure::plan_revocation(&facts, local)?;
+    check_permissions(ask, &revocation.plan, &facts.target.namespace, allowed)?;
+    let old = run_preflight(
         session,
         &facts,
         &revocation.plan,
         ask,
         old,
-        revocation.half_done.is_some(),
+        revocation.resuming.is_some(),
     )?;
-    tell(session, &revocation, &facts);
-    let observed = files.cluster(&facts.cluster).secrets(&facts.secrets);
-    if !go_on(session, &revocation.plan, observed, ask.how.dry_run)? {
+    report_preflight(session, &revocation, &facts);
+    let observed = files
+        .with_cluster(&facts.cluster)
+        .with_secrets(&facts.secrets);
+    if !should_execute(session, &revocation.plan, observed, ask.args.dry_run)? {
         return Ok(None);
     }
-    session.ui.plan(&revocation.plan);
+    session.ui.report_plan(&revocation.plan);
     if revocation
         .plan
         .steps
         .iter()
-        .any(|step| changes_cluster(&step.action))
+        .any(|step| is_cluster_change(&step.action))
     {
-        confirm::confirm(session, &facts.at, ask.how.confirm.as_deref(), CONSEQUENCES)?;
+        confirm::require_confirmation(
+            session,
+            &facts.target,
+            ask.args.confirm.as_deref(),
+            CONSEQUENCES,
+        )?;
     }
-    let known = Known::default();
+    let known = RunState::default();
     if let Some(old) = old {
-        let _ = known.old.set(old);
+        let _ = known.old_token.set(old);
     }
-    let done = carry_out(session, &revocation.plan, &known);
+    let done = execute_plan(session, &revocation.plan, &known);
     drop(lock);
     done.map_err(|error| {
-        stopped(
+        add_progress(
             session,
             error,
             &revocation.plan,
             &known,
             ask,
-            revocation.half_done.is_some(),
+            revocation.resuming.is_some(),
         )
     })?;
-    Ok(report(session, ask, &revocation.plan, &known))
+    Ok(report_outcome(session, ask, &revocation.plan, &known))
 }
 
-fn options(ask: &Ask) -> Options {
-    let how = ask.how;
-    Options {
-        rerun: how.way(),
+fn build_options(ask: &RevocationRequest) -> RevocationOptions {
+    let how = ask.args;
+    RevocationOptions {
+        rerun: how.rerun(),
         selector: how.selector().to_owned(),
         key_gen_job: how.key_gen_job.clone(),
         create_admin_token_job: how.create_admin_token_job.clone(),
-        again: how.again,
+        start_over: how.start_over,
         new_token: ask.new_token,
-        waived: how.waive,
-        wait: how.wait_timeout,
+        skip_check: how.skip_check,
+        timeout: how.wait_timeout,
     }
 }
 
-fn changes_cluster(action: &Action) -> bool {
+fn is_cluster_change(action: &Action) -> bool {
     match action {
         Action::DeleteSecret(_) => true,
         Action::RunJob(run) => run.command().is_some(),
-        Action::Restart(restart) => restart.command().is_some(),
+        Action::RestartPods(restart) => restart.command().is_some(),
         _ => false,
     }
 }
 
 /// Fails where the account may not do what the plan needs.
-fn may_do(
-    ask: &Ask,
+fn check_permissions(
+    ask: &RevocationRequest,
     plan: &Plan,
     namespace: &str,
-    allowed: std::result::Result<Vec<bool>, Failure>,
+    allowed: std::result::Result<Vec<bool>, KubectlError>,
 ) -> Result<()> {
-    if ask.how.waive == Some(Proof::Permissions) {
+    if ask.args.skip_check == Some(PreflightCheck::Permissions) {
         return Ok(());
     }
     let waive = "--waive permissions goes on without this proof";
     let allowed = allowed.map_err(|failure| {
         let error = failure.into_error("what this account may do cannot be found out");
         Error {
-            kind: refused_if_failed(error.kind),
-            ..error.and(waive)
+            kind: to_refused_kind(error.kind),
+            ..error.with_hint(waive)
         }
     })?;
-    let missing: Vec<String> = procedure::missing(plan, namespace, &allowed)
+    let missing: Vec<String> = procedure::find_missing_permissions(plan, namespace, &allowed)
         .iter()
         .map(ToString::to_string)
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::refused(format!("this account may not: {}", missing.join(", ")))
+    Err(Error::refusal(format!("this account may not: {}", missing.join(", ")))
         .hint(format!("nothing was changed; ask for these rights in namespace `{namespace}`, or use another account (--context, --as): `bypassctl doctor` shows each with its remedy")))
 }
 
-fn refused_if_failed(kind: Kind) -> Kind {
-    if kind == Kind::Failed {
-        Kind::Refused
+fn to_refused_kind(kind: ErrorKind) -> ErrorKind {
+    if kind == ErrorKind::Failed {
+        ErrorKind::Refused
     } else {
         kind
     }
 }
 
 /// What is left to show: that the jobs could be made, and that the old token is accepted now.
-fn tried(
+fn run_preflight(
     session: &Session,
-    facts: &Facts,
+    facts: &RevocationFacts,
     plan: &Plan,
-    ask: &Ask,
-    old: Option<Old>,
+    ask: &RevocationRequest,
+    old: Option<OldToken>,
     half_done: bool,
-) -> Result<Option<Old>> {
+) -> Result<Option<OldToken>> {
     let (jobs, old) = std::thread::scope(|scope| {
-        let jobs = scope.spawn(|| try_jobs(session, facts, plan, ask));
+        let jobs = scope.spawn(|| dry_run_jobs(session, facts, plan, ask));
         let old = old
-            .map(|old| try_old(session, facts.trial.as_ref(), old, half_done))
+            .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, half_done))
             .transpose();
-        (joined(jobs), old)
+        (join_thread(jobs), old)
     });
     jobs?;
     let old = old?;
@@ -268,34 +281,43 @@ fn tried(
     Ok(old)
 }
 
-fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<()> {
+fn dry_run_jobs(
+    session: &Session,
+    facts: &RevocationFacts,
+    plan: &Plan,
+    ask: &RevocationRequest,
+) -> Result<()> {
     let runs = plan.steps.iter().filter_map(|step| match &step.action {
         Action::RunJob(run) => Some(run),
         _ => None,
     });
     let (mut clones, mut documented) = (Vec::<JobManifest>::new(), Vec::<Invocation>::new());
     for run in runs {
-        match &run.way {
-            Way::Clone { manifest, .. } => clones.push(manifest.clone()),
-            Way::FromJob { from, name } => {
+        match &run.strategy {
+            JobStrategy::Clone { manifest, .. } => clones.push(manifest.clone()),
+            JobStrategy::FromJob { source: from, name } => {
                 let from = from.name.trim_start_matches("job/");
-                documented.push(
-                    facts
-                        .at
-                        .kubectl
-                        .try_job_from_job(&facts.at.namespace, from, name),
-                );
+                documented.push(facts.target.kubectl.dry_run_job_from_job(
+                    &facts.target.namespace,
+                    from,
+                    name,
+                ));
             }
-            Way::Operator { .. } | Way::Awaited { .. } | Way::Running { .. } => {}
+            JobStrategy::Operator { .. }
+            | JobStrategy::AwaitExisting { .. }
+            | JobStrategy::Running { .. } => {}
         }
     }
-    if !clones.is_empty() && ask.how.waive != Some(Proof::DryRun) {
+    if !clones.is_empty() && ask.args.skip_check != Some(PreflightCheck::DryRun) {
         let output = session.run(
             "try-jobs",
-            &facts.at.kubectl.try_jobs(&facts.at.namespace, &clones),
+            &facts
+                .target
+                .kubectl
+                .dry_run_jobs(&facts.target.namespace, &clones),
         )?;
-        kubectl::parse_tried(&clones, &output).map_err(|failure| {
-            not_made(
+        kubectl::check_jobs_dry_run(&clones, &output).map_err(|failure| {
+            dry_run_error(
                 failure,
                 "the server would not make the clones of the jobs",
                 "--waive dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone",
@@ -304,28 +326,33 @@ fn try_jobs(session: &Session, facts: &Facts, plan: &Plan, ask: &Ask) -> Result<
     }
     for command in documented {
         let output = session.run("try-job-from-job", &command)?;
-        kubectl::parse_done(&output).map_err(|failure| {
-            not_made(
+        kubectl::check_success(&output).map_err(|failure| {
+            dry_run_error(
                 failure,
                 "this kubectl does not accept the documented command",
-                crate::tool::quirk::JOB_FROM_JOB,
+                crate::tool::quirk::JOB_FROM_JOB_UNSUPPORTED,
             )
         })?;
     }
     Ok(())
 }
 
-fn not_made(failure: Failure, what: &str, hint: &str) -> Error {
+fn dry_run_error(failure: KubectlError, what: &str, hint: &str) -> Error {
     let error = failure.into_error(what);
     Error {
-        kind: refused_if_failed(error.kind),
+        kind: to_refused_kind(error.kind),
         hint: hint.to_owned(),
         ..error
     }
 }
 
-fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) -> Result<Old> {
-    let Some(Trial { command, profile }) = trial else {
+fn probe_old_token(
+    session: &Session,
+    trial: Option<&TokenProbe>,
+    old: OldToken,
+    half_done: bool,
+) -> Result<OldToken> {
+    let Some(TokenProbe { command, profile }) = trial else {
         return Ok(old);
     };
     let at = profile.address();
@@ -334,27 +361,27 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
             .ui
             .warn(&format!("{why}, so the proof will be inconclusive"), hint);
     };
-    match try_token(session, "try-old-token", command, profile, &old.token)? {
-        Verdict::Accepted => {
-            session.ui.step(
+    match probe_token(session, "try-old-token", command, profile, &old.token)? {
+        TokenVerdict::Accepted => {
+            session.ui.report_step(
                 "try-old-token",
                 "proven",
                 &format!("the old token is accepted by {at} now"),
             );
-            Ok(Old {
+            Ok(OldToken {
                 accepted: true,
                 ..old
             })
         }
-        Verdict::Refused(_) if half_done && old.from_cluster => {
-            session.ui.step(
+        TokenVerdict::Rejected(_) if half_done && old.is_from_cluster => {
+            session.ui.report_step(
                 "try-old-token",
                 "proven",
                 &format!("the old token is refused by {at} already"),
             );
             Ok(old)
         }
-        Verdict::Refused(_) => {
+        TokenVerdict::Rejected(_) => {
             let hint = if half_done {
                 "the revocation that had begun may have made it so: the record of that run shows whether it was accepted then (step `try-old-token`)"
             } else {
@@ -362,12 +389,12 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
             };
             inconclusive(&format!("the old token is refused by {at} already"), hint);
             // Refused before, refused after: that would show nothing.
-            Ok(Old {
-                from_cluster: false,
+            Ok(OldToken {
+                is_from_cluster: false,
                 ..old
             })
         }
-        Verdict::Inconclusive(why) => {
+        TokenVerdict::Inconclusive(why) => {
             inconclusive(
                 &format!("the old token could not be tried with {at}: {why}"),
                 "look at host, port and TLS settings of the profile",
@@ -377,90 +404,105 @@ fn try_old(session: &Session, trial: Option<&Trial>, old: Old, half_done: bool) 
     }
 }
 
-fn tell(session: &Session, revocation: &procedure::Revocation, facts: &Facts) {
-    if let Some(why) = &revocation.half_done {
+fn report_preflight(
+    session: &Session,
+    revocation: &procedure::RevocationPlan,
+    facts: &RevocationFacts,
+) {
+    if let Some(why) = &revocation.resuming {
         session.ui.warn(
             &format!("a revocation has begun here and did not come to its end, or another is in it right now: {why}"),
             "this run carries on with it; --again starts over, and deletes what it has made",
         );
     }
-    for (step, held) in &revocation.held {
-        session.ui.step(step, "held", held);
+    for (step, held) in &revocation.satisfied {
+        session.ui.report_step(step, "held", held);
     }
     for (what, hint) in &revocation.warnings {
         session.ui.warn(what, hint);
     }
     if facts.options.rerun == Rerun::Auto {
-        session.ui.step("operator", "seen", &facts.operator.told());
+        session
+            .ui
+            .report_step("operator", "seen", &facts.operator.describe_effect());
     }
     session
         .ui
-        .fields(|fields| fields.half_done = Some(revocation.half_done.clone()));
+        .update_fields(|fields| fields.resuming = Some(revocation.resuming.clone()));
 }
 
 /// What has been done, what has not, and that the same command carries on.
-fn stopped(
+fn add_progress(
     session: &Session,
     error: Error,
     plan: &Plan,
-    known: &Known,
-    ask: &Ask,
+    known: &RunState,
+    ask: &RevocationRequest,
     half_done: bool,
 ) -> Error {
-    if !session.exec.changed() && !half_done {
+    if !session.exec.has_changed() && !half_done {
         return error;
     }
-    let of = |stand: Stand| -> Vec<&str> {
+    let of = |stand: StepStatus| -> Vec<&str> {
         let steps = plan
             .steps
             .iter()
             .enumerate()
-            .filter(|(index, _)| known.stand(*index) == stand);
+            .filter(|(index, _)| known.step_status(*index) == stand);
         steps.map(|(_, step)| step.id).collect()
     };
-    let list = |stand: Stand| {
+    let list = |stand: StepStatus| {
         if of(stand).is_empty() {
             "nothing".to_owned()
         } else {
             of(stand).join(", ")
         }
     };
-    let names = |stand: Stand| of(stand).into_iter().map(str::to_owned).collect();
+    let names = |stand: StepStatus| of(stand).into_iter().map(str::to_owned).collect();
     let progress = Progress {
-        done: names(Stand::Done),
-        begun: names(Stand::Begun),
-        left: names(Stand::Left),
+        done: names(StepStatus::Done),
+        running: names(StepStatus::Running),
+        pending: names(StepStatus::Pending),
     };
-    session.ui.fields(|fields| fields.progress = Some(progress));
-    let again = if ask.how.again {
+    session
+        .ui
+        .update_fields(|fields| fields.progress = Some(progress));
+    let again = if ask.args.start_over {
         "; without --again it carries on, with it it starts over"
     } else {
         ""
     };
     let told = format!(
         "done so far: {}; begun: {}; not done: {}{again}",
-        list(Stand::Done),
-        list(Stand::Begun),
-        list(Stand::Left)
+        list(StepStatus::Done),
+        list(StepStatus::Running),
+        list(StepStatus::Pending)
     );
-    error.and(&told).after_a_change()
+    error.with_hint(&told).into_stopped()
 }
 
-const TAKEN_FOR_NEW: &str =
+const REUSED_SECRETS_NOTE: &str =
     "those that are there were taken for the new ones of the revocation that had begun";
 
-fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Kind> {
+fn report_outcome(
+    session: &Session,
+    ask: &RevocationRequest,
+    plan: &Plan,
+    known: &RunState,
+) -> Option<ErrorKind> {
     let shown = known
-        .shown
+        .verification
         .get()
         .cloned()
-        .unwrap_or(Shown::Inconclusive("it was not tried".to_owned()));
-    session.ui.fields(|fields| {
-        fields.proof = Some(shown.clone());
-        fields.new_token_refused = Some(known.new_refused.get().cloned());
+        .unwrap_or(RevocationVerification::Inconclusive(
+            "it was not tried".to_owned(),
+        ));
+    session.ui.update_fields(|fields| {
+        fields.verification = Some(shown.clone());
+        fields.new_token_rejection = Some(known.new_token_rejection.get().cloned());
     });
     let use_of_new = match (ask.command, ask.new_token) {
-        ("rotate", _) if known.new_refused.get().is_some() => {
+        ("rotate", _) if known.new_token_rejection.get().is_some() => {
             format!(
                 "; the new token is refused, and profile `{}` was left as it was",
                 ask.profiles.join("`, `")
@@ -480,28 +522,30 @@ fn report(session: &Session, ask: &Ask, plan: &Plan, known: &Known) -> Option<Ki
         .steps
         .iter()
         .any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
-    if !deleted && shown != Shown::Proven {
+    if !deleted && shown != RevocationVerification::Verified {
         session.ui.warn(
-            &format!("no keys were deleted by this run: {TAKEN_FOR_NEW}"),
+            &format!("no keys were deleted by this run: {REUSED_SECRETS_NOTE}"),
             "a token that these keys have signed is still valid; to revoke it: the same command with --again",
         );
     }
     match shown {
-        Shown::Proven => {
-            session.ui.say(&format!("revoked, proven{use_of_new}"));
-            None
-        }
-        Shown::StillAccepted => {
-            session.ui.say(&format!(
-                "revoked, but the old token is still accepted{use_of_new}"
-            ));
-            Some(Kind::StillAccepted)
-        }
-        Shown::Inconclusive(_) => {
+        RevocationVerification::Verified => {
             session
                 .ui
-                .say(&format!("revoked, proof inconclusive{use_of_new}"));
-            Some(Kind::Inconclusive)
+                .print_lines(&format!("revoked, proven{use_of_new}"));
+            None
+        }
+        RevocationVerification::StillAccepted => {
+            session.ui.print_lines(&format!(
+                "revoked, but the old token is still accepted{use_of_new}"
+            ));
+            Some(ErrorKind::StillAccepted)
+        }
+        RevocationVerification::Inconclusive(_) => {
+            session
+                .ui
+                .print_lines(&format!("revoked, proof inconclusive{use_of_new}"));
+            Some(ErrorKind::Inconclusive)
         }
     }
 }

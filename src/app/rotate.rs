@@ -1,81 +1,82 @@
 //! `rotate`: a revocation, and the new token put to use where the old one was.
 
-use super::config::{self, Config};
-use super::observe::token_in;
-use super::plan::Observed;
-use super::policy::not_production;
-use super::revoke::{self, Ask, Scene};
+use super::config::{self, InfluxctlConfig};
+use super::observe::read_token_file;
+use super::plan::PlanObservation;
+use super::policy::refuse_production;
+use super::revoke::{self, RevocationContext, RevocationRequest};
 use super::session::Session;
-use super::{Outcome, enable, observe, probe};
-use crate::cli::{Enable, Rotate};
+use super::{CommandResult, enable, observe, probe};
+use crate::cli::{EnableArgs, RotateArgs};
 use crate::error::{Error, Result};
-use crate::plan::{Step, Trial};
-use crate::procedure::enable::{Verify, put_to_use};
+use crate::plan::{Step, TokenProbe};
+use crate::procedure::enable::{VerifyMode, plan_token_setup};
 use crate::profile::{self, Profile};
 use crate::tool::Tool;
 use std::path::Path;
 
-pub(super) fn run(session: &Session, args: &Rotate) -> Outcome {
-    session.namespace()?;
-    enable::warn_of_purpose(session);
-    not_production(
+pub(super) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
+    session.require_namespace()?;
+    enable::warn_about_purpose(session);
+    refuse_production(
         session,
         args.allow_production,
         session.common.context.as_deref(),
     )?;
-    let look = probe::look(session)?;
-    not_production(
+    let look = probe::resolve_tools(session)?;
+    refuse_production(
         session,
         args.allow_production,
-        look.kubectl.pins.context.as_deref(),
+        look.kubectl.global_flags.context.as_deref(),
     )?;
-    let named = config::locate(session, look.influxctl.version.as_ref())?;
+    let named = config::locate_config(session, look.influxctl.version.as_ref())?;
     let lock = args
-        .how
+        .revocation
         .dry_run
         .is_none()
-        .then(|| config::lock(session, &named))
+        .then(|| config::lock_config(session, &named))
         .transpose()?;
-    let config = Config::read(&named)?;
-    if lock.is_some() && session.mode.is_now() {
-        config.clear_leftover(session)?;
+    let config = InfluxctlConfig::read(&named)?;
+    if lock.is_some() && session.mode.is_execute() {
+        config.remove_stale_temp(session)?;
     }
     let tried = if args.all_profiles {
-        first_with_token(session, &config)?
+        choose_probe_profile(session, &config)?
     } else {
         session.profile.to_owned()
     };
-    let trial = observe::trial(
+    let trial = observe::prepare_token_probe(
         &Session {
             profile: &tried,
             ..*session
         },
         Ok(look.influxctl.clone()),
     )?;
-    let mut scene = revoke::look(session, look.kubectl, &args.how, trial)?;
-    scene.files = Observed::default().config(&config.path, config.text());
-    let profiles = profiles(session, args, &config, &scene)?;
-    let local = local(
+    let mut scene = revoke::gather_context(session, look.kubectl, &args.revocation, trial)?;
+    scene.plan_observation = PlanObservation::default().with_config(&config.path, config.text());
+    let profiles = select_profiles(session, args, &config, &scene)?;
+    let local = plan_profile_changes(
         session,
         &look.influxctl,
         config,
         &profiles,
-        scene.trial.as_ref(),
+        scene.token_probe.as_ref(),
     )?;
-    let ask = Ask {
+    let ask = RevocationRequest {
         command: "rotate",
-        how: &args.how,
+        args: &args.revocation,
         new_token: true,
         profiles,
     };
-    let outcome = revoke::carry_through(session, scene, &ask, local);
+    let outcome = revoke::run_revocation(session, scene, &ask, local);
     drop(lock);
     outcome
 }
 
 /// The profile that tokens are tried with where none is named: the usual one, else the first that names a token file.
-fn first_with_token(session: &Session, config: &Config) -> Result<String> {
-    let all = profile::profiles(config.required()?).map_err(|error| config.told(&error))?;
+fn choose_probe_profile(session: &Session, config: &InfluxctlConfig) -> Result<String> {
+    let all =
+        profile::list_profiles(config.require_text()?).map_err(|error| config.to_error(&error))?;
     let with_token = |profile: &&Profile| profile.token_file.is_some();
     let usual = all
         .iter()
@@ -89,17 +90,18 @@ fn first_with_token(session: &Session, config: &Config) -> Result<String> {
 }
 
 /// The profiles that get the new token.
-fn profiles(
+fn select_profiles(
     session: &Session,
-    args: &Rotate,
-    config: &Config,
-    scene: &Scene,
+    args: &RotateArgs,
+    config: &InfluxctlConfig,
+    scene: &RevocationContext,
 ) -> Result<Vec<String>> {
     if !args.all_profiles {
         return Ok(session.common.profiles.clone());
     }
-    let all = profile::profiles(config.required()?).map_err(|error| config.told(&error))?;
-    let own = scene.trial.as_ref().map(|trial| &trial.profile);
+    let all =
+        profile::list_profiles(config.require_text()?).map_err(|error| config.to_error(&error))?;
+    let own = scene.token_probe.as_ref().map(|trial| &trial.profile);
     // A run that was cut short may have left no copy of the old token where it is looked for: then those that lead to
     // the same place and hold any token.
     let same_place = |profile: &Profile| {
@@ -115,10 +117,10 @@ fn profiles(
             return false;
         };
         // A file that cannot be read holds nothing that could be replaced safely.
-        let token = token_in(session, file).unwrap_or_default();
-        token.is_some_and(|token| match &scene.old {
+        let token = read_token_file(session, file).unwrap_or_default();
+        token.is_some_and(|token| match &scene.old_token {
             // Those that a run which was cut short has come to hold the new one already.
-            Some(old) => old.token == token || scene.new.as_ref() == Some(&token),
+            Some(old) => old.token == token || scene.new_token.as_ref() == Some(&token),
             None => same_place(profile),
         })
     };
@@ -129,7 +131,7 @@ fn profiles(
         .collect();
     if names.is_empty() {
         return Err(
-            Error::refused("no profile's token file holds the old token")
+            Error::refusal("no profile's token file holds the old token")
                 .hint("name the profiles that are to get the new one: --profile NAME"),
         );
     }
@@ -137,19 +139,19 @@ fn profiles(
 }
 
 /// What has to be done on this machine for each profile; each edit is of what the one before leaves.
-fn local(
+fn plan_profile_changes(
     session: &Session,
     influxctl: &Tool,
-    mut config: Config,
+    mut config: InfluxctlConfig,
     profiles: &[String],
-    trial: Option<&Trial>,
+    trial: Option<&TokenProbe>,
 ) -> Result<Vec<Step>> {
-    let how = Enable {
+    let how = EnableArgs {
         token_file: None,
         create_profile: false,
         host: None,
         port: None,
-        verify: Verify::Try,
+        verify: VerifyMode::Try,
         dry_run: None,
         allow_production: false,
     };
@@ -159,7 +161,7 @@ fn local(
             profile: name,
             ..*session
         };
-        let (profile, put) = enable::local(&one, &how, influxctl, &config)?;
+        let (profile, put) = enable::plan_local_changes(&one, &how, influxctl, &config)?;
         let same_place =
             |tried: &Profile| (&tried.host, &tried.port) == (&profile.host, &profile.port);
         if trial.is_some_and(|trial| !same_place(&trial.profile)) {
@@ -172,8 +174,8 @@ fn local(
                 "is it the same InfluxDB? `bypassctl status --profile NAME` tries it",
             );
         }
-        config = config.edited(&put.edit);
-        steps.extend(put_to_use(put));
+        config = config.with_edit(&put.edit);
+        steps.extend(plan_token_setup(put));
     }
     Ok(steps)
 }

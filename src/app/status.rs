@@ -1,92 +1,92 @@
 //! `status`
 
-use super::carry_out::{MAX_TOKEN_FILE, is_private, read_token, try_token};
-use super::config::{self, Config};
+use super::carry_out::{MAX_TOKEN_FILE, is_owner_only, probe_token, read_token};
+use super::config::{self, InfluxctlConfig};
 use super::session::Session;
-use super::{Outcome, enable, probe};
-use crate::error::{Error, Kind};
-use crate::exec::read;
+use super::{CommandResult, enable, probe};
+use crate::error::{Error, ErrorKind};
+use crate::exec::read_file;
 use crate::profile::{self, Profile};
 use crate::secret::Secret;
 use crate::tool::Tool;
-use crate::tool::influxctl::{self, Verdict};
+use crate::tool::influxctl::{self, TokenVerdict};
 use crate::tool::quirk;
 use crate::ui::Check;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-const ENABLE: &str = "bypassctl enable sets it";
+const ENABLE_HINT: &str = "bypassctl enable sets it";
 
-pub(super) fn run(session: &Session) -> Outcome {
-    let namespace = session.namespace()?;
+pub(super) fn run(session: &Session) -> CommandResult {
+    let namespace = session.require_namespace()?;
     // What the cluster holds and what lies on this machine are looked at side by side.
     let (cluster, influxctl) = std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| probe::influxctl_tool(session));
-        let kubectl = probe::kubectl_tool(session);
+        let influxctl = scope.spawn(|| probe::resolve_influxctl(session));
+        let kubectl = probe::resolve_kubectl(session);
         let token = kubectl
             .as_ref()
             .ok()
-            .map(|tool| cluster_token(session, tool.clone(), namespace));
-        ((kubectl, token), probe::joined(influxctl))
+            .map(|tool| read_cluster_token(session, tool.clone(), namespace));
+        ((kubectl, token), probe::join_thread(influxctl))
     });
-    let mut board = Board {
+    let mut board = StatusReport {
         session,
         drift: false,
         inconclusive: false,
         error: None,
     };
-    board.tool("kubectl", cluster.0);
-    let influxctl = board.tool("influxctl", influxctl);
-    let token = cluster.1.and_then(|token| board.cluster(token));
-    let profile = board.profile(influxctl.as_ref());
+    board.check_tool("kubectl", cluster.0);
+    let influxctl = board.check_tool("influxctl", influxctl);
+    let token = cluster.1.and_then(|token| board.check_cluster(token));
+    let profile = board.check_profile(influxctl.as_ref());
     let file = profile
         .as_ref()
-        .and_then(|profile| board.token_file(profile));
-    board.agreement(token.as_ref(), file.as_ref());
+        .and_then(|profile| board.check_token_file(profile));
+    board.compare_tokens(token.as_ref(), file.as_ref());
     if let (Some(profile), Some(file), Some(influxctl)) = (&profile, &file, &influxctl) {
-        let tried = board.trial(influxctl, profile, file);
-        if let Err(error) = session.heeded(tried)? {
-            board.fail("trial", error);
+        let tried = board.probe_file_token(influxctl, profile, file);
+        if let Err(error) = session.propagate_fatal(tried)? {
+            board.report_error("trial", error);
         }
     }
     match board {
-        Board {
+        StatusReport {
             error: Some(error), ..
         } => Err(error),
-        Board { drift: true, .. } => {
+        StatusReport { drift: true, .. } => {
             session
                 .ui
-                .say("the admin token is not in use as `enable` would set it");
-            Ok(Some(Kind::Drift))
+                .print_lines("the admin token is not in use as `enable` would set it");
+            Ok(Some(ErrorKind::Drift))
         }
-        Board {
+        StatusReport {
             inconclusive: true, ..
         } => {
             session
                 .ui
-                .say("the admin token is in place; whether it is accepted was not shown");
-            Ok(Some(Kind::Inconclusive))
+                .print_lines("the admin token is in place; whether it is accepted was not shown");
+            Ok(Some(ErrorKind::Inconclusive))
         }
         _ => {
-            session.ui.say("the admin token is in use");
+            session.ui.print_lines("the admin token is in use");
             Ok(None)
         }
     }
 }
 
-fn cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secret, Error> {
-    let kubectl = probe::with_context(session, tool)?;
+fn read_cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secret, Error> {
+    let kubectl = probe::resolve_context(session, tool)?;
     let (uid, token) = std::thread::scope(|scope| {
-        let uid = scope.spawn(|| probe::cluster(session, &kubectl, namespace));
-        let token = read_token(session, "get-token", &kubectl.admin_token(namespace));
-        (probe::joined(uid), token)
+        let uid = scope.spawn(|| probe::identify_cluster(session, &kubectl, namespace));
+        let token = read_token(session, "get-token", &kubectl.get_admin_token(namespace));
+        (probe::join_thread(uid), token)
     });
     let token = token?;
     uid.map(|_| ())?;
     Ok(token)
 }
 
-struct Board<'a> {
+struct StatusReport<'a> {
     session: &'a Session<'a>,
     drift: bool,
     /// Whether the token could not be tried.
@@ -95,26 +95,26 @@ struct Board<'a> {
     error: Option<Error>,
 }
 
-impl Board<'_> {
-    fn show(&self, check: Check) {
-        self.session.ui.check(check);
+impl StatusReport<'_> {
+    fn report_check(&self, check: Check) {
+        self.session.ui.report_check(check);
     }
 
-    fn differs(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
+    fn report_drift(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
         self.drift = true;
-        self.show(Check::failed(name, detail, hint));
+        self.report_check(Check::failure(name, detail, hint));
     }
 
-    fn fail(&mut self, name: &str, error: Error) {
+    fn report_error(&mut self, name: &str, error: Error) {
         let error = Error {
             message: self.session.exec.redact(&error.message),
             ..error
         };
-        self.show(Check::from_error(name, &error));
+        self.report_check(Check::from_error(name, &error));
         self.error.get_or_insert(error);
     }
 
-    fn cluster(&mut self, token: Result<Secret, Error>) -> Option<Secret> {
+    fn check_cluster(&mut self, token: Result<Secret, Error>) -> Option<Secret> {
         let target = self.session.exec.target();
         if let Some(server) = target.server {
             let context = target.context.map_or_else(
@@ -122,14 +122,14 @@ impl Board<'_> {
                 |context| format!("context `{context}`"),
             );
             let namespace = target.namespace.unwrap_or_default();
-            self.show(Check::ok(
+            self.report_check(Check::ok(
                 "cluster",
                 format!("{context} ({server}), namespace `{namespace}`"),
             ));
         }
         match token {
             Ok(token) => {
-                self.show(Check::ok(
+                self.report_check(Check::ok(
                     "admin token",
                     format!(
                         "in secret `admin-token`, fingerprint {}",
@@ -139,13 +139,13 @@ impl Board<'_> {
                 Some(token)
             }
             Err(error) => {
-                self.fail("admin token", error);
+                self.report_error("admin token", error);
                 None
             }
         }
     }
 
-    fn tool(&mut self, name: &str, tool: Result<Tool, Error>) -> Option<Tool> {
+    fn check_tool(&mut self, name: &str, tool: Result<Tool, Error>) -> Option<Tool> {
         match tool {
             Ok(tool) => {
                 let version = tool
@@ -153,36 +153,36 @@ impl Board<'_> {
                     .as_ref()
                     .map(ToString::to_string)
                     .unwrap_or_default();
-                self.show(Check::ok(
+                self.report_check(Check::ok(
                     name,
                     format!("{version} at {}", tool.path.display()),
                 ));
                 Some(tool)
             }
             Err(error) => {
-                self.fail(name, error);
+                self.report_error(name, error);
                 None
             }
         }
     }
 
-    fn profile(&mut self, influxctl: Option<&Tool>) -> Option<Profile> {
-        let config = match config::locate(
+    fn check_profile(&mut self, influxctl: Option<&Tool>) -> Option<Profile> {
+        let config = match config::locate_config(
             self.session,
             influxctl.and_then(|tool| tool.version.as_ref()),
         )
-        .and_then(|named| Config::read(&named))
+        .and_then(|named| InfluxctlConfig::read(&named))
         {
             Ok(config) => config,
             Err(error) => {
-                self.fail("profile", error);
+                self.report_error("profile", error);
                 return None;
             }
         };
         let name = self.session.profile;
-        let found = config
-            .required()
-            .and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+        let found = config.require_text().and_then(|text| {
+            profile::find_profile(text, name).map_err(|error| config.to_error(&error))
+        });
         match found {
             Ok(profile) => {
                 let at = format!(
@@ -190,31 +190,32 @@ impl Board<'_> {
                     config.path.display(),
                     profile.address()
                 );
-                self.show(Check::ok("profile", at));
+                self.report_check(Check::ok("profile", at));
                 influxctl
                     .iter()
-                    .for_each(|tool| self.quirks(tool, &profile));
+                    .for_each(|tool| self.report_quirks(tool, &profile));
                 Some(profile)
             }
             Err(error) => {
-                self.differs("profile", error.message, &error.hint);
+                self.report_drift("profile", error.message, &error.hint);
                 None
             }
         }
     }
 
-    fn quirks(&self, influxctl: &Tool, profile: &Profile) {
-        for quirk in quirk::bearing(&enable::circumstances(influxctl, profile)) {
-            self.show(Check::warning("influxctl", quirk.what, quirk.remedy));
+    fn report_quirks(&self, influxctl: &Tool, profile: &Profile) {
+        for quirk in quirk::find_applicable_quirks(&enable::build_quirk_context(influxctl, profile))
+        {
+            self.report_check(Check::warning("influxctl", quirk.message, quirk.remedy));
         }
     }
 
-    fn token_file(&mut self, profile: &Profile) -> Option<Secret> {
+    fn check_token_file(&mut self, profile: &Profile) -> Option<Secret> {
         let Some(path) = profile.token_file.as_ref().map(Path::new) else {
-            self.differs(
+            self.report_drift(
                 "token file",
                 format!("profile `{}` has no `auth.token.token_file`", profile.name),
-                ENABLE,
+                ENABLE_HINT,
             );
             return None;
         };
@@ -223,46 +224,50 @@ impl Board<'_> {
                 "`{}` is relative: which file it is depends on where influxctl runs",
                 path.display()
             );
-            self.differs("token file", detail, ENABLE);
+            self.report_drift("token file", detail, ENABLE_HINT);
             return None;
         }
-        let snapshot = match read(path, MAX_TOKEN_FILE) {
+        let snapshot = match read_file(path, MAX_TOKEN_FILE) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => {
-                self.differs(
+                self.report_drift(
                     "token file",
                     format!("{} is not there", path.display()),
-                    ENABLE,
+                    ENABLE_HINT,
                 );
                 return None;
             }
             Err(error) => {
-                self.differs("token file", format!("{}: {error}", path.display()), ENABLE);
+                self.report_drift(
+                    "token file",
+                    format!("{}: {error}", path.display()),
+                    ENABLE_HINT,
+                );
                 return None;
             }
         };
         let mode = snapshot.meta.mode() & 0o7777;
-        if is_private(&snapshot.meta) {
-            self.show(Check::ok(
+        if is_owner_only(&snapshot.meta) {
+            self.report_check(Check::ok(
                 "token file",
                 format!("{}, mode {mode:04o}", path.display()),
             ));
         } else {
-            self.differs(
+            self.report_drift(
                 "token file",
                 format!("{} has mode {mode:04o}, not 0600", path.display()),
-                ENABLE,
+                ENABLE_HINT,
             );
         }
         let secret = Secret::new(snapshot.bytes);
-        self.session.exec.learn_secret(&secret);
+        self.session.exec.register_secret(&secret);
         Some(secret)
     }
 
-    fn agreement(&mut self, token: Option<&Secret>, file: Option<&Secret>) {
+    fn compare_tokens(&mut self, token: Option<&Secret>, file: Option<&Secret>) {
         match (token, file) {
             (Some(token), Some(file)) if token == file => {
-                self.show(Check::ok(
+                self.report_check(Check::ok(
                     "agreement",
                     format!(
                         "the file holds the cluster's token, fingerprint {}",
@@ -276,7 +281,7 @@ impl Board<'_> {
                     file.fingerprint(),
                     token.fingerprint()
                 );
-                self.differs(
+                self.report_drift(
                     "agreement",
                     detail,
                     "bypassctl enable fetches the cluster's",
@@ -286,28 +291,33 @@ impl Board<'_> {
         }
     }
 
-    fn trial(&mut self, influxctl: &Tool, profile: &Profile, token: &Secret) -> Result<(), Error> {
+    fn probe_file_token(
+        &mut self,
+        influxctl: &Tool,
+        profile: &Profile,
+        token: &Secret,
+    ) -> Result<(), Error> {
         let at = profile.address();
-        match try_token(
+        match probe_token(
             self.session,
             "try-token",
-            &influxctl::try_token(influxctl),
+            &influxctl::probe_token(influxctl),
             profile,
             token,
         )? {
-            Verdict::Accepted => self.show(Check::ok(
+            TokenVerdict::Accepted => self.report_check(Check::ok(
                 "trial",
                 format!("the file's token is accepted by {at}"),
             )),
-            Verdict::Refused(said) => self.differs(
+            TokenVerdict::Rejected(said) => self.report_drift(
                 "trial",
                 format!("the file's token is refused by {at}: {said}"),
                 "bypassctl enable fetches the cluster's token",
             ),
-            Verdict::Inconclusive(said) => {
+            TokenVerdict::Inconclusive(said) => {
                 self.inconclusive = true;
                 let hint = "look at host, port and TLS settings of the profile";
-                self.show(Check::warning(
+                self.report_check(Check::warning(
                     "trial",
                     format!("whether {at} accepts it was not shown: {said}"),
                     hint,

@@ -2,93 +2,99 @@
 
 use super::policy::MAX_POLICY;
 use super::session::Session;
-use super::{Outcome, probe};
-use crate::cli::Tools;
+use super::{CommandResult, probe};
+use crate::cli::ToolsCommand;
 use crate::error::{Error, Result};
-use crate::exec::{FileWrite, Found, Readers, read, writers};
-use crate::policy::{self, FILE_NAME, InForce, Pinned, Places, Tools as PolicyTools};
+use crate::exec::{FileAccess, FileWrite, ResolvedTool, find_writers, read_file};
+use crate::policy::{self, ActivePolicy, FILE_NAME, PathContext, PinnedTool, ToolPolicy};
 use crate::tool::ToolName;
-use crate::tool::invocation::visible;
-use crate::ui::{Check, ListedTool, State};
+use crate::tool::invocation::escape_controls;
+use crate::ui::{Check, CheckState, InstalledTool};
 use std::path::Path;
 
-const TOOLS: [ToolName; 2] = [ToolName::Kubectl, ToolName::Influxctl];
+const TOOL_NAMES: [ToolName; 2] = [ToolName::Kubectl, ToolName::Influxctl];
 
-pub(super) fn run(session: &Session, command: Tools) -> Outcome {
+pub(super) fn run(session: &Session, command: ToolsCommand) -> CommandResult {
     match command {
-        Tools::List => list(session),
-        Tools::Pin { write } => pin(session, write),
-        Tools::Verify => verify(session),
+        ToolsCommand::List => list_tools(session),
+        ToolsCommand::Pin { write } => pin_tools(session, write),
+        ToolsCommand::Verify => verify_tools(session),
     }
 }
 
-fn list(session: &Session) -> Outcome {
-    let seen = TOOLS
+fn list_tools(session: &Session) -> CommandResult {
+    let seen = TOOL_NAMES
         .into_iter()
-        .map(|name| session.heeded(listed(session, name)))
+        .map(|name| session.propagate_fatal(inspect_installed_tool(session, name)))
         .collect::<Result<Vec<_>>>()?;
     let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
-    let listed: Vec<ListedTool> = listed.into_iter().flatten().collect();
-    session.ui.say(&format!(
+    let listed: Vec<InstalledTool> = listed.into_iter().flatten().collect();
+    session.ui.print_lines(&format!(
         "policy: {}",
         session
             .exec
             .policy()
-            .map_or("none in force".to_owned(), InForce::told)
+            .map_or("none in force".to_owned(), ActivePolicy::describe)
     ));
     for tool in &listed {
         let version = tool.version.as_deref().unwrap_or("of unknown version");
-        session
-            .ui
-            .say(&format!("{} {version}, {}", tool.name, stands(tool)));
-        let leads = if tool.found == tool.path {
+        session.ui.print_lines(&format!(
+            "{} {version}, {}",
+            tool.name,
+            describe_pin_status(tool)
+        ));
+        let leads = if tool.found_at == tool.path {
             String::new()
         } else {
-            format!(", found as {}", tool.found)
+            format!(", found as {}", tool.found_at)
         };
         session
             .ui
-            .say(&format!("  path         {}{leads}", tool.path));
-        session.ui.say(&format!("  sha256       {}", tool.sha256));
+            .print_lines(&format!("  path         {}{leads}", tool.path));
         session
             .ui
-            .say(&format!("  writable by  {}", tool.writable_by.join(", ")));
+            .print_lines(&format!("  sha256       {}", tool.sha256));
+        session
+            .ui
+            .print_lines(&format!("  writable by  {}", tool.writable_by.join(", ")));
     }
-    session.ui.fields(|fields| fields.listed = Some(listed));
+    session
+        .ui
+        .update_fields(|fields| fields.installed_tools = Some(listed));
     missing
         .into_iter()
         .find_map(Result::err)
         .map_or(Ok(None), Err)
 }
 
-fn stands(tool: &ListedTool) -> String {
-    match (&tool.refused, tool.pinned) {
+fn describe_pin_status(tool: &InstalledTool) -> String {
+    match (&tool.refusal, tool.pinned) {
         (Some(why), _) => format!("refused: {why}"),
         (None, true) => "pinned".to_owned(),
         (None, false) => "not pinned".to_owned(),
     }
 }
 
-fn listed(session: &Session, name: ToolName) -> Result<ListedTool> {
-    let found = probe::sight(session, name)?;
-    let refused = match found.refused {
+fn inspect_installed_tool(session: &Session, name: ToolName) -> Result<InstalledTool> {
+    let found = probe::inspect_tool(session, name)?;
+    let refused = match found.refusal {
         Some(refused) => Some(refused),
         None => session
-            .heeded(probe::accepted(session, found.tool.clone()))?
+            .propagate_fatal(probe::accept_tool(session, found.tool.clone()))?
             .err(),
     };
-    Ok(ListedTool {
+    Ok(InstalledTool {
         name: name.as_str().to_owned(),
-        writable_by: writers(&found.tool.found)
+        writable_by: find_writers(&found.tool.found_at)
             .iter()
             .map(ToString::to_string)
             .collect(),
-        found: found.tool.found.display().to_string(),
+        found_at: found.tool.found_at.display().to_string(),
         path: found.tool.path.display().to_string(),
         version: found.tool.version.as_ref().map(ToString::to_string),
         sha256: found.tool.sha256.unwrap_or_default(),
         pinned: is_pinned(session, name),
-        refused: refused.map(|why| why.message),
+        refusal: refused.map(|why| why.message),
     })
 }
 
@@ -100,17 +106,19 @@ fn is_pinned(session: &Session, name: ToolName) -> bool {
 }
 
 /// The section for what is installed: printed, or put into the policy in force.
-fn pin(session: &Session, write: bool) -> Outcome {
-    let seen = TOOLS
+fn pin_tools(session: &Session, write: bool) -> CommandResult {
+    let seen = TOOL_NAMES
         .into_iter()
-        .map(|name| session.heeded(pinned(session, name)))
+        .map(|name| session.propagate_fatal(pin_tool(session, name)))
         .collect::<Result<Vec<_>>>()?;
     let (tools, others): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
-    let tools: Vec<Pinned> = tools.into_iter().flatten().collect();
+    let tools: Vec<PinnedTool> = tools.into_iter().flatten().collect();
     if !write && !tools.is_empty() {
-        let section = policy::section(&tools, others.is_empty());
-        session.ui.document(&section);
-        session.ui.fields(|fields| fields.section = Some(section));
+        let section = policy::render_tools_section(&tools, others.is_empty());
+        session.ui.print_document(&section);
+        session
+            .ui
+            .update_fields(|fields| fields.tools_section = Some(section));
     }
     if let Some(error) = others.into_iter().find_map(Result::err) {
         return Err(error);
@@ -118,72 +126,75 @@ fn pin(session: &Session, write: bool) -> Outcome {
     if !write {
         return Ok(None);
     }
-    put_into_policy(session, &tools)
+    write_pins_to_policy(session, &tools)
 }
 
 /// Put into the policy in force, or into a new one in the working directory.
-fn put_into_policy(session: &Session, tools: &[Pinned]) -> Outcome {
+fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResult {
     let file = match session.exec.policy() {
         Some(policy) => policy.file.clone(),
-        None => session.exec.surroundings().cwd.join(FILE_NAME),
+        None => session.exec.environment().cwd.join(FILE_NAME),
     };
-    let surroundings = session.exec.surroundings();
+    let surroundings = session.exec.environment();
     let account_home = surroundings.account_home();
     let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let places = Places {
+    let places = PathContext {
         directory: &directory,
         home: surroundings.home(),
         account_home: account_home.as_deref(),
     };
     // Symlinks are kept: what is replaced is the file that they lead to.
     let file = file.canonicalize().unwrap_or(file);
-    let unusable = |why: String| Error::refused(format!("`{}`: {why}", file.display()));
+    let unusable = |why: String| Error::refusal(format!("`{}`: {why}", file.display()));
     let paste = "paste what `bypassctl tools pin` prints";
-    let old = read(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(paste))?;
+    let old =
+        read_file(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(paste))?;
     let text = old
         .as_ref()
         .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
         .map_err(|error| unusable(error.to_string()).hint(paste))?;
-    let new = policy::pin(text, tools, &places)
+    let new = policy::pin_tools(text, tools, &places)
         .map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session
             .ui
-            .say(&format!("{} has them pinned already", file.display()));
+            .print_lines(&format!("{} has them pinned already", file.display()));
         return Ok(None);
     }
     let write = FileWrite {
         path: &file,
         bytes: new.as_bytes(),
-        old: old.as_ref(),
-        readers: Readers::Public,
-        secret: false,
+        old_file: old.as_ref(),
+        access: FileAccess::WorldReadable,
+        is_secret: false,
     };
     session.exec.write_file("write-policy", &write)?;
-    session.ui.say(&format!("pinned in {}", file.display()));
     session
         .ui
-        .fields(|fields| fields.file = Some(file.display().to_string()));
+        .print_lines(&format!("pinned in {}", file.display()));
+    session
+        .ui
+        .update_fields(|fields| fields.file = Some(file.display().to_string()));
     if !session
         .exec
         .policy()
         .is_none_or(|policy| policy.policy.tools.require_pins)
     {
-        session
-            .ui
-            .say("what is not pinned still runs: `require_pins = true` in [tools] has it refused");
+        session.ui.print_lines(
+            "what is not pinned still runs: `require_pins = true` in [tools] has it refused",
+        );
     }
     Ok(None)
 }
 
-fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
-    let Found {
+fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {
+    let ResolvedTool {
         tool,
-        starts_another,
+        indirection: starts_another,
         ..
-    } = probe::sight(session, name)?;
+    } = probe::inspect_tool(session, name)?;
     if let Some(what) = starts_another {
-        return Err(Error::refused(format!(
+        return Err(Error::refusal(format!(
             "`{}` cannot be pinned: {what}",
             tool.path.display()
         ))
@@ -199,56 +210,64 @@ fn pinned(session: &Session, name: ToolName) -> Result<Pinned> {
             hint,
         );
     }
-    if tool.path.to_str().is_none_or(|path| visible(path) != path) {
-        return Err(Error::refused(format!(
+    if tool
+        .path
+        .to_str()
+        .is_none_or(|path| escape_controls(path) != path)
+    {
+        return Err(Error::refusal(format!(
             "`{}` cannot be pinned: its path cannot be written down as it is",
             tool.path.display()
         ))
         .hint("give it a path of plain text"));
     }
     let sha256 = tool.sha256.unwrap_or_default();
-    Ok(Pinned {
+    Ok(PinnedTool {
         name,
         path: tool.path,
-        found: tool.found,
+        found_at: tool.found_at,
         version: tool.version,
         sha256,
     })
 }
 
 /// For CI: nothing but what the policy has pinned.
-fn verify(session: &Session) -> Outcome {
+fn verify_tools(session: &Session) -> CommandResult {
     let Some(policy) = session.exec.policy() else {
-        return Err(Error::refused("no policy is in force, so nothing is pinned")
+        return Err(Error::refusal("no policy is in force, so nothing is pinned")
             .hint("`bypassctl tools pin --write` makes one here; one that is elsewhere: --policy FILE"));
     };
-    if policy.policy.tools == PolicyTools::default() {
-        return Err(Error::refused(format!(
+    if policy.policy.tools == ToolPolicy::default() {
+        return Err(Error::refusal(format!(
             "the policy `{}` says nothing of the tools",
             policy.file.display()
         ))
         .hint("`bypassctl tools pin --write` puts what is installed into it"));
     }
-    session.ui.check(Check::ok("policy", policy.told()));
-    let checks = TOOLS
+    session
+        .ui
+        .report_check(Check::ok("policy", policy.describe()));
+    let checks = TOOL_NAMES
         .into_iter()
-        .map(|name| verified(session, name))
+        .map(|name| verify_tool(session, name))
         .collect::<Result<Vec<_>>>()?
         .concat();
     let failed = checks
         .iter()
-        .filter(|check| check.state == State::Failed)
+        .filter(|check| check.state == CheckState::Failed)
         .count();
-    checks.into_iter().for_each(|check| session.ui.check(check));
+    checks
+        .into_iter()
+        .for_each(|check| session.ui.report_check(check));
     if failed == 0 {
-        session.ui.say("what is pinned is what would run");
+        session.ui.print_lines("what is pinned is what would run");
         return Ok(None);
     }
-    Err(Error::refused("what would run is not what is pinned").hint("each `failed` line says why"))
+    Err(Error::refusal("what would run is not what is pinned").hint("each `failed` line says why"))
 }
 
-fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
-    let found = match session.heeded(probe::sight(session, name))? {
+fn verify_tool(session: &Session, name: ToolName) -> Result<Vec<Check>> {
+    let found = match session.propagate_fatal(probe::inspect_tool(session, name))? {
         Ok(found) => found,
         Err(error) => return Ok(vec![Check::from_error(name.as_str(), &error)]),
     };
@@ -258,9 +277,9 @@ fn verified(session: &Session, name: ToolName) -> Result<Vec<Check>> {
         .map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
     let tool = &found.tool;
     let accepted = found
-        .refused
-        .map_or_else(|| probe::accepted(session, tool.clone()), Err);
-    let check = match session.heeded(accepted)? {
+        .refusal
+        .map_or_else(|| probe::accept_tool(session, tool.clone()), Err);
+    let check = match session.propagate_fatal(accepted)? {
         Err(error) => Check::from_error(name.as_str(), &error),
         Ok(_) if !is_pinned(session, name) => Check::warning(
             name.as_str(),

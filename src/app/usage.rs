@@ -1,15 +1,15 @@
 //! A command line that does not make sense, told in the form that it asks for.
 
-use super::called::Called;
-use crate::error::{Error, Kind};
-use crate::exec::Surroundings;
-use crate::tool::invocation::printable;
-use crate::ui::{Ending, Format, Manner, PROGRAM, Ui};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use super::called::ProgramName;
+use crate::error::{Error, ErrorKind};
+use crate::exec::Environment;
+use crate::tool::invocation::sanitize;
+use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use std::ffi::OsString;
 
 /// What somebody who has just come wants to know.
-const FIRST: &str =
+const QUICK_START: &str =
     "InfluxDB Clustered's admin token in use and out of use, for development and testing:
 
   bypassctl doctor -n NS     what is missing, and what mends it; changes nothing
@@ -21,34 +21,41 @@ All commands: bypassctl -h
 
 /// Tells what clap found, help and version among it, and returns the exit code.
 #[must_use]
-pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
-    let (json, github) = (asks_for_json(&surroundings.argv), surroundings.is_github());
-    let called = Called::of(surroundings).name();
+pub fn report_usage_error(error: &clap::Error, surroundings: &Environment) -> u8 {
+    let (json, github) = (
+        is_json_requested(&surroundings.argv),
+        surroundings.is_github_actions(),
+    );
+    let called = ProgramName::from_argv0(surroundings).display_name();
     if surroundings.argv.len() <= 1 {
-        Ui::new(Manner {
-            called,
-            ..Manner::default()
+        Ui::new(OutputOptions {
+            program_name: called,
+            ..OutputOptions::default()
         })
-        .greet(FIRST);
-        return Kind::Usage.exit_code();
+        .print_quick_start(QUICK_START);
+        return ErrorKind::Usage.exit_code();
     }
-    let shows_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    let shows_help = error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if !error.use_stderr() || (shows_help && !json && !github) {
         // Who does not read it to its end has seen enough.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
-    let format = if json { Format::Json } else { Format::Text };
-    let ui = Ui::new(Manner {
+    let format = if json {
+        OutputFormat::Json
+    } else {
+        OutputFormat::Text
+    };
+    let ui = Ui::new(OutputOptions {
         format,
         github,
-        called,
-        ..Manner::default()
+        program_name: called,
+        ..OutputOptions::default()
     });
-    let outcome = Err(told(error));
+    let outcome = Err(convert_clap_error(error));
     let target = Default::default();
-    ui.end(&Ending {
-        command: PROGRAM,
+    ui.finish(&RunSummary {
+        command: PROGRAM_NAME,
         outcome: &outcome,
         dry_run: false,
         changed: false,
@@ -59,7 +66,7 @@ pub fn usage(error: &clap::Error, surroundings: &Surroundings) -> u8 {
 }
 
 /// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.
-fn asks_for_json(argv: &[OsString]) -> bool {
+fn is_json_requested(argv: &[OsString]) -> bool {
     let words: Vec<&str> = argv
         .iter()
         .skip(1)
@@ -81,14 +88,14 @@ fn asks_for_json(argv: &[OsString]) -> bool {
 }
 
 /// The message without its usage line, and what clap suggests.
-fn told(error: &clap::Error) -> Error {
-    let help = format!("`{} --help` shows what there is", command_of(error));
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+fn convert_clap_error(error: &clap::Error) -> Error {
+    let help = format!("`{} --help` shows what there is", find_command_name(error));
+    if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::usage("no command is named").hint(help);
     }
     let text = error.render().to_string();
     let line = |part: &str| {
-        printable(
+        sanitize(
             &part.split_whitespace().collect::<Vec<_>>().join(" "),
             usize::MAX,
         )
@@ -107,7 +114,7 @@ fn told(error: &clap::Error) -> Error {
 }
 
 /// The command that was being read, up to where its options begin in the usage line.
-fn command_of(error: &clap::Error) -> String {
+fn find_command_name(error: &clap::Error) -> String {
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
         _ => String::new(),
@@ -117,7 +124,7 @@ fn command_of(error: &clap::Error) -> String {
         .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
         .collect();
     if words.is_empty() {
-        PROGRAM.to_owned()
+        PROGRAM_NAME.to_owned()
     } else {
         words.join(" ")
     }
@@ -128,9 +135,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_asked_for_in_several_ways() {
-        let asks =
-            |line: &str| asks_for_json(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+    fn is_json_requested_recognizes_every_flag_form() {
+        let asks = |line: &str| {
+            is_json_requested(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+        };
         for line in [
             "b -o json x",
             "b x --output json",

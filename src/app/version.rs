@@ -1,21 +1,21 @@
 //! `version`
 
-use super::Outcome;
-use super::plan::SCHEMA;
-use crate::ui::{Ui, Versions};
+use super::CommandResult;
+use super::plan::PLAN_SCHEMA;
+use crate::ui::{Ui, VersionInfo};
 
-pub(super) fn run(ui: &Ui) -> Outcome {
-    let versions = Versions::of_this(SCHEMA);
+pub(super) fn run(ui: &Ui) -> CommandResult {
+    let versions = VersionInfo::new(PLAN_SCHEMA);
     let commit = versions.commit.unwrap_or("not told when it was built");
-    ui.result(&format!("bypassctl {}", versions.version));
-    ui.say(&format!("commit   {commit}"));
-    ui.say(&format!(
+    ui.print_result(&format!("bypassctl {}", versions.version));
+    ui.print_lines(&format!("commit   {commit}"));
+    ui.print_lines(&format!(
         "built    {}, for {} on {}",
         versions.build, versions.os, versions.arch
     ));
-    ui.say(&format!("report   {}", versions.report));
-    ui.say(&format!("plan     {}", versions.plan));
-    ui.say(&format!("record   {}", versions.record));
-    ui.fields(|fields| fields.versions = Some(versions));
+    ui.print_lines(&format!("report   {}", versions.report));
+    ui.print_lines(&format!("plan     {}", versions.plan));
+    ui.print_lines(&format!("record   {}", versions.audit_log));
+    ui.update_fields(|fields| fields.versions = Some(versions));
     Ok(None)
 }

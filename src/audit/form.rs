@@ -5,16 +5,16 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use super::record::{Previous, Torn};
-use check::Whole;
-pub use check::strict;
+use super::record::{PreviousLog, TornBytes};
+use check::RecordSeed;
+pub use check::check_strict_json;
 use serde::Deserialize;
 use serde::de::DeserializeSeed as _;
 use std::borrow::Cow;
 use uuid::Uuid;
 
 /// What a value is.
-enum Is {
+enum FieldType {
     /// A whole number, not negative.
     Count,
     /// `true` or `false`.
@@ -34,18 +34,18 @@ enum Is {
     /// One of these.
     OneOf(&'static [&'static str]),
     /// A list of these.
-    Each(&'static Is),
+    ListOf(&'static FieldType),
     /// An object whose values are texts.
     Env,
     /// An object.
-    Fields(&'static [Has]),
+    Fields(&'static [Field]),
     /// What may be said of bytes: how many and their digest, or that it is withheld.
     Stream,
     /// An exit code or a signal, the other null.
     Exit,
 }
 
-impl Is {
+impl FieldType {
     fn name(&self) -> &'static str {
         match self {
             Self::Count => "a whole number that is not negative",
@@ -57,22 +57,22 @@ impl Is {
             Self::Time => "a time as RFC 3339 has it",
             Self::Head => "SEQ:HASH",
             Self::OneOf(_) => "a word that is known",
-            Self::Each(_) => "a list",
+            Self::ListOf(_) => "a list",
             Self::Stream => "`bytes` and `sha256`, or `withheld`",
             Self::Exit => "`code` or `signal`, the other null",
             Self::Env | Self::Fields(_) => "an object",
         }
     }
 
-    fn holds(&self, text: &str) -> bool {
+    fn matches(&self, text: &str) -> bool {
         match self {
             Self::Word | Self::Text => true,
-            Self::Hash => digest(text).is_some(),
+            Self::Hash => parse_digest(text).is_some(),
             Self::Uuid => Uuid::try_parse(text).is_ok(),
             Self::Time => text.parse::<jiff::Timestamp>().is_ok(),
-            Self::Head => text
-                .split_once(':')
-                .is_some_and(|(seq, hash)| seq.parse::<u64>().is_ok() && digest(hash).is_some()),
+            Self::Head => text.split_once(':').is_some_and(|(seq, hash)| {
+                seq.parse::<u64>().is_ok() && parse_digest(hash).is_some()
+            }),
             Self::OneOf(words) => words.contains(&text),
             _ => false,
         }
@@ -80,192 +80,201 @@ impl Is {
 }
 
 /// A field.
-struct Has {
+struct Field {
     name: &'static str,
-    is: Is,
-    needs: Needs,
+    field_type: FieldType,
+    presence: Presence,
 }
 
 /// Whether a field must be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Needs {
+enum Presence {
     /// With a value.
-    Value,
+    Required,
     /// With a value or null.
-    OrNull,
+    Nullable,
     /// It may be missing.
-    Nothing,
+    Optional,
 }
 
-const fn has(name: &'static str, is: Is) -> Has {
-    Has {
+const fn required(name: &'static str, is: FieldType) -> Field {
+    Field {
         name,
-        is,
-        needs: Needs::Value,
+        field_type: is,
+        presence: Presence::Required,
     }
 }
 
-const fn null(name: &'static str, is: Is) -> Has {
-    Has {
+const fn nullable(name: &'static str, is: FieldType) -> Field {
+    Field {
         name,
-        is,
-        needs: Needs::OrNull,
+        field_type: is,
+        presence: Presence::Nullable,
     }
 }
 
-const fn may(name: &'static str, is: Is) -> Has {
-    Has {
+const fn optional(name: &'static str, is: FieldType) -> Field {
+    Field {
         name,
-        is,
-        needs: Needs::Nothing,
+        field_type: is,
+        presence: Presence::Optional,
     }
 }
 
-const EXE: Is = Is::Fields(&[
-    has("path", Is::Text),
-    null("sha256", Is::Hash),
-    null("version", Is::Word),
+const EXE: FieldType = FieldType::Fields(&[
+    required("path", FieldType::Text),
+    nullable("sha256", FieldType::Hash),
+    nullable("version", FieldType::Word),
 ]);
-const WHO: Is = Is::Fields(&[
-    has("uid", Is::Count),
-    null("user", Is::Word),
-    null("login_uid", Is::Count),
-    null("sudo_user", Is::Word),
-    has("host", Is::Word),
-    null("tty", Is::Word),
-    null("ci", Is::Word),
+const ACTOR: FieldType = FieldType::Fields(&[
+    required("uid", FieldType::Count),
+    nullable("user", FieldType::Word),
+    nullable("login_uid", FieldType::Count),
+    nullable("sudo_user", FieldType::Word),
+    required("host", FieldType::Word),
+    nullable("tty", FieldType::Word),
+    nullable("ci", FieldType::Word),
 ]);
-const TARGET: Is = Is::Fields(&[
-    null("context", Is::Word),
-    null("server", Is::Word),
-    null("cluster_uid", Is::Word),
-    null("namespace", Is::Word),
+const TARGET: FieldType = FieldType::Fields(&[
+    nullable("context", FieldType::Word),
+    nullable("server", FieldType::Word),
+    nullable("cluster_uid", FieldType::Word),
+    nullable("namespace", FieldType::Word),
 ]);
-const BASE64: &[Has] = &[has("b64", Is::Word)];
-const OBJECT: Is = Is::Fields(&[has("name", Is::Word), has("uid", Is::Word)]);
-const UNFINISHED: Is = Is::Each(&Is::Fields(&[
-    has("run", Is::Uuid),
-    has("intent", Is::Count),
-    has("step", Is::Word),
+const BASE64: &[Field] = &[required("b64", FieldType::Word)];
+const OBJECT: FieldType = FieldType::Fields(&[
+    required("name", FieldType::Word),
+    required("uid", FieldType::Word),
+]);
+const UNFINISHED: FieldType = FieldType::ListOf(&FieldType::Fields(&[
+    required("run", FieldType::Uuid),
+    required("intent", FieldType::Count),
+    required("step", FieldType::Word),
 ]));
-const FILE: Is = Is::Fields(&[
-    has("op", Is::OneOf(&["write", "delete", "scratch"])),
-    has("path", Is::Text),
-    null("before", Is::Stream),
-    null("after", Is::Stream),
+const FILE: FieldType = FieldType::Fields(&[
+    required("op", FieldType::OneOf(&["write", "delete", "scratch"])),
+    required("path", FieldType::Text),
+    nullable("before", FieldType::Stream),
+    nullable("after", FieldType::Stream),
 ]);
-const TORN: Is = Is::Fields(&[has("bytes", Is::Count), has("sha256", Is::Hash)]);
-const PREVIOUS: Is = Is::Fields(&[has("log", Is::Uuid), has("head", Is::Head)]);
+const TORN: FieldType = FieldType::Fields(&[
+    required("bytes", FieldType::Count),
+    required("sha256", FieldType::Hash),
+]);
+const PREVIOUS: FieldType = FieldType::Fields(&[
+    required("log", FieldType::Uuid),
+    required("head", FieldType::Head),
+]);
 
 /// What every record has.
-const EVERY: &[Has] = &[
-    has("v", Is::Count),
-    has("seq", Is::Count),
-    has("prev", Is::Hash),
-    has("type", Is::Word),
-    has("log", Is::Uuid),
-    has("ts", Is::Time),
+const COMMON_FIELDS: &[Field] = &[
+    required("v", FieldType::Count),
+    required("seq", FieldType::Count),
+    required("prev", FieldType::Hash),
+    required("type", FieldType::Word),
+    required("log", FieldType::Uuid),
+    required("ts", FieldType::Time),
 ];
 
 /// What an intent has where it is about a process, and lacks where it is about a file.
-const PROCESS: &[&str] = &["argv", "exe", "cwd", "env", "stdin"];
+const PROCESS_FIELDS: &[&str] = &["argv", "exe", "cwd", "env", "stdin"];
 
 /// What each type has besides.
-const TYPES: &[(Kind, &[Has])] = &[
+const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
     (
-        Kind::LogOpen,
+        RecordType::LogOpen,
         &[
-            has("bypassctl", Is::Word),
-            has("reserves", Is::Flag),
-            null("previous", PREVIOUS),
+            required("bypassctl", FieldType::Word),
+            required("reserves", FieldType::Flag),
+            nullable("previous", PREVIOUS),
         ],
     ),
     (
-        Kind::RunBegin,
+        RecordType::RunBegin,
         &[
-            has("run", Is::Uuid),
-            has("argv", Is::Each(&Is::Text)),
-            has("exe", EXE),
-            has("cwd", Is::Text),
-            has("who", WHO),
-            has("pid", Is::Count),
-            null("started", Is::Word),
-            null("reason", Is::Word),
-            has("command", Is::Word),
-            has("dry_run", Is::Flag),
-            null("policy", Is::Hash),
-            has("unfinished", UNFINISHED),
+            required("run", FieldType::Uuid),
+            required("argv", FieldType::ListOf(&FieldType::Text)),
+            required("exe", EXE),
+            required("cwd", FieldType::Text),
+            required("who", ACTOR),
+            required("pid", FieldType::Count),
+            nullable("started", FieldType::Word),
+            nullable("reason", FieldType::Word),
+            required("command", FieldType::Word),
+            required("dry_run", FieldType::Flag),
+            nullable("policy", FieldType::Hash),
+            required("unfinished", UNFINISHED),
         ],
     ),
     (
-        Kind::Tool,
+        RecordType::Tool,
         &[
-            has("run", Is::Uuid),
-            has("name", Is::Word),
-            has("path", Is::Text),
-            null("sha256", Is::Hash),
-            null("version", Is::Word),
-            has("found", Is::Word),
+            required("run", FieldType::Uuid),
+            required("name", FieldType::Word),
+            required("path", FieldType::Text),
+            nullable("sha256", FieldType::Hash),
+            nullable("version", FieldType::Word),
+            required("found", FieldType::Word),
         ],
     ),
     (
-        Kind::Intent,
+        RecordType::Intent,
         &[
-            has("run", Is::Uuid),
-            has("step", Is::Word),
-            has("effect", Is::OneOf(&["reads", "changes"])),
-            has("who", WHO),
-            has("target", TARGET),
-            null("plan", Is::Hash),
-            null("reason", Is::Word),
-            may("argv", Is::Each(&Is::Text)),
-            may("exe", EXE),
-            may("cwd", Is::Text),
-            may("env", Is::Env),
-            may("stdin", Is::Stream),
-            may("object", OBJECT),
-            may("file", FILE),
+            required("run", FieldType::Uuid),
+            required("step", FieldType::Word),
+            required("effect", FieldType::OneOf(&["reads", "changes"])),
+            required("who", ACTOR),
+            required("target", TARGET),
+            nullable("plan", FieldType::Hash),
+            nullable("reason", FieldType::Word),
+            optional("argv", FieldType::ListOf(&FieldType::Text)),
+            optional("exe", EXE),
+            optional("cwd", FieldType::Text),
+            optional("env", FieldType::Env),
+            optional("stdin", FieldType::Stream),
+            optional("object", OBJECT),
+            optional("file", FILE),
         ],
     ),
     (
-        Kind::Result,
+        RecordType::Result,
         &[
-            has("run", Is::Uuid),
-            has("intent", Is::Count),
-            null("exit", Is::Exit),
-            has("ms", Is::Count),
-            null("stdout", Is::Stream),
-            null("stderr", Is::Stream),
-            has("files", Is::Each(&FILE)),
-            may("error", Is::Word),
+            required("run", FieldType::Uuid),
+            required("intent", FieldType::Count),
+            nullable("exit", FieldType::Exit),
+            required("ms", FieldType::Count),
+            nullable("stdout", FieldType::Stream),
+            nullable("stderr", FieldType::Stream),
+            required("files", FieldType::ListOf(&FILE)),
+            optional("error", FieldType::Word),
         ],
     ),
     (
-        Kind::RunEnd,
+        RecordType::RunEnd,
         &[
-            has("run", Is::Uuid),
-            has("command", Is::Word),
-            has("dry_run", Is::Flag),
-            has("code", Is::Count),
-            has("outcome", Is::Word),
-            has("changed", Is::Flag),
-            has("target", TARGET),
+            required("run", FieldType::Uuid),
+            required("command", FieldType::Word),
+            required("dry_run", FieldType::Flag),
+            required("code", FieldType::Count),
+            required("outcome", FieldType::Word),
+            required("changed", FieldType::Flag),
+            required("target", TARGET),
         ],
     ),
-    (Kind::LogRecover, &[has("torn", TORN)]),
+    (RecordType::LogRecover, &[required("torn", TORN)]),
     (
-        Kind::LogRotate,
+        RecordType::LogRotate,
         &[
-            has("who", WHO),
-            null("reason", Is::Word),
-            has("unfinished", UNFINISHED),
+            required("who", ACTOR),
+            nullable("reason", FieldType::Word),
+            required("unfinished", UNFINISHED),
         ],
     ),
 ];
 
 /// A type of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordType {
     LogOpen,
     RunBegin,
     Tool,
@@ -276,8 +285,8 @@ pub(super) enum Kind {
     LogRotate,
 }
 
-impl Kind {
-    fn named(name: &str) -> Option<Self> {
+impl RecordType {
+    fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "log.open" => Self::LogOpen,
             "run.begin" => Self::RunBegin,
@@ -291,8 +300,8 @@ impl Kind {
         })
     }
 
-    fn fields(self) -> &'static [Has] {
-        TYPES
+    fn fields(self) -> &'static [Field] {
+        RECORD_FIELDS
             .iter()
             .find(|(kind, _)| *kind == self)
             .map_or(&[], |(_, fields)| fields)
@@ -300,7 +309,7 @@ impl Kind {
 }
 
 /// SHA-256 from its 64 lower-case hexadecimal digits.
-pub(super) fn digest(text: &str) -> Option<[u8; 32]> {
+pub(super) fn parse_digest(text: &str) -> Option<[u8; 32]> {
     let half = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -316,25 +325,25 @@ pub(super) fn digest(text: &str) -> Option<[u8; 32]> {
 
 /// What a verification follows from record to record.
 #[derive(Default)]
-pub(super) struct Shape {
+pub(super) struct ParsedLine {
     pub(super) version: u64,
     pub(super) seq: u64,
     pub(super) prev: Option<[u8; 32]>,
     pub(super) log: Option<Uuid>,
     /// `None` where the type is not known.
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<RecordType>,
     pub(super) run: Option<Uuid>,
     pub(super) step: Option<String>,
     pub(super) intent: Option<u64>,
-    pub(super) torn: Option<Torn>,
-    pub(super) previous: Option<Previous>,
+    pub(super) torn: Option<TornBytes>,
+    pub(super) previous: Option<PreviousLog>,
     /// What of its form is wrong.
-    pub(super) wrong: Option<String>,
+    pub(super) format_error: Option<String>,
 }
 
 /// What makes a line a record.
 #[derive(Deserialize)]
-struct Base<'a> {
+struct BaseFields<'a> {
     v: u64,
     seq: u64,
     #[serde(borrow)]
@@ -351,29 +360,29 @@ fn is_printable(line: &[u8]) -> bool {
 }
 
 /// Reads a line; `None` when it is no record: then nothing that it says can be trusted.
-pub(super) fn shape(raw: &[u8]) -> Option<Shape> {
+pub(super) fn parse_line(raw: &[u8]) -> Option<ParsedLine> {
     let line = raw.strip_suffix(b"\n").filter(|line| is_printable(line))?;
     let line = std::str::from_utf8(line).ok()?;
     let read = |kind| {
         let mut input = serde_json::Deserializer::from_str(line);
-        let shape = Whole(kind).deserialize(&mut input)?;
+        let shape = RecordSeed(kind).deserialize(&mut input)?;
         input.end().map(|()| shape)
     };
     // Written by this program, a record tells its type before what depends on it.
     if let Ok(shape) = read(None) {
         return Some(shape);
     }
-    let base: Base = serde_json::from_str(line).ok()?;
-    let kind = Kind::named(&base.kind);
-    let mut shape = Shape {
+    let base: BaseFields = serde_json::from_str(line).ok()?;
+    let kind = RecordType::from_name(&base.kind);
+    let mut shape = ParsedLine {
         version: base.v,
         seq: base.seq,
-        prev: digest(&base.prev),
+        prev: parse_digest(&base.prev),
         log: Uuid::try_parse(&base.log).ok(),
         kind,
-        ..Shape::default()
+        ..ParsedLine::default()
     };
-    shape.wrong = Some(match kind {
+    shape.format_error = Some(match kind {
         None => "its type is not known".to_owned(),
         Some(kind) => match read(Some(kind)) {
             Ok(shape) => return Some(shape),

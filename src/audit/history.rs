@@ -1,8 +1,8 @@
 //! What the record tells, run by run. Lines that are no record are passed over: whether the log holds is for `verify`.
 
-use super::lines::each_record;
+use super::lines::for_each_record;
 use super::record::{Body, RunBegin, Target};
-use crate::secret::sha256_hex;
+use crate::secret::compute_sha256_hex;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead};
 
@@ -27,9 +27,9 @@ pub struct Run {
     /// Its name in the record.
     pub run: String,
     /// When it began.
-    pub begun: String,
+    pub started_at: String,
     /// When it ended; `None` where it did not say so.
-    pub ended: Option<String>,
+    pub ended_at: Option<String>,
     /// Which command.
     pub command: String,
     /// Whether it only showed what it would do.
@@ -43,38 +43,38 @@ pub struct Run {
     /// How it ended, in a word; `unknown` where it did not say so.
     pub outcome: String,
     /// The exit code.
-    pub code: Option<u8>,
+    pub exit_code: Option<u8>,
     /// Whether anything was changed; `None` where it did not say so.
     pub changed: Option<bool>,
     /// What it was done to.
     pub target: Target,
     /// How many commands it ran.
-    pub commands: u64,
+    pub command_count: u64,
 }
 
 impl Run {
-    fn begun(run: String, ts: String, begin: RunBegin) -> Self {
+    fn from_begin(run: String, ts: String, begin: RunBegin) -> Self {
         Self {
             run,
-            begun: ts,
-            ended: None,
+            started_at: ts,
+            ended_at: None,
             command: begin.command,
             dry_run: begin.dry_run,
-            user: begin.who.name(),
-            host: begin.who.host,
+            user: begin.actor.user_name(),
+            host: begin.actor.host,
             reason: begin.reason,
             outcome: "unknown".to_owned(),
-            code: None,
+            exit_code: None,
             changed: None,
             target: Target::default(),
-            commands: 0,
+            command_count: 0,
         }
     }
 }
 
 /// What is read of every line.
 #[derive(Deserialize)]
-struct Glance {
+struct LineSummary {
     seq: u64,
     #[serde(rename = "type")]
     kind: String,
@@ -85,8 +85,11 @@ struct Glance {
     target: Option<Target>,
 }
 
-fn each_line(input: &mut dyn BufRead, mut take: impl FnMut(Glance, &[u8])) -> io::Result<()> {
-    each_record(input, |line| {
+fn for_each_line(
+    input: &mut dyn BufRead,
+    mut take: impl FnMut(LineSummary, &[u8]),
+) -> io::Result<()> {
+    for_each_record(input, |line| {
         if let Ok(glance) = serde_json::from_slice(line) {
             take(glance, line);
         }
@@ -97,32 +100,32 @@ fn each_line(input: &mut dyn BufRead, mut take: impl FnMut(Glance, &[u8])) -> io
 ///
 /// # Errors
 /// Those of reading.
-pub fn runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
+pub fn list_runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
-    each_line(input, |glance, line| {
+    for_each_line(input, |glance, line| {
         let Some(id) = glance.run else { return };
         // A run's records lie close together, near the end of what was read so far.
         let known = runs.iter_mut().rev().find(|run| run.run == id);
         match (glance.kind.as_str(), known) {
             ("run.begin", None) => {
                 if let Ok(Body::RunBegin(begin)) = serde_json::from_slice(line) {
-                    runs.push(Run::begun(id, glance.ts, *begin));
+                    runs.push(Run::from_begin(id, glance.ts, *begin));
                 }
             }
             ("intent", Some(run)) => {
-                run.commands += u64::from(glance.argv.is_some());
+                run.command_count += u64::from(glance.argv.is_some());
                 run.target = glance.target.unwrap_or_default();
             }
             ("run.end", Some(run)) => {
                 if let Ok(Body::RunEnd {
-                    code,
+                    exit_code: code,
                     outcome,
                     changed,
                     target,
                     ..
                 }) = serde_json::from_slice(line)
                 {
-                    (run.ended, run.code, run.changed) =
+                    (run.ended_at, run.exit_code, run.changed) =
                         (Some(glance.ts), Some(code), Some(changed));
                     (run.outcome, run.target) = (outcome, target);
                 }
@@ -137,16 +140,19 @@ pub fn runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
 ///
 /// # Errors
 /// Those of reading.
-pub fn records(input: &mut dyn BufRead, wanted: &str) -> io::Result<Vec<(String, Vec<Record>)>> {
+pub fn read_records(
+    input: &mut dyn BufRead,
+    wanted: &str,
+) -> io::Result<Vec<(String, Vec<Record>)>> {
     let mut runs: Vec<(String, Vec<Record>)> = Vec::new();
-    each_line(input, |glance, line| {
+    for_each_line(input, |glance, line| {
         let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else {
             return;
         };
         let Ok(body) = serde_json::from_slice::<Body>(line) else {
             return;
         };
-        let sha256 = sha256_hex(line);
+        let sha256 = compute_sha256_hex(line);
         let record = Record {
             seq: glance.seq,
             ts: glance.ts,

@@ -4,7 +4,7 @@
 //! github.com/secure-systems-lab/dsse, `protocol.md` (v1). No key is held here: signatures are made elsewhere.
 
 use super::history::Record;
-use super::record::{Act, Body, Intent, Outcome, Text};
+use super::record::{Body, Intent, Operation, ResultRecord, Text};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub struct Statement {
 impl Statement {
     /// What a signature is made of: DSSE's pre-authentication encoding.
     #[must_use]
-    pub fn to_be_signed(&self) -> Vec<u8> {
+    pub fn to_signing_input(&self) -> Vec<u8> {
         let head = format!(
             "DSSEv1 {} {PAYLOAD_TYPE} {} ",
             PAYLOAD_TYPE.len(),
@@ -33,7 +33,7 @@ impl Statement {
 
     /// The envelope, with a signature that was made elsewhere.
     #[must_use]
-    pub fn envelope(&self, keyid: &str, signature: &[u8]) -> Vec<u8> {
+    pub fn to_envelope(&self, keyid: &str, signature: &[u8]) -> Vec<u8> {
         let envelope = json!({
             "payloadType": PAYLOAD_TYPE,
             "payload": STANDARD.encode(&self.bytes),
@@ -45,7 +45,7 @@ impl Statement {
 
 /// A statement for each result of a run, whose records are in their order. A command without a result has none: whether it happened is not known.
 #[must_use]
-pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
+pub fn build_statements(run: &str, records: &[Record]) -> Vec<Statement> {
     let result = |record: &Record| {
         let Body::Result(result) = &record.body else {
             return None;
@@ -58,14 +58,14 @@ pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
         };
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [line(record)],
+            "subject": [build_record_descriptor(record)],
             "predicateType": "https://in-toto.io/attestation/link/v0.3",
             "predicate": {
                 "name": intent.step,
-                "command": command(&intent.act),
-                "materials": materials(begun, intent),
-                "byproducts": byproducts(result),
-                "environment": environment(run, begun, record, intent),
+                "command": build_command(&intent.operation),
+                "materials": build_materials(begun, intent),
+                "byproducts": build_byproducts(result),
+                "environment": build_environment(run, begun, record, intent),
             },
         });
         Some(Statement {
@@ -77,32 +77,32 @@ pub fn statements(run: &str, records: &[Record]) -> Vec<Statement> {
 }
 
 /// A record's raw line, by its digest. The name is the same whatever the file is called by then.
-fn line(record: &Record) -> Value {
+fn build_record_descriptor(record: &Record) -> Value {
     json!({ "name": format!("audit.jsonl#{}", record.seq), "digest": { "sha256": record.sha256 } })
 }
 
 /// Strings only: bytes that are no text are given as base64, and said to be.
-fn words(text: &Text) -> String {
+fn format_text(text: &Text) -> String {
     match text {
         Text::Utf8(text) => text.clone(),
         Text::Bytes { b64 } => format!("base64:{b64}"),
     }
 }
 
-fn command(act: &Act) -> Vec<String> {
+fn build_command(act: &Operation) -> Vec<String> {
     match act {
-        Act::Process { argv, .. } => argv.iter().map(words).collect(),
-        Act::File { .. } => Vec::new(),
+        Operation::Process { argv, .. } => argv.iter().map(format_text).collect(),
+        Operation::File { .. } => Vec::new(),
     }
 }
 
 /// What it was made from: the intent on record, the executable, the plan.
-fn materials(begun: &Record, intent: &Intent) -> Vec<Value> {
-    let mut materials = vec![line(begun)];
-    if let Act::Process { exe, .. } = &intent.act
+fn build_materials(begun: &Record, intent: &Intent) -> Vec<Value> {
+    let mut materials = vec![build_record_descriptor(begun)];
+    if let Operation::Process { exe, .. } = &intent.operation
         && let Some(sha256) = &exe.sha256
     {
-        materials.push(json!({ "name": words(&exe.path), "digest": { "sha256": sha256 } }));
+        materials.push(json!({ "name": format_text(&exe.path), "digest": { "sha256": sha256 } }));
     }
     if let Some(sha256) = &intent.plan {
         materials.push(json!({ "name": "plan", "digest": { "sha256": sha256 } }));
@@ -110,7 +110,7 @@ fn materials(begun: &Record, intent: &Intent) -> Vec<Value> {
     materials
 }
 
-fn byproducts(result: &Outcome) -> Value {
+fn build_byproducts(result: &ResultRecord) -> Value {
     let exit = result.exit.as_ref();
     json!({
         "return-value": exit.and_then(|exit| exit.code),
@@ -119,19 +119,19 @@ fn byproducts(result: &Outcome) -> Value {
         "stderr": result.stderr,
         "files": result.files,
         "error": result.error,
-        "ms": result.ms,
+        "ms": result.duration_ms,
     })
 }
 
-fn environment(run: &str, begun: &Record, ended: &Record, intent: &Intent) -> Value {
-    let (env, cwd) = match &intent.act {
-        Act::Process { env, cwd, .. } => (Some(env), Some(cwd)),
-        Act::File { .. } => (None, None),
+fn build_environment(run: &str, begun: &Record, ended: &Record, intent: &Intent) -> Value {
+    let (env, cwd) = match &intent.operation {
+        Operation::Process { env, cwd, .. } => (Some(env), Some(cwd)),
+        Operation::File { .. } => (None, None),
     };
     json!({
         "variables": env,
         "cwd": cwd,
-        "who": intent.who,
+        "who": intent.actor,
         "target": intent.target,
         "reason": intent.reason,
         "log": begun.log,

@@ -6,14 +6,14 @@ use serde_json::ser::Formatter;
 use std::io;
 
 /// What `prev` is in the first record of a log.
-pub const NO_PREVIOUS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub const ZERO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The version of the record's form.
 pub const RECORD_VERSION: u32 = 1;
 
 /// One line.
 #[derive(Serialize)]
-pub(super) struct Line<'a> {
+pub(super) struct RecordLine<'a> {
     pub(super) v: u32,
     pub(super) seq: u64,
     pub(super) prev: &'a str,
@@ -26,9 +26,9 @@ pub(super) struct Line<'a> {
 }
 
 /// JSON in ASCII: an auditor's tools need not agree on an encoding.
-struct Ascii;
+struct AsciiFormatter;
 
-impl Formatter for Ascii {
+impl Formatter for AsciiFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(
         &mut self,
         writer: &mut W,
@@ -49,9 +49,12 @@ impl Formatter for Ascii {
 }
 
 /// One line with its LF.
-pub(super) fn to_line(line: &Line<'_>) -> serde_json::Result<Vec<u8>> {
+pub(super) fn encode_line(line: &RecordLine<'_>) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(1024);
-    line.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Ascii))?;
+    line.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut out,
+        AsciiFormatter,
+    ))?;
     out.push(b'\n');
     Ok(out)
 }
@@ -61,16 +64,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_ascii_and_the_same_text() {
+    fn encode_line_writes_ascii_and_preserves_text() {
         let body = Body::LogOpen {
             bypassctl: "0.1 — \u{1f511}\u{7f}\n\"".to_owned(),
-            reserves: true,
+            preallocates: true,
             previous: None,
         };
-        let line = to_line(&Line {
+        let line = encode_line(&RecordLine {
             v: 1,
             seq: 1,
-            prev: NO_PREVIOUS,
+            prev: ZERO_HASH,
             body: &body,
             log: "l",
             run: None,

@@ -3,17 +3,17 @@
 mod file;
 mod rotate;
 
-pub(super) use file::names;
-pub use rotate::Rotated;
+pub(super) use file::is_file_at_path;
+pub use rotate::LogRotation;
 
-use super::line::{Line, NO_PREVIOUS, RECORD_VERSION, to_line};
-use super::record::{Body, Previous, Target, Torn, Unfinished};
+use super::line::{RECORD_VERSION, RecordLine, ZERO_HASH, encode_line};
+use super::record::{Body, PreviousLog, Target, TornBytes, UnfinishedCommand};
 use super::tail::{self, Tail};
-use super::under_way::{self, PlanStand};
-use crate::error::{Error, Kind, Result};
-use crate::secret::{Needles, sha256_hex};
-use crate::tool::invocation::Object;
-use file::{open_file, reserve};
+use super::under_way::{self, PlanProgress};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{Redactor, compute_sha256_hex};
+use crate::tool::invocation::ObjectRef;
+use file::{open_log_file, preallocate};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -21,15 +21,15 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
-const RESULT_ROOM: u64 = 16 << 10;
+const RESULT_PREALLOCATION: u64 = 16 << 10;
 
 /// How often a log is opened anew that another process has just closed.
-const ATTEMPTS: u32 = 100;
+const MAX_OPEN_ATTEMPTS: u32 = 100;
 
-const OTHER_FILE: &str = "its path names another file now";
+const PATH_CHANGED: &str = "its path names another file now";
 
 /// Room taken at once, in bytes, so that few records have to ask for it.
-const ROOM_AHEAD: u64 = 256 << 10;
+const PREALLOCATION_SIZE: u64 = 256 << 10;
 
 /// The last record: what anchors a log from outside.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -51,12 +51,12 @@ impl std::fmt::Display for Head {
 
 /// The receipt of a durable intent. Starting a process or changing a file takes one, and only the log makes them.
 #[must_use = "an intent on record is followed by its act and its result"]
-pub struct Begun {
+pub struct Receipt {
     seq: u64,
-    at: Instant,
+    start: Instant,
 }
 
-impl Begun {
+impl Receipt {
     /// The intent's sequence number.
     #[must_use]
     pub fn seq(&self) -> u64 {
@@ -65,8 +65,8 @@ impl Begun {
 
     /// Milliseconds since the intent was durable.
     #[must_use]
-    pub fn ms(&self) -> u64 {
-        u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -81,26 +81,26 @@ pub struct Log {
     /// Intents whose result is still to come.
     open_intents: u64,
     /// Up to where room is reserved.
-    reserved: u64,
-    reserves: bool,
+    preallocated_end: u64,
+    preallocates: bool,
     /// Why a write or a sync failed: nothing is retried.
-    broken: Option<String>,
+    write_error: Option<String>,
     /// Results that could not be recorded.
-    lost: Vec<String>,
+    unwritten_results: Vec<String>,
 }
 
 /// A log that is locked, and has nothing of this process in it yet.
-struct Opened {
+struct LockedLog {
     log: Log,
-    inherited: Inherited,
+    prior_state: PriorState,
 }
 
 /// What earlier runs have left in a log.
-pub struct Inherited {
+pub struct PriorState {
     /// Commands whose result is not on record.
-    pub unfinished: Vec<Unfinished>,
+    pub unfinished: Vec<UnfinishedCommand>,
     /// The rotation that was cut short, and has been brought to its end.
-    pub rotated: Option<Rotated>,
+    pub finished_rotation: Option<LogRotation>,
 }
 
 impl Log {
@@ -112,52 +112,55 @@ impl Log {
     pub fn open(
         path: &Path,
         run: &str,
-        begin: impl FnOnce(&Inherited) -> Body,
-    ) -> Result<(Self, Inherited)> {
+        begin: impl FnOnce(&PriorState) -> Body,
+    ) -> Result<(Self, PriorState)> {
         let opened = || {
-            let Opened { mut log, inherited } = Self::opened(path)?;
-            log.write(Some(run), &begin(&inherited), &Needles::default())?;
+            let LockedLog {
+                mut log,
+                prior_state: inherited,
+            } = Self::open_locked(path)?;
+            log.write_record(Some(run), &begin(&inherited), &Redactor::default())?;
             log.file.unlock()?;
             Ok((log, inherited))
         };
-        opened().map_err(|error| unrecorded(path, &error))
+        opened().map_err(|error| unrecorded_error(path, &error))
     }
 
-    fn opened(path: &Path) -> io::Result<Opened> {
+    fn open_locked(path: &Path) -> io::Result<LockedLog> {
         let mut rotated = None;
-        for _ in 0..ATTEMPTS {
-            let file = open_file(path)?;
+        for _ in 0..MAX_OPEN_ATTEMPTS {
+            let file = open_log_file(path)?;
             file.lock()?;
             // Another process may have closed it meanwhile; what its path names then is a newer one.
-            if !names(path, &file)? {
+            if !is_file_at_path(path, &file)? {
                 continue;
             }
-            tail::must_be_a_log(&file)?;
-            let mut tail = tail::read(&file)?;
-            if let (Some(head), Some(closed)) = (&tail.head, tail.closed.take()) {
-                rotated = Some(rotate::go_on(path, &file, head, closed)?);
+            tail::ensure_is_log(&file)?;
+            let mut tail = tail::read_tail(&file)?;
+            if let (Some(head), Some(closed)) = (&tail.head, tail.rotation.take()) {
+                rotated = Some(rotate::finish_rotation(path, &file, head, closed)?);
                 continue;
             }
-            let log = Self::locked_at(file, path, None, &tail)?;
-            return Ok(Opened {
+            let log = Self::from_locked_file(file, path, None, &tail)?;
+            return Ok(LockedLog {
                 log,
-                inherited: Inherited {
+                prior_state: PriorState {
                     unfinished: tail.unfinished,
-                    rotated,
+                    finished_rotation: rotated,
                 },
             });
         }
-        Err(io::Error::other(OTHER_FILE))
+        Err(io::Error::other(PATH_CHANGED))
     }
 
     /// A file that is locked, as a log of that path; begun where there is no record in it.
-    fn locked_at(
+    fn from_locked_file(
         file: File,
         path: &Path,
-        previous: Option<Previous>,
+        previous: Option<PreviousLog>,
         tail: &Tail,
     ) -> io::Result<Self> {
-        let reserves = reserve(&file, tail.end, 2 * RESULT_ROOM)?;
+        let reserves = preallocate(&file, tail.end, 2 * RESULT_PREALLOCATION)?;
         let id = tail
             .head
             .as_ref()
@@ -165,7 +168,7 @@ impl Log {
         let head = tail.head.clone().unwrap_or_else(|| Head {
             log: id.clone(),
             seq: 0,
-            hash: NO_PREVIOUS.to_owned(),
+            hash: ZERO_HASH.to_owned(),
         });
         let mut log = Self {
             file,
@@ -174,19 +177,19 @@ impl Log {
             end: tail.end,
             head,
             open_intents: 0,
-            reserved: 0,
-            reserves,
-            broken: None,
-            lost: Vec::new(),
+            preallocated_end: 0,
+            preallocates: reserves,
+            write_error: None,
+            unwritten_results: Vec::new(),
         };
-        log.recover(tail)?;
+        log.recover_tail(tail)?;
         if tail.head.is_none() {
             let body = Body::LogOpen {
                 bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
-                reserves,
+                preallocates: reserves,
                 previous,
             };
-            log.write(None, &body, &Needles::default())?;
+            log.write_record(None, &body, &Redactor::default())?;
         }
         Ok(log)
     }
@@ -201,30 +204,30 @@ impl Log {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`].
-    pub fn append(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<()> {
-        self.locked(|log| log.write(Some(run), body, needles))
+    pub fn append(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<()> {
+        self.with_lock(|log| log.write_record(Some(run), body, needles))
     }
 
     /// Records an intent, and room for its result; the receipt says that both are durable.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`]: then the act must not happen.
-    pub fn begin(&mut self, run: &str, body: &Body, needles: &Needles) -> Result<Begun> {
+    pub fn append_intent(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<Receipt> {
         self.open_intents += 1;
-        let written = self.locked(|log| {
-            log.write_with_room(
+        let written = self.with_lock(|log| {
+            log.write_record_with_room(
                 Some(run),
                 body,
                 needles,
-                (log.open_intents + 1) * RESULT_ROOM,
+                (log.open_intents + 1) * RESULT_PREALLOCATION,
             )
         });
         if written.is_err() {
             self.open_intents -= 1;
         }
-        written.map(|()| Begun {
+        written.map(|()| Receipt {
             seq: self.head.seq,
-            at: Instant::now(),
+            start: Instant::now(),
         })
     }
 
@@ -232,35 +235,41 @@ impl Log {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`]; [`Self::lost`] then has the record itself.
-    pub fn end(&mut self, begun: Begun, run: &str, body: &Body, needles: &Needles) -> Result<()> {
-        let Begun { seq, .. } = begun;
+    pub fn append_result(
+        &mut self,
+        begun: Receipt,
+        run: &str,
+        body: &Body,
+        needles: &Redactor,
+    ) -> Result<()> {
+        let Receipt { seq, .. } = begun;
         self.open_intents -= 1;
-        self.locked(|log| log.write(Some(run), body, needles))
+        self.with_lock(|log| log.write_record(Some(run), body, needles))
             .inspect_err(|_| {
                 let record = serde_json::to_string(body).unwrap_or_default();
-                self.lost.push(format!(
+                self.unwritten_results.push(format!(
                     "the result of record {seq} that is missing there: {record}"
                 ));
             })
     }
 
     /// Reserves this many bytes behind the end, many more at once where the disk has them.
-    fn reserve(&mut self, needed: u64) -> io::Result<()> {
-        if self.end + needed <= self.reserved {
+    fn preallocate(&mut self, needed: u64) -> io::Result<()> {
+        if self.end + needed <= self.preallocated_end {
             return Ok(());
         }
-        let room = match reserve(&self.file, self.end, needed.max(ROOM_AHEAD)) {
-            Ok(_) => needed.max(ROOM_AHEAD),
-            Err(_) => reserve(&self.file, self.end, needed).map(|_| needed)?,
+        let room = match preallocate(&self.file, self.end, needed.max(PREALLOCATION_SIZE)) {
+            Ok(_) => needed.max(PREALLOCATION_SIZE),
+            Err(_) => preallocate(&self.file, self.end, needed).map(|_| needed)?,
         };
-        self.reserved = self.end + room;
+        self.preallocated_end = self.end + room;
         Ok(())
     }
 
     /// Results that could not be recorded: they happened and are nowhere else.
     #[must_use]
-    pub fn lost(&self) -> &[String] {
-        &self.lost
+    pub fn unwritten_results(&self) -> &[String] {
+        &self.unwritten_results
     }
 
     /// The objects whose deletion in this place was begun, in the last 24 hours, by revocations that did not come to
@@ -268,41 +277,43 @@ impl Log {
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn deletions(&self, place: &Target) -> Result<Vec<Object>> {
-        under_way::deletions(&self.file, place).map_err(|error| unrecorded(&self.path, &error))
+    pub fn find_begun_deletions(&self, place: &Target) -> Result<Vec<ObjectRef>> {
+        under_way::find_begun_deletions(&self.file, place)
+            .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
     /// How far a plan has come by other runs than this one.
     ///
     /// # Errors
     /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn plan_stand(&self, plan: &str, run: &str) -> Result<PlanStand> {
-        under_way::plan(&self.file, plan, run).map_err(|error| unrecorded(&self.path, &error))
+    pub fn find_plan_progress(&self, plan: &str, run: &str) -> Result<PlanProgress> {
+        under_way::find_plan_progress(&self.file, plan, run)
+            .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    fn locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
-        self.try_locked(act).map_err(|error| {
-            self.broken.get_or_insert_with(|| error.to_string());
-            unrecorded(&self.path, &error)
+    fn with_lock(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
+        self.try_with_lock(act).map_err(|error| {
+            self.write_error.get_or_insert_with(|| error.to_string());
+            unrecorded_error(&self.path, &error)
         })
     }
 
-    fn try_locked(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        if let Some(why) = &self.broken {
+    fn try_with_lock(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        if let Some(why) = &self.write_error {
             return Err(io::Error::other(format!(
                 "{why}: that was an earlier record, and none is tried twice"
             )));
         }
         self.file.lock()?;
-        let done = self.catch_up().and_then(|()| act(self));
+        let done = self.read_new_tail().and_then(|()| act(self));
         self.file.unlock()?;
         done
     }
 
     /// Takes in what other processes appended since.
-    fn catch_up(&mut self) -> io::Result<()> {
-        if !names(&self.path, &self.file)? {
-            return Err(io::Error::other(OTHER_FILE));
+    fn read_new_tail(&mut self) -> io::Result<()> {
+        if !is_file_at_path(&self.path, &self.file)? {
+            return Err(io::Error::other(PATH_CHANGED));
         }
         let length = self.file.metadata()?.len();
         if length == self.end {
@@ -311,8 +322,8 @@ impl Log {
         if length < self.end {
             return Err(io::Error::other("it has become shorter"));
         }
-        let tail = tail::read(&self.file)?;
-        if tail.closed.is_some() {
+        let tail = tail::read_tail(&self.file)?;
+        if tail.rotation.is_some() {
             return Err(io::Error::other(
                 "it was closed by a rotation meanwhile, and nothing follows that",
             ));
@@ -328,42 +339,47 @@ impl Log {
             }
         }
         self.end = tail.end;
-        self.recover(&tail)
+        self.recover_tail(&tail)
     }
 
     /// Never cuts a torn line off: ends it, and records what stands there.
-    fn recover(&mut self, tail: &Tail) -> io::Result<()> {
+    fn recover_tail(&mut self, tail: &Tail) -> io::Result<()> {
         let Some(torn) = &tail.torn else {
             return Ok(());
         };
         let mut bytes = vec![0; usize::try_from(torn.length).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut bytes, torn.start)?;
         if bytes.last() != Some(&b'\n') {
-            self.put(b"\n")?;
+            self.write_durably(b"\n")?;
             bytes.push(b'\n');
         }
-        let torn = Torn {
+        let torn = TornBytes {
             bytes: bytes.len() as u64,
-            sha256: sha256_hex(&bytes),
+            sha256: compute_sha256_hex(&bytes),
         };
-        self.write(None, &Body::LogRecover { torn }, &Needles::default())
+        self.write_record(None, &Body::LogRecover { torn }, &Redactor::default())
     }
 
-    fn write(&mut self, run: Option<&str>, body: &Body, needles: &Needles) -> io::Result<()> {
-        self.write_with_room(run, body, needles, 0)
-    }
-
-    /// Writes a record; room for what must follow it is reserved first.
-    fn write_with_room(
+    fn write_record(
         &mut self,
         run: Option<&str>,
         body: &Body,
-        needles: &Needles,
+        needles: &Redactor,
+    ) -> io::Result<()> {
+        self.write_record_with_room(run, body, needles, 0)
+    }
+
+    /// Writes a record; room for what must follow it is reserved first.
+    fn write_record_with_room(
+        &mut self,
+        run: Option<&str>,
+        body: &Body,
+        needles: &Redactor,
         room: u64,
     ) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
         let seq = self.head.seq + 1;
-        let line = to_line(&Line {
+        let line = encode_line(&RecordLine {
             v: RECORD_VERSION,
             seq,
             prev: &self.head.hash,
@@ -372,23 +388,23 @@ impl Log {
             run,
             ts,
         })?;
-        if needles.occur_in(&line) {
+        if needles.is_match(&line) {
             return Err(io::Error::other("the record would have held a secret"));
         }
         if room > 0 {
-            self.reserve(line.len() as u64 + room)?;
+            self.preallocate(line.len() as u64 + room)?;
         }
-        self.put(&line)?;
+        self.write_durably(&line)?;
         self.head = Head {
             log: self.id.clone(),
             seq,
-            hash: sha256_hex(&line),
+            hash: compute_sha256_hex(&line),
         };
         Ok(())
     }
 
     /// One write, then a sync; a short write is a failure.
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.write(bytes)?;
         if written != bytes.len() {
             return Err(io::Error::new(
@@ -403,12 +419,12 @@ impl Log {
 
     /// Whether the filesystem can reserve room.
     #[must_use]
-    pub fn reserves(&self) -> bool {
-        self.reserves
+    pub fn can_preallocate(&self) -> bool {
+        self.preallocates
     }
 }
 
-fn unrecorded(path: &Path, error: &io::Error) -> Error {
-    Error::of(Kind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
+fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
+    Error::new(ErrorKind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
         .hint("nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log")
 }

@@ -4,7 +4,7 @@ mod text;
 
 pub use text::Text;
 
-use crate::tool::invocation::{Effect, Exit, Object};
+use crate::tool::invocation::{Effect, ObjectRef, ProcessExit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,9 +19,9 @@ pub enum Body {
         /// Version of the program that made the log.
         bypassctl: String,
         /// Whether the filesystem can reserve room for a result before the act.
-        reserves: bool,
+        preallocates: bool,
         /// The log that this one goes on from; none before the first rotation.
-        previous: Option<Previous>,
+        previous: Option<PreviousLog>,
     },
     /// A run begins.
     #[serde(rename = "run.begin")]
@@ -33,16 +33,16 @@ pub enum Body {
         name: String,
         /// Which file.
         #[serde(flatten)]
-        exe: Exe,
+        exe: Executable,
         /// Where it was found, before symlinks were resolved.
-        found: String,
+        found_at: String,
     },
     /// Something is about to happen.
     #[serde(rename = "intent")]
     Intent(Box<Intent>),
     /// It has happened, or not: how it ended.
     #[serde(rename = "result")]
-    Result(Box<Outcome>),
+    Result(Box<ResultRecord>),
     /// A run ends.
     #[serde(rename = "run.end")]
     RunEnd {
@@ -51,7 +51,7 @@ pub enum Body {
         /// Whether it only showed what would be done.
         dry_run: bool,
         /// The exit code of the program.
-        code: u8,
+        exit_code: u8,
         /// Its name.
         outcome: String,
         /// Whether anything was changed.
@@ -63,24 +63,24 @@ pub enum Body {
     #[serde(rename = "log.rotate")]
     LogRotate {
         /// Who closed it.
-        who: Who,
+        actor: Actor,
         /// Why, in the user's words.
         reason: Option<String>,
         /// Commands whose result is not on record, which the next log cannot know of.
-        unfinished: Vec<Unfinished>,
+        unfinished: Vec<UnfinishedCommand>,
     },
     /// Bytes that are no record were found behind the last good one.
     #[serde(rename = "log.recover")]
     LogRecover {
         /// How many bytes, the last LF among them, and their SHA-256.
-        torn: Torn,
+        torn: TornBytes,
     },
 }
 
 /// The end of the log before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Previous {
+pub struct PreviousLog {
     /// Its name.
     pub log: String,
     /// Its last record, `SEQ:HASH`.
@@ -90,7 +90,7 @@ pub struct Previous {
 /// What stands between two good records and is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Torn {
+pub struct TornBytes {
     /// How many bytes, the last LF among them.
     pub bytes: u64,
     /// Their SHA-256.
@@ -104,15 +104,15 @@ pub struct RunBegin {
     /// The program's own command line.
     pub argv: Vec<Text>,
     /// The program itself.
-    pub exe: Exe,
+    pub exe: Executable,
     /// The working directory.
     pub cwd: Text,
     /// Who ran it.
-    pub who: Who,
+    pub actor: Actor,
     /// The process, to tell a run that is still going from one that was killed.
     pub pid: u32,
     /// When it started: the boot's name and clock ticks since (Linux); a process number alone comes round again.
-    pub started: Option<String>,
+    pub process_start: Option<String>,
     /// Why, in the user's words.
     pub reason: Option<String>,
     /// Which command: `enable`, `revoke`, ….
@@ -122,13 +122,13 @@ pub struct RunBegin {
     /// SHA-256 of the policy file in force.
     pub policy: Option<String>,
     /// Commands of earlier runs whose result is not on record.
-    pub unfinished: Vec<Unfinished>,
+    pub unfinished: Vec<UnfinishedCommand>,
 }
 
 /// A command of which only the intent is on record: whether it happened is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Unfinished {
+pub struct UnfinishedCommand {
     /// The run.
     pub run: String,
     /// The intent's sequence number.
@@ -140,7 +140,7 @@ pub struct Unfinished {
 /// An executable file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Exe {
+pub struct Executable {
     /// Absolute, symlinks resolved.
     pub path: Text,
     /// `None` while it is only asked for its version.
@@ -152,7 +152,7 @@ pub struct Exe {
 /// Who ran it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Who {
+pub struct Actor {
     /// The effective user.
     pub uid: u32,
     /// The user's name, where the system knows one.
@@ -169,10 +169,10 @@ pub struct Who {
     pub ci: Option<String>,
 }
 
-impl Who {
+impl Actor {
     /// The user's name, or the number where the system knows none.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn user_name(&self) -> String {
         self.user.clone().unwrap_or_else(|| self.uid.to_string())
     }
 }
@@ -194,7 +194,7 @@ pub struct Target {
 impl Target {
     /// Whether both are the same namespace of the same cluster, as far as is known of it.
     #[must_use]
-    pub fn is_same_place(&self, other: &Self) -> bool {
+    pub fn is_same_namespace(&self, other: &Self) -> bool {
         let same_cluster = match (&self.cluster_uid, &other.cluster_uid) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => self.server == other.server,
@@ -213,9 +213,9 @@ pub struct Intent {
     pub effect: Effect,
     /// The process.
     #[serde(flatten)]
-    pub act: Act,
+    pub operation: Operation,
     /// Who ran it.
-    pub who: Who,
+    pub actor: Actor,
     /// What it is done to.
     pub target: Target,
     /// SHA-256 of the plan that this belongs to.
@@ -228,13 +228,13 @@ pub struct Intent {
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum Act {
+pub enum Operation {
     /// A process.
     Process {
         /// Exactly what is executed, each argument apart.
         argv: Vec<Text>,
         /// The file that is executed.
-        exe: Exe,
+        exe: Executable,
         /// The working directory.
         cwd: Text,
         /// The environment variables that steer the tools, credentials in URLs cut out.
@@ -243,7 +243,7 @@ pub enum Act {
         stdin: Option<Stdin>,
         /// The object of the cluster that it changes, as it was seen before.
         #[serde(skip_serializing_if = "Option::is_none")]
-        object: Option<Object>,
+        object: Option<ObjectRef>,
     },
     /// A file.
     File {
@@ -262,7 +262,7 @@ pub enum FileOp {
     /// It is deleted.
     Delete,
     /// It is a directory that is gone again when the result is recorded.
-    Scratch,
+    TempDir,
 }
 
 impl FileOp {
@@ -272,7 +272,7 @@ impl FileOp {
         match self {
             Self::Write => "write",
             Self::Delete => "delete",
-            Self::Scratch => "for the time of a trial, directory",
+            Self::TempDir => "for the time of a trial, directory",
         }
     }
 }
@@ -295,7 +295,7 @@ pub struct FileChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Why {
+pub enum WithheldReason {
     /// It may carry a token or key.
     Secret,
 }
@@ -306,7 +306,7 @@ pub enum Why {
 #[serde(untagged)]
 pub enum Stream {
     /// How many, and their SHA-256.
-    Seen {
+    Digest {
         /// How many.
         bytes: u64,
         /// Their SHA-256.
@@ -315,25 +315,25 @@ pub enum Stream {
     /// Nothing may be said of them.
     Withheld {
         /// Why.
-        withheld: Why,
+        withheld: WithheldReason,
     },
 }
 
 impl Stream {
     /// How many bytes, and their SHA-256.
     #[must_use]
-    pub fn seen(bytes: &[u8]) -> Self {
-        Self::Seen {
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self::Digest {
             bytes: bytes.len() as u64,
-            sha256: crate::secret::sha256_hex(bytes),
+            sha256: crate::secret::compute_sha256_hex(bytes),
         }
     }
 
     /// May carry a secret.
     #[must_use]
-    pub fn withheld() -> Self {
+    pub fn new_withheld() -> Self {
         Self::Withheld {
-            withheld: Why::Secret,
+            withheld: WithheldReason::Secret,
         }
     }
 }
@@ -347,19 +347,19 @@ pub struct Stdin {
     pub stream: Stream,
     /// The jobs of the cluster that it was made from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub made_from: Vec<Object>,
+    pub derived_from: Vec<ObjectRef>,
 }
 
 /// How it ended.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Outcome {
+pub struct ResultRecord {
     /// The intent's sequence number.
     pub intent: u64,
     /// How the process ended; none for a file, and for a process that never started.
     pub exit: Option<ExitRecord>,
     /// How long it took, in milliseconds.
-    pub ms: u64,
+    pub duration_ms: u64,
     /// Standard output.
     pub stdout: Option<Stream>,
     /// Standard error.
@@ -382,14 +382,14 @@ pub struct ExitRecord {
     pub signal: Option<i32>,
 }
 
-impl From<Exit> for ExitRecord {
-    fn from(exit: Exit) -> Self {
+impl From<ProcessExit> for ExitRecord {
+    fn from(exit: ProcessExit) -> Self {
         match exit {
-            Exit::Code(code) => Self {
+            ProcessExit::Code(code) => Self {
                 code: Some(code),
                 signal: None,
             },
-            Exit::Signal(signal) => Self {
+            ProcessExit::Signal(signal) => Self {
                 code: None,
                 signal: Some(signal),
             },

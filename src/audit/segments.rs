@@ -1,9 +1,9 @@
 //! Logs that go on from each other, across rotations.
 
 use super::log::Head;
-use super::record::{Body, Previous};
+use super::record::{Body, PreviousLog};
 use super::tail;
-use super::verify::Report;
+use super::verify::LogReport;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,31 +13,31 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 /// How much of a log is looked at for its first record, in bytes.
-const OPENING_WINDOW: usize = 64 << 10;
+const HEADER_WINDOW: usize = 64 << 10;
 
 /// A log that is open to be read.
-pub struct Source {
+pub struct LogFile {
     /// Its file.
     pub path: PathBuf,
     file: File,
     /// How much was written when it was opened, in bytes.
     length: u64,
-    opening: Opening,
+    header: LogHeader,
 }
 
-impl Source {
+impl LogFile {
     /// Opens a log to be read, as far as it is written now.
     ///
     /// # Errors
     /// Those of reading, and for what is no regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let source = Self::locked(path)?;
+        let source = Self::open_locked(path)?;
         let _ = source.file.unlock();
         Ok(source)
     }
 
     /// The same, and nobody can write to it until it is unlocked.
-    fn locked(path: &Path) -> io::Result<Self> {
+    fn open_locked(path: &Path) -> io::Result<Self> {
         // A FIFO would keep who opens it waiting.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -47,12 +47,12 @@ impl Source {
         // Where there are no locks, such as on some evidence shares, nobody writes a log either.
         let _ = file.lock_shared();
         let length = file.metadata()?.len();
-        let opening = opening(&file)?.unwrap_or_default();
+        let opening = read_header(&file)?.unwrap_or_default();
         Ok(Self {
             path: path.to_owned(),
             file,
             length,
-            opening,
+            header: opening,
         })
     }
 
@@ -73,7 +73,7 @@ impl Source {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn read(&self) -> io::Result<io::Take<&File>> {
+    pub fn reader(&self) -> io::Result<io::Take<&File>> {
         (&self.file).rewind()?;
         Ok((&self.file).take(self.length))
     }
@@ -82,8 +82,8 @@ impl Source {
     ///
     /// # Errors
     /// Those of reading, and where it is no log.
-    pub fn last(&self) -> io::Result<Option<Head>> {
-        tail::last(&self.file)
+    pub fn read_head(&self) -> io::Result<Option<Head>> {
+        tail::read_head(&self.file)
     }
 }
 
@@ -92,40 +92,40 @@ impl Source {
 ///
 /// # Errors
 /// Those of reading.
-pub fn segments(path: &Path) -> io::Result<Vec<Source>> {
+pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let current = loop {
-        let current = Source::locked(path)?;
-        if super::log::names(path, &current.file)? {
+        let current = LogFile::open_locked(path)?;
+        if super::log::is_file_at_path(path, &current.file)? {
             break current;
         }
     };
     let mut sources = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let other = entry?.path();
-        if is_closed_name(path, &other) {
+        if is_segment_name(path, &other) {
             let named = |error| io::Error::other(format!("`{}`: {error}", other.display()));
-            sources.push(Source::open(&other).map_err(named)?);
+            sources.push(LogFile::open(&other).map_err(named)?);
         }
     }
     let _ = current.file.unlock();
     sources.sort_by(|one, other| one.path.cmp(&other.path));
     sources.push(current);
-    Ok(in_order(sources))
+    Ok(sort_by_chain(sources))
 }
 
 /// Each log behind the one that it goes on from; those of which that cannot be told as they come.
 #[must_use]
-pub fn in_order(mut left: Vec<Source>) -> Vec<Source> {
+pub fn sort_by_chain(mut left: Vec<LogFile>) -> Vec<LogFile> {
     let mut ordered = Vec::new();
     while !left.is_empty() {
-        let waits = |source: &Source| {
-            let previous = source.opening.previous.as_ref();
+        let waits = |source: &LogFile| {
+            let previous = source.header.previous.as_ref();
             previous
-                .is_some_and(|previous| left.iter().any(|other| other.opening.log == previous.log))
+                .is_some_and(|previous| left.iter().any(|other| other.header.log == previous.log))
         };
         let next = left.iter().position(|source| !waits(source)).unwrap_or(0);
         ordered.push(left.remove(next));
@@ -135,14 +135,14 @@ pub fn in_order(mut left: Vec<Source>) -> Vec<Source> {
 
 /// How a log begins.
 #[derive(Default, Deserialize)]
-pub(super) struct Opening {
+pub(super) struct LogHeader {
     log: String,
-    pub(super) previous: Option<Previous>,
+    pub(super) previous: Option<PreviousLog>,
 }
 
 /// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
-pub(super) fn opening(file: &File) -> io::Result<Option<Opening>> {
-    let mut start = vec![0; OPENING_WINDOW];
+pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
+    let mut start = vec![0; HEADER_WINDOW];
     let mut length = 0;
     while let read @ 1.. = file.read_at(&mut start[length..], length as u64)? {
         length += read;
@@ -156,7 +156,7 @@ pub(super) fn opening(file: &File) -> io::Result<Option<Opening>> {
 }
 
 /// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names are somebody's own, such as copies.
-fn is_closed_name(path: &Path, other: &Path) -> bool {
+fn is_segment_name(path: &Path, other: &Path) -> bool {
     let stem = |path: &Path| {
         path.file_stem()
             .map(|stem| stem.as_encoded_bytes().to_vec())
@@ -184,7 +184,7 @@ pub struct Segment {
     pub file: PathBuf,
     /// What was found.
     #[serde(flatten)]
-    pub report: Report,
+    pub report: LogReport,
 }
 
 /// Something about how one log goes on from another.
@@ -194,7 +194,7 @@ pub struct Link {
     /// The file.
     pub file: PathBuf,
     /// What is the matter.
-    pub what: String,
+    pub message: String,
 }
 
 /// How logs go on from each other.
@@ -210,9 +210,9 @@ pub struct Links {
 /// What holds in logs that are verified together.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Verified {
+pub struct LogVerification {
     /// Whether all holds.
-    pub holds: bool,
+    pub intact: bool,
     /// Whether the record that was expected is there; null where none was.
     pub anchored: Option<bool>,
     /// Each log, the oldest first, and what was found in it.
@@ -223,7 +223,7 @@ pub struct Verified {
 
 /// Whether these logs are one record: each but the oldest goes on from the end of another of them.
 #[must_use]
-pub fn links(segments: &[Segment]) -> Links {
+pub fn check_links(segments: &[Segment]) -> Links {
     let mut links = Links::default();
     let named = |log: &str| {
         segments
@@ -242,7 +242,7 @@ pub fn links(segments: &[Segment]) -> Links {
         {
             links
                 .broken
-                .push(segment.link(format!("it is the same log as `{}`", twin.file.display())));
+                .push(segment.new_link(format!("it is the same log as `{}`", twin.file.display())));
         }
         let Some(previous) = &segment.report.previous else {
             oldest.push(segment);
@@ -250,16 +250,18 @@ pub fn links(segments: &[Segment]) -> Links {
         };
         if let Some(twin) = follower.insert(&previous.log, segment) {
             let twin = twin.file.display();
-            links.broken.push(segment.link(format!(
+            links.broken.push(segment.new_link(format!(
                 "`{twin}` goes on from the same log: one of the two was not"
             )));
         }
         match named(&previous.log) {
-            Some(before) => links.broken.extend(segment.unfit(previous, before)),
+            Some(before) => links
+                .broken
+                .extend(segment.find_broken_link(previous, before)),
             None => {
                 oldest.push(segment);
-                let Previous { log, head } = previous;
-                links.open.push(segment.link(format!(
+                let PreviousLog { log, head } = previous;
+                links.open.push(segment.new_link(format!(
                     "it goes on from log {log}, {head}, which is not among these: what that holds is not known"
                 )));
             }
@@ -273,11 +275,11 @@ pub fn links(segments: &[Segment]) -> Links {
             .is_none_or(|log| !follower.contains_key(log))
     };
     links.open.extend(segments.iter().filter(|segment| segment.report.closed).filter(ends).map(|segment| {
-        segment.link("it was closed by a rotation, and the log that goes on from it is not among these".to_owned())
+        segment.new_link("it was closed by a rotation, and the log that goes on from it is not among these".to_owned())
     }));
     if let [first, .., last] = oldest[..] {
         let first = first.file.display();
-        links.broken.push(last.link(format!(
+        links.broken.push(last.new_link(format!(
             "with `{first}` it is not one record: neither goes on from another of these"
         )));
     }
@@ -285,17 +287,17 @@ pub fn links(segments: &[Segment]) -> Links {
 }
 
 impl Segment {
-    fn link(&self, what: String) -> Link {
+    fn new_link(&self, what: String) -> Link {
         Link {
             file: self.file.clone(),
-            what,
+            message: what,
         }
     }
 
-    fn unfit(&self, previous: &Previous, before: &Self) -> Option<Link> {
+    fn find_broken_link(&self, previous: &PreviousLog, before: &Self) -> Option<Link> {
         let fits = before.report.closed && before.report.head.as_ref() == Some(&previous.head);
         let (head, before) = (&previous.head, before.file.display());
-        (!fits).then(|| self.link(format!("it goes on from record {head}, which is not the end of `{before}`: one of the two was rewritten, or cut")))
+        (!fits).then(|| self.new_link(format!("it goes on from record {head}, which is not the end of `{before}`: one of the two was rewritten, or cut")))
     }
 }
 
@@ -304,9 +306,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_a_rotation_gives_belong_to_a_log() {
+    fn is_segment_name_accepts_only_rotation_names() {
         let log = Path::new("/s/audit.jsonl");
-        assert!(is_closed_name(
+        assert!(is_segment_name(
             log,
             Path::new("/s/audit-20260131T120000Z-1a2b3c4d.jsonl")
         ));
@@ -319,7 +321,7 @@ mod tests {
             "audit-20260131T120000Z-1a2b3c4d",
         ] {
             assert!(
-                !is_closed_name(log, &Path::new("/s").join(other)),
+                !is_segment_name(log, &Path::new("/s").join(other)),
                 "{other}"
             );
         }

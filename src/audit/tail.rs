@@ -1,10 +1,10 @@
 //! The end of a log, read backwards: a long log costs no more than a short one.
 
-use super::lines::each_record;
+use super::lines::for_each_record;
 use super::log::Head;
-use super::record::{Body, Unfinished};
-use super::under_way::Process;
-use crate::secret::sha256_hex;
+use super::record::{Body, UnfinishedCommand};
+use super::under_way::RunProcess;
+use crate::secret::compute_sha256_hex;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,10 +12,10 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 
 /// How much of the end is looked at first, in bytes: some hundred records.
-const WINDOW: u64 = 128 << 10;
+const INITIAL_WINDOW: u64 = 128 << 10;
 
 /// How the first record begins.
-const FIRST: &[u8] = br#"{"v":1,"seq":1,"#;
+const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":1,"seq":1,"#;
 
 /// Where a search for a good record ends: further back, this is no audit log.
 const MAX_WINDOW: u64 = 64 << 20;
@@ -30,17 +30,17 @@ pub(super) struct Tail {
     /// What stands behind it and is no record.
     pub(super) torn: Option<TornRange>,
     /// Commands of runs that ended without saying so.
-    pub(super) unfinished: Vec<Unfinished>,
+    pub(super) unfinished: Vec<UnfinishedCommand>,
     /// How it was closed by a rotation, where it was.
-    pub(super) closed: Option<Closed>,
+    pub(super) rotation: Option<RotationRecord>,
 }
 
 /// What the last record of a closed log says.
-pub(super) struct Closed {
+pub(super) struct RotationRecord {
     /// When that was.
-    pub(super) at: String,
+    pub(super) closed_at: String,
     /// Commands whose result is not on record.
-    pub(super) unfinished: Vec<Unfinished>,
+    pub(super) unfinished: Vec<UnfinishedCommand>,
 }
 
 pub(super) struct TornRange {
@@ -50,7 +50,7 @@ pub(super) struct TornRange {
 
 /// What is read of a record to find out where a log stands.
 #[derive(Deserialize)]
-struct Glance {
+struct RecordHeader {
     v: u32,
     seq: u64,
     log: String,
@@ -60,25 +60,25 @@ struct Glance {
     step: Option<String>,
     intent: Option<u64>,
     #[serde(default)]
-    unfinished: Vec<Known>,
+    unfinished: Vec<UnfinishedRun>,
     #[serde(flatten)]
-    process: Process,
+    process: RunProcess,
 }
 
 #[derive(Deserialize)]
-struct Known {
+struct UnfinishedRun {
     run: String,
 }
 
 /// Reads the end of a log.
-pub(super) fn read(file: &File) -> io::Result<Tail> {
+pub(super) fn read_tail(file: &File) -> io::Result<Tail> {
     let end = file.metadata()?.len();
-    let mut size = WINDOW;
+    let mut size = INITIAL_WINDOW;
     loop {
         let start = end.saturating_sub(size);
         let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
         file.read_exact_at(&mut bytes, start)?;
-        if let Some(tail) = in_window(&bytes, start) {
+        if let Some(tail) = parse_window(&bytes, start) {
             return Ok(tail);
         }
         if size >= MAX_WINDOW {
@@ -94,16 +94,16 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
 ///
 /// # Errors
 /// Those of reading, and where it is no log.
-pub(super) fn last(file: &File) -> io::Result<Option<Head>> {
-    must_be_a_log(file)?;
-    read(file).map(|tail| tail.head)
+pub(super) fn read_head(file: &File) -> io::Result<Option<Head>> {
+    ensure_is_log(file)?;
+    read_tail(file).map(|tail| tail.head)
 }
 
 /// Another file, named by mistake, is never appended to: a log begins as the first record does, torn or not.
-pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
-    let mut start = [0; FIRST.len()];
+pub(super) fn ensure_is_log(file: &File) -> io::Result<()> {
+    let mut start = [0; FIRST_RECORD_PREFIX.len()];
     let length = file.read_at(&mut start, 0)?;
-    if start[..length] == FIRST[..length] {
+    if start[..length] == FIRST_RECORD_PREFIX[..length] {
         Ok(())
     } else {
         Err(io::Error::other("it is not an audit log"))
@@ -111,7 +111,7 @@ pub(super) fn must_be_a_log(file: &File) -> io::Result<()> {
 }
 
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
-fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
+fn parse_window(bytes: &[u8], start: u64) -> Option<Tail> {
     let whole_from = if start == 0 {
         0
     } else {
@@ -120,7 +120,7 @@ fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
     let (mut head, mut good_until, mut at) = (None, whole_from, whole_from);
     for line in bytes[whole_from..].split_inclusive(|byte| *byte == b'\n') {
         at += line.len();
-        if let Some(glance) = glance(line) {
+        if let Some(glance) = parse_header(line) {
             head = Some((glance.log, glance.seq, line));
             good_until = at;
         }
@@ -130,14 +130,14 @@ fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
     }
     let mut glances = Vec::new();
     // Reading what is in memory already cannot fail.
-    let _ = each_record(&mut &bytes[whole_from..], |line| {
-        glances.extend(glance(line))
+    let _ = for_each_record(&mut &bytes[whole_from..], |line| {
+        glances.extend(parse_header(line))
     });
-    let closed = head.as_ref().and_then(|(.., line)| closed(line));
+    let closed = head.as_ref().and_then(|(.., line)| parse_rotation(line));
     let head = head.map(|(log, seq, line)| Head {
         log,
         seq,
-        hash: sha256_hex(line),
+        hash: compute_sha256_hex(line),
     });
     let length = (bytes.len() - good_until) as u64;
     let torn = (length > 0).then(|| TornRange {
@@ -148,32 +148,36 @@ fn in_window(bytes: &[u8], start: u64) -> Option<Tail> {
         end: start + bytes.len() as u64,
         head,
         torn,
-        unfinished: unfinished(&glances),
-        closed,
+        unfinished: find_unfinished_commands(&glances),
+        rotation: closed,
     })
 }
 
-fn closed(line: &[u8]) -> Option<Closed> {
+fn parse_rotation(line: &[u8]) -> Option<RotationRecord> {
     #[derive(Deserialize)]
-    struct Time {
+    struct RecordTime {
         ts: String,
     }
     let Ok(Body::LogRotate { unfinished, .. }) = serde_json::from_slice(line) else {
         return None;
     };
-    let at = serde_json::from_slice::<Time>(line).map_or_else(|_| String::new(), |time| time.ts);
-    Some(Closed { at, unfinished })
+    let at =
+        serde_json::from_slice::<RecordTime>(line).map_or_else(|_| String::new(), |time| time.ts);
+    Some(RotationRecord {
+        closed_at: at,
+        unfinished,
+    })
 }
 
-fn glance(line: &[u8]) -> Option<Glance> {
+fn parse_header(line: &[u8]) -> Option<RecordHeader> {
     let record = line.strip_suffix(b"\n")?;
-    serde_json::from_slice::<Glance>(record)
+    serde_json::from_slice::<RecordHeader>(record)
         .ok()
         .filter(|glance| glance.v == 1)
 }
 
 /// Intents without a result, of runs without an end, whose process is gone and that no later run has named.
-fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
+fn find_unfinished_commands(glances: &[RecordHeader]) -> Vec<UnfinishedCommand> {
     let mut open: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
     for glance in glances {
         let Some(run) = glance.run.as_deref() else {
@@ -185,7 +189,7 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
                     .unfinished
                     .iter()
                     .for_each(|known| drop(open.remove(known.run.as_str())));
-                if !glance.process.still_runs() {
+                if !glance.process.is_running() {
                     open.insert(run, BTreeMap::new());
                 }
             }
@@ -209,6 +213,6 @@ fn unfinished(glances: &[Glance]) -> Vec<Unfinished> {
     };
     open.into_iter()
         .flat_map(flat)
-        .map(|(run, intent, step)| Unfinished { run, intent, step })
+        .map(|(run, intent, step)| UnfinishedCommand { run, intent, step })
         .collect()
 }

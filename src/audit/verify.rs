@@ -2,11 +2,11 @@
 
 mod blocks;
 
-use super::form::{Kind, Shape};
-use super::lines::TornSoFar;
-use super::record::Previous;
-use crate::secret::hex;
-use blocks::Judged;
+use super::form::{ParsedLine, RecordType};
+use super::lines::TornAccumulator;
+use super::record::PreviousLog;
+use crate::secret::encode_hex;
+use blocks::CheckedLine;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -21,21 +21,21 @@ pub struct Finding {
     /// Where it begins, in bytes from the start of the file.
     pub offset: u64,
     /// What does not hold, and what is therefore not known.
-    pub what: String,
+    pub message: String,
 }
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Report {
+pub struct LogReport {
     /// How many records.
-    pub records: u64,
+    pub record_count: u64,
     /// The log's name.
     pub log: Option<String>,
     /// The last record, `SEQ:HASH`.
     pub head: Option<String>,
     /// The end of the log that this one goes on from, as it says.
-    pub previous: Option<Previous>,
+    pub previous: Option<PreviousLog>,
     /// Whether it was closed by a rotation.
     pub closed: bool,
     /// What does not hold; empty when all does.
@@ -49,60 +49,60 @@ pub struct Report {
     pub anchored: Option<bool>,
 }
 
-impl Report {
+impl LogReport {
     /// Whether all holds.
     #[must_use]
-    pub fn holds(&self) -> bool {
+    pub fn is_intact(&self) -> bool {
         self.findings.is_empty() && self.anchored != Some(false)
     }
 }
 
 struct Verifier {
-    report: Report,
-    expect: Option<(u64, String)>,
+    report: LogReport,
+    expected_head: Option<(u64, String)>,
     line: u64,
     offset: u64,
     seq: u64,
     prev: [u8; 32],
     log: Option<Uuid>,
     /// Lines behind the last good record that are none, and where they begin.
-    torn: Option<(u64, u64, TornSoFar)>,
+    torn: Option<(u64, u64, TornAccumulator)>,
     /// Intents without a result so far: line, offset, step and run.
-    open: BTreeMap<u64, (u64, u64, String, Option<Uuid>)>,
+    open_intents: BTreeMap<u64, (u64, u64, String, Option<Uuid>)>,
     /// Runs that have begun and not ended so far.
-    runs: BTreeSet<Uuid>,
+    open_runs: BTreeSet<Uuid>,
     /// Whether the record that opens a log was there.
-    opened: bool,
+    has_log_open: bool,
 }
 
 /// Verifies a log; `expect` is a record's sequence number and hash, known from outside.
 ///
 /// # Errors
 /// Only those of reading.
-pub fn verify(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result<Report> {
-    let report = Report {
+pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result<LogReport> {
+    let report = LogReport {
         anchored: expect.as_ref().map(|_| false),
-        ..Report::default()
+        ..LogReport::default()
     };
     let mut verifier = Verifier {
         report,
-        expect,
+        expected_head: expect,
         line: 0,
         offset: 0,
         seq: 0,
         prev: [0; 32],
         log: None,
         torn: None,
-        open: BTreeMap::new(),
-        runs: BTreeSet::new(),
-        opened: false,
+        open_intents: BTreeMap::new(),
+        open_runs: BTreeSet::new(),
+        has_log_open: false,
     };
     // A line is judged when the one behind it is known: that may be its recovery. The last of a block is kept for it.
-    let mut kept: Option<(Vec<u8>, Judged)> = None;
-    blocks::each(input, |block| {
+    let mut kept: Option<(Vec<u8>, CheckedLine)> = None;
+    blocks::for_each_block(input, |block| {
         let mut lines = block.lines.into_iter().peekable();
         if let Some((raw, line)) = kept.take() {
-            verifier.take(&raw, line, lines.peek());
+            verifier.check_line(&raw, line, lines.peek());
         }
         let mut at = 0;
         while let Some(line) = lines.next() {
@@ -110,30 +110,30 @@ pub fn verify(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result
             at += line.length;
             match lines.peek() {
                 None => kept = Some((raw.to_owned(), line)),
-                next => verifier.take(raw, line, next),
+                next => verifier.check_line(raw, line, next),
             }
         }
     })?;
     if let Some((raw, line)) = kept {
-        verifier.take(&raw, line, None);
+        verifier.check_line(&raw, line, None);
     }
     Ok(verifier.finish())
 }
 
 impl Verifier {
-    fn take(&mut self, raw: &[u8], line: Judged, next: Option<&Judged>) {
+    fn check_line(&mut self, raw: &[u8], line: CheckedLine, next: Option<&CheckedLine>) {
         self.line += 1;
-        match line.shape {
-            Some(shape) if !self.recovered_by(raw, next) => self.record(shape, line.hash),
-            _ => self.no_record(raw),
+        match line.record {
+            Some(shape) if !self.is_recovered_by(raw, next) => self.check_record(shape, line.hash),
+            _ => self.add_torn_line(raw),
         }
         self.offset += raw.len() as u64;
     }
 
     /// Whether the next record says that this line had no LF when its run was cut off: whole as it is, it was never
     /// durable, and the chain goes on without it.
-    fn recovered_by(&self, raw: &[u8], next: Option<&Judged>) -> bool {
-        let next = next.and_then(|next| next.shape.as_ref());
+    fn is_recovered_by(&self, raw: &[u8], next: Option<&CheckedLine>) -> bool {
+        let next = next.and_then(|next| next.record.as_ref());
         let Some(torn) = next
             .filter(|next| next.prev == Some(self.prev))
             .and_then(|next| next.torn.as_ref())
@@ -142,94 +142,97 @@ impl Verifier {
         };
         self.torn
             .as_ref()
-            .map_or_else(TornSoFar::default, |(.., so_far)| so_far.clone())
-            .is_with(raw, torn)
+            .map_or_else(TornAccumulator::default, |(.., so_far)| so_far.clone())
+            .matches_with_line(raw, torn)
     }
 
-    fn no_record(&mut self, raw: &[u8]) {
+    fn add_torn_line(&mut self, raw: &[u8]) {
         let (.., so_far) = self
             .torn
-            .get_or_insert_with(|| (self.line, self.offset, TornSoFar::default()));
+            .get_or_insert_with(|| (self.line, self.offset, TornAccumulator::default()));
         so_far.add(raw);
     }
 
-    fn record(&mut self, record: Shape, hash: [u8; 32]) {
-        self.report.records += 1;
-        self.torn_before(&record);
+    fn check_record(&mut self, record: ParsedLine, hash: [u8; 32]) {
+        self.report.record_count += 1;
+        self.check_recovery(&record);
         if record.prev != Some(self.prev) {
-            self.find("its `prev` is not the hash of the record before it: something before this line was edited, cut out or put in");
+            self.add_finding("its `prev` is not the hash of the record before it: something before this line was edited, cut out or put in");
         }
         if record.seq != self.seq + 1 {
             let seq = self.seq + 1;
-            self.find(format!(
+            self.add_finding(format!(
                 "its sequence number is {}, not {seq}: what was in between is not known",
                 record.seq
             ));
         }
         if self.report.closed {
-            self.find("the log was closed by a rotation before it");
+            self.add_finding("the log was closed by a rotation before it");
         }
-        if let Some(problem) = self.misshapen(&record) {
-            self.find(problem);
+        if let Some(problem) = self.find_format_error(&record) {
+            self.add_finding(problem);
         }
         (self.seq, self.prev) = (record.seq, hash);
-        self.anchor();
-        self.report.closed = record.kind == Some(Kind::LogRotate);
-        self.follow(record);
+        self.check_anchor();
+        self.report.closed = record.kind == Some(RecordType::LogRotate);
+        self.update_state(record);
     }
 
-    fn anchor(&mut self) {
-        let Some((seq, hash)) = &self.expect else {
+    fn check_anchor(&mut self) {
+        let Some((seq, hash)) = &self.expected_head else {
             return;
         };
         if *seq == self.seq {
-            self.report.anchored = Some(*hash == hex(&self.prev));
+            self.report.anchored = Some(*hash == encode_hex(&self.prev));
         }
     }
 
-    fn torn_before(&mut self, record: &Shape) {
+    fn check_recovery(&mut self, record: &ParsedLine) {
         let recovery = record
             .torn
             .as_ref()
-            .filter(|_| record.kind == Some(Kind::LogRecover));
+            .filter(|_| record.kind == Some(RecordType::LogRecover));
         match (self.torn.take(), recovery) {
-            (Some((line, offset, so_far)), Some(torn)) if so_far.is(torn) => {
+            (Some((line, offset, so_far)), Some(torn)) if so_far.matches(torn) => {
                 let bytes = so_far.bytes;
                 self.report.recovered.push(Finding {
                     line,
                     offset,
-                    what: format!(
+                    message: format!(
                         "{bytes} bytes are no record; a later run found and recorded them"
                     ),
                 });
             }
-            (Some((line, offset, TornSoFar { bytes, .. })), _) => {
+            (Some((line, offset, TornAccumulator { bytes, .. })), _) => {
                 self.report.findings.push(Finding {
                     line,
                     offset,
-                    what: format!(
+                    message: format!(
                         "{bytes} bytes are no record, and no recovery of them is on record"
                     ),
                 });
             }
-            (None, Some(_)) => self.find("it records torn bytes that are not there"),
+            (None, Some(_)) => self.add_finding("it records torn bytes that are not there"),
             (None, None) => {}
         }
     }
 
-    fn misshapen(&self, record: &Shape) -> Option<String> {
+    fn find_format_error(&self, record: &ParsedLine) -> Option<String> {
         // Where the very first line is torn, its recovery is the first record.
-        let opens = matches!(record.kind, Some(Kind::LogOpen | Kind::LogRecover));
+        let opens = matches!(
+            record.kind,
+            Some(RecordType::LogOpen | RecordType::LogRecover)
+        );
         if record.version != 1 {
             Some(format!(
                 "its version is {}, and this program knows 1",
                 record.version
             ))
-        } else if let Some(wrong) = &record.wrong {
+        } else if let Some(wrong) = &record.format_error {
             Some(format!("its form is not that of a record: {wrong}"))
-        } else if !self.opened && !opens {
+        } else if !self.has_log_open && !opens {
             Some("a log begins with `log.open`".to_owned())
-        } else if self.opened && record.kind == Some(Kind::LogOpen) {
+        } else if self.has_log_open && record.kind == Some(RecordType::LogOpen) {
             Some("a log is opened once, by its first record".to_owned())
         } else if self.log.is_some() && self.log != record.log {
             Some("it belongs to another log".to_owned())
@@ -239,83 +242,89 @@ impl Verifier {
     }
 
     /// What the next records are judged by.
-    fn follow(&mut self, record: Shape) {
-        self.follow_run(&record);
+    fn update_state(&mut self, record: ParsedLine) {
+        self.update_open_runs(&record);
         match (record.kind, record.intent) {
-            (Some(Kind::Intent), _) => {
+            (Some(RecordType::Intent), _) => {
                 let intent = (
                     self.line,
                     self.offset,
                     record.step.unwrap_or_default(),
                     record.run,
                 );
-                drop(self.open.insert(record.seq, intent));
+                drop(self.open_intents.insert(record.seq, intent));
             }
-            (Some(Kind::Result), Some(intent)) => match self.open.remove(&intent) {
-                None => self.find(format!(
+            (Some(RecordType::Result), Some(intent)) => match self.open_intents.remove(&intent) {
+                None => self.add_finding(format!(
                     "it is the result of record {intent}, which is no intent that waits for one"
                 )),
                 Some((.., run)) if run != record.run => {
-                    self.find(format!(
+                    self.add_finding(format!(
                         "it is the result of record {intent}, which is of another run"
                     ));
                 }
                 Some(_) => {}
             },
-            (Some(Kind::LogOpen), _) => self.report.previous = record.previous,
+            (Some(RecordType::LogOpen), _) => self.report.previous = record.previous,
             _ => {}
         }
         // What is not opened by its first records is not said to be that of each.
-        self.opened |= record.kind != Some(Kind::LogRecover);
+        self.has_log_open |= record.kind != Some(RecordType::LogRecover);
         self.log = self.log.or(record.log);
     }
 
     /// A run's records are between its begin and its end.
-    fn follow_run(&mut self, record: &Shape) {
+    fn update_open_runs(&mut self, record: &ParsedLine) {
         let Some(run) = record.run else { return };
         // Said once: what follows is taken for a run of which the begin is not there.
-        match (self.runs.insert(run), record.kind == Some(Kind::RunBegin)) {
-            (false, true) => self.find("its run has begun already"),
-            (true, false) => {
-                self.find("its run has not begun, or has ended: what came before is not known")
-            }
+        match (
+            self.open_runs.insert(run),
+            record.kind == Some(RecordType::RunBegin),
+        ) {
+            (false, true) => self.add_finding("its run has begun already"),
+            (true, false) => self
+                .add_finding("its run has not begun, or has ended: what came before is not known"),
             _ => {}
         }
-        if record.kind == Some(Kind::RunEnd) {
-            self.runs.remove(&run);
+        if record.kind == Some(RecordType::RunEnd) {
+            self.open_runs.remove(&run);
         }
     }
 
-    fn find(&mut self, what: impl Into<String>) {
+    fn add_finding(&mut self, what: impl Into<String>) {
         self.report.findings.push(Finding {
             line: self.line,
             offset: self.offset,
-            what: what.into(),
+            message: what.into(),
         });
     }
 
-    fn finish(mut self) -> Report {
-        if let Some((line, offset, TornSoFar { bytes, .. })) = self.torn.take() {
+    fn finish(mut self) -> LogReport {
+        if let Some((line, offset, TornAccumulator { bytes, .. })) = self.torn.take() {
             let what = format!(
                 "the last {bytes} bytes are no record: a run was cut off while writing (the next run records that), or someone wrote here"
             );
-            self.report.findings.push(Finding { line, offset, what });
+            self.report.findings.push(Finding {
+                line,
+                offset,
+                message: what,
+            });
         }
-        if self.report.records == 0 {
+        if self.report.record_count == 0 {
             self.line = self.line.max(1);
-            self.find("there is no record in it");
+            self.add_finding("there is no record in it");
         } else {
-            self.report.head = Some(format!("{}:{}", self.seq, hex(&self.prev)));
+            self.report.head = Some(format!("{}:{}", self.seq, encode_hex(&self.prev)));
         }
         self.report.log = self.log.map(|log| log.to_string());
         let unknown = |(seq, (line, offset, step, _))| Finding {
             line,
             offset,
-            what: format!(
+            message: format!(
                 "record {seq}, step `{step}`, has no result: whether it happened is not known"
             ),
         };
-        self.report.unknown = self.open.into_iter().map(unknown).collect();
+        self.report.unknown = self.open_intents.into_iter().map(unknown).collect();
         self.report
     }
 }

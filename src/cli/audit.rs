@@ -1,6 +1,6 @@
 //! `audit` and what it takes.
 
-use super::{anchor, examples};
+use super::{examples, parse_anchor};
 use crate::error::EXIT_CODES;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -8,44 +8,44 @@ use std::path::PathBuf;
 
 /// `audit`
 #[derive(Subcommand)]
-pub enum Audit {
+pub enum AuditCommand {
     /// Whether the record is whole: chain, sequence, intents without a result, torn lines
-    #[command(after_long_help = examples::shown("audit verify"))]
+    #[command(after_long_help = examples::render_examples("audit verify"))]
     Verify {
         /// Where they are looked for
         #[command(flatten)]
-        logs: Logs,
+        logs: LogArgs,
         /// A record that must be there, from the end of an earlier run: `audit head LOG SEQ:HASH`
-        #[arg(long, value_name = "SEQ:HASH", value_parser = anchor)]
+        #[arg(long, value_name = "SEQ:HASH", value_parser = parse_anchor)]
         expect: Option<(u64, String)>,
     },
     /// The runs on record: when, what, how it ended, who; --namespace filters as well
-    #[command(after_long_help = examples::shown("audit list"))]
-    List(AuditList),
+    #[command(after_long_help = examples::render_examples("audit list"))]
+    List(AuditListArgs),
     /// One run, as it went: who, which tools, each command and each file, and how each ended
-    #[command(after_long_help = examples::shown("audit show"))]
+    #[command(after_long_help = examples::render_examples("audit show"))]
     Show {
         /// Its name, or how that begins
         run: String,
         /// Where they are looked for
         #[command(flatten)]
-        logs: Logs,
+        logs: LogArgs,
     },
     /// The record in another form: a script, a page for people, statements to be signed
-    #[command(after_long_help = examples::shown("audit export"))]
-    Export(AuditExport),
+    #[command(after_long_help = examples::render_examples("audit export"))]
+    Export(AuditExportArgs),
     /// The last record as a line to be kept elsewhere: what anchors all records before it
-    #[command(after_long_help = examples::shown("audit anchor"))]
+    #[command(after_long_help = examples::render_examples("audit anchor"))]
     Anchor {
         /// The log; default: the one that is written to
         file: Option<PathBuf>,
     },
     /// Close the log, and go on in a new one; the closed one stays beside it, and nothing is ever removed
-    #[command(after_long_help = examples::shown("audit rotate"))]
-    Rotate,
+    #[command(after_long_help = examples::render_examples("audit rotate"))]
+    RotateLog,
 }
 
-impl Audit {
+impl AuditCommand {
     /// The logs that were named.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {
@@ -54,14 +54,14 @@ impl Audit {
             Self::Export(args) => &args.logs.files,
             Self::Verify { logs, .. } | Self::Show { logs, .. } => &logs.files,
             Self::Anchor { file } => file.as_slice(),
-            Self::Rotate => &[],
+            Self::RotateLog => &[],
         }
     }
 }
 
 /// The files that hold the record.
 #[derive(Args)]
-pub struct Logs {
+pub struct LogArgs {
     /// The logs; default: the one that is written to, and those beside it that rotations have closed
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -69,7 +69,7 @@ pub struct Logs {
 
 /// As what the record is exported.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ExportAs {
+pub enum ExportFormat {
     /// The commands as a POSIX shell script
     Script,
     /// in-toto statements, one for each result, and the bytes to sign
@@ -80,10 +80,10 @@ pub enum ExportAs {
 
 /// `audit export`
 #[derive(Args)]
-pub struct AuditExport {
+pub struct AuditExportArgs {
     /// As what
-    #[arg(long, value_enum, default_value_t = ExportAs::Script, value_name = "FORMAT")]
-    pub format: ExportAs,
+    #[arg(long, value_enum, default_value_t = ExportFormat::Script, value_name = "FORMAT")]
+    pub format: ExportFormat,
     /// Only this run: its name, or how that begins
     #[arg(long)]
     pub run: Option<String>,
@@ -95,20 +95,20 @@ pub struct AuditExport {
     pub attach_signature: Option<String>,
     /// Where they are looked for
     #[command(flatten)]
-    pub logs: Logs,
+    pub logs: LogArgs,
 }
 
 /// `audit list`
 #[derive(Args)]
-pub struct AuditList {
+pub struct AuditListArgs {
     /// Where they are looked for
     #[command(flatten)]
-    pub logs: Logs,
+    pub logs: LogArgs,
     /// Only those that began then or later: 2026-01-31T00:00:00Z, or 2026-01-31 for its first moment (UTC)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<jiff::Timestamp>,
     /// Only those that began then or earlier
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub until: Option<jiff::Timestamp>,
     /// Only those of this user
     #[arg(long, value_name = "NAME")]
@@ -117,12 +117,12 @@ pub struct AuditList {
     #[arg(long, value_name = "NAME", value_parser = ["enable", "disable", "revoke", "rotate", "status", "doctor", "tools list", "tools pin", "tools verify"])]
     pub command: Option<String>,
     /// Only those that ended so
-    #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(outcomes()))]
+    #[arg(long, value_name = "WORD", value_parser = PossibleValuesParser::new(list_outcomes()))]
     pub outcome: Option<String>,
 }
 
 /// The names of all outcomes, and of a run that did not say how it ended.
-fn outcomes() -> Vec<&'static str> {
+fn list_outcomes() -> Vec<&'static str> {
     EXIT_CODES
         .iter()
         .map(|(_, _, name, _)| *name)
@@ -130,7 +130,7 @@ fn outcomes() -> Vec<&'static str> {
         .collect()
 }
 
-fn moment(text: &str) -> Result<jiff::Timestamp, jiff::Error> {
+fn parse_time(text: &str) -> Result<jiff::Timestamp, jiff::Error> {
     let day = |text: &str| {
         jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::Date>()?.at(0, 0, 0, 0))
     };

@@ -1,6 +1,6 @@
 //! What each command's help and manual page have as examples. The tests run them.
 
-use super::exit_codes;
+use super::render_exit_codes;
 
 /// Lines to be typed, each with what it is for, and what else is to be said of a command.
 pub struct Examples {
@@ -12,11 +12,11 @@ pub struct Examples {
     pub note: &'static str,
 }
 
-const CARRIES_ON: &str = "Run again after anything: it carries on from what is there.";
+const RESUME_NOTE: &str = "Run again after anything: it carries on from what is there.";
 
 /// Those of every command.
 pub const EXAMPLES: &[Examples] = &[
-    of(
+    new_examples(
         "",
         &[
             (
@@ -34,7 +34,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "enable",
         &[
             (
@@ -49,7 +49,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "disable",
         &[
             ("bypassctl disable --dry-run", "what would be done"),
@@ -57,7 +57,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "revoke",
         &[
             (
@@ -73,9 +73,9 @@ pub const EXAMPLES: &[Examples] = &[
                 "in CI",
             ),
         ],
-        CARRIES_ON,
+        RESUME_NOTE,
     ),
-    of(
+    new_examples(
         "rotate",
         &[
             (
@@ -91,9 +91,9 @@ pub const EXAMPLES: &[Examples] = &[
                 "",
             ),
         ],
-        CARRIES_ON,
+        RESUME_NOTE,
     ),
-    of(
+    new_examples(
         "status",
         &[
             (
@@ -107,7 +107,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "doctor",
         &[
             (
@@ -121,8 +121,8 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of("plan", PLAN_AND_APPLY, ""),
-    of(
+    new_examples("plan", PLAN_AND_APPLY, ""),
+    new_examples(
         "plan enable",
         &[(
             "bypassctl plan enable -n influxdb --out enable.plan",
@@ -130,7 +130,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "plan disable",
         &[(
             "bypassctl plan disable --out disable.plan",
@@ -138,7 +138,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "plan revoke",
         &[(
             "bypassctl plan revoke -n influxdb --out revoke.plan",
@@ -146,7 +146,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "plan rotate",
         &[(
             "bypassctl plan rotate -n influxdb --out rotate.plan",
@@ -154,7 +154,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "plan show",
         &[
             (
@@ -168,12 +168,12 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "apply",
         PLAN_AND_APPLY,
         "Looks and proves as the command itself does, and refuses (exit code 4) where anything is not as the plan has it: a tool, the cluster, a UID, a file, a step. A plan that was cut short is carried on with by the same command, where the record is that shows it.",
     ),
-    of(
+    new_examples(
         "tools",
         &[
             ("bypassctl tools list", ""),
@@ -182,7 +182,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "tools list",
         &[(
             "bypassctl tools list",
@@ -190,7 +190,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "tools pin",
         &[
             ("bypassctl tools pin", "the [tools] section, to paste"),
@@ -201,12 +201,12 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "tools verify",
         &[("bypassctl tools verify", "as the first step of a job")],
         "",
     ),
-    of(
+    new_examples(
         "audit",
         &[
             ("bypassctl audit list", "the runs"),
@@ -215,7 +215,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "audit verify",
         &[
             ("bypassctl audit verify", "one's own, the closed logs too"),
@@ -226,7 +226,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "audit list",
         &[
             ("bypassctl audit list", ""),
@@ -238,7 +238,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "audit show",
         &[(
             "bypassctl audit show RUN",
@@ -246,7 +246,7 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "audit export",
         &[
             (
@@ -273,7 +273,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "audit anchor",
         &[
             (
@@ -297,7 +297,7 @@ pub const EXAMPLES: &[Examples] = &[
         ],
         "",
     ),
-    of(
+    new_examples(
         "audit rotate",
         &[(
             "bypassctl audit rotate",
@@ -305,12 +305,12 @@ pub const EXAMPLES: &[Examples] = &[
         )],
         "",
     ),
-    of(
+    new_examples(
         "version",
         &[("bypassctl version", ""), ("bypassctl version -o json", "")],
         "",
     ),
-    of(
+    new_examples(
         "completion",
         &[
             ("source <(bypassctl completion bash)", "in ~/.bashrc"),
@@ -339,7 +339,11 @@ const PLAN_AND_APPLY: &[(&str, &str)] = &[
     ),
 ];
 
-const fn of(command: &'static str, lines: &'static [(&str, &str)], note: &'static str) -> Examples {
+const fn new_examples(
+    command: &'static str,
+    lines: &'static [(&str, &str)],
+    note: &'static str,
+) -> Examples {
     Examples {
         command,
         lines,
@@ -350,7 +354,7 @@ const fn of(command: &'static str, lines: &'static [(&str, &str)], note: &'stati
 impl Examples {
     /// The lines with what they are for, side by side.
     #[must_use]
-    pub fn rows(&self) -> Vec<String> {
+    pub fn to_rows(&self) -> Vec<String> {
         let width = self
             .lines
             .iter()
@@ -370,13 +374,13 @@ impl Examples {
 }
 
 /// A command's, as its help shows them; the program's own has the exit codes as well.
-pub(super) fn shown(command: &str) -> String {
+pub(super) fn render_examples(command: &str) -> String {
     let Some(examples) = EXAMPLES.iter().find(|examples| examples.command == command) else {
         return String::new();
     };
-    let lines = examples.rows().join("\n  ");
+    let lines = examples.to_rows().join("\n  ");
     let more = if command.is_empty() {
-        exit_codes()
+        render_exit_codes()
     } else {
         examples.note.to_owned()
     };

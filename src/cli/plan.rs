@@ -1,6 +1,9 @@
 //! `plan` and `apply` and what they take.
 
-use super::{Common, Disable, DryRun, Enable, Revocation, Revoke, Rotate, duration, examples};
+use super::{
+    CommonArgs, DisableArgs, DryRunFormat, EnableArgs, RevocationArgs, RevokeArgs, RotateArgs,
+    examples, parse_duration,
+};
 use crate::tool;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -9,10 +12,10 @@ use std::time::Duration;
 
 /// `plan`
 #[derive(Args)]
-pub struct PlanCommand {
+pub struct PlanArgs {
     /// The command whose plan it is
     #[command(subcommand)]
-    pub what: Planned,
+    pub subcommand: PlanSubcommand,
     /// Where the plan goes; an older plan there is replaced
     #[arg(long, global = true, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -22,41 +25,46 @@ pub struct PlanCommand {
 #[derive(Subcommand, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Planned {
+pub enum PlanSubcommand {
     /// `enable`, planned
-    #[command(after_long_help = examples::shown("plan enable"))]
-    Enable(Enable),
+    #[command(after_long_help = examples::render_examples("plan enable"))]
+    Enable(EnableArgs),
     /// `disable`, planned
-    #[command(after_long_help = examples::shown("plan disable"))]
-    Disable(Disable),
+    #[command(after_long_help = examples::render_examples("plan disable"))]
+    Disable(DisableArgs),
     /// `revoke`, planned: with every proof beforehand
-    #[command(after_long_help = examples::shown("plan revoke"))]
-    Revoke(Revoke),
+    #[command(after_long_help = examples::render_examples("plan revoke"))]
+    Revoke(RevokeArgs),
     /// `rotate`, planned: with every proof beforehand
-    #[command(after_long_help = examples::shown("plan rotate"))]
-    Rotate(Rotate),
+    #[command(after_long_help = examples::render_examples("plan rotate"))]
+    Rotate(RotateArgs),
     /// A plan as it was written down, and its SHA-256
     #[serde(skip)]
-    #[command(after_long_help = examples::shown("plan show"))]
-    Show(PlanShow),
+    #[command(after_long_help = examples::render_examples("plan show"))]
+    Show(PlanShowArgs),
 }
 
-impl Planned {
+impl PlanSubcommand {
     /// Whether it only shows what it would do, as on the command line.
-    pub fn dry_run(&mut self) -> Option<&mut Option<DryRun>> {
+    pub fn dry_run_mut(&mut self) -> Option<&mut Option<DryRunFormat>> {
         match self {
             Self::Enable(args) => Some(&mut args.dry_run),
             Self::Disable(args) => Some(&mut args.dry_run),
-            Self::Revoke(args) => Some(&mut args.how.dry_run),
-            Self::Rotate(args) => Some(&mut args.how.dry_run),
+            Self::Revoke(args) => Some(&mut args.revocation.dry_run),
+            Self::Rotate(args) => Some(&mut args.revocation.dry_run),
             Self::Show(_) => None,
         }
     }
 
     /// How it revokes, where it does.
-    pub fn revocation(&mut self) -> Option<&mut Revocation> {
+    pub fn revocation_mut(&mut self) -> Option<&mut RevocationArgs> {
         match self {
-            Self::Revoke(Revoke { how, .. }) | Self::Rotate(Rotate { how, .. }) => Some(how),
+            Self::Revoke(RevokeArgs {
+                revocation: how, ..
+            })
+            | Self::Rotate(RotateArgs {
+                revocation: how, ..
+            }) => Some(how),
             Self::Enable(_) | Self::Disable(_) | Self::Show(_) => None,
         }
     }
@@ -64,17 +72,17 @@ impl Planned {
 
 /// `plan show`
 #[derive(Args, Clone)]
-pub struct PlanShow {
+pub struct PlanShowArgs {
     /// The plan
     pub file: PathBuf,
     /// As what
-    #[arg(long, value_enum, default_value_t = PlanAs::Text, value_name = "FORMAT")]
-    pub format: PlanAs,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text, value_name = "FORMAT")]
+    pub format: PlanFormat,
 }
 
 /// How a plan is shown.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PlanAs {
+pub enum PlanFormat {
     /// For people
     Text,
     /// The POSIX shell script that does the same
@@ -83,17 +91,17 @@ pub enum PlanAs {
 
 /// `apply`
 #[derive(Args)]
-pub struct Apply {
+pub struct ApplyArgs {
     /// The plan
     pub file: PathBuf,
     /// The SHA-256 that it must have: that of the plan which was approved
-    #[arg(long, value_name = "SHA256", value_parser = tool::sha256)]
+    #[arg(long, value_name = "SHA256", value_parser = tool::parse_sha256)]
     pub expect: Option<String>,
     /// Confirm a revocation without a terminal: `in-cluster/NS` where there is no context
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
     pub confirm: Option<String>,
     /// How old it may be
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     pub max_age: Duration,
 }
 
@@ -101,11 +109,11 @@ pub struct Apply {
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Request {
+pub struct PlanRequest {
     /// Which cluster, which tools, which profile.
-    pub common: Common,
+    pub common: CommonArgs,
     /// The command.
-    pub command: Planned,
+    pub command: PlanSubcommand,
 }
 
 /// A time limit as whole milliseconds.
@@ -119,7 +127,7 @@ pub(super) mod millis {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let duration = Duration::from_millis(u64::deserialize(from)?);
-        let holds = !duration.is_zero() && duration <= super::super::LONGEST;
+        let holds = !duration.is_zero() && duration <= super::super::MAX_TIMEOUT;
         if holds {
             Ok(duration)
         } else {

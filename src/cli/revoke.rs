@@ -1,7 +1,7 @@
 //! `revoke` and `rotate` and what they take.
 
-use super::{DryRun, duration};
-use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Proof, Rerun};
+use super::{DryRunFormat, parse_duration};
+use crate::procedure::revoke::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -12,18 +12,18 @@ use std::time::Duration;
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Revocation {
+pub struct RevocationArgs {
     /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/NAME`; auto: by kubit where it runs, else as clones [default: auto]
     #[arg(long, value_enum, value_name = "WAY")]
     pub rerun: Option<Rerun>,
     /// The pods that load the keys [default: app=token-management]
-    #[arg(long, value_name = "SELECTOR", value_parser = name::selector)]
+    #[arg(long, value_name = "SELECTOR", value_parser = name::parse_selector)]
     pub restart_selector: Option<String>,
     /// The job that makes the keys, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::job)]
+    #[arg(long, value_name = "JOB", value_parser = name::parse_job_name)]
     pub key_gen_job: Option<String>,
     /// The job that makes the token, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::job)]
+    #[arg(long, value_name = "JOB", value_parser = name::parse_job_name)]
     pub create_admin_token_job: Option<String>,
     /// Confirm without a terminal: `in-cluster/NS` where there is no context
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
@@ -33,7 +33,7 @@ pub struct Revocation {
     #[arg(long, value_name = "FILE")]
     pub old_token_file: Option<PathBuf>,
     /// How long the old token may still be accepted afterwards
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     #[serde(with = "super::plan::millis")]
     #[cfg_attr(
         test,
@@ -42,9 +42,9 @@ pub struct Revocation {
             description = "How long the old token may still be accepted afterwards, in milliseconds"
         )
     )]
-    pub grace: Duration,
+    pub grace_period: Duration,
     /// Time limit of each wait: for a job, for the pods
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
     #[serde(with = "super::plan::millis")]
     #[cfg_attr(
         test,
@@ -56,20 +56,20 @@ pub struct Revocation {
     pub wait_timeout: Duration,
     /// Go on without this proof that the later steps are possible
     #[arg(long, value_enum, value_name = "PROOF")]
-    pub waive: Option<Proof>,
+    pub skip_check: Option<PreflightCheck>,
     /// Start over: delete new keys, too, that an unfinished revocation has made
     #[arg(long)]
-    pub again: bool,
+    pub start_over: bool,
     /// Show what would be done, as a plan or as a POSIX script; only reads are run
     #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
     #[serde(skip)]
-    pub dry_run: Option<DryRun>,
+    pub dry_run: Option<DryRunFormat>,
 }
 
-impl Revocation {
+impl RevocationArgs {
     /// How the jobs run again.
     #[must_use]
-    pub fn way(&self) -> Rerun {
+    pub fn rerun(&self) -> Rerun {
         self.rerun.unwrap_or(Rerun::Auto)
     }
 
@@ -86,10 +86,10 @@ impl Revocation {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Revoke {
+pub struct RevokeArgs {
     /// How.
     #[command(flatten)]
-    pub how: Revocation,
+    pub revocation: RevocationArgs,
     /// Have no new token made: for sites that go back to their identity provider
     #[arg(long)]
     pub no_new_token: bool,
@@ -99,10 +99,10 @@ pub struct Revoke {
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub struct Rotate {
+pub struct RotateArgs {
     /// How.
     #[command(flatten)]
-    pub how: Revocation,
+    pub revocation: RevocationArgs,
     /// Every profile whose token file holds the old token
     #[arg(long)]
     pub all_profiles: bool,

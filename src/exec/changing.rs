@@ -1,8 +1,8 @@
 //! Files changed as a whole, each change between its intent and its result.
 
-use super::files::{self, Changed, Like, Snapshot};
-use super::{Executor, held};
-use crate::audit::{Act, Begun, Body, FileChange, FileOp, Outcome, Stream, Text};
+use super::files::{self, ModeSource, Snapshot, WriteOutcome};
+use super::{Executor, lock_mutex};
+use crate::audit::{Body, FileChange, FileOp, Operation, Receipt, ResultRecord, Stream, Text};
 use crate::error::{Error, Result};
 use crate::tool::invocation::Effect;
 use std::path::Path;
@@ -15,22 +15,22 @@ pub struct FileWrite<'a> {
     /// The new bytes.
     pub bytes: &'a [u8],
     /// What is there now; without it the file is new.
-    pub old: Option<&'a Snapshot>,
+    pub old_file: Option<&'a Snapshot>,
     /// Who may read it.
-    pub readers: Readers,
+    pub access: FileAccess,
     /// Whether it holds a secret, now or after.
-    pub secret: bool,
+    pub is_secret: bool,
 }
 
 /// Who may read a file that is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Readers {
+pub enum FileAccess {
     /// Its owner alone, whatever the old one was.
-    Private,
+    OwnerOnly,
     /// Who may read the old one; its owner alone where there is none.
-    Kept,
+    Preserve,
     /// Who may read the old one; everyone where there is none.
-    Public,
+    WorldReadable,
 }
 
 impl Executor {
@@ -39,34 +39,38 @@ impl Executor {
     /// # Errors
     /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when the old file is still there.
     pub fn write_file(&self, step: &str, write: &FileWrite) -> Result<()> {
-        self.heed()?;
+        self.check_interrupted()?;
         let stream = |bytes: &[u8]| {
-            if write.secret {
-                Stream::withheld()
+            if write.is_secret {
+                Stream::new_withheld()
             } else {
-                Stream::seen(bytes)
+                Stream::from_bytes(bytes)
             }
         };
         let change = FileChange {
             op: FileOp::Write,
             path: Text::from(write.path),
-            before: write.old.map(|old| stream(&old.bytes)),
+            before: write.old_file.map(|old| stream(&old.bytes)),
             after: Some(stream(write.bytes)),
         };
-        let begun = self.intend(
+        let begun = self.record_intent(
             step,
             Effect::Changes,
-            Act::File {
+            Operation::File {
                 file: change.clone(),
             },
         )?;
-        let like = match (write.readers, write.old) {
-            (Readers::Kept | Readers::Public, Some(old)) => Like::Old(&old.meta),
-            (Readers::Public, None) => Like::Mode(0o644),
-            _ => Like::Mode(0o600),
+        let like = match (write.access, write.old_file) {
+            (FileAccess::Preserve | FileAccess::WorldReadable, Some(old)) => {
+                ModeSource::Existing(&old.meta)
+            }
+            (FileAccess::WorldReadable, None) => ModeSource::Fixed(0o644),
+            _ => ModeSource::Fixed(0o600),
         };
-        let done = files::replace(&begun, write.path, write.bytes, &like);
-        self.file_done(begun, change, done, |path, error| unwritten(&path, &error))
+        let done = files::replace_file(&begun, write.path, write.bytes, &like);
+        self.finish_file_change(begun, change, done, |path, error| {
+            write_error(&path, &error)
+        })
     }
 
     /// Writes what was only asked to be written down, mode 0600: that changes nothing of what this program is about.
@@ -80,25 +84,25 @@ impl Executor {
         bytes: &[u8],
         old: Option<&Snapshot>,
     ) -> Result<()> {
-        self.heed()?;
-        let before = old.map(|old| Stream::seen(&old.bytes));
+        self.check_interrupted()?;
+        let before = old.map(|old| Stream::from_bytes(&old.bytes));
         let change = FileChange {
             op: FileOp::Write,
             path: Text::from(path),
             before,
-            after: Some(Stream::seen(bytes)),
+            after: Some(Stream::from_bytes(bytes)),
         };
-        let begun = self.intend(
+        let begun = self.record_intent(
             step,
             Effect::Reads,
-            Act::File {
+            Operation::File {
                 file: change.clone(),
             },
         )?;
-        let done = files::replace(&begun, path, bytes, &Like::Mode(0o600));
-        self.file_result(begun, change, done.result.as_ref().err())?;
+        let done = files::replace_file(&begun, path, bytes, &ModeSource::Fixed(0o600));
+        self.record_file_change(begun, change, done.result.as_ref().err())?;
         done.result
-            .map_err(|error| unwritten(&path.display().to_string(), &error))
+            .map_err(|error| write_error(&path.display().to_string(), &error))
     }
 
     /// Deletes a file that holds a secret.
@@ -106,56 +110,56 @@ impl Executor {
     /// # Errors
     /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when it is still there.
     pub fn delete_file(&self, step: &str, path: &Path) -> Result<()> {
-        self.heed()?;
-        let before = path.symlink_metadata().ok().map(|_| Stream::withheld());
+        self.check_interrupted()?;
+        let before = path.symlink_metadata().ok().map(|_| Stream::new_withheld());
         let change = FileChange {
             op: FileOp::Delete,
             path: Text::from(path),
             before,
             after: None,
         };
-        let begun = self.intend(
+        let begun = self.record_intent(
             step,
             Effect::Changes,
-            Act::File {
+            Operation::File {
                 file: change.clone(),
             },
         )?;
-        let done = files::delete(&begun, path);
-        self.file_done(begun, change, done, |path, error| {
-            Error::failed(format!("`{path}` could not be deleted: {error}"))
+        let done = files::delete_file(&begun, path);
+        self.finish_file_change(begun, change, done, |path, error| {
+            Error::failure(format!("`{path}` could not be deleted: {error}"))
                 .hint("delete it yourself: it holds a token")
         })
     }
 
-    fn file_done(
+    fn finish_file_change(
         &self,
-        begun: Begun,
+        begun: Receipt,
         change: FileChange,
-        done: Changed,
+        done: WriteOutcome,
         told: impl FnOnce(String, std::io::Error) -> Error,
     ) -> Result<()> {
         let path = match &change.path {
             Text::Utf8(path) => path.clone(),
             Text::Bytes { b64 } => format!("base64:{b64}"),
         };
-        self.changed.fetch_or(done.happened, Ordering::SeqCst);
-        let files = if done.happened {
+        self.has_changed.fetch_or(done.is_applied, Ordering::SeqCst);
+        let files = if done.is_applied {
             vec![change]
         } else {
             Vec::new()
         };
-        self.files_result(begun, files, done.result.as_ref().err())?;
+        self.record_file_changes(begun, files, done.result.as_ref().err())?;
         done.result.map_err(|error| told(path, error))
     }
 
-    pub(super) fn file_result(
+    pub(super) fn record_file_change(
         &self,
-        begun: Begun,
+        begun: Receipt,
         change: FileChange,
         error: Option<&std::io::Error>,
     ) -> Result<()> {
-        self.files_result(
+        self.record_file_changes(
             begun,
             if error.is_none() {
                 vec![change]
@@ -166,31 +170,31 @@ impl Executor {
         )
     }
 
-    fn files_result(
+    fn record_file_changes(
         &self,
-        begun: Begun,
+        begun: Receipt,
         files: Vec<FileChange>,
         error: Option<&std::io::Error>,
     ) -> Result<()> {
-        let outcome = Outcome {
+        let outcome = ResultRecord {
             intent: begun.seq(),
             exit: None,
-            ms: begun.ms(),
+            duration_ms: begun.elapsed_ms(),
             stdout: None,
             stderr: None,
             files,
             error: error.map(ToString::to_string),
         };
-        held(&self.log).end(
+        lock_mutex(&self.log).append_result(
             begun,
-            &self.run,
+            &self.run_id,
             &Body::Result(Box::new(outcome)),
-            &held(&self.needles),
+            &lock_mutex(&self.redactor),
         )
     }
 }
 
-fn unwritten(path: &str, error: &std::io::Error) -> Error {
-    Error::failed(format!("`{path}` could not be written: {error}"))
+fn write_error(path: &str, error: &std::io::Error) -> Error {
+    Error::failure(format!("`{path}` could not be written: {error}"))
         .hint("look at the directory's owner, mode and free room")
 }

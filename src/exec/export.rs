@@ -1,7 +1,7 @@
 //! What is made of the record goes into a directory that was named for it. It is not itself on record, and so needs no
 //! receipt: nothing that is there already is changed.
 
-use super::files::read;
+use super::files::read_file;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -27,15 +27,15 @@ impl ExportDirectory {
     ///
     /// # Errors
     /// Those of reading, and for what is no regular file or too large.
-    pub fn get(&self, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
-        Ok(read(&self.0.join(name), max)?.map(|file| file.bytes.to_vec()))
+    pub fn read_file(&self, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
+        Ok(read_file(&self.0.join(name), max)?.map(|file| file.bytes.to_vec()))
     }
 
     /// Adds a file, mode 0600. One that is there already must hold the same.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] where it holds anything else, and those of writing.
-    pub fn add(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub fn add_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         if name.contains('/') {
             return Err(io::Error::other("a name leads out of the directory"));
         }
@@ -48,7 +48,7 @@ impl ExportDirectory {
             Ok(mut file) => file.write_all(bytes).and_then(|()| file.sync_all()),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let same = self
-                    .get(name, bytes.len() as u64)
+                    .read_file(name, bytes.len() as u64)
                     .ok()
                     .flatten()
                     .is_some_and(|there| there == bytes);
@@ -62,7 +62,7 @@ impl ExportDirectory {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn sync(&self) -> io::Result<()> {
+    pub fn sync_directory(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
     }
 }

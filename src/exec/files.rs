@@ -1,6 +1,6 @@
 //! Files read with a limit, replaced as a whole, or deleted. Changing one takes the receipt of a durable record.
 
-use crate::audit::Begun;
+use crate::audit::Receipt;
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
@@ -21,7 +21,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// Those of reading, and for what is no regular file or too large.
-pub fn read(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
+pub fn read_file(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
     // A FIFO would block the open for ever.
     let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY);
     let opened = File::options()
@@ -49,27 +49,27 @@ pub fn read(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
 
 /// The name under which a file is written before it takes its place: always the same, so that what a killed run left
 /// is found and taken away by the next.
-fn beside(path: &Path) -> PathBuf {
+fn temp_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.bypassctl-new"))
 }
 
 /// What came of a change: an error may come after it has happened.
-pub(super) struct Changed {
-    pub(super) happened: bool,
+pub(super) struct WriteOutcome {
+    pub(super) is_applied: bool,
     pub(super) result: io::Result<()>,
 }
 
-impl Changed {
+impl WriteOutcome {
     /// The change itself, and what makes it durable.
-    fn of(change: io::Result<()>, durable: impl FnOnce() -> io::Result<()>) -> Self {
+    fn from_change(change: io::Result<()>, durable: impl FnOnce() -> io::Result<()>) -> Self {
         match change {
             Ok(()) => Self {
-                happened: true,
+                is_applied: true,
                 result: durable(),
             },
             Err(error) => Self {
-                happened: false,
+                is_applied: false,
                 result: Err(error),
             },
         }
@@ -77,36 +77,41 @@ impl Changed {
 }
 
 /// Mode and owner of a file that is written.
-pub(super) enum Like<'a> {
+pub(super) enum ModeSource<'a> {
     /// Those of the file that it takes the place of.
-    Old(&'a Metadata),
+    Existing(&'a Metadata),
     /// This mode, and who runs this.
-    Mode(u32),
+    Fixed(u32),
 }
 
 /// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Until it is whole its mode is 0600. A
 /// directory that is not there is made, mode 0700.
-pub(super) fn replace(_recorded: &Begun, path: &Path, bytes: &[u8], like: &Like) -> Changed {
-    let new = beside(path);
+pub(super) fn replace_file(
+    _recorded: &Receipt,
+    path: &Path,
+    bytes: &[u8],
+    like: &ModeSource,
+) -> WriteOutcome {
+    let new = temp_path(path);
     let directory = path.parent().unwrap_or(Path::new("/"));
     let written = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .and_then(|()| remove_if_there(&new))
-        .and_then(|()| write_new(&new, bytes, like))
+        .and_then(|()| remove_if_exists(&new))
+        .and_then(|()| write_temp_file(&new, bytes, like))
         .and_then(|()| std::fs::rename(&new, path));
-    let written = written.map_err(|error| match remove_if_there(&new) {
+    let written = written.map_err(|error| match remove_if_exists(&new) {
         Ok(()) => error,
         Err(left) => io::Error::other(format!(
             "{error}; and `{}` is left behind: {left}",
             new.display()
         )),
     });
-    Changed::of(written, || sync_directory(path))
+    WriteOutcome::from_change(written, || sync_directory(path))
 }
 
-fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
+fn write_temp_file(new: &Path, bytes: &[u8], like: &ModeSource) -> io::Result<()> {
     let mut options = tempfile::Builder::new();
     let directory = new.parent().unwrap_or(Path::new("/"));
     let name = new.file_name().unwrap_or_default();
@@ -117,8 +122,8 @@ fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
         .tempfile_in(directory)?;
     file.write_all(bytes)?;
     let mode = match like {
-        Like::Mode(mode) => *mode,
-        Like::Old(old) => {
+        ModeSource::Fixed(mode) => *mode,
+        ModeSource::Existing(old) => {
             let ours = file.as_file().metadata()?;
             if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
                 fchown(file.as_file(), Some(old.uid()), Some(old.gid())).map_err(|error| {
@@ -136,13 +141,13 @@ fn write_new(new: &Path, bytes: &[u8], like: &Like) -> io::Result<()> {
 }
 
 /// Deletes a file, and what a killed run may have left beside it.
-pub(super) fn delete(_recorded: &Begun, path: &Path) -> Changed {
-    Changed::of(remove_if_there(path), || {
-        remove_if_there(&beside(path)).and_then(|()| sync_directory(path))
+pub(super) fn delete_file(_recorded: &Receipt, path: &Path) -> WriteOutcome {
+    WriteOutcome::from_change(remove_if_exists(path), || {
+        remove_if_exists(&temp_path(path)).and_then(|()| sync_directory(path))
     })
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+fn remove_if_exists(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -155,14 +160,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// What a killed run left beside a file, if anything.
 #[must_use]
-pub fn left_beside(path: &Path) -> Option<PathBuf> {
-    Some(beside(path)).filter(|new| new.symlink_metadata().is_ok())
+pub fn find_stale_temp_file(path: &Path) -> Option<PathBuf> {
+    Some(temp_path(path)).filter(|new| new.symlink_metadata().is_ok())
 }
 
 /// Why a directory is no place for something secret, and what mends that.
-pub struct Unfit {
+pub struct UnsafeDirectory {
     /// What is wrong.
-    pub what: String,
+    pub problem: String,
     /// What to do about it.
     pub remedy: String,
 }
@@ -170,9 +175,14 @@ pub struct Unfit {
 /// Whether others could replace what is put into a directory, or nothing can be put there (a read-only filesystem, an
 /// immutable directory); `None` where it is fit.
 #[must_use]
-pub fn unfit_directory(directory: &Path) -> Option<Unfit> {
+pub fn check_directory(directory: &Path) -> Option<UnsafeDirectory> {
     let name = directory.display();
-    let unfit = |what: String, remedy: String| Some(Unfit { what, remedy });
+    let unfit = |what: String, remedy: String| {
+        Some(UnsafeDirectory {
+            problem: what,
+            remedy,
+        })
+    };
     let meta = match std::fs::metadata(directory) {
         Ok(meta) => meta,
         Err(error) => {

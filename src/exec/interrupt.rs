@@ -8,17 +8,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::spawn::Event;
+use super::spawn::ProcessEvent;
 
 #[derive(Default)]
-struct Shared {
-    raised: AtomicI32,
-    waiting: Mutex<Vec<Sender<Event>>>,
+struct SignalState {
+    signal: AtomicI32,
+    subscribers: Mutex<Vec<Sender<ProcessEvent>>>,
 }
 
 /// The signals that end a run, from the moment they are installed.
 #[derive(Clone)]
-pub struct Interrupts(Arc<Shared>);
+pub struct Interrupts(Arc<SignalState>);
 
 impl Interrupts {
     /// Takes the signals over for the rest of the program. A file that may not grow (RLIMIT_FSIZE) becomes an error
@@ -28,19 +28,19 @@ impl Interrupts {
     /// Those of the system.
     pub fn install() -> io::Result<Self> {
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SignalState::default());
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
         let theirs = Arc::clone(&shared);
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                theirs.raised.store(signal, Ordering::SeqCst);
+                theirs.signal.store(signal, Ordering::SeqCst);
                 let waiting = theirs
-                    .waiting
+                    .subscribers
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
                 waiting
                     .iter()
-                    .for_each(|waiter| drop(waiter.send(Event::Signal)));
+                    .for_each(|waiter| drop(waiter.send(ProcessEvent::Signal)));
             }
         });
         Ok(Self(shared))
@@ -48,27 +48,27 @@ impl Interrupts {
 
     /// The signal that was raised, if any.
     #[must_use]
-    pub fn raised(&self) -> Option<i32> {
-        Some(self.0.raised.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
+    pub fn raised_signal(&self) -> Option<i32> {
+        Some(self.0.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
     /// Waits that long, or until a signal is raised.
-    pub(super) fn wait(&self, time: Duration) {
+    pub(super) fn wait_for_signal(&self, time: Duration) {
         let (tell, told) = channel();
-        self.tell(tell);
+        self.subscribe(tell);
         // Nothing but a signal is ever told here: it, or the end of the time, is what is waited for.
         let _ = told.recv_timeout(time);
     }
 
     /// Tells a wait of every signal from now on, and of one raised before.
-    pub(super) fn tell(&self, waiter: Sender<Event>) {
+    pub(super) fn subscribe(&self, waiter: Sender<ProcessEvent>) {
         let mut waiting = self
             .0
-            .waiting
+            .subscribers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if self.raised().is_some() {
-            drop(waiter.send(Event::Signal));
+        if self.raised_signal().is_some() {
+            drop(waiter.send(ProcessEvent::Signal));
         }
         waiting.push(waiter);
     }

@@ -1,7 +1,7 @@
 //! One run at a time for one target.
 
-use crate::error::{Error, Kind, Result};
-use crate::tool::invocation::printable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tool::invocation::sanitize;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// How long what a holder says of itself is at least, in bytes: all of one length, so that none shows the end of another.
-const HOLDER: usize = 200;
+const HOLDER_LEN: usize = 200;
 
 /// How often, and how far apart, one looks for it.
-const LOOKS: u32 = 50;
-const LOOK_AFTER: Duration = Duration::from_millis(10);
+const MAX_READ_ATTEMPTS: u32 = 50;
+const READ_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends. Not so those that only
 /// watch: they may live on for an hour, and keep nobody from anything.
@@ -23,14 +23,14 @@ pub struct TargetLock(Arc<File>);
 
 /// The locks of a run, for the children that inherit them.
 #[derive(Default)]
-pub(super) struct Locks(Mutex<Vec<Weak<File>>>);
+pub(super) struct RunLocks(Mutex<Vec<Weak<File>>>);
 
-impl Locks {
+impl RunLocks {
     /// Descriptors that a process started meanwhile inherits.
     ///
     /// # Errors
     /// Those of the system: no more descriptors.
-    pub(super) fn inheritable(&self) -> io::Result<Vec<OwnedFd>> {
+    pub(super) fn duplicate_inheritable(&self) -> io::Result<Vec<OwnedFd>> {
         let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Unlike a copy by the standard library this one is not closed by exec.
         locks
@@ -40,7 +40,7 @@ impl Locks {
             .collect()
     }
 
-    pub(super) fn add(&self, lock: &TargetLock) {
+    pub(super) fn add_lock(&self, lock: &TargetLock) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -59,31 +59,36 @@ impl Drop for TargetLock {
 ///
 /// # Errors
 /// [`Kind::Refused`] when another run holds it.
-pub(super) fn take(directory: &Path, name: &str, what: &str, holder: &str) -> Result<TargetLock> {
+pub(super) fn acquire_lock(
+    directory: &Path,
+    name: &str,
+    what: &str,
+    holder: &str,
+) -> Result<TargetLock> {
     let path = directory.join(format!("{name}.lock"));
-    match try_take(directory, &path, holder) {
+    match try_acquire_lock(directory, &path, holder) {
         Ok(Ok(lock)) => Ok(lock),
-        Ok(Err(other)) => Err(Error::refused(format!("another run is at work on {what}: {}", printable(&other, 200)))
+        Ok(Err(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize(&other, 200)))
             .hint("wait until it has ended; where that process is gone, a kubectl or influxctl that it has left behind is still at work (`ps -e | grep -E 'kubectl|influxctl'`)")),
-        Err(error) => Err(Error::of(Kind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
+        Err(error) => Err(Error::new(ErrorKind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
             .hint("the state directory must be writable: see XDG_STATE_HOME")),
     }
 }
 
 /// Who holds the lock: it says so right after it has taken it.
-fn holder_of(file: &File) -> io::Result<String> {
-    let mut text = [0; 2 * HOLDER];
-    for _ in 0..LOOKS {
+fn read_holder(file: &File) -> io::Result<String> {
+    let mut text = [0; 2 * HOLDER_LEN];
+    for _ in 0..MAX_READ_ATTEMPTS {
         let length = file.read_at(&mut text, 0)?;
         if length > 0 {
             return Ok(String::from_utf8_lossy(&text[..length]).trim().to_owned());
         }
-        std::thread::sleep(LOOK_AFTER);
+        std::thread::sleep(READ_RETRY_DELAY);
     }
     Ok("it has not said yet who it is".to_owned())
 }
 
-fn try_take(
+fn try_acquire_lock(
     directory: &Path,
     path: &Path,
     holder: &str,
@@ -102,11 +107,11 @@ fn try_take(
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return holder_of(&file).map(Err);
+            return read_holder(&file).map(Err);
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
     // One write over the last holder's, so that who reads meanwhile reads the one or the other.
-    file.write_all_at(format!("{holder:<HOLDER$}").as_bytes(), 0)?;
+    file.write_all_at(format!("{holder:<HOLDER_LEN$}").as_bytes(), 0)?;
     Ok(Ok(TargetLock(Arc::new(file))))
 }

@@ -1,10 +1,10 @@
 //! Which file a tool is, opened once; and whether the policy has it run.
 
-use super::locate::{Found, Named, locate};
+use super::locate::{ExplicitPath, ResolvedTool, locate_tool};
 use super::program::Program;
-use super::{Executor, held};
+use super::{Executor, lock_mutex};
 use crate::error::{Error, Result};
-use crate::policy::{InForce, Pin};
+use crate::policy::{ActivePolicy, ToolPin};
 use crate::tool::{self, Tool, ToolName};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,30 +16,34 @@ impl Executor {
     /// # Errors
     /// [`crate::error::Kind::Failed`] where there is none or it cannot be read, [`crate::error::Kind::Refused`] where
     /// the command line names another than a locked policy.
-    pub fn find(&self, name: ToolName, named: Option<&Path>) -> Result<Found> {
-        let named = self.named(name, named)?;
-        let mut found = locate(name, named.as_ref(), self.surroundings.var("PATH"))?;
+    pub fn resolve_tool(&self, name: ToolName, named: Option<&Path>) -> Result<ResolvedTool> {
+        let named = self.find_explicit_path(name, named)?;
+        let mut found = locate_tool(name, named.as_ref(), self.environment.var("PATH"))?;
         let program =
-            Program::open(&found.tool.path).map_err(|error| unreadable(&found.tool, &error))?;
-        found.starts_another = starts_another(&found.tool, &program);
-        if let Some(policy) = self.policy().filter(|policy| policy.pins(name)) {
+            Program::open(&found.tool.path).map_err(|error| hash_error(&found.tool, &error))?;
+        found.indirection = find_indirection(&found.tool, &program);
+        if let Some(policy) = self.policy().filter(|policy| policy.requires_pin(name)) {
             let sha256 = program
-                .sha256()
-                .map_err(|error| unreadable(&found.tool, &error))?;
-            found.refused = refusal(policy, &found, &sha256);
+                .compute_sha256()
+                .map_err(|error| hash_error(&found.tool, &error))?;
+            found.refusal = check_pin(policy, &found, &sha256);
             found.tool.sha256 = Some(sha256);
         }
-        if found.refused.is_none() {
-            held(&self.programs).insert(found.tool.path.clone(), Arc::new(program));
+        if found.refusal.is_none() {
+            lock_mutex(&self.programs).insert(found.tool.path.clone(), Arc::new(program));
         }
         Ok(found)
     }
 
     /// The file that is named for a tool, by the command line or else by the policy.
-    fn named(&self, name: ToolName, flag: Option<&Path>) -> Result<Option<Named>> {
+    fn find_explicit_path(
+        &self,
+        name: ToolName,
+        flag: Option<&Path>,
+    ) -> Result<Option<ExplicitPath>> {
         let tool = name.as_str();
-        let by_flag = flag.map(|path| Named {
-            path: self.surroundings.cwd.join(path),
+        let by_flag = flag.map(|path| ExplicitPath {
+            path: self.environment.cwd.join(path),
             hint: format!("name the file itself: --{tool} PATH"),
         });
         let Some(policy) = self.policy() else {
@@ -52,13 +56,13 @@ impl Executor {
             .pin(name)
             .path
             .clone()
-            .map(|path| Named {
+            .map(|path| ExplicitPath {
                 path,
                 hint: format!("it is `path` in [tools.{tool}] of the policy `{file}`"),
             });
         match (by_flag, by_policy) {
             (Some(flag), Some(place)) if policy.policy.locked && flag.path != place.path => {
-                Err(Error::refused(format!(
+                Err(Error::refusal(format!(
                     "--{tool} {} is not the one of the policy `{file}`, which is locked: {}",
                     flag.path.display(),
                     place.path.display()
@@ -73,54 +77,54 @@ impl Executor {
     ///
     /// # Errors
     /// [`crate::error::Kind::Failed`] where it cannot be read.
-    pub fn digest(&self, tool: &Tool) -> Result<String> {
+    pub fn compute_tool_digest(&self, tool: &Tool) -> Result<String> {
         match &tool.sha256 {
             Some(sha256) => Ok(sha256.clone()),
             None => self
-                .program(tool)?
-                .sha256()
-                .map_err(|error| unreadable(tool, &error)),
+                .get_program(tool)?
+                .compute_sha256()
+                .map_err(|error| hash_error(tool, &error)),
         }
     }
 
     /// The file that is executed for a tool.
-    pub(super) fn program(&self, tool: &Tool) -> Result<Arc<Program>> {
-        let program = held(&self.programs).get(&tool.path).cloned();
+    pub(super) fn get_program(&self, tool: &Tool) -> Result<Arc<Program>> {
+        let program = lock_mutex(&self.programs).get(&tool.path).cloned();
         program.ok_or_else(|| {
-            Error::failed(format!(
+            Error::failure(format!(
                 "`{}` was not looked at before it was to run",
                 tool.path.display()
             ))
-            .own_mistake()
+            .into_internal_bug()
         })
     }
 
     /// The same right before it runs.
-    pub(super) fn program_to_run(&self, tool: &Tool) -> Result<Arc<Program>> {
-        let program = self.program(tool)?;
+    pub(super) fn get_unchanged_program(&self, tool: &Tool) -> Result<Arc<Program>> {
+        let program = self.get_program(tool)?;
         if program.is_unchanged() {
             return Ok(program);
         }
-        Err(overwritten(tool))
+        Err(executable_changed_error(tool))
     }
 
     /// Whether the policy says which file or version a tool has to be.
     #[must_use]
-    pub fn speaks_of(&self, name: ToolName) -> bool {
+    pub fn is_constrained_by_policy(&self, name: ToolName) -> bool {
         self.policy().is_some_and(|policy| {
-            policy.pins(name) || *policy.policy.tools.pin(name) != Pin::default()
+            policy.requires_pin(name) || *policy.policy.tools.pin(name) != ToolPin::default()
         })
     }
 
     /// The policy in force.
     #[must_use]
-    pub fn policy(&self) -> Option<&InForce> {
+    pub fn policy(&self) -> Option<&ActivePolicy> {
         self.policy.as_ref()
     }
 }
 
 /// Why a tool that has to be a pinned one is none.
-fn refusal(policy: &InForce, found: &Found, sha256: &str) -> Option<Error> {
+fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Option<Error> {
     let tool = &found.tool;
     let (name, path, file) = (
         tool.name.as_str(),
@@ -131,44 +135,44 @@ fn refusal(policy: &InForce, found: &Found, sha256: &str) -> Option<Error> {
     if !pin.is_pinned() {
         let what =
             format!("{name} is not pinned, and the policy `{file}` has none run that is not");
-        return Some(Error::refused(what).hint("`bypassctl tools pin` prints what to put there"));
+        return Some(Error::refusal(what).hint("`bypassctl tools pin` prints what to put there"));
     }
     if !pin.sha256.iter().any(|pinned| pinned == sha256) {
         let of_policy = pin.sha256.join(", ");
         let what = format!(
             "`{path}` is not the {name} that is pinned: its SHA-256 is {sha256}, and the policy `{file}` has {of_policy}"
         );
-        return Some(Error::refused(what).hint(
+        return Some(Error::refusal(what).hint(
             "find out why it is another; if that is meant to be, `bypassctl tools pin` prints what to put there",
         ));
     }
-    let what = found.starts_another.as_ref()?;
+    let what = found.indirection.as_ref()?;
     Some(
-        Error::refused(format!("`{path}` is pinned, but {what}, which is not")).hint(format!(
+        Error::refusal(format!("`{path}` is pinned, but {what}, which is not")).hint(format!(
             "pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH"
         )),
     )
 }
 
-fn starts_another(tool: &Tool, program: &Program) -> Option<String> {
+fn find_indirection(tool: &Tool, program: &Program) -> Option<String> {
     if program.is_script() {
         return Some("it is a script: what runs is its interpreter and what it starts".to_owned());
     }
-    let launcher = tool::launcher(&tool.path)?;
+    let launcher = tool::detect_launcher(&tool.path)?;
     Some(format!("`{launcher}` starts another program for it"))
 }
 
 /// A tool's file that is not any more what was hashed.
-pub(super) fn overwritten(tool: &Tool) -> Error {
+pub(super) fn executable_changed_error(tool: &Tool) -> Error {
     let path = tool.path.display();
-    Error::refused(format!(
+    Error::refusal(format!(
         "`{path}` was overwritten since it was looked at: it is another program now"
     ))
     .hint("find out who did that; run again once it is the right one")
 }
 
-fn unreadable(tool: &Tool, error: &std::io::Error) -> Error {
-    Error::failed(format!(
+fn hash_error(tool: &Tool, error: &std::io::Error) -> Error {
+    Error::failure(format!(
         "`{}` cannot be hashed: {error}",
         tool.path.display()
     ))

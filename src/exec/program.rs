@@ -1,7 +1,7 @@
 //! A tool's file, opened once: what is hashed is what runs, whatever its name leads to by then.
 
-use super::held;
-use crate::secret::hex;
+use super::lock_mutex;
+use crate::secret::encode_hex;
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,43 +12,43 @@ use std::sync::Mutex;
 
 /// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again, unless
 /// it is for another machine.
-const ELF: &[u8] = b"\x7fELF";
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// More is no tool, and would take long to hash, in bytes.
-const MAX_PROGRAM: u64 = 1 << 30;
+const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 
 /// A tool's file.
 pub(super) struct Program {
     path: PathBuf,
     file: File,
     /// The name of the open file; without one it is executed by its path.
-    open: Option<PathBuf>,
-    script: bool,
-    hashed: Mutex<Option<Hashed>>,
+    fd_path: Option<PathBuf>,
+    is_script: bool,
+    content_digest: Mutex<Option<ContentDigest>>,
 }
 
 #[derive(Clone)]
-struct Hashed {
+struct ContentDigest {
     sha256: String,
-    stamp: Stamp,
+    stamp: FileStamp,
 }
 
 /// What changes when a file's content does. No file system promises the reverse, so a difference only means: look again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
+struct FileStamp {
+    inode: (u64, u64),
     size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+    mtime: (i64, i64),
+    ctime: (i64, i64),
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(meta: &Metadata) -> Self {
         Self {
-            file: (meta.dev(), meta.ino()),
+            inode: (meta.dev(), meta.ino()),
             size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
         }
     }
 }
@@ -56,7 +56,7 @@ impl From<&Metadata> for Stamp {
 impl Program {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        if file.metadata()?.len() > MAX_PROGRAM {
+        if file.metadata()?.len() > MAX_PROGRAM_BYTES {
             return Err(io::Error::other("it is larger than 1 GiB"));
         }
         let mut begins = [0; 4];
@@ -64,80 +64,80 @@ impl Program {
         let _ = file.read_at(&mut begins, 0)?;
         let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         // The interpreter of a script opens it by its name again, and scripts look beside themselves.
-        let open = Some(open).filter(|open| begins == ELF && open.exists());
+        let open = Some(open).filter(|open| begins == ELF_MAGIC && open.exists());
         Ok(Self {
             path: path.to_owned(),
             file,
-            open,
-            script: begins.starts_with(b"#!"),
-            hashed: Mutex::default(),
+            fd_path: open,
+            is_script: begins.starts_with(b"#!"),
+            content_digest: Mutex::default(),
         })
     }
 
     /// Whether it is text for an interpreter, which is another program.
     pub(super) fn is_script(&self) -> bool {
-        self.script
+        self.is_script
     }
 
     /// What is executed: the open file, where the system has a name for it.
-    pub(super) fn executed(&self) -> &Path {
-        self.open.as_deref().unwrap_or(&self.path)
+    pub(super) fn exec_path(&self) -> &Path {
+        self.fd_path.as_deref().unwrap_or(&self.path)
     }
 
     /// SHA-256 of what is executed, lower-case hexadecimal. From then on that is what runs.
     ///
     /// # Errors
     /// Those of reading, and where it was changed meanwhile.
-    pub(super) fn sha256(&self) -> io::Result<String> {
-        let (sha256, stamp) = self.read()?;
-        let mut hashed = held(&self.hashed);
+    pub(super) fn compute_sha256(&self) -> io::Result<String> {
+        let (sha256, stamp) = self.hash_content()?;
+        let mut hashed = lock_mutex(&self.content_digest);
         Ok(hashed
-            .get_or_insert(Hashed { sha256, stamp })
+            .get_or_insert(ContentDigest { sha256, stamp })
             .sha256
             .clone())
     }
 
     /// Whether it is still what was hashed: to be asked right before it runs. What cannot be read any more is not.
     pub(super) fn is_unchanged(&self) -> bool {
-        let Some(Hashed { sha256, stamp }) = held(&self.hashed).clone() else {
+        let Some(ContentDigest { sha256, stamp }) = lock_mutex(&self.content_digest).clone() else {
             return true;
         };
         let now = self
-            .file()
+            .open_file()
             .and_then(|file| file.metadata())
-            .map(|meta| Stamp::from(&meta));
+            .map(|meta| FileStamp::from(&meta));
         // Another name or mode changes the stamp as well: then its content decides.
         if now.is_ok_and(|now| now == stamp) {
             return true;
         }
-        let Ok((now, stamp)) = self.read() else {
+        let Ok((now, stamp)) = self.hash_content() else {
             return false;
         };
         let is_same = now == sha256;
         if is_same {
-            *held(&self.hashed) = Some(Hashed { sha256, stamp });
+            *lock_mutex(&self.content_digest) = Some(ContentDigest { sha256, stamp });
         }
         is_same
     }
 
-    fn read(&self) -> io::Result<(String, Stamp)> {
-        let file = self.file()?;
-        let stamp = Stamp::from(&file.metadata()?);
-        let sha256 = sha256_of(&file)?;
-        if Stamp::from(&file.metadata()?) != stamp {
+    fn hash_content(&self) -> io::Result<(String, FileStamp)> {
+        let file = self.open_file()?;
+        let stamp = FileStamp::from(&file.metadata()?);
+        let sha256 = compute_file_sha256(&file)?;
+        if FileStamp::from(&file.metadata()?) != stamp {
             return Err(io::Error::other("it was changed while it was read"));
         }
         Ok((sha256, stamp))
     }
 
     /// Whether what was just started is still what was hashed. Of what was started by its name that cannot be told.
-    pub(super) fn is_what_was_started(&self) -> bool {
-        self.open.is_none() || self.is_unchanged()
+    pub(super) fn is_unchanged_after_start(&self) -> bool {
+        self.fd_path.is_none() || self.is_unchanged()
     }
 
     /// What is executed, opened.
-    fn file(&self) -> io::Result<File> {
-        if self.open.is_some() {
+    fn open_file(&self) -> io::Result<File> {
+        if self.fd_path.is_some() {
             self.file.try_clone()
         } else {
             File::open(&self.path)
@@ -149,13 +149,13 @@ impl Program {
 ///
 /// # Errors
 /// Those of reading.
-pub(super) fn sha256_of(file: &File) -> io::Result<String> {
+pub(super) fn compute_file_sha256(file: &File) -> io::Result<String> {
     let mut digest = Sha256::new();
     let mut chunk = vec![0; 256 << 10];
     let mut at = 0;
     loop {
         match file.read_at(&mut chunk, at)? {
-            0 => return Ok(hex(&digest.finalize())),
+            0 => return Ok(encode_hex(&digest.finalize())),
             length => {
                 digest.update(&chunk[..length]);
                 at += length as u64;
@@ -170,19 +170,21 @@ mod tests {
     use std::io::{Seek as _, Write as _};
 
     #[test]
-    fn what_was_overwritten_stays_another_program() {
+    fn program_is_changed_until_overwritten_content_is_restored() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(b"\x7fELF one").expect("it is written to");
         let program = Program::open(file.path()).expect("a program");
         assert!(program.is_unchanged(), "nothing is known of it yet");
-        let sha256 = program.sha256().expect("it is read");
+        let sha256 = program.compute_sha256().expect("it is read");
         assert!(program.is_unchanged());
         file.write_all(b" two").expect("it is written to");
         assert!(
-            !program.is_unchanged() && !program.is_unchanged() && !program.is_what_was_started()
+            !program.is_unchanged()
+                && !program.is_unchanged()
+                && !program.is_unchanged_after_start()
         );
         assert_eq!(
-            program.sha256().expect("it is read"),
+            program.compute_sha256().expect("it is read"),
             sha256,
             "what was hashed first is what runs"
         );

@@ -1,14 +1,16 @@
 //! Commands run to their end, each between its intent and its result.
 
-use super::pinning::overwritten;
-use super::scratch::{self, Scratch};
-use super::spawn::{self, Cut, Enough, Ran, Spec};
-use super::{Executor, held, interrupted, surroundings};
-use crate::audit::{Act, Begun, Body, Exe, FileChange, FileOp, Outcome, Stdin, Stream, Text};
-use crate::error::{Error, Kind, Result};
+use super::pinning::executable_changed_error;
+use super::scratch::{self, ProbeDirectory};
+use super::spawn::{self, ProcessResult, ProcessSpec, StopPredicate, Termination};
+use super::{Executor, interrupted_error, lock_mutex, surroundings};
+use crate::audit::{
+    Body, Executable, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
+};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::tool::Tool;
-use crate::tool::invocation::{Effect, Exposure, Invocation, Limit, Output};
+use crate::tool::invocation::{Effect, Invocation, Sensitivity, Timeout, ToolOutput};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -16,11 +18,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How a watch ended.
-pub enum Watched {
+pub enum WatchResult {
     /// It had shown what was waited for, and was ended.
-    Enough,
+    ConditionMet,
     /// By itself, before that.
-    Ended(Output),
+    Exited(ToolOutput),
 }
 
 impl Executor {
@@ -29,9 +31,9 @@ impl Executor {
     /// # Errors
     /// [`Kind::Unrecorded`] before it ran; [`Kind::TimedOut`], [`Kind::Interrupted`] or [`Kind::Failed`] when it did
     /// not come to an end of its own. An exit code other than 0 is no error here.
-    pub fn run(&self, step: &str, invocation: &Invocation) -> Result<Output> {
-        self.heed()?;
-        self.run_with(step, invocation, None, None)
+    pub fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
+        self.check_interrupted()?;
+        self.execute(step, invocation, None, None)
     }
 
     /// Runs a command that shows what happens until `enough` of what it has printed so far, or until it ends before
@@ -44,18 +46,18 @@ impl Executor {
         step: &str,
         invocation: &Invocation,
         mut enough: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Watched> {
-        self.heed()?;
+    ) -> Result<WatchResult> {
+        self.check_interrupted()?;
         let mut seen = false;
         let mut look = |printed: &[u8]| {
             seen = seen || enough(printed);
             seen
         };
-        let output = self.run_with(step, invocation, None, Some(&mut look))?;
+        let output = self.execute(step, invocation, None, Some(&mut look))?;
         Ok(if seen {
-            Watched::Enough
+            WatchResult::ConditionMet
         } else {
-            Watched::Ended(output)
+            WatchResult::Exited(output)
         })
     }
 
@@ -63,80 +65,80 @@ impl Executor {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn trial(
+    pub fn run_token_probe(
         &self,
         step: &str,
         invocation: &Invocation,
         token: &Secret,
         config: impl FnOnce(&str) -> String,
-    ) -> Result<Output> {
-        self.heed()?;
-        let var = |name| self.surroundings.var(name);
-        let parent = scratch::runtime_directory(var("XDG_RUNTIME_DIR"), var("TMPDIR"));
+    ) -> Result<ToolOutput> {
+        self.check_interrupted()?;
+        let var = |name| self.environment.var(name);
+        let parent = scratch::choose_runtime_directory(var("XDG_RUNTIME_DIR"), var("TMPDIR"));
         let cannot = |error: std::io::Error| {
-            Error::failed(format!(
+            Error::failure(format!(
                 "no private place for the trial could be made in `{}`: {error}",
                 parent.display()
             ))
             .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
         };
-        self.sweep(step, &parent)
+        self.remove_stale_directories(step, &parent)
             .and_then(|swept| swept.map_err(cannot))?;
-        let path = scratch::new_path(&parent);
+        let path = scratch::generate_path(&parent);
         let change = FileChange {
-            op: FileOp::Scratch,
+            op: FileOp::TempDir,
             path: Text::from(&path),
             before: None,
             after: None,
         };
-        let begun = self.intend(
+        let begun = self.record_intent(
             &format!("{step}-scratch"),
             Effect::Reads,
-            Act::File {
+            Operation::File {
                 file: change.clone(),
             },
         )?;
-        let made = Scratch::new(&begun, &path).and_then(|mut scratch| {
-            let token = scratch.put_token(token)?;
+        let made = ProbeDirectory::new(&begun, &path).and_then(|mut scratch| {
+            let token = scratch.write_token(token)?;
             scratch.write_config(&config(&token.display().to_string()))?;
             Ok(scratch)
         });
         let (output, closed) = match made {
             Ok(scratch) => (
-                self.run_with(step, invocation, Some(&scratch), None),
-                scratch.close(),
+                self.execute(step, invocation, Some(&scratch), None),
+                scratch.remove(),
             ),
             Err(error) => (Err(cannot(io::Error::other(error.to_string()))), Err(error)),
         };
-        self.file_result(begun, change, closed.as_ref().err())?;
+        self.record_file_change(begun, change, closed.as_ref().err())?;
         let output = output?;
         closed.map_err(cannot)?;
         Ok(output)
     }
 
     /// Takes away what killed runs left, each on record.
-    fn sweep(&self, step: &str, parent: &Path) -> Result<io::Result<()>> {
-        let stale = match scratch::stale(parent) {
+    fn remove_stale_directories(&self, step: &str, parent: &Path) -> Result<io::Result<()>> {
+        let stale = match scratch::find_stale_directories(parent) {
             Ok(stale) => stale,
             Err(error) => return Ok(Err(error)),
         };
         for (path, _lock) in stale {
-            let before = Some(Stream::withheld());
+            let before = Some(Stream::new_withheld());
             let change = FileChange {
                 op: FileOp::Delete,
                 path: Text::from(&path),
                 before,
                 after: None,
             };
-            let begun = self.intend(
+            let begun = self.record_intent(
                 &format!("{step}-sweep"),
                 Effect::Reads,
-                Act::File {
+                Operation::File {
                     file: change.clone(),
                 },
             )?;
-            let swept = scratch::sweep(&begun, &path);
-            self.file_result(begun, change, swept.as_ref().err())?;
+            let swept = scratch::remove_stale_directory(&begun, &path);
+            self.record_file_change(begun, change, swept.as_ref().err())?;
             if swept.is_err() {
                 return Ok(swept);
             }
@@ -144,136 +146,146 @@ impl Executor {
         Ok(Ok(()))
     }
 
-    fn run_with(
+    fn execute(
         &self,
         step: &str,
         invocation: &Invocation,
-        scratch: Option<&Scratch>,
-        enough: Option<Enough>,
-    ) -> Result<Output> {
-        let program = self.program_to_run(invocation.tool())?;
-        let config = scratch.map(Scratch::config);
+        scratch: Option<&ProbeDirectory>,
+        enough: Option<StopPredicate>,
+    ) -> Result<ToolOutput> {
+        let program = self.get_unchanged_program(invocation.tool())?;
+        let config = scratch.map(ProbeDirectory::config_path);
         let argv = invocation.argv(config.as_ref());
-        let env = self.surroundings.child_env(
-            invocation.world(),
-            &scratch.map(Scratch::env).unwrap_or_default(),
+        let env = self.environment.build_child_env(
+            invocation.env_policy(),
+            &scratch.map(ProbeDirectory::build_env).unwrap_or_default(),
         );
-        let act = Act::Process {
+        let act = Operation::Process {
             argv: argv.iter().map(Text::from).collect(),
-            exe: exe(invocation.tool()),
-            cwd: Text::from(&self.surroundings.cwd),
-            env: surroundings::recorded(&env),
+            exe: to_executable(invocation.tool()),
+            cwd: Text::from(&self.environment.cwd),
+            env: surroundings::select_recorded_env(&env),
             stdin: invocation.stdin().map(|text| Stdin {
-                stream: Stream::seen(text.as_bytes()),
-                made_from: invocation.made_from().to_vec(),
+                stream: Stream::from_bytes(text.as_bytes()),
+                derived_from: invocation.derived_from().to_vec(),
             }),
             object: invocation.object().cloned(),
         };
-        let timeout = match invocation.limit() {
-            Limit::Runs => self.timeout,
-            Limit::AtMost(most) => most.min(self.timeout),
-            Limit::Own(own) => own,
+        let timeout = match invocation.timeout() {
+            Timeout::Default => self.timeout,
+            Timeout::AtMost(most) => most.min(self.timeout),
+            Timeout::Fixed(own) => own,
         };
-        let spec = Spec {
+        let spec = ProcessSpec {
             program: &program,
             argv: &argv,
             env: &env,
             stdin: invocation.stdin(),
             max_stdout: invocation.max_stdout(),
             timeout,
-            may_finish: invocation.effect() == Effect::Changes,
+            can_finish: invocation.effect() == Effect::Changes,
         };
-        let begun = self.intend(step, invocation.effect(), act)?;
+        let begun = self.record_intent(step, invocation.effect(), act)?;
         if invocation.effect() == Effect::Changes {
-            self.changed.store(true, Ordering::SeqCst);
+            self.has_changed.store(true, Ordering::SeqCst);
         }
         // What only watches does not keep the run's locks where it outlives it.
         let inherited = if enough.is_none() {
-            self.locks.inheritable()
+            self.locks.duplicate_inheritable()
         } else {
             Ok(Vec::new())
         };
         let ran = match inherited {
-            Ok(_inherited) => spawn::run(&begun, &spec, &self.interrupts, enough),
-            Err(error) => Ran::not_started(error),
+            Ok(_inherited) => spawn::run_process(&begun, &spec, &self.interrupts, enough),
+            Err(error) => ProcessResult::from_start_error(error),
         };
-        self.process_result(begun, invocation, &ran)?;
-        self.output_of(invocation, ran, timeout)
+        self.record_process_result(begun, invocation, &ran)?;
+        self.to_tool_output(invocation, ran, timeout)
     }
 
-    fn process_result(&self, begun: Begun, invocation: &Invocation, ran: &Ran) -> Result<()> {
+    fn record_process_result(
+        &self,
+        begun: Receipt,
+        invocation: &Invocation,
+        ran: &ProcessResult,
+    ) -> Result<()> {
         let stream = |bytes: &[u8], secret: bool| {
-            let secret = secret || held(&self.needles).occur_in(bytes);
+            let secret = secret || lock_mutex(&self.redactor).is_match(bytes);
             Some(if secret {
-                Stream::withheld()
+                Stream::new_withheld()
             } else {
-                Stream::seen(bytes)
+                Stream::from_bytes(bytes)
             })
         };
-        let (stdout, stderr) = match invocation.exposure() {
-            Exposure::Plain => (false, false),
-            Exposure::Stdout => (true, false),
-            Exposure::Both => (true, true),
+        let (stdout, stderr) = match invocation.sensitivity() {
+            Sensitivity::Plain => (false, false),
+            Sensitivity::Stdout => (true, false),
+            Sensitivity::Both => (true, true),
         };
-        let outcome = Outcome {
+        let outcome = ResultRecord {
             intent: begun.seq(),
             exit: ran.exit.map(Into::into),
-            ms: begun.ms(),
+            duration_ms: begun.elapsed_ms(),
             stdout: stream(&ran.stdout, stdout),
             stderr: stream(&ran.stderr, stderr),
             files: Vec::new(),
             error: ran
-                .cut
+                .termination
                 .as_ref()
-                .map(Cut::told)
-                .or_else(|| ran.held_open.then(|| "streams-held-open".to_owned())),
+                .map(Termination::to_record_text)
+                .or_else(|| ran.has_open_streams.then(|| "streams-held-open".to_owned())),
         };
-        held(&self.log).end(
+        lock_mutex(&self.log).append_result(
             begun,
-            &self.run,
+            &self.run_id,
             &Body::Result(Box::new(outcome)),
-            &held(&self.needles),
+            &lock_mutex(&self.redactor),
         )
     }
 
-    fn output_of(&self, invocation: &Invocation, ran: Ran, timeout: Duration) -> Result<Output> {
+    fn to_tool_output(
+        &self,
+        invocation: &Invocation,
+        ran: ProcessResult,
+        timeout: Duration,
+    ) -> Result<ToolOutput> {
         let name = invocation.tool().name.as_str();
-        match (ran.cut, ran.exit) {
-            (None | Some(Cut::Enough), Some(exit)) => {
-                let secret = invocation.exposure() != Exposure::Plain;
-                let stdout = if secret { ran.stdout } else { self.without_secrets(ran.stdout) };
-                Ok(Output { tool: invocation.tool().name, exit, stdout, stderr: self.without_secrets(ran.stderr) })
+        match (ran.termination, ran.exit) {
+            (None | Some(Termination::ConditionMet), Some(exit)) => {
+                let secret = invocation.sensitivity() != Sensitivity::Plain;
+                let stdout = if secret { ran.stdout } else { self.redact_bytes(ran.stdout) };
+                Ok(ToolOutput { tool: invocation.tool().name, exit, stdout, stderr: self.redact_bytes(ran.stderr) })
             }
-            (None | Some(Cut::Enough), None) => Err(Error::failed(format!("how {name} ended could not be found out"))
+            (None | Some(Termination::ConditionMet), None) => Err(Error::failure(format!("how {name} ended could not be found out"))
                 .hint("run the same command by hand; it is in the audit log")),
-            (Some(Cut::Interrupted), _) => Err(interrupted(self.interrupts.raised().unwrap_or_default())),
-            (Some(Cut::TimedOut { stopped: true }), _) => Err(Error::of(
-                Kind::TimedOut,
+            (Some(Termination::Interrupted), _) => Err(interrupted_error(self.interrupts.raised_signal().unwrap_or_default())),
+            (Some(Termination::TimedOut { stopped: true }), _) => Err(Error::new(
+                ErrorKind::TimedOut,
                 format!("{name} wanted the terminal, which it cannot have here"),
             )
             .hint(
                 "a credential plugin may be asking for a login: log in first, until `kubectl get namespaces` answers",
             )),
-            (Some(Cut::TimedOut { stopped: false }), _) => {
-                Err(Error::of(Kind::TimedOut, format!("{name} was not done after {}, and was ended", seconds(timeout)))
+            (Some(Termination::TimedOut { stopped: false }), _) => {
+                Err(Error::new(ErrorKind::TimedOut, format!("{name} was not done after {}, and was ended", format_duration(timeout)))
                     .hint("is the network there? a longer limit: --timeout 5m"))
             }
-            (Some(Cut::TooMuch(stream)), _) => Err(Error::failed(format!(
+            (Some(Termination::TooMuchOutput(stream)), _) => Err(Error::failure(format!(
                 "{name} printed more on {stream} than any right answer needs, and was ended"
             ))
             .hint("run the same command by hand; it is in the audit log")),
-            (Some(Cut::Overwritten), _) => Err(overwritten(invocation.tool())),
-            (Some(Cut::NotStarted(error)), _) => {
-                Err(Error::failed(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
+            (Some(Termination::ExecutableChanged), _) => Err(executable_changed_error(invocation.tool())),
+            (Some(Termination::NotStarted(error)), _) => {
+                Err(Error::failure(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
                     .hint(format!("is it a program for this machine? another: --{name} PATH")))
             }
         }
     }
 
     /// What a tool said is quoted in errors, and a quote that is cut short could no longer be recognised as a secret.
-    fn without_secrets(&self, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-        let needles = held(&self.needles);
-        if !needles.occur_in(&bytes) {
+    fn redact_bytes(&self, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+        let needles = lock_mutex(&self.redactor);
+        if !needles.is_match(&bytes) {
             return bytes;
         }
         needles
@@ -283,30 +295,30 @@ impl Executor {
     }
 }
 
-impl Cut {
-    fn told(&self) -> String {
+impl Termination {
+    fn to_record_text(&self) -> String {
         match self {
             Self::NotStarted(error) => format!("not-started: {error}"),
-            Self::Overwritten => "overwritten".to_owned(),
+            Self::ExecutableChanged => "overwritten".to_owned(),
             Self::TimedOut { .. } => "timed-out".to_owned(),
-            Self::TooMuch(_) => "too-much-output".to_owned(),
+            Self::TooMuchOutput(_) => "too-much-output".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
-            Self::Enough => "enough".to_owned(),
+            Self::ConditionMet => "enough".to_owned(),
         }
     }
 }
 
 /// An executable as the record shows it: without its version while it is asked for it, and without its digest unless it
 /// is pinned.
-pub(super) fn exe(tool: &Tool) -> Exe {
-    Exe {
+pub(super) fn to_executable(tool: &Tool) -> Executable {
+    Executable {
         path: Text::from(&tool.path),
         sha256: tool.sha256.clone(),
         version: tool.version.as_ref().map(ToString::to_string),
     }
 }
 
-fn seconds(duration: Duration) -> String {
+fn format_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     if ms.is_multiple_of(1000) {
         format!("{} s", ms / 1000)

@@ -1,6 +1,6 @@
 //! A place for a trial: an empty home, a throwaway configuration, and a token that is on no disk.
 
-use crate::audit::Begun;
+use crate::audit::Receipt;
 use crate::secret::Secret;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -8,28 +8,31 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-const PREFIX: &str = "bypassctl-trial-";
+const DIRECTORY_PREFIX: &str = "bypassctl-trial-";
 
 /// A directory of our own, gone when dropped, and swept by the next run where it could not be.
-pub(super) struct Scratch {
+pub(super) struct ProbeDirectory {
     path: PathBuf,
     /// Holds the lock that tells the next run's sweep to leave it alone.
     _lock: File,
     /// Holds the memory that the token is in.
-    token: Option<File>,
+    token_file: Option<File>,
 }
 
 /// A name that nobody can foresee.
-pub(super) fn new_path(parent: &Path) -> PathBuf {
-    parent.join(format!("{PREFIX}{}", uuid::Uuid::new_v4().simple()))
+pub(super) fn generate_path(parent: &Path) -> PathBuf {
+    parent.join(format!(
+        "{DIRECTORY_PREFIX}{}",
+        uuid::Uuid::new_v4().simple()
+    ))
 }
 
-impl Scratch {
+impl ProbeDirectory {
     /// Makes one. Another run's sweep may take it away between its making and its locking: then once more.
-    pub(super) fn new(_recorded: &Begun, path: &Path) -> io::Result<Self> {
+    pub(super) fn new(_recorded: &Receipt, path: &Path) -> io::Result<Self> {
         for _ in 0..8 {
             std::fs::DirBuilder::new().mode(0o700).create(path)?;
-            let Some(lock) = unless_gone(File::open(path))? else {
+            let Some(lock) = ignore_not_found(File::open(path))? else {
                 continue;
             };
             lock.lock()?;
@@ -37,7 +40,7 @@ impl Scratch {
                 let scratch = Self {
                     path: path.to_owned(),
                     _lock: lock,
-                    token: None,
+                    token_file: None,
                 };
                 std::fs::create_dir(path.join("home"))?;
                 return Ok(scratch);
@@ -52,12 +55,12 @@ impl Scratch {
         &self.path
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(super) fn config_path(&self) -> PathBuf {
         self.path().join("config.toml")
     }
 
     /// The variables that make it the whole world of a child.
-    pub(super) fn env(&self) -> Vec<(OsString, OsString)> {
+    pub(super) fn build_env(&self) -> Vec<(OsString, OsString)> {
         let home = self.path().join("home");
         let below = [
             ("XDG_CONFIG_HOME", ".config"),
@@ -73,14 +76,14 @@ impl Scratch {
     }
 
     pub(super) fn write_config(&self, text: &str) -> io::Result<()> {
-        std::fs::write(self.config(), text)
+        std::fs::write(self.config_path(), text)
     }
 
     /// Where the child finds the token: in memory where the system has that, and so gone with this process, however it
     /// ends; else in a file of this directory.
-    pub(super) fn put_token(&mut self, token: &Secret) -> io::Result<PathBuf> {
-        if let Some((file, path)) = in_memory(token) {
-            self.token = Some(file);
+    pub(super) fn write_token(&mut self, token: &Secret) -> io::Result<PathBuf> {
+        if let Some((file, path)) = create_memory_file(token) {
+            self.token_file = Some(file);
             return Ok(path);
         }
         let path = self.path().join("token");
@@ -89,17 +92,17 @@ impl Scratch {
             .create_new(true)
             .mode(0o600)
             .open(&path)?;
-        file.write_all(token.expose())?;
+        file.write_all(token.expose_secret())?;
         Ok(path)
     }
 
     /// Takes it away.
-    pub(super) fn close(self) -> io::Result<()> {
+    pub(super) fn remove(self) -> io::Result<()> {
         std::fs::remove_dir_all(&self.path)
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ProbeDirectory {
     fn drop(&mut self) {
         // Closed already, in the ordinary case.
         let _ = std::fs::remove_dir_all(&self.path);
@@ -108,12 +111,12 @@ impl Drop for Scratch {
 
 /// The descriptor closes on exec: only who may read this process's memory can open it by this path.
 #[cfg(target_os = "linux")]
-fn in_memory(token: &Secret) -> Option<(File, PathBuf)> {
+fn create_memory_file(token: &Secret) -> Option<(File, PathBuf)> {
     use std::os::fd::AsRawFd as _;
     let mut file = File::from(
         rustix::fs::memfd_create("bypassctl-trial", rustix::fs::MemfdFlags::CLOEXEC).ok()?,
     );
-    file.write_all(token.expose()).ok()?;
+    file.write_all(token.expose_secret()).ok()?;
     let path = PathBuf::from(format!(
         "/proc/{}/fd/{}",
         std::process::id(),
@@ -124,12 +127,15 @@ fn in_memory(token: &Secret) -> Option<(File, PathBuf)> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_memory(_token: &Secret) -> Option<(File, PathBuf)> {
+fn create_memory_file(_token: &Secret) -> Option<(File, PathBuf)> {
     None
 }
 
 /// Where secrets may lie for a moment: the user's runtime directory, else shared memory, else the temporary directory.
-pub(super) fn runtime_directory(runtime: Option<&OsStr>, temporary: Option<&OsStr>) -> PathBuf {
+pub(super) fn choose_runtime_directory(
+    runtime: Option<&OsStr>,
+    temporary: Option<&OsStr>,
+) -> PathBuf {
     let ours = |path: &Path| {
         let private = |meta: std::fs::Metadata| {
             meta.is_dir()
@@ -147,11 +153,14 @@ pub(super) fn runtime_directory(runtime: Option<&OsStr>, temporary: Option<&OsSt
 }
 
 /// What killed runs of this user left: directories of our name whose lock nobody holds; it is held from here on.
-pub(super) fn stale(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+pub(super) fn find_stale_directories(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let ours = rustix::process::geteuid().as_raw();
     let mut stale = Vec::new();
     for entry in std::fs::read_dir(parent)?.flatten() {
-        let named = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let named = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(DIRECTORY_PREFIX);
         if !named
             || !entry
                 .metadata()
@@ -160,7 +169,7 @@ pub(super) fn stale(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
             continue;
         }
         if let Some(lock) =
-            unless_gone(File::open(entry.path()))?.filter(|lock| lock.try_lock().is_ok())
+            ignore_not_found(File::open(entry.path()))?.filter(|lock| lock.try_lock().is_ok())
         {
             stale.push((entry.path(), lock));
         }
@@ -169,11 +178,11 @@ pub(super) fn stale(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
 }
 
 /// Takes one of these away; another run may have been faster.
-pub(super) fn sweep(_recorded: &Begun, path: &Path) -> io::Result<()> {
-    unless_gone(std::fs::remove_dir_all(path)).map(drop)
+pub(super) fn remove_stale_directory(_recorded: &Receipt, path: &Path) -> io::Result<()> {
+    ignore_not_found(std::fs::remove_dir_all(path)).map(drop)
 }
 
-fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+fn ignore_not_found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

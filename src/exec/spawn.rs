@@ -1,10 +1,10 @@
 //! The only place that starts a process. It takes the receipt of a durable record.
 
-use super::held;
 use super::interrupt::Interrupts;
+use super::lock_mutex;
 use super::program::Program;
-use crate::audit::Begun;
-use crate::tool::invocation::Exit;
+use crate::audit::Receipt;
+use crate::tool::invocation::ProcessExit;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,19 +17,19 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// What standard error may hold, in bytes.
-const MAX_STDERR: usize = 256 << 10;
+const MAX_STDERR_BYTES: usize = 256 << 10;
 
 /// How long a process may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(1);
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a process that changes something may go on after a first Ctrl-C.
-const FINISH: Duration = Duration::from_secs(10);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the streams of a process that ended may stay open: a grandchild may hold them.
-const DRAIN: Duration = Duration::from_millis(200);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// One process, as it will run.
-pub(super) struct Spec<'a> {
+pub(super) struct ProcessSpec<'a> {
     pub(super) program: &'a Program,
     pub(super) argv: &'a [String],
     pub(super) env: &'a BTreeMap<OsString, OsString>,
@@ -37,109 +37,114 @@ pub(super) struct Spec<'a> {
     pub(super) max_stdout: usize,
     pub(super) timeout: Duration,
     /// Whether a first signal leaves it some time to end by itself: what it changes is better done than unknown.
-    pub(super) may_finish: bool,
+    pub(super) can_finish: bool,
 }
 
 /// Looks at what a process has printed so far; `true` once that is enough.
-pub(super) type Enough<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
+pub(super) type StopPredicate<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
 /// Why a process did not come to its own end.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(super) enum Termination {
     NotStarted(io::Error),
     /// Its file was written to right before it was started.
-    Overwritten,
+    ExecutableChanged,
     /// `stopped`: it was stopped because it wanted the terminal.
     TimedOut {
         stopped: bool,
     },
-    TooMuch(&'static str),
+    TooMuchOutput(&'static str),
     Interrupted,
     /// It had printed what was waited for.
-    Enough,
+    ConditionMet,
 }
 
 /// What is left of a process.
-pub(super) struct Ran {
-    pub(super) exit: Option<Exit>,
-    pub(super) cut: Option<Cut>,
+pub(super) struct ProcessResult {
+    pub(super) exit: Option<ProcessExit>,
+    pub(super) termination: Option<Termination>,
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Zeroizing<Vec<u8>>,
     /// A descendant that left the process group held a stream open: what it printed later is not known.
-    pub(super) held_open: bool,
+    pub(super) has_open_streams: bool,
 }
 
 /// What a stream has brought so far.
-type Shared = Arc<Mutex<Zeroizing<Vec<u8>>>>;
+type SharedBuffer = Arc<Mutex<Zeroizing<Vec<u8>>>>;
 
 /// What a wait can see.
-pub(super) enum Event {
+pub(super) enum ProcessEvent {
     /// Standard output has brought more.
-    More,
+    Output,
     /// One of the streams has ended; `false` where it was cut off at its limit.
-    Ended(&'static str, bool),
+    StreamEnd(&'static str, bool),
     Exited(io::Result<ExitStatus>),
     Signal,
 }
 
-impl Ran {
+impl ProcessResult {
     /// Something went wrong before it could be started.
-    pub(super) fn not_started(error: io::Error) -> Self {
+    pub(super) fn from_start_error(error: io::Error) -> Self {
         Self {
             exit: None,
-            cut: Some(Cut::NotStarted(error)),
+            termination: Some(Termination::NotStarted(error)),
             stdout: Zeroizing::default(),
             stderr: Zeroizing::default(),
-            held_open: false,
+            has_open_streams: false,
         }
     }
 }
 
 /// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
 /// cut off, or holds a stream open.
-pub(super) fn run(
-    _recorded: &Begun,
-    spec: &Spec,
+pub(super) fn run_process(
+    _recorded: &Receipt,
+    spec: &ProcessSpec,
     interrupts: &Interrupts,
-    enough: Option<Enough>,
-) -> Ran {
+    enough: Option<StopPredicate>,
+) -> ProcessResult {
     let (events, inbox) = channel();
-    let streams = [Shared::default(), Shared::default()];
-    let (exit, cut, held_open) = match start(spec, &events, &streams) {
+    let streams = [SharedBuffer::default(), SharedBuffer::default()];
+    let (exit, cut, held_open) = match start_process(spec, &events, &streams) {
         Ok(pid) => {
-            interrupts.tell(events);
+            interrupts.subscribe(events);
             // From here on most kernels let nobody write to the file (ETXTBSY); what was written before is found out here.
-            let cut = (!spec.program.is_what_was_started()).then_some(Cut::Overwritten);
-            let mut watch = Watch {
-                inbox,
+            let cut = (!spec.program.is_unchanged_after_start())
+                .then_some(Termination::ExecutableChanged);
+            let mut watch = ProcessWatcher {
+                events: inbox,
                 group: Pid::from_raw(pid),
                 exit: None,
-                cut,
-                open: 2,
+                termination: cut,
+                open_streams: 2,
             };
             let mut never = |_: &[u8]| false;
-            watch.watch(spec, &streams[0], enough.unwrap_or(&mut never));
-            (watch.exit, watch.cut, watch.open > 0)
+            watch.watch_process(spec, &streams[0], enough.unwrap_or(&mut never));
+            (watch.exit, watch.termination, watch.open_streams > 0)
         }
-        Err(error) => (None, Some(Cut::NotStarted(error)), false),
+        Err(error) => (None, Some(Termination::NotStarted(error)), false),
     };
-    let [stdout, stderr] = streams.map(|stream| std::mem::take(&mut *held(&stream)));
-    Ran {
+    let [stdout, stderr] = streams.map(|stream| std::mem::take(&mut *lock_mutex(&stream)));
+    ProcessResult {
         exit,
-        cut,
+        termination: cut,
         stdout,
         stderr,
-        held_open,
+        has_open_streams: held_open,
     }
 }
 
 /// Starts it with a thread for each stream and one for its end. duct's errors and its `Debug` would print argv,
 /// environment and standard input, so its status is never checked and no expression is ever formatted.
-fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Result<i32> {
+fn start_process(
+    spec: &ProcessSpec,
+    events: &Sender<ProcessEvent>,
+    streams: &[SharedBuffer; 2],
+) -> io::Result<i32> {
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
     let name = spec.argv[0].clone();
-    let expression = duct::cmd(spec.program.executed(), &spec.argv[1..])
+    let expression = duct::cmd(spec.program.exec_path(), &spec.argv[1..])
         .full_env(spec.env)
         .stdout_file(stdout_writer)
         .stderr_file(stderr_writer)
@@ -160,37 +165,47 @@ fn start(spec: &Spec, events: &Sender<Event>, streams: &[Shared; 2]) -> io::Resu
         .first()
         .and_then(|pid| i32::try_from(*pid).ok())
         .ok_or_else(|| io::Error::other("no process id"))?;
-    read_beside(
+    spawn_reader(
         stdout,
         "standard output",
         spec.max_stdout,
         events,
         &streams[0],
     );
-    read_beside(stderr, "standard error", MAX_STDERR, events, &streams[1]);
+    spawn_reader(
+        stderr,
+        "standard error",
+        MAX_STDERR_BYTES,
+        events,
+        &streams[1],
+    );
     let to_exit = events.clone();
     std::thread::spawn(move || {
-        drop(to_exit.send(Event::Exited(handle.wait().map(|output| output.status))))
+        drop(to_exit.send(ProcessEvent::Exited(
+            handle.wait().map(|output| output.status),
+        )))
     });
     Ok(pid)
 }
 
-fn read_beside(
+fn spawn_reader(
     stream: io::PipeReader,
     name: &'static str,
     max: usize,
-    events: &Sender<Event>,
-    into: &Shared,
+    events: &Sender<ProcessEvent>,
+    into: &SharedBuffer,
 ) {
     let (events, into) = (events.clone(), Arc::clone(into));
     std::thread::spawn(move || {
-        let whole = read_at_most(stream, max, &into, || drop(events.send(Event::More)));
-        drop(events.send(Event::Ended(name, whole)));
+        let whole = read_limited(stream, max, &into, || {
+            drop(events.send(ProcessEvent::Output))
+        });
+        drop(events.send(ProcessEvent::StreamEnd(name, whole)));
     });
 }
 
 /// Reads to the end, or until there is more than the limit: then `false`.
-fn read_at_most(mut stream: impl Read, max: usize, into: &Shared, more: impl Fn()) -> bool {
+fn read_limited(mut stream: impl Read, max: usize, into: &SharedBuffer, more: impl Fn()) -> bool {
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
         let length = match stream.read(&mut *chunk) {
@@ -199,18 +214,18 @@ fn read_at_most(mut stream: impl Read, max: usize, into: &Shared, more: impl Fn(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return true,
         };
-        let mut bytes = held(into);
+        let mut bytes = lock_mutex(into);
         if bytes.len() + length > max {
             return false;
         }
-        append(&mut bytes, &chunk[..length]);
+        append_zeroizing(&mut bytes, &chunk[..length]);
         drop(bytes);
         more();
     }
 }
 
 /// Grows by hand: a vector that grows by itself leaves its outgrown memory as it is, and that may be half a token.
-fn append(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+fn append_zeroizing(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     if bytes.capacity() - bytes.len() < more.len() {
         let mut larger = Zeroizing::new(Vec::with_capacity(
             (2 * bytes.capacity()).max(bytes.len() + more.len()),
@@ -221,53 +236,59 @@ fn append(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     bytes.extend_from_slice(more);
 }
 
-struct Watch {
-    inbox: Receiver<Event>,
+struct ProcessWatcher {
+    events: Receiver<ProcessEvent>,
     group: Option<Pid>,
-    exit: Option<Exit>,
-    cut: Option<Cut>,
+    exit: Option<ProcessExit>,
+    termination: Option<Termination>,
     /// Streams that have not ended.
-    open: u8,
+    open_streams: u8,
 }
 
-impl Watch {
-    fn watch(&mut self, spec: &Spec, stdout: &Shared, enough: Enough) {
+impl ProcessWatcher {
+    fn watch_process(&mut self, spec: &ProcessSpec, stdout: &SharedBuffer, enough: StopPredicate) {
         let mut deadline = Instant::now() + spec.timeout;
-        let mut asked = !spec.may_finish;
-        while self.exit.is_none() && self.cut.is_none() {
-            match self.next(deadline) {
-                Some(Event::Signal) if asked => self.cut = Some(Cut::Interrupted),
-                Some(Event::Signal) => {
-                    asked = true;
-                    deadline = deadline.min(Instant::now() + FINISH);
+        let mut asked = !spec.can_finish;
+        while self.exit.is_none() && self.termination.is_none() {
+            match self.next_event(deadline) {
+                Some(ProcessEvent::Signal) if asked => {
+                    self.termination = Some(Termination::Interrupted)
                 }
-                Some(Event::More) if enough(&held(stdout)) => self.cut = Some(Cut::Enough),
-                Some(event) => self.take(event),
-                None if asked && spec.may_finish => self.cut = Some(Cut::Interrupted),
+                Some(ProcessEvent::Signal) => {
+                    asked = true;
+                    deadline = deadline.min(Instant::now() + FINISH_TIMEOUT);
+                }
+                Some(ProcessEvent::Output) if enough(&lock_mutex(stdout)) => {
+                    self.termination = Some(Termination::ConditionMet)
+                }
+                Some(event) => self.handle_event(event),
+                None if asked && spec.can_finish => {
+                    self.termination = Some(Termination::Interrupted)
+                }
                 None => {
-                    self.cut = Some(Cut::TimedOut {
+                    self.termination = Some(Termination::TimedOut {
                         stopped: self.group.is_some_and(is_stopped),
                     })
                 }
             }
         }
         if self.exit.is_none() {
-            self.end();
+            self.terminate_group();
         }
-        self.drain();
+        self.drain_streams();
     }
 
     /// Asks the whole group to end, and ends it when it does not.
-    fn end(&mut self) {
+    fn terminate_group(&mut self) {
         for signal in [Signal::TERM, Signal::KILL] {
             // A stopped process sees a signal only once it goes on.
-            self.signal(signal);
-            self.signal(Signal::CONT);
-            let deadline = Instant::now() + GRACE;
+            self.signal_group(signal);
+            self.signal_group(Signal::CONT);
+            let deadline = Instant::now() + TERMINATE_TIMEOUT;
             while self.exit.is_none() {
-                match self.next(deadline) {
-                    Some(Event::Signal) => break,
-                    Some(event) => self.take(event),
+                match self.next_event(deadline) {
+                    Some(ProcessEvent::Signal) => break,
+                    Some(event) => self.handle_event(event),
                     None => break,
                 }
             }
@@ -276,42 +297,43 @@ impl Watch {
 
     /// What is left in the pipes. A grandchild that still holds one is ended with its group; one that left the group
     /// is left alone, and its stream taken as it is.
-    fn drain(&mut self) {
+    fn drain_streams(&mut self) {
         for last in [false, true] {
-            let deadline = Instant::now() + DRAIN;
-            while self.open > 0 {
-                match self.next(deadline) {
-                    Some(event) => self.take(event),
+            let deadline = Instant::now() + DRAIN_TIMEOUT;
+            while self.open_streams > 0 {
+                match self.next_event(deadline) {
+                    Some(event) => self.handle_event(event),
                     None => break,
                 }
             }
-            if self.open == 0 || last {
+            if self.open_streams == 0 || last {
                 return;
             }
-            self.signal(Signal::KILL);
+            self.signal_group(Signal::KILL);
         }
     }
 
-    fn next(&self, deadline: Instant) -> Option<Event> {
-        self.inbox
+    fn next_event(&self, deadline: Instant) -> Option<ProcessEvent> {
+        self.events
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .ok()
     }
 
-    fn take(&mut self, event: Event) {
+    fn handle_event(&mut self, event: ProcessEvent) {
         match event {
-            Event::Ended(stream, whole) => {
-                self.open -= 1;
+            ProcessEvent::StreamEnd(stream, whole) => {
+                self.open_streams -= 1;
                 if !whole {
-                    self.cut.get_or_insert(Cut::TooMuch(stream));
+                    self.termination
+                        .get_or_insert(Termination::TooMuchOutput(stream));
                 }
             }
-            Event::Exited(status) => self.exit = status.ok().and_then(how),
-            Event::Signal | Event::More => {}
+            ProcessEvent::Exited(status) => self.exit = status.ok().and_then(exit_from_status),
+            ProcessEvent::Signal | ProcessEvent::Output => {}
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal_group(&self, signal: Signal) {
         if let Some(group) = self.group {
             // The group may be gone already: that is what is wanted.
             let _ = kill_process_group(group, signal);
@@ -319,11 +341,11 @@ impl Watch {
     }
 }
 
-fn how(status: ExitStatus) -> Option<Exit> {
+fn exit_from_status(status: ExitStatus) -> Option<ProcessExit> {
     status
         .code()
-        .map(Exit::Code)
-        .or_else(|| status.signal().map(Exit::Signal))
+        .map(ProcessExit::Code)
+        .or_else(|| status.signal().map(ProcessExit::Signal))
 }
 
 /// Whether the kernel stopped it: a process of a background group that reads the terminal is. Only Linux tells.

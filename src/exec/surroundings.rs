@@ -1,7 +1,7 @@
 //! What the program was started with, and what of it the children get and the record shows.
 
-use crate::audit::{Text, Who};
-use crate::tool::invocation::World;
+use crate::audit::{Actor, Text};
+use crate::tool::invocation::EnvPolicy;
 use rustix::process::geteuid;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Command line, environment and working directory, taken once.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Environment {
     /// The command line, program first.
     pub argv: Vec<OsString>,
     /// The environment.
@@ -17,11 +17,11 @@ pub struct Surroundings {
     /// The working directory.
     pub cwd: PathBuf,
     /// The system's directory for this program's configuration. No variable names it, so that a policy in it holds.
-    pub system: PathBuf,
+    pub system_config_dir: PathBuf,
 }
 
 /// The variables that steer kubectl, its credential plugins and influxctl. No other is recorded.
-const RECORDED: &[&str] = &[
+const RECORDED_VARIABLES: &[&str] = &[
     "ALL_PROXY",
     "AWS_CONFIG_FILE",
     "AWS_PROFILE",
@@ -52,7 +52,7 @@ const RECORDED: &[&str] = &[
     "no_proxy",
 ];
 
-impl Surroundings {
+impl Environment {
     /// A variable that is set and not empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&OsStr> {
@@ -81,16 +81,16 @@ impl Surroundings {
 
     /// The same as text; what is not UTF-8 counts as not set.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn utf8_var(&self, name: &str) -> Option<&str> {
         self.var(name).and_then(OsStr::to_str)
     }
 
     /// What a child gets. A kuberc would give kubectl's commands other defaults, so it is off; messages are read, so
     /// they are in English.
     #[must_use]
-    pub fn child_env(
+    pub fn build_child_env(
         &self,
-        world: &World,
+        world: &EnvPolicy,
         throwaway: &[(OsString, OsString)],
     ) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
@@ -98,7 +98,7 @@ impl Surroundings {
         env.insert("LC_ALL".into(), "C".into());
         // Both tools are Go programs that live for a moment: their garbage collector need not run meanwhile.
         env.entry("GOGC".into()).or_insert_with(|| "400".into());
-        if *world == World::Throwaway {
+        if *world == EnvPolicy::Isolated {
             env.retain(|name, _| !name.as_encoded_bytes().starts_with(b"INFLUXCTL_"));
             env.extend(throwaway.iter().cloned());
         }
@@ -107,7 +107,7 @@ impl Surroundings {
 
     /// Who runs this, as far as the system and the environment tell.
     #[must_use]
-    pub fn who(&self) -> Who {
+    pub fn detect_actor(&self) -> Actor {
         let uid = geteuid().as_raw();
         let user = nix::unistd::User::from_uid(uid.into())
             .ok()
@@ -121,38 +121,38 @@ impl Surroundings {
         let tty = rustix::termios::ttyname(std::io::stdin(), Vec::new())
             .ok()
             .map(|name| name.to_string_lossy().into_owned());
-        Who {
+        Actor {
             uid,
             user,
             login_uid,
-            sudo_user: self.text("SUDO_USER").map(str::to_owned),
-            host: crate::audit::host(),
+            sudo_user: self.utf8_var("SUDO_USER").map(str::to_owned),
+            host: crate::audit::get_host_name(),
             tty,
-            ci: self.ci(),
+            ci: self.detect_ci(),
         }
     }
 
     /// Whether nobody is there to be asked.
     #[must_use]
     pub fn is_ci(&self) -> bool {
-        self.ci().is_some()
+        self.detect_ci().is_some()
     }
 
     /// Whether GitHub's runner reads what is printed.
     #[must_use]
-    pub fn is_github(&self) -> bool {
-        self.text("GITHUB_ACTIONS") == Some("true")
+    pub fn is_github_actions(&self) -> bool {
+        self.utf8_var("GITHUB_ACTIONS") == Some("true")
     }
 
     /// The file that GitHub's runner shows on the page of the job.
     #[must_use]
-    pub fn step_summary(&self) -> Option<PathBuf> {
+    pub fn step_summary_path(&self) -> Option<PathBuf> {
         self.var("GITHUB_STEP_SUMMARY")
-            .filter(|_| self.is_github())
+            .filter(|_| self.is_github_actions())
             .map(|file| self.cwd.join(file))
     }
 
-    fn ci(&self) -> Option<String> {
+    fn detect_ci(&self) -> Option<String> {
         let known = [
             ("GITHUB_ACTIONS", "github-actions"),
             ("GITLAB_CI", "gitlab-ci"),
@@ -169,25 +169,25 @@ impl Surroundings {
 
 /// What the record shows of a child's environment.
 #[must_use]
-pub(super) fn recorded(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, Text> {
+pub(super) fn select_recorded_env(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, Text> {
     let of = |name: &&str| {
         env.get(OsStr::new(name)).map(|value| {
             (
                 (*name).to_owned(),
                 value.to_str().map_or_else(
                     || Text::from(value),
-                    |text| Text::Utf8(without_credentials(text)),
+                    |text| Text::Utf8(strip_credentials(text)),
                 ),
             )
         })
     };
-    RECORDED.iter().filter_map(of).collect()
+    RECORDED_VARIABLES.iter().filter_map(of).collect()
 }
 
 /// A URL, or a proxy given without a scheme, without `user:password@`. A password may hold any character, so all up to
 /// the last `@` goes; a path of the file system is left as it is.
 #[must_use]
-pub fn without_credentials(text: &str) -> String {
+pub fn strip_credentials(text: &str) -> String {
     let (scheme, rest) = text
         .split_once("://")
         .map_or(("", text), |(scheme, rest)| (scheme, rest));
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_cut_out_of_urls() {
+    fn strip_credentials_removes_userinfo_from_urls() {
         for (text, shown) in [
             (
                 "http://ann:pw@proxy:3128/",
@@ -225,26 +225,28 @@ mod tests {
             ("/home/ann/.kube/config", "/home/ann/.kube/config"),
             ("", ""),
         ] {
-            assert_eq!(without_credentials(text), shown);
+            assert_eq!(strip_credentials(text), shown);
         }
     }
 
     #[test]
-    fn a_trials_child_sees_nothing_of_influxctls_settings() {
+    fn isolated_child_env_hides_influxctl_settings() {
         let env = [
             ("INFLUXCTL_TOKEN", "x"),
             ("HOME", "/home/ann"),
             ("KUBERC", "on"),
             ("OTHER", "kept"),
         ];
-        let surroundings = Surroundings {
+        let surroundings = Environment {
             argv: Vec::new(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/".into(),
-            system: "/etc/bypassctl".into(),
+            system_config_dir: "/etc/bypassctl".into(),
         };
-        let env =
-            surroundings.child_env(&World::Throwaway, &[("HOME".into(), "/run/empty".into())]);
+        let env = surroundings.build_child_env(
+            &EnvPolicy::Isolated,
+            &[("HOME".into(), "/run/empty".into())],
+        );
         let shown: Vec<_> = env
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))
@@ -260,7 +262,7 @@ mod tests {
             ]
         );
         assert!(
-            recorded(&env)
+            select_recorded_env(&env)
                 .keys()
                 .eq(["GOGC", "HOME", "KUBERC", "LC_ALL"])
         );

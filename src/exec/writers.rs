@@ -23,11 +23,13 @@ pub enum Writer {
 impl Writer {
     /// Whether that is neither root nor who runs this.
     #[must_use]
-    pub fn is_another(self) -> bool {
+    pub fn is_untrusted(self) -> bool {
         let ours = [0, geteuid().as_raw()];
         match self {
             Self::User(uid) => !ours.contains(&uid),
-            Self::Group(gid) => !(gid == 0 || is_of_one(gid)) || !names_nobody_else(gid),
+            Self::Group(gid) => {
+                !(gid == 0 || is_user_private_group(gid)) || !has_only_trusted_members(gid)
+            }
             Self::Everyone => true,
         }
     }
@@ -35,7 +37,7 @@ impl Writer {
 
 /// Whether a group is that of who runs this alone: most systems give each user one of the same name. Who else has it for
 /// a primary group cannot be told.
-fn is_of_one(gid: u32) -> bool {
+fn is_user_private_group(gid: u32) -> bool {
     let user = User::from_uid(Uid::from_raw(geteuid().as_raw()))
         .ok()
         .flatten();
@@ -44,7 +46,7 @@ fn is_of_one(gid: u32) -> bool {
         .is_some_and(|(user, group)| user.gid.as_raw() == gid && user.name == group.name)
 }
 
-fn names_nobody_else(gid: u32) -> bool {
+fn has_only_trusted_members(gid: u32) -> bool {
     let ours = [0, geteuid().as_raw()];
     let is_ours = |name: &String| matches!(User::from_name(name), Ok(Some(user)) if ours.contains(&user.uid.as_raw()));
     matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(group)) if group.mem.iter().all(is_ours))
@@ -68,26 +70,26 @@ impl fmt::Display for Writer {
 }
 
 /// The most symlinks that are followed; the system itself gives up after 40.
-const MAX_LINKS: usize = 40;
+const MAX_SYMLINKS: usize = 40;
 
 /// Who can write to a file, to a directory that leads to it, or put another symlink in the place of one that does. Who
 /// owns a directory with the sticky bit can, others only where the entry is theirs. ACLs are not looked at.
 #[must_use]
-pub fn writers(path: &Path) -> BTreeSet<Writer> {
+pub fn find_writers(path: &Path) -> BTreeSet<Writer> {
     let mut found = BTreeSet::new();
     let mut reached = PathBuf::from("/");
-    let mut left: Vec<OsString> = names(path);
+    let mut left: Vec<OsString> = split_components(path);
     let mut links = 0;
-    add(&reached, &mut found);
+    add_writers(&reached, &mut found);
     while let Some(name) = left.pop() {
         if name == ".." {
             reached.pop();
             continue;
         }
         reached.push(name);
-        add(&reached, &mut found);
+        add_writers(&reached, &mut found);
         if let Ok(target) = std::fs::read_link(&reached)
-            && links < MAX_LINKS
+            && links < MAX_SYMLINKS
         {
             links += 1;
             if target.is_absolute() {
@@ -95,14 +97,14 @@ pub fn writers(path: &Path) -> BTreeSet<Writer> {
             } else {
                 reached.pop();
             }
-            left.extend(names(&target));
+            left.extend(split_components(&target));
         }
     }
     found
 }
 
 /// The names of a path, the first one last.
-fn names(path: &Path) -> Vec<OsString> {
+fn split_components(path: &Path) -> Vec<OsString> {
     let name = |part: Component| match part {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
@@ -111,14 +113,14 @@ fn names(path: &Path) -> Vec<OsString> {
     path.components().rev().filter_map(name).collect()
 }
 
-fn add(path: &Path, found: &mut BTreeSet<Writer>) {
+fn add_writers(path: &Path, found: &mut BTreeSet<Writer>) {
     // What is not there can be written to by whom its directory lets.
     if let Ok(meta) = path.symlink_metadata() {
-        found.extend(of(&meta));
+        found.extend(writers_from_metadata(&meta));
     }
 }
 
-fn of(meta: &Metadata) -> Vec<Writer> {
+fn writers_from_metadata(meta: &Metadata) -> Vec<Writer> {
     // A symlink has no mode of its own.
     let is_shared = meta.is_symlink() || (meta.is_dir() && meta.mode() & 0o1000 != 0);
     let others = if is_shared { 0 } else { meta.mode() };

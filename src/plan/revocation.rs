@@ -1,73 +1,73 @@
 //! The steps of a revocation, and how they are shown.
 
-use super::view::{ActionView, Digest, argv};
-use super::{Place, shown};
+use super::view::{ActionView, StdinDigest, to_argv};
+use super::{ClusterTarget, format_command};
 use crate::profile::Profile;
-use crate::secret::sha256_hex;
-use crate::tool::invocation::{Invocation, Object};
+use crate::secret::compute_sha256_hex;
+use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::JobManifest;
 use std::time::Duration;
 
 /// The cluster has to be the one that was looked at.
-pub struct SameCluster {
+pub struct ExpectedCluster {
     /// What shows which it is.
     pub command: Invocation,
     /// What that must print.
     pub expected: String,
 }
 
-impl SameCluster {
-    pub(super) fn view(&self) -> ActionView {
+impl ExpectedCluster {
+    pub(super) fn to_view(&self) -> ActionView {
         ActionView::SameCluster {
-            argv: argv(&self.command),
+            argv: to_argv(&self.command),
             expected: self.expected.clone(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         format!(
             "{}   must print {}\n",
-            shown(&self.command, "$"),
+            format_command(&self.command, "$"),
             self.expected
         )
     }
 }
 
 /// A secret that has to go.
-pub struct Deletion {
+pub struct SecretDeletion {
     /// Where it is.
-    pub at: Place,
+    pub target: ClusterTarget,
     /// Its name.
     pub name: &'static str,
     /// Its UID when it was seen: a secret that somebody else has made meanwhile stays.
     pub uid: String,
 }
 
-impl Deletion {
+impl SecretDeletion {
     /// What shows which secrets are there, right before and right after.
-    pub fn look(&self) -> Invocation {
-        self.at.kubectl.secret_uids(&self.at.namespace)
+    pub fn list_command(&self) -> Invocation {
+        self.target.kubectl.get_secret_uids(&self.target.namespace)
     }
 
     /// The deletion.
     pub fn command(&self) -> Invocation {
-        self.at
+        self.target
             .kubectl
-            .delete_secret(&self.at.namespace, self.name, &self.uid)
+            .delete_secret(&self.target.namespace, self.name, &self.uid)
     }
 
-    pub(super) fn view(&self) -> ActionView {
+    pub(super) fn to_view(&self) -> ActionView {
         ActionView::DeleteSecret {
-            look: argv(&self.look()),
-            argv: argv(&self.command()),
+            list_argv: to_argv(&self.list_command()),
+            argv: to_argv(&self.command()),
             uid: self.uid.clone(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         format!(
             "{}   if its UID is still {}\n",
-            shown(&self.command(), "$"),
+            format_command(&self.command(), "$"),
             self.uid
         )
     }
@@ -76,17 +76,17 @@ impl Deletion {
 /// A job that has to run again.
 pub struct JobRun {
     /// Where it is.
-    pub at: Place,
+    pub target: ClusterTarget,
     /// How.
-    pub way: Way,
+    pub strategy: JobStrategy,
     /// The secret that it makes where it is missing.
     pub secret: &'static str,
     /// How long it may take.
-    pub limit: Duration,
+    pub timeout: Duration,
 }
 
 /// How a job is made to run again.
-pub enum Way {
+pub enum JobStrategy {
     /// Made again under another name.
     Clone {
         /// The job to make.
@@ -97,45 +97,47 @@ pub enum Way {
     /// Made again by the documented command.
     FromJob {
         /// The job that is made again.
-        from: Object,
+        source: ObjectRef,
         /// The new one's name.
         name: String,
     },
     /// Deleted, so that kubit makes it again under the same name.
     Operator {
         /// The job.
-        job: Object,
+        job: ObjectRef,
     },
     /// Deleted before: kubit makes it again.
-    Awaited {
+    AwaitExisting {
         /// How its name begins.
-        kind: &'static str,
+        name_prefix: &'static str,
     },
     /// It is at work already.
     Running {
         /// The job.
-        job: Object,
+        job: ObjectRef,
     },
 }
 
 impl JobRun {
     /// The command that has it run, where one is needed.
     pub fn command(&self) -> Option<Invocation> {
-        let Place { kubectl, namespace } = &self.at;
-        match &self.way {
-            Way::Clone { manifest, .. } => Some(kubectl.create_job(namespace, manifest)),
-            Way::FromJob { from, name } => {
-                Some(kubectl.job_from_job(namespace, bare(&from.name), name))
+        let ClusterTarget { kubectl, namespace } = &self.target;
+        match &self.strategy {
+            JobStrategy::Clone { manifest, .. } => Some(kubectl.create_job(namespace, manifest)),
+            JobStrategy::FromJob { source: from, name } => {
+                Some(kubectl.create_job_from_job(namespace, strip_kind(&from.name), name))
             }
-            Way::Operator { job } => Some(kubectl.delete_job(namespace, bare(&job.name), &job.uid)),
-            Way::Awaited { .. } | Way::Running { .. } => None,
+            JobStrategy::Operator { job } => {
+                Some(kubectl.delete_job(namespace, strip_kind(&job.name), &job.uid))
+            }
+            JobStrategy::AwaitExisting { .. } | JobStrategy::Running { .. } => None,
         }
     }
 
     /// What shows how it goes.
-    pub fn watch(&self) -> Invocation {
-        let Place { kubectl, namespace } = &self.at;
-        match self.name() {
+    pub fn watch_command(&self) -> Invocation {
+        let ClusterTarget { kubectl, namespace } = &self.target;
+        match self.job_name() {
             Some(name) => kubectl.watch_job(namespace, name),
             None => kubectl.watch_jobs(namespace),
         }
@@ -143,173 +145,179 @@ impl JobRun {
 
     /// The name of the job that runs, where it is known.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        match &self.way {
-            Way::Clone { manifest, .. } => Some(&manifest.name),
-            Way::FromJob { name, .. } => Some(name),
-            Way::Operator { job } | Way::Running { job } => Some(bare(&job.name)),
-            Way::Awaited { .. } => None,
+    pub fn job_name(&self) -> Option<&str> {
+        match &self.strategy {
+            JobStrategy::Clone { manifest, .. } => Some(&manifest.name),
+            JobStrategy::FromJob { name, .. } => Some(name),
+            JobStrategy::Operator { job } | JobStrategy::Running { job } => {
+                Some(strip_kind(&job.name))
+            }
+            JobStrategy::AwaitExisting { .. } => None,
         }
     }
 
-    fn from(&self) -> Option<&Object> {
-        match &self.way {
-            Way::Clone { manifest, .. } => Some(&manifest.from),
-            Way::FromJob { from, .. } => Some(from),
-            Way::Operator { job } | Way::Running { job } => Some(job),
-            Way::Awaited { .. } => None,
+    fn source(&self) -> Option<&ObjectRef> {
+        match &self.strategy {
+            JobStrategy::Clone { manifest, .. } => Some(&manifest.source),
+            JobStrategy::FromJob { source: from, .. } => Some(from),
+            JobStrategy::Operator { job } | JobStrategy::Running { job } => Some(job),
+            JobStrategy::AwaitExisting { .. } => None,
         }
     }
 
-    pub(super) fn view(&self) -> ActionView {
+    pub(super) fn to_view(&self) -> ActionView {
         let command = self.command();
         let stdin = command.as_ref().and_then(Invocation::stdin);
         ActionView::RunJob {
-            way: self.way.name(),
-            from: self.from().cloned(),
-            job: self.name().map(str::to_owned),
-            argv: command.as_ref().map(argv),
-            stdin: stdin.map(|text| Digest {
-                sha256: sha256_hex(text.as_bytes()),
+            strategy: self.strategy.as_str(),
+            source: self.source().cloned(),
+            job: self.job_name().map(str::to_owned),
+            argv: command.as_ref().map(to_argv),
+            stdin: stdin.map(|text| StdinDigest {
+                sha256: compute_sha256_hex(text.as_bytes()),
             }),
-            watch: argv(&self.watch()),
+            watch_argv: to_argv(&self.watch_command()),
             secret: self.secret,
-            seconds: self.limit.as_secs(),
+            timeout_seconds: self.timeout.as_secs(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
-        let run = match (&self.way, self.command()) {
-            (Way::Clone { manifest, .. }, Some(command)) => {
-                let from = &manifest.from;
+    pub(super) fn to_text(&self) -> String {
+        let run = match (&self.strategy, self.command()) {
+            (JobStrategy::Clone { manifest, .. }, Some(command)) => {
+                let from = &manifest.source;
                 format!(
                     "{}   reading job `{}`, made from {} (UID {})\n",
-                    shown(&command, "$"),
+                    format_command(&command, "$"),
                     manifest.name,
                     from.name,
                     from.uid
                 )
             }
-            (Way::Operator { job }, Some(command)) => {
+            (JobStrategy::Operator { job }, Some(command)) => {
                 format!(
                     "{}   if its UID is still {}; kubit makes it again\n",
-                    shown(&command, "$"),
+                    format_command(&command, "$"),
                     job.uid
                 )
             }
-            (Way::Running { job }, _) => format!("   {} is at work already\n", job.name),
-            (Way::Awaited { kind }, _) => format!("   kubit makes job {kind}-… again\n"),
+            (JobStrategy::Running { job }, _) => format!("   {} is at work already\n", job.name),
+            (JobStrategy::AwaitExisting { name_prefix: kind }, _) => {
+                format!("   kubit makes job {kind}-… again\n")
+            }
             (_, command) => command
-                .map(|command| shown(&command, "$"))
+                .map(|command| format_command(&command, "$"))
                 .unwrap_or_default(),
         };
-        run + &shown(&self.watch(), "$")
+        run + &format_command(&self.watch_command(), "$")
     }
 }
 
-impl Way {
+impl JobStrategy {
     /// In one word.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Clone { .. } => "clone",
             Self::FromJob { .. } => "from-job",
             Self::Operator { .. } => "operator",
-            Self::Awaited { .. } => "awaited",
+            Self::AwaitExisting { .. } => "awaited",
             Self::Running { .. } => "running",
         }
     }
 }
 
 /// A secret that has to be there, and not to be the one that was there before.
-pub struct NewSecret {
+pub struct ExpectedSecret {
     /// Where it is.
-    pub at: Place,
+    pub target: ClusterTarget,
     /// Its name.
     pub name: &'static str,
     /// The UID that it had before.
-    pub old: Option<String>,
+    pub previous_uid: Option<String>,
     /// The job that makes it, where its name is known.
     pub job: Option<String>,
 }
 
-impl NewSecret {
+impl ExpectedSecret {
     /// What shows which secrets are there.
-    pub fn look(&self) -> Invocation {
-        self.at.kubectl.secret_uids(&self.at.namespace)
+    pub fn list_command(&self) -> Invocation {
+        self.target.kubectl.get_secret_uids(&self.target.namespace)
     }
 
-    pub(super) fn view(&self) -> ActionView {
-        ActionView::SeeSecret {
-            argv: argv(&self.look()),
+    pub(super) fn to_view(&self) -> ActionView {
+        ActionView::VerifySecret {
+            argv: to_argv(&self.list_command()),
             secret: self.name,
-            not_uid: self.old.clone(),
+            previous_uid: self.previous_uid.clone(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
-        shown(&self.look(), "$")
+    pub(super) fn to_text(&self) -> String {
+        format_command(&self.list_command(), "$")
     }
 }
 
 /// Pods that have to load the new keys.
-pub struct Restart {
+pub struct PodRestart {
     /// Where they are.
-    pub at: Place,
+    pub target: ClusterTarget,
     /// Which.
     pub selector: String,
     /// How many must be ready afterwards.
-    pub ready: usize,
+    pub ready_pods: usize,
     /// The UIDs of those that are on their way out already; `None` when none is.
-    pub going: Option<Vec<String>>,
+    pub terminating: Option<Vec<String>>,
     /// How long it may take.
-    pub limit: Duration,
+    pub timeout: Duration,
 }
 
-impl Restart {
+impl PodRestart {
     /// What shows which pods there are, right before and when all seems done.
-    pub fn look(&self) -> Invocation {
-        self.at.kubectl.pods(&self.at.namespace, &self.selector)
+    pub fn list_command(&self) -> Invocation {
+        self.target
+            .kubectl
+            .list_pods(&self.target.namespace, &self.selector)
     }
 
     /// The deletion, where it has not been done.
     pub fn command(&self) -> Option<Invocation> {
-        self.going.is_none().then(|| {
-            self.at
+        self.terminating.is_none().then(|| {
+            self.target
                 .kubectl
-                .delete_pods(&self.at.namespace, &self.selector)
+                .delete_pods(&self.target.namespace, &self.selector)
         })
     }
 
     /// What shows how it goes.
-    pub fn watch(&self) -> Invocation {
-        self.at
+    pub fn watch_command(&self) -> Invocation {
+        self.target
             .kubectl
-            .watch_pods(&self.at.namespace, &self.selector)
+            .watch_pods(&self.target.namespace, &self.selector)
     }
 
-    pub(super) fn view(&self) -> ActionView {
-        ActionView::Restart {
-            look: argv(&self.look()),
-            argv: self.command().as_ref().map(argv),
-            watch: argv(&self.watch()),
-            ready: self.ready,
-            seconds: self.limit.as_secs(),
+    pub(super) fn to_view(&self) -> ActionView {
+        ActionView::RestartPods {
+            list_argv: to_argv(&self.list_command()),
+            argv: self.command().as_ref().map(to_argv),
+            watch_argv: to_argv(&self.watch_command()),
+            ready_pods: self.ready_pods,
+            timeout_seconds: self.timeout.as_secs(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let command = self
             .command()
-            .map(|command| shown(&command, "$"))
+            .map(|command| format_command(&command, "$"))
             .unwrap_or_default();
-        command + &shown(&self.watch(), "$")
+        command + &format_command(&self.watch_command(), "$")
     }
 }
 
 /// How a token is tried.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct TokenProbe {
     /// The command.
     pub command: Invocation,
     /// Whose host, port and TLS settings the throwaway configuration takes.
@@ -317,43 +325,43 @@ pub struct Trial {
 }
 
 /// What the revocation is proven with.
-pub struct Prove {
+pub struct VerificationStep {
     /// `None` where there is no way to try a token: then the proof is inconclusive.
-    pub trial: Option<Trial>,
+    pub token_probe: Option<TokenProbe>,
     /// Whether the new token is tried beside the old one.
     pub new_token: bool,
     /// How long the old token may still be accepted.
-    pub grace: Duration,
+    pub grace_period: Duration,
 }
 
-impl Prove {
-    pub(super) fn view(&self) -> ActionView {
-        let trial = self.trial.as_ref();
-        ActionView::Prove {
-            argv: trial.map(|trial| argv(&trial.command)),
-            at: trial.map(|trial| trial.profile.address()),
+impl VerificationStep {
+    pub(super) fn to_view(&self) -> ActionView {
+        let trial = self.token_probe.as_ref();
+        ActionView::VerifyRevocation {
+            argv: trial.map(|trial| to_argv(&trial.command)),
+            address: trial.map(|trial| trial.profile.address()),
             tls: trial.map(|trial| trial.profile.tls.clone()),
             tokens: if self.new_token {
                 vec!["<old token>", "<new token>"]
             } else {
                 vec!["<old token>"]
             },
-            seconds: self.grace.as_secs(),
+            timeout_seconds: self.grace_period.as_secs(),
         }
     }
 
-    pub(super) fn text(&self) -> String {
-        match &self.trial {
+    pub(super) fn to_text(&self) -> String {
+        match &self.token_probe {
             Some(trial) if self.new_token => {
-                shown(&trial.command, "with the old token and with the new one: $")
+                format_command(&trial.command, "with the old token and with the new one: $")
             }
-            Some(trial) => shown(&trial.command, "with the old token: $"),
+            Some(trial) => format_command(&trial.command, "with the old token: $"),
             None => "   (no token can be tried: the proof will be inconclusive)\n".to_owned(),
         }
     }
 }
 
 /// A name without its kind.
-fn bare(name: &str) -> &str {
+fn strip_kind(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, name)| name)
 }

@@ -3,24 +3,24 @@
 
 mod revocation;
 
-use super::checksum::cksum;
+use super::checksum::compute_cksum;
 use super::{Action, Plan, Step};
-use crate::profile::{self, Edit, Profile};
+use crate::profile::{self, ConfigEdit, Profile};
 use crate::tool::invocation::{Arg, Invocation};
 use std::path::Path;
 
 /// One argument, quoted where a shell needs it.
 #[must_use]
-pub fn quoted(arg: &str) -> String {
+pub fn shell_quote(arg: &str) -> String {
     // Only a NUL cannot be quoted, and no argument of ours can hold one.
     shlex::try_quote(arg).map_or_else(|_| "''".to_owned(), std::borrow::Cow::into_owned)
 }
 
-fn quoted_path(path: &Path) -> String {
-    quoted(&path.display().to_string())
+fn shell_quote_path(path: &Path) -> String {
+    shell_quote(&path.display().to_string())
 }
 
-const HEAD: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
+const SCRIPT_HEADER: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
 set -eu
 umask 077
 # A kuberc could give kubectl's commands other defaults.
@@ -36,10 +36,10 @@ trap 'exit 143' TERM
 
 /// The whole script.
 #[must_use]
-pub fn render(plan: &Plan) -> String {
+pub fn render_script(plan: &Plan) -> String {
     let about = plan.about.replace(|c: char| c.is_control(), " ");
     let mut script = format!(
-        "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it: it is for once, and where\n# it was cut short, or has run, have another made\n{HEAD}",
+        "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it: it is for once, and where\n# it was cut short, or has run, have another made\n{SCRIPT_HEADER}",
         plan.command,
         env!("CARGO_PKG_VERSION")
     );
@@ -48,35 +48,40 @@ pub fn render(plan: &Plan) -> String {
         _ => None,
     });
     if let Some(path) = token_file {
-        let new = quoted(&beside(path));
+        let new = shell_quote(&temp_path(path));
         script.push_str(&format!(
             "new_token={new}\ntrap 'rm -rf \"$work\" \"$new_token\"' EXIT\n"
         ));
     }
-    script.push_str(&revocation::prologue(plan));
-    script.extend(plan.steps.iter().filter_map(unchanged_check));
+    script.push_str(&revocation::render_prologue(plan));
+    script.extend(plan.steps.iter().filter_map(render_unchanged_check));
     for step in &plan.steps {
         script.push_str(&format!(
             "\n# {}: {}\n",
             step.id,
-            step.why.replace('\n', " ")
+            step.reason.replace('\n', " ")
         ));
-        script.push_str(&lines(step, token_file));
+        script.push_str(&render_step(step, token_file));
     }
     script
 }
 
 /// Before anything else: the configuration is the one that the edit is of.
-fn unchanged_check(step: &Step) -> Option<String> {
-    let Action::EditConfig { path, old, .. } = &step.action else {
+fn render_unchanged_check(step: &Step) -> Option<String> {
+    let Action::EditConfig {
+        path,
+        old_text: old,
+        ..
+    } = &step.action
+    else {
         return None;
     };
-    let directory = quoted_path(path.parent().unwrap_or(Path::new("/")));
-    let path = quoted_path(path);
+    let directory = shell_quote_path(path.parent().unwrap_or(Path::new("/")));
+    let path = shell_quote_path(path);
     Some(match old {
         Some(old) => format!(
             "[ \"$(cksum <{path})\" = '{}' ] || fail {path} 'is not the file that this script was made for'\n",
-            cksum(old.as_bytes())
+            compute_cksum(old.as_bytes())
         ),
         None => {
             format!(
@@ -86,14 +91,16 @@ fn unchanged_check(step: &Step) -> Option<String> {
     })
 }
 
-fn lines(step: &Step, token_file: Option<&Path>) -> String {
-    let new = token_file.map(beside).unwrap_or_default();
+fn render_step(step: &Step, token_file: Option<&Path>) -> String {
+    let new = token_file.map(temp_path).unwrap_or_default();
     match &step.action {
-        Action::ReadToken(command) => read_token(command),
-        Action::NoteCluster(look) => {
-            let [first, second, third] = look.commands().map(|command| command_line(&command));
+        Action::ReadToken(command) => render_read_token(command),
+        Action::RecordCluster(look) => {
+            let [first, second, third] = look
+                .identity_commands()
+                .map(|command| render_command(&command));
             // A pod has no context, and may be allowed none of these.
-            let known = if look.kubectl.pins.context.is_some() {
+            let known = if look.kubectl.global_flags.context.is_some() {
                 "[ -n \"$cluster\" ] || fail 'the cluster cannot be told from another'\n"
             } else {
                 ""
@@ -106,74 +113,83 @@ fn lines(step: &Step, token_file: Option<&Path>) -> String {
             "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n"
                 .to_owned()
         }
-        Action::TryToken {
+        Action::ProbeToken {
             command,
             profile,
             required,
-        } => try_token(command, profile, &new, *required),
-        Action::WriteToken { path } => write_token(path, token_file),
-        Action::EditConfig { path, old, edit } => edit_config(path, old.as_deref(), edit),
-        Action::DeleteToken { path } => format!("rm -f {}\n", quoted_path(path)),
-        Action::SameCluster(same) => revocation::same_cluster(same),
-        Action::DeleteSecret(deletion) => revocation::delete_secret(deletion),
-        Action::RunJob(run) => revocation::run_job(run),
-        Action::SeeSecret(secret) => revocation::see_secret(secret),
-        Action::Restart(restart) => revocation::restart(restart),
-        Action::Prove(prove) => revocation::prove(prove),
+        } => render_probe_token(command, profile, &new, *required),
+        Action::WriteToken { path } => render_write_token(path, token_file),
+        Action::EditConfig {
+            path,
+            old_text: old,
+            edit,
+        } => render_edit_config(path, old.as_deref(), edit),
+        Action::DeleteToken { path } => format!("rm -f {}\n", shell_quote_path(path)),
+        Action::SameCluster(same) => revocation::render_cluster_check(same),
+        Action::DeleteSecret(deletion) => revocation::render_delete_secret(deletion),
+        Action::RunJob(run) => revocation::render_run_job(run),
+        Action::VerifySecret(secret) => revocation::render_verify_secret(secret),
+        Action::RestartPods(restart) => revocation::render_restart_pods(restart),
+        Action::VerifyRevocation(prove) => revocation::render_verify_revocation(prove),
     }
 }
 
 /// The first token file takes the new one's place; further ones are copies of it.
-fn write_token(path: &Path, first: Option<&Path>) -> String {
+fn render_write_token(path: &Path, first: Option<&Path>) -> String {
     match first.filter(|first| *first != path) {
         Some(first) => {
-            let new = quoted(&beside(path));
+            let new = shell_quote(&temp_path(path));
             format!(
                 "cp -p {} {new}\nmv -f {new} {}\n",
-                quoted_path(first),
-                quoted_path(path)
+                shell_quote_path(first),
+                shell_quote_path(path)
             )
         }
-        None => format!("mv -f \"$new_token\" {}\n", quoted_path(path)),
+        None => format!("mv -f \"$new_token\" {}\n", shell_quote_path(path)),
     }
 }
 
 /// With the file that was found, not with whatever PATH may lead to by then.
-fn command_line(command: &Invocation) -> String {
+fn render_command(command: &Invocation) -> String {
     let argv = command.argv(None);
-    let program = command.tool().found.display().to_string();
+    let program = command.tool().found_at.display().to_string();
     std::iter::once(&program)
         .chain(&argv[1..])
-        .map(|arg| quoted(arg))
+        .map(|arg| shell_quote(arg))
         .collect::<Vec<_>>()
         .join(" ")
 }
 
 /// The name that the program itself uses for a file that is being written, so that it takes the place of the old one
 /// as a whole.
-fn beside(path: &Path) -> String {
+fn temp_path(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
     path.with_file_name(format!(".{name}.bypassctl-new"))
         .display()
         .to_string()
 }
 
-fn read_token(command: &Invocation) -> String {
+fn render_read_token(command: &Invocation) -> String {
     format!(
         "encoded=$({})\n\
          case $encoded in '' | '<no value>') fail 'the secret admin-token has no key token' ;; esac\n\
          rm -f \"$new_token\"\n\
          printf '%s' \"$encoded\" | decode >\"$new_token\"\n\
          [ -s \"$new_token\" ] || fail 'the token is empty'\n",
-        command_line(command)
+        render_command(command)
     )
 }
 
-fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool) -> String {
-    let config = profile::trial(profile, new);
+fn render_probe_token(
+    command: &Invocation,
+    profile: &Profile,
+    new: &str,
+    required: bool,
+) -> String {
+    let config = profile::render_probe_config(profile, new);
     let word = |arg: &Arg| match arg {
-        Arg::Text(text) => quoted(text),
-        Arg::TrialConfig => "\"$work/config.toml\"".to_owned(),
+        Arg::Text(text) => shell_quote(text),
+        Arg::ProbeConfig => "\"$work/config.toml\"".to_owned(),
     };
     let argv: Vec<String> = command.args().iter().map(word).collect();
     let otherwise = if required {
@@ -191,24 +207,24 @@ fn try_token(command: &Invocation, profile: &Profile, new: &str, required: bool)
          \x20 export HOME=\"$work/home\"\n\
          \x20 {} {} </dev/null >/dev/null\n\
          ) 2>\"$work/said\"; then\n  cat \"$work/said\" >&2\n{otherwise}fi\n",
-        quoted_path(&command.tool().found),
+        shell_quote_path(&command.tool().found_at),
         argv.join(" "),
     )
 }
 
 /// Byte ranges of the old file with the new text between them, checked as a whole before it takes the old one's place.
-fn edit_config(path: &Path, old: Option<&str>, edit: &Edit) -> String {
-    let (file, new) = (quoted_path(path), quoted(&beside(path)));
+fn render_edit_config(path: &Path, old: Option<&str>, edit: &ConfigEdit) -> String {
+    let (file, new) = (shell_quote_path(path), shell_quote(&temp_path(path)));
     let mut parts = String::new();
     let mut copied = 0;
     for splice in &edit.splices {
-        parts.push_str(&copy(&file, copied, splice.range.start));
+        parts.push_str(&render_copy(&file, copied, splice.range.start));
         if !splice.text.is_empty() {
-            parts.push_str(&format!("  printf '%s' {}\n", quoted(&splice.text)));
+            parts.push_str(&format!("  printf '%s' {}\n", shell_quote(&splice.text)));
         }
         copied = splice.range.end;
     }
-    parts.push_str(&copy(&file, copied, old.unwrap_or_default().len()));
+    parts.push_str(&render_copy(&file, copied, old.unwrap_or_default().len()));
     let keep_mode = if old.is_some() {
         format!("cp -p {file} {new}\n")
     } else {
@@ -216,12 +232,12 @@ fn edit_config(path: &Path, old: Option<&str>, edit: &Edit) -> String {
     };
     let check = format!(
         "[ \"$(cksum <{new})\" = '{}' ] || {{ rm -f {new}; fail {file} 'could not be edited'; }}\n",
-        cksum(edit.text.as_bytes())
+        compute_cksum(edit.text.as_bytes())
     );
     format!("{keep_mode}{{\n{parts}}} >{new}\n{check}mv -f {new} {file}\n")
 }
 
-fn copy(file: &str, from: usize, to: usize) -> String {
+fn render_copy(file: &str, from: usize, to: usize) -> String {
     if from == to {
         String::new()
     } else {

@@ -1,8 +1,8 @@
 //! A plan as data: in JSON and in the file that is written down. `docs/PLAN.md` describes it.
 
-use super::{Action, Plan, Step, changed_lines};
+use super::{Action, Plan, Step, format_changed_lines};
 use crate::profile::Tls;
-use crate::tool::invocation::{Invocation, Object};
+use crate::tool::invocation::{Invocation, ObjectRef};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ pub struct StepView {
     /// A stable name; unique in the plan, but for what is done for several profiles.
     id: &'static str,
     /// Why.
-    why: String,
+    reason: String,
     /// What must hold after it, or the run stops.
-    holds: String,
+    postcondition: String,
     /// Whether it runs side by side with the step before it.
-    beside_previous: bool,
+    parallel: bool,
     /// What is done.
     #[serde(flatten)]
     action: ActionView,
@@ -37,16 +37,16 @@ pub(super) enum ActionView {
         argv: Argv,
     },
     /// Notes or checks the cluster.
-    Cluster {
+    ClusterIdentity {
         /// Commands, of which the first that the account may run counts.
         first_allowed_of: [Argv; 3],
     },
     /// Tries the token.
-    TryToken {
+    ProbeToken {
         /// The command, each argument apart.
         argv: Argv,
         /// Host and port that the token goes to.
-        at: String,
+        address: String,
         /// The profile's TLS settings.
         tls: Tls,
         /// Which step reads the token.
@@ -55,25 +55,25 @@ pub(super) enum ActionView {
         required: bool,
     },
     /// Writes the token file.
-    WriteToken {
+    WriteFile {
         /// The file.
-        write: PathBuf,
+        path: PathBuf,
         /// Its mode, octal.
         mode: &'static str,
         /// Which step reads the token.
         content: String,
     },
     /// Edits influxctl's configuration.
-    EditConfig {
+    EditFile {
         /// The file, symlinks resolved.
-        edit: PathBuf,
+        path: PathBuf,
         /// The lines that change, each with sign and number.
         lines: Vec<String>,
     },
     /// Deletes a token file.
-    DeleteToken {
+    DeleteFile {
         /// The file.
-        delete: PathBuf,
+        path: PathBuf,
     },
     /// Looks whether the cluster is the one that was looked at.
     SameCluster {
@@ -85,7 +85,7 @@ pub(super) enum ActionView {
     /// Deletes a secret of the cluster.
     DeleteSecret {
         /// What shows which secrets are there, right before and right after.
-        look: Argv,
+        list_argv: Argv,
         /// The deletion.
         argv: Argv,
         /// The UID that the secret must still have.
@@ -94,63 +94,63 @@ pub(super) enum ActionView {
     /// Has a job run again.
     RunJob {
         /// How: `clone`, `from-job`, `operator`, `awaited`, `running`.
-        way: &'static str,
+        strategy: &'static str,
         /// The job that is made or runs again; null where its name is not known.
-        from: Option<Object>,
+        source: Option<ObjectRef>,
         /// The name of the job that runs; null where it is not known.
         job: Option<String>,
         /// The command; null where none is needed.
         argv: Option<Argv>,
         /// What the command reads; null where nothing.
-        stdin: Option<Digest>,
+        stdin: Option<StdinDigest>,
         /// What shows how it goes.
-        watch: Argv,
+        watch_argv: Argv,
         /// The secret that the job makes.
         secret: &'static str,
         /// How long it may take, in seconds.
-        seconds: u64,
+        timeout_seconds: u64,
     },
     /// Looks for a new secret.
-    SeeSecret {
+    VerifySecret {
         /// What shows which secrets are there.
         argv: Argv,
         /// The secret.
         secret: &'static str,
         /// The UID that it had before; null where it is not known.
-        not_uid: Option<String>,
+        previous_uid: Option<String>,
     },
     /// Restarts pods.
-    Restart {
+    RestartPods {
         /// What shows which pods there are, right before and when all seems done.
-        look: Argv,
+        list_argv: Argv,
         /// The deletion; null where it has been done.
         argv: Option<Argv>,
         /// What shows how it goes.
-        watch: Argv,
+        watch_argv: Argv,
         /// How many must be ready afterwards.
-        ready: usize,
+        ready_pods: usize,
         /// How long it may take, in seconds.
-        seconds: u64,
+        timeout_seconds: u64,
     },
     /// Proves that the old token is worthless.
-    Prove {
+    VerifyRevocation {
         /// What each token is tried with; null where none can be.
         argv: Option<Argv>,
         /// Host and port that the tokens go to.
-        at: Option<String>,
+        address: Option<String>,
         /// The profile's TLS settings.
         tls: Option<Tls>,
         /// Which tokens are tried.
         tokens: Vec<&'static str>,
         /// How long the old token may still be accepted, in seconds.
-        seconds: u64,
+        timeout_seconds: u64,
     },
 }
 
 /// Bytes, by their digest.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Digest {
+pub(super) struct StdinDigest {
     /// Their SHA-256, lower-case hexadecimal.
     pub(super) sha256: String,
 }
@@ -158,58 +158,58 @@ pub(super) struct Digest {
 impl Plan {
     /// The plan as data.
     #[must_use]
-    pub fn view(&self) -> Vec<StepView> {
+    pub fn to_view(&self) -> Vec<StepView> {
         let view = |step: &Step| StepView {
             id: step.id,
-            why: step.why.clone(),
-            holds: step.holds.clone(),
-            beside_previous: step.beside,
-            action: self.action_view(&step.action),
+            reason: step.reason.clone(),
+            postcondition: step.postcondition.clone(),
+            parallel: step.parallel,
+            action: self.build_action_view(&step.action),
         };
         self.steps.iter().map(view).collect()
     }
 
-    fn action_view(&self, action: &Action) -> ActionView {
+    fn build_action_view(&self, action: &Action) -> ActionView {
         match action {
             Action::ReadToken(command) => ActionView::ReadToken {
-                argv: argv(command),
+                argv: to_argv(command),
             },
-            Action::NoteCluster(look) | Action::CheckCluster(look) => ActionView::Cluster {
-                first_allowed_of: look.commands().map(|command| argv(&command)),
-            },
-            Action::TryToken {
+            Action::RecordCluster(look) | Action::CheckCluster(look) => {
+                ActionView::ClusterIdentity {
+                    first_allowed_of: look.identity_commands().map(|command| to_argv(&command)),
+                }
+            }
+            Action::ProbeToken {
                 command,
                 required,
                 profile,
-            } => ActionView::TryToken {
-                argv: argv(command),
-                at: profile.address(),
+            } => ActionView::ProbeToken {
+                argv: to_argv(command),
+                address: profile.address(),
                 tls: profile.tls.clone(),
-                token: self.token_slot(),
+                token: self.token_placeholder(),
                 required: *required,
             },
-            Action::WriteToken { path } => ActionView::WriteToken {
-                write: path.clone(),
+            Action::WriteToken { path } => ActionView::WriteFile {
+                path: path.clone(),
                 mode: "0600",
-                content: self.token_slot(),
+                content: self.token_placeholder(),
             },
-            Action::EditConfig { path, .. } => ActionView::EditConfig {
-                edit: path.clone(),
-                lines: changed_lines(action),
+            Action::EditConfig { path, .. } => ActionView::EditFile {
+                path: path.clone(),
+                lines: format_changed_lines(action),
             },
-            Action::DeleteToken { path } => ActionView::DeleteToken {
-                delete: path.clone(),
-            },
-            Action::SameCluster(same) => same.view(),
-            Action::DeleteSecret(deletion) => deletion.view(),
-            Action::RunJob(run) => run.view(),
-            Action::SeeSecret(secret) => secret.view(),
-            Action::Restart(restart) => restart.view(),
-            Action::Prove(prove) => prove.view(),
+            Action::DeleteToken { path } => ActionView::DeleteFile { path: path.clone() },
+            Action::SameCluster(same) => same.to_view(),
+            Action::DeleteSecret(deletion) => deletion.to_view(),
+            Action::RunJob(run) => run.to_view(),
+            Action::VerifySecret(secret) => secret.to_view(),
+            Action::RestartPods(restart) => restart.to_view(),
+            Action::VerifyRevocation(prove) => prove.to_view(),
         }
     }
 }
 
-pub(super) fn argv(command: &Invocation) -> Argv {
+pub(super) fn to_argv(command: &Invocation) -> Argv {
     command.argv(None)
 }

@@ -9,7 +9,7 @@ pub struct PolicyError {
     /// The line, from 1.
     pub line: usize,
     /// What is wrong.
-    pub what: String,
+    pub message: String,
     /// What to do about it.
     pub hint: String,
 }
@@ -29,7 +29,7 @@ impl PolicyError {
             + 1;
         Self {
             line,
-            what: what.into(),
+            message: what.into(),
             hint: hint.into(),
         }
     }
@@ -37,7 +37,7 @@ impl PolicyError {
 
 impl fmt::Display for PolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
+        write!(f, "line {}: {}", self.line, self.message)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `[tools]` section for what is installed: to paste, or put into a policy whose every other byte stays.
 
-use super::{Pin, Places, Policy, PolicyError, Tools, read};
+use super::{PathContext, Policy, PolicyError, ToolPin, ToolPolicy, read};
 use crate::tool::ToolName;
 use semver::{Comparator, Op, Version, VersionReq};
 use std::ops::Range;
@@ -9,41 +9,41 @@ use toml_edit::{Document, Item, Table, Value};
 
 /// A tool as it is to be pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pinned {
+pub struct PinnedTool {
     /// Which one.
     pub name: ToolName,
     /// Where it is, symlinks resolved.
     pub path: PathBuf,
     /// Where it was found, before that: a policy that says so is right.
-    pub found: PathBuf,
+    pub found_at: PathBuf,
     /// Its version, where it is known.
     pub version: Option<Version>,
     /// SHA-256 of its file.
     pub sha256: String,
 }
 
-impl Pinned {
-    fn is_at(&self, pin: &Pin) -> bool {
+impl PinnedTool {
+    fn matches_pin_path(&self, pin: &ToolPin) -> bool {
         pin.path
             .as_ref()
-            .is_some_and(|path| [&self.path, &self.found].contains(&path))
+            .is_some_and(|path| [&self.path, &self.found_at].contains(&path))
     }
 
     /// Its keys and values, as TOML.
-    fn values(&self) -> Vec<(&'static str, String)> {
+    fn to_key_values(&self) -> Vec<(&'static str, String)> {
         let version = self
             .version
             .as_ref()
-            .map(|version| ("version", quoted(&format!("={version}"))));
-        std::iter::once(("path", quoted_path(self)))
+            .map(|version| ("version", toml_quote(&format!("={version}"))));
+        std::iter::once(("path", toml_quote_path(self)))
             .chain(version)
-            .chain([("sha256", format!("[{}]", quoted(&self.sha256)))])
+            .chain([("sha256", format!("[{}]", toml_quote(&self.sha256)))])
             .collect()
     }
 
-    fn section(&self) -> String {
+    fn to_toml_section(&self) -> String {
         let lines: String = self
-            .values()
+            .to_key_values()
             .iter()
             .map(|(key, value)| format!("{key} = {value}\n"))
             .collect();
@@ -51,20 +51,20 @@ impl Pinned {
     }
 }
 
-fn quoted_path(tool: &Pinned) -> String {
-    quoted(&tool.path.display().to_string())
+fn toml_quote_path(tool: &PinnedTool) -> String {
+    toml_quote(&tool.path.display().to_string())
 }
 
-fn quoted(text: &str) -> String {
+fn toml_quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 
 /// The section as a whole, to paste; with `all` nothing else is to run.
 #[must_use]
-pub fn section(tools: &[Pinned], all: bool) -> String {
+pub fn render_tools_section(tools: &[PinnedTool], all: bool) -> String {
     let head = all.then(|| "[tools]\nrequire_pins = true\n".to_owned());
     head.into_iter()
-        .chain(tools.iter().map(Pinned::section))
+        .chain(tools.iter().map(PinnedTool::to_toml_section))
         .collect::<Vec<_>>()
         .join("\n")
 }
@@ -73,15 +73,20 @@ pub fn section(tools: &[Pinned], all: bool) -> String {
 ///
 /// # Errors
 /// [`PolicyError`] where the section is written in a form that cannot be edited in place.
-pub fn pin(text: &str, tools: &[Pinned], places: &Places) -> Result<String, PolicyError> {
-    let before = read::policy(text, places)?;
-    let document = Document::parse(text).map_err(|_| unfit(text, None))?;
-    let edits: Vec<Edit> = match document.get("tools") {
-        None => vec![appended(text, &section(tools, true))],
+pub fn pin_tools(
+    text: &str,
+    tools: &[PinnedTool],
+    places: &PathContext,
+) -> Result<String, PolicyError> {
+    let before = read::parse_policy(text, places)?;
+    let document = Document::parse(text).map_err(|_| uneditable_error(text, None))?;
+    let edits: Vec<TextEdit> = match document.get("tools") {
+        None => vec![append_section(text, &render_tools_section(tools, true))],
         Some(item) => {
             let section = item.as_table().filter(|table| !table.is_dotted());
-            let section = section.ok_or_else(|| unfit(text, item.span()))?;
-            let of = |tool: &Pinned| edits(text, section, before.tools.pin(tool.name), tool);
+            let section = section.ok_or_else(|| uneditable_error(text, item.span()))?;
+            let of =
+                |tool: &PinnedTool| collect_edits(text, section, before.tools.pin(tool.name), tool);
             tools
                 .iter()
                 .map(of)
@@ -89,44 +94,49 @@ pub fn pin(text: &str, tools: &[Pinned], places: &Places) -> Result<String, Poli
                 .concat()
         }
     };
-    let after = with(text, edits);
-    holds(&before, &after, tools, places)
+    let after = apply_edits(text, edits);
+    has_only_pin_changes(&before, &after, tools, places)
         .then_some(after)
-        .ok_or_else(|| unfit(text, None))
+        .ok_or_else(|| uneditable_error(text, None))
 }
 
 #[derive(Clone)]
-struct Edit {
-    at: Range<usize>,
+struct TextEdit {
+    range: Range<usize>,
     text: String,
 }
 
-fn edits(text: &str, section: &Table, pin: &Pin, tool: &Pinned) -> Result<Vec<Edit>, PolicyError> {
+fn collect_edits(
+    text: &str,
+    section: &Table,
+    pin: &ToolPin,
+    tool: &PinnedTool,
+) -> Result<Vec<TextEdit>, PolicyError> {
     let Some(item) = section.get(tool.name.as_str()) else {
-        return Ok(vec![appended(text, &tool.section())]);
+        return Ok(vec![append_section(text, &tool.to_toml_section())]);
     };
     let table = item
         .as_table()
         .filter(|table| !table.is_dotted() && !table.is_implicit());
-    let table = table.ok_or_else(|| unfit(text, item.span()))?;
-    let place = Place {
+    let table = table.ok_or_else(|| uneditable_error(text, item.span()))?;
+    let place = ToolTable {
         text,
         table,
-        below: table.span().ok_or_else(|| unfit(text, None))?,
+        header: table.span().ok_or_else(|| uneditable_error(text, None))?,
     };
-    let path = (!tool.is_at(pin)).then(|| place.set("path", quoted_path(tool)));
-    let version =
-        new_version(text, table, pin, tool)?.map(|version| place.set("version", quoted(&version)));
-    let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| place.digest(&tool.sha256));
+    let path = (!tool.matches_pin_path(pin)).then(|| place.set_key("path", toml_quote_path(tool)));
+    let version = choose_version(text, table, pin, tool)?
+        .map(|version| place.set_key("version", toml_quote(&version)));
+    let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| place.set_digest(&tool.sha256));
     Ok([path, version, sha256].into_iter().flatten().collect())
 }
 
 /// The exact version of before goes with its digest; a range is the site's own, and stays.
-fn new_version(
+fn choose_version(
     text: &str,
     table: &Table,
-    pin: &Pin,
-    tool: &Pinned,
+    pin: &ToolPin,
+    tool: &PinnedTool,
 ) -> Result<Option<String>, PolicyError> {
     let Some(version) = &tool.version else {
         return Ok(None);
@@ -162,96 +172,108 @@ fn is_exact(wanted: &VersionReq) -> bool {
 }
 
 /// A tool's table in the text.
-struct Place<'a> {
+struct ToolTable<'a> {
     text: &'a str,
     table: &'a Table,
     /// Its header.
-    below: Range<usize>,
+    header: Range<usize>,
 }
 
-impl Place<'_> {
+impl ToolTable<'_> {
     /// In the place of the key's value, or right below the header.
-    fn set(&self, key: &str, value: String) -> Edit {
+    fn set_key(&self, key: &str, value: String) -> TextEdit {
         if let Some(at) = self.table.get(key).and_then(Item::span) {
-            return Edit { at, text: value };
+            return TextEdit {
+                range: at,
+                text: value,
+            };
         }
-        let Self { text, below, .. } = self;
+        let Self {
+            text,
+            header: below,
+            ..
+        } = self;
         let above = text[..below.start].rfind('\n').map_or(0, |at| at + 1);
         let indent: String = text[above..below.start]
             .chars()
             .take_while(|c| c.is_whitespace())
             .collect();
         match text[below.end..].find('\n').map(|at| below.end + at + 1) {
-            Some(at) => Edit {
-                at: at..at,
-                text: format!("{indent}{key} = {value}{}", ending(text)),
+            Some(at) => TextEdit {
+                range: at..at,
+                text: format!("{indent}{key} = {value}{}", line_ending(text)),
             },
-            None => Edit {
-                at: text.len()..text.len(),
+            None => TextEdit {
+                range: text.len()..text.len(),
                 text: format!("\n{indent}{key} = {value}"),
             },
         }
     }
 
     /// One digest goes for another; where there are several, for other machines perhaps, they stay.
-    fn digest(&self, sha256: &str) -> Edit {
+    fn set_digest(&self, sha256: &str) -> TextEdit {
         let listed = self.table.get("sha256").and_then(Item::as_array);
         let last = listed.and_then(|list| Some((list.len(), list.iter().last()?.span()?)));
         match last {
-            Some((1, only)) => Edit {
-                at: only,
-                text: quoted(sha256),
+            Some((1, only)) => TextEdit {
+                range: only,
+                text: toml_quote(sha256),
             },
-            Some((_, last)) => Edit {
-                at: last.end..last.end,
-                text: format!(", {}", quoted(sha256)),
+            Some((_, last)) => TextEdit {
+                range: last.end..last.end,
+                text: format!(", {}", toml_quote(sha256)),
             },
-            None => self.set("sha256", format!("[{}]", quoted(sha256))),
+            None => self.set_key("sha256", format!("[{}]", toml_quote(sha256))),
         }
     }
 }
 
-fn ending(text: &str) -> &'static str {
+fn line_ending(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
 /// At the end of a text, a blank line before it.
-fn appended(text: &str, section: &str) -> Edit {
-    let ending = ending(text);
+fn append_section(text: &str, section: &str) -> TextEdit {
+    let ending = line_ending(text);
     let gap = match text {
         text if text.is_empty() || text.ends_with(&ending.repeat(2)) => String::new(),
         text if text.ends_with('\n') => ending.to_owned(),
         _ => ending.repeat(2),
     };
-    Edit {
-        at: text.len()..text.len(),
+    TextEdit {
+        range: text.len()..text.len(),
         text: gap + &section.replace('\n', ending),
     }
 }
 
-fn with(text: &str, mut edits: Vec<Edit>) -> String {
+fn apply_edits(text: &str, mut edits: Vec<TextEdit>) -> String {
     // What goes in at one place stays in its order.
-    edits.sort_by_key(|edit| edit.at.start);
+    edits.sort_by_key(|edit| edit.range.start);
     let mut after = String::with_capacity(text.len());
     let mut copied = 0;
     for edit in edits {
-        after.push_str(&text[copied..edit.at.start]);
+        after.push_str(&text[copied..edit.range.start]);
         after.push_str(&edit.text);
-        copied = edit.at.end;
+        copied = edit.range.end;
     }
     after.push_str(&text[copied..]);
     after
 }
 
 /// Whether the new text, read again, has these tools pinned and says nothing else that is new.
-fn holds(before: &Policy, after: &str, tools: &[Pinned], places: &Places) -> bool {
-    let Ok(after) = read::policy(after, places) else {
+fn has_only_pin_changes(
+    before: &Policy,
+    after: &str,
+    tools: &[PinnedTool],
+    places: &PathContext,
+) -> bool {
+    let Ok(after) = read::parse_policy(after, places) else {
         return false;
     };
     let pinned = tools.iter().all(|tool| {
         let pin = after.tools.pin(tool.name);
         let version = tool.version.as_ref().zip(pin.version.as_ref());
-        tool.is_at(pin)
+        tool.matches_pin_path(pin)
             && pin.sha256.contains(&tool.sha256)
             && version.is_none_or(|(version, pin)| pin.matches(version))
     });
@@ -259,18 +281,18 @@ fn holds(before: &Policy, after: &str, tools: &[Pinned], places: &Places) -> boo
         let mut policy = policy.clone();
         tools
             .iter()
-            .for_each(|tool| *policy.tools.pin_mut(tool.name) = Pin::default());
+            .for_each(|tool| *policy.tools.pin_mut(tool.name) = ToolPin::default());
         format!("{policy:?}")
     };
     // Where nothing was said of tools, nothing but these are to run from now on.
     let strict = Policy {
-        tools: Tools {
+        tools: ToolPolicy {
             require_pins: after.tools.require_pins,
             ..before.tools.clone()
         },
         ..before.clone()
     };
-    let before = if before.tools == Tools::default() {
+    let before = if before.tools == ToolPolicy::default() {
         &strict
     } else {
         before
@@ -278,7 +300,7 @@ fn holds(before: &Policy, after: &str, tools: &[Pinned], places: &Places) -> boo
     pinned && rest(before) == rest(&after)
 }
 
-fn unfit(text: &str, span: Option<Range<usize>>) -> PolicyError {
+fn uneditable_error(text: &str, span: Option<Range<usize>>) -> PolicyError {
     let hint =
         "write it as [tools.kubectl] and [tools.influxctl], or paste what `tools pin` prints";
     PolicyError::new(

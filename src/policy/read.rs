@@ -1,7 +1,8 @@
 //! A policy's text as data. What is not known is an error: a guard that is misspelt must not be no guard.
 
 use super::{
-    Audit, Defaults, FILE_NAME, GUARDED, Guard, Pin, Policy, PolicyError, Production, Tools,
+    AuditPolicy, FILE_NAME, GUARDABLE_COMMANDS, Guard, NamespaceDefaults, Policy, PolicyError,
+    ProductionPatterns, ToolPin, ToolPolicy,
 };
 use crate::procedure::revoke::Rerun;
 use crate::tool;
@@ -14,7 +15,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 /// What a path in a policy is relative to.
 #[derive(Clone, Copy)]
-pub struct Places<'a> {
+pub struct PathContext<'a> {
     /// Where the policy is.
     pub directory: &'a Path,
     /// HOME, for `~/`.
@@ -25,7 +26,7 @@ pub struct Places<'a> {
 
 type Result<T> = std::result::Result<T, PolicyError>;
 
-pub(super) fn policy(text: &str, places: &Places) -> Result<Policy> {
+pub(super) fn parse_policy(text: &str, places: &PathContext) -> Result<Policy> {
     let document = Document::parse(text).map_err(|error| {
         // Its message without the line that it quotes.
         let what = format!(
@@ -38,11 +39,11 @@ pub(super) fn policy(text: &str, places: &Places) -> Result<Policy> {
         text,
         path: String::new(),
         table: Some(document.as_table()),
-        places,
+        path_context: places,
     };
     // What is locked does not depend on a variable.
-    let locked = root.flag("locked")?;
-    let places = &Places {
+    let locked = root.parse_bool("locked")?;
+    let places = &PathContext {
         home: if locked {
             places.account_home
         } else {
@@ -50,39 +51,42 @@ pub(super) fn policy(text: &str, places: &Places) -> Result<Policy> {
         },
         ..*places
     };
-    let root = Section { places, ..root };
-    root.knows(&["locked", "tools", "guard", "audit", "namespaces"])?;
+    let root = Section {
+        path_context: places,
+        ..root
+    };
+    root.reject_unknown_keys(&["locked", "tools", "guard", "audit", "namespaces"])?;
     Ok(Policy {
         locked,
-        tools: tools(&root.section("tools")?)?,
-        guard: guard(&root.section("guard")?)?,
-        audit: audit(&root.section("audit")?)?,
-        namespaces: namespaces(&root.section("namespaces")?)?,
+        tools: parse_tools(&root.subsection("tools")?)?,
+        guard: parse_guard(&root.subsection("guard")?)?,
+        audit: parse_audit(&root.subsection("audit")?)?,
+        namespaces: parse_namespaces(&root.subsection("namespaces")?)?,
     })
 }
 
-fn tools(section: &Section) -> Result<Tools> {
-    section.knows(&["require_pins", "kubectl", "influxctl"])?;
-    Ok(Tools {
-        require_pins: section.flag("require_pins")?,
-        kubectl: pin(&section.section("kubectl")?)?,
-        influxctl: pin(&section.section("influxctl")?)?,
+fn parse_tools(section: &Section) -> Result<ToolPolicy> {
+    section.reject_unknown_keys(&["require_pins", "kubectl", "influxctl"])?;
+    Ok(ToolPolicy {
+        require_pins: section.parse_bool("require_pins")?,
+        kubectl: parse_pin(&section.subsection("kubectl")?)?,
+        influxctl: parse_pin(&section.subsection("influxctl")?)?,
     })
 }
 
-fn pin(section: &Section) -> Result<Pin> {
-    section.knows(&["path", "version", "sha256"])?;
-    Ok(Pin {
-        path: section.path("path")?,
-        version: section.parsed("version", requirement)?,
-        sha256: digests(section)?,
+fn parse_pin(section: &Section) -> Result<ToolPin> {
+    section.reject_unknown_keys(&["path", "version", "sha256"])?;
+    Ok(ToolPin {
+        path: section.parse_path("path")?,
+        version: section.parse_string("version", parse_version_requirement)?,
+        sha256: parse_digests(section)?,
     })
 }
 
 /// An empty list looks like a pin, and would be none.
-fn digests(section: &Section) -> Result<Vec<String>> {
-    match section.list("sha256", tool::sha256)? {
-        Some(none) if none.is_empty() => Err(section.wrong(
+fn parse_digests(section: &Section) -> Result<Vec<String>> {
+    match section.parse_list("sha256", tool::parse_sha256)? {
+        Some(none) if none.is_empty() => Err(section.invalid_value(
             "sha256",
             "is empty",
             "`bypassctl tools pin` prints what to put there; or leave it out",
@@ -93,7 +97,7 @@ fn digests(section: &Section) -> Result<Vec<String>> {
 
 /// As Cargo writes them. Vendors' suffixes (`-eks-…`, `-dispatcher`) would be taken for pre-releases, older than the
 /// release; the tools' versions are compared without them as well.
-fn requirement(text: &str) -> std::result::Result<VersionReq, String> {
+fn parse_version_requirement(text: &str) -> std::result::Result<VersionReq, String> {
     let digits = regex::Regex::new(r"\bv(\d)")
         .expect("the pattern is a constant")
         .replace_all(text, "$1");
@@ -106,8 +110,8 @@ fn requirement(text: &str) -> std::result::Result<VersionReq, String> {
     Ok(requirement)
 }
 
-fn guard(section: &Section) -> Result<Guard> {
-    section.knows(&["production", "require_plan", "require_reason"])?;
+fn parse_guard(section: &Section) -> Result<Guard> {
+    section.reject_unknown_keys(&["production", "require_plan", "require_reason"])?;
     let pattern = |text: &str| match Regex::new(text) {
         Ok(_) if text.is_empty() => {
             Err("an empty pattern matches every reason: leave it out".to_owned())
@@ -119,9 +123,9 @@ fn guard(section: &Section) -> Result<Guard> {
         )),
     };
     Ok(Guard {
-        production: production(&section.section("production")?)?,
-        require_plan: require_plan(section)?,
-        require_reason: section.parsed("require_reason", pattern)?,
+        production: parse_production(&section.subsection("production")?)?,
+        require_plan: parse_require_plan(section)?,
+        require_reason: section.parse_string("require_reason", pattern)?,
     })
 }
 
@@ -134,50 +138,54 @@ fn last_line(text: &str) -> &str {
 }
 
 /// `true` for all that can be guarded, or a list of commands.
-fn require_plan(section: &Section) -> Result<Vec<String>> {
+fn parse_require_plan(section: &Section) -> Result<Vec<String>> {
     if section
         .get("require_plan")
         .is_some_and(|item| item.as_bool().is_some())
     {
-        let all = GUARDED.iter().map(|command| (*command).to_owned());
-        return Ok(if section.flag("require_plan")? {
+        let all = GUARDABLE_COMMANDS
+            .iter()
+            .map(|command| (*command).to_owned());
+        return Ok(if section.parse_bool("require_plan")? {
             all.collect()
         } else {
             Vec::new()
         });
     }
-    let command = |text: &str| match GUARDED.contains(&text) {
+    let command = |text: &str| match GUARDABLE_COMMANDS.contains(&text) {
         true => Ok(text.to_owned()),
         false => Err(format!(
             "it is not one of {}{}",
-            GUARDED.join(", "),
-            nearest(text, GUARDED)
+            GUARDABLE_COMMANDS.join(", "),
+            suggest_nearest(text, GUARDABLE_COMMANDS)
         )),
     };
-    Ok(section.list("require_plan", command)?.unwrap_or_default())
+    Ok(section
+        .parse_list("require_plan", command)?
+        .unwrap_or_default())
 }
 
-fn production(section: &Section) -> Result<Production> {
-    section.knows(&["context", "namespace", "server"])?;
+fn parse_production(section: &Section) -> Result<ProductionPatterns> {
+    section.reject_unknown_keys(&["context", "namespace", "server"])?;
     let pattern = |text: &str| match text {
         "" => Err("an empty pattern matches nothing".to_owned()),
         text => Ok(text.to_owned()),
     };
-    Ok(Production {
-        context: section.list("context", pattern)?,
-        namespace: section.list("namespace", pattern)?,
-        server: section.list("server", pattern)?,
+    Ok(ProductionPatterns {
+        context: section.parse_list("context", pattern)?,
+        namespace: section.parse_list("namespace", pattern)?,
+        server: section.parse_list("server", pattern)?,
     })
 }
 
-fn audit(section: &Section) -> Result<Audit> {
-    section.knows(&["file", "require"])?;
-    let audit = Audit {
-        file: section.path("file")?,
-        require: section.flag("require")?,
+fn parse_audit(section: &Section) -> Result<AuditPolicy> {
+    section.reject_unknown_keys(&["file", "require"])?;
+    let audit = AuditPolicy {
+        file: section.parse_path("file")?,
+        enforce: section.parse_bool("require")?,
     };
-    if audit.require && audit.file.is_none() {
-        return Err(section.error(
+    if audit.enforce && audit.file.is_none() {
+        return Err(section.key_error(
             "require",
             "`audit.require` needs `audit.file`",
             "say where the record is to be",
@@ -186,20 +194,20 @@ fn audit(section: &Section) -> Result<Audit> {
     Ok(audit)
 }
 
-fn namespaces(section: &Section) -> Result<BTreeMap<String, Defaults>> {
+fn parse_namespaces(section: &Section) -> Result<BTreeMap<String, NamespaceDefaults>> {
     let keys: Vec<String> = section.keys();
     keys.into_iter()
         .map(|key| {
-            name::namespace(&key)
-                .map_err(|why| section.error(&key, format!("`{key}` is no namespace"), why))?;
-            let defaults = defaults(&section.section(&key)?)?;
+            name::parse_namespace(&key)
+                .map_err(|why| section.key_error(&key, format!("`{key}` is no namespace"), why))?;
+            let defaults = parse_defaults(&section.subsection(&key)?)?;
             Ok((key, defaults))
         })
         .collect()
 }
 
-fn defaults(section: &Section) -> Result<Defaults> {
-    section.knows(&[
+fn parse_defaults(section: &Section) -> Result<NamespaceDefaults> {
+    section.reject_unknown_keys(&[
         "profile",
         "config",
         "token_file",
@@ -216,23 +224,24 @@ fn defaults(section: &Section) -> Result<Defaults> {
             format!(
                 "it is not one of {}{}",
                 ways.join(", "),
-                nearest(text, &ways)
+                suggest_nearest(text, &ways)
             )
         })
     };
-    Ok(Defaults {
-        profile: section.parsed("profile", text)?,
-        config: section.path("config")?,
-        token_file: section.path("token_file")?,
-        restart_selector: section.parsed("restart_selector", name::selector)?,
-        key_gen_job: section.parsed("key_gen_job", name::job)?,
-        create_admin_token_job: section.parsed("create_admin_token_job", name::job)?,
-        rerun: section.parsed("rerun", way)?,
+    Ok(NamespaceDefaults {
+        profile: section.parse_string("profile", text)?,
+        config: section.parse_path("config")?,
+        token_file: section.parse_path("token_file")?,
+        restart_selector: section.parse_string("restart_selector", name::parse_selector)?,
+        key_gen_job: section.parse_string("key_gen_job", name::parse_job_name)?,
+        create_admin_token_job: section
+            .parse_string("create_admin_token_job", name::parse_job_name)?,
+        rerun: section.parse_string("rerun", way)?,
     })
 }
 
 /// The known name that a misspelt one is nearest to, as the end of a sentence.
-fn nearest(text: &str, known: &[&str]) -> String {
+fn suggest_nearest(text: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::jaro_winkler(text, name), name))
@@ -247,7 +256,7 @@ struct Section<'a> {
     /// Its keys from the root.
     path: String,
     table: Option<&'a dyn TableLike>,
-    places: &'a Places<'a>,
+    path_context: &'a PathContext<'a>,
 }
 
 impl<'a> Section<'a> {
@@ -261,7 +270,7 @@ impl<'a> Section<'a> {
             .unwrap_or_default()
     }
 
-    fn named(&self, key: &str) -> String {
+    fn key_path(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -269,7 +278,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn error(&self, key: &str, what: impl Into<String>, hint: impl Into<String>) -> PolicyError {
+    fn key_error(
+        &self,
+        key: &str,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> PolicyError {
         let of_key = self
             .table
             .and_then(|table| table.key(key))
@@ -279,7 +293,7 @@ impl<'a> Section<'a> {
     }
 
     /// Fails for a key that is not one of these.
-    fn knows(&self, known: &[&str]) -> Result<()> {
+    fn reject_unknown_keys(&self, known: &[&str]) -> Result<()> {
         let Some(unknown) = self
             .keys()
             .into_iter()
@@ -287,44 +301,44 @@ impl<'a> Section<'a> {
         else {
             return Ok(());
         };
-        let shown = tool::invocation::printable(&self.named(&unknown), 80);
-        let what = format!("`{shown}` is not known{}", nearest(&unknown, known));
-        Err(self.error(&unknown, what, format!("known here: {}", known.join(", "))))
+        let shown = tool::invocation::sanitize(&self.key_path(&unknown), 80);
+        let what = format!("`{shown}` is not known{}", suggest_nearest(&unknown, known));
+        Err(self.key_error(&unknown, what, format!("known here: {}", known.join(", "))))
     }
 
-    fn section(&self, key: &str) -> Result<Section<'a>> {
+    fn subsection(&self, key: &str) -> Result<Section<'a>> {
         let table = self.get(key).map(|item| {
             let wrong = || {
-                self.error(
+                self.key_error(
                     key,
-                    format!("`{}` is not a table", self.named(key)),
-                    self.as_table(key),
+                    format!("`{}` is not a table", self.key_path(key)),
+                    self.table_hint(key),
                 )
             };
             item.as_table_like().ok_or_else(wrong)
         });
         Ok(Section {
             text: self.text,
-            path: self.named(key),
+            path: self.key_path(key),
             table: table.transpose()?,
-            places: self.places,
+            path_context: self.path_context,
         })
     }
 
-    fn as_table(&self, key: &str) -> String {
+    fn table_hint(&self, key: &str) -> String {
         format!(
             "it is written as [{}], with its keys below",
-            self.named(key)
+            self.key_path(key)
         )
     }
 
-    fn flag(&self, key: &str) -> Result<bool> {
+    fn parse_bool(&self, key: &str) -> Result<bool> {
         let Some(item) = self.get(key) else {
             return Ok(false);
         };
-        let name = self.named(key);
+        let name = self.key_path(key);
         item.as_bool().ok_or_else(|| {
-            self.error(
+            self.key_error(
                 key,
                 format!("`{name}` is neither true nor false"),
                 "true or false",
@@ -333,7 +347,7 @@ impl<'a> Section<'a> {
     }
 
     /// A string that means something.
-    fn parsed<T>(
+    fn parse_string<T>(
         &self,
         key: &str,
         parse: impl Fn(&str) -> std::result::Result<T, String>,
@@ -343,13 +357,13 @@ impl<'a> Section<'a> {
         };
         let text = item
             .as_str()
-            .ok_or_else(|| self.wrong(key, "is not a string", "in quotation marks"))?;
+            .ok_or_else(|| self.invalid_value(key, "is not a string", "in quotation marks"))?;
         parse(text)
             .map(Some)
-            .map_err(|why| self.wrong(key, "does not make sense", &why))
+            .map_err(|why| self.invalid_value(key, "does not make sense", &why))
     }
 
-    fn list<T>(
+    fn parse_list<T>(
         &self,
         key: &str,
         parse: impl Fn(&str) -> std::result::Result<T, String>,
@@ -357,32 +371,33 @@ impl<'a> Section<'a> {
         let Some(item) = self.get(key) else {
             return Ok(None);
         };
-        let wrong = || self.wrong(key, "is not a list of strings", &format!("{key} = [\"…\"]"));
+        let wrong =
+            || self.invalid_value(key, "is not a list of strings", &format!("{key} = [\"…\"]"));
         let array = item.as_array().ok_or_else(wrong)?;
         let of = |value: &Value| {
             let text = value.as_str().ok_or_else(wrong)?;
-            let shown = tool::invocation::printable(text, 80);
-            parse(text).map_err(|why| self.wrong(key, &format!("holds `{shown}`"), &why))
+            let shown = tool::invocation::sanitize(text, 80);
+            parse(text).map_err(|why| self.invalid_value(key, &format!("holds `{shown}`"), &why))
         };
         array.iter().map(of).collect::<Result<Vec<T>>>().map(Some)
     }
 
-    fn wrong(&self, key: &str, what: &str, hint: &str) -> PolicyError {
-        self.error(key, format!("`{}` {what}", self.named(key)), hint)
+    fn invalid_value(&self, key: &str, what: &str, hint: &str) -> PolicyError {
+        self.key_error(key, format!("`{}` {what}", self.key_path(key)), hint)
     }
 
-    fn path(&self, key: &str) -> Result<Option<PathBuf>> {
+    fn parse_path(&self, key: &str) -> Result<Option<PathBuf>> {
         let path = |text: &str| {
-            match (text.strip_prefix("~/"), self.places.home) {
+            match (text.strip_prefix("~/"), self.path_context.home) {
             (Some(rest), Some(home)) => Ok(home.join(rest)),
             (Some(_), None) => {
                 Err("no home directory is known: HOME where the policy is not locked, else the account's".to_owned())
             }
             (None, _) if text.is_empty() => Err(format!("a path, absolute or as seen from {FILE_NAME}")),
             (None, _) if text.starts_with('~') => Err("only `~/` stands for a home directory".to_owned()),
-            (None, _) => Ok(self.places.directory.join(text)),
+            (None, _) => Ok(self.path_context.directory.join(text)),
         }
         };
-        self.parsed(key, path)
+        self.parse_string(key, path)
     }
 }

@@ -2,21 +2,21 @@ use super::*;
 
 use std::path::Path;
 
-fn places() -> Places<'static> {
+fn make_path_context() -> PathContext<'static> {
     let [directory, home, account_home] =
         ["/etc/bypassctl", "/elsewhere", "/home/ann"].map(Path::new);
-    Places {
+    PathContext {
         directory,
         home: Some(home),
         account_home: Some(account_home),
     }
 }
 
-fn parse(text: &str) -> Result<Policy, PolicyError> {
-    Policy::parse(text, &places())
+fn parse_policy(text: &str) -> Result<Policy, PolicyError> {
+    Policy::parse(text, &make_path_context())
 }
 
-const FULL: &str = r#"
+const FULL_POLICY: &str = r#"
 locked = true
 
 [tools]
@@ -52,10 +52,10 @@ rerun = "clone"
 "#;
 
 #[test]
-fn every_key_means_something() {
-    let policy = parse(FULL).expect("a policy");
-    assert!(policy.locked && policy.tools.require_pins && policy.audit.require);
-    let Pin {
+fn policy_parses_every_key() {
+    let policy = parse_policy(FULL_POLICY).expect("a policy");
+    assert!(policy.locked && policy.tools.require_pins && policy.audit.enforce);
+    let ToolPin {
         path,
         version,
         sha256,
@@ -97,7 +97,7 @@ fn every_key_means_something() {
         policy.audit.file.as_deref(),
         Some(Path::new("/home/ann/audit.jsonl"))
     );
-    let expected = Defaults {
+    let expected = NamespaceDefaults {
         profile: Some("clustered".to_owned()),
         config: Some("/etc/bypassctl/config.toml".into()),
         token_file: Some("/run/token".into()),
@@ -107,21 +107,21 @@ fn every_key_means_something() {
         rerun: Some(Rerun::Clone),
     };
     assert_eq!(policy.namespaces["influxdb"], expected);
-    assert_eq!(policy.namespaces["b-2"], Defaults::default());
+    assert_eq!(policy.namespaces["b-2"], NamespaceDefaults::default());
 }
 
 #[test]
-fn nothing_said_is_nothing_asked_for() {
-    let policy = parse("").expect("a policy");
+fn empty_policy_requires_nothing() {
+    let policy = parse_policy("").expect("a policy");
     assert!(!policy.locked && !policy.tools.require_pins && policy.guard.require_plan.is_empty());
-    assert!(policy.guard.require_reason.is_none() && policy.audit == Audit::default());
-    let all = parse("[guard]\nrequire_plan = true")
+    assert!(policy.guard.require_reason.is_none() && policy.audit == AuditPolicy::default());
+    let all = parse_policy("[guard]\nrequire_plan = true")
         .expect("a policy")
         .guard
         .require_plan;
-    assert_eq!(all, GUARDED);
+    assert_eq!(all, GUARDABLE_COMMANDS);
     assert!(
-        parse("guard.require_plan = false")
+        parse_policy("guard.require_plan = false")
             .expect("a policy")
             .guard
             .require_plan
@@ -129,7 +129,7 @@ fn nothing_said_is_nothing_asked_for() {
     );
 }
 
-const NONSENSE: &[&str] = &[
+const INVALID_POLICIES: &[&str] = &[
     "[tools",
     "a = 1\na = 2",
     "lokced = true",
@@ -163,18 +163,18 @@ const NONSENSE: &[&str] = &[
 ];
 
 #[test]
-fn what_does_not_make_sense_is_refused() {
-    let told: String = NONSENSE
+fn invalid_policy_is_an_error() {
+    let told: String = INVALID_POLICIES
         .iter()
         .map(|text| {
-            let error = parse(text).expect_err(text);
+            let error = parse_policy(text).expect_err(text);
             format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
         })
         .collect();
     insta::assert_snapshot!(told);
-    let nowhere = Places {
+    let nowhere = PathContext {
         home: None,
-        ..places()
+        ..make_path_context()
     };
     let no_home = Policy::parse("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
     assert_eq!(
@@ -184,68 +184,71 @@ fn what_does_not_make_sense_is_refused() {
     assert!(Policy::parse("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
 }
 
-fn pinned(version: Option<&str>) -> Vec<Pinned> {
-    let of = |name: ToolName, digit: &str| Pinned {
+fn make_pinned_tools(version: Option<&str>) -> Vec<PinnedTool> {
+    let of = |name: ToolName, digit: &str| PinnedTool {
         name,
         path: Path::new("/opt/new").join(name.as_str()),
-        found: Path::new("/usr/bin").join(name.as_str()),
+        found_at: Path::new("/usr/bin").join(name.as_str()),
         version: version.map(|version| version.parse().expect("a version")),
         sha256: digit.repeat(64),
     };
     vec![of(ToolName::Kubectl, "c"), of(ToolName::Influxctl, "d")]
 }
 
-fn pin_in(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
-    pin(text, &pinned(version), &places())
+fn pin_policy(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
+    pin_tools(text, &make_pinned_tools(version), &make_path_context())
 }
 
 #[test]
-fn what_is_printed_to_paste_is_a_policy() {
-    let text = section(&pinned(Some("1.34.5")), true);
+fn printed_tools_section_is_a_valid_policy() {
+    let text = render_tools_section(&make_pinned_tools(Some("1.34.5")), true);
     insta::assert_snapshot!(text);
-    let tools = parse(&text).expect("a policy").tools;
+    let tools = parse_policy(&text).expect("a policy").tools;
     assert!(tools.require_pins && tools.kubectl.is_pinned() && tools.influxctl.is_pinned());
 }
 
 #[test]
-fn a_pin_changes_nothing_else() {
+fn pin_leaves_other_text_unchanged() {
     let text = "# site policy\r\nlocked = true # by us\r\n\r\n[tools] # which\r\n  [tools.kubectl]\r\n  sha256 = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"] # 1.33\r\n  # end\r\n[audit]\r\nfile = \"x\"";
-    let after = pin_in(text, Some("1.34.5")).expect("edited");
+    let after = pin_policy(text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after.replace('\r', "␍"));
     assert_eq!(
-        pin_in(&after, Some("1.34.5")).expect("edited"),
+        pin_policy(&after, Some("1.34.5")).expect("edited"),
         after,
         "once is enough"
     );
     assert_eq!(
-        pin_in(&after, None).expect("edited"),
+        pin_policy(&after, None).expect("edited"),
         after,
         "a version that is not known says nothing"
     );
-    let newer = pin_in(&after, Some("1.34.6")).expect("edited");
+    let newer = pin_policy(&after, Some("1.34.6")).expect("edited");
     assert_eq!(
         newer,
         after.replace("=1.34.5", "=1.34.6"),
         "an exact version goes with its digest"
     );
-    let new = pin_in("", Some("1.34.5")).expect("edited");
-    assert_eq!(new, section(&pinned(Some("1.34.5")), true));
+    let new = pin_policy("", Some("1.34.5")).expect("edited");
+    assert_eq!(
+        new,
+        render_tools_section(&make_pinned_tools(Some("1.34.5")), true)
+    );
 }
 
 #[test]
-fn what_the_site_has_said_stays() {
+fn pin_keeps_site_version_range_and_digests() {
     let (a, b) = ("a".repeat(64), "b".repeat(64));
     let text = format!(
         "[tools.kubectl]\nversion = \">=1.30, <1.36\" # ours\nsha256 = [\n  \"{a}\", # old\n  \"{b}\", # arm\n]\n[tools.influxctl]\n"
     );
-    let after = pin_in(&text, Some("1.34.5")).expect("edited");
+    let after = pin_policy(&text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after);
     assert_eq!(
-        pin_in(&after, Some("1.34.5")).expect("edited"),
+        pin_policy(&after, Some("1.34.5")).expect("edited"),
         after,
         "once is enough"
     );
-    let refused = pin_in(&text, Some("1.36.0")).expect_err("a range of the site's");
+    let refused = pin_policy(&text, Some("1.36.0")).expect_err("a range of the site's");
     assert_eq!(
         refused.to_string(),
         "line 2: it has kubectl >=1.30, <1.36, and 1.36.0 is installed"
@@ -253,13 +256,13 @@ fn what_the_site_has_said_stays() {
 }
 
 #[test]
-fn a_form_that_cannot_be_edited_is_left_alone() {
+fn pin_refuses_uneditable_tools_section() {
     for text in [
         "tools = {}",
         "tools.kubectl.path = \"/x\"",
         "[tools]\nkubectl = { path = \"/x\" }",
         "[tools.kubectl.x]",
     ] {
-        assert!(pin_in(text, None).is_err(), "{text}");
+        assert!(pin_policy(text, None).is_err(), "{text}");
     }
 }

@@ -1,11 +1,11 @@
 //! The reverse of "Configure influxctl to use the admin token", wanted before production. The cluster is not touched.
 
 use crate::plan::{Action, Plan, Step};
-use crate::profile::Edit;
+use crate::profile::ConfigEdit;
 use std::path::PathBuf;
 
 /// All that planning may know.
-pub struct Facts {
+pub struct DisableFacts {
     /// What the plan is about, for people.
     pub about: String,
     /// The profile's name.
@@ -15,7 +15,7 @@ pub struct Facts {
     /// Its text.
     pub config_text: String,
     /// What has to change in it, if anything.
-    pub edit: Option<Edit>,
+    pub edit: Option<ConfigEdit>,
     /// The token files that are there and that nothing else uses.
     pub token_files: Vec<PathBuf>,
 }
@@ -23,27 +23,28 @@ pub struct Facts {
 /// The plan: the token goes first, so that a run that is cut short leaves no token behind, and a profile that still
 /// names the file is found and mended by the next.
 #[must_use]
-pub fn plan(facts: Facts) -> Plan {
+pub fn plan_disable(facts: DisableFacts) -> Plan {
     let delete = |path: PathBuf| Step {
         id: "delete-token",
-        why: "the admin token is long-lived: leave no copy".to_owned(),
+        reason: "the admin token is long-lived: leave no copy".to_owned(),
         action: Action::DeleteToken { path },
-        holds: "the file is gone".to_owned(),
-        beside: false,
+        postcondition: "the file is gone".to_owned(),
+        parallel: false,
     };
     let mut steps: Vec<Step> = facts.token_files.into_iter().map(delete).collect();
     if let Some(edit) = facts.edit {
         steps.push(Step {
             id: "edit-profile",
-            why: format!("take the token file out of profile `{}`", facts.profile),
+            reason: format!("take the token file out of profile `{}`", facts.profile),
             action: Action::EditConfig {
                 path: facts.config,
-                old: Some(facts.config_text),
+                old_text: Some(facts.config_text),
                 edit,
             },
-            holds: "`auth.token.token_file` of that profile is gone, and nothing else differs"
-                .to_owned(),
-            beside: false,
+            postcondition:
+                "`auth.token.token_file` of that profile is gone, and nothing else differs"
+                    .to_owned(),
+            parallel: false,
         });
     }
     Plan {

@@ -3,8 +3,8 @@
 //! The page reads the token into a file and points the profile at it. Here the token is tried before anything of the
 //! user's changes, and the context must still lead to the same cluster by then.
 
-use crate::plan::{Action, Place, Plan, Step};
-use crate::profile::{Edit, Profile};
+use crate::plan::{Action, ClusterTarget, Plan, Step};
+use crate::profile::{ConfigEdit, Profile};
 use crate::tool::Tool;
 use crate::tool::influxctl;
 use crate::tool::kubectl::Kubectl;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Verify {
+pub enum VerifyMode {
     /// It must be accepted.
     Require,
     /// It must not be refused; when it cannot be tried, that is said.
@@ -25,7 +25,7 @@ pub enum Verify {
 }
 
 /// All that planning may know.
-pub struct Facts {
+pub struct EnableFacts {
     /// kubectl, pinned.
     pub kubectl: Kubectl,
     /// influxctl.
@@ -37,30 +37,30 @@ pub struct Facts {
     /// The profile, with its host, port and TLS settings.
     pub profile: Profile,
     /// What puts the token to use on this machine.
-    pub local: PutToUse,
+    pub token_setup: TokenSetup,
     /// Whether the token is tried.
-    pub verify: Verify,
+    pub verify: VerifyMode,
 }
 
 /// The plan. What is already right is told by its step when it runs: the token is not known before.
 #[must_use]
-pub fn plan(facts: Facts) -> Plan {
+pub fn plan_enable(facts: EnableFacts) -> Plan {
     let mut steps = vec![Step {
         id: "get-token",
-        why: format!(
+        reason: format!(
             "read the admin token from secret `admin-token` of namespace `{}`",
             facts.namespace
         ),
-        action: Action::ReadToken(facts.kubectl.admin_token(&facts.namespace)),
-        holds: "the token is known, in memory only".to_owned(),
-        beside: false,
+        action: Action::ReadToken(facts.kubectl.get_admin_token(&facts.namespace)),
+        postcondition: "the token is known, in memory only".to_owned(),
+        parallel: false,
     }];
-    steps.push(note_cluster(&facts));
-    if facts.verify != Verify::Skip {
-        steps.push(try_token(&facts));
+    steps.push(record_cluster_step(&facts));
+    if facts.verify != VerifyMode::Skip {
+        steps.push(probe_token_step(&facts));
     }
-    steps.push(check_cluster(&facts));
-    steps.extend(put_to_use(facts.local));
+    steps.push(check_cluster_step(&facts));
+    steps.extend(plan_token_setup(facts.token_setup));
     Plan {
         command: "enable",
         about: facts.about,
@@ -69,7 +69,7 @@ pub fn plan(facts: Facts) -> Plan {
 }
 
 /// What puts a token to use on this machine.
-pub struct PutToUse {
+pub struct TokenSetup {
     /// The profile's name.
     pub profile: String,
     /// The configuration, symlinks resolved.
@@ -77,84 +77,85 @@ pub struct PutToUse {
     /// Its text; `None` when it is to be made.
     pub config_text: Option<String>,
     /// What has to change in it.
-    pub edit: Edit,
+    pub edit: ConfigEdit,
     /// Where the token goes.
     pub token_file: PathBuf,
 }
 
 /// The steps that put the token that has been read to use.
 #[must_use]
-pub fn put_to_use(local: PutToUse) -> Vec<Step> {
+pub fn plan_token_setup(local: TokenSetup) -> Vec<Step> {
     let mut steps = vec![Step {
         id: "write-token",
-        why: "put the token where influxctl reads it".to_owned(),
+        reason: "put the token where influxctl reads it".to_owned(),
         action: Action::WriteToken {
             path: local.token_file,
         },
-        holds: "the file holds exactly the token, mode 0600".to_owned(),
-        beside: false,
+        postcondition: "the file holds exactly the token, mode 0600".to_owned(),
+        parallel: false,
     }];
     if !local.edit.is_noop() {
         steps.push(Step {
             id: "edit-profile",
-            why: format!("point profile `{}` at the token file", local.profile),
+            reason: format!("point profile `{}` at the token file", local.profile),
             action: Action::EditConfig {
                 path: local.config,
-                old: local.config_text,
+                old_text: local.config_text,
                 edit: local.edit,
             },
-            holds: "`auth.token.token_file` of that profile is set, and nothing else differs"
-                .to_owned(),
-            beside: false,
+            postcondition:
+                "`auth.token.token_file` of that profile is set, and nothing else differs"
+                    .to_owned(),
+            parallel: false,
         });
     }
     steps
 }
 
-fn note_cluster(facts: &Facts) -> Step {
+fn record_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "note-cluster",
-        why: "a context names a name: note which cluster it leads to".to_owned(),
-        action: Action::NoteCluster(look(facts)),
-        holds: "it is known which cluster the token is from".to_owned(),
-        beside: true,
+        reason: "a context names a name: note which cluster it leads to".to_owned(),
+        action: Action::RecordCluster(make_cluster_target(facts)),
+        postcondition: "it is known which cluster the token is from".to_owned(),
+        parallel: true,
     }
 }
 
-fn check_cluster(facts: &Facts) -> Step {
+fn check_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "check-cluster",
-        why: "make sure that the context leads there still, before anything of yours changes"
+        reason: "make sure that the context leads there still, before anything of yours changes"
             .to_owned(),
-        action: Action::CheckCluster(look(facts)),
-        holds: "it is the same cluster".to_owned(),
-        beside: facts.verify != Verify::Skip,
+        action: Action::CheckCluster(make_cluster_target(facts)),
+        postcondition: "it is the same cluster".to_owned(),
+        parallel: facts.verify != VerifyMode::Skip,
     }
 }
 
-fn look(facts: &Facts) -> Place {
-    Place {
+fn make_cluster_target(facts: &EnableFacts) -> ClusterTarget {
+    ClusterTarget {
         kubectl: facts.kubectl.clone(),
         namespace: facts.namespace.clone(),
     }
 }
 
-fn try_token(facts: &Facts) -> Step {
-    let required = facts.verify == Verify::Require;
+fn probe_token_step(facts: &EnableFacts) -> Step {
+    let required = facts.verify == VerifyMode::Require;
     Step {
         id: "try-token",
-        why: "see that the cluster takes the token, before anything of yours changes".to_owned(),
-        action: Action::TryToken {
-            command: influxctl::try_token(&facts.influxctl),
+        reason: "see that the cluster takes the token, before anything of yours changes".to_owned(),
+        action: Action::ProbeToken {
+            command: influxctl::probe_token(&facts.influxctl),
             profile: facts.profile.clone(),
             required,
         },
-        holds: if required {
+        postcondition: if required {
             "the token was accepted"
         } else {
             "the token was not refused"
         }
         .to_owned(),
-        beside: false,
+        parallel: false,
     }
 }

@@ -14,15 +14,15 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub use jobs::{CREATE_ADMIN_TOKEN, KEY_GEN, Kind};
+pub use jobs::{CREATE_ADMIN_TOKEN, JobKind, KEY_GEN};
 pub use operator::Operator;
 use planner::Planner;
-pub use rights::{missing, permissions};
-pub use stage::{Pods, Secret, Seen, Stage};
+pub use rights::{find_missing_permissions, list_permissions};
+pub use stage::{Observation, PodState, SecretState, Stage};
 
 use crate::error::{Error, Result};
-use crate::plan::{Place, Plan, Step, Trial};
-use crate::tool::invocation::Object;
+use crate::plan::{ClusterTarget, Plan, Step, TokenProbe};
+use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{ClusterId, Job, Pod, SecretUid};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Rerun {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Proof {
+pub enum PreflightCheck {
     /// That the account may do all that is needed.
     Permissions,
     /// That the server would make the clones.
@@ -74,7 +74,7 @@ pub enum Proof {
     FailedJob,
 }
 
-impl Proof {
+impl PreflightCheck {
     /// Every proof that can be waived.
     pub const ALL: &[Self] = &[Self::Permissions, Self::DryRun, Self::FailedJob];
 
@@ -91,7 +91,7 @@ impl Proof {
 
 /// What was asked for.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RevocationOptions {
     /// How jobs run again.
     pub rerun: Rerun,
     /// Which pods load the keys.
@@ -101,20 +101,20 @@ pub struct Options {
     /// The job that makes the token.
     pub create_admin_token_job: Option<String>,
     /// Whether to start over.
-    pub again: bool,
+    pub start_over: bool,
     /// Whether a new token is made.
     pub new_token: bool,
     /// The proof to go without.
-    pub waived: Option<Proof>,
+    pub skip_check: Option<PreflightCheck>,
     /// The limit of each wait.
-    pub wait: Duration,
+    pub timeout: Duration,
 }
 
 /// All that planning may know.
 #[cfg_attr(test, derive(Debug))]
-pub struct Facts {
+pub struct RevocationFacts {
     /// Where it is done.
-    pub at: Place,
+    pub target: ClusterTarget,
     /// Which cluster that is.
     pub cluster: ClusterId,
     /// What the plan is about, for people.
@@ -132,23 +132,23 @@ pub struct Facts {
     /// kubit.
     pub operator: Operator,
     /// What unfinished revocations on record have begun to delete.
-    pub begun: Vec<Object>,
+    pub begun_deletions: Vec<ObjectRef>,
     /// What was asked for.
-    pub options: Options,
+    pub options: RevocationOptions,
     /// How a token is tried; `None` where there is no way to.
-    pub trial: Option<Trial>,
+    pub token_probe: Option<TokenProbe>,
     /// How long the old token may still be accepted afterwards.
-    pub grace: Duration,
+    pub grace_period: Duration,
 }
 
 /// What is to be done, and what must be shown to be possible first.
-pub struct Revocation {
+pub struct RevocationPlan {
     /// The steps.
     pub plan: Plan,
     /// How far an earlier revocation has come, where one has.
-    pub half_done: Option<String>,
+    pub resuming: Option<String>,
     /// The steps that hold already.
-    pub held: Vec<(&'static str, String)>,
+    pub satisfied: Vec<(&'static str, String)>,
     /// What deserves a second thought, each with what to do about it.
     pub warnings: Vec<(String, String)>,
 }
@@ -157,29 +157,29 @@ pub struct Revocation {
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`]: nothing has been changed.
-pub fn plan(facts: &Facts, local: Vec<Step>) -> Result<Revocation> {
-    let seen = Seen {
+pub fn plan_revocation(facts: &RevocationFacts, local: Vec<Step>) -> Result<RevocationPlan> {
+    let seen = Observation {
         secrets: &facts.secrets,
         jobs: &facts.jobs,
         pods: &facts.pods,
-        begun: &facts.begun,
+        begun_deletions: &facts.begun_deletions,
     };
-    in_use(facts)?;
-    let stage = seen.stage(facts.options.again);
+    ensure_clustered_namespace(facts)?;
+    let stage = seen.determine_stage(facts.options.start_over);
     // Those that were deleted may just not be there again yet.
-    if stage.keys != Secret::New {
-        pods_there(facts)?;
+    if stage.keys != SecretState::New {
+        ensure_pods_match(facts)?;
     }
-    Planner::new(facts, stage).plan(local)
+    Planner::new(facts, stage).build_plan(local)
 }
 
-fn in_use(facts: &Facts) -> Result<()> {
-    let jobs = |kind: &Kind| kind.among(&facts.jobs).next().is_some();
+fn ensure_clustered_namespace(facts: &RevocationFacts) -> Result<()> {
+    let jobs = |kind: &JobKind| kind.filter_jobs(&facts.jobs).next().is_some();
     if !facts.secrets.is_empty() || jobs(&KEY_GEN) || jobs(&CREATE_ADMIN_TOKEN) {
         return Ok(());
     }
-    let namespace = &facts.at.namespace;
-    Err(Error::refused(format!(
+    let namespace = &facts.target.namespace;
+    Err(Error::refusal(format!(
         "namespace `{namespace}` has neither the secrets nor the jobs of InfluxDB Clustered"
     ))
     .hint(format!(
@@ -187,13 +187,18 @@ fn in_use(facts: &Facts) -> Result<()> {
     )))
 }
 
-fn pods_there(facts: &Facts) -> Result<()> {
+fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
     if facts.pods_matched {
         return Ok(());
     }
     let selector = &facts.options.selector;
-    let loads = |pod: &&Pod| !pod.ended() && pod.uses_secret("rsa-keys");
-    let mut loading: Vec<String> = facts.pods.iter().filter(loads).map(workload).collect();
+    let loads = |pod: &&Pod| !pod.is_finished() && pod.uses_secret("rsa-keys");
+    let mut loading: Vec<String> = facts
+        .pods
+        .iter()
+        .filter(loads)
+        .map(describe_workload)
+        .collect();
     loading.sort();
     loading.dedup();
     let told = format!(
@@ -202,7 +207,7 @@ fn pods_there(facts: &Facts) -> Result<()> {
     let hint = if loading.is_empty() {
         format!(
             "no pod of namespace `{}` mounts or reads secret `rsa-keys` either: find out which do (`kubectl get pods --namespace {0} --output yaml`), then name them with --restart-selector",
-            facts.at.namespace
+            facts.target.namespace
         )
     } else {
         format!(
@@ -210,11 +215,11 @@ fn pods_there(facts: &Facts) -> Result<()> {
             loading.join(", ")
         )
     };
-    Err(Error::refused(told).hint(hint))
+    Err(Error::refusal(told).hint(hint))
 }
 
 /// How a person would select the workload of a pod.
-fn workload(pod: &Pod) -> String {
+fn describe_workload(pod: &Pod) -> String {
     let label = |wanted: &str| {
         pod.labels()
             .find(|(name, _)| *name == wanted)

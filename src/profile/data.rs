@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
-use super::create::New;
+use super::create::NewProfile;
 use super::error::ConfigError;
 use super::node;
 
-type Map = BTreeMap<String, Data>;
+type DataMap = BTreeMap<String, ConfigData>;
 
 /// Holds secrets: no `Debug`.
 #[derive(Clone, PartialEq)]
-enum Data {
-    Table(Map),
-    List(Vec<Data>),
+enum ConfigData {
+    Table(DataMap),
+    List(Vec<ConfigData>),
     String(String),
     Integer(i64),
     /// By its bits: `nan` is the same as `nan`.
@@ -23,38 +23,38 @@ enum Data {
     Datetime(String),
 }
 
-impl Data {
-    fn of_item(item: &Item) -> Self {
+impl ConfigData {
+    fn from_item(item: &Item) -> Self {
         match item {
             Item::None => Self::List(Vec::new()),
-            Item::Value(value) => Self::of_value(value),
-            Item::Table(table) => Self::Table(map(table)),
+            Item::Value(value) => Self::from_value(value),
+            Item::Table(table) => Self::Table(table_to_map(table)),
             Item::ArrayOfTables(tables) => Self::List(
                 tables
                     .iter()
-                    .map(|table: &Table| Self::Table(map(table)))
+                    .map(|table: &Table| Self::Table(table_to_map(table)))
                     .collect(),
             ),
         }
     }
 
-    fn of_value(value: &Value) -> Self {
+    fn from_value(value: &Value) -> Self {
         match value {
             Value::String(string) => Self::String(string.value().clone()),
             Value::Integer(integer) => Self::Integer(*integer.value()),
             Value::Float(float) => Self::Float(float.value().to_bits()),
             Value::Boolean(boolean) => Self::Boolean(*boolean.value()),
             Value::Datetime(datetime) => Self::Datetime(datetime.value().to_string()),
-            Value::Array(array) => Self::List(array.iter().map(Self::of_value).collect()),
-            Value::InlineTable(table) => Self::Table(map(table)),
+            Value::Array(array) => Self::List(array.iter().map(Self::from_value).collect()),
+            Value::InlineTable(table) => Self::Table(table_to_map(table)),
         }
     }
 }
 
-fn map(table: &dyn TableLike) -> Map {
+fn table_to_map(table: &dyn TableLike) -> DataMap {
     table
         .iter()
-        .map(|(key, item)| (key.to_owned(), Data::of_item(item)))
+        .map(|(key, item)| (key.to_owned(), ConfigData::from_item(item)))
         .collect()
 }
 
@@ -65,11 +65,12 @@ pub(super) fn check_enabled(
     index: usize,
     token_file: &str,
 ) -> Result<(), ConfigError> {
-    let mut want = map(old.as_table());
-    let token = child(&mut want, index, "auth").and_then(|auth| table_in(auth, "token"));
-    let token = token.ok_or(ConfigError::Unsafe)?;
-    token.insert("token_file".into(), Data::String(token_file.into()));
-    same(&want, &read(text)?)
+    let mut want = table_to_map(old.as_table());
+    let token =
+        profile_table_mut(&mut want, index, "auth").and_then(|auth| table_or_insert(auth, "token"));
+    let token = token.ok_or(ConfigError::UnsafeEdit)?;
+    token.insert("token_file".into(), ConfigData::String(token_file.into()));
+    ensure_equal(&want, &parse_data(text)?)
 }
 
 /// `text` must be `old` without a token file in profile `index`. An empty `auth` counts as none.
@@ -78,29 +79,29 @@ pub(super) fn check_disabled(
     text: &str,
     index: usize,
 ) -> Result<(), ConfigError> {
-    let (mut want, mut got) = (map(old.as_table()), read(text)?);
-    let profile = profile_in(&mut want, index).ok_or(ConfigError::Unsafe)?;
-    let auth = table_in(profile, "auth").ok_or(ConfigError::Unsafe)?;
-    let token = table_in(auth, "token").ok_or(ConfigError::Unsafe)?;
+    let (mut want, mut got) = (table_to_map(old.as_table()), parse_data(text)?);
+    let profile = profile_mut(&mut want, index).ok_or(ConfigError::UnsafeEdit)?;
+    let auth = table_or_insert(profile, "auth").ok_or(ConfigError::UnsafeEdit)?;
+    let token = table_or_insert(auth, "token").ok_or(ConfigError::UnsafeEdit)?;
     token.remove("token_file");
-    remove_empty(auth, "token");
-    remove_empty(profile, "auth");
-    remove_empty(
-        profile_in(&mut got, index).ok_or(ConfigError::Unsafe)?,
+    remove_empty_table(auth, "token");
+    remove_empty_table(profile, "auth");
+    remove_empty_table(
+        profile_mut(&mut got, index).ok_or(ConfigError::UnsafeEdit)?,
         "auth",
     );
-    same(&want, &got)
+    ensure_equal(&want, &got)
 }
 
 /// `text` must be `old` with that profile behind the others.
 pub(super) fn check_created(
     old: &Document<&str>,
     text: &str,
-    new: &New<'_>,
+    new: &NewProfile<'_>,
 ) -> Result<(), ConfigError> {
-    let mut want = map(old.as_table());
-    let string = |value: &str| Data::String(value.to_owned());
-    let table = |key: &str, value| Data::Table(Map::from([(key.to_owned(), value)]));
+    let mut want = table_to_map(old.as_table());
+    let string = |value: &str| ConfigData::String(value.to_owned());
+    let table = |key: &str, value| ConfigData::Table(DataMap::from([(key.to_owned(), value)]));
     let auth = table("token", table("token_file", string(new.token_file)));
     let profile = [
         ("name", string(new.name)),
@@ -112,55 +113,59 @@ pub(super) fn check_created(
     let profile = profile.map(|(key, value)| (key.to_owned(), value));
     let profiles = want
         .entry("profile".into())
-        .or_insert_with(|| Data::List(Vec::new()));
-    let Data::List(profiles) = profiles else {
-        return Err(ConfigError::Unsafe);
+        .or_insert_with(|| ConfigData::List(Vec::new()));
+    let ConfigData::List(profiles) = profiles else {
+        return Err(ConfigError::UnsafeEdit);
     };
-    profiles.push(Data::Table(Map::from(profile)));
-    same(&want, &read(text)?)
+    profiles.push(ConfigData::Table(DataMap::from(profile)));
+    ensure_equal(&want, &parse_data(text)?)
 }
 
 /// A text of our own making: one that does not parse is unsafe, not the user's mistake.
-fn read(text: &str) -> Result<Map, ConfigError> {
-    let document = node::parse(text).map_err(|_| ConfigError::Unsafe)?;
-    Ok(map(document.as_table()))
+fn parse_data(text: &str) -> Result<DataMap, ConfigError> {
+    let document = node::parse_document(text).map_err(|_| ConfigError::UnsafeEdit)?;
+    Ok(table_to_map(document.as_table()))
 }
 
-fn same(want: &Map, got: &Map) -> Result<(), ConfigError> {
+fn ensure_equal(want: &DataMap, got: &DataMap) -> Result<(), ConfigError> {
     if want == got {
         Ok(())
     } else {
-        Err(ConfigError::Unsafe)
+        Err(ConfigError::UnsafeEdit)
     }
 }
 
-fn profile_in(root: &mut Map, index: usize) -> Option<&mut Map> {
+fn profile_mut(root: &mut DataMap, index: usize) -> Option<&mut DataMap> {
     match root.get_mut("profile")? {
-        Data::List(profiles) => match profiles.get_mut(index)? {
-            Data::Table(profile) => Some(profile),
+        ConfigData::List(profiles) => match profiles.get_mut(index)? {
+            ConfigData::Table(profile) => Some(profile),
             _ => None,
         },
         _ => None,
     }
 }
 
-fn child<'m>(root: &'m mut Map, index: usize, key: &str) -> Option<&'m mut Map> {
-    table_in(profile_in(root, index)?, key)
+fn profile_table_mut<'m>(
+    root: &'m mut DataMap,
+    index: usize,
+    key: &str,
+) -> Option<&'m mut DataMap> {
+    table_or_insert(profile_mut(root, index)?, key)
 }
 
 /// The table under `key`, made if it is missing; none if something else is there.
-fn table_in<'m>(map: &'m mut Map, key: &str) -> Option<&'m mut Map> {
+fn table_or_insert<'m>(map: &'m mut DataMap, key: &str) -> Option<&'m mut DataMap> {
     match map
         .entry(key.to_owned())
-        .or_insert_with(|| Data::Table(Map::new()))
+        .or_insert_with(|| ConfigData::Table(DataMap::new()))
     {
-        Data::Table(table) => Some(table),
+        ConfigData::Table(table) => Some(table),
         _ => None,
     }
 }
 
-fn remove_empty(map: &mut Map, key: &str) {
-    if matches!(map.get(key), Some(Data::Table(table)) if table.is_empty()) {
+fn remove_empty_table(map: &mut DataMap, key: &str) {
+    if matches!(map.get(key), Some(ConfigData::Table(table)) if table.is_empty()) {
         map.remove(key);
     }
 }

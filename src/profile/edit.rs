@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::line::Lines;
-use super::quote::shown;
+use super::quote::escape_controls;
 
 /// One replacement: `range`, in bytes of the old text, becomes `text`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Splice {
 
 /// A configuration before it is written. Its `Debug` shows no part of the file.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Edit {
+pub struct ConfigEdit {
     /// The whole new text.
     pub text: String,
     /// What makes it out of the old one: in order, not overlapping; none if nothing changes.
@@ -36,7 +36,7 @@ pub struct ChangedLine {
     pub text: String,
 }
 
-impl Edit {
+impl ConfigEdit {
     /// `splices` must be in order and not overlap.
     pub(super) fn new(old: &str, splices: Vec<Splice>) -> Self {
         let mut text = String::with_capacity(old.len());
@@ -70,7 +70,7 @@ impl Edit {
             let whole = whole(range, old) && whole(&added, &self.text);
             for (sign, text, at) in [('-', old, range), ('+', &self.text, &added)] {
                 if !at.is_empty() {
-                    changed.extend(lines_of(sign, text, at, whole));
+                    changed.extend(build_changed_lines(sign, text, at, whole));
                 }
             }
         }
@@ -78,7 +78,7 @@ impl Edit {
     }
 }
 
-impl fmt::Debug for Edit {
+impl fmt::Debug for ConfigEdit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edit")
             .field("bytes", &self.text.len())
@@ -93,19 +93,19 @@ fn is_whole_lines(text: &str, at: &Range<usize>) -> bool {
     let lines = Lines(text);
     let inside = &text[at.clone()];
     inside.is_empty()
-        || (lines.starts_at(at.start) && lines.starts_at(at.end))
+        || (lines.is_line_start(at.start) && lines.is_line_start(at.end))
         || (inside.starts_with(['\r', '\n']) && at.end == text.len())
 }
 
-fn lines_of(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<ChangedLine> {
+fn build_changed_lines(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<ChangedLine> {
     let lines = Lines(text);
     let mut part = &text[at.clone()];
-    let mut number = lines.number(at.start);
+    let mut number = lines.line_number(at.start);
     let (mut before, mut after) = (String::new(), "");
     if !whole {
-        before = context_before(&text[lines.start(at.start)..at.start]);
-        after = context_after(&text[at.end..lines.next(at.end)]);
-    } else if !lines.starts_at(at.start) {
+        before = summarize_prefix(&text[lines.line_start(at.start)..at.start]);
+        after = summarize_suffix(&text[at.end..lines.next_line_start(at.end)]);
+    } else if !lines.is_line_start(at.start) {
         part = part
             .trim_start_matches('\r')
             .strip_prefix('\n')
@@ -117,7 +117,7 @@ fn lines_of(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<Chang
     part.split('\n')
         .zip(number..)
         .map(|(line, number)| {
-            let text = shown(line.strip_suffix('\r').unwrap_or(line));
+            let text = escape_controls(line.strip_suffix('\r').unwrap_or(line));
             ChangedLine { number, sign, text }
         })
         .collect()
@@ -125,7 +125,7 @@ fn lines_of(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<Chang
 
 /// What to show of a line before the part that changes: the key whose value it is, or white space;
 /// `…` for anything else.
-fn context_before(before: &str) -> String {
+fn summarize_prefix(before: &str) -> String {
     let is_key = |c: char| c.is_ascii_alphanumeric() || "_-. \t".contains(c);
     let key = match before.trim_end().strip_suffix('=') {
         Some(keys) => keys.trim_end_matches(is_key).len(),
@@ -135,6 +135,6 @@ fn context_before(before: &str) -> String {
     format!("{cut}{}", &before[key..])
 }
 
-fn context_after(after: &str) -> &'static str {
+fn summarize_suffix(after: &str) -> &'static str {
     if after.trim().is_empty() { "" } else { "…" }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::quote::shown;
+use super::quote::escape_controls;
 
 /// Why a configuration could not be read or edited. Lines and columns count from 1, columns in
 /// characters.
@@ -49,13 +49,13 @@ pub enum ConfigError {
     /// Valid TOML in a form that influxctl does not read, or that cannot be edited in place.
     Shape {
         /// What is wrong, naming keys only, never values.
-        what: &'static str,
+        message: &'static str,
         /// The line it is on.
         line: usize,
     },
     /// The edited text, read again, differs from the original in more than the token file. Nothing
     /// is returned that could be written.
-    Unsafe,
+    UnsafeEdit,
 }
 
 impl ConfigError {
@@ -66,7 +66,7 @@ impl ConfigError {
             Self::NoProfiles { .. } => "add a `[[profile]]` with name, product, host and port".into(),
             Self::NoSuchProfile { name, known } => {
                 let similar = known.iter().find(|k| k.trim().eq_ignore_ascii_case(name.trim()))?;
-                format!("did you mean `{}`?", shown(similar))
+                format!("did you mean `{}`?", escape_controls(similar))
             }
             Self::DuplicateProfile { .. } => "give each profile a name of its own".into(),
             Self::NotClustered { .. } => {
@@ -76,7 +76,7 @@ impl ConfigError {
             Self::Shape { .. } => "influxctl's documentation has it as `[[profile]]` with sub-tables `[profile.tls]`, \
                  `[profile.auth.oauth2]`, `[profile.auth.token]`"
                 .into(),
-            Self::Unsafe => "nothing was changed; edit `token_file` in `[profile.auth.token]` by hand".into(),
+            Self::UnsafeEdit => "nothing was changed; edit `token_file` in `[profile.auth.token]` by hand".into(),
         })
     }
 }
@@ -91,32 +91,41 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "no profile `{}`: the configuration has no profiles",
-                    shown(name)
+                    escape_controls(name)
                 )
             }
             Self::NoSuchProfile { name, known } => {
-                let known: Vec<_> = known.iter().map(|k| shown(k)).collect();
+                let known: Vec<_> = known.iter().map(|k| escape_controls(k)).collect();
                 write!(
                     f,
                     "no profile `{}` (known profiles: {})",
-                    shown(name),
+                    escape_controls(name),
                     known.join(", ")
                 )
             }
             Self::DuplicateProfile { name } => {
-                write!(f, "more than one profile is named `{}`", shown(name))
+                write!(
+                    f,
+                    "more than one profile is named `{}`",
+                    escape_controls(name)
+                )
             }
             Self::NotClustered { name, product } => {
                 write!(
                     f,
                     "profile `{}` is for product `{}`",
-                    shown(name),
-                    shown(product)
+                    escape_controls(name),
+                    escape_controls(product)
                 )
             }
-            Self::ProfileExists { name } => write!(f, "profile `{}` exists already", shown(name)),
-            Self::Shape { what, line } => write!(f, "{what} (line {line})"),
-            Self::Unsafe => f.write_str("the edit would change more than the token file"),
+            Self::ProfileExists { name } => {
+                write!(f, "profile `{}` exists already", escape_controls(name))
+            }
+            Self::Shape {
+                message: what,
+                line,
+            } => write!(f, "{what} (line {line})"),
+            Self::UnsafeEdit => f.write_str("the edit would change more than the token file"),
         }
     }
 }

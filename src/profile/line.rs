@@ -9,7 +9,7 @@ pub(super) struct Lines<'a>(pub(super) &'a str);
 
 impl<'a> Lines<'a> {
     /// Where the line of `at` begins, behind a byte order mark.
-    pub(super) fn start(self, at: usize) -> usize {
+    pub(super) fn line_start(self, at: usize) -> usize {
         match self.0[..at].rfind('\n') {
             Some(newline) => newline + 1,
             None if self.0.starts_with('\u{feff}') => at.min('\u{feff}'.len_utf8()),
@@ -18,7 +18,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Where the line after that of `at` begins, or the end of the text.
-    pub(super) fn next(self, at: usize) -> usize {
+    pub(super) fn next_line_start(self, at: usize) -> usize {
         match self.0[at..].find('\n') {
             Some(newline) => at + newline + 1,
             None => self.0.len(),
@@ -26,18 +26,18 @@ impl<'a> Lines<'a> {
     }
 
     /// The whole lines that `span` touches.
-    pub(super) fn of(self, span: &Range<usize>) -> Range<usize> {
-        self.start(span.start)..self.next(span.end)
+    pub(super) fn expand_to_lines(self, span: &Range<usize>) -> Range<usize> {
+        self.line_start(span.start)..self.next_line_start(span.end)
     }
 
     /// The white space that the line of `at` begins with.
     pub(super) fn indent(self, at: usize) -> &'a str {
-        let line = &self.0[self.start(at)..at];
+        let line = &self.0[self.line_start(at)..at];
         &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
     }
 
     /// The line ending in use just before `at`, else `\n`.
-    pub(super) fn ending(self, at: usize) -> &'static str {
+    pub(super) fn line_ending(self, at: usize) -> &'static str {
         match self.0[..at].rfind('\n') {
             Some(newline) if self.0[..newline].ends_with('\r') => "\r\n",
             _ => "\n",
@@ -45,21 +45,21 @@ impl<'a> Lines<'a> {
     }
 
     /// The number of the line of `at`, from 1.
-    pub(super) fn number(self, at: usize) -> usize {
+    pub(super) fn line_number(self, at: usize) -> usize {
         self.0[..at].matches('\n').count() + 1
     }
 
     /// Whether a line begins at `at`.
-    pub(super) fn starts_at(self, at: usize) -> bool {
-        self.start(at) == at
+    pub(super) fn is_line_start(self, at: usize) -> bool {
+        self.line_start(at) == at
     }
 
     /// `start` moved up over one blank line, if there is one.
-    pub(super) fn with_blank_before(self, start: usize) -> usize {
+    pub(super) fn include_blank_before(self, start: usize) -> usize {
         let Some(end) = self.0[..start].strip_suffix('\n') else {
             return start;
         };
-        let blank = self.start(end.len());
+        let blank = self.line_start(end.len());
         if self.0[blank..start].trim().is_empty() {
             blank
         } else {
@@ -69,17 +69,17 @@ impl<'a> Lines<'a> {
 
     /// Behind the comment lines that follow `at` (the beginning of a line) directly, if a blank
     /// line or the end follows them; else `at`: they lead what comes next.
-    pub(super) fn behind_comments(self, at: usize) -> usize {
+    pub(super) fn skip_comments(self, at: usize) -> usize {
         let mut end = at;
         loop {
-            let line = self.0[end..self.next(end)].trim();
+            let line = self.0[end..self.next_line_start(end)].trim();
             if line.is_empty() {
                 return end;
             }
             if !line.starts_with('#') {
                 return at;
             }
-            end = self.next(end);
+            end = self.next_line_start(end);
         }
     }
 }

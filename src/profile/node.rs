@@ -10,7 +10,7 @@ use super::line::Lines;
 
 /// How a table is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum TableForm {
     /// With a header of its own: `[profile.auth]`.
     Header,
     /// Only by a header below it: `auth` in `[profile.auth.oauth2]`.
@@ -18,7 +18,7 @@ pub(super) enum Form {
     /// By dotted keys: `auth.oauth2.client_id = "…"`.
     Dotted,
     /// Inline: `auth = { … }`.
-    Braces,
+    Inline,
 }
 
 /// A table of the document: its content, its form, and where it is (the header, the braces, or the
@@ -26,16 +26,16 @@ pub(super) enum Form {
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     pub(super) table: &'a dyn TableLike,
-    pub(super) form: Form,
+    pub(super) form: TableForm,
     pub(super) span: Range<usize>,
 }
 
 impl<'a> Node<'a> {
-    fn of_table(table: &'a Table) -> Self {
+    fn from_table(table: &'a Table) -> Self {
         let form = match (table.is_dotted(), table.is_implicit()) {
-            (true, _) => Form::Dotted,
-            (false, true) => Form::Implicit,
-            (false, false) => Form::Header,
+            (true, _) => TableForm::Dotted,
+            (false, true) => TableForm::Implicit,
+            (false, false) => TableForm::Header,
         };
         Self {
             table,
@@ -44,12 +44,12 @@ impl<'a> Node<'a> {
         }
     }
 
-    fn of_value(value: &'a Value) -> Option<Self> {
+    fn from_value(value: &'a Value) -> Option<Self> {
         let table = value.as_inline_table()?;
         let form = if table.is_dotted() {
-            Form::Dotted
+            TableForm::Dotted
         } else {
-            Form::Braces
+            TableForm::Inline
         };
         Some(Self {
             table,
@@ -59,10 +59,10 @@ impl<'a> Node<'a> {
     }
 
     /// The table that `item` is, if it is one.
-    pub(super) fn of_item(item: &'a Item) -> Option<Self> {
+    pub(super) fn from_item(item: &'a Item) -> Option<Self> {
         match item {
-            Item::Table(table) => Some(Self::of_table(table)),
-            Item::Value(value) => Self::of_value(value),
+            Item::Table(table) => Some(Self::from_table(table)),
+            Item::Value(value) => Self::from_value(value),
             _ => None,
         }
     }
@@ -77,16 +77,16 @@ impl<'a> Node<'a> {
         let Some(item) = self.table.get(key) else {
             return Ok(None);
         };
-        Self::of_item(item)
+        Self::from_item(item)
             .map(Some)
-            .ok_or_else(|| shape(text, item, what))
+            .ok_or_else(|| shape_error(text, item, what))
     }
 
     /// Where the values are that are written in this table's own body or braces, in order: its
     /// keys, dotted ones too, but not what stands under another header.
-    pub(super) fn values(&self) -> Vec<Range<usize>> {
+    pub(super) fn value_spans(&self) -> Vec<Range<usize>> {
         let mut values = Vec::new();
-        collect_values(self.table, &mut values);
+        collect_value_spans(self.table, &mut values);
         values.sort_by_key(|span| span.start);
         values
     }
@@ -96,20 +96,22 @@ impl<'a> Node<'a> {
         let below = self.table.iter().map(|(_, item)| match item {
             Item::ArrayOfTables(tables) => tables
                 .iter()
-                .map(|table| Node::of_table(table).end())
+                .map(|table| Node::from_table(table).end())
                 .max()
                 .unwrap_or(0),
-            Item::Table(table) => Node::of_table(table).end(),
+            Item::Table(table) => Node::from_table(table).end(),
             item => item.span().map_or(0, |span| span.end),
         });
         below.max().unwrap_or(0).max(self.span.end)
     }
 }
 
-fn collect_values(table: &dyn TableLike, values: &mut Vec<Range<usize>>) {
+fn collect_value_spans(table: &dyn TableLike, values: &mut Vec<Range<usize>>) {
     for (_, item) in table.iter() {
-        match (Node::of_item(item), item) {
-            (Some(node), _) if node.form == Form::Dotted => collect_values(node.table, values),
+        match (Node::from_item(item), item) {
+            (Some(node), _) if node.form == TableForm::Dotted => {
+                collect_value_spans(node.table, values)
+            }
             (_, Item::Value(value)) => values.extend(value.span()),
             _ => {}
         }
@@ -117,16 +119,16 @@ fn collect_values(table: &dyn TableLike, values: &mut Vec<Range<usize>>) {
 }
 
 /// The way to `token_file` in one profile, as far as it is there.
-pub(super) struct Path<'a> {
+pub(super) struct TokenFilePath<'a> {
     pub(super) profile: Node<'a>,
     pub(super) auth: Option<Node<'a>>,
     pub(super) token: Option<Node<'a>>,
     pub(super) token_file: Option<&'a Value>,
 }
 
-impl<'a> Path<'a> {
+impl<'a> TokenFilePath<'a> {
     /// Follows `auth.token.token_file` down from `profile`.
-    pub(super) fn of(text: &str, profile: Node<'a>) -> Result<Self, ConfigError> {
+    pub(super) fn from_profile(text: &str, profile: Node<'a>) -> Result<Self, ConfigError> {
         let auth = profile.child(text, "auth", "`auth` is not a table")?;
         let token = match &auth {
             Some(auth) => auth.child(text, "token", "`auth.token` is not a table")?,
@@ -137,7 +139,13 @@ impl<'a> Path<'a> {
             .and_then(|token| token.table.get("token_file"));
         let token_file = match item {
             Some(Item::Value(value)) if value.is_str() => Some(value),
-            Some(item) => return Err(shape(text, item, "`auth.token.token_file` is not a string")),
+            Some(item) => {
+                return Err(shape_error(
+                    text,
+                    item,
+                    "`auth.token.token_file` is not a string",
+                ));
+            }
             None => None,
         };
         Ok(Self {
@@ -149,9 +157,9 @@ impl<'a> Path<'a> {
     }
 
     /// The table in whose body or braces a dotted `token` is written, and its key there.
-    pub(super) fn written_in(&self) -> (&Node<'a>, &'static str) {
+    pub(super) fn dotted_container(&self) -> (&Node<'a>, &'static str) {
         match &self.auth {
-            Some(auth) if auth.form != Form::Dotted => (auth, "token"),
+            Some(auth) if auth.form != TableForm::Dotted => (auth, "token"),
             _ => (&self.profile, "auth.token"),
         }
     }
@@ -159,41 +167,41 @@ impl<'a> Path<'a> {
 
 /// Deeper tables than this are refused. `toml_edit` bounds the nesting of braces and the length of
 /// dotted keys, but not the one times the other, which is enough to overflow the stack.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// Parses; an error says where, and nothing of what is there.
-pub(super) fn parse(text: &str) -> Result<Document<&str>, ConfigError> {
+pub(super) fn parse_document(text: &str) -> Result<Document<&str>, ConfigError> {
     let lines = Lines(text);
     let document = Document::parse(text).map_err(|error| {
         let at = text.floor_char_boundary(error.span().map_or(0, |span| span.start));
-        let column = text[lines.start(at)..at].chars().count() + 1;
+        let column = text[lines.line_start(at)..at].chars().count() + 1;
         ConfigError::Syntax {
-            line: lines.number(at),
+            line: lines.line_number(at),
             column,
         }
     })?;
-    match below(&document) {
+    match find_too_deep(&document) {
         Some(at) => Err(ConfigError::Shape {
-            what: "tables nested too deeply",
-            line: lines.number(at),
+            message: "tables nested too deeply",
+            line: lines.line_number(at),
         }),
         None => Ok(document),
     }
 }
 
 /// Where something is that is deeper than [`DEEPEST`]. Goes level by level: no recursion.
-fn below(document: &Document<&str>) -> Option<usize> {
+fn find_too_deep(document: &Document<&str>) -> Option<usize> {
     let mut level: Vec<&dyn TableLike> = vec![document.as_table()];
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let items = level.iter().flat_map(|table| table.iter());
-        level = items.flat_map(|(_, item)| tables_in(item)).collect();
+        level = items.flat_map(|(_, item)| collect_tables(item)).collect();
     }
     let (_, item) = level.iter().flat_map(|table| table.iter()).next()?;
     Some(item.span().unwrap_or_default().start)
 }
 
 /// The tables that `item` is or, as an array, holds.
-fn tables_in(item: &Item) -> Vec<&dyn TableLike> {
+fn collect_tables(item: &Item) -> Vec<&dyn TableLike> {
     match item {
         Item::ArrayOfTables(tables) => tables.iter().map(|table| table as &dyn TableLike).collect(),
         Item::Value(Value::Array(array)) => {
@@ -213,45 +221,55 @@ fn tables_in(item: &Item) -> Vec<&dyn TableLike> {
 }
 
 /// Every profile, of `[[profile]]` or of `profile = [{ … }]`.
-pub(super) fn profiles<'a>(
+pub(super) fn collect_profiles<'a>(
     text: &str,
     document: &'a Document<&str>,
 ) -> Result<Vec<Node<'a>>, ConfigError> {
     match document.get("profile") {
         None => Ok(Vec::new()),
-        Some(Item::ArrayOfTables(tables)) => Ok(tables.iter().map(Node::of_table).collect()),
+        Some(Item::ArrayOfTables(tables)) => Ok(tables.iter().map(Node::from_table).collect()),
         Some(Item::Value(Value::Array(array))) => array
             .iter()
             .map(|value| {
-                let line = Lines(text).number(value.span().unwrap_or_default().start);
+                let line = Lines(text).line_number(value.span().unwrap_or_default().start);
                 let what = "an entry of `profile` is not a table";
-                Node::of_value(value).ok_or(ConfigError::Shape { what, line })
+                Node::from_value(value).ok_or(ConfigError::Shape {
+                    message: what,
+                    line,
+                })
             })
             .collect(),
-        Some(item) => Err(shape(text, item, "`profile` is not an array of tables")),
+        Some(item) => Err(shape_error(
+            text,
+            item,
+            "`profile` is not an array of tables",
+        )),
     }
 }
 
 /// A profile's name, `default` if it has none.
-pub(super) fn name<'a>(text: &str, profile: &Node<'a>) -> Result<&'a str, ConfigError> {
+pub(super) fn read_profile_name<'a>(
+    text: &str,
+    profile: &Node<'a>,
+) -> Result<&'a str, ConfigError> {
     match profile.table.get("name") {
         None => Ok("default"),
         Some(item) => item
             .as_str()
-            .ok_or_else(|| shape(text, item, "`name` is not a string")),
+            .ok_or_else(|| shape_error(text, item, "`name` is not a string")),
     }
 }
 
 /// The one profile of that name, and which of them it is.
-pub(super) fn named<'a>(
+pub(super) fn locate_profile<'a>(
     text: &str,
     document: &'a Document<&str>,
     wanted: &str,
 ) -> Result<(usize, Node<'a>), ConfigError> {
-    let profiles = profiles(text, document)?;
+    let profiles = collect_profiles(text, document)?;
     let mut known = Vec::new();
     for profile in &profiles {
-        known.push(name(text, profile)?.to_owned());
+        known.push(read_profile_name(text, profile)?.to_owned());
     }
     let mut matching = (0..known.len()).filter(|&index| known[index] == wanted);
     match (matching.next(), matching.next()) {
@@ -270,13 +288,13 @@ pub(super) fn named<'a>(
 }
 
 /// A [`ConfigError::Shape`] at `item`.
-pub(super) fn shape(text: &str, item: &Item, what: &'static str) -> ConfigError {
+pub(super) fn shape_error(text: &str, item: &Item, what: &'static str) -> ConfigError {
     let at = match item {
         Item::ArrayOfTables(tables) => tables.get(0).and_then(Table::span),
         item => item.span(),
     };
     ConfigError::Shape {
-        what,
-        line: Lines(text).number(at.unwrap_or_default().start),
+        message: what,
+        line: Lines(text).line_number(at.unwrap_or_default().start),
     }
 }

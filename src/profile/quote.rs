@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// `value` as a basic string: `"…"`, with what TOML 1.0 wants escaped escaped. The C1 controls are
 /// escaped as well: TOML allows them, some terminals obey them.
-pub(super) fn basic_string(value: &str) -> String {
+pub(super) fn to_basic_string(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
     quoted.push('"');
     for c in value.chars() {
@@ -27,7 +27,7 @@ pub(super) fn basic_string(value: &str) -> String {
 
 /// `text` with control characters spelt out, for messages: an escape sequence in a profile's name
 /// must not reach the terminal.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn escape_controls(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\t' {

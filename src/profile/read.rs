@@ -3,22 +3,22 @@
 use toml_edit::{Item, Value};
 
 use super::error::ConfigError;
-use super::node::{self, Node, Path, shape};
+use super::node::{self, Node, TokenFilePath, shape_error};
 use super::{Profile, Tls};
 
 /// Reads one profile; the types must be those that influxctl reads.
-pub(super) fn profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigError> {
-    let path = Path::of(text, profile.clone())?;
+pub(super) fn read_profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigError> {
+    let path = TokenFilePath::from_profile(text, profile.clone())?;
     let oauth2 = match &path.auth {
         Some(auth) => auth.child(text, "oauth2", "`auth.oauth2` is not a table")?,
         None => None,
     };
     Ok(Profile {
-        name: node::name(text, profile)?.to_owned(),
-        product: string(text, profile, "product", "`product` is not a string")?,
-        host: string(text, profile, "host", "`host` is not a string")?,
-        port: port(text, profile)?,
-        tls: tls(text, profile)?,
+        name: node::read_profile_name(text, profile)?.to_owned(),
+        product: read_string(text, profile, "product", "`product` is not a string")?,
+        host: read_string(text, profile, "host", "`host` is not a string")?,
+        port: read_port(text, profile)?,
+        tls: read_tls(text, profile)?,
         token_file: path.token_file.and_then(Value::as_str).map(str::to_owned),
         has_oauth2: oauth2.is_some(),
         has_client_secret: oauth2.is_some_and(|oauth2| is_set(&oauth2, "client_secret")),
@@ -26,23 +26,23 @@ pub(super) fn profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigE
     })
 }
 
-fn tls(text: &str, profile: &Node<'_>) -> Result<Tls, ConfigError> {
+fn read_tls(text: &str, profile: &Node<'_>) -> Result<Tls, ConfigError> {
     let Some(tls) = profile.child(text, "tls", "`tls` is not a table")? else {
         return Ok(Tls::default());
     };
     Ok(Tls {
-        insecure: boolean(text, &tls, "insecure", "`tls.insecure` is not a boolean")?,
-        disable: boolean(text, &tls, "disable", "`tls.disable` is not a boolean")?,
-        cert: string(text, &tls, "cert", "`tls.cert` is not a string")?,
-        key: string(text, &tls, "key", "`tls.key` is not a string")?,
-        ca: string(text, &tls, "ca", "`tls.ca` is not a string")?,
+        insecure: read_bool(text, &tls, "insecure", "`tls.insecure` is not a boolean")?,
+        disable: read_bool(text, &tls, "disable", "`tls.disable` is not a boolean")?,
+        cert: read_string(text, &tls, "cert", "`tls.cert` is not a string")?,
+        key: read_string(text, &tls, "key", "`tls.key` is not a string")?,
+        ca: read_string(text, &tls, "ca", "`tls.ca` is not a string")?,
     })
 }
 
-fn port(text: &str, profile: &Node<'_>) -> Result<Option<String>, ConfigError> {
+fn read_port(text: &str, profile: &Node<'_>) -> Result<Option<String>, ConfigError> {
     match profile.table.get("port").and_then(Item::as_integer) {
         Some(port) => Ok(Some(port.to_string())),
-        None => string(
+        None => read_string(
             text,
             profile,
             "port",
@@ -51,7 +51,7 @@ fn port(text: &str, profile: &Node<'_>) -> Result<Option<String>, ConfigError> {
     }
 }
 
-fn string(
+fn read_string(
     text: &str,
     node: &Node<'_>,
     key: &str,
@@ -60,11 +60,11 @@ fn string(
     let Some(item) = node.table.get(key) else {
         return Ok(None);
     };
-    let value = item.as_str().ok_or_else(|| shape(text, item, what))?;
+    let value = item.as_str().ok_or_else(|| shape_error(text, item, what))?;
     Ok(Some(value.to_owned()))
 }
 
-fn boolean(
+fn read_bool(
     text: &str,
     node: &Node<'_>,
     key: &str,
@@ -75,7 +75,7 @@ fn boolean(
     };
     item.as_bool()
         .map(Some)
-        .ok_or_else(|| shape(text, item, what))
+        .ok_or_else(|| shape_error(text, item, what))
 }
 
 /// An empty string is a template not filled in, not a secret.

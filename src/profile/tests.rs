@@ -30,7 +30,7 @@ const EXAMPLE: &str = r#"# stand-in cluster
 "#;
 
 /// The text without, and with, what is marked.
-fn marked(text: &str) -> (String, String) {
+fn expand_marks(text: &str) -> (String, String) {
     let mut without = String::new();
     for (index, part) in text.split('⟦').enumerate() {
         let rest = match part.split_once('⟧') {
@@ -47,19 +47,32 @@ fn marked(text: &str) -> (String, String) {
 
 /// `enable` puts in exactly what is marked, twice is once, and `disable` takes exactly that out.
 #[track_caller]
-fn round_trip(name: &str, text: &str) {
-    let (without, with) = marked(text);
-    let enabled = enable(&without, name, "/t").unwrap();
+fn assert_round_trip(name: &str, text: &str) {
+    let (without, with) = expand_marks(text);
+    let enabled = enable_token_file(&without, name, "/t").unwrap();
     assert_eq!(enabled.text, with, "enable");
-    assert!(enable(&with, name, "/t").unwrap().is_noop(), "twice");
-    assert_eq!(disable(&with, name).unwrap().text, without, "disable");
-    assert!(disable(&without, name).unwrap().is_noop(), "disable twice");
-    assert_eq!(find(&with, name).unwrap().token_file.as_deref(), Some("/t"));
+    assert!(
+        enable_token_file(&with, name, "/t").unwrap().is_noop(),
+        "twice"
+    );
+    assert_eq!(
+        disable_token_file(&with, name).unwrap().text,
+        without,
+        "disable"
+    );
+    assert!(
+        disable_token_file(&without, name).unwrap().is_noop(),
+        "disable twice"
+    );
+    assert_eq!(
+        find_profile(&with, name).unwrap().token_file.as_deref(),
+        Some("/t")
+    );
 }
 
 /// `disable` takes out exactly what is marked.
 #[track_caller]
-fn takes_out(text: &str) {
-    let (without, with) = marked(text);
-    assert_eq!(disable(&with, "default").unwrap().text, without);
+fn assert_removes(text: &str) {
+    let (without, with) = expand_marks(text);
+    assert_eq!(disable_token_file(&with, "default").unwrap().text, without);
 }

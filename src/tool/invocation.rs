@@ -22,7 +22,7 @@ pub enum Effect {
 
 /// Whether what a command prints may carry a secret: then the record withholds it and no error quotes it raw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposure {
+pub enum Sensitivity {
     /// Nothing secret is printed.
     Plain,
     /// Standard output may carry a token.
@@ -33,11 +33,11 @@ pub enum Exposure {
 
 /// What surrounds the child.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum World {
+pub enum EnvPolicy {
     /// The user's environment: credential plugins need it.
-    Users,
+    Inherit,
     /// An empty home and empty XDG directories, and no `INFLUXCTL_*`: nothing cached can take part.
-    Throwaway,
+    Isolated,
 }
 
 /// One argument.
@@ -46,33 +46,33 @@ pub enum Arg {
     /// As it is.
     Text(String),
     /// The path of the throwaway configuration, known only when the command runs.
-    TrialConfig,
+    ProbeConfig,
 }
 
 impl fmt::Display for Arg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::TrialConfig => f.write_str("<throwaway configuration>"),
+            Self::ProbeConfig => f.write_str("<throwaway configuration>"),
         }
     }
 }
 
 /// How long a command may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum Timeout {
     /// As long as every command of the run.
-    Runs,
+    Default,
     /// No longer than this, even where the run allows more.
     AtMost(Duration),
     /// This long, whatever the run allows: a wait.
-    Own(Duration),
+    Fixed(Duration),
 }
 
 /// An object of the cluster that a command is about, told from another of its name by the UID it had when it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Object {
+pub struct ObjectRef {
     /// As kubectl names it: `secrets/rsa-keys`, `job/key-gen-7c9d2b41`.
     pub name: String,
     /// Its UID.
@@ -86,36 +86,39 @@ pub struct Invocation {
     pub(super) tool: Tool,
     pub(super) args: Vec<Arg>,
     pub(super) stdin: Option<String>,
-    pub(super) made_from: Vec<Object>,
-    pub(super) object: Option<Object>,
+    pub(super) derived_from: Vec<ObjectRef>,
+    pub(super) object: Option<ObjectRef>,
     pub(super) effect: Effect,
-    pub(super) exposure: Exposure,
-    pub(super) world: World,
+    pub(super) sensitivity: Sensitivity,
+    pub(super) env_policy: EnvPolicy,
     pub(super) max_stdout: usize,
-    pub(super) limit: Limit,
+    pub(super) timeout: Timeout,
 }
 
 /// What a listing may print at most, in bytes: a job may carry 1 MiB of environment.
-const MAX_STDOUT: usize = 8 << 20;
+const MAX_STDOUT_BYTES: usize = 8 << 20;
 
 impl Invocation {
-    pub(super) fn reads<S: Into<String>>(tool: &Tool, args: impl IntoIterator<Item = S>) -> Self {
+    pub(super) fn new_read<S: Into<String>>(
+        tool: &Tool,
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
         Self {
             tool: tool.clone(),
             args: args.into_iter().map(|arg| Arg::Text(arg.into())).collect(),
             stdin: None,
-            made_from: Vec::new(),
+            derived_from: Vec::new(),
             object: None,
             effect: Effect::Reads,
-            exposure: Exposure::Plain,
-            world: World::Users,
-            max_stdout: MAX_STDOUT,
-            limit: Limit::Runs,
+            sensitivity: Sensitivity::Plain,
+            env_policy: EnvPolicy::Inherit,
+            max_stdout: MAX_STDOUT_BYTES,
+            timeout: Timeout::Default,
         }
     }
 
     /// A command that may change the cluster.
-    pub(super) fn changes(self) -> Self {
+    pub(super) fn into_change(self) -> Self {
         Self {
             effect: Effect::Changes,
             ..self
@@ -142,13 +145,13 @@ impl Invocation {
 
     /// The jobs that what it reads from standard input was made from: the record names them beside its digest.
     #[must_use]
-    pub fn made_from(&self) -> &[Object] {
-        &self.made_from
+    pub fn derived_from(&self) -> &[ObjectRef] {
+        &self.derived_from
     }
 
     /// The object that it changes, as it was seen.
     #[must_use]
-    pub fn object(&self) -> Option<&Object> {
+    pub fn object(&self) -> Option<&ObjectRef> {
         self.object.as_ref()
     }
 
@@ -160,14 +163,14 @@ impl Invocation {
 
     /// Which stream may carry a secret.
     #[must_use]
-    pub fn exposure(&self) -> Exposure {
-        self.exposure
+    pub fn sensitivity(&self) -> Sensitivity {
+        self.sensitivity
     }
 
     /// What surrounds the child.
     #[must_use]
-    pub fn world(&self) -> &World {
-        &self.world
+    pub fn env_policy(&self) -> &EnvPolicy {
+        &self.env_policy
     }
 
     /// The most that standard output may hold, in bytes.
@@ -178,14 +181,14 @@ impl Invocation {
 
     /// How long it may take.
     #[must_use]
-    pub fn limit(&self) -> Limit {
-        self.limit
+    pub fn timeout(&self) -> Timeout {
+        self.timeout
     }
 
     /// The same command with a time limit of its own.
-    pub fn within(self, limit: Duration) -> Self {
+    pub fn with_timeout(self, limit: Duration) -> Self {
         Self {
-            limit: Limit::Own(limit),
+            timeout: Timeout::Fixed(limit),
             ..self
         }
     }
@@ -194,7 +197,7 @@ impl Invocation {
     #[must_use]
     pub fn argv(&self, trial_config: Option<&PathBuf>) -> Vec<String> {
         let fill = |arg: &Arg| match (arg, trial_config) {
-            (Arg::TrialConfig, Some(path)) => path.display().to_string(),
+            (Arg::ProbeConfig, Some(path)) => path.display().to_string(),
             (arg, _) => arg.to_string(),
         };
         std::iter::once(self.tool.name.as_str().to_owned())
@@ -205,14 +208,14 @@ impl Invocation {
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ProcessExit {
     /// With this exit code.
     Code(i32),
     /// By this signal.
     Signal(i32),
 }
 
-impl fmt::Display for Exit {
+impl fmt::Display for ProcessExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exit code {code}"),
@@ -222,50 +225,50 @@ impl fmt::Display for Exit {
 }
 
 /// What a command that ran to its end left behind.
-pub struct Output {
+pub struct ToolOutput {
     /// Which tool printed it.
     pub tool: ToolName,
     /// How it ended.
-    pub exit: Exit,
+    pub exit: ProcessExit,
     /// What it printed; wiped when dropped, for it may be a token.
     pub stdout: Zeroizing<Vec<u8>>,
     /// What it said on standard error; wiped when dropped.
     pub stderr: Zeroizing<Vec<u8>>,
 }
 
-impl Output {
+impl ToolOutput {
     /// Whether it ended with exit code 0.
     #[must_use]
-    pub fn ok(&self) -> bool {
-        self.exit == Exit::Code(0)
+    pub fn is_success(&self) -> bool {
+        self.exit == ProcessExit::Code(0)
     }
 
     /// The lines on standard error that are no log lines of a Kubernetes library; none where they are not UTF-8.
-    pub(super) fn complaints(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn error_lines(&self) -> impl Iterator<Item = &str> {
         let text = std::str::from_utf8(&self.stderr).unwrap_or_default();
         text.lines()
             .map(str::trim)
-            .filter(|line| !line.is_empty() && !is_klog(line))
+            .filter(|line| !line.is_empty() && !is_klog_line(line))
     }
 
     /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable
     /// text, without the `error` that both tools put in front.
     #[must_use]
-    pub fn complaint(&self) -> String {
+    pub fn last_error_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
         let said = lines()
-            .rfind(|line| !is_klog(line))
+            .rfind(|line| !is_klog_line(line))
             .or_else(|| lines().next_back());
-        said.map_or_else(|| format!("it said nothing ({})", self.exit), said_in)
+        said.map_or_else(|| format!("it said nothing ({})", self.exit), quote_line)
     }
 }
 
 /// A line that a tool said, without the `error` that both tools put in front, fit to be quoted.
 #[must_use]
-pub fn said_in(line: &str) -> String {
+pub fn quote_line(line: &str) -> String {
     let line = line.trim();
-    printable(
+    sanitize(
         line.strip_prefix("error: ")
             .or_else(|| line.strip_prefix("error\t"))
             .unwrap_or(line),
@@ -273,7 +276,7 @@ pub fn said_in(line: &str) -> String {
     )
 }
 
-fn is_klog(line: &str) -> bool {
+fn is_klog_line(line: &str) -> bool {
     let mut bytes = line.bytes();
     matches!(bytes.next(), Some(b'I' | b'W' | b'E' | b'F'))
         && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
@@ -283,7 +286,7 @@ fn is_klog(line: &str) -> bool {
 /// Text from a tool, made fit for a terminal: no control characters, nothing that looks like a token, at most `max`
 /// characters.
 #[must_use]
-pub fn printable(text: &str, max: usize) -> String {
+pub fn sanitize(text: &str, max: usize) -> String {
     // What JSON looks like in base64: a JWT, or a secret's value as kubectl prints it. A tool may print a token that
     // this run has not read and so cannot know.
     static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
@@ -294,7 +297,7 @@ pub fn printable(text: &str, max: usize) -> String {
     let mut out: String = text
         .chars()
         .map(clean)
-        .filter(|c| !misleads(*c))
+        .filter(|c| !is_invisible(*c))
         .take(max)
         .collect();
     if text.chars().count() > max {
@@ -306,10 +309,10 @@ pub fn printable(text: &str, max: usize) -> String {
 /// Text for a terminal, whoever wrote it, in one line: what steers a terminal or is not seen is spelt out, so that a
 /// path is shown as the path it is.
 #[must_use]
-pub fn visible(text: &str) -> String {
+pub fn escape_controls(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || misleads(c) {
+        if c.is_control() || is_invisible(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);
@@ -320,7 +323,7 @@ pub fn visible(text: &str) -> String {
 
 /// Characters that turn the reading direction around, begin a line or are not seen, and so can make one text look like
 /// another.
-fn misleads(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -328,34 +331,36 @@ fn misleads(c: char) -> bool {
 mod tests {
     use super::*;
 
-    fn said(stderr: &str) -> String {
-        Output {
+    fn last_error_line(stderr: &str) -> String {
+        ToolOutput {
             tool: ToolName::Kubectl,
-            exit: Exit::Code(1),
+            exit: ProcessExit::Code(1),
             stdout: Zeroizing::default(),
             stderr: stderr.as_bytes().to_vec().into(),
         }
-        .complaint()
+        .last_error_line()
     }
 
     #[test]
-    fn a_complaint_is_the_line_that_is_no_log_line() {
+    fn last_error_line_skips_klog_lines_and_sanitizes() {
         assert_eq!(
-            said("E1123 22:58:39.593580   28218 memcache.go:265] x\nThe connection was refused\n"),
+            last_error_line(
+                "E1123 22:58:39.593580   28218 memcache.go:265] x\nThe connection was refused\n"
+            ),
             "The connection was refused"
         );
         assert_eq!(
-            said("E1123 22:58:39.593580   28218 memcache.go:265] x\n"),
+            last_error_line("E1123 22:58:39.593580   28218 memcache.go:265] x\n"),
             "E1123 22:58:39.593580   28218 memcache.go:265] x"
         );
-        assert_eq!(said(" \n"), "it said nothing (exit code 1)");
-        assert_eq!(said("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
+        assert_eq!(last_error_line(" \n"), "it said nothing (exit code 1)");
+        assert_eq!(last_error_line("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
         assert_eq!(
-            visible("/a\u{1b}[2J\n::b\u{202e}é"),
+            escape_controls("/a\u{1b}[2J\n::b\u{202e}é"),
             "/a\\u{1b}[2J\\u{a}::b\\u{202e}é"
         );
         assert_eq!(
-            said("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""),
+            last_error_line("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""),
             "bad token \"[token]\""
         );
     }

@@ -12,15 +12,15 @@ mod objects;
 mod revocation;
 
 pub use cluster::ClusterId;
-pub use events::{Change, Event, Events};
-pub use failure::Failure;
-pub use manifest::{JobManifest, work};
+pub use events::{EventReader, EventType, WatchEvent};
+pub use failure::KubectlError;
+pub use manifest::{JobManifest, comparable_spec};
 pub use objects::{AppInstance, Deployment, Job, Metadata, Pod, SecretUid};
-pub use revocation::{parse_created, parse_done, parse_tried};
+pub use revocation::{check_jobs_dry_run, check_success, parse_created_uid};
 
-use super::invocation::{Exposure, Invocation, Output, printable};
+use super::invocation::{Invocation, Sensitivity, ToolOutput, sanitize};
 use super::permission::{self, Permission};
-use super::{Tool, version_in};
+use super::{Tool, find_version};
 use crate::secret::Secret;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 /// The largest token that is believed, in bytes: no secret of Kubernetes may be larger.
-const MAX_TOKEN: usize = 1 << 20;
+const MAX_TOKEN_BYTES: usize = 1 << 20;
 
 /// kubectl would fetch and read the schema of the whole API first, which takes longer than all else it does. What is
 /// created is the server's own job or made here, and the server has the last word.
@@ -37,7 +37,7 @@ const NO_VALIDATION: &str = "--validate=false";
 
 /// What pins every call to one cluster and one account: kubectl's own flags, handed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pins {
+pub struct GlobalFlags {
     /// `--kubeconfig`
     pub kubeconfig: Option<String>,
     /// `--context`; none in a cluster, where there is no context.
@@ -48,10 +48,10 @@ pub struct Pins {
     pub as_groups: Vec<String>,
 }
 
-impl Pins {
+impl GlobalFlags {
     /// The flags in a fixed order, to be put behind a command.
     #[must_use]
-    pub fn flags(&self) -> Vec<String> {
+    pub fn to_args(&self) -> Vec<String> {
         let single = [
             ("--kubeconfig", &self.kubeconfig),
             ("--context", &self.context),
@@ -70,13 +70,13 @@ impl Pins {
             .collect()
     }
 
-    fn config_flags(&self) -> Vec<String> {
+    fn to_config_args(&self) -> Vec<String> {
         Self {
             as_user: None,
             as_groups: Vec::new(),
             ..self.clone()
         }
-        .flags()
+        .to_args()
     }
 }
 
@@ -86,61 +86,64 @@ pub struct Kubectl {
     /// The binary.
     pub tool: Tool,
     /// The flags behind every call.
-    pub pins: Pins,
+    pub global_flags: GlobalFlags,
 }
 
 /// The client's version. The documentation has no such step; `--output json` is the same in every version, the text
 /// is not (recordings `version-client`).
-pub fn version(tool: &Tool) -> Invocation {
-    Invocation::reads(tool, ["version", "--client", "--output", "json"])
+pub fn get_version(tool: &Tool) -> Invocation {
+    Invocation::new_read(tool, ["version", "--client", "--output", "json"])
 }
 
 /// The version in what [`version`] printed; `None` when it cannot be read.
 #[must_use]
-pub fn parse_version(output: &Output) -> Option<Version> {
-    version_in(&git_version(output)?)
+pub fn parse_version(output: &ToolOutput) -> Option<Version> {
+    find_version(&parse_git_version(output)?)
 }
 
 /// Whether it is the kubectl of Google's SDK, which starts a sibling `kubectl.1.NN` that fits the server (recordings
 /// `kubectl-gke.json`: `v1.32.4-dispatcher`).
 #[must_use]
-pub fn is_dispatcher(output: &Output) -> bool {
-    git_version(output).is_some_and(|version| version.ends_with("-dispatcher"))
+pub fn is_dispatcher(output: &ToolOutput) -> bool {
+    parse_git_version(output).is_some_and(|version| version.ends_with("-dispatcher"))
 }
 
-fn git_version(output: &Output) -> Option<String> {
+fn parse_git_version(output: &ToolOutput) -> Option<String> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Versions {
-        client_version: Client,
+    struct VersionOutput {
+        client_version: ClientVersion,
     }
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Client {
+    struct ClientVersion {
         git_version: String,
     }
-    let versions: Versions = serde_json::from_slice(&output.stdout)
+    let versions: VersionOutput = serde_json::from_slice(&output.stdout)
         .ok()
-        .filter(|_| output.ok())?;
+        .filter(|_| output.is_success())?;
     Some(versions.client_version.git_version)
 }
 
 impl Kubectl {
-    fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Invocation {
-        let pins = self.pins.flags();
-        Invocation::reads(&self.tool, args.into_iter().map(str::to_owned).chain(pins))
+    fn build_call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Invocation {
+        let pins = self.global_flags.to_args();
+        Invocation::new_read(&self.tool, args.into_iter().map(str::to_owned).chain(pins))
     }
 
     /// The context in force and its server. Only these two are asked for: the whole view can hold a credential
     /// plugin's environment, which kubectl does not redact.
-    pub fn context(&self) -> Invocation {
+    pub fn get_context(&self) -> Invocation {
         let template = r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#;
         let args = ["config", "view", "--minify", "--output", template].map(str::to_owned);
-        Invocation::reads(&self.tool, args.into_iter().chain(self.pins.config_flags()))
+        Invocation::new_read(
+            &self.tool,
+            args.into_iter().chain(self.global_flags.to_config_args()),
+        )
     }
 
     /// The server's address alone: what is left to tell a cluster by, for an account that may read no namespace.
-    pub fn server(&self) -> Invocation {
+    pub fn get_server(&self) -> Invocation {
         let args = [
             "config",
             "view",
@@ -149,17 +152,20 @@ impl Kubectl {
             "jsonpath={.clusters[0].cluster.server}",
         ]
         .map(str::to_owned);
-        Invocation::reads(&self.tool, args.into_iter().chain(self.pins.config_flags()))
+        Invocation::new_read(
+            &self.tool,
+            args.into_iter().chain(self.global_flags.to_config_args()),
+        )
     }
 
     /// The UID of namespace `kube-system`: it names a cluster, where a context only names a name.
-    pub fn cluster_uid(&self) -> Invocation {
-        self.namespace_uid("kube-system")
+    pub fn get_cluster_uid(&self) -> Invocation {
+        self.get_namespace_uid("kube-system")
     }
 
     /// The UID of a namespace.
-    pub fn namespace_uid(&self, namespace: &str) -> Invocation {
-        self.call([
+    pub fn get_namespace_uid(&self, namespace: &str) -> Invocation {
+        self.build_call([
             "get",
             "namespace",
             namespace,
@@ -169,24 +175,24 @@ impl Kubectl {
     }
 
     /// The documented command that reads the admin token.
-    pub fn admin_token(&self, namespace: &str) -> Invocation {
-        let mut invocation = self.call([
+    pub fn get_admin_token(&self, namespace: &str) -> Invocation {
+        let mut invocation = self.build_call([
             "get",
             "secrets/admin-token",
             "--template={{.data.token}}",
             "--namespace",
             namespace,
         ]);
-        invocation.exposure = Exposure::Stdout;
+        invocation.sensitivity = Sensitivity::Stdout;
         // Room for a token over the limit, so that it is told from one that never ends.
-        invocation.max_stdout = MAX_TOKEN / 3 * 4 + 4096;
+        invocation.max_stdout = MAX_TOKEN_BYTES / 3 * 4 + 4096;
         invocation
     }
 
     /// UIDs and creation times of both secrets, without their data.
-    pub fn secret_uids(&self, namespace: &str) -> Invocation {
+    pub fn get_secret_uids(&self, namespace: &str) -> Invocation {
         let columns = "custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp";
-        self.call([
+        self.build_call([
             "get",
             "secrets/rsa-keys",
             "secrets/admin-token",
@@ -199,13 +205,13 @@ impl Kubectl {
     }
 
     /// The jobs. The documentation lists them as a table for people; JSON is for programs.
-    pub fn jobs(&self, namespace: &str) -> Invocation {
-        self.call(["get", "jobs", "--namespace", namespace, "--output", "json"])
+    pub fn list_jobs(&self, namespace: &str) -> Invocation {
+        self.build_call(["get", "jobs", "--namespace", namespace, "--output", "json"])
     }
 
     /// The pods that a selector matches.
-    pub fn pods(&self, namespace: &str, selector: &str) -> Invocation {
-        self.call([
+    pub fn list_pods(&self, namespace: &str, selector: &str) -> Invocation {
+        self.build_call([
             "get",
             "pods",
             "--selector",
@@ -218,13 +224,13 @@ impl Kubectl {
     }
 
     /// All pods, to find those that load the keys.
-    pub fn all_pods(&self, namespace: &str) -> Invocation {
-        self.call(["get", "pods", "--namespace", namespace, "--output", "json"])
+    pub fn list_all_pods(&self, namespace: &str) -> Invocation {
+        self.build_call(["get", "pods", "--namespace", namespace, "--output", "json"])
     }
 
     /// The kubit operator, wherever it runs.
-    pub fn operator(&self) -> Invocation {
-        self.call([
+    pub fn list_operators(&self) -> Invocation {
+        self.build_call([
             "get",
             "deployments",
             "--all-namespaces",
@@ -236,8 +242,8 @@ impl Kubectl {
     }
 
     /// The AppInstance that kubit renders, and whether it is paused.
-    pub fn app_instances(&self, namespace: &str) -> Invocation {
-        self.call([
+    pub fn list_app_instances(&self, namespace: &str) -> Invocation {
+        self.build_call([
             "get",
             "appinstances.kubecfg.dev",
             "--namespace",
@@ -248,8 +254,8 @@ impl Kubectl {
     }
 
     /// Several permissions, asked in one process. A review is an answer, not an object: nothing is stored.
-    pub fn permissions(&self, permissions: &[Permission]) -> Invocation {
-        let mut invocation = self.call([
+    pub fn review_permissions(&self, permissions: &[Permission]) -> Invocation {
+        let mut invocation = self.build_call([
             "create",
             "--filename",
             "-",
@@ -257,7 +263,7 @@ impl Kubectl {
             "--output",
             "json",
         ]);
-        invocation.stdin = Some(permission::question(permissions));
+        invocation.stdin = Some(permission::render_access_reviews(permissions));
         invocation
     }
 }
@@ -266,13 +272,13 @@ impl Kubectl {
 ///
 /// # Errors
 /// [`Failure::NoContext`] when there is none in force, [`Failure::UnknownContext`] when the one asked for is not there.
-pub fn parse_context(output: &Output) -> Result<(String, String), Failure> {
-    let text = printed(output)?;
+pub fn parse_context(output: &ToolOutput) -> Result<(String, String), KubectlError> {
+    let text = read_stdout(output)?;
     match text.trim_end().split_once('\n') {
         Some((context, server)) if !context.is_empty() && !server.is_empty() => {
             Ok((context.to_owned(), server.to_owned()))
         }
-        _ => Err(Failure::unrecognised(output)),
+        _ => Err(KubectlError::from_unrecognised(output)),
     }
 }
 
@@ -280,10 +286,10 @@ pub fn parse_context(output: &Output) -> Result<(String, String), Failure> {
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] when it printed nothing.
-pub fn parse_server(output: &Output) -> Result<String, Failure> {
-    let server = printed(output)?.trim();
+pub fn parse_server(output: &ToolOutput) -> Result<String, KubectlError> {
+    let server = read_stdout(output)?.trim();
     if server.is_empty() {
-        Err(Failure::unrecognised(output))
+        Err(KubectlError::from_unrecognised(output))
     } else {
         Ok(server.to_owned())
     }
@@ -293,8 +299,8 @@ pub fn parse_server(output: &Output) -> Result<String, Failure> {
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] for anything that is no UID.
-pub fn parse_uid(output: &Output) -> Result<String, Failure> {
-    let text = printed(output)?.trim();
+pub fn parse_uid(output: &ToolOutput) -> Result<String, KubectlError> {
+    let text = read_stdout(output)?.trim();
     let fits = !text.is_empty()
         && text.len() <= 64
         && text
@@ -303,13 +309,13 @@ pub fn parse_uid(output: &Output) -> Result<String, Failure> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(Failure::unrecognised(output))
+        Err(KubectlError::from_unrecognised(output))
     }
 }
 
 /// Why what kubectl printed is no token.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NoToken {
+pub enum TokenError {
     /// The secret has no key `token`: kubectl prints `<no value>` and exits 0.
     NoKey,
     /// The key is there and empty.
@@ -319,28 +325,28 @@ pub enum NoToken {
     /// Over 1 MiB.
     TooLarge,
     /// kubectl failed.
-    Kubectl(Failure),
+    Kubectl(KubectlError),
 }
 
 /// The admin token: the decoded bytes as they are. What is in them is not published, so nothing else is required.
 ///
 /// # Errors
 /// See [`NoToken`].
-pub fn parse_admin_token(output: &Output) -> Result<Secret, NoToken> {
-    if !output.ok() {
-        return Err(NoToken::Kubectl(Failure::of(output)));
+pub fn parse_admin_token(output: &ToolOutput) -> Result<Secret, TokenError> {
+    if !output.is_success() {
+        return Err(TokenError::Kubectl(KubectlError::from_output(output)));
     }
     let text = output.stdout.trim_ascii();
     if text == b"<no value>" {
-        return Err(NoToken::NoKey);
+        return Err(TokenError::NoKey);
     }
     let mut token = Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
     STANDARD
         .decode_vec(text, &mut token)
-        .map_err(|_| NoToken::NotBase64)?;
+        .map_err(|_| TokenError::NotBase64)?;
     match token.len() {
-        0 => Err(NoToken::Empty),
-        length if length > MAX_TOKEN => Err(NoToken::TooLarge),
+        0 => Err(TokenError::Empty),
+        length if length > MAX_TOKEN_BYTES => Err(TokenError::TooLarge),
         _ => Ok(Secret::new(token)),
     }
 }
@@ -349,16 +355,16 @@ pub fn parse_admin_token(output: &Output) -> Result<Secret, NoToken> {
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] for anything that is no such list.
-pub fn parse_list<T: DeserializeOwned>(output: &Output) -> Result<Vec<T>, Failure> {
+pub fn parse_list<T: DeserializeOwned>(output: &ToolOutput) -> Result<Vec<T>, KubectlError> {
     #[derive(serde::Deserialize)]
     struct List<T> {
         items: Vec<T>,
     }
-    if !output.ok() {
-        return Err(Failure::of(output));
+    if !output.is_success() {
+        return Err(KubectlError::from_output(output));
     }
-    let list: List<T> =
-        serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+    let list: List<T> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| KubectlError::from_unrecognised(output))?;
     Ok(list.items)
 }
 
@@ -366,23 +372,26 @@ pub fn parse_list<T: DeserializeOwned>(output: &Output) -> Result<Vec<T>, Failur
 ///
 /// # Errors
 /// [`Failure::Forbidden`] and the like; a missing secret is no failure, it is missing from the list.
-pub fn parse_secret_uids(output: &Output) -> Result<Vec<SecretUid>, Failure> {
-    let text = std::str::from_utf8(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+pub fn parse_secret_uids(output: &ToolOutput) -> Result<Vec<SecretUid>, KubectlError> {
+    let text =
+        std::str::from_utf8(&output.stdout).map_err(|_| KubectlError::from_unrecognised(output))?;
     let found: Vec<SecretUid> = text
         .lines()
-        .map(|line| SecretUid::parse(line).ok_or_else(|| Failure::unrecognised(output)))
+        .map(|line| {
+            SecretUid::parse_row(line).ok_or_else(|| KubectlError::from_unrecognised(output))
+        })
         .collect::<Result<_, _>>()?;
     // A secret counts as missing only where the server says so of that one: what it did not answer is not known.
     let missing = |name: &str| {
         output
-            .complaints()
+            .error_lines()
             .any(|said| said.ends_with(&format!("(NotFound): secrets \"{name}\" not found")))
     };
     let answered = |name: &str| found.iter().any(|secret| secret.name == name) || missing(name);
     if answered("rsa-keys") && answered("admin-token") {
         Ok(found)
     } else {
-        Err(Failure::unless_missing(output))
+        Err(KubectlError::from_partial_output(output))
     }
 }
 
@@ -390,32 +399,37 @@ pub fn parse_secret_uids(output: &Output) -> Result<Vec<SecretUid>, Failure> {
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] when the answers do not fit the questions.
-pub fn parse_permissions(asked: &[Permission], output: &Output) -> Result<Vec<bool>, Failure> {
-    if !output.ok() {
-        return Err(Failure::of(output));
+pub fn parse_permissions(
+    asked: &[Permission],
+    output: &ToolOutput,
+) -> Result<Vec<bool>, KubectlError> {
+    if !output.is_success() {
+        return Err(KubectlError::from_output(output));
     }
-    permission::answers(asked, &output.stdout).ok_or_else(|| Failure::unrecognised(output))
+    permission::parse_access_reviews(asked, &output.stdout)
+        .ok_or_else(|| KubectlError::from_unrecognised(output))
 }
 
-fn printed(output: &Output) -> Result<&str, Failure> {
-    if !output.ok() {
-        return Err(Failure::of(output));
+fn read_stdout(output: &ToolOutput) -> Result<&str, KubectlError> {
+    if !output.is_success() {
+        return Err(KubectlError::from_output(output));
     }
-    let text = std::str::from_utf8(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+    let text =
+        std::str::from_utf8(&output.stdout).map_err(|_| KubectlError::from_unrecognised(output))?;
     if text.trim().chars().any(|c| c.is_control() && c != '\n') {
-        Err(Failure::unrecognised(output))
+        Err(KubectlError::from_unrecognised(output))
     } else {
         Ok(text)
     }
 }
 
 /// A short sight of what was printed, for an error about it; never of what may be a secret.
-fn glimpse(output: &Output) -> String {
+fn excerpt_stdout(output: &ToolOutput) -> String {
     let text = String::from_utf8_lossy(&output.stdout[..output.stdout.len().min(400)]);
     let line = text.trim();
     if line.is_empty() {
         "it printed nothing".to_owned()
     } else {
-        format!("it printed `{}`", printable(line, 60))
+        format!("it printed `{}`", sanitize(line, 60))
     }
 }

@@ -52,45 +52,45 @@ impl fmt::Display for Permission {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Review {
+struct AccessReview {
     api_version: String,
     kind: String,
-    spec: Spec,
+    spec: ReviewSpec,
     #[serde(skip_serializing)]
-    status: Option<Status>,
+    status: Option<ReviewStatus>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Spec {
+struct ReviewSpec {
     resource_attributes: Permission,
 }
 
 #[derive(Deserialize)]
-struct Status {
+struct ReviewStatus {
     #[serde(default)]
     allowed: bool,
 }
 
 /// The list of SelfSubjectAccessReviews that asks for these permissions.
 #[must_use]
-pub fn question(permissions: &[Permission]) -> String {
-    let review = |permission: &Permission| Review {
+pub fn render_access_reviews(permissions: &[Permission]) -> String {
+    let review = |permission: &Permission| AccessReview {
         api_version: "authorization.k8s.io/v1".to_owned(),
         kind: "SelfSubjectAccessReview".to_owned(),
-        spec: Spec {
+        spec: ReviewSpec {
             resource_attributes: permission.clone(),
         },
         status: None,
     };
-    let items: Vec<Review> = permissions.iter().map(review).collect();
+    let items: Vec<AccessReview> = permissions.iter().map(review).collect();
     serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
 }
 
 /// The answers, in the order of the questions; `None` where kubectl printed anything else than one answer to each.
 #[must_use]
-pub fn answers(permissions: &[Permission], stdout: &[u8]) -> Option<Vec<bool>> {
-    let reviews: Vec<Review> = serde_json::Deserializer::from_slice(stdout)
+pub fn parse_access_reviews(permissions: &[Permission], stdout: &[u8]) -> Option<Vec<bool>> {
+    let reviews: Vec<AccessReview> = serde_json::Deserializer::from_slice(stdout)
         .into_iter()
         .collect::<Result<_, _>>()
         .ok()?;
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_must_fit_its_question() {
+    fn parse_access_reviews_requires_one_review_per_permission_in_order() {
         let asked = [
             Permission::new("get", "secrets/admin-token", "influxdb"),
             Permission::new("list", "jobs.batch", "influxdb"),
@@ -125,15 +125,21 @@ mod tests {
             answer(&asked[0], true),
             answer(&asked[1], false)
         );
-        assert_eq!(answers(&asked, both.as_bytes()), Some(vec![true, false]));
+        assert_eq!(
+            parse_access_reviews(&asked, both.as_bytes()),
+            Some(vec![true, false])
+        );
         let swapped = format!(
             "{}\n{}\n",
             answer(&asked[1], true),
             answer(&asked[0], false)
         );
-        assert_eq!(answers(&asked, swapped.as_bytes()), None);
-        assert_eq!(answers(&asked, answer(&asked[0], true).as_bytes()), None);
-        assert_eq!(answers(&asked, b"\xff{"), None);
+        assert_eq!(parse_access_reviews(&asked, swapped.as_bytes()), None);
+        assert_eq!(
+            parse_access_reviews(&asked, answer(&asked[0], true).as_bytes()),
+            None
+        );
+        assert_eq!(parse_access_reviews(&asked, b"\xff{"), None);
         assert_eq!(asked[1].to_string(), "list jobs.batch");
     }
 }

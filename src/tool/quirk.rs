@@ -4,7 +4,7 @@ use semver::Version;
 
 /// What of the profile and the environment decides whether a quirk bears on the job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Circumstances {
+pub struct QuirkContext {
     /// influxctl's version; `None` when it cannot be told.
     pub version: Option<Version>,
     /// `[profile.auth.oauth2]` is there.
@@ -21,64 +21,64 @@ pub struct Quirk {
     /// A stable name.
     pub id: &'static str,
     /// What happens.
-    pub what: &'static str,
+    pub message: &'static str,
     /// What to do about it.
     pub remedy: &'static str,
     /// Whether influxctl cannot work at all with this profile.
-    pub breaks: bool,
+    pub is_fatal: bool,
 }
 
-struct Entry {
+struct QuirkRule {
     quirk: Quirk,
-    applies: fn(&Circumstances) -> bool,
+    applies: fn(&QuirkContext) -> bool,
 }
 
-const ENTRIES: &[Entry] = &[
-    Entry {
+const QUIRK_RULES: &[QuirkRule] = &[
+    QuirkRule {
         // 2.3.1: "a token loaded from a file is no longer saved to the cache"
         quirk: Quirk {
             id: "token-cached",
-            what: "influxctl before 2.3.1 keeps a copy of the admin token in its cache directory",
+            message: "influxctl before 2.3.1 keeps a copy of the admin token in its cache directory",
             remedy: "update influxctl, or delete the copies after `bypassctl disable` names them",
-            breaks: false,
+            is_fatal: false,
         },
-        applies: |at| before(at, 2, 3, 1),
+        applies: |at| is_before(at, 2, 3, 1),
     },
-    Entry {
+    QuirkRule {
         // 2.5.0: "cached tokens are not tried when a token file is set"
         quirk: Quirk {
             id: "cached-token-wins",
-            what: "influxctl before 2.5.0 prefers an older cached token to the token file",
+            message: "influxctl before 2.5.0 prefers an older cached token to the token file",
             remedy: "update influxctl, or empty its cache directory (`~/.cache/influxctl`) first",
-            breaks: false,
+            is_fatal: false,
         },
-        applies: |at| before(at, 2, 5, 0),
+        applies: |at| is_before(at, 2, 5, 0),
     },
-    Entry {
+    QuirkRule {
         // 2.9.8: client_secret is no longer a known key, and since 2.0.1 an unknown key is an error
         quirk: Quirk {
             id: "client-secret-unknown",
-            what: "influxctl 2.9.8 and later refuses a profile with `client_secret`",
+            message: "influxctl 2.9.8 and later refuses a profile with `client_secret`",
             remedy: "take `client_secret` out of the profile's `[profile.auth.oauth2]`",
-            breaks: true,
+            is_fatal: true,
         },
-        applies: |at| at.has_client_secret && !before(at, 2, 9, 8),
+        applies: |at| at.has_client_secret && !is_before(at, 2, 9, 8),
     },
-    Entry {
+    QuirkRule {
         quirk: Quirk {
             id: "mgmt-token-beside",
-            what: "the profile has a `mgmt_token` as well; which of the two influxctl uses is not published",
+            message: "the profile has a `mgmt_token` as well; which of the two influxctl uses is not published",
             remedy: "take `mgmt_token` out of the profile while the admin token is in use",
-            breaks: false,
+            is_fatal: false,
         },
         applies: |at| at.has_mgmt_token,
     },
-    Entry {
+    QuirkRule {
         quirk: Quirk {
             id: "oauth2-beside",
-            what: "the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published",
+            message: "the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published",
             remedy: "if influxctl opens a login all the same, take the section out while the admin token is in use",
-            breaks: false,
+            is_fatal: false,
         },
         applies: |at| at.has_oauth2,
     },
@@ -86,10 +86,10 @@ const ENTRIES: &[Entry] = &[
 
 /// The documented `kubectl create job --from=job/…` (March 2024): what every kubectl from 1.20 to 1.37 says to it is in
 /// the recordings (`create-job-from-job`): "unknown object type *v1.Job", 1.20 "from must be an existing cronjob".
-pub const JOB_FROM_JOB: &str = "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
+pub const JOB_FROM_JOB_UNSUPPORTED: &str = "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
 
 /// An unknown version has every quirk that an old one has: influxctl from 2.2.0 to 2.4.1 cannot tell its version.
-fn before(at: &Circumstances, major: u64, minor: u64, patch: u64) -> bool {
+fn is_before(at: &QuirkContext, major: u64, minor: u64, patch: u64) -> bool {
     at.version
         .as_ref()
         .is_none_or(|version| *version < Version::new(major, minor, patch))
@@ -97,8 +97,8 @@ fn before(at: &Circumstances, major: u64, minor: u64, patch: u64) -> bool {
 
 /// The quirks that bear on the job.
 #[must_use]
-pub fn bearing(at: &Circumstances) -> Vec<Quirk> {
-    ENTRIES
+pub fn find_applicable_quirks(at: &QuirkContext) -> Vec<Quirk> {
+    QUIRK_RULES
         .iter()
         .filter(|entry| (entry.applies)(at))
         .map(|entry| entry.quirk.clone())
@@ -107,7 +107,7 @@ pub fn bearing(at: &Circumstances) -> Vec<Quirk> {
 
 /// Since 2.10.2 the environment variable INFLUXCTL_PROFILE overrides the path of the configuration file.
 #[must_use]
-pub fn honours_profile_variable(version: Option<&Version>) -> bool {
+pub fn has_profile_variable(version: Option<&Version>) -> bool {
     version.is_some_and(|version| *version >= Version::new(2, 10, 2))
 }
 
@@ -115,41 +115,48 @@ pub fn honours_profile_variable(version: Option<&Version>) -> bool {
 mod tests {
     use super::*;
 
-    fn ids(version: &str, has: fn(&mut Circumstances)) -> Vec<&'static str> {
-        let mut at = Circumstances {
+    fn quirk_ids(version: &str, has: fn(&mut QuirkContext)) -> Vec<&'static str> {
+        let mut at = QuirkContext {
             version: Version::parse(version).ok(),
-            ..Circumstances::default()
+            ..QuirkContext::default()
         };
         has(&mut at);
-        bearing(&at).iter().map(|quirk| quirk.id).collect()
+        find_applicable_quirks(&at)
+            .iter()
+            .map(|quirk| quirk.id)
+            .collect()
     }
 
     #[test]
-    fn quirks_begin_and_end_at_their_version() {
-        assert_eq!(ids("2.3.0", |_| ()), ["token-cached", "cached-token-wins"]);
-        assert_eq!(ids("2.3.1", |_| ()), ["cached-token-wins"]);
-        assert_eq!(ids("2.4.9", |_| ()), ["cached-token-wins"]);
-        assert_eq!(ids("2.5.0", |_| ()), [""; 0]);
+    fn quirks_apply_only_to_affected_versions() {
         assert_eq!(
-            ids("unknown", |_| ()),
+            quirk_ids("2.3.0", |_| ()),
             ["token-cached", "cached-token-wins"]
         );
-        assert_eq!(ids("2.9.7", |at| at.has_client_secret = true), [""; 0]);
+        assert_eq!(quirk_ids("2.3.1", |_| ()), ["cached-token-wins"]);
+        assert_eq!(quirk_ids("2.4.9", |_| ()), ["cached-token-wins"]);
+        assert_eq!(quirk_ids("2.5.0", |_| ()), [""; 0]);
         assert_eq!(
-            ids("2.9.8", |at| at.has_client_secret = true),
+            quirk_ids("unknown", |_| ()),
+            ["token-cached", "cached-token-wins"]
+        );
+        assert_eq!(
+            quirk_ids("2.9.7", |at| at.has_client_secret = true),
+            [""; 0]
+        );
+        assert_eq!(
+            quirk_ids("2.9.8", |at| at.has_client_secret = true),
             ["client-secret-unknown"]
         );
         assert_eq!(
-            ids("2.12.0", |at| (at.has_mgmt_token, at.has_oauth2) =
+            quirk_ids("2.12.0", |at| (at.has_mgmt_token, at.has_oauth2) =
                 (true, true)),
             ["mgmt-token-beside", "oauth2-beside"]
         );
-        assert!(!honours_profile_variable(
+        assert!(!has_profile_variable(
             Version::parse("2.10.1").ok().as_ref()
         ));
-        assert!(honours_profile_variable(
-            Version::parse("2.10.2").ok().as_ref()
-        ));
-        assert!(!honours_profile_variable(None));
+        assert!(has_profile_variable(Version::parse("2.10.2").ok().as_ref()));
+        assert!(!has_profile_variable(None));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum CheckState {
     /// As it should be.
     Ok,
     /// As it should not stay, or not to be found out.
@@ -23,16 +23,16 @@ pub struct Check {
     /// What was looked at.
     pub name: String,
     /// What was found, in one word.
-    pub state: State,
+    pub state: CheckState,
     /// What was found.
     pub detail: String,
     /// What to do about it; null where there is nothing to do.
     pub hint: Option<String>,
     /// When it was told, in milliseconds since the run began.
-    pub ms: u64,
+    pub elapsed_ms: u64,
     /// Whether only a revocation needs it.
     #[serde(skip)]
-    pub for_revocation: bool,
+    pub is_revocation_only: bool,
 }
 
 impl Check {
@@ -40,35 +40,35 @@ impl Check {
     pub fn ok(name: &str, detail: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
-            state: State::Ok,
+            state: CheckState::Ok,
             detail: detail.into(),
             hint: None,
-            ms: 0,
-            for_revocation: false,
+            elapsed_ms: 0,
+            is_revocation_only: false,
         }
     }
 
     /// As it should not stay, or not to be found out.
     pub fn warning(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
-            state: State::Warning,
+            state: CheckState::Warning,
             hint: Some(hint.into()),
             ..Self::ok(name, detail)
         }
     }
 
     /// Not as it should be.
-    pub fn failed(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub fn failure(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
-            state: State::Failed,
+            state: CheckState::Failed,
             ..Self::warning(name, detail, hint)
         }
     }
 
     /// The same of what only a revocation needs.
-    pub fn of_a_revocation(self) -> Self {
+    pub fn mark_revocation_only(self) -> Self {
         Self {
-            for_revocation: true,
+            is_revocation_only: true,
             ..self
         }
     }
@@ -76,6 +76,6 @@ impl Check {
     /// A failure of a command, as a check.
     #[must_use]
     pub fn from_error(name: &str, error: &Error) -> Self {
-        Self::failed(name, &error.message, &error.hint)
+        Self::failure(name, &error.message, &error.hint)
     }
 }

@@ -3,14 +3,14 @@
 //! said must not be one.
 
 /// Text without a command in it: `#` and the first `:` of a line that would be one are written so.
-pub(super) fn inert(text: &str, hash: &str, colon: &str) -> String {
+pub(super) fn escape_commands(text: &str, hash: &str, colon: &str) -> String {
     // The runner's lines end with a CR as well.
     text.split_inclusive(['\n', '\r'])
-        .map(|line| inert_line(line, hash, colon))
+        .map(|line| escape_line(line, hash, colon))
         .collect()
 }
 
-fn inert_line(line: &str, hash: &str, colon: &str) -> String {
+fn escape_line(line: &str, hash: &str, colon: &str) -> String {
     // The runner compares as a language does (.NET's `StartsWith` and `IndexOf` of a text): what is not seen does not
     // count there. So what is surely seen is all that is looked at here.
     let seen: String = line.chars().filter(char::is_ascii_graphic).collect();
@@ -27,15 +27,15 @@ fn inert_line(line: &str, hash: &str, colon: &str) -> String {
 }
 
 /// A command with a title; what it says may have several lines.
-pub(super) fn command(name: &str, title: &str, says: &str) -> String {
+pub(super) fn format_command(name: &str, title: &str, says: &str) -> String {
     format!(
         "::{name} title={}::{}\n",
-        data(title).replace(':', "%3A").replace(',', "%2C"),
-        data(says)
+        escape_data(title).replace(':', "%3A").replace(',', "%2C"),
+        escape_data(says)
     )
 }
 
-fn data(text: &str) -> String {
+fn escape_data(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_was_said_is_a_command() {
+    fn escape_commands_neutralizes_every_runner_command() {
         for (said, told) in [
             ("::set-env name=A::b\n", "\\::set-env name=A::b\n"),
             ("a\r\n \t ::debug::x", "a\r\n \t \\::debug::x"),
@@ -57,13 +57,13 @@ mod tests {
             ("a::b #1 ## [x]: y\n\n", "a::b \\#1 \\#\\# [x]: y\n\n"),
             ("a::b #[1] ## x\n", "a::b #[1] ## x\n"),
         ] {
-            assert_eq!(inert(said, "\\#", "\\:"), told);
+            assert_eq!(escape_commands(said, "\\#", "\\:"), told);
         }
     }
 
     #[test]
-    fn a_command_holds_what_it_says_and_no_more() {
-        let told = command("error", "a: b, 5%\n", "x: y, 5%\r\n::debug::z");
+    fn format_command_escapes_title_and_message() {
+        let told = format_command("error", "a: b, 5%\n", "x: y, 5%\r\n::debug::z");
         assert_eq!(
             told,
             "::error title=a%3A b%2C 5%25%0A::x: y, 5%25%0D%0A::debug::z\n"

@@ -5,11 +5,11 @@ use regex::Regex;
 use std::sync::LazyLock;
 
 /// The program's name; that of the command as well where the command line does not make sense.
-pub const PROGRAM: &str = "bypassctl";
+pub const PROGRAM_NAME: &str = "bypassctl";
 
 /// `--output`
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     #[default]
     Text,
@@ -33,11 +33,11 @@ pub enum Color {
 
 /// How everything is told.
 #[derive(Clone, Copy)]
-pub struct Manner {
+pub struct OutputOptions {
     /// What people call this program by.
-    pub called: &'static str,
+    pub program_name: &'static str,
     /// In which form.
-    pub format: Format,
+    pub format: OutputFormat,
     /// In colour.
     pub color: Color,
     /// Only what is wrong.
@@ -50,11 +50,11 @@ pub struct Manner {
     pub github: bool,
 }
 
-impl Default for Manner {
+impl Default for OutputOptions {
     fn default() -> Self {
         Self {
-            called: PROGRAM,
-            format: Format::Text,
+            program_name: PROGRAM_NAME,
+            format: OutputFormat::Text,
             color: Color::Auto,
             quiet: false,
             verbose: false,
@@ -65,7 +65,7 @@ impl Default for Manner {
 }
 
 /// A text in which this program's commands are called by another name.
-pub fn called(text: &str, name: &str) -> String {
+pub fn replace_program_name(text: &str, name: &str) -> String {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
         let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help|-h";
         Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)"))
@@ -79,9 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_commands_are_called_otherwise() {
+    fn replace_program_name_changes_only_commands() {
         let said = "`bypassctl disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and bypassctl audit verify";
         let told = "`kubectl x disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and kubectl x audit verify";
-        assert_eq!(called(said, "kubectl x"), told);
+        assert_eq!(replace_program_name(said, "kubectl x"), told);
     }
 }

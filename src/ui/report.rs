@@ -1,14 +1,14 @@
 //! What `-o json` prints. `docs/JSON.md` describes it; `docs/schema/report.json` is made from these types.
 
 use super::check::Check;
-use crate::audit::{Body, Head, RECORD_VERSION, Run, Target, Verified};
+use crate::audit::{Body, Head, LogVerification, RECORD_VERSION, Run, Target};
 use crate::plan::StepView;
-use crate::tool::ToolSeen;
+use crate::tool::ToolInfo;
 use serde::Serialize;
 use serde_json::Value;
 
 /// The version of this form: within it keys are added, never changed or removed.
-pub(super) const SCHEMA: &str = "bypassctl/1";
+pub(super) const REPORT_SCHEMA: &str = "bypassctl/1";
 
 /// What a command did or found: the one object that `-o json` prints, whatever the command and however it ended.
 #[derive(Serialize)]
@@ -31,18 +31,18 @@ pub struct Report<'a> {
     /// What it was done to, as far as known.
     pub(super) target: &'a Target,
     /// What went wrong; null where nothing did.
-    pub(super) error: Option<Failure<'a>>,
+    pub(super) error: Option<ErrorReport<'a>>,
     /// The record's last record, which anchors all before it; null for what is no run.
     pub(super) audit: Option<Anchor>,
     /// What was told meanwhile.
     #[serde(flatten)]
-    pub(super) told: &'a Told,
+    pub(super) data: &'a ReportData,
 }
 
 /// What went wrong, and what to do about it.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Failure<'a> {
+pub(super) struct ErrorReport<'a> {
     /// Which kind, in a word: the same as `outcome`.
     pub(super) code: &'static str,
     /// What happened, to what.
@@ -65,7 +65,7 @@ pub struct Anchor {
 /// A log's file and its last record.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct LogEnd {
+pub struct LogHead {
     /// The log's file.
     pub file: String,
     /// The last record.
@@ -75,20 +75,20 @@ pub struct LogEnd {
 /// What is told while a command goes on.
 #[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Told {
+pub(super) struct ReportData {
     /// The tools that were used, as they were found.
-    pub(super) tools: Vec<ToolSeen>,
+    pub(super) tools: Vec<ToolInfo>,
     /// What should not stay as it is.
     pub(super) warnings: Vec<Warning>,
     /// What was looked at (`doctor`, `status`, `tools verify`, `audit verify`).
     pub(super) checks: Vec<Check>,
     /// The steps that a dry run or a revocation has planned; the whole document from `plan`; else null.
-    pub(super) plan: Option<Planned>,
+    pub(super) plan: Option<ReportedPlan>,
     /// The steps that are done or were not needed, in the order in which they ended.
-    pub(super) steps: Vec<StepDone>,
+    pub(super) steps: Vec<StepReport>,
     /// What only some commands tell.
     #[serde(flatten)]
-    pub(super) fields: Fields,
+    pub(super) fields: CommandFields,
 }
 
 /// Something that should not stay as it is.
@@ -104,7 +104,7 @@ pub(super) struct Warning {
 /// A step that is done, or was not needed.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct StepDone {
+pub(super) struct StepReport {
     /// The step's name, stable; as in the plan.
     pub(super) id: String,
     /// What came of it, in a word: `done`, `unchanged`, `left`, `held`, `proven`, `seen`, `same`.
@@ -112,61 +112,61 @@ pub(super) struct StepDone {
     /// What came of it.
     pub(super) detail: String,
     /// When it ended, in milliseconds since the run began.
-    pub(super) ms: u64,
+    pub(super) elapsed_ms: u64,
 }
 
 /// A plan.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-pub enum Planned {
+pub enum ReportedPlan {
     /// The steps of a dry run or a revocation.
     Steps(Vec<StepView>),
     /// The document of `plan`, as it is in its file.
-    #[cfg_attr(test, schemars(schema_with = "tests::plan_document"))]
+    #[cfg_attr(test, schemars(schema_with = "tests::plan_schema"))]
     Document(Value),
 }
 
 /// What only some commands tell.
 #[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Fields {
+pub struct CommandFields {
     /// `version`: what this program is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub versions: Option<Versions>,
+    pub versions: Option<VersionInfo>,
     /// `tools list`: the tools that would run, `kubectl` and `influxctl`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub listed: Option<Vec<ListedTool>>,
+    pub installed_tools: Option<Vec<InstalledTool>>,
     /// `tools pin`: the `[tools]` section for what is installed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub section: Option<String>,
+    pub tools_section: Option<String>,
     /// `audit verify`: what holds, in all of its detail.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verify: Option<Verified>,
+    pub log_verification: Option<LogVerification>,
     /// `audit anchor`: the last record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Head>,
     /// `audit rotate`: the log that was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub closed: Option<LogEnd>,
+    pub closed_log: Option<LogHead>,
     /// `audit rotate`: the log that goes on from it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub opened: Option<LogEnd>,
+    pub new_log: Option<LogHead>,
     /// `audit list`: the runs on record, in the order in which they began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<Run>>,
     /// `audit show`: the run's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub run_shown: Option<String>,
+    pub shown_run: Option<String>,
     /// `audit show`: its records.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub records: Option<Vec<RecordShown>>,
+    pub records: Option<Vec<RecordView>>,
     /// `audit export --format in-toto`: what was written.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub exported: Option<Exported>,
+    pub exported: Option<ExportedFiles>,
     /// `audit export --format html`: the page.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub page: Option<String>,
+    pub html: Option<String>,
     /// The POSIX shell script that was asked for (`--dry-run=script`, `--format script`, `completion`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
@@ -181,22 +181,22 @@ pub struct Fields {
     pub differences: Option<Vec<Difference>>,
     /// `revoke`, `rotate`: why an earlier revocation is taken to have begun and not ended; null where none is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub half_done: Option<Option<String>>,
+    pub resuming: Option<Option<String>>,
     /// `revoke`, `rotate`: how far it has come; there only where it stopped on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
     /// `revoke`, `rotate`: what the proof has shown; there only where it came to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub proof: Option<Shown>,
+    pub verification: Option<RevocationVerification>,
     /// `revoke`, `rotate`: why the new token was refused; null where it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub new_token_refused: Option<Option<String>>,
+    pub new_token_rejection: Option<Option<String>>,
 }
 
 /// What a program is, and which forms it reads and writes.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Versions {
+pub struct VersionInfo {
     /// Its version, `X.Y.Z`.
     pub version: &'static str,
     /// The commit that it was built from (`BYPASSCTL_COMMIT` when it was built); null where that was not told.
@@ -212,12 +212,12 @@ pub struct Versions {
     /// The version of the plans that it writes and applies.
     pub plan: &'static str,
     /// The version of the record (`v` of each).
-    pub record: u32,
+    pub audit_log: u32,
 }
 
-impl Versions {
+impl VersionInfo {
     /// Of this program; of plans, which are not known here, it is told.
-    pub fn of_this(plan: &'static str) -> Self {
+    pub fn new(plan: &'static str) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             commit: option_env!("BYPASSCTL_COMMIT").filter(|commit| !commit.is_empty()),
@@ -228,9 +228,9 @@ impl Versions {
             },
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
-            report: SCHEMA,
+            report: REPORT_SCHEMA,
             plan,
-            record: RECORD_VERSION,
+            audit_log: RECORD_VERSION,
         }
     }
 }
@@ -238,11 +238,11 @@ impl Versions {
 /// A tool that would run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ListedTool {
+pub struct InstalledTool {
     /// `kubectl` or `influxctl`.
     pub name: String,
     /// Where it was found, before symlinks were resolved.
-    pub found: String,
+    pub found_at: String,
     /// The file that is executed: absolute, symlinks resolved.
     pub path: String,
     /// Its version, `X.Y.Z`; null where it does not tell, or is not to be run.
@@ -252,7 +252,7 @@ pub struct ListedTool {
     /// Whether the policy has a digest for it.
     pub pinned: bool,
     /// Why the policy does not have it run; null where it does, or says nothing of it.
-    pub refused: Option<String>,
+    pub refusal: Option<String>,
     /// Who can put another file there: users, groups, `everyone`.
     pub writable_by: Vec<String>,
 }
@@ -260,7 +260,7 @@ pub struct ListedTool {
 /// One record of a run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RecordShown {
+pub struct RecordView {
     /// Its sequence number.
     pub seq: u64,
     /// When it was made: UTC, RFC 3339.
@@ -270,7 +270,7 @@ pub struct RecordShown {
     pub record: Value,
 }
 
-impl RecordShown {
+impl RecordView {
     /// Of a record that says this.
     pub fn new(seq: u64, ts: &str, body: &Body) -> Self {
         // What was read as JSON can be written as JSON.
@@ -285,7 +285,7 @@ impl RecordShown {
 /// Files that were written.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Exported {
+pub struct ExportedFiles {
     /// The directory.
     pub directory: String,
     /// The files' names in it.
@@ -299,9 +299,9 @@ pub struct Progress {
     /// What must hold after them was seen to hold.
     pub done: Vec<String>,
     /// They have begun, and what must hold after them was not seen.
-    pub begun: Vec<String>,
+    pub running: Vec<String>,
     /// They have not begun.
-    pub left: Vec<String>,
+    pub pending: Vec<String>,
 }
 
 /// A place where a plan is not what would be done now.
@@ -309,20 +309,20 @@ pub struct Progress {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// Where, as a JSON pointer into the plan.
-    pub at: String,
+    pub pointer: String,
     /// What the plan has there; null where nothing.
     pub planned: Value,
     /// What is there now; null where nothing.
-    pub now: Value,
+    pub current: Value,
 }
 
 /// What the proof of a revocation has shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
-pub enum Shown {
+pub enum RevocationVerification {
     /// The old token is refused where it was, or the new one is, accepted.
-    Proven,
+    Verified,
     /// The old token is accepted still.
     StillAccepted,
     /// Neither, for this reason.
@@ -334,7 +334,7 @@ mod tests {
     use schemars::{Schema, SchemaGenerator, json_schema};
 
     /// It has a schema of its own, which is there for its file as well.
-    pub(super) fn plan_document(_: &mut SchemaGenerator) -> Schema {
+    pub(super) fn plan_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "$ref": "plan.json" })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 /// Both streams, and what went wrong with them.
 pub(super) struct Streams {
     color: ColorChoice,
-    failure: Mutex<Option<io::Error>>,
+    first_error: Mutex<Option<io::Error>>,
     /// Whether the last line on standard error is one that shows progress.
     in_progress: AtomicBool,
 }
@@ -18,13 +18,13 @@ impl Streams {
     pub(super) fn new(color: ColorChoice) -> Self {
         Self {
             color,
-            failure: Mutex::default(),
+            first_error: Mutex::default(),
             in_progress: AtomicBool::new(false),
         }
     }
 
     /// What clears the line that shows progress, where there is one.
-    fn cleared(&self) -> &'static str {
+    fn take_clear_sequence(&self) -> &'static str {
         if self.in_progress.swap(false, Ordering::SeqCst) {
             "\r\x1b[K"
         } else {
@@ -32,37 +32,37 @@ impl Streams {
         }
     }
 
-    pub(super) fn out(&self, text: &str) {
+    pub(super) fn write_out(&self, text: &str) {
         if self.in_progress.load(Ordering::SeqCst) {
-            self.err("");
+            self.write_err("");
         }
         let mut stream = AutoStream::new(io::stdout().lock(), self.color);
-        self.note(
+        self.keep_first_error(
             stream
                 .write_all(text.as_bytes())
                 .and_then(|()| stream.flush()),
         );
     }
 
-    pub(super) fn err(&self, text: &str) {
+    pub(super) fn write_err(&self, text: &str) {
         // ECMA-48, EL: not a matter of colour, so it goes past what strips colours.
-        self.note(io::stderr().write_all(self.cleared().as_bytes()));
+        self.keep_first_error(io::stderr().write_all(self.take_clear_sequence().as_bytes()));
         let mut stream = AutoStream::new(io::stderr().lock(), self.color);
-        self.note(stream.write_all(text.as_bytes()));
+        self.keep_first_error(stream.write_all(text.as_bytes()));
     }
 
     /// A line on standard error that the next one replaces.
-    pub(super) fn progress(&self, text: &str) {
-        self.err(text);
+    pub(super) fn write_progress(&self, text: &str) {
+        self.write_err(text);
         self.in_progress.store(true, Ordering::SeqCst);
     }
 
     /// A reader that has seen enough is no failure; a full disk behind a redirection is.
-    pub(super) fn note(&self, written: io::Result<()>) {
+    pub(super) fn keep_first_error(&self, written: io::Result<()>) {
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
         {
-            self.failure
+            self.first_error
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(error);
@@ -70,8 +70,8 @@ impl Streams {
     }
 
     /// The first failure so far, once.
-    pub(super) fn failure(&self) -> Option<io::Error> {
-        self.failure
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        self.first_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -79,21 +79,21 @@ impl Streams {
 }
 
 /// Whether what goes to standard output is seen as it comes.
-pub(super) fn out_is_terminal() -> bool {
+pub(super) fn is_stdout_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-pub(super) fn err_is_terminal() -> bool {
+pub(super) fn is_stderr_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Whether somebody can be asked.
-pub(super) fn all_are_terminals() -> bool {
-    io::stdin().is_terminal() && out_is_terminal() && err_is_terminal()
+pub(super) fn can_prompt() -> bool {
+    io::stdin().is_terminal() && is_stdout_terminal() && is_stderr_terminal()
 }
 
 /// The next line of standard input, or the end where there is none.
-pub(super) fn line() -> Receiver<String> {
+pub(super) fn spawn_line_reader() -> Receiver<String> {
     let (tell, answer) = channel();
     // A thread of its own: a read of the terminal does not end with a signal.
     std::thread::spawn(move || {

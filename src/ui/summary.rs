@@ -1,21 +1,21 @@
 //! A run for the page of a job, in Markdown: nothing in it is markup but what is written here.
 
-use super::check::{Check, State};
-use super::report::{Report, StepDone};
-use crate::tool::invocation::printable;
+use super::check::{Check, CheckState};
+use super::report::{Report, StepReport};
+use crate::tool::invocation::sanitize;
 use std::fmt::Write as _;
 
 /// More rows are no help to a reader.
 const MAX_ROWS: usize = 200;
 
 /// GitHub takes no page of more than 1 MiB; behind this many bytes no row is begun.
-const MAX_PAGE: usize = 512 << 10;
+const MAX_PAGE_BYTES: usize = 512 << 10;
 
 /// More of one text is no help either, in characters.
-const MAX_TEXT: usize = 500;
+const MAX_TEXT_CHARS: usize = 500;
 
 /// Text as it stands in a page: no markup, no link, no mention, no end of a line or of a cell.
-fn text(text: &str) -> String {
+fn escape_markdown(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -/(),;'+=?{}\"%".contains(c);
     let written = |c: char| {
         if plain(c) {
@@ -24,10 +24,13 @@ fn text(text: &str) -> String {
             format!("&#{};", u32::from(c))
         }
     };
-    printable(text, MAX_TEXT).chars().map(written).collect()
+    sanitize(text, MAX_TEXT_CHARS)
+        .chars()
+        .map(written)
+        .collect()
 }
 
-pub(super) fn of(report: &Report) -> String {
+pub(super) fn render_markdown(report: &Report) -> String {
     let dry = if report.dry_run { " (dry run)" } else { "" };
     let changed = if report.changed {
         "something was changed"
@@ -36,28 +39,28 @@ pub(super) fn of(report: &Report) -> String {
     };
     let mut page = format!(
         "### bypassctl {}: {}{dry}\n\nExit code {}, {changed}{}\n\n",
-        text(report.command),
+        escape_markdown(report.command),
         report.outcome,
         report.exit_code,
-        target(report)
+        render_target(report)
     );
     if let Some(error) = &report.error {
-        paragraph(&mut page, "Error", error.message, error.hint);
+        push_paragraph(&mut page, "Error", error.message, error.hint);
     }
-    for warning in report.told.warnings.iter().take(MAX_ROWS) {
-        paragraph(&mut page, "Warning", &warning.message, &warning.hint);
+    for warning in report.data.warnings.iter().take(MAX_ROWS) {
+        push_paragraph(&mut page, "Warning", &warning.message, &warning.hint);
     }
-    table(
+    push_table(
         &mut page,
         "step",
-        report.told.steps.iter().map(step).collect(),
+        report.data.steps.iter().map(step_row).collect(),
     );
-    table(
+    push_table(
         &mut page,
         "check",
-        report.told.checks.iter().map(check).collect(),
+        report.data.checks.iter().map(check_row).collect(),
     );
-    if let Some(sha256) = &report.told.fields.sha256 {
+    if let Some(sha256) = &report.data.fields.sha256 {
         // Writing to a String cannot fail.
         let _ = writeln!(page, "Plan: SHA-256 `{sha256}`\n");
     }
@@ -67,7 +70,7 @@ pub(super) fn of(report: &Report) -> String {
     page
 }
 
-fn target(report: &Report) -> String {
+fn render_target(report: &Report) -> String {
     let target = report.target;
     let known = [
         ("context", &target.context),
@@ -76,7 +79,7 @@ fn target(report: &Report) -> String {
     ];
     let known = known
         .iter()
-        .filter_map(|(name, what)| Some(format!("{name} {}", text(what.as_ref()?))));
+        .filter_map(|(name, what)| Some(format!("{name} {}", escape_markdown(what.as_ref()?))));
     let known: Vec<String> = known.collect();
     if known.is_empty() {
         String::new()
@@ -85,24 +88,24 @@ fn target(report: &Report) -> String {
     }
 }
 
-fn paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
+fn push_paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
     let _ = writeln!(
         page,
         "**{what}:** {}<br>hint: {}\n",
-        text(message),
-        text(hint)
+        escape_markdown(message),
+        escape_markdown(hint)
     );
 }
 
-fn step(step: &StepDone) -> [String; 3] {
+fn step_row(step: &StepReport) -> [String; 3] {
     [step.id.clone(), step.outcome.clone(), step.detail.clone()]
 }
 
-fn check(check: &Check) -> [String; 3] {
+fn check_row(check: &Check) -> [String; 3] {
     let state = match check.state {
-        State::Ok => "ok",
-        State::Warning => "warning",
-        State::Failed => "failed",
+        CheckState::Ok => "ok",
+        CheckState::Warning => "warning",
+        CheckState::Failed => "failed",
     };
     let hint = check
         .hint
@@ -115,21 +118,21 @@ fn check(check: &Check) -> [String; 3] {
     ]
 }
 
-fn table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
+fn push_table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
     if rows.is_empty() {
         return;
     }
     let _ = writeln!(page, "| {of} | outcome | detail |\n| --- | --- | --- |");
     let mut left = rows.len();
     for row in rows.iter().take(MAX_ROWS) {
-        if page.len() > MAX_PAGE {
+        if page.len() > MAX_PAGE_BYTES {
             break;
         }
         left -= 1;
         let _ = writeln!(
             page,
             "| {} |",
-            row.each_ref().map(|cell| text(cell)).join(" | ")
+            row.each_ref().map(|cell| escape_markdown(cell)).join(" | ")
         );
     }
     page.push('\n');
@@ -143,22 +146,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_never_markup() {
+    fn escape_markdown_escapes_all_markup() {
         assert_eq!(
-            text("a | b\n`c` <d> @e #1 [f](g) *h*\u{202e}"),
+            escape_markdown("a | b\n`c` <d> @e #1 [f](g) *h*\u{202e}"),
             "a &#124; b &#96;c&#96; &#60;d&#62; &#64;e &#35;1 &#91;f&#93;(g) &#42;h&#42;"
         );
         assert_eq!(
-            text("https://x.y &amp; $z$ \\|"),
+            escape_markdown("https://x.y &amp; $z$ \\|"),
             "https&#58;//x&#46;y &#38;amp; &#36;z&#36; &#92;&#124;"
         );
-        assert_eq!(text(&"x".repeat(600)).chars().count(), 501);
+        assert_eq!(escape_markdown(&"x".repeat(600)).chars().count(), 501);
     }
 
     #[test]
-    fn a_page_is_no_larger_than_it_may_be() {
+    fn push_table_truncates_rows_at_limits() {
         let mut page = String::new();
-        table(
+        push_table(
             &mut page,
             "step",
             vec![["*".repeat(500), "*".repeat(500), "*".repeat(500)]; 150],
@@ -169,7 +172,7 @@ mod tests {
             page.len()
         );
         let mut page = String::new();
-        table(
+        push_table(
             &mut page,
             "step",
             vec![["a", "b", "c"].map(str::to_owned); 201],

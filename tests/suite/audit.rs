@@ -1,12 +1,12 @@
 //! `audit list`, `show` and `anchor`: what the record tells of runs.
 
-use crate::crash::end_orphans;
-use crate::enable::system;
-use crate::sandbox::{Run, Sandbox, skipped};
+use crate::crash::kill_orphans;
+use crate::enable::run_system_program;
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped};
 use serde_json::{Value, json};
 
 /// A record of three runs: one done, one refused, one killed.
-fn recorded() -> Sandbox {
+fn create_sandbox_with_three_runs() -> Sandbox {
     let sb = Sandbox::new();
     assert_eq!(
         sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"])
@@ -17,22 +17,22 @@ fn recorded() -> Sandbox {
         sb.run(&["enable", "-n", "influxdb-prod", "--dry-run"]).code,
         4
     );
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
+    kill_orphans(&sb);
+    sb.clear_faults();
     sb
 }
 
-fn list(sb: &Sandbox, more: &[&str]) -> Run {
-    let before = sb.log_bytes();
+fn list_runs(sb: &Sandbox, more: &[&str]) -> CommandOutput {
+    let before = sb.read_log();
     let run = sb.run(&[&["audit", "list"], more].concat());
-    assert_eq!(sb.log_bytes(), before, "to look is no run of its own");
+    assert_eq!(sb.read_log(), before, "to look is no run of its own");
     run
 }
 
-fn names(sb: &Sandbox, more: &[&str]) -> Vec<String> {
-    let run = list(sb, &[&["-o", "json"], more].concat());
+fn list_run_outcomes(sb: &Sandbox, more: &[&str]) -> Vec<String> {
+    let run = list_runs(sb, &[&["-o", "json"], more].concat());
     let object: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let runs = object["runs"].as_array().expect("runs").clone();
     runs.iter()
@@ -47,9 +47,9 @@ fn names(sb: &Sandbox, more: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn runs_are_listed_with_how_they_ended() {
-    let sb = recorded();
-    let text = list(&sb, &[]).normalised_stdout();
+fn list_shows_each_run_with_its_outcome() {
+    let sb = create_sandbox_with_three_runs();
+    let text = list_runs(&sb, &[]).normalized_stdout();
     let host = rustix::system::uname()
         .nodename()
         .to_str()
@@ -69,33 +69,42 @@ fn runs_are_listed_with_how_they_ended() {
 }
 
 #[test]
-fn filters() {
-    let sb = recorded();
+fn list_filters_runs_by_each_option() {
+    let sb = create_sandbox_with_three_runs();
     let all = ["enable done", "enable refused", "status unknown"];
-    assert_eq!(names(&sb, &[]), all);
-    assert_eq!(names(&sb, &["--command", "enable"]), all[..2]);
-    assert_eq!(names(&sb, &["--outcome", "unknown"]), all[2..]);
-    assert_eq!(names(&sb, &["-n", "influxdb"]), [all[0], all[2]]);
-    assert_eq!(names(&sb, &["--since", "2020-01-01T00:00:00Z"]), all);
-    assert_eq!(names(&sb, &["--until", "2020-01-01T00:00:00Z"]), [""; 0]);
-    let none = list(&sb, &["--user", "nobody-of-that-name"]);
+    assert_eq!(list_run_outcomes(&sb, &[]), all);
+    assert_eq!(list_run_outcomes(&sb, &["--command", "enable"]), all[..2]);
+    assert_eq!(list_run_outcomes(&sb, &["--outcome", "unknown"]), all[2..]);
+    assert_eq!(
+        list_run_outcomes(&sb, &["-n", "influxdb"]),
+        [all[0], all[2]]
+    );
+    assert_eq!(
+        list_run_outcomes(&sb, &["--since", "2020-01-01T00:00:00Z"]),
+        all
+    );
+    assert_eq!(
+        list_run_outcomes(&sb, &["--until", "2020-01-01T00:00:00Z"]),
+        [""; 0]
+    );
+    let none = list_runs(&sb, &["--user", "nobody-of-that-name"]);
     assert!(
         none.code == 0 && none.stderr.contains("0 of 3 runs on record are shown"),
         "{}",
         none.stderr
     );
-    assert_eq!(names(&sb, &["--since", "2020-01-01"]), all);
+    assert_eq!(list_run_outcomes(&sb, &["--since", "2020-01-01"]), all);
     for wrong in [
         ["--since", "yesterday"],
         ["--outcome", "fine"],
         ["--command", "enabel"],
     ] {
-        assert_eq!(list(&sb, &wrong).code, 2, "{wrong:?}");
+        assert_eq!(list_runs(&sb, &wrong).code, 2, "{wrong:?}");
     }
 }
 
 /// The command of an intent, as a shell takes it; nothing where it is about a file.
-fn argv(intent: &Value) -> Option<String> {
+fn join_argv(intent: &Value) -> Option<String> {
     let words = intent["argv"]
         .as_array()?
         .iter()
@@ -104,18 +113,18 @@ fn argv(intent: &Value) -> Option<String> {
 }
 
 #[test]
-fn a_run_is_shown_as_it_went() {
-    let sb = recorded();
-    let begins = sb.records_of("run.begin");
+fn show_prints_each_command_and_outcome() {
+    let sb = create_sandbox_with_three_runs();
+    let begins = sb.read_entries_by_type("run.begin");
     let name = |index: usize| begins[index]["run"].as_str().expect("a name").to_owned();
     let shown = sb.run(&["audit", "show", &name(0)]);
     let lines: Vec<&str> = shown.stdout.lines().collect();
     // Each command that ran is there as it ran, and each has its end.
     let argv: Vec<String> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .iter()
         .filter(|intent| intent["run"] == name(0))
-        .map(|intent| argv(intent).unwrap_or_default())
+        .map(|intent| join_argv(intent).unwrap_or_default())
         .collect();
     assert!(argv.len() > 5);
     for command in &argv {
@@ -161,25 +170,25 @@ fn a_run_is_shown_as_it_went() {
 }
 
 #[test]
-fn commands_are_exported_as_a_script() {
-    let sb = recorded();
-    let name = sb.records_of("run.begin")[0]["run"]
+fn export_writes_commands_as_guarded_script() {
+    let sb = create_sandbox_with_three_runs();
+    let name = sb.read_entries_by_type("run.begin")[0]["run"]
         .as_str()
         .expect("a name")
         .to_owned();
     let export = sb.run(&["audit", "export", "--run", &name]);
     assert_eq!(export.code, 0, "{}", export.stderr);
-    crate::enable::shellcheck(&sb, &export.stdout);
+    crate::enable::check_script(&sb, &export.stdout);
     let code: Vec<&str> = export
         .stdout
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
         .collect();
     let ran: Vec<String> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .iter()
         .filter(|intent| intent["run"] == name && intent["stdin"].is_null())
-        .filter_map(argv)
+        .filter_map(join_argv)
         .collect();
     assert_eq!(code[0], "set -eu");
     assert_eq!(
@@ -187,8 +196,8 @@ fn commands_are_exported_as_a_script() {
         ran.iter().map(String::as_str).collect::<Vec<_>>()
     );
     // As a whole it is not run by accident.
-    sb.forget_calls();
-    let refused = sb.script("home", &["/bin/sh", "-c"], &export.stdout, &[]);
+    sb.clear_calls();
+    let refused = sb.run_shell_script("home", &["/bin/sh", "-c"], &export.stdout, &[]);
     assert!(
         refused.code == 1 && refused.stderr.contains("nothing was run") && sb.calls().is_empty(),
         "{}",
@@ -212,14 +221,14 @@ fn commands_are_exported_as_a_script() {
 }
 
 #[test]
-fn what_is_shown_does_not_steer_a_terminal() {
-    let sb = recorded();
-    let text = String::from_utf8(sb.log_bytes())
+fn audit_output_strips_control_characters() {
+    let sb = create_sandbox_with_three_runs();
+    let text = String::from_utf8(sb.read_log())
         .expect("ASCII")
         .replace("CHG-12", "\\u001b[2J\\u009b31mred\\r");
     let file = sb.write("tmp/coloured.jsonl", text);
     let file = file.to_str().expect("text");
-    let name = sb.records_of("run.begin")[0]["run"]
+    let name = sb.read_entries_by_type("run.begin")[0]["run"]
         .as_str()
         .expect("a name")
         .to_owned();
@@ -244,7 +253,7 @@ fn what_is_shown_does_not_steer_a_terminal() {
 }
 
 #[test]
-fn the_anchor_is_the_head_that_the_last_run_printed() {
+fn anchor_prints_head_of_last_run() {
     let sb = Sandbox::new();
     let empty = sb.run(&["audit", "anchor"]);
     assert!(
@@ -258,7 +267,7 @@ fn the_anchor_is_the_head_that_the_last_run_printed() {
         anchor.stdout.trim(),
         run.stderr.lines().last().expect("a head")
     );
-    let head = run.head().to_owned();
+    let head = run.audit_head().to_owned();
     assert_eq!(sb.run(&["audit", "verify", "--expect", &head]).code, 0);
     let other = sb.write("tmp/other", "no log\n");
     assert!(
@@ -269,7 +278,7 @@ fn the_anchor_is_the_head_that_the_last_run_printed() {
 }
 
 /// The commands of `docs/AUDIT.md` that have this word, with bypassctl in reach.
-fn documented(word: &str) -> String {
+fn extract_documented_block(word: &str) -> String {
     let docs = include_str!("../../docs/AUDIT.md");
     let mut blocks = docs
         .split("```sh\n")
@@ -282,8 +291,8 @@ fn documented(word: &str) -> String {
 }
 
 #[test]
-fn heads_are_signed_as_documented() {
-    let sb = recorded();
+fn documented_head_signing_commands_work() {
+    let sb = create_sandbox_with_three_runs();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin/bypassctl"))
         .expect("sandbox");
     let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"admin@example.com $(cat key.pub)\" >allowed_signers";
@@ -297,17 +306,17 @@ fn heads_are_signed_as_documented() {
         ),
     ];
     for (tool, there, word, prepared) in tools {
-        if system(&sb, tool, there).is_none() {
-            skipped(&format!(
+        if run_system_program(&sb, tool, there).is_none() {
+            report_skipped(&format!(
                 "{tool} is not installed, and no head was signed with it"
             ));
             continue;
         }
         let script = format!(
             "set -e\nexport XDG_STATE_HOME=\"$HOME/.local/state\"\n{prepared}\n{}",
-            documented(word)
+            extract_documented_block(word)
         );
-        let (code, told) = system(&sb, "sh", &["-c", &script]).expect("a shell");
+        let (code, told) = run_system_program(&sb, "sh", &["-c", &script]).expect("a shell");
         assert!(
             code == 0 && told.contains("the expected record is there"),
             "{told}"
@@ -315,19 +324,22 @@ fn heads_are_signed_as_documented() {
         // Another head is not the one that was signed.
         let forged = format!(
             "echo x >>head\n{}",
-            documented(word).lines().nth(2).expect("to verify")
+            extract_documented_block(word)
+                .lines()
+                .nth(2)
+                .expect("to verify")
         );
-        let (code, told) = system(&sb, "sh", &["-c", &forged]).expect("a shell");
+        let (code, told) = run_system_program(&sb, "sh", &["-c", &forged]).expect("a shell");
         assert_ne!(code, 0, "{told}");
     }
 }
 
 #[test]
-fn what_is_told_of_a_record_that_does_not_hold_says_so() {
-    let sb = recorded();
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+fn audit_commands_warn_when_log_is_corrupt() {
+    let sb = create_sandbox_with_three_runs();
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
     let edited = text.replacen("[\"kubectl\",\"version\"", "[\"rm\",\"version\"", 1);
-    let name = sb.records_of("run.begin")[0]["run"]
+    let name = sb.read_entries_by_type("run.begin")[0]["run"]
         .as_str()
         .expect("a name")
         .to_owned();
@@ -355,13 +367,13 @@ fn what_is_told_of_a_record_that_does_not_hold_says_so() {
             );
         }
     }
-    let twice = sb.log().display().to_string();
+    let twice = sb.log_path().display().to_string();
     assert_eq!(sb.run(&["audit", "verify", &twice, &twice]).code, 2);
 }
 
 #[test]
-fn quiet_keeps_warnings_and_heads() {
-    let sb = recorded();
+fn quiet_output_keeps_warnings_and_heads() {
+    let sb = create_sandbox_with_three_runs();
     let verified = sb.run(&["audit", "verify", "-q"]);
     assert!(
         verified.stdout.is_empty() && verified.stderr.contains("has no result"),
@@ -376,12 +388,15 @@ fn quiet_keeps_warnings_and_heads() {
 }
 
 #[test]
-fn nothing_in_a_finding_steers_a_terminal() {
-    let sb = recorded();
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+fn verify_findings_strip_control_characters() {
+    let sb = create_sandbox_with_three_runs();
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
     let styles = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
     let evil = "\\u001b[2J\\nok   forged\\u009b\\u202e\\u2028";
-    let log = sb.records()[0]["log"].as_str().expect("a name").to_owned();
+    let log = sb.read_entries()[0]["log"]
+        .as_str()
+        .expect("a name")
+        .to_owned();
     let previous = format!("\"previous\":{{\"log\":\"{evil}\",\"head\":\"{evil}\"}}");
     for log in [
         text.replace(&log, evil),

@@ -2,12 +2,12 @@
 
 mod github;
 
-use crate::revoke::{REVOKE, enabled, quick};
+use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::Sandbox;
 use regex::Regex;
 
 /// When each step ended, in tenths of a second.
-fn times(text: &str) -> Vec<u32> {
+fn parse_step_times(text: &str) -> Vec<u32> {
     let at = Regex::new(r"(?m)^(?:done|proven|seen)\s+[a-z-]+: .* \(at (\d+)\.(\d) s\)\r?$")
         .expect("a pattern");
     at.captures_iter(text)
@@ -16,22 +16,22 @@ fn times(text: &str) -> Vec<u32> {
 }
 
 /// A cluster in which a person waits for a job.
-fn slow() -> Sandbox {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["job_seconds"] = serde_json::json!(1.2));
+fn create_slow_sandbox() -> Sandbox {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["job_seconds"] = serde_json::json!(1.2));
     sb
 }
 
 #[test]
-fn a_pipe_gets_a_line_for_each_step_and_when_it_ended() {
-    let sb = slow();
-    let run = sb.run(REVOKE);
+fn piped_revoke_prints_time_for_each_step() {
+    let sb = create_slow_sandbox();
+    let run = sb.run(REVOKE_ARGS);
     let (steps, times) = (
         run.stdout
             .lines()
             .filter(|line| line.starts_with("done "))
             .count(),
-        times(&run.stdout),
+        parse_step_times(&run.stdout),
     );
     assert!(
         run.code == 0 && steps > 5 && times.len() >= steps,
@@ -49,11 +49,11 @@ fn a_pipe_gets_a_line_for_each_step_and_when_it_ended() {
 }
 
 #[test]
-fn a_terminal_shows_how_a_wait_goes_on() {
-    let sb = slow();
-    let run = sb.run_at_terminal(&[REVOKE, &["--color", "never"]].concat());
+fn terminal_revoke_shows_wait_progress() {
+    let sb = create_slow_sandbox();
+    let run = sb.run_in_terminal(&[REVOKE_ARGS, &["--color", "never"]].concat());
     assert!(
-        run.code == 0 && times(&run.stdout).is_empty() && !run.stdout.contains("(at "),
+        run.code == 0 && parse_step_times(&run.stdout).is_empty() && !run.stdout.contains("(at "),
         "{}",
         run.stdout
     );
@@ -65,12 +65,12 @@ fn a_terminal_shows_how_a_wait_goes_on() {
 }
 
 #[test]
-fn ci_at_a_terminal_gets_what_a_pipe_gets() {
-    let mut sb = slow();
-    sb.env("CI", "true");
-    let run = sb.run_at_terminal(&[REVOKE, &["--color", "never"]].concat());
+fn ci_terminal_output_matches_piped_output() {
+    let mut sb = create_slow_sandbox();
+    sb.set_env("CI", "true");
+    let run = sb.run_in_terminal(&[REVOKE_ARGS, &["--color", "never"]].concat());
     assert!(
-        run.code == 0 && times(&run.stdout).len() > 5,
+        run.code == 0 && parse_step_times(&run.stdout).len() > 5,
         "{}",
         run.stdout
     );
@@ -80,15 +80,15 @@ fn ci_at_a_terminal_gets_what_a_pipe_gets() {
         run.stdout
     );
     assert_eq!(
-        sb.run_at_terminal(&["rotate", "-n", "influxdb"]).code,
+        sb.run_in_terminal(&["rotate", "-n", "influxdb"]).code,
         7,
         "nobody is asked"
     );
 }
 
 #[test]
-fn what_was_looked_at_has_no_time() {
-    let sb = enabled();
+fn status_prints_no_step_times() {
+    let sb = create_enabled_sandbox();
     let run = sb.run(&["status", "-n", "influxdb"]);
     assert!(
         run.code == 0 && !run.stdout.contains("(at "),

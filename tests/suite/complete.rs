@@ -1,33 +1,33 @@
 //! Completion, by the shells themselves, and `version`.
 
-use crate::enable::enable;
-use crate::sandbox::{Sandbox, skipped};
+use crate::enable::run_enable;
+use crate::sandbox::{Sandbox, report_skipped};
 use serde_json::Value;
 use std::path::Path;
 
-const BASH: &str = "/bin/bash";
+const BASH_PATH: &str = "/bin/bash";
 
-fn sandbox() -> Sandbox {
+fn create_enabled_sandbox() -> Sandbox {
     let sb = Sandbox::new();
     sb.write(
         "home/.kube/config",
         "contexts:\n- context:\n    cluster: c\n  name: sim-dev\n- context: {}\n  name: other\n",
     );
-    assert_eq!(enable(&sb, &["--reason", "CHG-1"]).code, 0);
-    sb.forget_calls();
+    assert_eq!(run_enable(&sb, &["--reason", "CHG-1"]).code, 0);
+    sb.clear_calls();
     sb
 }
 
 /// What bash offers for the last of these words.
-fn offered(sb: &Sandbox, words: &[&str]) -> Vec<String> {
+fn complete_in_bash(sb: &Sandbox, words: &[&str]) -> Vec<String> {
     let script = r#"source <(bypassctl completion bash)
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9 COMPREPLY=()
 _clap_complete_bypassctl bypassctl "${@: -1}" "${@: -2:1}"
 printf '%s\n' "${COMPREPLY[@]}""#;
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-    let run = sb.script(
+    let run = sb.run_shell_script(
         "home",
-        &[BASH, "-c"],
+        &[BASH_PATH, "-c"],
         &format!("set -- {}\n{script}", quoted.join(" ")),
         &[],
     );
@@ -40,24 +40,33 @@ printf '%s\n' "${COMPREPLY[@]}""#;
 }
 
 #[test]
-fn values_come_from_this_machine() {
-    let sb = sandbox();
+fn bash_completes_values_from_local_files() {
+    let sb = create_enabled_sandbox();
     assert_eq!(
-        offered(&sb, &["bypassctl", "disable", "--context", ""]),
+        complete_in_bash(&sb, &["bypassctl", "disable", "--context", ""]),
         ["sim-dev", "other"]
     );
-    assert_eq!(offered(&sb, &["bypassctl", "--context", "o"]), ["other"]);
     assert_eq!(
-        offered(&sb, &["bypassctl", "status", "--profile", "d"]),
+        complete_in_bash(&sb, &["bypassctl", "--context", "o"]),
+        ["other"]
+    );
+    assert_eq!(
+        complete_in_bash(&sb, &["bypassctl", "status", "--profile", "d"]),
         ["default"]
     );
     assert_eq!(
-        offered(&sb, &["bypassctl", "revoke", "--rerun", ""]),
+        complete_in_bash(&sb, &["bypassctl", "revoke", "--rerun", ""]),
         ["auto", "from-job", "clone", "operator"]
     );
-    assert_eq!(offered(&sb, &["bypassctl", "plan", "re"]), ["revoke"]);
-    assert_eq!(offered(&sb, &["bypassctl", "apply", "some"]), [""; 0]);
-    let run = sb.records_of("run.begin")[0]["run"]
+    assert_eq!(
+        complete_in_bash(&sb, &["bypassctl", "plan", "re"]),
+        ["revoke"]
+    );
+    assert_eq!(
+        complete_in_bash(&sb, &["bypassctl", "apply", "some"]),
+        [""; 0]
+    );
+    let run = sb.read_entries_by_type("run.begin")[0]["run"]
         .as_str()
         .expect("a name")
         .to_owned();
@@ -65,19 +74,26 @@ fn values_come_from_this_machine() {
         &["bypassctl", "audit", "show", ""][..],
         &["bypassctl", "audit", "export", "--run", &run[..3]],
     ] {
-        assert_eq!(offered(&sb, words).first(), Some(&run), "{words:?}");
+        assert_eq!(
+            complete_in_bash(&sb, words).first(),
+            Some(&run),
+            "{words:?}"
+        );
     }
     sb.write("home/some.plan", "");
-    assert_eq!(offered(&sb, &["bypassctl", "apply", "some"]), ["some.plan"]);
+    assert_eq!(
+        complete_in_bash(&sb, &["bypassctl", "apply", "some"]),
+        ["some.plan"]
+    );
     assert_eq!(sb.call_lines(), "", "no cluster is asked");
 }
 
 /// What is completed runs: were it not, the command line would not make sense.
 #[test]
-fn what_somebody_types_is_completed() {
+fn interactive_shells_complete_typed_words() {
     for (path, args, setup) in [
         (
-            BASH,
+            BASH_PATH,
             &["--norc", "--noprofile", "-i"][..],
             "source <(bypassctl completion bash)",
         ),
@@ -88,13 +104,13 @@ fn what_somebody_types_is_completed() {
         ),
     ] {
         if !Path::new(path).exists() {
-            skipped(&format!("{path}, to complete what is typed there"));
+            report_skipped(&format!("{path}, to complete what is typed there"));
             continue;
         }
-        let sb = sandbox();
+        let sb = create_enabled_sandbox();
         let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
         let typed = "bypassctl status --context=sim\t--profile=def\t-n influxdb\nbypassctl disa\t--prof\tdef\t\nexit\n";
-        let run = sb.type_in_shell(&shell, &format!("{setup}\n{typed}"));
+        let run = sb.run_shell_in_terminal(&shell, &format!("{setup}\n{typed}"));
         assert!(
             run.stdout.contains("the admin token is in use"),
             "{path}: {}",
@@ -110,14 +126,14 @@ fn what_somebody_types_is_completed() {
 }
 
 #[test]
-fn fish_offers_the_same() {
+fn fish_completes_context_names() {
     let fish = "/usr/bin/fish";
     if !Path::new(fish).exists() {
-        return skipped(&format!("{fish}, to complete what is typed there"));
+        return report_skipped(&format!("{fish}, to complete what is typed there"));
     }
-    let sb = sandbox();
+    let sb = create_enabled_sandbox();
     let script = "bypassctl completion fish | source; complete -C 'bypassctl --context '";
-    let run = sb.script("home", &[fish, "--no-config", "-c"], script, &[]);
+    let run = sb.run_shell_script("home", &[fish, "--no-config", "-c"], script, &[]);
     assert_eq!(
         (run.code, run.stdout.as_str()),
         (0, "sim-dev\nother\n"),
@@ -128,8 +144,8 @@ fn fish_offers_the_same() {
 
 /// As kubectl calls a plugin, and what completes a plugin's command line.
 #[test]
-fn a_plugin_of_kubectl() {
-    let sb = sandbox();
+fn kubectl_plugin_prints_its_own_command_name() {
+    let sb = create_enabled_sandbox();
     for name in [
         "kubectl-influxdb_bypass",
         "kubectl_complete-influxdb_bypass",
@@ -137,7 +153,8 @@ fn a_plugin_of_kubectl() {
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin").join(name))
             .expect("sandbox");
     }
-    let called = |line: &str| sb.script("home", &["/bin/sh", "-c"], &format!("exec {line}"), &[]);
+    let called =
+        |line: &str| sb.run_shell_script("home", &["/bin/sh", "-c"], &format!("exec {line}"), &[]);
     let refused = called("kubectl-influxdb_bypass disable --profile nope");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
     let done = called("kubectl-influxdb_bypass enable -n influxdb");
@@ -182,10 +199,10 @@ fn a_plugin_of_kubectl() {
 }
 
 #[test]
-fn somebody_who_has_just_come_is_told_where_to_begin() {
+fn bare_command_prints_quick_start() {
     let sb = Sandbox::new();
     let told = sb.run::<&str>(&[]);
-    insta::assert_snapshot!(told.normalised());
+    insta::assert_snapshot!(told.normalized_output());
     for command in ["enable", "revoke", "audit", "tools", "plan"] {
         assert!(
             sb.run(&[command, "--help"])
@@ -197,7 +214,7 @@ fn somebody_who_has_just_come_is_told_where_to_begin() {
 }
 
 #[test]
-fn version() {
+fn version_prints_program_and_format_versions() {
     let sb = Sandbox::new();
     let told = sb.run(&["version"]);
     let [first, ..] = told.stdout.lines().collect::<Vec<_>>()[..] else {
@@ -214,5 +231,5 @@ fn version() {
         (&versions["report"], &versions["plan"], &versions["record"]),
         (&"bypassctl/1".into(), &"bypassctl.plan/1".into(), &1.into())
     );
-    assert!(!sb.log().exists(), "it is no run");
+    assert!(!sb.log_path().exists(), "it is no run");
 }

@@ -1,6 +1,6 @@
 //! Runs that are killed or interrupted, wherever that may happen, and the same command again.
 
-use crate::sandbox::{Run, Running, Sandbox, skipped, wait_until};
+use crate::sandbox::{CommandOutput, RunningCommand, Sandbox, report_skipped, wait_until};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::LazyLock;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
-const DISABLE: &[&str] = &["disable"];
-pub const STRACE: &str = "/usr/bin/strace";
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
+const DISABLE_ARGS: &[&str] = &["disable"];
+pub const STRACE_PATH: &str = "/usr/bin/strace";
 
 /// What is done with the record. strace counts each of them by itself.
-pub const TOUCHES: [&str; 10] = [
+pub const LOG_SYSCALLS: [&str; 10] = [
     "?open,?openat",
     "?fstat,?newfstatat,?statx",
     "flock",
@@ -27,7 +27,7 @@ pub const TOUCHES: [&str; 10] = [
 ];
 
 /// All calls of `enable`, by tool and number.
-const CALLS: [(&str, u32); 7] = [
+const ENABLE_CALLS: [(&str, u32); 7] = [
     ("kubectl", 1),
     ("kubectl", 2),
     ("kubectl", 3),
@@ -38,11 +38,11 @@ const CALLS: [(&str, u32); 7] = [
 ];
 
 /// What is in influxctl's directory: name, mode and content, the same for every sandbox.
-type Files = BTreeMap<String, (u32, String)>;
+type ConfigFiles = BTreeMap<String, (u32, String)>;
 
-fn files(sb: &Sandbox) -> Files {
+fn read_config_files(sb: &Sandbox) -> ConfigFiles {
     use std::os::unix::fs::PermissionsExt as _;
-    let entries = std::fs::read_dir(sb.home(".config/influxctl")).expect("a directory");
+    let entries = std::fs::read_dir(sb.home_path(".config/influxctl")).expect("a directory");
     let token = String::from_utf8(sb.admin_token()).expect("JSON");
     entries
         .map(|entry| {
@@ -71,25 +71,25 @@ fn files(sb: &Sandbox) -> Files {
 }
 
 /// What an undisturbed `enable` leaves, and what was there before it.
-static UNDISTURBED: LazyLock<(Files, Files)> = LazyLock::new(|| {
+static EXPECTED_FILES: LazyLock<(ConfigFiles, ConfigFiles)> = LazyLock::new(|| {
     let sb = Sandbox::new();
-    let before = files(&sb);
-    assert_eq!(sb.run(ENABLE).code, 0);
-    let after = files(&sb);
+    let before = read_config_files(&sb);
+    assert_eq!(sb.run(ENABLE_ARGS).code, 0);
+    let after = read_config_files(&sb);
     assert_eq!(after.len(), 2, "{after:?}");
     (after, before)
 });
 
-fn undisturbed(command: &[&str]) -> &'static Files {
-    if command == ENABLE {
-        &UNDISTURBED.0
+fn expected_files(command: &[&str]) -> &'static ConfigFiles {
+    if command == ENABLE_ARGS {
+        &EXPECTED_FILES.0
     } else {
-        &UNDISTURBED.1
+        &EXPECTED_FILES.1
     }
 }
 
 /// Whether a call of this sandbox is still there.
-fn lives(sb: &Sandbox, pid: i32) -> bool {
+fn is_call_running(sb: &Sandbox, pid: i32) -> bool {
     let of = |part: &str| std::fs::read(format!("/proc/{pid}/{part}")).unwrap_or_default();
     let root = sb.root().to_str().expect("text").as_bytes();
     of("environ").windows(root.len()).any(|bytes| bytes == root)
@@ -98,13 +98,17 @@ fn lives(sb: &Sandbox, pid: i32) -> bool {
 /// Waits until the calls that a killed run left behind have come to their own end.
 pub fn wait_for_orphans(sb: &Sandbox) {
     wait_until("the orphans have ended", || {
-        sb.calls().iter().all(|call| !lives(sb, call.pid))
+        sb.calls().iter().all(|call| !is_call_running(sb, call.pid))
     });
 }
 
 /// Ends the calls that a killed run left behind, and waits until nothing holds a lock any more.
-pub fn end_orphans(sb: &Sandbox) {
-    for call in sb.calls().into_iter().filter(|call| lives(sb, call.pid)) {
+pub fn kill_orphans(sb: &Sandbox) {
+    for call in sb
+        .calls()
+        .into_iter()
+        .filter(|call| is_call_running(sb, call.pid))
+    {
         // It may end by itself meanwhile.
         let _ = rustix::process::kill_process(
             Pid::from_raw(call.pid).expect("a process"),
@@ -112,12 +116,14 @@ pub fn end_orphans(sb: &Sandbox) {
         );
     }
     wait_until("all locks are free", || {
-        locks(sb).iter().all(|lock| lock.try_lock().is_ok())
+        open_lock_files(sb)
+            .iter()
+            .all(|lock| lock.try_lock().is_ok())
     });
 }
 
-fn locks(sb: &Sandbox) -> Vec<File> {
-    let entries = std::fs::read_dir(sb.home(".local/state/bypassctl/locks"))
+fn open_lock_files(sb: &Sandbox) -> Vec<File> {
+    let entries = std::fs::read_dir(sb.home_path(".local/state/bypassctl/locks"))
         .into_iter()
         .flatten();
     entries
@@ -125,7 +131,7 @@ fn locks(sb: &Sandbox) -> Vec<File> {
         .collect()
 }
 
-fn trial_directories(sb: &Sandbox) -> usize {
+fn count_probe_directories(sb: &Sandbox) -> usize {
     let entries = [sb.path("run"), sb.path("tmp")]
         .map(|place| std::fs::read_dir(place).expect("a directory"));
     let trial = |name: &str| name.starts_with("bypassctl-trial-");
@@ -145,10 +151,10 @@ fn trial_directories(sb: &Sandbox) -> usize {
 }
 
 /// The same command again: it ends as an undisturbed run does, and says what was cut off.
-fn converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
-    end_orphans(sb);
-    sb.no_faults();
-    let cut = sb.open_steps();
+fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
+    kill_orphans(sb);
+    sb.clear_faults();
+    let cut = sb.list_unfinished_steps();
     let again = sb.run(command);
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
     for step in &cut {
@@ -164,9 +170,9 @@ fn converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
         "{what}: {}",
         again.stderr
     );
-    assert_eq!(&files(sb), undisturbed(command), "{what}");
-    assert_eq!(trial_directories(sb), 0, "{what}");
-    let verified = sb.assert_verified();
+    assert_eq!(&read_config_files(sb), expected_files(command), "{what}");
+    assert_eq!(count_probe_directories(sb), 0, "{what}");
+    let verified = sb.assert_log_intact();
     assert_eq!(
         verified.stdout.matches("has no result").count(),
         cut.len(),
@@ -177,42 +183,50 @@ fn converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
 }
 
 /// Lets a call touch a file and wait.
-fn hold(sb: &Sandbox, tool: &str, nth: u32) {
-    sb.fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+fn inject_wait_fault(sb: &Sandbox, tool: &str, nth: u32) {
+    sb.inject_fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
 }
 
-fn held(sb: &Sandbox, tool: &str, nth: u32, command: &[&str]) -> Running {
-    hold(sb, tool, nth);
+fn spawn_held_command(sb: &Sandbox, tool: &str, nth: u32, command: &[&str]) -> RunningCommand {
+    inject_wait_fault(sb, tool, nth);
     let running = sb.spawn(command);
-    sb.wait_reached("gate");
+    sb.wait_for_gate("gate");
     running
 }
 
 #[test]
-fn killed_before_or_after_a_call_takes_effect() {
-    for (tool, nth) in CALLS {
+fn enable_killed_before_or_after_each_call_resumes() {
+    for (tool, nth) in ENABLE_CALLS {
         for before in [true, false] {
             let what = format!("{tool} {nth}, before {before}");
             let sb = Sandbox::new();
-            sb.fault(json!({"tool": tool, "nth": nth, "before": before, "do": "kill_parent"}));
-            assert_eq!(sb.run(ENABLE).code, 128 + 9, "{what}");
-            assert_eq!(&files(&sb), undisturbed(DISABLE), "{what}");
-            let cut = converges(&sb, ENABLE, &what);
+            sb.inject_fault(
+                json!({"tool": tool, "nth": nth, "before": before, "do": "kill_parent"}),
+            );
+            assert_eq!(sb.run(ENABLE_ARGS).code, 128 + 9, "{what}");
+            assert_eq!(
+                &read_config_files(&sb),
+                expected_files(DISABLE_ARGS),
+                "{what}"
+            );
+            let cut = assert_rerun_converges(&sb, ENABLE_ARGS, &what);
             assert!(!cut.is_empty(), "{what}");
-            sb.assert_no_secret(&[Path::new("home/.config/influxctl/admin-token-default.json")]);
+            sb.assert_no_secret_leaked(&[Path::new(
+                "home/.config/influxctl/admin-token-default.json",
+            )]);
         }
     }
 }
 
 #[test]
-fn killed_during_a_call() {
-    for (tool, nth) in CALLS {
+fn enable_killed_during_each_call_resumes() {
+    for (tool, nth) in ENABLE_CALLS {
         let sb = Sandbox::new();
-        let running = held(&sb, tool, nth, ENABLE);
-        running.signal(Signal::KILL);
+        let running = spawn_held_command(&sb, tool, nth, ENABLE_ARGS);
+        running.send_signal(Signal::KILL);
         assert_eq!(running.wait().code, 128 + 9);
-        assert!(!converges(&sb, ENABLE, &format!("{tool} {nth}")).is_empty());
-        let third = sb.run(DISABLE);
+        assert!(!assert_rerun_converges(&sb, ENABLE_ARGS, &format!("{tool} {nth}")).is_empty());
+        let third = sb.run(DISABLE_ARGS);
         assert!(
             third.code == 0 && !third.stderr.contains("cut off"),
             "named once: {}",
@@ -223,37 +237,47 @@ fn killed_during_a_call() {
 
 /// Whether system calls can be disturbed here; said aloud where they cannot.
 pub fn can_trace() -> bool {
-    let there = Path::new(STRACE).exists();
+    let there = Path::new(STRACE_PATH).exists();
     if !there {
-        skipped(&format!(
-            "{STRACE} is missing, so nothing is disturbed between two system calls"
+        report_skipped(&format!(
+            "{STRACE_PATH} is missing, so nothing is disturbed between two system calls"
         ));
     }
     there
 }
 
 /// Runs a command with one of its system calls disturbed as strace's `inject` says.
-pub fn disturbed(sb: &Sandbox, which: &[&str], inject: &str, command: &[&str]) -> Run {
+pub fn run_with_injection(
+    sb: &Sandbox,
+    which: &[&str],
+    inject: &str,
+    command: &[&str],
+) -> CommandOutput {
     let inject = format!("inject={inject}");
-    sb.spawn_under(
-        &[&[STRACE, "-qq", "-o", "/dev/null"], which, &["-e", &inject]].concat(),
+    sb.spawn_with_wrapper(
+        &[
+            &[STRACE_PATH, "-qq", "-o", "/dev/null"],
+            which,
+            &["-e", &inject],
+        ]
+        .concat(),
         command,
     )
     .wait()
 }
 
 /// Kills a command at the nth of these system calls of its main thread, before it happens, for every nth.
-fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
+fn kill_at_each_syscall(syscalls: &str, command: &[&str], at_least: u32) {
     if !can_trace() {
         return;
     }
     let mut nth = 1;
     loop {
         let sb = Sandbox::new();
-        if command == DISABLE {
-            assert_eq!(sb.run(ENABLE).code, 0);
+        if command == DISABLE_ARGS {
+            assert_eq!(sb.run(ENABLE_ARGS).code, 0);
         }
-        let run = disturbed(
+        let run = run_with_injection(
             &sb,
             &[],
             &format!("{syscalls}:signal=KILL:when={nth}"),
@@ -263,24 +287,24 @@ fn killed_at_each(syscalls: &str, command: &[&str], at_least: u32) {
             break;
         }
         assert_eq!(run.code, 128 + 9, "{}", run.stderr);
-        converges(&sb, command, &format!("{command:?}, {syscalls} {nth}"));
+        assert_rerun_converges(&sb, command, &format!("{command:?}, {syscalls} {nth}"));
         nth += 1;
     }
     assert!(nth > at_least, "{syscalls}: only {nth}");
 }
 
 /// Kills a command at every system call that touches the record, of each thread.
-fn killed_at_each_touch(command: &[&str], at_least: usize) {
+fn kill_at_each_log_syscall(command: &[&str], at_least: usize) {
     let mut killed = 0;
-    for syscall in TOUCHES {
+    for syscall in LOG_SYSCALLS {
         for nth in 1.. {
             let sb = Sandbox::new();
-            if command == DISABLE {
-                assert_eq!(sb.run(ENABLE).code, 0);
+            if command == DISABLE_ARGS {
+                assert_eq!(sb.run(ENABLE_ARGS).code, 0);
             }
-            let log = sb.log();
+            let log = sb.log_path();
             let which = ["-f", "-P", log.to_str().expect("text")];
-            let run = disturbed(
+            let run = run_with_injection(
                 &sb,
                 &which,
                 &format!("{syscall}:signal=KILL:when={nth}"),
@@ -290,7 +314,7 @@ fn killed_at_each_touch(command: &[&str], at_least: usize) {
                 break;
             }
             assert_eq!(run.code, 128 + 9, "{syscall} {nth}: {}", run.stderr);
-            converges(&sb, command, &format!("{command:?}, {syscall} {nth}"));
+            assert_rerun_converges(&sb, command, &format!("{command:?}, {syscall} {nth}"));
             killed += 1;
         }
     }
@@ -299,47 +323,51 @@ fn killed_at_each_touch(command: &[&str], at_least: usize) {
 
 #[test]
 #[ignore = "slow: scripts/check slow"]
-fn enable_killed_at_each_touch_of_the_record() {
+fn enable_killed_at_each_log_syscall_resumes() {
     if can_trace() {
-        killed_at_each_touch(ENABLE, 100);
+        kill_at_each_log_syscall(ENABLE_ARGS, 100);
     }
 }
 
 #[test]
 #[ignore = "slow: scripts/check slow"]
-fn disable_killed_at_each_touch_of_the_record() {
+fn disable_killed_at_each_log_syscall_resumes() {
     if can_trace() {
-        killed_at_each_touch(DISABLE, 50);
+        kill_at_each_log_syscall(DISABLE_ARGS, 50);
     }
 }
 
 #[test]
-fn enable_killed_at_each_record() {
-    killed_at_each("fdatasync", ENABLE, 15);
+fn enable_killed_at_each_log_sync_resumes() {
+    kill_at_each_syscall("fdatasync", ENABLE_ARGS, 15);
 }
 
 #[test]
-fn enable_killed_at_each_file_change() {
-    killed_at_each("?rename,?renameat,?renameat2", ENABLE, 2);
-    killed_at_each("?unlink,?unlinkat,?rmdir", ENABLE, 3);
-    killed_at_each("fsync", ENABLE, 4);
-    killed_at_each("?fchmod,?chmod,?fchmodat", ENABLE, 1);
+fn enable_killed_at_each_file_change_resumes() {
+    kill_at_each_syscall("?rename,?renameat,?renameat2", ENABLE_ARGS, 2);
+    kill_at_each_syscall("?unlink,?unlinkat,?rmdir", ENABLE_ARGS, 3);
+    kill_at_each_syscall("fsync", ENABLE_ARGS, 4);
+    kill_at_each_syscall("?fchmod,?chmod,?fchmodat", ENABLE_ARGS, 1);
 }
 
 #[test]
-fn disable_killed_at_each_record_and_file_change() {
-    killed_at_each("fdatasync", DISABLE, 5);
-    killed_at_each("?rename,?renameat,?renameat2", DISABLE, 1);
-    killed_at_each("?unlink,?unlinkat", DISABLE, 2);
-    killed_at_each("fsync", DISABLE, 2);
+fn disable_killed_at_each_sync_or_change_resumes() {
+    kill_at_each_syscall("fdatasync", DISABLE_ARGS, 5);
+    kill_at_each_syscall("?rename,?renameat,?renameat2", DISABLE_ARGS, 1);
+    kill_at_each_syscall("?unlink,?unlinkat", DISABLE_ARGS, 2);
+    kill_at_each_syscall("fsync", DISABLE_ARGS, 2);
 }
 
 /// Nothing was changed, everything is on record, nobody is left.
-fn ended_cleanly(sb: &Sandbox, run: &Run, code: i32, what: &str) {
+fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &str) {
     assert_eq!(run.code, code, "{what}: {}", run.stderr);
-    assert_eq!(&files(sb), undisturbed(DISABLE), "{what}");
-    assert_eq!(sb.open_steps(), Vec::<String>::new(), "{what}");
-    let ends = sb.records_of("run.end");
+    assert_eq!(
+        &read_config_files(sb),
+        expected_files(DISABLE_ARGS),
+        "{what}"
+    );
+    assert_eq!(sb.list_unfinished_steps(), Vec::<String>::new(), "{what}");
+    let ends = sb.read_entries_by_type("run.end");
     assert_eq!(ends.len(), 1, "{what}");
     assert_eq!(
         (&ends[0]["code"], &ends[0]["changed"]),
@@ -348,22 +376,22 @@ fn ended_cleanly(sb: &Sandbox, run: &Run, code: i32, what: &str) {
     );
     let calls = sb.calls();
     assert!(
-        !calls.is_empty() && calls.iter().all(|call| !lives(sb, call.pid)),
+        !calls.is_empty() && calls.iter().all(|call| !is_call_running(sb, call.pid)),
         "{what}"
     );
-    assert_eq!(trial_directories(sb), 0, "{what}");
-    sb.assert_verified();
+    assert_eq!(count_probe_directories(sb), 0, "{what}");
+    sb.assert_log_intact();
 }
 
 #[test]
-fn interrupted_at_each_call() {
-    for (tool, nth) in CALLS {
+fn enable_interrupted_at_each_call_changes_nothing() {
+    for (tool, nth) in ENABLE_CALLS {
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let sb = Sandbox::new();
-            let running = held(&sb, tool, nth, ENABLE);
-            running.signal(signal);
-            ended_cleanly(&sb, &running.wait(), code, &format!("{tool} {nth}, {code}"));
-            let results = sb.records_of("result");
+            let running = spawn_held_command(&sb, tool, nth, ENABLE_ARGS);
+            running.send_signal(signal);
+            assert_clean_interrupt(&sb, &running.wait(), code, &format!("{tool} {nth}, {code}"));
+            let results = sb.read_entries_by_type("result");
             assert!(
                 results
                     .iter()
@@ -375,30 +403,30 @@ fn interrupted_at_each_call() {
 }
 
 #[test]
-fn a_call_that_ignores_the_request_to_end_is_killed() {
+fn interrupt_kills_call_that_ignores_sigterm() {
     let sb = Sandbox::new();
     // The cluster is noted beside this call, so its number varies.
     let gate = json!({"wait_for_file": {"path": "gate"}});
     for act in [gate, json!("hang_ignoring_term")] {
-        sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": act}));
+        sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": act}));
     }
-    let running = sb.spawn(ENABLE);
-    sb.wait_reached("gate");
-    sb.release("gate");
+    let running = sb.spawn(ENABLE_ARGS);
+    sb.wait_for_gate("gate");
+    sb.release_gate("gate");
     let pid = sb
         .calls()
         .iter()
         .rfind(|call| call.argv.contains(&"secrets/admin-token".to_owned()))
         .expect("held")
         .pid;
-    wait_until("it ignores SIGTERM", || catches_term(pid));
-    running.signal(Signal::INT);
-    ended_cleanly(&sb, &running.wait(), 130, "ignores SIGTERM");
+    wait_until("it ignores SIGTERM", || has_sigterm_handler(pid));
+    running.send_signal(Signal::INT);
+    assert_clean_interrupt(&sb, &running.wait(), 130, "ignores SIGTERM");
     let killed = |result: &serde_json::Value| result["exit"] == json!({"code": null, "signal": 9});
-    assert!(sb.records_of("result").iter().any(killed));
+    assert!(sb.read_entries_by_type("result").iter().any(killed));
 }
 
-fn catches_term(pid: i32) -> bool {
+fn has_sigterm_handler(pid: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let caught = status
         .lines()
@@ -408,11 +436,11 @@ fn catches_term(pid: i32) -> bool {
 }
 
 #[test]
-fn a_second_run_is_told_who_is_at_work() {
+fn concurrent_run_is_refused_naming_the_first() {
     let sb = Sandbox::new();
-    let first = held(&sb, "kubectl", 4, ENABLE);
-    let begin = sb.records_of("run.begin").remove(0);
-    for command in [ENABLE, DISABLE] {
+    let first = spawn_held_command(&sb, "kubectl", 4, ENABLE_ARGS);
+    let begin = sb.read_entries_by_type("run.begin").remove(0);
+    for command in [ENABLE_ARGS, DISABLE_ARGS] {
         let second = sb.run(command);
         assert_eq!(second.code, 4, "{}", second.stderr);
         let who = format!("run {} ", begin["run"].as_str().expect("a name"));
@@ -435,52 +463,54 @@ fn a_second_run_is_told_who_is_at_work() {
         0,
         "a run under way is no finding"
     );
-    sb.release("gate");
+    sb.release_gate("gate");
     assert_eq!(first.wait().code, 0);
-    assert_eq!(&files(&sb), undisturbed(ENABLE));
-    sb.assert_verified();
+    assert_eq!(&read_config_files(&sb), expected_files(ENABLE_ARGS));
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_child_left_behind_keeps_the_lock() {
+fn orphaned_child_keeps_lock_until_it_exits() {
     for (tool, nth) in [("kubectl", 4), ("influxctl", 2)] {
         let sb = Sandbox::new();
-        let first = held(&sb, tool, nth, ENABLE);
-        first.signal(Signal::KILL);
+        let first = spawn_held_command(&sb, tool, nth, ENABLE_ARGS);
+        first.send_signal(Signal::KILL);
         assert_eq!(first.wait().code, 128 + 9);
-        let second = sb.run(ENABLE);
+        let second = sb.run(ENABLE_ARGS);
         assert_eq!(second.code, 4, "{}", second.stderr);
         assert!(
             second.stderr.contains("another run is at work") && second.stderr.contains("cut off"),
             "{}",
             second.stderr
         );
-        assert_eq!(&files(&sb), undisturbed(DISABLE));
-        sb.release("gate");
+        assert_eq!(&read_config_files(&sb), expected_files(DISABLE_ARGS));
+        sb.release_gate("gate");
         wait_until("the lock is free", || {
-            locks(&sb).iter().all(|lock| lock.try_lock().is_ok())
+            open_lock_files(&sb)
+                .iter()
+                .all(|lock| lock.try_lock().is_ok())
         });
-        let third = sb.run(ENABLE);
+        let third = sb.run(ENABLE_ARGS);
         assert_eq!(third.code, 0, "{}", third.stderr);
-        assert_eq!(&files(&sb), undisturbed(ENABLE));
-        sb.assert_verified();
+        assert_eq!(&read_config_files(&sb), expected_files(ENABLE_ARGS));
+        sb.assert_log_intact();
     }
 }
 
 #[test]
-fn a_process_number_that_comes_round_again_hides_nothing() {
+fn reused_pid_does_not_hide_killed_run() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
-    assert_eq!(sb.run(ENABLE).code, 128 + 9);
-    sb.no_faults();
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(ENABLE_ARGS).code, 128 + 9);
+    sb.clear_faults();
     // The killed run as if it had had the number of a process that is there: this one.
-    let killed = sb.records_of("run.begin").remove(0)["pid"].to_string();
-    let text = std::fs::read_to_string(sb.log()).expect("the record");
+    let killed = sb.read_entries_by_type("run.begin").remove(0)["pid"].to_string();
+    let text = std::fs::read_to_string(sb.log_path()).expect("the record");
     let text = text.replace(
         &format!("\"pid\":{killed},"),
         &format!("\"pid\":{},", std::process::id()),
     );
-    std::fs::write(sb.log(), text).expect("sandbox");
+    std::fs::write(sb.log_path(), text).expect("sandbox");
     let run = sb.run(&["status", "-n", "influxdb"]);
     assert!(
         run.code == 3 && run.stderr.contains("was cut off in step `get-token`"),

@@ -1,12 +1,14 @@
 //! `disable`
 
-use crate::enable::{CONFIG, TOKEN_FILE, enable, enable_into, error};
-use crate::sandbox::{Call, Run, Sandbox};
+use crate::enable::{
+    CONFIG_FILE, TOKEN_FILE, extract_error, run_enable, run_enable_with_token_file,
+};
+use crate::sandbox::{Call, CommandOutput, Sandbox};
 use std::path::Path;
 
 /// Runs `disable`, which calls nobody and leaves no token.
-fn disable(sb: &Sandbox, more: &[&str]) -> Run {
-    sb.forget_calls();
+fn run_disable(sb: &Sandbox, more: &[&str]) -> CommandOutput {
+    sb.clear_calls();
     let run = sb.run(&[&["disable"], more].concat());
     let calls: Vec<Call> = sb.calls();
     assert!(calls.is_empty(), "{calls:?}");
@@ -14,20 +16,20 @@ fn disable(sb: &Sandbox, more: &[&str]) -> Run {
 }
 
 /// A sandbox where the token is in use.
-fn enabled() -> Sandbox {
+fn create_enabled_sandbox() -> Sandbox {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     sb
 }
 
 #[test]
-fn everything_is_as_before() {
+fn disable_restores_files_after_enable() {
     let sb = Sandbox::new();
-    let before = sb.read(CONFIG);
-    sb.chmod(CONFIG, 0o640);
-    assert_eq!(enable(&sb, &[]).code, 0);
-    let run = disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalised(), @r"
+    let before = sb.read(CONFIG_FILE);
+    sb.chmod(CONFIG_FILE, 0o640);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let run = run_disable(&sb, &[]);
+    insta::assert_snapshot!(run.normalized_output(), @r"
     exit 0
     --- stdout
     done      delete-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json deleted
@@ -36,13 +38,16 @@ fn everything_is_as_before() {
     --- stderr
     audit head [UID] 31:[SHA256]
     ");
-    assert_eq!((sb.read(CONFIG), sb.mode(CONFIG)), (before, 0o640));
-    assert_eq!(sb.names("home/.config/influxctl"), ["config.toml"]);
-    sb.assert_no_secret(&[]);
+    assert_eq!(
+        (sb.read(CONFIG_FILE), sb.file_mode(CONFIG_FILE)),
+        (before, 0o640)
+    );
+    assert_eq!(sb.list_directory("home/.config/influxctl"), ["config.toml"]);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn byte_for_byte() {
+fn disable_restores_config_byte_for_byte() {
     for text in [
         "[[profile]]\r\nname = \"default\"\r\nhost = \"127.0.0.1\"\r\n",
         "[[profile]]\nname = \"default\"\nhost = \"127.0.0.1\"",
@@ -50,24 +55,24 @@ fn byte_for_byte() {
         "[[profile]]\nname = \"x\"\n[[profile]]\nhost = \"127.0.0.1\"\nauth.oauth2.client_id = \"a\"\n[[profile]]\nname = \"y\"\n",
     ] {
         let sb = Sandbox::new();
-        sb.write(CONFIG, text);
-        let run = enable(&sb, &[]);
+        sb.write(CONFIG_FILE, text);
+        let run = run_enable(&sb, &[]);
         assert_eq!(run.code, 0, "{}", run.stderr);
-        assert_ne!(sb.read(CONFIG), text);
-        assert_eq!(disable(&sb, &[]).code, 0);
-        assert_eq!(sb.read(CONFIG), text);
-        sb.assert_no_secret(&[]);
+        assert_ne!(sb.read(CONFIG_FILE), text);
+        assert_eq!(run_disable(&sb, &[]).code, 0);
+        assert_eq!(sb.read(CONFIG_FILE), text);
+        sb.assert_no_secret_leaked(&[]);
     }
 }
 
 #[test]
-fn what_was_edited_in_between_stays() {
-    let sb = enabled();
+fn disable_keeps_config_edits_made_since_enable() {
+    let sb = create_enabled_sandbox();
     let edited = |text: String| text.replace("26444", "443") + "# a note\n";
-    let before = edited(sb.read(CONFIG));
-    sb.write(CONFIG, &before);
-    assert_eq!(disable(&sb, &[]).code, 0);
-    let after = sb.read(CONFIG);
+    let before = edited(sb.read(CONFIG_FILE));
+    sb.write(CONFIG_FILE, &before);
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    let after = sb.read(CONFIG_FILE);
     assert!(
         after.contains("443") && after.ends_with("# a note\n") && !after.contains("token_file"),
         "{after}"
@@ -75,39 +80,39 @@ fn what_was_edited_in_between_stays() {
 }
 
 #[test]
-fn nothing_to_do() {
+fn disable_without_token_changes_nothing() {
     let sb = Sandbox::new();
-    let before = sb.picture();
-    insta::assert_snapshot!(disable(&sb, &[]).normalised(), @r"
+    let before = sb.snapshot_files();
+    insta::assert_snapshot!(run_disable(&sb, &[]).normalized_output(), @r"
     exit 0
     --- stdout
     nothing to do: profile `default` has no admin token
     --- stderr
     audit head [UID] 3:[SHA256]
     ");
-    assert!(sb.picture() == before);
+    assert!(sb.snapshot_files() == before);
 }
 
 #[test]
-fn without_any_tool() {
-    let sb = enabled();
+fn disable_works_without_tools() {
+    let sb = create_enabled_sandbox();
     for tool in ["kubectl", "influxctl"] {
         std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
     }
-    let run = disable(&sb, &[]);
+    let run = run_disable(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    sb.assert_no_secret(&[]);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn a_file_that_another_profile_uses_stays() {
-    let sb = enabled();
+fn disable_keeps_token_file_shared_with_another_profile() {
+    let sb = create_enabled_sandbox();
     let file = sb.path(TOKEN_FILE).display().to_string();
     let second =
         format!("\n[[profile]]\n    name = \"second\"\n    auth.token.token_file = \"{file}\"\n");
-    sb.write(CONFIG, sb.read(CONFIG) + &second);
-    let run = disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalised(), @r"
+    sb.write(CONFIG_FILE, sb.read(CONFIG_FILE) + &second);
+    let run = run_disable(&sb, &[]);
+    insta::assert_snapshot!(run.normalized_output(), @r"
     exit 0
     --- stdout
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -118,22 +123,22 @@ fn a_file_that_another_profile_uses_stays() {
     audit head [UID] 29:[SHA256]
     ");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    assert!(sb.read(CONFIG).ends_with(&second));
-    assert_eq!(disable(&sb, &["--profile", "second"]).code, 0);
-    sb.assert_no_secret(&[]);
+    assert!(sb.read(CONFIG_FILE).ends_with(&second));
+    assert_eq!(run_disable(&sb, &["--profile", "second"]).code, 0);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn a_relative_path_stays() {
+fn disable_keeps_token_file_with_relative_path() {
     let sb = Sandbox::new();
-    let before = sb.read(CONFIG);
+    let before = sb.read(CONFIG_FILE);
     sb.write(
-        CONFIG,
+        CONFIG_FILE,
         before.clone() + "\n    [profile.auth.token]\n        token_file = \"token.json\"\n",
     );
     sb.write("home/token.json", "an invented token");
-    let run = disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalised(), @r"
+    let run = run_disable(&sb, &[]);
+    insta::assert_snapshot!(run.normalized_output(), @r"
     exit 0
     --- stdout
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -144,18 +149,18 @@ fn a_relative_path_stays() {
     audit head [UID] 5:[SHA256]
     ");
     assert_eq!(
-        (sb.read(CONFIG), sb.read("home/token.json")),
+        (sb.read(CONFIG_FILE), sb.read("home/token.json")),
         (before, "an invented token".into())
     );
 }
 
 #[test]
-fn what_is_no_regular_file_stays() {
-    let sb = enabled();
-    let real = sb.home("real.json");
+fn disable_keeps_token_file_that_is_a_symlink() {
+    let sb = create_enabled_sandbox();
+    let real = sb.home_path("real.json");
     std::fs::rename(sb.path(TOKEN_FILE), &real).expect("sandbox");
     std::os::unix::fs::symlink(&real, sb.path(TOKEN_FILE)).expect("sandbox");
-    let run = disable(&sb, &[]);
+    let run = run_disable(&sb, &[]);
     assert!(
         run.code == 0 && run.stderr.contains("stays: it is not a regular file"),
         "{}",
@@ -165,38 +170,38 @@ fn what_is_no_regular_file_stays() {
 }
 
 #[test]
-fn what_a_killed_run_left_goes() {
-    let sb = enabled();
+fn disable_deletes_token_files_of_killed_run() {
+    let sb = create_enabled_sandbox();
     sb.write(
         "home/.config/influxctl/.admin-token-default.json.bypassctl-new",
         sb.admin_token(),
     );
-    assert_eq!(disable(&sb, &[]).code, 0);
-    sb.assert_no_secret(&[]);
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    sb.assert_no_secret_leaked(&[]);
     // The file without the profile: a run was cut short between the two.
     sb.write(TOKEN_FILE, sb.admin_token());
-    assert_eq!(disable(&sb, &[]).code, 0);
-    sb.assert_no_secret(&[]);
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn a_token_file_elsewhere_goes_as_well() {
+fn disable_deletes_token_file_at_custom_path() {
     let sb = Sandbox::new();
-    let before = sb.read(CONFIG);
+    let before = sb.read(CONFIG_FILE);
     assert_eq!(
-        enable_into(&sb, "home/t.json", &["--token-file", "t.json"]).code,
+        run_enable_with_token_file(&sb, "home/t.json", &["--token-file", "t.json"]).code,
         0
     );
-    assert_eq!(disable(&sb, &[]).code, 0);
-    assert_eq!(sb.read(CONFIG), before);
-    sb.assert_no_secret(&[]);
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(CONFIG_FILE), before);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn cached_copies_are_named() {
+fn disable_warns_about_cached_token_copies() {
     let sb = Sandbox::new();
-    sb.influxctl_version("2.3.0");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.set_influxctl_version("2.3.0");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let list = [
         "--profile",
         "default",
@@ -205,11 +210,11 @@ fn cached_copies_are_named() {
         "--format",
         "json",
     ];
-    assert_eq!(sb.tool("influxctl", &list, None).code, 0);
+    assert_eq!(sb.run_tool("influxctl", &list, None).code, 0);
     let copy = "home/.cache/influxctl/default.json";
     sb.write("home/.cache/influxctl/notes.txt", "");
-    let run = disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalised(), @r"
+    let run = run_disable(&sb, &[]);
+    insta::assert_snapshot!(run.normalized_output(), @r"
     exit 0
     --- stdout
     done      delete-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json deleted
@@ -220,81 +225,81 @@ fn cached_copies_are_named() {
        hint: if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew
     audit head [UID] 31:[SHA256]
     ");
-    sb.assert_no_secret(&[Path::new(copy)]);
+    sb.assert_no_secret_leaked(&[Path::new(copy)]);
     assert!(sb.path(copy).exists(), "named, not deleted");
 }
 
 #[test]
-fn failures() {
-    let sb = enabled();
-    sb.chmod(CONFIG, 0o444);
-    let before = sb.picture();
-    assert_eq!(disable(&sb, &[]).code, 4);
+fn disable_fails_for_unusable_config() {
+    let sb = create_enabled_sandbox();
+    sb.chmod(CONFIG_FILE, 0o444);
+    let before = sb.snapshot_files();
+    assert_eq!(run_disable(&sb, &[]).code, 4);
     assert!(
-        disable(&sb, &["--profile", "x"])
+        run_disable(&sb, &["--profile", "x"])
             .stderr
             .contains("(known profiles: default)")
     );
-    assert!(sb.picture() == before);
-    sb.chmod(CONFIG, 0o644);
-    sb.write(CONFIG, "[[profile]\n");
-    let text = error(&disable(&sb, &[]));
+    assert!(sb.snapshot_files() == before);
+    sb.chmod(CONFIG_FILE, 0o644);
+    sb.write(CONFIG_FILE, "[[profile]\n");
+    let text = extract_error(&run_disable(&sb, &[]));
     assert!(
         text.contains("config.toml`: not valid TOML at line 1, column "),
         "{text}"
     );
-    std::fs::remove_file(sb.config()).expect("sandbox");
+    std::fs::remove_file(sb.config_path()).expect("sandbox");
     assert_eq!(
-        disable(&sb, &[]).code,
+        run_disable(&sb, &[]).code,
         0,
         "the token goes even where the configuration is gone"
     );
     assert!(!sb.path(TOKEN_FILE).exists());
-    assert_eq!(disable(&sb, &[]).code, 1);
+    assert_eq!(run_disable(&sb, &[]).code, 1);
 }
 
 #[test]
-fn a_profile_that_is_gone_leaves_no_token() {
-    let sb = enabled();
-    sb.write(CONFIG, "[[profile]]\nname = \"other\"\n");
-    assert_eq!(disable(&sb, &[]).code, 0);
+fn disable_deletes_token_file_of_missing_profile() {
+    let sb = create_enabled_sandbox();
+    sb.write(CONFIG_FILE, "[[profile]]\nname = \"other\"\n");
+    assert_eq!(run_disable(&sb, &[]).code, 0);
     assert!(!sb.path(TOKEN_FILE).exists());
     assert_eq!(
-        disable(&sb, &[]).code,
+        run_disable(&sb, &[]).code,
         1,
         "then there is nothing of that name"
     );
 }
 
 #[test]
-fn it_looks_where_the_token_is_whatever_the_variable_says() {
+fn disable_finds_token_despite_influxctl_profile_variable() {
     let mut sb = Sandbox::new();
     let other = sb.write("home/other.toml", "[[profile]]\nname = \"default\"\n");
-    sb.env("INFLUXCTL_PROFILE", other.as_os_str());
-    sb.influxctl_version("2.9.7");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.set_env("INFLUXCTL_PROFILE", other.as_os_str());
+    sb.set_influxctl_version("2.9.7");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert!(
-        sb.read(CONFIG).contains("token_file"),
+        sb.read(CONFIG_FILE).contains("token_file"),
         "influxctl before 2.10.2 does not look at the variable"
     );
-    let run = disable(&sb, &[]);
+    let run = run_disable(&sb, &[]);
     assert!(
         run.code == 0 && run.stdout.contains("has no admin token any more"),
         "{}",
         run.stdout
     );
-    assert!(!sb.read(CONFIG).contains("token_file") && !sb.path(TOKEN_FILE).exists());
+    assert!(!sb.read(CONFIG_FILE).contains("token_file") && !sb.path(TOKEN_FILE).exists());
 }
 
 #[test]
-fn the_configuration_is_never_deleted() {
+fn disable_keeps_config_named_as_token_file() {
     let sb = Sandbox::new();
     let config = format!(
         "[[profile]]\n[profile.auth.token]\ntoken_file = \"{}\"\n",
-        sb.config().display()
+        sb.config_path().display()
     );
-    sb.write(CONFIG, &config);
-    let run = disable(&sb, &[]);
+    sb.write(CONFIG_FILE, &config);
+    let run = run_disable(&sb, &[]);
     assert!(
         run.code == 0
             && run
@@ -303,26 +308,26 @@ fn the_configuration_is_never_deleted() {
         "{}",
         run.stderr
     );
-    assert!(sb.path(CONFIG).exists());
+    assert!(sb.path(CONFIG_FILE).exists());
 }
 
 #[test]
-fn what_a_killed_run_left_beside_the_configuration_goes() {
+fn disable_deletes_stale_temp_config_file() {
     let sb = Sandbox::new();
     let left = sb.write(
         "home/.config/influxctl/.config.toml.bypassctl-new",
         "client_secret = \"x\"",
     );
-    assert_eq!(disable(&sb, &[]).code, 0);
+    assert_eq!(run_disable(&sb, &[]).code, 0);
     assert!(!left.exists());
 }
 
 #[test]
-fn a_deletion_is_on_record_as_one() {
-    let sb = enabled();
-    assert_eq!(disable(&sb, &[]).code, 0);
+fn disable_logs_token_file_deletion() {
+    let sb = create_enabled_sandbox();
+    assert_eq!(run_disable(&sb, &[]).code, 0);
     let deletions: Vec<_> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .filter(|intent| intent["file"]["op"] == "delete")
         .collect();
@@ -335,10 +340,10 @@ fn a_deletion_is_on_record_as_one() {
 }
 
 #[test]
-fn dry_runs() {
-    let sb = enabled();
-    let before = sb.picture();
-    insta::assert_snapshot!(disable(&sb, &["--dry-run"]).normalised(), @r#"
+fn disable_dry_run_prints_plan_and_working_script() {
+    let sb = create_enabled_sandbox();
+    let before = sb.snapshot_files();
+    insta::assert_snapshot!(run_disable(&sb, &["--dry-run"]).normalized_output(), @r#"
     exit 0
     --- stdout
     plan: disable profile `default` in [SANDBOX]/home/.config/influxctl/config.toml
@@ -355,18 +360,18 @@ fn dry_runs() {
     --- stderr
     audit head [UID] 27:[SHA256]
     "#);
-    let script = disable(&sb, &["--dry-run=script"]).stdout;
-    assert!(sb.picture() == before);
+    let script = run_disable(&sb, &["--dry-run=script"]).stdout;
+    assert!(sb.snapshot_files() == before);
     let (code, text) = crate::enable::run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
-    sb.assert_no_secret(&[]);
-    assert!(!sb.read(CONFIG).contains("token_file"));
+    sb.assert_no_secret_leaked(&[]);
+    assert!(!sb.read(CONFIG_FILE).contains("token_file"));
 }
 
 #[test]
-fn as_json() {
-    let sb = enabled();
-    let run = disable(&sb, &["-o", "json"]);
+fn disable_json_report_lists_steps() {
+    let sb = create_enabled_sandbox();
+    let run = run_disable(&sb, &["-o", "json"]);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let ids: Vec<&str> = report["steps"]
         .as_array()

@@ -1,22 +1,22 @@
 //! `doctor`
 
-use crate::enable::CONFIG;
-use crate::sandbox::{Run, Sandbox};
+use crate::enable::CONFIG_FILE;
+use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::{Value, json};
 
 /// Runs `doctor`, which must end with this code and change nothing.
-fn doctor(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
-    let before = sb.picture();
+fn run_doctor(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
+    let before = sb.snapshot_files();
     let run = sb.run(&[&["doctor", "-n", "influxdb"], more].concat());
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    assert!(sb.picture() == before);
-    sb.assert_no_secret(&[]);
+    assert!(sb.snapshot_files() == before);
+    sb.assert_no_secret_leaked(&[]);
     run
 }
 
 /// The lines of one check, with their hints.
-fn of(run: &Run, check: &str) -> String {
-    let text = run.normalised_stdout();
+fn extract_check(run: &CommandOutput, check: &str) -> String {
+    let text = run.normalized_stdout();
     let mut lines = text.lines().peekable();
     let mut found = String::new();
     while let Some(line) = lines.next() {
@@ -35,9 +35,9 @@ fn of(run: &Run, check: &str) -> String {
 }
 
 #[test]
-fn everything_holds() {
+fn doctor_passes_on_working_setup() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(doctor(&sb, 0, &[]).normalised(), @"
+    insta::assert_snapshot!(run_doctor(&sb, 0, &[]).normalized_output(), @"
     exit 0
     --- stdout
     ok        policy: none in force, so no tool is pinned
@@ -82,9 +82,9 @@ fn everything_holds() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
-fn an_account_that_may_only_look() {
+fn doctor_reports_missing_permissions_for_viewer() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(doctor(&sb, 1, &["--context", "sim-viewer"]).normalised(), @r#"
+    insta::assert_snapshot!(run_doctor(&sb, 1, &["--context", "sim-viewer"]).normalized_output(), @r#"
     exit 1
     --- stdout
     ok        policy: none in force, so no tool is pinned
@@ -138,10 +138,10 @@ fn an_account_that_may_only_look() {
 }
 
 #[test]
-fn one_right_is_missing() {
+fn doctor_fails_when_one_permission_is_missing() {
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
-    let run = doctor(&sb, 1, &[]);
+    sb.deny_access(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
+    let run = run_doctor(&sb, 1, &[]);
     assert_eq!(run.stdout.matches("failed ").count(), 1, "{}", run.stdout);
     assert!(
         run.stderr
@@ -149,28 +149,28 @@ fn one_right_is_missing() {
         "{}",
         run.stderr
     );
-    insta::assert_snapshot!(of(&run, "may delete secrets/rsa-keys"), @r"
+    insta::assert_snapshot!(extract_check(&run, "may delete secrets/rsa-keys"), @r"
     failed    may delete secrets/rsa-keys: no; a revocation needs it
                hint: kubectl create role NAME --verb=delete --resource=secrets --resource-name=rsa-keys --namespace influxdb, and bind it to this account
     ");
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["denied"] = json!([{"verb": "deletecollection", "resource": "pods"}])
     });
-    doctor(&sb, 0, &[]);
+    run_doctor(&sb, 0, &[]);
 }
 
 #[test]
-fn secrets_jobs_and_pods_are_missing() {
+fn doctor_reports_missing_secrets_jobs_and_pods() {
     let sb = Sandbox::new();
     sb.remove_secret("rsa-keys");
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         for kind in ["jobs", "pods", "deployments"] {
             cluster[kind] = json!({});
         }
     });
-    let run = doctor(&sb, 1, &[]);
+    let run = run_doctor(&sb, 1, &[]);
     let all = ["secrets", "job key-gen", "job create-admin-token", "pods"]
-        .map(|check| of(&run, check))
+        .map(|check| extract_check(&run, check))
         .concat();
     insta::assert_snapshot!(all, @r"
     failed    secrets: `rsa-keys` is not there
@@ -188,8 +188,8 @@ fn secrets_jobs_and_pods_are_missing() {
         run.stderr
     );
     sb.remove_secret("admin-token");
-    let run = doctor(&sb, 1, &[]);
-    assert!(of(&run, "secrets").contains("`rsa-keys` and `admin-token` are not there"));
+    let run = run_doctor(&sb, 1, &[]);
+    assert!(extract_check(&run, "secrets").contains("`rsa-keys` and `admin-token` are not there"));
     assert!(
         !run.stderr.contains("of a revocation"),
         "enable needs the token: {}",
@@ -198,28 +198,30 @@ fn secrets_jobs_and_pods_are_missing() {
 }
 
 #[test]
-fn rights_on_jobs_are_for_kubit() {
+fn doctor_requires_job_permissions_only_with_operator() {
     let sb = Sandbox::new();
     for verb in ["get", "delete"] {
-        sb.deny(json!({"verb": verb, "resource": "jobs"}));
+        sb.deny_access(json!({"verb": verb, "resource": "jobs"}));
     }
-    assert!(of(&doctor(&sb, 0, &[]), "may delete jobs.batch").contains("not needed"));
-    sb.operator();
+    assert!(
+        extract_check(&run_doctor(&sb, 0, &[]), "may delete jobs.batch").contains("not needed")
+    );
+    sb.install_operator();
     wait_for_operator(&sb);
-    assert!(of(&doctor(&sb, 1, &[]), "may delete jobs.batch").contains("failed"));
+    assert!(extract_check(&run_doctor(&sb, 1, &[]), "may delete jobs.batch").contains("failed"));
 }
 
 #[test]
-fn the_operator() {
+fn doctor_reports_operator_state() {
     let sb = Sandbox::new();
-    let of_operator = |sb: &Sandbox| of(&doctor(sb, 0, &[]), "operator");
+    let of_operator = |sb: &Sandbox| extract_check(&run_doctor(sb, 0, &[]), "operator");
     let mut all = of_operator(&sb);
-    sb.operator();
+    sb.install_operator();
     wait_for_operator(&sb);
     all += &of_operator(&sb);
-    sb.pause_operator(true);
+    sb.set_operator_paused(true);
     all += &of_operator(&sb);
-    sb.deny(json!({"verb": "list", "resource": "deployments"}));
+    sb.deny_access(json!({"verb": "list", "resource": "deployments"}));
     all += &of_operator(&sb);
     insta::assert_snapshot!(all, @"
     ok        operator: kubit is absent: jobs are made again as clones
@@ -241,74 +243,80 @@ fn wait_for_operator(sb: &Sandbox) {
             "--output",
             "json",
         ];
-        sb.tool("kubectl", &list, None)
+        sb.run_tool("kubectl", &list, None)
             .stdout
             .contains("\"readyReplicas\": 1")
     });
 }
 
 #[test]
-fn an_operator_that_does_not_run() {
+fn doctor_reports_operator_that_is_not_running() {
     let sb = Sandbox::new();
-    sb.fake(&["idle-operator"]);
-    assert!(of(&doctor(&sb, 0, &[]), "operator").contains("kubit is there but does not run"));
+    sb.run_fake(&["idle-operator"]);
+    assert!(
+        extract_check(&run_doctor(&sb, 0, &[]), "operator")
+            .contains("kubit is there but does not run")
+    );
 }
 
 #[test]
-fn this_machine() {
+fn doctor_reports_local_file_problems() {
     let sb = Sandbox::new();
-    sb.chmod(CONFIG, 0o444);
+    sb.chmod(CONFIG_FILE, 0o444);
     assert!(
-        of(&doctor(&sb, 1, &[]), "configuration")
+        extract_check(&run_doctor(&sb, 1, &[]), "configuration")
             .contains("is read-only\n           hint: chmod u+w ")
     );
-    sb.chmod(CONFIG, 0o644);
+    sb.chmod(CONFIG_FILE, 0o644);
     sb.chmod("home/.config/influxctl", 0o777);
-    assert!(of(&doctor(&sb, 1, &[]), "token file").contains("hint: chmod go-w "));
+    assert!(extract_check(&run_doctor(&sb, 1, &[]), "token file").contains("hint: chmod go-w "));
     sb.chmod("home/.config/influxctl", 0o755);
     sb.write(
-        CONFIG,
-        sb.read(CONFIG).replace(
+        CONFIG_FILE,
+        sb.read(CONFIG_FILE).replace(
             "client_id",
             "client_secret = \"planted\"\n        client_id",
         ),
     );
-    let run = doctor(&sb, 1, &[]);
+    let run = run_doctor(&sb, 1, &[]);
     assert!(
-        of(&run, "influxctl").contains("take `client_secret` out")
+        extract_check(&run, "influxctl").contains("take `client_secret` out")
             && !run.stdout.contains("planted"),
         "{run:?}"
     );
-    sb.write(CONFIG, "[[profile]]\nmgmt_token = \"planted\n");
-    let run = doctor(&sb, 1, &[]);
+    sb.write(CONFIG_FILE, "[[profile]]\nmgmt_token = \"planted\n");
+    let run = run_doctor(&sb, 1, &[]);
     assert!(
-        of(&run, "configuration").contains("not valid TOML at line 2")
+        extract_check(&run, "configuration").contains("not valid TOML at line 2")
             && !run.stdout.contains("planted"),
         "{run:?}"
     );
 }
 
 #[test]
-fn tools_and_context() {
+fn doctor_reports_tool_and_context_failures() {
     let sb = Sandbox::new();
-    let run = doctor(&sb, 1, &["--context", "nope"]);
+    let run = run_doctor(&sb, 1, &["--context", "nope"]);
     assert!(
-        of(&run, "context").starts_with("failed") && of(&run, "influxctl").starts_with("ok"),
+        extract_check(&run, "context").starts_with("failed")
+            && extract_check(&run, "influxctl").starts_with("ok"),
         "{}",
         run.stdout
     );
-    sb.cluster(|cluster| cluster["unreachable"] = json!(true));
-    let run = doctor(&sb, 1, &[]);
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
+    let run = run_doctor(&sb, 1, &[]);
     assert!(
-        of(&run, "cluster").contains("was refused - did you specify the right host or port?"),
+        extract_check(&run, "cluster")
+            .contains("was refused - did you specify the right host or port?"),
         "{}",
         run.stdout
     );
-    sb.influxctl_version("2.1.0");
+    sb.set_influxctl_version("2.1.0");
     std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
-    let run = doctor(&sb, 1, &[]);
+    let run = run_doctor(&sb, 1, &[]);
     assert!(
-        of(&run, "kubectl").starts_with("failed") && of(&run, "influxctl").contains("too old"),
+        extract_check(&run, "kubectl").starts_with("failed")
+            && extract_check(&run, "influxctl").contains("too old"),
         "{}",
         run.stdout
     );
@@ -316,9 +324,9 @@ fn tools_and_context() {
 }
 
 #[test]
-fn as_json() {
+fn doctor_json_report_has_hints_for_failures() {
     let sb = Sandbox::new();
-    let run = doctor(&sb, 1, &["--context", "sim-viewer", "-o", "json"]);
+    let run = run_doctor(&sb, 1, &["--context", "sim-viewer", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let checks = report["checks"].as_array().expect("checks");
     let failed: Vec<&Value> = checks

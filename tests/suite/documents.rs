@@ -35,7 +35,7 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
 ];
 
 /// Where a path of the repository begins.
-const PLACES: &[&str] = &[
+const REPOSITORY_PREFIXES: &[&str] = &[
     "scripts/",
     "docs/",
     "src/",
@@ -45,16 +45,16 @@ const PLACES: &[&str] = &[
     ".github/",
 ];
 
-fn project() -> &'static Path {
+fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn text(path: &Path) -> String {
+fn read_text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn below(directory: &str, extension: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(project().join(directory))
+fn list_files(directory: &str, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project_root().join(directory))
         .expect(directory)
         .flatten()
         .map(|entry| entry.path());
@@ -66,29 +66,29 @@ fn below(directory: &str, extension: &str) -> Vec<PathBuf> {
 }
 
 /// Each document, with its path.
-fn documents() -> Vec<(PathBuf, String)> {
+fn read_documents() -> Vec<(PathBuf, String)> {
     let own = [
         "README.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
     ]
-    .map(|name| project().join(name));
-    let files: Vec<PathBuf> = own.into_iter().chain(below("docs", "md")).collect();
+    .map(|name| project_root().join(name));
+    let files: Vec<PathBuf> = own.into_iter().chain(list_files("docs", "md")).collect();
     assert!(files.len() > 10, "the documents are found: {files:?}");
     files
         .into_iter()
-        .map(|path| (path.clone(), text(&path)))
+        .map(|path| (path.clone(), read_text(&path)))
         .collect()
 }
 
 /// A document in its parts.
 #[derive(Default)]
-struct Parts {
+struct DocumentParts {
     /// The blocks of code.
-    blocks: Vec<Block>,
+    blocks: Vec<CodeBlock>,
     /// What stands between backticks outside of blocks.
-    spans: Vec<String>,
+    code_spans: Vec<String>,
     /// The headings, as they are linked to.
     anchors: BTreeSet<String>,
     /// The rest, without code.
@@ -96,15 +96,15 @@ struct Parts {
 }
 
 /// A block of code, with the language that it says it is in.
-struct Block {
+struct CodeBlock {
     language: String,
     /// Those that a backslash goes on with joined.
     lines: Vec<String>,
 }
 
-impl Parts {
+impl DocumentParts {
     /// The lines of blocks of `sh` and `console`.
-    fn shell(&self) -> impl Iterator<Item = &str> {
+    fn shell_lines(&self) -> impl Iterator<Item = &str> {
         let shell = self
             .blocks
             .iter()
@@ -113,15 +113,15 @@ impl Parts {
     }
 }
 
-fn parts(document: &str) -> Parts {
+fn parse_document(document: &str) -> DocumentParts {
     let span = Regex::new("`([^`\n]+)`").expect("a pattern");
-    let mut parts = Parts::default();
-    let mut block: Option<Block> = None;
+    let mut parts = DocumentParts::default();
+    let mut block: Option<CodeBlock> = None;
     for line in document.replace("\\\n", " ").lines() {
         match (&mut block, line.trim_start().strip_prefix("```")) {
             (Some(_), Some(_)) => parts.blocks.extend(block.take()),
             (None, Some(language)) => {
-                block = Some(Block {
+                block = Some(CodeBlock {
                     language: language.trim().to_owned(),
                     lines: Vec::new(),
                 })
@@ -129,10 +129,10 @@ fn parts(document: &str) -> Parts {
             (Some(block), None) => block.lines.push(line.to_owned()),
             (None, None) => {
                 parts
-                    .spans
+                    .code_spans
                     .extend(span.captures_iter(line).map(|found| found[1].to_owned()));
                 if line.starts_with('#') {
-                    parts.anchors.insert(anchor(line, &parts.anchors));
+                    parts.anchors.insert(make_anchor(line, &parts.anchors));
                 }
                 parts.prose += &span.replace_all(line, "");
                 parts.prose.push('\n');
@@ -144,7 +144,7 @@ fn parts(document: &str) -> Parts {
 }
 
 /// The name by which GitHub links to a heading; a second one of the same text has a number.
-fn anchor(heading: &str, taken: &BTreeSet<String>) -> String {
+fn make_anchor(heading: &str, taken: &BTreeSet<String>) -> String {
     let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
     let name = heading
@@ -160,7 +160,7 @@ fn anchor(heading: &str, taken: &BTreeSet<String>) -> String {
 }
 
 /// A line of a shell up to where the command ends: a comment, a redirection, another command.
-fn command_of(line: &str) -> &str {
+fn extract_command(line: &str) -> &str {
     let (mut quote, mut before) = (None, ' ');
     for (at, c) in line.char_indices() {
         match quote {
@@ -180,7 +180,7 @@ fn command_of(line: &str) -> &str {
 }
 
 /// Why the command line is not one of the program's.
-fn refused(words: &[String]) -> Option<String> {
+fn find_parse_error(words: &[String]) -> Option<String> {
     match Cli::try_parse_from(words) {
         Err(error)
             if ![ErrorKind::DisplayHelp, ErrorKind::DisplayVersion].contains(&error.kind()) =>
@@ -192,22 +192,23 @@ fn refused(words: &[String]) -> Option<String> {
 }
 
 /// The words of a line that starts the program.
-fn words(line: &str) -> Option<Vec<String>> {
+fn split_command_line(line: &str) -> Option<Vec<String>> {
     let line = line.strip_prefix("$ ").unwrap_or(line);
-    let words =
-        shlex::split(command_of(line)).unwrap_or_else(|| panic!("not a line of a shell: {line}"));
+    let words = shlex::split(extract_command(line))
+        .unwrap_or_else(|| panic!("not a line of a shell: {line}"));
     Some(words).filter(|words| words.first().is_some_and(|first| first == "bypassctl"))
 }
 
 #[test]
-fn every_command_line_parses() {
+fn documented_command_lines_parse() {
     let (mut seen, mut used, mut wrong) = (0, BTreeSet::new(), Vec::new());
-    for (path, document) in documents() {
-        for line in parts(&document)
-            .shell()
+    for (path, document) in read_documents() {
+        for line in parse_document(&document)
+            .shell_lines()
             .filter(|line| line.trim_start_matches("$ ").starts_with("bypassctl"))
         {
-            let mut words = words(line).unwrap_or_else(|| panic!("{}: {line}", path.display()));
+            let mut words =
+                split_command_line(line).unwrap_or_else(|| panic!("{}: {line}", path.display()));
             for word in &mut words {
                 if let Some((placeholder, value)) = PLACEHOLDERS
                     .iter()
@@ -218,7 +219,9 @@ fn every_command_line_parses() {
                 }
             }
             seen += 1;
-            wrong.extend(refused(&words).map(|why| format!("{}: {line}\n{why}\n", path.display())));
+            wrong.extend(
+                find_parse_error(&words).map(|why| format!("{}: {line}\n{why}\n", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
@@ -231,8 +234,8 @@ fn every_command_line_parses() {
 }
 
 #[test]
-fn command_lines_are_read_as_a_shell_does() {
-    let words = |line| words(line).expect("the program").join(" ");
+fn command_line_splitting_matches_shell_rules() {
+    let words = |line| split_command_line(line).expect("the program").join(" ");
     assert_eq!(
         words("$ bypassctl status -n x   # why"),
         "bypassctl status -n x"
@@ -249,7 +252,7 @@ fn command_lines_are_read_as_a_shell_does() {
         words("bypassctl apply p --reason 'a > b # c' || code=$?"),
         "bypassctl apply p --reason a > b # c"
     );
-    let refused = |line: &str| refused(&shlex::split(line).expect("words")).is_some();
+    let refused = |line: &str| find_parse_error(&shlex::split(line).expect("words")).is_some();
     assert!(!refused("bypassctl enable -n influxdb") && !refused("bypassctl --version"));
     assert!(
         refused("bypassctl enabel -n influxdb") && refused("bypassctl enable --no-such-option")
@@ -261,7 +264,7 @@ fn command_lines_are_read_as_a_shell_does() {
 }
 
 /// What is wrong with the links of a document.
-fn broken_links(path: &Path, document: &str) -> Vec<String> {
+fn find_broken_links(path: &Path, document: &str) -> Vec<String> {
     let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
     let directory = path.parent().expect("a directory");
     let is_there = |target: &str| {
@@ -275,10 +278,10 @@ fn broken_links(path: &Path, document: &str) -> Vec<String> {
         };
         let own = to
             .canonicalize()
-            .is_ok_and(|to| to.starts_with(project().canonicalize().expect("the project")));
-        own && anchor.is_none_or(|anchor| parts(&text(&to)).anchors.contains(anchor))
+            .is_ok_and(|to| to.starts_with(project_root().canonicalize().expect("the project")));
+        own && anchor.is_none_or(|anchor| parse_document(&read_text(&to)).anchors.contains(anchor))
     };
-    let prose = parts(document).prose;
+    let prose = parse_document(document).prose;
     let targets = link.captures_iter(&prose).map(|found| found[1].to_owned());
     targets
         .filter(|target| !target.starts_with("https://") && !is_there(target))
@@ -286,41 +289,47 @@ fn broken_links(path: &Path, document: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
-    for (path, document) in documents() {
+fn documented_links_resolve() {
+    for (path, document) in read_documents() {
         assert_eq!(
-            broken_links(&path, &document),
+            find_broken_links(&path, &document),
             [""; 0],
             "in {}",
             path.display()
         );
     }
     let (path, here) = (
-        project().join("README.md"),
+        project_root().join("README.md"),
         "# One\n## `two`, and 3\n## One\n",
     );
     assert_eq!(
-        parts(here).anchors.into_iter().collect::<Vec<_>>(),
+        parse_document(here).anchors.into_iter().collect::<Vec<_>>(),
         ["one", "one-1", "two-and-3"]
     );
     let broken = "[a](docs/NOPE.md) [b](README.md#nope) [c](../elsewhere) [d](#exit-codes) [e](docs/AUDIT.md#limits)";
     assert_eq!(
-        broken_links(&path, broken),
+        find_broken_links(&path, broken),
         ["docs/NOPE.md", "README.md#nope", "../elsewhere"]
     );
 }
 
 /// The paths of the repository that are named in code: in a word of its own, up to a pattern.
-fn paths(parts: &Parts) -> Vec<String> {
+fn extract_paths(parts: &DocumentParts) -> Vec<String> {
     let words = |code: &str| {
         code.split([' ', '"', '\'', '=', ','])
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    let code = parts.spans.iter().map(String::as_str).chain(parts.shell());
-    let named = code
-        .flat_map(words)
-        .filter(|word| PLACES.iter().any(|place| word.starts_with(place)));
+    let code = parts
+        .code_spans
+        .iter()
+        .map(String::as_str)
+        .chain(parts.shell_lines());
+    let named = code.flat_map(words).filter(|word| {
+        REPOSITORY_PREFIXES
+            .iter()
+            .any(|place| word.starts_with(place))
+    });
     named
         .map(|word| {
             word.split('*')
@@ -333,30 +342,31 @@ fn paths(parts: &Parts) -> Vec<String> {
 }
 
 #[test]
-fn every_path_is_there() {
+fn documented_paths_exist() {
     let mut seen = 0;
-    for (path, document) in documents() {
-        for named in paths(&parts(&document)) {
+    for (path, document) in read_documents() {
+        for named in extract_paths(&parse_document(&document)) {
             seen += 1;
             assert!(
-                project().join(&named).exists(),
+                project_root().join(&named).exists(),
                 "{} names {named}",
                 path.display()
             );
         }
     }
     assert!(seen > 40, "only {seen} paths are found");
-    let some =
-        parts("`scripts/nope --x` and `docs/*.md`\n```sh\nscripts/demo; cat src/lib.rs\n```\n");
+    let some = parse_document(
+        "`scripts/nope --x` and `docs/*.md`\n```sh\nscripts/demo; cat src/lib.rs\n```\n",
+    );
     assert_eq!(
-        paths(&some),
+        extract_paths(&some),
         ["scripts/nope", "docs/", "scripts/demo", "src/lib.rs"]
     );
 }
 
 #[test]
-fn the_operators_guide_has_every_exit_code() {
-    let guide = text(&project().join("docs/OPERATOR.md"));
+fn operator_guide_lists_every_exit_code() {
+    let guide = read_text(&project_root().join("docs/OPERATOR.md"));
     for (_, code, name, meaning) in EXIT_CODES {
         let row = guide
             .lines()
@@ -371,15 +381,15 @@ fn the_operators_guide_has_every_exit_code() {
 }
 
 #[test]
-fn every_issue_asks_for_doctor_and_never_for_a_token() {
-    let forms = below(".github/ISSUE_TEMPLATE", "yml");
+fn issue_forms_request_doctor_and_forbid_tokens() {
+    let forms = list_files(".github/ISSUE_TEMPLATE", "yml");
     let forms: Vec<_> = forms
         .iter()
         .filter(|path| !path.ends_with("config.yml"))
         .collect();
     assert!(forms.len() > 1);
     for path in forms {
-        let form = text(path);
+        let form = read_text(path);
         assert!(
             Yaml::load_from_str(&form).expect("YAML")[0]["body"]
                 .as_vec()

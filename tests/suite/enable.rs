@@ -8,44 +8,48 @@ mod secret;
 mod token_file;
 mod trial;
 
-pub use dry_run::{run_script, shellcheck, system};
+pub use dry_run::{check_script, run_script, run_system_program};
 
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::Value;
 use std::path::Path;
 
 /// influxctl's configuration in the sandbox.
-pub const CONFIG: &str = "home/.config/influxctl/config.toml";
+pub const CONFIG_FILE: &str = "home/.config/influxctl/config.toml";
 
 /// Where the token goes unless another place is named.
 pub const TOKEN_FILE: &str = "home/.config/influxctl/admin-token-default.json";
 
 /// Runs `enable`, and looks for the token where it may not be.
-pub fn enable(sb: &Sandbox, more: &[&str]) -> Run {
-    enable_into(sb, TOKEN_FILE, more)
+pub fn run_enable(sb: &Sandbox, more: &[&str]) -> CommandOutput {
+    run_enable_with_token_file(sb, TOKEN_FILE, more)
 }
 
 /// The same with another token file.
-pub fn enable_into(sb: &Sandbox, file: &str, more: &[&str]) -> Run {
+pub fn run_enable_with_token_file(sb: &Sandbox, file: &str, more: &[&str]) -> CommandOutput {
     let run = sb.run(&[&["enable", "-n", "influxdb"], more].concat());
-    sb.assert_no_secret(&[Path::new(file)]);
-    assert_eq!(sb.names("run"), [""; 0], "a trial leaves nothing behind");
+    sb.assert_no_secret_leaked(&[Path::new(file)]);
+    assert_eq!(
+        sb.list_directory("run"),
+        [""; 0],
+        "a trial leaves nothing behind"
+    );
     run
 }
 
 /// Runs `enable`, which must end with this code and leave everything as it is.
-pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
-    let before = sb.picture();
-    let run = enable(sb, more);
+pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
+    let before = sb.snapshot_files();
+    let run = run_enable(sb, more);
     assert_eq!(run.code, code, "{}", run.stderr);
-    assert!(sb.picture() == before, "something was changed");
+    assert!(sb.snapshot_files() == before, "something was changed");
     assert!(run.stderr.contains("\nhint: "), "no remedy: {}", run.stderr);
     run
 }
 
 /// The lines on standard error from the error on.
-pub fn error(run: &Run) -> String {
-    let text = run.normalised();
+pub fn extract_error(run: &CommandOutput) -> String {
+    let text = run.normalized_output();
     let at = text
         .find("error: ")
         .unwrap_or_else(|| panic!("no error: {text}"));
@@ -53,8 +57,8 @@ pub fn error(run: &Run) -> String {
 }
 
 /// Steps that run side by side end in any order; in a snapshot the trial comes last, and the read of the token first.
-pub fn settled(run: &Run) -> String {
-    let text = run.normalised();
+pub fn normalize_step_order(run: &CommandOutput) -> String {
+    let text = run.normalized_output();
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, step: &str| line.contains(&format!(" {step}: "));
     for (first, second) in [
@@ -72,8 +76,8 @@ pub fn settled(run: &Run) -> String {
 }
 
 /// The token file that the configuration's first profile names.
-pub fn named_token_file(sb: &Sandbox) -> String {
-    let document: toml_edit::DocumentMut = sb.read(CONFIG).parse().expect("TOML");
+pub fn read_configured_token_file(sb: &Sandbox) -> String {
+    let document: toml_edit::DocumentMut = sb.read(CONFIG_FILE).parse().expect("TOML");
     document["profile"][0]["auth"]["token"]["token_file"]
         .as_str()
         .expect("a token file")
@@ -81,11 +85,11 @@ pub fn named_token_file(sb: &Sandbox) -> String {
 }
 
 #[test]
-fn the_token_comes_into_use() {
+fn enable_writes_token_and_edits_profile() {
     let sb = Sandbox::new();
-    let before = sb.read(CONFIG);
-    let run = enable(&sb, &[]);
-    insta::assert_snapshot!(settled(&run), @"
+    let before = sb.read(CONFIG_FILE);
+    let run = run_enable(&sb, &[]);
+    insta::assert_snapshot!(normalize_step_order(&run), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
@@ -112,21 +116,21 @@ fn the_token_comes_into_use() {
     kubectl version --client --output json
     "#);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    assert_eq!(sb.mode(TOKEN_FILE), 0o600);
+    assert_eq!(sb.file_mode(TOKEN_FILE), 0o600);
     let file = sb.path(TOKEN_FILE).display().to_string();
     let section = format!("\n    [profile.auth.token]\n        token_file = \"{file}\"\n");
-    assert_eq!(sb.read(CONFIG), before + &section);
+    assert_eq!(sb.read(CONFIG_FILE), before + &section);
     assert_eq!(
-        sb.names("home/.config/influxctl"),
+        sb.list_directory("home/.config/influxctl"),
         ["admin-token-default.json", "config.toml"]
     );
 }
 
 #[test]
-fn influxctl_works_afterwards() {
+fn influxctl_accepts_token_after_enable() {
     let sb = Sandbox::new();
     let list = || {
-        sb.tool(
+        sb.run_tool(
             "influxctl",
             &[
                 "--profile",
@@ -139,7 +143,7 @@ fn influxctl_works_afterwards() {
             None,
         )
     };
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let run = list();
     assert_eq!(
         (run.code, run.stdout.as_str()),
@@ -150,12 +154,12 @@ fn influxctl_works_afterwards() {
 }
 
 #[test]
-fn again_changes_nothing() {
+fn enable_rerun_changes_nothing() {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
-    let before = sb.picture();
-    let run = enable(&sb, &[]);
-    insta::assert_snapshot!(settled(&run), @"
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let before = sb.snapshot_files();
+    let run = run_enable(&sb, &[]);
+    insta::assert_snapshot!(normalize_step_order(&run), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
@@ -171,40 +175,40 @@ fn again_changes_nothing() {
        hint: if influxctl opens a login all the same, take the section out while the admin token is in use
     audit head [UID] 45:[SHA256]
     ");
-    assert!(sb.picture() == before);
+    assert!(sb.snapshot_files() == before);
 }
 
 #[test]
-fn only_what_is_wrong_is_mended() {
+fn enable_rerun_fixes_only_what_differs() {
     let mut sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
-    let config = sb.read(CONFIG);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let config = sb.read(CONFIG_FILE);
     sb.chmod(TOKEN_FILE, 0o644);
-    let run = enable(&sb, &[]);
+    let run = run_enable(&sb, &[]);
     assert!(
         run.code == 0 && run.stdout.contains("write-token: ") && !run.stdout.contains("unchanged"),
         "{run:?}"
     );
     assert_eq!(
-        (sb.mode(TOKEN_FILE), sb.read(CONFIG)),
+        (sb.file_mode(TOKEN_FILE), sb.read(CONFIG_FILE)),
         (0o600, config.clone())
     );
     sb.set_admin_token(b"another-invented-admin-token-0123456789");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert_eq!(
         sb.read(TOKEN_FILE),
         "another-invented-admin-token-0123456789"
     );
-    assert_eq!(sb.read(CONFIG), config);
+    assert_eq!(sb.read(CONFIG_FILE), config);
 }
 
 #[test]
-fn the_childrens_world() {
+fn enable_controls_child_environment() {
     let mut sb = Sandbox::new();
-    sb.env("INFLUXCTL_MANAGEMENT", "x")
-        .env("KUBERC", "on")
-        .env("LC_ALL", "de_DE.UTF-8");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.set_env("INFLUXCTL_MANAGEMENT", "x")
+        .set_env("KUBERC", "on")
+        .set_env("LC_ALL", "de_DE.UTF-8");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let calls = sb.calls();
     assert_eq!(calls.len(), 7);
     for call in &calls {
@@ -215,7 +219,7 @@ fn the_childrens_world() {
         );
         assert!(call.stdin_null, "{call:?}");
         let own = call.argv.contains(&"list".to_owned());
-        let home = sb.home("").display().to_string();
+        let home = sb.home_path("").display().to_string();
         let home = home.trim_end_matches('/');
         assert_eq!(call.env["HOME"] == home, !own, "{call:?}");
         assert_eq!(
@@ -232,9 +236,9 @@ fn the_childrens_world() {
 }
 
 #[test]
-fn as_json() {
+fn enable_json_report_has_all_keys() {
     let sb = Sandbox::new();
-    let run = enable(&sb, &["-o", "json"]);
+    let run = run_enable(&sb, &["-o", "json"]);
     assert_eq!(run.code, 0);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
@@ -287,10 +291,10 @@ fn as_json() {
 }
 
 #[test]
-fn a_failure_as_json() {
+fn enable_json_report_describes_failure() {
     let sb = Sandbox::new();
-    sb.drop_admin_token_key();
-    let run = enable(&sb, &["-o", "json"]);
+    sb.remove_admin_token_key();
+    let run = run_enable(&sb, &["-o", "json"]);
     assert_eq!(run.code, 1);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert_eq!(
@@ -305,12 +309,12 @@ fn a_failure_as_json() {
 }
 
 #[test]
-fn less_and_more_is_told() {
+fn enable_respects_quiet_and_verbose() {
     let sb = Sandbox::new();
-    let quiet = enable(&sb, &["-q"]);
+    let quiet = run_enable(&sb, &["-q"]);
     assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
     assert!(quiet.stderr.contains("audit head "), "{}", quiet.stderr);
-    let verbose = enable(&sb, &["-v"]);
+    let verbose = run_enable(&sb, &["-v"]);
     assert_eq!(
         verbose
             .stdout

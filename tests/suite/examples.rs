@@ -1,28 +1,28 @@
 //! The examples for CI in `docs/examples`, run as they are, as far as that goes without the services they are for.
 
-use crate::enable::enable;
-use crate::policy::own_tools;
-use crate::revoke::{accepted, quick};
-use crate::sandbox::{Run, Sandbox};
+use crate::enable::run_enable;
+use crate::policy::install_own_tools;
+use crate::revoke::{create_fast_sandbox, is_token_accepted};
+use crate::sandbox::{CommandOutput, Sandbox};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-const REPOSITORY: &str = "home/repository";
+const REPOSITORY_DIR: &str = "home/repository";
 
-fn example(name: &str) -> Vec<Yaml<'static>> {
+fn load_example(name: &str) -> Vec<Yaml<'static>> {
     let path = format!("{}/docs/examples/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(&path).leak();
     Yaml::load_from_str(text).expect(name)
 }
 
-fn text(yaml: &Yaml, key: &str) -> Option<String> {
+fn get_string(yaml: &Yaml, key: &str) -> Option<String> {
     yaml.as_mapping_get(key)
         .and_then(Yaml::as_str)
         .map(str::to_owned)
 }
 
-fn list(yaml: Option<&Yaml>) -> Vec<String> {
+fn to_string_list(yaml: Option<&Yaml>) -> Vec<String> {
     let items = yaml
         .and_then(Yaml::as_vec)
         .map(Vec::as_slice)
@@ -34,7 +34,7 @@ fn list(yaml: Option<&Yaml>) -> Vec<String> {
         .collect()
 }
 
-fn pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
+fn to_string_pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
     let pair = |(name, value): (&Yaml, &Yaml)| {
         Some((name.as_str()?.to_owned(), value.as_str()?.to_owned()))
     };
@@ -44,10 +44,10 @@ fn pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
 }
 
 /// A cluster whose token is in use, and a repository with the policy of the examples, in which the tools are pinned.
-fn repository() -> Sandbox {
-    let sb = quick();
-    own_tools(&sb);
-    assert_eq!(enable(&sb, &[]).code, 0);
+fn create_repository_sandbox() -> Sandbox {
+    let sb = create_fast_sandbox();
+    install_own_tools(&sb);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     sb.write("home/repository/.git/HEAD", "");
     sb.write(
         "home/repository/influxctl.toml",
@@ -59,19 +59,19 @@ fn repository() -> Sandbox {
     ))
     .expect("it");
     sb.write("home/repository/bypassctl.toml", policy);
-    let pinned = sb.run_in(REPOSITORY, &["tools", "pin", "--write"]);
+    let pinned = sb.run_in_directory(REPOSITORY_DIR, &["tools", "pin", "--write"]);
     assert_eq!(pinned.code, 0, "{}", pinned.stderr);
     sb
 }
 
-fn assert_done(run: &Run, what: &str) {
+fn assert_succeeded(run: &CommandOutput, what: &str) {
     assert_eq!(run.code, 0, "{what}\n{}{}", run.stdout, run.stderr);
 }
 
 /// What a workflow knows, by the expression that asks for it.
-type Known = BTreeMap<String, String>;
+type WorkflowValues = BTreeMap<String, String>;
 
-fn filled(value: &str, known: &Known) -> String {
+fn expand_expressions(value: &str, known: &WorkflowValues) -> String {
     let expression = regex::Regex::new(r"\$\{\{ *([^ }]+) *\}\}").expect("a pattern");
     let of = |found: &regex::Captures| {
         known
@@ -83,11 +83,11 @@ fn filled(value: &str, known: &Known) -> String {
 }
 
 /// Runs the steps of a job; `uses` are an artifact put away or fetched, or nothing.
-fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
+fn run_github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut WorkflowValues) {
     let job = &workflow["jobs"][name];
     for step in job["steps"].as_vec().expect("steps") {
-        let Some(script) = text(step, "run") else {
-            let uses = text(step, "uses").expect("a step runs or uses something");
+        let Some(script) = get_string(step, "run") else {
+            let uses = get_string(step, "uses").expect("a step runs or uses something");
             let kept = ["checkout", "upload-artifact", "download-artifact"];
             assert!(
                 kept.iter()
@@ -99,8 +99,8 @@ fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
         let output = sb.write("home/output", "");
         let env: Vec<(String, String)> = [workflow, job, step]
             .iter()
-            .flat_map(|of| pairs(of.as_mapping_get("env")))
-            .map(|(name, value)| (name, filled(&value, known)))
+            .flat_map(|of| to_string_pairs(of.as_mapping_get("env")))
+            .map(|(name, value)| (name, expand_expressions(&value, known)))
             .chain([("GITHUB_OUTPUT".to_owned(), output.display().to_string())])
             .chain(["CI", "GITHUB_ACTIONS"].map(|name| (name.to_owned(), "true".to_owned())))
             .collect();
@@ -114,9 +114,9 @@ fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
             "pipefail",
             "-c",
         ];
-        let run = sb.script(REPOSITORY, &shell, &script, &env);
-        assert_done(&run, &script);
-        if let Some(id) = text(step, "id") {
+        let run = sb.run_shell_script(REPOSITORY_DIR, &shell, &script, &env);
+        assert_succeeded(&run, &script);
+        if let Some(id) = get_string(step, "id") {
             let outputs = sb.read("home/output");
             known.extend(
                 outputs
@@ -126,36 +126,36 @@ fn github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Known) {
             );
         }
     }
-    for (key, value) in pairs(job.as_mapping_get("outputs")) {
-        let value = filled(&value, known);
+    for (key, value) in to_string_pairs(job.as_mapping_get("outputs")) {
+        let value = expand_expressions(&value, known);
         known.insert(format!("needs.{name}.outputs.{key}"), value);
     }
 }
 
 #[test]
-fn github_actions() {
-    let sb = repository();
+fn github_actions_example_revokes_on_apply() {
+    let sb = create_repository_sandbox();
     let old = sb.admin_token();
-    let workflow = &example("github-actions.yml")[0];
+    let workflow = &load_example("github-actions.yml")[0];
     assert_eq!(
-        text(&workflow["jobs"]["apply"], "needs").as_deref(),
+        get_string(&workflow["jobs"]["apply"], "needs").as_deref(),
         Some("plan")
     );
     assert!(
-        text(&workflow["jobs"]["apply"], "environment").is_some(),
+        get_string(&workflow["jobs"]["apply"], "environment").is_some(),
         "somebody approves"
     );
-    let mut known: Known = [
+    let mut known: WorkflowValues = [
         ("vars.INFLUXDB_CONTEXT", "sim-dev"),
         ("inputs.reason", "CHG-31"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    github_job(&sb, workflow, "plan", &mut known);
-    assert!(accepted(&sb, &old), "planning changes nothing");
+    run_github_job(&sb, workflow, "plan", &mut known);
+    assert!(is_token_accepted(&sb, &old), "planning changes nothing");
     assert_eq!(known["needs.plan.outputs.sha256"].len(), 64);
-    github_job(&sb, workflow, "apply", &mut known);
-    assert!(!accepted(&sb, &old), "revoked");
+    run_github_job(&sb, workflow, "apply", &mut known);
+    assert!(!is_token_accepted(&sb, &old), "revoked");
     assert!(sb.read("home/repository/audit.html").contains("CHG-31"));
     // The last is what `accepted` tries.
     let spared = [
@@ -163,67 +163,67 @@ fn github_actions() {
         "tmp/token.json",
     ]
     .map(std::path::Path::new);
-    sb.assert_no_secret(&spared);
+    sb.assert_no_secret_leaked(&spared);
 }
 
 #[test]
-fn gitlab() {
-    let mut sb = repository();
+fn gitlab_example_revokes_on_apply() {
+    let mut sb = create_repository_sandbox();
     let old = sb.admin_token();
-    let pipeline = &example("gitlab-ci.yml")[0];
-    let variables = pairs(pipeline.as_mapping_get("variables"));
-    sb.env("GITLAB_CI", "true")
-        .env("CI", "true")
-        .env("CONFIRM", "sim-dev/influxdb")
-        .env("REASON", "CHG-32");
+    let pipeline = &load_example("gitlab-ci.yml")[0];
+    let variables = to_string_pairs(pipeline.as_mapping_get("variables"));
+    sb.set_env("GITLAB_CI", "true")
+        .set_env("CI", "true")
+        .set_env("CONFIRM", "sim-dev/influxdb")
+        .set_env("REASON", "CHG-32");
     let mut env = variables;
-    for stage in list(pipeline.as_mapping_get("stages")) {
+    for stage in to_string_list(pipeline.as_mapping_get("stages")) {
         let job = &pipeline[stage.as_str()];
         for key in ["script", "after_script"] {
-            for line in list(job.as_mapping_get(key)) {
-                let run = sb.script(
-                    REPOSITORY,
+            for line in to_string_list(job.as_mapping_get(key)) {
+                let run = sb.run_shell_script(
+                    REPOSITORY_DIR,
                     &["/bin/bash", "-e", "-o", "pipefail", "-c"],
                     &line,
                     &env,
                 );
-                assert_done(&run, &line);
+                assert_succeeded(&run, &line);
             }
         }
         assert_eq!(
-            text(&job["artifacts"], "when").as_deref(),
+            get_string(&job["artifacts"], "when").as_deref(),
             Some("always"),
             "a failure is what it is kept for"
         );
-        for artifact in list(job["artifacts"].as_mapping_get("paths")) {
+        for artifact in to_string_list(job["artifacts"].as_mapping_get("paths")) {
             assert!(
-                sb.path(REPOSITORY).join(&artifact).is_file(),
+                sb.path(REPOSITORY_DIR).join(&artifact).is_file(),
                 "{stage} keeps `{artifact}`"
             );
         }
         if stage == "plan" {
-            assert!(accepted(&sb, &old), "planning changes nothing");
+            assert!(is_token_accepted(&sb, &old), "planning changes nothing");
             let dotenv = sb.read("home/repository/plan.env");
             let (name, value) = dotenv.trim().split_once('=').expect("a variable");
             env.push((name.to_owned(), value.to_owned()));
         }
     }
-    assert!(!accepted(&sb, &old), "revoked");
+    assert!(!is_token_accepted(&sb, &old), "revoked");
 }
 
 #[test]
-fn the_cron_job_fails_on_drift() {
-    let mut sb = quick();
-    let documents = example("cronjob.yaml");
+fn cron_job_example_fails_on_drift() {
+    let mut sb = create_fast_sandbox();
+    let documents = load_example("cronjob.yaml");
     let kinds: Vec<_> = documents
         .iter()
-        .filter_map(|document| text(document, "kind"))
+        .filter_map(|document| get_string(document, "kind"))
         .collect();
     assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding", "CronJob"]);
     let pod = &documents[3]["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     // What is mounted: the configuration with a token file, and the token.
-    let token = sb.home("pod/.config/influxctl/admin-token-default.json");
+    let token = sb.home_path("pod/.config/influxctl/admin-token-default.json");
     let section = format!(
         "\n    [profile.auth.token]\n        token_file = \"{}\"\n",
         token.display()
@@ -233,32 +233,32 @@ fn the_cron_job_fails_on_drift() {
         sb.read("home/.config/influxctl/config.toml") + &section,
     );
     sb.write("home/admin/admin-token-default.json", sb.admin_token());
-    sb.world(|world| {
+    sb.edit_state(|world| {
         world["current_context"] = json!("");
         world["in_cluster"] =
             json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
     // The account of the example: one secret, and nothing else.
-    sb.deny(json!({"verb": "get", "resource": "namespaces"}));
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-        .env("KUBERNETES_SERVICE_PORT", "443");
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces"}));
+    sb.set_env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .set_env("KUBERNETES_SERVICE_PORT", "443");
     let mut env: Vec<(String, String)> = Vec::new();
     for entry in container["env"].as_vec().expect("variables") {
-        let value = text(entry, "value").expect("a value");
-        let value = value.replace("/home/nonroot", sb.home("pod").to_str().expect("text"));
+        let value = get_string(entry, "value").expect("a value");
+        let value = value.replace("/home/nonroot", sb.home_path("pod").to_str().expect("text"));
         let value = value.replace(
             "/etc/influxctl-admin",
-            sb.home("admin").to_str().expect("text"),
+            sb.home_path("admin").to_str().expect("text"),
         );
-        env.push((text(entry, "name").expect("a name"), value));
+        env.push((get_string(entry, "name").expect("a name"), value));
     }
     env.push(("XDG_CONFIG_HOME".to_owned(), String::new()));
-    let shell = list(container.as_mapping_get("command"));
+    let shell = to_string_list(container.as_mapping_get("command"));
     let shell: Vec<&str> = shell.iter().map(String::as_str).collect();
-    let script = list(container.as_mapping_get("args")).concat();
-    let look = |sb: &Sandbox| sb.script("home", &shell, &script, &env);
+    let script = to_string_list(container.as_mapping_get("args")).concat();
+    let look = |sb: &Sandbox| sb.run_shell_script("home", &shell, &script, &env);
     let held = look(&sb);
-    assert_done(&held, "in agreement");
+    assert_succeeded(&held, "in agreement");
     sb.set_admin_token(br#"{"access_token":"another one, made since"}"#);
     let drifted = look(&sb);
     assert_eq!(drifted.code, 3, "{}{}", drifted.stdout, drifted.stderr);

@@ -1,13 +1,13 @@
 //! `audit export --format in-toto` and `html`.
 
-use crate::enable::system;
-use crate::sandbox::{Run, Sandbox, lines, sha256, skipped};
+use crate::enable::run_system_program;
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-fn recorded() -> Sandbox {
+fn create_recorded_sandbox() -> Sandbox {
     let sb = Sandbox::new();
     assert_eq!(
         sb.run(&["enable", "-n", "influxdb", "--reason", "CHG-12"])
@@ -17,7 +17,7 @@ fn recorded() -> Sandbox {
     sb
 }
 
-fn export(sb: &Sandbox, more: &[&str]) -> Run {
+fn export_statements(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     let directory = sb.path("statements");
     std::fs::create_dir_all(&directory).expect("sandbox");
     let directory = directory.display().to_string();
@@ -38,7 +38,7 @@ fn export(sb: &Sandbox, more: &[&str]) -> Run {
 }
 
 /// The files there that end so, in order.
-fn files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
+fn list_statement_files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(sb.path("statements")).expect("a directory");
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.expect("an entry").path())
@@ -48,24 +48,24 @@ fn files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
     files
 }
 
-fn json_of(file: &PathBuf) -> Value {
+fn read_json(file: &PathBuf) -> Value {
     serde_json::from_slice(&std::fs::read(file).expect("a file")).expect("JSON")
 }
 
 #[test]
-fn there_is_a_statement_for_each_result() {
-    let sb = recorded();
-    let run = export(&sb, &[]);
+fn export_writes_statement_for_each_result() {
+    let sb = create_recorded_sandbox();
+    let run = export_statements(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let log = sb.log_bytes();
-    let (raw, records) = (lines(&log), sb.records());
-    let results = sb.records_of("result");
-    let statements = files(&sb, ".statement.json");
+    let log = sb.read_log();
+    let (raw, records) = (split_lines(&log), sb.read_entries());
+    let results = sb.read_entries_by_type("result");
+    let statements = list_statement_files(&sb, ".statement.json");
     assert_eq!(statements.len(), results.len());
     for (file, result) in statements.iter().zip(&results) {
         let at = |seq: &Value| usize::try_from(seq.as_u64().expect("a number")).expect("small") - 1;
-        let line = |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256(raw[at(seq)])}});
-        let (statement, intent) = (json_of(file), &records[at(&result["intent"])]);
+        let line = |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256_hex(raw[at(seq)])}});
+        let (statement, intent) = (read_json(file), &records[at(&result["intent"])]);
         assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
         assert_eq!(
             statement["predicateType"],
@@ -127,13 +127,13 @@ fn there_is_a_statement_for_each_result() {
 }
 
 #[test]
-fn nothing_is_overwritten() {
-    let sb = recorded();
-    assert_eq!(export(&sb, &[]).code, 0);
-    assert_eq!(export(&sb, &[]).code, 0, "again is no harm");
-    let statements = files(&sb, ".statement.json");
+fn export_never_overwrites_files() {
+    let sb = create_recorded_sandbox();
+    assert_eq!(export_statements(&sb, &[]).code, 0);
+    assert_eq!(export_statements(&sb, &[]).code, 0, "again is no harm");
+    let statements = list_statement_files(&sb, ".statement.json");
     std::fs::write(&statements[0], "mine").expect("sandbox");
-    let run = export(&sb, &[]);
+    let run = export_statements(&sb, &[]);
     assert!(
         run.code == 1 && run.stderr.contains("nothing is overwritten"),
         "{}",
@@ -143,36 +143,36 @@ fn nothing_is_overwritten() {
 }
 
 /// Signs what is to be signed as the documentation says; `None` where there is no openssl.
-fn signed(sb: &Sandbox) -> Option<()> {
+fn sign_statements(sb: &Sandbox) -> Option<()> {
     let script = "cd ../statements && openssl ecparam -name prime256v1 -genkey -noout -out ../key.pem && openssl ec -in ../key.pem -pubout -out ../key.pub 2>/dev/null && for f in *.pae; do openssl dgst -sha256 -sign ../key.pem -out \"${f%.pae}.sig\" \"$f\"; done";
-    if system(sb, "openssl", &["version"]).is_none() {
-        skipped("openssl is not installed, and nothing was signed");
+    if run_system_program(sb, "openssl", &["version"]).is_none() {
+        report_skipped("openssl is not installed, and nothing was signed");
         return None;
     }
-    let (code, told) = system(sb, "sh", &["-ec", script]).expect("a shell");
+    let (code, told) = run_system_program(sb, "sh", &["-ec", script]).expect("a shell");
     assert_eq!(code, 0, "{told}");
     Some(())
 }
 
 #[test]
-fn envelopes_verify_with_openssl() {
-    let sb = recorded();
-    assert_eq!(export(&sb, &[]).code, 0);
-    let none = export(&sb, &["--attach-signature", "site-key"]);
+fn signed_envelopes_verify_with_openssl() {
+    let sb = create_recorded_sandbox();
+    assert_eq!(export_statements(&sb, &[]).code, 0);
+    let none = export_statements(&sb, &["--attach-signature", "site-key"]);
     assert!(
         none.code == 1 && none.stderr.contains("have no signature"),
         "{}",
         none.stderr
     );
-    if signed(&sb).is_none() {
+    if sign_statements(&sb).is_none() {
         return;
     }
-    let run = export(&sb, &["--attach-signature", "site-key"]);
+    let run = export_statements(&sb, &["--attach-signature", "site-key"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let envelopes = files(&sb, ".dsse.json");
-    assert_eq!(envelopes.len(), sb.records_of("result").len());
+    let envelopes = list_statement_files(&sb, ".dsse.json");
+    assert_eq!(envelopes.len(), sb.read_entries_by_type("result").len());
     for file in &envelopes {
-        let envelope = json_of(file);
+        let envelope = read_json(file);
         assert_eq!(envelope["payloadType"], "application/vnd.in-toto+json");
         assert_eq!(
             (
@@ -205,21 +205,21 @@ fn envelopes_verify_with_openssl() {
             "../tmp/sig",
             "../tmp/signed",
         ];
-        let (code, told) = system(&sb, "openssl", &verify).expect("openssl");
+        let (code, told) = run_system_program(&sb, "openssl", &verify).expect("openssl");
         assert_eq!((code, told.trim()), (0, "Verified OK"));
     }
     assert_eq!(
-        export(&sb, &["--attach-signature", ""]).code,
+        export_statements(&sb, &["--attach-signature", ""]).code,
         2,
         "a key has a name"
     );
 }
 
 #[test]
-fn an_envelope_needs_a_signature_of_what_the_record_says() {
-    let sb = recorded();
-    assert_eq!(export(&sb, &[]).code, 0);
-    let all = files(&sb, ".pae");
+fn attach_signature_refuses_unsigned_or_changed_statements() {
+    let sb = create_recorded_sandbox();
+    assert_eq!(export_statements(&sb, &[]).code, 0);
+    let all = list_statement_files(&sb, ".pae");
     for pae in &all {
         std::fs::write(
             pae.with_extension("sig"),
@@ -227,17 +227,17 @@ fn an_envelope_needs_a_signature_of_what_the_record_says() {
         )
         .expect("sandbox");
     }
-    let run = export(&sb, &["--attach-signature", "site-key"]);
+    let run = export_statements(&sb, &["--attach-signature", "site-key"]);
     assert!(
         run.code == 1 && run.stderr.contains("1 statements have no signature"),
         "an empty one is none: {}",
         run.stderr
     );
-    assert_eq!(files(&sb, ".dsse.json").len(), all.len() - 1);
+    assert_eq!(list_statement_files(&sb, ".dsse.json").len(), all.len() - 1);
     let pae = std::fs::read_to_string(&all[0]).expect("text");
     for other in ["DSSEv1 something else".to_owned(), pae + "x"] {
         std::fs::write(&all[0], other).expect("sandbox");
-        let run = export(&sb, &["--attach-signature", "site-key"]);
+        let run = export_statements(&sb, &["--attach-signature", "site-key"]);
         assert!(
             run.code == 1 && run.stderr.contains("was not made from this record"),
             "{}",
@@ -247,7 +247,7 @@ fn an_envelope_needs_a_signature_of_what_the_record_says() {
 }
 
 /// The official bindings read every statement, and find in it what they look for.
-const ACCEPTS: &str = "
+const IN_TOTO_CHECK_SCRIPT: &str = "
 import sys, google.protobuf.json_format as f
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1 import statement_pb2
@@ -261,44 +261,44 @@ print(len(sys.argv) - 1)
 ";
 
 #[test]
-fn the_official_bindings_accept_the_statements() {
-    let sb = recorded();
-    assert_eq!(export(&sb, &[]).code, 0);
-    let files: Vec<String> = files(&sb, ".statement.json")
+fn in_toto_bindings_accept_statements() {
+    let sb = create_recorded_sandbox();
+    assert_eq!(export_statements(&sb, &[]).code, 0);
+    let files: Vec<String> = list_statement_files(&sb, ".statement.json")
         .iter()
         .map(|file| file.display().to_string())
         .collect();
     let packages = std::env::var("IN_TOTO_ATTESTATION").unwrap_or_default();
-    let script = format!("import sys; sys.path[:0] = [{packages:?}]\n{ACCEPTS}");
+    let script = format!("import sys; sys.path[:0] = [{packages:?}]\n{IN_TOTO_CHECK_SCRIPT}");
     let arguments: Vec<&str> = ["-c", &script]
         .into_iter()
         .chain(files.iter().map(String::as_str))
         .collect();
-    match system(&sb, "python3", &arguments) {
+    match run_system_program(&sb, "python3", &arguments) {
         Some((code, told)) if code == 0 || !packages.is_empty() => {
             assert_eq!((code, told.trim()), (0, files.len().to_string().as_str()));
         }
-        _ => skipped(
+        _ => report_skipped(
             "python3 has no in-toto-attestation (IN_TOTO_ATTESTATION names the directory it is in)",
         ),
     }
 }
 
 #[test]
-fn nobody_signs_for_a_record_that_does_not_hold() {
-    let sb = recorded();
+fn export_refuses_statements_for_corrupt_log() {
+    let sb = create_recorded_sandbox();
     let text =
-        String::from_utf8(sb.log_bytes())
+        String::from_utf8(sb.read_log())
             .expect("ASCII")
             .replacen("kube-system", "kube-public", 1);
-    sb.write(sb.log(), text);
-    let run = export(&sb, &[]);
+    sb.write(sb.log_path(), text);
+    let run = export_statements(&sb, &[]);
     assert!(
         run.code == 1 && run.stderr.contains("the record does not hold"),
         "{}",
         run.stderr
     );
-    assert!(files(&sb, "").is_empty());
+    assert!(list_statement_files(&sb, "").is_empty());
     let without = sb.run(&["audit", "export", "--format", "in-toto"]);
     assert_eq!(
         without.code, 2,
@@ -308,13 +308,13 @@ fn nobody_signs_for_a_record_that_does_not_hold() {
     assert_eq!(sb.run(&["audit", "export", "--directory", "x"]).code, 2);
 }
 
-fn page(sb: &Sandbox, more: &[&str]) -> String {
+fn export_html(sb: &Sandbox, more: &[&str]) -> String {
     let run = sb.run(&[&["audit", "export", "--format", "html"], more].concat());
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     run.stdout
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -323,15 +323,15 @@ fn escaped(text: &str) -> String {
 }
 
 #[test]
-fn the_page_has_every_command_as_it_ran() {
-    let sb = recorded();
-    let page = page(&sb, &[]);
+fn html_shows_every_command_as_executed() {
+    let sb = create_recorded_sandbox();
+    let page = export_html(&sb, &[]);
     assert!(
         page.contains("The record holds.") && page.contains(">accepted</span>"),
         "{page}"
     );
     let argv: Vec<Value> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .map(|intent| intent["argv"].clone())
         .collect();
@@ -342,14 +342,14 @@ fn the_page_has_every_command_as_it_ran() {
         .collect();
     assert!(argv.len() > 5);
     for words in argv {
-        let line = escaped(&shlex::try_join(words).expect("no NUL"));
+        let line = escape_html(&shlex::try_join(words).expect("no NUL"));
         assert!(page.contains(&format!("<code>{line}</code>")), "{line}");
     }
-    let log = sb.log_bytes();
+    let log = sb.read_log();
     let head = format!(
         "{}:{}",
-        lines(&log).len(),
-        sha256(lines(&log).last().expect("a record"))
+        split_lines(&log).len(),
+        sha256_hex(split_lines(&log).last().expect("a record"))
     );
     for told in [
         "CHG-12",
@@ -359,21 +359,21 @@ fn the_page_has_every_command_as_it_ran() {
     ] {
         assert!(page.contains(told), "{told}");
     }
-    for tool in sb.records_of("tool") {
+    for tool in sb.read_entries_by_type("tool") {
         assert!(page.contains(tool["sha256"].as_str().expect("a digest")));
     }
 }
 
 #[test]
-fn the_page_loads_and_runs_nothing() {
-    let sb = recorded();
+fn html_loads_and_executes_nothing() {
+    let sb = create_recorded_sandbox();
     let evil = "</code><script>alert(1)</script><img src=x onerror='alert(2)'>\\u001b[2J\\u202e";
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
     sb.write(
-        sb.log(),
+        sb.log_path(),
         text.replace("CHG-12", evil).replace("kube-system", evil),
     );
-    let page = page(&sb, &[]);
+    let page = export_html(&sb, &[]);
     assert!(
         page.contains("The record does not hold.") && page.contains("line 3, byte "),
         "what was planted is found"
@@ -402,12 +402,12 @@ fn the_page_loads_and_runs_nothing() {
 }
 
 #[test]
-fn a_run_that_was_killed_is_on_the_page_as_unknown() {
+fn html_shows_killed_run_as_unknown() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
-    crate::crash::end_orphans(&sb);
-    let page = page(&sb, &[]);
+    crate::crash::kill_orphans(&sb);
+    let page = export_html(&sb, &[]);
     for told in [
         "has no result: whether it happened is not known",
         "how it ended is not known",
@@ -418,14 +418,14 @@ fn a_run_that_was_killed_is_on_the_page_as_unknown() {
 }
 
 #[test]
-fn the_page_has_each_proof_of_a_rotation() {
-    let sb = recorded();
+fn html_shows_each_verification_of_rotation() {
+    let sb = create_recorded_sandbox();
     assert_eq!(
         sb.run(&["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"])
             .code,
         0
     );
-    let page = page(&sb, &[]);
+    let page = export_html(&sb, &[]);
     for (what, result) in [
         ("the token, before it was put to use", "accepted"),
         ("the old token, before it was revoked", "accepted"),
@@ -446,17 +446,18 @@ fn the_page_has_each_proof_of_a_rotation() {
 
 /// A line that was never durable, or was put there by somebody who may only append, is nobody's word.
 #[test]
-fn what_was_recovered_is_no_record_in_any_form() {
+fn recovered_line_is_ignored_in_every_output() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["enable", "-n", "influxdb-prod"]).code, 4);
-    let log = sb.log_bytes();
-    let end = String::from_utf8(lines(&log).last().expect("a record").to_vec()).expect("ASCII");
+    let log = sb.read_log();
+    let end =
+        String::from_utf8(split_lines(&log).last().expect("a record").to_vec()).expect("ASCII");
     let forged = end
         .replace("\"code\":4", "\"code\":0")
         .replace("refused", "done")
         .replace("\"changed\":false", "\"changed\":true");
     assert_ne!(forged, end);
-    sb.write(sb.log(), [&log, forged.trim_end().as_bytes()].concat());
+    sb.write(sb.log_path(), [&log, forged.trim_end().as_bytes()].concat());
     for recovered in [false, true] {
         let list = sb.run(&["audit", "list"]);
         assert!(
@@ -465,11 +466,11 @@ fn what_was_recovered_is_no_record_in_any_form() {
             list.stdout
         );
         assert!(
-            !page(&sb, &[]).contains("something was changed"),
+            !export_html(&sb, &[]).contains("something was changed"),
             "{recovered}"
         );
         assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
     }
-    assert_eq!(sb.records_of("log.recover").len(), 1);
-    sb.assert_verified();
+    assert_eq!(sb.read_entries_by_type("log.recover").len(), 1);
+    sb.assert_log_intact();
 }

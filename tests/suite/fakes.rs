@@ -11,11 +11,11 @@ pub mod token;
 mod watching;
 mod workload;
 
-use crate::sandbox::{Run, Sandbox, wait_until};
+use crate::sandbox::{CommandOutput, Sandbox, wait_until};
 use serde_json::{Value, json};
 
 /// The documented way to fetch the admin token.
-const TOKEN: &[&str] = &[
+const GET_TOKEN_ARGS: &[&str] = &[
     "get",
     "secrets/admin-token",
     "--template={{.data.token}}",
@@ -24,23 +24,23 @@ const TOKEN: &[&str] = &[
 ];
 
 /// Words of a command line without spaces in them.
-fn words(line: &str) -> Vec<&str> {
+fn split_words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
 
-fn kubectl(sb: &Sandbox, line: &str) -> Run {
-    sb.tool("kubectl", &words(line), None)
+fn run_kubectl(sb: &Sandbox, line: &str) -> CommandOutput {
+    sb.run_tool("kubectl", &split_words(line), None)
 }
 
 /// The same where it must succeed.
-fn done(sb: &Sandbox, line: &str) -> String {
-    let run = kubectl(sb, line);
+fn run_kubectl_ok(sb: &Sandbox, line: &str) -> String {
+    let run = run_kubectl(sb, line);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}");
     run.stdout
 }
 
 /// The manifest of a job with these fields in its spec.
-fn job(name: &str, more: &Value) -> Value {
+fn build_job(name: &str, more: &Value) -> Value {
     let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "sim.invalid/c:1"}]});
     let mut spec = json!({"backoffLimit": 0, "template": {"spec": pod}});
     for (field, value) in more.as_object().expect("fields") {
@@ -49,29 +49,29 @@ fn job(name: &str, more: &Value) -> Value {
     json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
 }
 
-fn list(items: &[Value]) -> Value {
+fn build_list(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
 /// Creates it in the namespace, with these flags.
-fn create(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> Run {
+fn create_object(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> CommandOutput {
     let args = [
         &["create", "--filename", "-", "--namespace", "influxdb"],
         flags,
     ]
     .concat();
-    sb.tool("kubectl", &args, Some(&manifest.to_string()))
+    sb.run_tool("kubectl", &args, Some(&manifest.to_string()))
 }
 
 /// The same where it must succeed.
-fn created(sb: &Sandbox, manifest: &Value) {
-    let run = create(sb, manifest, &["--output", "name"]);
+fn create_object_ok(sb: &Sandbox, manifest: &Value) {
+    let run = create_object(sb, manifest, &["--output", "name"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{manifest}");
 }
 
 /// One object, or a list, of the namespace as JSON.
-fn object(sb: &Sandbox, what: &str) -> Value {
-    serde_json::from_str(&done(
+fn get_object(sb: &Sandbox, what: &str) -> Value {
+    serde_json::from_str(&run_kubectl_ok(
         sb,
         &format!("get {what} --namespace influxdb --output json"),
     ))
@@ -79,7 +79,7 @@ fn object(sb: &Sandbox, what: &str) -> Value {
 }
 
 /// Waits until whoever is running has looked at the world several times: nobody else does meanwhile.
-fn wait_for_looks(sb: &Sandbox) {
+fn wait_for_polls(sb: &Sandbox) {
     let written = || {
         std::fs::metadata(sb.path("state/cluster.json"))
             .and_then(|m| m.modified())

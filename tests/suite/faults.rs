@@ -1,14 +1,14 @@
 //! System calls that fail on the record: nothing runs that is not on it.
 
-use crate::crash::{can_trace, disturbed, end_orphans};
-use crate::sandbox::{Run, Sandbox};
+use crate::crash::{can_trace, kill_orphans, run_with_injection};
+use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::Value;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
 /// What can go wrong with a file that is only appended to, and how often: where there is no room for much, less is asked
 /// for, so that one refusal is none.
-const FAULTS: [(&str, &str); 6] = [
+const LOG_FAULTS: [(&str, &str); 6] = [
     ("write:error=ENOSPC", ""),
     ("write:error=EDQUOT", ""),
     ("write:error=EIO", ""),
@@ -18,18 +18,18 @@ const FAULTS: [(&str, &str); 6] = [
 ];
 
 /// The nth of these calls on the record fails, in each thread.
-fn failing((fault, on): (&str, &str), nth: usize) -> (Sandbox, Run) {
+fn run_with_log_fault((fault, on): (&str, &str), nth: usize) -> (Sandbox, CommandOutput) {
     let sb = Sandbox::new();
-    let log = sb.log();
+    let log = sb.log_path();
     let which = ["-f", "-P", log.to_str().expect("text")];
-    let run = disturbed(&sb, &which, &format!("{fault}:when={nth}{on}"), ENABLE);
+    let run = run_with_injection(&sb, &which, &format!("{fault}:when={nth}{on}"), ENABLE_ARGS);
     (sb, run)
 }
 
 /// Every command that ran is on record, word by word; a record need not have had its command.
-fn all_on_record(sb: &Sandbox, what: &str) {
+fn assert_calls_logged(sb: &Sandbox, what: &str) {
     let mut recorded: Vec<Value> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .map(|intent| intent["argv"].clone())
         .collect();
@@ -40,8 +40,8 @@ fn all_on_record(sb: &Sandbox, what: &str) {
     }
 }
 
-fn fails_closed(fault: (&str, &str), nth: usize) -> bool {
-    let (sb, run) = failing(fault, nth);
+fn assert_fails_closed(fault: (&str, &str), nth: usize) -> bool {
+    let (sb, run) = run_with_log_fault(fault, nth);
     if run.code == 0 {
         return false;
     }
@@ -52,27 +52,27 @@ fn fails_closed(fault: (&str, &str), nth: usize) -> bool {
         "{what}: {}",
         run.stderr
     );
-    all_on_record(&sb, &what);
+    assert_calls_logged(&sb, &what);
     assert!(
-        sb.records_of("run.end").is_empty() || fault.0.starts_with("fdatasync"),
+        sb.read_entries_by_type("run.end").is_empty() || fault.0.starts_with("fdatasync"),
         "{what}: it ended unrecorded"
     );
-    end_orphans(&sb);
-    let again = sb.run(ENABLE);
+    kill_orphans(&sb);
+    let again = sb.run(ENABLE_ARGS);
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
-    sb.assert_verified();
-    sb.assert_no_secret(&[std::path::Path::new(
+    sb.assert_log_intact();
+    sb.assert_no_secret_leaked(&[std::path::Path::new(
         "home/.config/influxctl/admin-token-default.json",
     )]);
     true
 }
 
 #[test]
-fn a_record_that_fails_stops_the_run() {
+fn run_stops_when_log_write_fails() {
     if !can_trace() {
         return;
     }
-    for fault in FAULTS {
+    for fault in LOG_FAULTS {
         // The first is the log's own first record, and room for it; then the run's begin, and so on.
         let wanted = if fault.1 == "+" {
             &[1, 2][..]
@@ -80,19 +80,24 @@ fn a_record_that_fails_stops_the_run() {
             &[1, 2, 3, 6, 11]
         };
         for nth in wanted {
-            assert!(fails_closed(fault, *nth), "{fault:?} {nth}: nothing failed");
+            assert!(
+                assert_fails_closed(fault, *nth),
+                "{fault:?} {nth}: nothing failed"
+            );
         }
     }
 }
 
 #[test]
 #[ignore = "slow: scripts/check slow"]
-fn whichever_record_fails_the_run_stops() {
+fn run_stops_at_every_failing_log_write() {
     if !can_trace() {
         return;
     }
-    for fault in FAULTS {
-        let failed = (1..).take_while(|nth| fails_closed(fault, *nth)).count();
+    for fault in LOG_FAULTS {
+        let failed = (1..)
+            .take_while(|nth| assert_fails_closed(fault, *nth))
+            .count();
         assert!(
             failed >= if fault.1 == "+" { 2 } else { 15 },
             "{fault:?}: only {failed}"

@@ -1,19 +1,19 @@
 //! Full disks, and a log that is tampered with while a run is under way.
 
-use crate::sandbox::{Running, Sandbox, lines, skipped, wait_until};
+use crate::sandbox::{RunningCommand, Sandbox, report_skipped, split_lines, wait_until};
 use serde_json::json;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
-const PRLIMIT: &str = "/usr/bin/prlimit";
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
+const PRLIMIT_PATH: &str = "/usr/bin/prlimit";
 
 /// A small disk in the sandbox; it is gone when this is dropped.
-struct Disk(PathBuf);
+struct SmallDisk(PathBuf);
 
-impl Disk {
+impl SmallDisk {
     /// `None`, said aloud, where this user may not mount one.
     fn new(sb: &Sandbox, kib: u32) -> Option<Self> {
         let place = sb.path("disk");
@@ -27,14 +27,14 @@ impl Disk {
             "tmpfs",
             place.to_str().expect("text"),
         ];
-        if mounts("mount", &arguments) {
+        if run_mount_program("mount", &arguments) {
             return Some(Self(place));
         }
-        skipped("no tmpfs can be mounted here, so no disk is full");
+        report_skipped("no tmpfs can be mounted here, so no disk is full");
         None
     }
 
-    fn path(&self, name: &str) -> String {
+    fn file_path(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("text").to_owned()
     }
 
@@ -44,11 +44,11 @@ impl Disk {
         while file.write_all(&[b'x'; 4096]).is_ok() {}
     }
 
-    fn free(&self) {
+    fn clear(&self) {
         std::fs::remove_file(self.0.join("filler")).expect("it is there");
     }
 
-    fn names(&self) -> Vec<String> {
+    fn list_names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(&self.0).expect("a disk");
         let mut names: Vec<String> = entries
             .map(|entry| {
@@ -64,17 +64,17 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         assert!(
-            mounts("umount", &["-l", self.0.to_str().expect("text")]),
+            run_mount_program("umount", &["-l", self.0.to_str().expect("text")]),
             "{} stays mounted",
             self.0.display()
         );
     }
 }
 
-fn mounts(program: &str, arguments: &[&str]) -> bool {
+fn run_mount_program(program: &str, arguments: &[&str]) -> bool {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests make the disks that they fill"
@@ -83,35 +83,35 @@ fn mounts(program: &str, arguments: &[&str]) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-fn config(sb: &Sandbox) -> String {
+fn read_config(sb: &Sandbox) -> String {
     sb.read("home/.config/influxctl/config.toml")
 }
 
 #[test]
-fn nothing_runs_when_there_is_no_room_for_the_record() {
+fn commands_run_nothing_when_log_disk_is_full() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else {
+    let Some(disk) = SmallDisk::new(&sb, 64) else {
         return;
     };
-    let before = config(&sb);
+    let before = read_config(&sb);
     disk.fill();
     for command in [
-        ENABLE,
+        ENABLE_ARGS,
         &["status", "-n", "influxdb"],
         &["doctor", "-n", "influxdb"],
         &["disable"],
     ] {
-        let run = sb.run(&[command, &["--audit-log", &disk.path("log.jsonl")]].concat());
+        let run = sb.run(&[command, &["--audit-log", &disk.file_path("log.jsonl")]].concat());
         assert_eq!(run.code, 9, "{}", run.stderr);
         assert!(
             run.stderr.contains("log.jsonl`: No space left"),
             "{}",
             run.stderr
         );
-        assert_eq!((sb.calls().len(), config(&sb)), (0, before.clone()));
+        assert_eq!((sb.calls().len(), read_config(&sb)), (0, before.clone()));
     }
-    disk.free();
-    let run = sb.run(&[ENABLE, &["--audit-log", &disk.path("log.jsonl")]].concat());
+    disk.clear();
+    let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &disk.file_path("log.jsonl")]].concat());
     assert_eq!(
         run.code, 9,
         "64 KiB are too few for a whole run with its reserve: {}",
@@ -120,19 +120,19 @@ fn nothing_runs_when_there_is_no_room_for_the_record() {
 }
 
 #[test]
-fn nothing_runs_where_the_record_cannot_be_written_at_all() {
+fn commands_run_nothing_when_log_is_read_only() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 1024) else {
+    let Some(disk) = SmallDisk::new(&sb, 1024) else {
         return;
     };
-    let log = disk.path("log.jsonl");
+    let log = disk.file_path("log.jsonl");
     assert_eq!(sb.run(&["disable", "--audit-log", &log]).code, 0);
-    assert!(mounts(
+    assert!(run_mount_program(
         "mount",
         &["-o", "remount,ro", disk.0.to_str().expect("text")]
     ));
     let before = std::fs::read(&log).expect("a log");
-    let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
+    let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &log]].concat());
     assert!(
         run.code == 9 && run.stderr.contains("Read-only file system"),
         "{}",
@@ -156,17 +156,17 @@ fn nothing_runs_where_the_record_cannot_be_written_at_all() {
 }
 
 #[test]
-fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
+fn enable_stops_when_log_disk_fills_up() {
     let mut stopped = 0;
     for kib in (32..=80).step_by(8) {
         let sb = Sandbox::new();
-        let Some(disk) = Disk::new(&sb, kib) else {
+        let Some(disk) = SmallDisk::new(&sb, kib) else {
             return;
         };
-        let log = disk.path("log.jsonl");
-        let run = sb.run(&[ENABLE, &["--audit-log", &log]].concat());
+        let log = disk.file_path("log.jsonl");
+        let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &log]].concat());
         let text = std::fs::read(&log).expect("a log");
-        let records: Vec<serde_json::Value> = lines(&text)
+        let records: Vec<serde_json::Value> = split_lines(&text)
             .into_iter()
             .map(|line| serde_json::from_slice(line).expect("whole records"))
             .collect();
@@ -189,7 +189,7 @@ fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
         }
         let token = sb.path("home/.config/influxctl/admin-token-default.json");
         assert!(
-            !config(&sb).contains("token_file") || token.exists(),
+            !read_config(&sb).contains("token_file") || token.exists(),
             "{kib}"
         );
         assert!(
@@ -201,16 +201,16 @@ fn a_record_that_runs_full_stops_the_run_before_the_next_act() {
 }
 
 #[test]
-fn no_room_for_the_token_file_leaves_everything_as_it_was() {
+fn full_token_disk_leaves_files_unchanged() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else {
+    let Some(disk) = SmallDisk::new(&sb, 64) else {
         return;
     };
-    let before = config(&sb);
-    let token = disk.path("token.json");
+    let before = read_config(&sb);
+    let token = disk.file_path("token.json");
     std::fs::write(&token, "an-old-one-of-that-name").expect("room");
     disk.fill();
-    let run = sb.run(&[ENABLE, &["--token-file", &token]].concat());
+    let run = sb.run(&[ENABLE_ARGS, &["--token-file", &token]].concat());
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(
         run.stderr
@@ -221,42 +221,43 @@ fn no_room_for_the_token_file_leaves_everything_as_it_was() {
     assert_eq!(
         (
             std::fs::read_to_string(&token).expect("there").as_str(),
-            config(&sb)
+            read_config(&sb)
         ),
         ("an-old-one-of-that-name", before)
     );
-    assert_eq!(disk.names(), ["filler", "token.json"]);
-    let end = sb.records_of("run.end").remove(0);
+    assert_eq!(disk.list_names(), ["filler", "token.json"]);
+    let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["code"], &end["changed"], sb.open_steps()),
+        (&end["code"], &end["changed"], sb.list_unfinished_steps()),
         (&json!(1), &json!(false), Vec::new())
     );
-    assert!(sb.records_of("result").iter().any(|r| {
+    assert!(sb.read_entries_by_type("result").iter().any(|r| {
         r["error"]
             .as_str()
             .is_some_and(|e| e.contains("No space left"))
     }));
-    disk.free();
+    disk.clear();
     assert_eq!(
-        sb.run(&[ENABLE, &["--token-file", &token]].concat()).code,
+        sb.run(&[ENABLE_ARGS, &["--token-file", &token]].concat())
+            .code,
         0
     );
     assert_eq!(std::fs::read(&token).expect("there"), sb.admin_token());
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn no_room_for_the_configuration_is_told_as_a_change_begun() {
+fn full_config_disk_stops_enable_after_token_write() {
     let sb = Sandbox::new();
-    let Some(disk) = Disk::new(&sb, 64) else {
+    let Some(disk) = SmallDisk::new(&sb, 64) else {
         return;
     };
-    let (old, path) = (config(&sb), disk.path("config.toml"));
+    let (old, path) = (read_config(&sb), disk.file_path("config.toml"));
     std::fs::write(&path, &old).expect("room");
     disk.fill();
-    let token = sb.home("token.json");
+    let token = sb.home_path("token.json");
     let arguments = [
-        ENABLE,
+        ENABLE_ARGS,
         &[
             "--config",
             &path,
@@ -279,17 +280,17 @@ fn no_room_for_the_configuration_is_told_as_a_change_begun() {
         run.stderr
     );
     assert_eq!(std::fs::read_to_string(&path).expect("there"), old);
-    assert_eq!(disk.names(), ["config.toml", "filler"]);
+    assert_eq!(disk.list_names(), ["config.toml", "filler"]);
     assert_eq!(
         std::fs::read(&token).expect("written before"),
         sb.admin_token()
     );
-    let end = sb.records_of("run.end").remove(0);
+    let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["code"], &end["changed"], sb.open_steps()),
+        (&end["code"], &end["changed"], sb.list_unfinished_steps()),
         (&json!(8), &json!(true), Vec::new())
     );
-    disk.free();
+    disk.clear();
     let again = sb.run(&arguments);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(
@@ -302,73 +303,79 @@ fn no_room_for_the_configuration_is_told_as_a_change_begun() {
             .expect("there")
             .contains("token_file")
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_record_cut_short_by_a_limit_stops_the_run_and_is_recovered() {
-    if !Path::new(PRLIMIT).exists() {
-        skipped(&format!("{PRLIMIT} is missing, so no file reaches a limit"));
+fn truncated_log_entry_stops_run_and_is_recovered() {
+    if !Path::new(PRLIMIT_PATH).exists() {
+        report_skipped(&format!(
+            "{PRLIMIT_PATH} is missing, so no file reaches a limit"
+        ));
         return;
     }
     // The first record of the run is cut, or the one after it.
     for more in [1, 200, 700] {
         let sb = Sandbox::new();
         assert_eq!(sb.run(&["disable"]).code, 0);
-        let before = sb.log_bytes();
+        let before = sb.read_log();
         let limit = format!("--fsize={}", before.len() + more);
-        let run = sb.spawn_under(&[PRLIMIT, &limit], ENABLE).wait();
+        let run = sb
+            .spawn_with_wrapper(&[PRLIMIT_PATH, &limit], ENABLE_ARGS)
+            .wait();
         assert_eq!(run.code, 9, "{}", run.stderr);
         assert!(run.stderr.contains("bytes were written"), "{}", run.stderr);
         assert_eq!(sb.calls().len(), 0);
         assert_eq!(
-            sb.log_bytes().len(),
+            sb.read_log().len(),
             before.len() + more,
             "nothing is tried twice"
         );
         assert_eq!(sb.run(&["audit", "verify"]).code, 1);
-        let again = sb.run(ENABLE);
+        let again = sb.run(ENABLE_ARGS);
         assert_eq!(again.code, 0, "{}", again.stderr);
-        assert_eq!(sb.records_of("log.recover").len(), 1);
-        sb.assert_verified();
+        assert_eq!(sb.read_entries_by_type("log.recover").len(), 1);
+        sb.assert_log_intact();
     }
 }
 
 /// An `enable` that has got as far as reading the token, and has noted the cluster, which it does meanwhile.
-fn held(sb: &Sandbox) -> Running {
+fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
     let gate = json!({"wait_for_file": {"path": "gate"}});
-    sb.fault(
+    sb.inject_fault(
         json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}),
     );
-    let running = sb.spawn(ENABLE);
-    sb.wait_reached("gate");
+    let running = sb.spawn(ENABLE_ARGS);
+    sb.wait_for_gate("gate");
     wait_until("the cluster is noted", || {
         let noted = sb
-            .records_of("intent")
+            .read_entries_by_type("intent")
             .iter()
             .any(|intent| intent["step"] == "cluster-uid");
-        noted && sb.open_steps() == ["get-token"]
+        noted && sb.list_unfinished_steps() == ["get-token"]
     });
     running
 }
 
 #[test]
-fn results_of_two_calls_at_once_are_both_told_when_neither_can_be_recorded() {
+fn unlogged_results_of_concurrent_calls_are_printed() {
     let sb = Sandbox::new();
     for (tool, nth, path) in [("kubectl", 2, "one"), ("influxctl", 1, "two")] {
-        sb.fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": path}}}));
+        sb.inject_fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": path}}}));
     }
-    let running = sb.spawn(ENABLE);
-    ["one", "two"].iter().for_each(|path| sb.wait_reached(path));
-    let mut intents = sb.records_of("intent");
+    let running = sb.spawn(ENABLE_ARGS);
+    ["one", "two"]
+        .iter()
+        .for_each(|path| sb.wait_for_gate(path));
+    let mut intents = sb.read_entries_by_type("intent");
     intents.retain(|intent| {
-        sb.records_of("result")
+        sb.read_entries_by_type("result")
             .iter()
             .all(|result| result["intent"] != intent["seq"])
     });
     assert_eq!(intents.len(), 2);
-    std::fs::remove_file(sb.log()).expect("it is there");
-    ["one", "two"].iter().for_each(|path| sb.release(path));
+    std::fs::remove_file(sb.log_path()).expect("it is there");
+    ["one", "two"].iter().for_each(|path| sb.release_gate(path));
     let run = running.wait();
     assert_eq!((run.code, sb.calls().len()), (9, 3), "{}", run.stderr);
     for intent in intents {
@@ -381,7 +388,7 @@ fn results_of_two_calls_at_once_are_both_told_when_neither_can_be_recorded() {
 }
 
 #[test]
-fn a_log_that_goes_away_in_mid_run_stops_it() {
+fn log_changed_during_run_stops_it() {
     type Change = fn(&Path);
     let cases: [(&str, Change); 4] = [
         ("gone from its path", |log| {
@@ -408,12 +415,12 @@ fn a_log_that_goes_away_in_mid_run_stops_it() {
     ];
     for (what, change) in cases {
         let sb = Sandbox::new();
-        let before = config(&sb);
-        let running = held(&sb);
+        let before = read_config(&sb);
+        let running = spawn_held_enable(&sb);
         let calls = sb.calls().len();
-        change(&sb.log());
-        let left = std::fs::read(sb.log()).ok();
-        sb.release("gate");
+        change(&sb.log_path());
+        let left = std::fs::read(sb.log_path()).ok();
+        sb.release_gate("gate");
         let run = running.wait();
         assert_eq!(run.code, 9, "{what}: {}", run.stderr);
         assert!(run.stderr.contains(what), "{what}: {}", run.stderr);
@@ -426,25 +433,25 @@ fn a_log_that_goes_away_in_mid_run_stops_it() {
             run.stderr
         );
         assert_eq!(
-            (sb.calls().len(), config(&sb)),
+            (sb.calls().len(), read_config(&sb)),
             (calls, before),
             "{what}: nothing more is run or changed"
         );
         assert_eq!(
-            std::fs::read(sb.log()).ok(),
+            std::fs::read(sb.log_path()).ok(),
             left,
             "{what}: nothing is written there"
         );
-        sb.assert_no_secret(&[]);
+        sb.assert_no_secret_leaked(&[]);
     }
 }
 
 #[test]
-fn nobody_to_tell_is_no_reason_to_hang() {
+fn unwritable_output_does_not_hang() {
     let sb = Sandbox::new();
     for stream in ["stderr", "stdout"] {
         assert_eq!(
-            sb.run_into("/dev/full", stream, ENABLE),
+            sb.run_with_output_device("/dev/full", stream, ENABLE_ARGS),
             8,
             "{stream}: done, and not told"
         );

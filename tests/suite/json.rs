@@ -1,21 +1,21 @@
 //! `-o json`: one object, as `docs/schema` has it, whatever the command and however it ends. The sandbox compares each
 //! with its schema: here are those that no other test asks for.
 
-use crate::revoke::{enabled, quick};
+use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, json};
 use serde_json::{Value, json};
 
 /// Runs this, which must end with this code, and returns what it printed.
-fn told(sb: &Sandbox, code: i32, args: &[&str]) -> Value {
+fn run_for_report(sb: &Sandbox, code: i32, args: &[&str]) -> Value {
     let run = sb.run(&[args, &["-o", "json"]].concat());
     assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
-    json::report(&run.stdout)
+    json::parse_report(&run.stdout)
 }
 
 #[test]
-fn a_plan_and_what_becomes_of_it() {
-    let sb = enabled();
-    let plan = told(
+fn show_and_apply_reports_match_saved_plan() {
+    let sb = create_enabled_sandbox();
+    let plan = run_for_report(
         &sb,
         0,
         &["plan", "rotate", "-n", "influxdb", "--out", "the.plan"],
@@ -23,21 +23,21 @@ fn a_plan_and_what_becomes_of_it() {
     let file = sb.read("home/the.plan");
     assert_eq!(
         (&plan["plan"], &plan["dry_run"]),
-        (&json::plan(&file), &json!(true))
+        (&json::parse_plan(&file), &json!(true))
     );
-    assert_eq!(plan["sha256"], crate::sandbox::sha256(file.as_bytes()));
+    assert_eq!(plan["sha256"], crate::sandbox::sha256_hex(file.as_bytes()));
     for more in [
         &["plan", "show", "the.plan"][..],
         &["plan", "show", "the.plan", "--format", "script"],
     ] {
-        let shown = told(&sb, 0, more);
+        let shown = run_for_report(&sb, 0, more);
         assert_eq!(
             (&shown["plan"], &shown["sha256"]),
             (&plan["plan"], &plan["sha256"])
         );
     }
     let confirm = ["apply", "the.plan", "--confirm", "sim-dev/influxdb"];
-    let done = told(&sb, 0, &confirm);
+    let done = run_for_report(&sb, 0, &confirm);
     assert_eq!(
         (&done["proof"], &done["dry_run"]),
         (&json!({"outcome": "proven"}), &json!(false))
@@ -53,13 +53,13 @@ fn a_plan_and_what_becomes_of_it() {
         times.len() > 8 && times.is_sorted() && times[0] > 0,
         "{times:?}"
     );
-    assert_eq!(told(&sb, 4, &confirm)["error"]["code"], "refused");
+    assert_eq!(run_for_report(&sb, 4, &confirm)["error"]["code"], "refused");
 }
 
 #[test]
-fn where_a_plan_is_not_what_would_be_done_now() {
-    let sb = quick();
-    told(
+fn apply_report_lists_plan_differences() {
+    let sb = create_fast_sandbox();
+    run_for_report(
         &sb,
         0,
         &["plan", "enable", "-n", "influxdb", "--out", "the.plan"],
@@ -68,7 +68,7 @@ fn where_a_plan_is_not_what_would_be_done_now() {
         "home/.config/influxctl/config.toml",
         sb.read("home/.config/influxctl/config.toml") + "# more\n",
     );
-    let refused = told(&sb, 4, &["apply", "the.plan"]);
+    let refused = run_for_report(&sb, 4, &["apply", "the.plan"]);
     assert!(
         !refused["differences"]
             .as_array()
@@ -79,18 +79,21 @@ fn where_a_plan_is_not_what_would_be_done_now() {
 }
 
 #[test]
-fn every_look_at_the_record() {
-    let sb = enabled();
-    let head = told(&sb, 0, &["audit", "anchor"])["head"].clone();
-    let run = told(&sb, 0, &["audit", "list"])["runs"][0]["run"]
+fn audit_reports_match_schema() {
+    let sb = create_enabled_sandbox();
+    let head = run_for_report(&sb, 0, &["audit", "anchor"])["head"].clone();
+    let run = run_for_report(&sb, 0, &["audit", "list"])["runs"][0]["run"]
         .as_str()
         .expect("a run")
         .to_owned();
-    assert_eq!(told(&sb, 0, &["audit", "show", &run])["run_shown"], *run);
-    assert!(told(&sb, 0, &["audit", "export"])["script"].is_string());
-    assert!(told(&sb, 0, &["audit", "export", "--format", "html"])["page"].is_string());
-    std::fs::create_dir(sb.home("statements")).expect("sandbox");
-    let exported = told(
+    assert_eq!(
+        run_for_report(&sb, 0, &["audit", "show", &run])["run_shown"],
+        *run
+    );
+    assert!(run_for_report(&sb, 0, &["audit", "export"])["script"].is_string());
+    assert!(run_for_report(&sb, 0, &["audit", "export", "--format", "html"])["page"].is_string());
+    std::fs::create_dir(sb.home_path("statements")).expect("sandbox");
+    let exported = run_for_report(
         &sb,
         0,
         &[
@@ -103,7 +106,7 @@ fn every_look_at_the_record() {
         ],
     );
     assert!(exported["exported"]["files"][0].is_string());
-    let rotated = told(&sb, 0, &["audit", "rotate"]);
+    let rotated = run_for_report(&sb, 0, &["audit", "rotate"]);
     // One more than what was anchored: the record that closes it.
     let (seq, closed) = (
         head["seq"].as_u64().expect("a number"),
@@ -115,16 +118,16 @@ fn every_look_at_the_record() {
     );
     assert_eq!(
         rotated["opened"]["head"],
-        told(&sb, 0, &["audit", "anchor"])["head"]
+        run_for_report(&sb, 0, &["audit", "anchor"])["head"]
     );
     assert_eq!(
-        told(&sb, 1, &["audit", "show", "nope"])["error"]["code"],
+        run_for_report(&sb, 1, &["audit", "show", "nope"])["error"]["code"],
         "failed"
     );
 }
 
 #[test]
-fn a_command_line_that_does_not_make_sense() {
+fn usage_error_report_has_message_and_hint() {
     let sb = Sandbox::new();
     for (args, message, hint) in [
         (
@@ -161,7 +164,7 @@ fn a_command_line_that_does_not_make_sense() {
             &["--output=json"],
         ] {
             let run = sb.run(&[ask, args].concat());
-            let report = json::report(&run.stdout);
+            let report = json::parse_report(&run.stdout);
             assert_eq!(
                 (run.code, &report["error"]["code"]),
                 (2, &json!("usage")),
@@ -197,11 +200,11 @@ fn a_command_line_that_does_not_make_sense() {
             "{run:?}"
         );
     }
-    assert!(sb.run::<&str>(&[]).code == 2 && sb.calls().is_empty() && !sb.log().exists());
+    assert!(sb.run::<&str>(&[]).code == 2 && sb.calls().is_empty() && !sb.log_path().exists());
 }
 
 #[test]
-fn the_description_has_every_key_and_every_word() {
+fn json_document_describes_every_key_and_exit_code() {
     let file = |name: &str| {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("docs")

@@ -1,11 +1,11 @@
 //! `-o junit`, as a real reader of it takes it.
 
-use crate::sandbox::{Run, Sandbox, normalised};
+use crate::sandbox::{CommandOutput, Sandbox, normalize};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 /// The one test suite that a run printed, whose counts are right.
-fn suite(run: &Run) -> TestSuite {
+fn parse_suite(run: &CommandOutput) -> TestSuite {
     let report = Report::deserialize_from_str(&run.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", run.stdout));
     let [suite] = &report.test_suites[..] else {
@@ -30,14 +30,14 @@ fn suite(run: &Run) -> TestSuite {
     suite.clone()
 }
 
-fn doctor(sb: &Sandbox, more: &[&str]) -> (Run, TestSuite) {
+fn run_doctor(sb: &Sandbox, more: &[&str]) -> (CommandOutput, TestSuite) {
     let run = sb.run(&[&["doctor", "-o", "junit"], more].concat());
-    let suite = suite(&run);
+    let suite = parse_suite(&run);
     (run, suite)
 }
 
 /// Message, type and text of what did not succeed.
-fn told(case: &TestCase) -> [String; 3] {
+fn extract_failure(case: &TestCase) -> [String; 3] {
     match &case.status {
         TestCaseStatus::NonSuccess {
             message,
@@ -53,7 +53,7 @@ fn told(case: &TestCase) -> [String; 3] {
     }
 }
 
-fn named<'a>(suite: &'a TestSuite, name: &str) -> &'a TestCase {
+fn find_case<'a>(suite: &'a TestSuite, name: &str) -> &'a TestCase {
     suite
         .test_cases
         .iter()
@@ -62,15 +62,15 @@ fn named<'a>(suite: &'a TestSuite, name: &str) -> &'a TestCase {
 }
 
 #[test]
-fn everything_holds() {
+fn doctor_report_passes_on_working_setup() {
     let sb = Sandbox::new();
-    let (run, suite) = doctor(&sb, &["-n", "influxdb"]);
+    let (run, suite) = run_doctor(&sb, &["-n", "influxdb"]);
     assert_eq!(
         (run.code, suite.name.as_str(), suite.failures, suite.errors),
         (0, "bypassctl doctor", 0, 0)
     );
-    let check = named(&suite, "kubectl");
-    let out = normalised(
+    let check = find_case(&suite, "kubectl");
+    let out = normalize(
         check.system_out.as_ref().expect("a detail").as_str(),
         sb.root(),
     );
@@ -82,7 +82,7 @@ fn everything_holds() {
         ("bypassctl.doctor", "1.34.5 at [FAKE]")
     );
     // Two checks have this name.
-    let warned = named(&suite, "influxctl (2)")
+    let warned = find_case(&suite, "influxctl (2)")
         .system_out
         .as_ref()
         .expect("a warning")
@@ -95,16 +95,16 @@ fn everything_holds() {
 }
 
 #[test]
-fn a_check_that_failed() {
+fn failed_check_is_reported_as_failure() {
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
-    let (run, suite) = doctor(&sb, &["-n", "influxdb"]);
+    sb.deny_access(json!({"verb": "delete", "resource": "secrets", "name": "rsa-keys"}));
+    let (run, suite) = run_doctor(&sb, &["-n", "influxdb"]);
     assert_eq!(
         (run.code, suite.failures, suite.errors),
         (1, 1, 0),
         "no error beside what the check says"
     );
-    let [message, kind, text] = told(named(&suite, "may delete secrets/rsa-keys"));
+    let [message, kind, text] = extract_failure(find_case(&suite, "may delete secrets/rsa-keys"));
     assert_eq!(
         (message.as_str(), kind.as_str()),
         ("no; a revocation needs it", "failed")
@@ -116,34 +116,34 @@ fn a_check_that_failed() {
 }
 
 #[test]
-fn what_fails_before_any_check_is_an_error() {
+fn error_before_any_check_is_reported_as_error() {
     let sb = Sandbox::new();
-    let (run, suite) = doctor(&sb, &[]);
+    let (run, suite) = run_doctor(&sb, &[]);
     assert_eq!((run.code, suite.tests), (2, 1));
-    let [message, kind, text] = told(named(&suite, "error"));
+    let [message, kind, text] = extract_failure(find_case(&suite, "error"));
     assert_eq!(
         (message.as_str(), kind.as_str()),
         ("no namespace is named", "usage")
     );
     assert!(text.contains("\nhint: name the namespace"), "{text}");
-    let (run, suite) = doctor(&sb, &["-n", "influxdb", "--audit-log", "/dev/null/log"]);
+    let (run, suite) = run_doctor(&sb, &["-n", "influxdb", "--audit-log", "/dev/null/log"]);
     assert_eq!(
         (
             run.code,
             suite.tests,
-            told(named(&suite, "error"))[1].as_str()
+            extract_failure(find_case(&suite, "error"))[1].as_str()
         ),
         (9, 1, "unrecorded")
     );
 }
 
 #[test]
-fn nothing_that_a_tool_says_makes_it_other_xml() {
+fn tool_output_is_escaped_in_report() {
     let sb = Sandbox::new();
     let said = "</testcase>]]>&amp;<x a=\"'\u{1b}[2J\u{7}\u{ffff}";
-    sb.fault(json!({"tool": "kubectl", "contains": ["pods"], "do": {"exit": {"code": 1, "stderr": said}}}));
-    let (run, suite) = doctor(&sb, &["-n", "influxdb"]);
-    let [message, _, text] = told(named(&suite, "pods"));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["pods"], "do": {"exit": {"code": 1, "stderr": said}}}));
+    let (run, suite) = run_doctor(&sb, &["-n", "influxdb"]);
+    let [message, _, text] = extract_failure(find_case(&suite, "pods"));
     assert!(
         run.code == 1 && message.contains("</testcase>]]>&amp;<x a=\"' [2J"),
         "{message}"
@@ -155,18 +155,22 @@ fn nothing_that_a_tool_says_makes_it_other_xml() {
 }
 
 #[test]
-fn all_that_reports_checks_takes_it_and_nothing_else() {
+fn junit_is_accepted_only_by_check_commands() {
     let sb = Sandbox::new();
-    std::fs::write(sb.home("bypassctl.toml"), sb.run(&["tools", "pin"]).stdout).expect("sandbox");
+    std::fs::write(
+        sb.home_path("bypassctl.toml"),
+        sb.run(&["tools", "pin"]).stdout,
+    )
+    .expect("sandbox");
     for (code, args) in [
         (3, &["status", "-n", "influxdb"][..]),
         (0, &["tools", "verify"]),
         (0, &["audit", "verify"]),
     ] {
         let run = sb.run(&[args, &["-o", "junit"]].concat());
-        assert!(run.code == code && suite(&run).tests > 1, "{run:?}");
+        assert!(run.code == code && parse_suite(&run).tests > 1, "{run:?}");
     }
-    let log = sb.log_bytes();
+    let log = sb.read_log();
     for args in [
         &["enable", "-n", "influxdb"][..],
         &["disable"],
@@ -177,7 +181,7 @@ fn all_that_reports_checks_takes_it_and_nothing_else() {
     ] {
         let run = sb.run(&[args, &["-o", "junit"]].concat());
         assert!(
-            run.code == 2 && told(named(&suite(&run), "error"))[1] == "usage",
+            run.code == 2 && extract_failure(find_case(&parse_suite(&run), "error"))[1] == "usage",
             "{run:?}"
         );
         assert!(
@@ -187,5 +191,5 @@ fn all_that_reports_checks_takes_it_and_nothing_else() {
             run.stderr
         );
     }
-    assert!(sb.log_bytes() == log, "nothing was run");
+    assert!(sb.read_log() == log, "nothing was run");
 }

@@ -1,11 +1,11 @@
 //! The manual pages.
 
-use crate::sandbox::{Sandbox, skipped};
+use crate::sandbox::{Sandbox, report_skipped};
 use bypassctl::cli::Cli;
 use clap::{Command, CommandFactory as _};
 use std::path::Path;
 
-fn names(command: &Command, above: &str, found: &mut Vec<String>) {
+fn collect_page_names(command: &Command, above: &str, found: &mut Vec<String>) {
     let name = if above.is_empty() {
         command.get_name().to_owned()
     } else {
@@ -13,19 +13,19 @@ fn names(command: &Command, above: &str, found: &mut Vec<String>) {
     };
     command
         .get_subcommands()
-        .for_each(|below| names(below, &name, found));
+        .for_each(|below| collect_page_names(below, &name, found));
     found.push(name);
 }
 
 #[test]
-fn each_command_has_a_page_that_renders_without_a_warning() {
+fn manual_page_renders_for_each_command() {
     let sb = Sandbox::new();
-    let run = sb.write_manual("man");
+    let run = sb.write_manual_pages("man");
     assert_eq!(run.code, 0, "{}", run.stderr);
     let mut commands = Vec::new();
-    names(&Cli::command(), "", &mut commands);
+    collect_page_names(&Cli::command(), "", &mut commands);
     assert!(commands.len() > 20, "{commands:?}");
-    let mut pages = sb.names("man");
+    let mut pages = sb.list_directory("man");
     pages.sort();
     let mut expected: Vec<String> = commands.iter().map(|name| format!("{name}.1")).collect();
     expected.sort();
@@ -41,7 +41,7 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
             "{page}"
         );
         if Path::new("/usr/bin/groff").exists() {
-            let rendered = sb.script(
+            let rendered = sb.run_shell_script(
                 "man",
                 &["/bin/sh", "-c"],
                 &format!("exec groff -man -ww -Tutf8 {page}"),
@@ -49,7 +49,7 @@ fn each_command_has_a_page_that_renders_without_a_warning() {
             );
             assert_eq!((rendered.code, rendered.stderr.as_str()), (0, ""), "{page}");
         } else {
-            skipped("groff, to render the manual pages");
+            report_skipped("groff, to render the manual pages");
         }
     }
     let first = sb.read("man/bypassctl.1");

@@ -2,53 +2,58 @@
 
 mod left;
 
-use crate::revoke::{changes, enabled, objects, quick};
-use crate::sandbox::{Run, Sandbox, sha256};
+use crate::revoke::{
+    create_enabled_sandbox, create_fast_sandbox, list_cluster_changes, list_object_uids,
+};
+use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-const CONFIRM: &[&str] = &["--confirm", "sim-dev/influxdb"];
-const TOKEN: &str = "home/.config/influxctl/admin-token-default.json";
+const CONFIRM_ARGS: &[&str] = &["--confirm", "sim-dev/influxdb"];
+const DEFAULT_TOKEN_FILE: &str = "home/.config/influxctl/admin-token-default.json";
 
-fn token_of(profile: &str) -> String {
+fn format_token_path(profile: &str) -> String {
     format!("home/.config/influxctl/admin-token-{profile}.json")
 }
 
-fn file(sb: &Sandbox) -> PathBuf {
-    sb.home("the.plan")
+fn plan_path(sb: &Sandbox) -> PathBuf {
+    sb.home_path("the.plan")
 }
 
 /// Writes a plan of this command, which must be possible and change nothing; returns what was told.
-fn planned(sb: &Sandbox, command: &[&str]) -> Run {
-    let (before, config) = (objects(sb), sb.read("home/.config/influxctl/config.toml"));
+fn save_plan(sb: &Sandbox, command: &[&str]) -> CommandOutput {
+    let (before, config) = (
+        list_object_uids(sb),
+        sb.read("home/.config/influxctl/config.toml"),
+    );
     let run = sb.run(&[&["plan"], command, &["--out", "the.plan"]].concat());
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(
         (
-            objects(sb),
+            list_object_uids(sb),
             sb.read("home/.config/influxctl/config.toml"),
-            changes(sb)
+            list_cluster_changes(sb)
         ),
         (before, config, String::new())
     );
-    sb.assert_no_secret(
+    sb.assert_no_secret_leaked(
         &["default", "other", "named"]
-            .map(token_of)
+            .map(format_token_path)
             .each_ref()
             .map(Path::new),
     );
     run
 }
 
-fn document(sb: &Sandbox) -> Value {
-    serde_json::from_slice(&std::fs::read(file(sb)).expect("a plan")).expect("JSON")
+fn read_plan(sb: &Sandbox) -> Value {
+    serde_json::from_slice(&std::fs::read(plan_path(sb)).expect("a plan")).expect("JSON")
 }
 
-fn apply(sb: &Sandbox, more: &[&str]) -> Run {
+fn apply_plan(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     let run = sb.run(&[&["apply", "the.plan"], more].concat());
-    sb.assert_no_secret(
+    sb.assert_no_secret_leaked(
         &["default", "other", "named"]
-            .map(token_of)
+            .map(format_token_path)
             .each_ref()
             .map(Path::new),
     );
@@ -56,11 +61,14 @@ fn apply(sb: &Sandbox, more: &[&str]) -> Run {
 }
 
 /// Applies the plan, which must be refused and change nothing.
-fn refused(sb: &Sandbox, told: &str, more: &[&str]) {
-    let before = objects(sb);
-    sb.forget_calls();
-    let revokes = std::fs::read_to_string(file(sb)).is_ok_and(|plan| plan.contains("\"how\""));
-    let run = apply(sb, &[if revokes { CONFIRM } else { &[] }, more].concat());
+fn expect_apply_refusal(sb: &Sandbox, told: &str, more: &[&str]) {
+    let before = list_object_uids(sb);
+    sb.clear_calls();
+    let revokes = std::fs::read_to_string(plan_path(sb)).is_ok_and(|plan| plan.contains("\"how\""));
+    let run = apply_plan(
+        sb,
+        &[if revokes { CONFIRM_ARGS } else { &[] }, more].concat(),
+    );
     assert_eq!(run.code, 4, "{told}: {}{}", run.stdout, run.stderr);
     assert!(
         run.stderr.contains(told) && run.stderr.contains("hint: "),
@@ -68,30 +76,33 @@ fn refused(sb: &Sandbox, told: &str, more: &[&str]) {
         run.stderr
     );
     assert_eq!(
-        (objects(sb), changes(sb)),
+        (list_object_uids(sb), list_cluster_changes(sb)),
         (before, String::new()),
         "{told}"
     );
 }
 
 #[test]
-fn a_plan_is_written_down_and_changes_nothing() {
-    let sb = enabled();
-    let run = planned(&sb, &["revoke", "-n", "influxdb"]);
+fn plan_saves_file_and_changes_nothing() {
+    let sb = create_enabled_sandbox();
+    let run = save_plan(&sb, &["revoke", "-n", "influxdb"]);
     let somebody = regex::Regex::new(" by [^ ]+@[^ ]+ with ").expect("a pattern");
-    insta::assert_snapshot!(somebody.replace(&run.normalised(), " by [USER]@[HOST] with "));
-    assert_eq!(sb.mode("home/the.plan"), 0o600);
-    let bytes = std::fs::read(file(&sb)).expect("a plan");
-    assert!(run.stdout.contains(&format!("sha256 {}", sha256(&bytes))));
-    let end = sb.records_of("run.end").pop().expect("an end");
+    insta::assert_snapshot!(somebody.replace(&run.normalized_output(), " by [USER]@[HOST] with "));
+    assert_eq!(sb.file_mode("home/the.plan"), 0o600);
+    let bytes = std::fs::read(plan_path(&sb)).expect("a plan");
+    assert!(
+        run.stdout
+            .contains(&format!("sha256 {}", sha256_hex(&bytes)))
+    );
+    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
         (&end["command"], &end["dry_run"], &end["changed"]),
         (&json!("revoke"), &json!(true), &json!(false))
     );
-    let intent = sb.records_of("intent").pop().expect("an intent");
+    let intent = sb.read_entries_by_type("intent").pop().expect("an intent");
     assert_eq!(
         intent["file"]["after"],
-        json!({"bytes": bytes.len(), "sha256": sha256(&bytes)}),
+        json!({"bytes": bytes.len(), "sha256": sha256_hex(&bytes)}),
         "on record by its digest"
     );
     // Shown again, the same; as a script, that of the dry run.
@@ -99,7 +110,7 @@ fn a_plan_is_written_down_and_changes_nothing() {
     let rendered = &run.stdout[run.stdout.find("\nmade ").expect("a rendering") + 1..];
     let rendered = rendered.split("\nwritten to ").next().expect("its end");
     assert!(
-        shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256(&bytes)),
+        shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256_hex(&bytes)),
         "{}",
         shown.stdout
     );
@@ -120,8 +131,8 @@ fn a_plan_is_written_down_and_changes_nothing() {
 
 /// Who approves sees all that was asked for, and nothing in a file can make its rendering look like another.
 #[test]
-fn a_rendering_hides_nothing_and_shows_nothing_else() {
-    let sb = enabled();
+fn plan_show_renders_all_options_and_strips_controls() {
+    let sb = create_enabled_sandbox();
     let asked = [
         "--waive",
         "failed-job",
@@ -131,7 +142,7 @@ fn a_rendering_hides_nothing_and_shows_nothing_else() {
         "--old-token-file",
         ".config/influxctl/admin-token-default.json",
     ];
-    let run = planned(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
+    let run = save_plan(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
     for told in [
         "\"again\":true",
         "\"waive\":\"failed-job\"",
@@ -142,11 +153,11 @@ fn a_rendering_hides_nothing_and_shows_nothing_else() {
     ] {
         assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
     }
-    let mut plan = document(&sb);
+    let mut plan = read_plan(&sb);
     plan["steps"][1]["why"] = json!("x\nsha256 1111\u{1b}[2J\u{202e}\u{200b}");
     plan["steps"][1]["uid"] = json!("y\nsha256 2222");
     plan["steps"][2]["argv"] = json!(["kubectl", "delete", "namespace", "influxdb"]);
-    std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
+    std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     let shown = sb.run(&["plan", "show", "the.plan"]).stdout;
     assert_eq!(
         shown
@@ -169,14 +180,14 @@ fn a_rendering_hides_nothing_and_shows_nothing_else() {
 }
 
 /// What the record says was executed is what the plan says, byte for byte.
-fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
+fn assert_executed_as_planned(sb: &Sandbox, run: &CommandOutput, code: i32) {
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
     let (document, plan) = (
-        document(sb),
-        sha256(&std::fs::read(file(sb)).expect("a plan")),
+        read_plan(sb),
+        sha256_hex(&std::fs::read(plan_path(sb)).expect("a plan")),
     );
-    let run = sb.records_of("run.begin").pop().expect("a run")["run"].clone();
-    let mut intents = sb.records_of("intent");
+    let run = sb.read_entries_by_type("run.begin").pop().expect("a run")["run"].clone();
+    let mut intents = sb.read_entries_by_type("intent");
     intents.retain(|intent| intent["run"] == run);
     assert!(
         intents.iter().all(|intent| intent["plan"] == json!(plan)),
@@ -233,7 +244,7 @@ fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
             .collect::<Vec<_>>(),
         files
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
     let page = sb.run(&["audit", "export", "--format", "html"]).stdout;
     assert!(
         page.contains(&format!("<dt>Plan (SHA-256)</dt><dd>{plan}</dd>")),
@@ -242,23 +253,23 @@ fn carried_out(sb: &Sandbox, run: &Run, code: i32) {
 }
 
 #[test]
-fn each_command_does_what_its_plan_says() {
-    let sb = quick();
+fn apply_executes_plan_of_each_command_once() {
+    let sb = create_fast_sandbox();
     for (command, more, code) in [
         (&["enable", "-n", "influxdb"][..], &[][..], 0),
         (
             &["rotate", "-n", "influxdb", "--wait-timeout", "30s"],
-            CONFIRM,
+            CONFIRM_ARGS,
             0,
         ),
-        (&["revoke", "-n", "influxdb"], CONFIRM, 0),
+        (&["revoke", "-n", "influxdb"], CONFIRM_ARGS, 0),
         (&["disable"], &[], 0),
     ] {
-        let plan = planned(&sb, command);
-        let digest = sha256(&std::fs::read(file(&sb)).expect("a plan"));
+        let plan = save_plan(&sb, command);
+        let digest = sha256_hex(&std::fs::read(plan_path(&sb)).expect("a plan"));
         assert!(plan.stdout.contains(&digest));
-        sb.forget_calls();
-        let run = apply(
+        sb.clear_calls();
+        let run = apply_plan(
             &sb,
             &[
                 more,
@@ -266,20 +277,20 @@ fn each_command_does_what_its_plan_says() {
             ]
             .concat(),
         );
-        carried_out(&sb, &run, code);
+        assert_executed_as_planned(&sb, &run, code);
         // A plan is carried out once, whatever there is to do again by then.
-        refused(&sb, "this plan was carried out already", &[]);
+        expect_apply_refusal(&sb, "this plan was carried out already", &[]);
     }
 }
 
 #[test]
-fn a_revocation_is_confirmed_as_ever() {
-    let sb = enabled();
-    planned(&sb, &["revoke", "-n", "influxdb"]);
-    assert_eq!(apply(&sb, &[]).code, 7);
-    assert_eq!(apply(&sb, &["--confirm", "sim-dev/other"]).code, 7);
-    assert_eq!(changes(&sb), "");
-    refused(
+fn apply_requires_confirmation_and_refuses_changed_flags() {
+    let sb = create_enabled_sandbox();
+    save_plan(&sb, &["revoke", "-n", "influxdb"]);
+    assert_eq!(apply_plan(&sb, &[]).code, 7);
+    assert_eq!(apply_plan(&sb, &["--confirm", "sim-dev/other"]).code, 7);
+    assert_eq!(list_cluster_changes(&sb), "");
+    expect_apply_refusal(
         &sb,
         "--namespace other is not what the plan has: influxdb",
         &["-n", "other"],
@@ -290,7 +301,7 @@ fn a_revocation_is_confirmed_as_ever() {
         ("--as", "root", "something else"),
         ("--as-group", "g", "something else"),
     ] {
-        refused(
+        expect_apply_refusal(
             &sb,
             &format!("{flag} {value} is not what the plan has: {then}"),
             &[flag, value],
@@ -299,8 +310,8 @@ fn a_revocation_is_confirmed_as_ever() {
 }
 
 #[test]
-fn a_plan_is_applied_from_anywhere_to_what_was_in_force_when_it_was_made() {
-    let sb = quick();
+fn apply_uses_planned_paths_when_plan_file_moves() {
+    let sb = create_fast_sandbox();
     let config = sb.read("home/.config/influxctl/config.toml");
     sb.write("home/here/config.toml", config);
     let run = sb.run(&[
@@ -318,7 +329,7 @@ fn a_plan_is_applied_from_anywhere_to_what_was_in_force_when_it_was_made() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     let moved = sb.write(
         "elsewhere/b.plan",
-        std::fs::read(sb.home("here/a.plan")).expect("a plan"),
+        std::fs::read(sb.home_path("here/a.plan")).expect("a plan"),
     );
     let moved = moved.to_str().expect("text");
     let run = sb.run(&["apply", moved, "--config", "other.toml"]);
@@ -335,43 +346,50 @@ fn a_plan_is_applied_from_anywhere_to_what_was_in_force_when_it_was_made() {
     );
 }
 
-type Change = (&'static str, fn(&Sandbox));
+type DriftCase = (&'static str, fn(&Sandbox));
 
 #[test]
-fn what_is_not_as_the_plan_has_it_is_refused() {
-    let changes: [Change; 5] = [
-        ("/tools/0/version is \"", |sb| sb.influxctl_version("2.9.1")),
-        ("/tools/1/version is \"", |sb| sb.kubectl_version("1.36.0")),
+fn apply_refuses_when_environment_differs_from_plan() {
+    let changes: [DriftCase; 5] = [
+        ("/tools/0/version is \"", |sb| {
+            sb.set_influxctl_version("2.9.1")
+        }),
+        ("/tools/1/version is \"", |sb| {
+            sb.set_kubectl_version("1.36.0")
+        }),
         ("/target/cluster_uid is \"", |sb| {
-            sb.cluster(|cluster| {
+            sb.edit_cluster(|cluster| {
                 cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c")
             })
         }),
         ("/observed/secrets/", |sb| {
-            sb.cluster(|cluster| {
+            sb.edit_cluster(|cluster| {
                 cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] =
                     json!("00000000-0000-4000-8000-00000000000d")
             });
         }),
         ("/observed/files/0/content/sha256 is \"", |sb| {
-            let text = std::fs::read_to_string(sb.config()).expect("text");
-            std::fs::write(sb.config(), text.replace("# stand-in cluster", "# another"))
-                .expect("sandbox");
+            let text = std::fs::read_to_string(sb.config_path()).expect("text");
+            std::fs::write(
+                sb.config_path(),
+                text.replace("# stand-in cluster", "# another"),
+            )
+            .expect("sandbox");
         }),
     ];
     for (told, change) in changes {
-        let sb = enabled();
-        planned(&sb, &["rotate", "-n", "influxdb"]);
+        let sb = create_enabled_sandbox();
+        save_plan(&sb, &["rotate", "-n", "influxdb"]);
         change(&sb);
-        refused(&sb, told, &[]);
+        expect_apply_refusal(&sb, told, &[]);
     }
 }
 
 /// Whatever was changed in it, it is not what was approved, and is refused for itself where nothing was expected.
-fn edited_is_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
-    std::fs::write(file(sb), edited).expect("sandbox");
-    refused(sb, told, &[]);
-    let run = apply(sb, &[CONFIRM, &["--expect", digest]].concat());
+fn assert_edit_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
+    std::fs::write(plan_path(sb), edited).expect("sandbox");
+    expect_apply_refusal(sb, told, &[]);
+    let run = apply_plan(sb, &[CONFIRM_ARGS, &["--expect", digest]].concat());
     let why = ["is not the plan that is expected", "is no plan"];
     assert!(
         run.code == 4 && why.iter().any(|why| run.stderr.contains(why)),
@@ -382,19 +400,19 @@ fn edited_is_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
 
 /// The cluster that was compared is the one whose token is put to use.
 #[test]
-fn a_context_that_leads_elsewhere_after_the_comparison() {
-    let sb = quick();
-    planned(&sb, &["enable", "-n", "influxdb"]);
+fn apply_refuses_when_cluster_changes_after_comparison() {
+    let sb = create_fast_sandbox();
+    save_plan(&sb, &["enable", "-n", "influxdb"]);
     let before = sb.read("home/.config/influxctl/config.toml");
     // The first look is compared with the plan.
     let gate = json!({"wait_for_file": {"path": "gate"}});
-    sb.fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "before": true, "do": gate}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "before": true, "do": gate}));
     let running = sb.spawn(&["apply", "the.plan"]);
-    sb.wait_reached("gate");
-    sb.cluster(|cluster| {
+    sb.wait_for_gate("gate");
+    sb.edit_cluster(|cluster| {
         cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c")
     });
-    sb.release("gate");
+    sb.release_gate("gate");
     let run = running.wait();
     assert!(
         run.code == 4 && run.stderr.contains("leads to another cluster now"),
@@ -403,15 +421,15 @@ fn a_context_that_leads_elsewhere_after_the_comparison() {
         run.stderr
     );
     assert_eq!(sb.read("home/.config/influxctl/config.toml"), before);
-    assert!(!sb.path(TOKEN).exists());
+    assert!(!sb.path(DEFAULT_TOKEN_FILE).exists());
 }
 
 #[test]
-fn a_plan_that_was_edited_is_refused() {
-    let sb = enabled();
-    planned(&sb, &["revoke", "-n", "influxdb"]);
-    let good = std::fs::read_to_string(file(&sb)).expect("text");
-    let digest = sha256(good.as_bytes());
+fn apply_refuses_edited_plan() {
+    let sb = create_enabled_sandbox();
+    save_plan(&sb, &["revoke", "-n", "influxdb"]);
+    let good = std::fs::read_to_string(plan_path(&sb)).expect("text");
+    let digest = sha256_hex(good.as_bytes());
     let with = |change: &dyn Fn(&mut Value)| {
         let mut document: Value = serde_json::from_str(&good).expect("JSON");
         change(&mut document);
@@ -485,36 +503,36 @@ fn a_plan_that_was_edited_is_refused() {
         ),
     ];
     for (told, edited) in edits {
-        edited_is_refused(&sb, &digest, told, &edited);
+        assert_edit_refused(&sb, &digest, told, &edited);
     }
-    std::fs::remove_file(file(&sb)).expect("there");
-    refused(&sb, "it is not there", &[]);
+    std::fs::remove_file(plan_path(&sb)).expect("there");
+    expect_apply_refusal(&sb, "it is not there", &[]);
 }
 
 #[test]
-fn another_command_in_a_plan_is_planned_anew_and_refused() {
-    let sb = enabled();
-    planned(&sb, &["revoke", "-n", "influxdb"]);
-    let mut plan = document(&sb);
+fn apply_refuses_plan_with_changed_command() {
+    let sb = create_enabled_sandbox();
+    save_plan(&sb, &["revoke", "-n", "influxdb"]);
+    let mut plan = read_plan(&sb);
     plan["request"]["command"]["revoke"]["no_new_token"] = json!(true);
-    std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
-    refused(&sb, "/steps has 10 entries in the plan", &[]);
+    std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
+    expect_apply_refusal(&sb, "/steps has 10 entries in the plan", &[]);
     plan["request"]["command"] = json!({"show": {"file": "x"}});
-    std::fs::write(file(&sb), plan.to_string()).expect("sandbox");
-    refused(&sb, "unknown variant `show`", &[]);
+    std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
+    expect_apply_refusal(&sb, "unknown variant `show`", &[]);
     // What is wrong with a file is told without what would steer a terminal.
     let good = plan.to_string();
     std::fs::write(
-        file(&sb),
+        plan_path(&sb),
         good.replacen('{', "{\"\\u001b[2J\":1,\"\\u001b[2J\":2,", 1),
     )
     .expect("sandbox");
-    refused(&sb, "field ` [2J` is there twice", &[]);
+    expect_apply_refusal(&sb, "field ` [2J` is there twice", &[]);
 }
 
 #[test]
-fn where_a_plan_may_go() {
-    let sb = enabled();
+fn plan_output_file_is_validated() {
+    let sb = create_enabled_sandbox();
     let revoke = &["plan", "revoke", "-n", "influxdb", "--out"];
     let run = sb.run(&[&revoke[..], &[".config/influxctl/config.toml"]].concat());
     assert!(
@@ -535,13 +553,14 @@ fn where_a_plan_may_go() {
         "without a place for it"
     );
     assert_eq!(
-        sb.run(&[&revoke[..], &["b.plan"], CONFIRM].concat()).code,
+        sb.run(&[&revoke[..], &["b.plan"], CONFIRM_ARGS].concat())
+            .code,
         2,
         "nothing is confirmed by a plan"
     );
     let nowhere = sb.run(&[&revoke[..], &["nowhere/b.plan"]].concat());
     assert!(
-        nowhere.code == 4 && !sb.home("nowhere").exists(),
+        nowhere.code == 4 && !sb.home_path("nowhere").exists(),
         "{}",
         nowhere.stderr
     );
@@ -564,5 +583,5 @@ fn where_a_plan_may_go() {
         4,
         "as the command itself"
     );
-    assert!(!sb.home("b.plan").exists());
+    assert!(!sb.home_path("b.plan").exists());
 }

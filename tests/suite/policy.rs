@@ -6,18 +6,18 @@ mod pins;
 mod swap;
 mod tools;
 
-use crate::sandbox::{Run, Sandbox, sha256};
+use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-fn with_own_tools() -> Sandbox {
+fn create_sandbox_with_own_tools() -> Sandbox {
     let sb = Sandbox::new();
-    own_tools(&sb);
+    install_own_tools(&sb);
     sb
 }
 
 /// Makes the tools files of their own, where they are symlinks to one.
-pub fn own_tools(sb: &Sandbox) {
+pub fn install_own_tools(sb: &Sandbox) {
     for tool in ["kubectl", "influxctl"] {
         let path = sb.path("bin").join(tool);
         let mut bytes = std::fs::read(&path).expect("the fake");
@@ -31,20 +31,20 @@ pub fn own_tools(sb: &Sandbox) {
     }
 }
 
-fn digest(sb: &Sandbox, tool: &str) -> String {
-    sha256(&std::fs::read(sb.path("bin").join(tool)).expect("a tool"))
+fn hash_tool(sb: &Sandbox, tool: &str) -> String {
+    sha256_hex(&std::fs::read(sb.path("bin").join(tool)).expect("a tool"))
 }
 
 /// A policy in the home, where everything is run.
-fn policy(sb: &Sandbox, text: &str) -> PathBuf {
+fn write_policy(sb: &Sandbox, text: &str) -> PathBuf {
     let path = sb.write("home/bypassctl.toml", text);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("sandbox");
     path
 }
 
 /// Both tools pinned as they are.
-fn pinned(sb: &Sandbox) -> String {
-    let pin = |tool| format!("[tools.{tool}]\nsha256 = [\"{}\"]\n", digest(sb, tool));
+fn build_pinned_policy(sb: &Sandbox) -> String {
+    let pin = |tool| format!("[tools.{tool}]\nsha256 = [\"{}\"]\n", hash_tool(sb, tool));
     format!(
         "[tools]\nrequire_pins = true\n{}{}",
         pin("kubectl"),
@@ -52,14 +52,14 @@ fn pinned(sb: &Sandbox) -> String {
     )
 }
 
-fn run(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
+fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutput {
     let run = sb.run(args);
     assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
     run
 }
 
-fn error(run: &Run) -> String {
-    let normal = run.normalised();
+fn extract_error(run: &CommandOutput) -> String {
+    let normal = run.normalized_output();
     let from = normal
         .find("error: ")
         .unwrap_or_else(|| panic!("no error: {normal}"));
@@ -67,7 +67,7 @@ fn error(run: &Run) -> String {
 }
 
 #[test]
-fn the_documents_example_is_a_policy() {
+fn documented_policy_example_has_every_key() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md"))
         .expect("the document");
     let example = document
@@ -76,7 +76,7 @@ fn the_documents_example_is_a_policy() {
         .and_then(|text| text.split("```").next())
         .expect("an example");
     let [directory, home] = ["/etc/bypassctl", "/home/admin"].map(std::path::Path::new);
-    let places = bypassctl::policy::Places {
+    let places = bypassctl::policy::PathContext {
         directory,
         home: Some(home),
         account_home: None,

@@ -1,39 +1,39 @@
 //! What is on record: everything that was run and every file that was changed, and no secret.
 
-use crate::sandbox::{Call, Sandbox, lines, sha256, skipped};
+use crate::sandbox::{Call, Sandbox, report_skipped, sha256_hex, split_lines};
 use serde_json::{Value, json};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
-const WITHHELD: &str = r#"{"withheld":"secret"}"#;
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
+const WITHHELD_SECRET: &str = r#"{"withheld":"secret"}"#;
 
-fn enabled(sb: &Sandbox) -> crate::sandbox::Run {
-    let run = sb.run(ENABLE);
+fn run_enable(sb: &Sandbox) -> crate::sandbox::CommandOutput {
+    let run = sb.run(ENABLE_ARGS);
     assert_eq!(run.code, 0, "{}", run.stderr);
     run
 }
 
 /// The command lines of the intents of one tool, as recorded.
-fn recorded_argv(sb: &Sandbox, tool: &str) -> Vec<Value> {
+fn list_logged_commands(sb: &Sandbox, tool: &str) -> Vec<Value> {
     let argv = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .map(|intent| intent["argv"].clone());
     argv.filter(|argv| argv[0] == tool).collect()
 }
 
 #[test]
-fn every_call_is_on_record_as_it_was_made() {
+fn every_call_is_logged_exactly() {
     let sb = Sandbox::new();
-    let run = sb.run_with_stdin(ENABLE, "not for the tools");
+    let run = sb.run_with_stdin(ENABLE_ARGS, "not for the tools");
     assert_eq!(run.code, 0, "{}", run.stderr);
     let pinned =
         |call: &Call| call.stdin_null && call.stdin.is_none() && call.env["KUBERC"] == "off";
     assert!(sb.calls().iter().all(pinned));
     assert!(
-        sb.records_of("intent")
+        sb.read_entries_by_type("intent")
             .iter()
             .all(|intent| intent["stdin"].is_null())
     );
@@ -48,21 +48,21 @@ fn every_call_is_on_record_as_it_was_made() {
             .map(|call| json!([vec![call.tool], call.argv].concat()))
             .collect();
         assert!(made.len() >= 2, "{made:?}");
-        assert_eq!(sorted(recorded_argv(&sb, tool)), sorted(made));
+        assert_eq!(sorted(list_logged_commands(&sb, tool)), sorted(made));
     }
     let processes = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .filter(|intent| intent["argv"].is_array());
     assert_eq!(processes.count(), sb.calls().len());
 }
 
 #[test]
-fn every_intent_has_its_result_after_it() {
+fn every_intent_is_followed_by_its_result() {
     let sb = Sandbox::new();
-    enabled(&sb);
+    run_enable(&sb);
     let mut results: Vec<(u64, u64)> = Vec::new();
-    for result in sb.records_of("result") {
+    for result in sb.read_entries_by_type("result") {
         results.push((
             result["intent"].as_u64().expect("a number"),
             result["seq"].as_u64().expect("a number"),
@@ -82,7 +82,7 @@ fn every_intent_has_its_result_after_it() {
     let mut intents: Vec<u64> = results.into_iter().map(|(intent, _)| intent).collect();
     intents.sort_unstable();
     let begun: Vec<u64> = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .iter()
         .map(|i| i["seq"].as_u64().expect("a number"))
         .collect();
@@ -90,11 +90,11 @@ fn every_intent_has_its_result_after_it() {
 }
 
 #[test]
-fn a_run_begins_and_ends_on_record() {
+fn run_begin_and_end_are_logged() {
     let sb = Sandbox::new();
-    let run = sb.run(&[ENABLE, &["--reason", "CHG-12 \u{e9}\"\\"]].concat());
+    let run = sb.run(&[ENABLE_ARGS, &["--reason", "CHG-12 \u{e9}\"\\"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let records = sb.records();
+    let records = sb.read_entries();
     let kinds: Vec<&str> = records
         .iter()
         .map(|record| record["type"].as_str().expect("a type"))
@@ -116,7 +116,7 @@ fn a_run_begins_and_ends_on_record() {
         ])
     );
     let program = std::fs::read(env!("CARGO_BIN_EXE_bypassctl")).expect("the program");
-    assert_eq!(begin["exe"]["sha256"], sha256(&program));
+    assert_eq!(begin["exe"]["sha256"], sha256_hex(&program));
     assert_eq!(
         begin["cwd"],
         sb.path("home")
@@ -136,7 +136,7 @@ fn a_run_begins_and_ends_on_record() {
     );
     assert!(end["target"]["cluster_uid"].is_string());
     let reasons = sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .into_iter()
         .map(|intent| intent["reason"].clone());
     assert!(
@@ -144,14 +144,14 @@ fn a_run_begins_and_ends_on_record() {
             .chain([begin["reason"].clone()])
             .all(|reason| reason == "CHG-12 \u{e9}\"\\")
     );
-    assert!(sb.log_bytes().is_ascii());
+    assert!(sb.read_log().is_ascii());
 }
 
 #[test]
-fn both_tools_are_on_record_with_their_digest() {
+fn both_tools_are_logged_with_digests() {
     let sb = Sandbox::new();
-    enabled(&sb);
-    let mut tools = sb.records_of("tool");
+    run_enable(&sb);
+    let mut tools = sb.read_entries_by_type("tool");
     tools.sort_by_key(|tool| tool["name"].to_string());
     assert_eq!(tools.len(), 2);
     for (tool, name) in tools.iter().zip(["influxctl", "kubectl"]) {
@@ -164,12 +164,12 @@ fn both_tools_are_on_record_with_their_digest() {
         assert_eq!(tool["path"], json!(real));
         assert_eq!(
             tool["sha256"],
-            sha256(&std::fs::read(&real).expect("a fake"))
+            sha256_hex(&std::fs::read(&real).expect("a fake"))
         );
         assert!(tool["version"].is_string());
     }
     for intent in sb
-        .records_of("intent")
+        .read_entries_by_type("intent")
         .iter()
         .filter(|intent| intent["argv"].is_array())
     {
@@ -195,15 +195,15 @@ fn both_tools_are_on_record_with_their_digest() {
 }
 
 #[test]
-fn the_environment_that_steers_is_on_record_without_passwords() {
+fn relevant_environment_is_logged_without_passwords() {
     let mut sb = Sandbox::new();
     let kubeconfig = sb.write("home/kubeconfig", "");
-    sb.env("KUBECONFIG", &kubeconfig)
-        .env("HTTPS_PROXY", "http://ann:hunter2@proxy.invalid:3128");
-    sb.env("http_proxy", "ann:hunter2@proxy.invalid:3128")
-        .env("UNRELATED", "nobody-asked");
-    enabled(&sb);
-    let intents = sb.records_of("intent");
+    sb.set_env("KUBECONFIG", &kubeconfig)
+        .set_env("HTTPS_PROXY", "http://ann:hunter2@proxy.invalid:3128");
+    sb.set_env("http_proxy", "ann:hunter2@proxy.invalid:3128")
+        .set_env("UNRELATED", "nobody-asked");
+    run_enable(&sb);
+    let intents = sb.read_entries_by_type("intent");
     let processes: Vec<&Value> = intents
         .iter()
         .filter(|intent| intent["argv"].is_array())
@@ -222,7 +222,7 @@ fn the_environment_that_steers_is_on_record_without_passwords() {
             (&json!("off"), &json!("C"))
         );
     }
-    let log = String::from_utf8(sb.log_bytes()).expect("ASCII");
+    let log = String::from_utf8(sb.read_log()).expect("ASCII");
     assert!(!log.contains("hunter2") && !log.contains("nobody-asked"));
     assert!(
         sb.read("state/seen-process.txt").contains("hunter2"),
@@ -230,7 +230,7 @@ fn the_environment_that_steers_is_on_record_without_passwords() {
     );
 }
 
-fn step<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
+fn find_step_entries<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
     let of = |record: &&Value| record["step"] == step;
     let intent = records
         .iter()
@@ -244,52 +244,52 @@ fn step<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
 }
 
 #[test]
-fn what_may_carry_the_token_is_withheld_and_the_rest_is_not() {
+fn output_containing_token_is_withheld() {
     let sb = Sandbox::new();
-    enabled(&sb);
-    let records = sb.records();
-    let (_, token) = step(&records, "get-token");
+    run_enable(&sb);
+    let records = sb.read_entries();
+    let (_, token) = find_step_entries(&records, "get-token");
     assert_eq!(
         (token["stdout"].to_string(), &token["stderr"]["bytes"]),
-        (WITHHELD.to_owned(), &json!(0))
+        (WITHHELD_SECRET.to_owned(), &json!(0))
     );
-    let (_, trial) = step(&records, "try-token");
+    let (_, trial) = find_step_entries(&records, "try-token");
     assert_eq!(
         [trial["stdout"].to_string(), trial["stderr"].to_string()],
-        [WITHHELD, WITHHELD]
+        [WITHHELD_SECRET, WITHHELD_SECRET]
     );
-    let (intent, context) = step(&records, "context");
+    let (intent, context) = find_step_entries(&records, "context");
     let argv: Vec<&str> = intent["argv"]
         .as_array()
         .expect("words")
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    let printed = sb.tool("kubectl", &argv[1..], None).stdout;
+    let printed = sb.run_tool("kubectl", &argv[1..], None).stdout;
     assert_eq!(
         context["stdout"],
-        json!({"bytes": printed.len(), "sha256": sha256(printed.as_bytes())})
+        json!({"bytes": printed.len(), "sha256": sha256_hex(printed.as_bytes())})
     );
-    sb.assert_no_secret(&[Path::new("home/.config/influxctl/admin-token-default.json")]);
+    sb.assert_no_secret_leaked(&[Path::new("home/.config/influxctl/admin-token-default.json")]);
 }
 
 #[test]
-fn file_changes_are_on_record_with_before_and_after() {
+fn file_changes_are_logged_with_before_and_after() {
     let sb = Sandbox::new();
-    let seen = |bytes: &[u8]| json!({"bytes": bytes.len(), "sha256": sha256(bytes)});
-    let old = std::fs::read(sb.config()).expect("config");
-    enabled(&sb);
-    let new = std::fs::read(sb.config()).expect("config");
-    let records = sb.records();
-    let (intent, result) = step(&records, "edit-profile");
-    let config = sb.config().canonicalize().expect("config");
+    let seen = |bytes: &[u8]| json!({"bytes": bytes.len(), "sha256": sha256_hex(bytes)});
+    let old = std::fs::read(sb.config_path()).expect("config");
+    run_enable(&sb);
+    let new = std::fs::read(sb.config_path()).expect("config");
+    let records = sb.read_entries();
+    let (intent, result) = find_step_entries(&records, "edit-profile");
+    let config = sb.config_path().canonicalize().expect("config");
     let change = json!({"op": "write", "path": config, "before": seen(&old), "after": seen(&new)});
     assert_eq!(
         (&intent["file"], &intent["effect"]),
         (&change, &json!("changes"))
     );
     assert_eq!(result["files"], json!([change]));
-    let (intent, result) = step(&records, "write-token");
+    let (intent, result) = find_step_entries(&records, "write-token");
     let token = config.with_file_name("admin-token-default.json");
     let withheld = json!({"withheld": "secret"});
     let change = json!({"op": "write", "path": token, "before": null, "after": withheld});
@@ -298,8 +298,8 @@ fn file_changes_are_on_record_with_before_and_after() {
         (&change, &json!([change]))
     );
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let records = sb.records();
-    let (intent, result) = step(&records, "delete-token");
+    let records = sb.read_entries();
+    let (intent, result) = find_step_entries(&records, "delete-token");
     assert_eq!(
         (&intent["file"]["op"], &intent["file"]["path"]),
         (&json!("delete"), &json!(token))
@@ -308,87 +308,96 @@ fn file_changes_are_on_record_with_before_and_after() {
 }
 
 #[test]
-fn the_head_printed_is_the_hash_of_the_last_line() {
+fn printed_head_matches_last_line_hash() {
     let sb = Sandbox::new();
     for _ in 0..2 {
-        let run = enabled(&sb);
-        let log = sb.log_bytes();
-        let all = lines(&log);
+        let run = run_enable(&sb);
+        let log = sb.read_log();
+        let all = split_lines(&log);
         let last = all.last().expect("a line");
-        assert_eq!(run.head(), format!("{}:{}", all.len(), sha256(last)));
+        assert_eq!(
+            run.audit_head(),
+            format!("{}:{}", all.len(), sha256_hex(last))
+        );
         assert!(run.stderr.contains(&format!(
             "audit head {} ",
-            sb.records()[0]["log"].as_str().expect("a name")
+            sb.read_entries()[0]["log"].as_str().expect("a name")
         )));
     }
     let run = sb.run(&["disable", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
-    let log = sb.log_bytes();
+    let log = sb.read_log();
     assert_eq!(
         report["audit"]["hash"],
-        sha256(lines(&log).last().expect("a line"))
+        sha256_hex(split_lines(&log).last().expect("a line"))
     );
-    assert_eq!(report["audit"]["seq"], lines(&log).len());
+    assert_eq!(report["audit"]["seq"], split_lines(&log).len());
 }
 
 #[test]
-fn the_chain_holds_without_the_tool() {
+fn hash_chain_verifies_without_bypassctl() {
     let sb = Sandbox::new();
-    enabled(&sb);
-    let log = sb.log_bytes();
+    run_enable(&sb);
+    let log = sb.read_log();
     let mut previous = "0".repeat(64);
-    for (index, line) in lines(&log).into_iter().enumerate() {
+    for (index, line) in split_lines(&log).into_iter().enumerate() {
         let record: Value = serde_json::from_slice(line).expect("JSON");
         assert_eq!(
             (&record["prev"], &record["seq"]),
             (&json!(previous), &json!(index + 1))
         );
-        previous = sha256(line);
+        previous = sha256_hex(line);
     }
-    shell_agrees(&sb);
+    assert_shell_verifies_chain(&sb);
 }
 
 /// The commands of the specification, where this machine has the tools that they need.
-fn shell_agrees(sb: &Sandbox) {
+fn assert_shell_verifies_chain(sb: &Sandbox) {
     let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"]
         .iter()
         .all(|tool| Path::new(tool).exists());
     if !there {
-        skipped("the shell check needs bash, jq and sha256sum");
+        report_skipped("the shell check needs bash, jq and sha256sum");
         return;
     }
     let script = "cd .local/state/bypassctl && export PATH=/usr/bin:/bin && set -o pipefail\n\
                   split -l1 --filter=sha256sum audit.jsonl | cut -c1-64 >../h &&\n\
                   jq -r .prev audit.jsonl | tail -n +2 | diff - <(head -n -1 ../h)";
-    let check = || sb.spawn_under(&["/bin/bash", "-c", script], &[]).wait();
+    let check = || {
+        sb.spawn_with_wrapper(&["/bin/bash", "-c", script], &[])
+            .wait()
+    };
     let run = check();
     assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
-    sb.write(sb.log(), text.replacen("kube-system", "kube-public", 1));
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
+    sb.write(
+        sb.log_path(),
+        text.replacen("kube-system", "kube-public", 1),
+    );
     assert_eq!(check().code, 1, "an edited record");
 }
 
-fn modes(path: &Path) -> [u32; 2] {
+fn read_modes(path: &Path) -> [u32; 2] {
     [path, path.parent().expect("a directory")]
         .map(|path| path.metadata().expect("there").permissions().mode() & 0o7777)
 }
 
 #[test]
-fn the_log_is_private() {
+fn log_is_readable_only_by_owner() {
     let sb = Sandbox::new();
-    enabled(&sb);
-    assert_eq!(modes(&sb.log()), [0o600, 0o700]);
+    run_enable(&sb);
+    assert_eq!(read_modes(&sb.log_path()), [0o600, 0o700]);
     let other = sb.path("home/ticket/12/log.jsonl");
     assert_eq!(
         sb.run(&["disable", "--audit-log", other.to_str().expect("text")])
             .code,
         0
     );
-    assert_eq!(modes(&other), [0o600, 0o700]);
+    assert_eq!(read_modes(&other), [0o600, 0o700]);
 }
 
 #[test]
-fn several_runs_at_once_make_one_chain() {
+fn concurrent_runs_share_one_chain() {
     for (runs, command) in [(2, "enable"), (50, "disable")] {
         let sb = Sandbox::new();
         let text = sb.read("home/.config/influxctl/config.toml");
@@ -418,22 +427,25 @@ fn several_runs_at_once_make_one_chain() {
             .map(|running| {
                 let run = running.wait();
                 assert_eq!(run.code, 0, "{}", run.stderr);
-                run.head().to_owned()
+                run.audit_head().to_owned()
             })
             .collect();
-        assert_eq!(sb.records_of("log.open").len(), 1);
+        assert_eq!(sb.read_entries_by_type("log.open").len(), 1);
         assert_eq!(
             (
-                sb.records_of("run.begin").len(),
-                sb.records_of("run.end").len()
+                sb.read_entries_by_type("run.begin").len(),
+                sb.read_entries_by_type("run.end").len()
             ),
             (runs, runs)
         );
         assert_eq!(
-            (sb.open_steps(), sb.records_of("log.recover").len()),
+            (
+                sb.list_unfinished_steps(),
+                sb.read_entries_by_type("log.recover").len()
+            ),
             (Vec::new(), 0)
         );
-        sb.assert_verified();
+        sb.assert_log_intact();
         for head in heads {
             assert_eq!(
                 sb.run(&["audit", "verify", "--expect", &head]).code,
@@ -445,13 +457,13 @@ fn several_runs_at_once_make_one_chain() {
 }
 
 #[test]
-fn a_log_that_others_could_have_a_hand_in_is_refused() {
+fn log_that_others_could_control_is_refused() {
     let whole = |name: &str, make: &dyn Fn(&Sandbox, &Path)| {
         let sb = Sandbox::new();
         let before = sb.read("home/.config/influxctl/config.toml");
-        std::fs::create_dir_all(sb.log().parent().expect("a directory")).expect("sandbox");
-        make(&sb, &sb.log());
-        let run = sb.run(ENABLE);
+        std::fs::create_dir_all(sb.log_path().parent().expect("a directory")).expect("sandbox");
+        make(&sb, &sb.log_path());
+        let run = sb.run(ENABLE_ARGS);
         assert_eq!(run.code, 9, "{name}: {}", run.stderr);
         assert!(
             run.stderr.contains(name) && run.stderr.contains("audit.jsonl"),
@@ -479,31 +491,31 @@ fn a_log_that_others_could_have_a_hand_in_is_refused() {
             std::os::unix::fs::chown(log, Some(12345), None).expect("root may");
         });
     } else {
-        skipped("only root can give a log to another user");
+        report_skipped("only root can give a log to another user");
     }
 }
 
 #[test]
-fn an_argument_that_is_not_utf8_is_on_record() {
+fn non_utf8_argument_is_logged_as_base64() {
     let sb = Sandbox::new();
     let odd = std::ffi::OsStr::from_bytes(b"/nowhere/\xff.toml");
     let run = sb.run(&["disable".as_ref(), "--config".as_ref(), odd]);
     assert_eq!(
-        (run.code, &sb.records_of("run.end")[0]["code"]),
+        (run.code, &sb.read_entries_by_type("run.end")[0]["code"]),
         (1, &json!(1)),
         "{}",
         run.stderr
     );
-    let argv = &sb.records_of("run.begin")[0]["argv"];
+    let argv = &sb.read_entries_by_type("run.begin")[0]["argv"];
     assert_eq!(
         argv,
         &json!(["bypassctl", "disable", "--config", {"b64": "L25vd2hlcmUv/y50b21s"}])
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_tool_that_prints_the_token_leaks_nothing() {
+fn token_printed_by_tool_is_not_leaked() {
     for (tool, nth) in [
         ("kubectl", 1),
         ("kubectl", 2),
@@ -514,8 +526,8 @@ fn a_tool_that_prints_the_token_leaks_nothing() {
         ("influxctl", 2),
     ] {
         let sb = Sandbox::new();
-        sb.fault(json!({"tool": tool, "nth": nth, "do": "print_secret"}));
-        let run = sb.run(&[ENABLE, &["-v"]].concat());
+        sb.inject_fault(json!({"tool": tool, "nth": nth, "do": "print_secret"}));
+        let run = sb.run(&[ENABLE_ARGS, &["-v"]].concat());
         assert_ne!(run.code, 0, "{tool} {nth}: {}", run.stdout);
         let mut spared = Vec::new();
         // Only where the trial was inconclusive the token file was written.
@@ -536,8 +548,8 @@ fn a_tool_that_prints_the_token_leaks_nothing() {
         ] {
             assert_eq!(sb.run(&[&["audit"], more].concat()).code, 0, "{more:?}");
         }
-        let found = sb.find_secrets(&spared);
+        let found = sb.find_leaked_secrets(&spared);
         assert!(found.is_empty(), "{tool} {nth}: {found:?} {}", run.stderr);
-        sb.assert_verified();
+        sb.assert_log_intact();
     }
 }

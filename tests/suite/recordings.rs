@@ -5,19 +5,19 @@
 mod compare;
 mod steps;
 
-use crate::sandbox::{Run, Sandbox};
-use compare::{Answer, normalised};
+use crate::sandbox::{CommandOutput, Sandbox};
+use compare::{ComparedOutput, normalize_output};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Recorded calls that the fake does not reproduce: file, name, reason.
-const NOT_REPRODUCED: &[(&str, &str, &str)] = &[];
+const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct RecordingFile {
     kubectl: String,
     /// All of one server.
     server: String,
@@ -42,7 +42,7 @@ struct Recording {
     _note: String,
 }
 
-fn read(file: &str) -> File {
+fn read_recording_file(file: &str) -> RecordingFile {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fixtures/recordings")
         .join(file);
@@ -51,36 +51,36 @@ fn read(file: &str) -> File {
 }
 
 /// A cluster as it was when the first call of the file was recorded.
-fn sandbox_for(file: &str, kubectl: &str) -> Sandbox {
-    let sb = Sandbox::recorded();
-    sb.kubectl_version(kubectl);
-    sb.cluster(|cluster| {
+fn create_sandbox_for_recording(file: &str, kubectl: &str) -> Sandbox {
+    let sb = Sandbox::with_recorded_workload();
+    sb.set_kubectl_version(kubectl);
+    sb.edit_cluster(|cluster| {
         // As long as the real ones took, but for the waiting.
         cluster["job_seconds"] = json!(0.2);
         cluster["crd"] = json!(!file.starts_with("kubectl-"));
         // Its first attempt came before there were keys.
         cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["failed"] = json!(1);
     });
-    sb.fake(&["secret", "influxdb", "no-token"]);
+    sb.run_fake(&["secret", "influxdb", "no-token"]);
     sb
 }
 
 /// Makes one call; `None` where it is not to be compared.
-fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
-    steps::before(sb, &recording.name);
+fn replay_call(sb: &mut Sandbox, recording: &Recording) -> CommandOutput {
+    steps::prepare_call(sb, &recording.name);
     let mut own = recording.env.clone();
     if recording.name == "missing-kubeconfig" {
         own.insert("KUBECONFIG".into(), "/nonexistent/kubeconfig".into());
     }
     for (name, value) in &own {
-        sb.env(name, value);
+        sb.set_env(name, value);
     }
     let context = if recording.r#as == "viewer" {
         "sim-viewer"
     } else {
         "sim-dev"
     };
-    sb.world(|world| world["current_context"] = json!(context));
+    sb.edit_state(|world| world["current_context"] = json!(context));
     let args = &recording.argv[1..];
     let run = if let Some(signal) = recording.signal {
         let running = sb.spawn_tool("kubectl", args);
@@ -88,13 +88,13 @@ fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
             text.contains("\"type\": \"Complete\"") || text.contains("\"type\": \"Failed\"")
         };
         crate::sandbox::wait_until("the job's last change is printed", || {
-            let text = running.so_far("stdout");
+            let text = running.read_output("stdout");
             ended(&text) && text.ends_with("\n}\n")
         });
-        running.signal(rustix::process::Signal::from_named_raw(signal).expect("a signal"));
+        running.send_signal(rustix::process::Signal::from_named_raw(signal).expect("a signal"));
         running.wait()
     } else {
-        sb.tool("kubectl", args, recording.stdin.as_deref())
+        sb.run_tool("kubectl", args, recording.stdin.as_deref())
     };
     for name in own.keys() {
         sb.remove_env(name);
@@ -102,24 +102,24 @@ fn replay(sb: &mut Sandbox, recording: &Recording) -> Run {
     run
 }
 
-fn check(file: &str) {
-    let File {
+fn check_recordings(file: &str) {
+    let RecordingFile {
         kubectl,
         server,
         recordings,
-    } = read(file);
+    } = read_recording_file(file);
     let known = ["v1.36.2", "v1.20.2"]; // the second is what scripts/control-plane/build.sh makes
     assert!(
         known.contains(&server.as_str()),
         "{file} was recorded against {server}, and not one of {known:?}"
     );
-    let mut sb = sandbox_for(file, &kubectl);
+    let mut sb = create_sandbox_for_recording(file, &kubectl);
     let mut wrong = Vec::new();
     for recording in &recordings {
-        let got = replay(&mut sb, recording);
+        let got = replay_call(&mut sb, recording);
         let excepted = |(f, name, _): &(&str, &str, &str)| *f == file && *name == recording.name;
-        if !NOT_REPRODUCED.iter().any(excepted) {
-            wrong.extend(difference(recording, &got));
+        if !KNOWN_DIFFERENCES.iter().any(excepted) {
+            wrong.extend(describe_difference(recording, &got));
         }
     }
     let (n, all) = (wrong.len(), recordings.len());
@@ -131,7 +131,7 @@ fn check(file: &str) {
 }
 
 /// What is different, if anything: lines of both sides from the first that differs.
-fn difference(recording: &Recording, got: &Run) -> Option<String> {
+fn describe_difference(recording: &Recording, got: &CommandOutput) -> Option<String> {
     let Recording {
         name,
         stdout,
@@ -142,12 +142,12 @@ fn difference(recording: &Recording, got: &Run) -> Option<String> {
         .exit
         .or(recording.signal.map(|s| 128 + s))
         .expect("an end");
-    let want = normalised(&Answer {
+    let want = normalize_output(&ComparedOutput {
         code,
         stdout,
         stderr,
     });
-    let got = normalised(&Answer {
+    let got = normalize_output(&ComparedOutput {
         code: got.code,
         stdout: &got.stdout,
         stderr: &got.stderr,
@@ -172,11 +172,11 @@ fn difference(recording: &Recording, got: &Run) -> Option<String> {
 
 macro_rules! files {
     ($($name:ident $file:literal),* $(,)?) => {
-        $(#[test] fn $name() { check($file); })*
+        $(#[test] fn $name() { check_recordings($file); })*
 
         /// A file that nobody replays proves nothing.
         #[test]
-        fn all_files_are_replayed() {
+        fn every_recording_file_is_replayed() {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings");
             let names = std::fs::read_dir(directory).expect("recordings").flatten();
             let names = names.map(|entry| entry.file_name().into_string().expect("a name"));
@@ -209,10 +209,13 @@ files! {
 
 /// What is not reproduced is still there to be reproduced.
 #[test]
-fn exceptions_are_recorded_calls() {
-    for (file, name, reason) in NOT_REPRODUCED {
+fn known_differences_name_recorded_calls() {
+    for (file, name, reason) in KNOWN_DIFFERENCES {
         assert!(
-            read(file).recordings.iter().any(|r| r.name == *name),
+            read_recording_file(file)
+                .recordings
+                .iter()
+                .any(|r| r.name == *name),
             "{file} has no {name}: {reason}"
         );
     }
@@ -220,15 +223,15 @@ fn exceptions_are_recorded_calls() {
 
 /// The comparison sees a difference: it could not fail otherwise.
 #[test]
-fn differences_are_seen() {
-    let file = read("kubectl-1.37.json");
+fn comparison_detects_differences() {
+    let file = read_recording_file("kubectl-1.37.json");
     let job = file
         .recordings
         .iter()
         .find(|r| r.name == "get-failed-job-json")
         .expect("recorded");
     let answer = |stdout: &str| {
-        normalised(&Answer {
+        normalize_output(&ComparedOutput {
             code: 0,
             stdout,
             stderr: "",

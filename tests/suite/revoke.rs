@@ -14,16 +14,16 @@ mod trouble;
 mod waiting;
 
 use crate::enable::TOKEN_FILE;
-use crate::sandbox::{Call, Run, Sandbox};
+use crate::sandbox::{Call, CommandOutput, Sandbox};
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub const REVOKE: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+pub const REVOKE_ARGS: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
 /// A cluster in which nothing takes longer than a test needs to see it.
-pub fn quick() -> Sandbox {
+pub fn create_fast_sandbox() -> Sandbox {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["job_seconds"] = json!(0.05);
         cluster["term_seconds"] = json!(0.15);
         cluster["start_seconds"] = json!(0.05);
@@ -33,28 +33,32 @@ pub fn quick() -> Sandbox {
 }
 
 /// The same where the admin token is in use.
-pub fn enabled() -> Sandbox {
-    let sb = quick();
+pub fn create_enabled_sandbox() -> Sandbox {
+    let sb = create_fast_sandbox();
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
-    sb.forget_calls();
+    sb.clear_calls();
     sb
 }
 
 /// Runs `revoke`, confirmed, which must end with this code.
-pub fn revoke(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
-    ended(sb, code, &[REVOKE, more].concat())
+pub fn run_revoke(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
+    run_with_exit_code(sb, code, &[REVOKE_ARGS, more].concat())
 }
 
 /// Runs a command, which must end with this code and keep every secret in its place.
-pub fn ended(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
+pub fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutput {
     let run = sb.run(args);
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    sb.assert_no_secret(&[
+    sb.assert_no_secret_leaked(&[
         Path::new(TOKEN_FILE),
         Path::new("tmp/token.json"),
         Path::new("home/old.json"),
     ]);
-    assert_eq!(sb.names("run"), [""; 0], "a trial leaves nothing behind");
+    assert_eq!(
+        sb.list_directory("run"),
+        [""; 0],
+        "a trial leaves nothing behind"
+    );
     if run.code != 0 && !args.contains(&"json") {
         let told = ["\nhint: ", "\n   hint: "]
             .iter()
@@ -65,17 +69,17 @@ pub fn ended(sb: &Sandbox, code: i32, args: &[&str]) -> Run {
 }
 
 /// Runs `revoke`, which must end with this code and change nothing.
-pub fn refused(sb: &Sandbox, code: i32, more: &[&str]) -> String {
-    let before = objects(sb);
-    let run = revoke(sb, code, more);
-    assert_eq!(objects(sb), before, "something was changed");
-    assert_eq!(changes(sb), "");
-    error(&run)
+pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> String {
+    let before = list_object_uids(sb);
+    let run = run_revoke(sb, code, more);
+    assert_eq!(list_object_uids(sb), before, "something was changed");
+    assert_eq!(list_cluster_changes(sb), "");
+    extract_error(&run)
 }
 
 /// The lines on standard error from the error on, without the audit head.
-pub fn error(run: &Run) -> String {
-    let text = run.normalised();
+pub fn extract_error(run: &CommandOutput) -> String {
+    let text = run.normalized_output();
     let at = text
         .find("error: ")
         .unwrap_or_else(|| panic!("no error: {text}"));
@@ -87,7 +91,7 @@ pub fn error(run: &Run) -> String {
 }
 
 /// The output, with what is looked at side by side in one order.
-pub fn settled(text: &str) -> String {
+pub fn normalize_step_order(text: &str) -> String {
     let cut = |step: &str| format!("cut off in step `{step}`");
     let (token, see) = (cut("get-token"), cut("see-admin-token"));
     let text = match (text.find(&token), text.find(&see)) {
@@ -110,8 +114,8 @@ pub fn settled(text: &str) -> String {
 }
 
 /// What was told besides the plan.
-pub fn told(run: &Run) -> String {
-    let text = settled(&run.normalised());
+pub fn extract_progress(run: &CommandOutput) -> String {
+    let text = normalize_step_order(&run.normalized_output());
     let is_plan = |line: &&str| {
         line.starts_with("plan: ")
             || line.starts_with("   $ ")
@@ -130,7 +134,7 @@ pub fn told(run: &Run) -> String {
 }
 
 /// The steps of the plan that was shown.
-pub fn steps(run: &Run) -> Vec<String> {
+pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
     let numbered = |line: &str| {
         let (number, rest) = line.split_once(". ")?;
         number.parse::<u32>().ok()?;
@@ -140,7 +144,7 @@ pub fn steps(run: &Run) -> Vec<String> {
 }
 
 /// Whether a call changes the cluster.
-fn is_change(call: &Call) -> bool {
+fn is_cluster_change(call: &Call) -> bool {
     let has = |word: &str| {
         call.argv
             .iter()
@@ -154,19 +158,19 @@ fn is_change(call: &Call) -> bool {
 }
 
 /// The calls that change the cluster, in order.
-pub fn changes(sb: &Sandbox) -> String {
+pub fn list_cluster_changes(sb: &Sandbox) -> String {
     let lines: Vec<String> = sb
         .calls()
         .iter()
-        .filter(|call| is_change(call))
-        .map(Call::line)
+        .filter(|call| is_cluster_change(call))
+        .map(Call::to_shell_line)
         .collect();
     lines.concat()
 }
 
 /// UIDs of all secrets, jobs and pods of the namespace.
-pub fn objects(sb: &Sandbox) -> Value {
-    let cluster = sb.now();
+pub fn list_object_uids(sb: &Sandbox) -> Value {
+    let cluster = sb.refresh_cluster();
     let of = |kind: &str| {
         let all = cluster[kind].as_object().expect("objects").iter();
         all.map(|(name, object)| {
@@ -178,23 +182,32 @@ pub fn objects(sb: &Sandbox) -> Value {
 }
 
 /// The UID of a secret of the namespace, where it is there.
-pub fn uid(sb: &Sandbox, secret: &str) -> Option<String> {
-    sb.now()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"]
+pub fn get_secret_uid(sb: &Sandbox, secret: &str) -> Option<String> {
+    sb.refresh_cluster()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"]
         .as_str()
         .map(str::to_owned)
 }
 
 /// Whether InfluxDB takes a token.
-pub fn accepted(sb: &Sandbox, token: &[u8]) -> bool {
-    crate::fakes::token::try_token(sb, token).code == 0
+pub fn is_token_accepted(sb: &Sandbox, token: &[u8]) -> bool {
+    crate::fakes::token::probe_token(sb, token).code == 0
 }
 
 /// All is as after a revocation: the old token refused, a new one there and accepted, two pods ready.
 pub fn assert_revoked(sb: &Sandbox, old: &[u8], what: &str) {
-    assert!(!accepted(sb, old), "{what}: the old token is accepted");
+    assert!(
+        !is_token_accepted(sb, old),
+        "{what}: the old token is accepted"
+    );
     let new = sb.admin_token();
-    assert!(new != old && accepted(sb, &new), "{what}: the new token");
-    let pods = sb.now()["pods"].as_object().expect("pods").clone();
+    assert!(
+        new != old && is_token_accepted(sb, &new),
+        "{what}: the new token"
+    );
+    let pods = sb.refresh_cluster()["pods"]
+        .as_object()
+        .expect("pods")
+        .clone();
     let serving = pods
         .values()
         .filter(|pod| pod["owner"]["kind"] == "ReplicaSet" && pod["phase"] == "Running");
@@ -211,83 +224,94 @@ pub struct CommandPoint {
     pub lacks: &'static [&'static str],
     pub nth: u32,
     /// Whether it shows what happens until it is ended.
-    pub watches: bool,
+    pub is_watch: bool,
     /// Whether it changes the cluster.
-    pub changes: bool,
+    pub is_change: bool,
 }
 
-const fn read(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
+const fn build_read_point(
+    name: &'static str,
+    contains: &'static [&'static str],
+    nth: u32,
+) -> CommandPoint {
     CommandPoint {
         name,
         tool: "kubectl",
         contains,
         lacks: &[],
         nth,
-        watches: false,
-        changes: false,
+        is_watch: false,
+        is_change: false,
     }
 }
 
-const fn watch(name: &'static str, nth: u32) -> CommandPoint {
+const fn build_watch_point(name: &'static str, nth: u32) -> CommandPoint {
     CommandPoint {
-        watches: true,
-        ..read(name, &["--watch"], nth)
+        is_watch: true,
+        ..build_read_point(name, &["--watch"], nth)
     }
 }
 
-const fn change(name: &'static str, contains: &'static [&'static str], nth: u32) -> CommandPoint {
+const fn build_change_point(
+    name: &'static str,
+    contains: &'static [&'static str],
+    nth: u32,
+) -> CommandPoint {
     CommandPoint {
-        changes: true,
+        is_change: true,
         lacks: &["--dry-run=server"],
-        ..read(name, contains, nth)
+        ..build_read_point(name, contains, nth)
     }
 }
 
-const SECRETS: &[&str] = &["get", "secrets/rsa-keys"];
-const CREATE: &[&str] = &["create", "--namespace"];
-const TOKEN: &[&str] = &["get", "--template={{.data.token}}"];
+const GET_SECRETS: &[&str] = &["get", "secrets/rsa-keys"];
+const CREATE_JOB: &[&str] = &["create", "--namespace"];
+const GET_TOKEN: &[&str] = &["get", "--template={{.data.token}}"];
 
 /// Every command of a rotation from the last proof on.
-pub const POINTS: &[CommandPoint] = &[
-    read("dry run", &["create", "--dry-run=server"], 1),
-    read("look before the keys", SECRETS, 2),
-    change("delete keys", &["delete", "secrets/rsa-keys"], 1),
-    read("look before the token", SECRETS, 3),
-    change("delete token", &["delete", "secrets/admin-token"], 1),
-    change("create key-gen", CREATE, 1),
-    watch("watch key-gen", 1),
-    read("look at the keys", SECRETS, 4),
-    read("look at the pods", &["get", "pods", "--output"], 2),
-    change("delete pods", &["delete", "pods"], 1),
-    watch("watch pods", 2),
-    change("create create-admin-token", CREATE, 2),
-    watch("watch create-admin-token", 3),
-    read("look at the token", SECRETS, 5),
-    read("read the token", TOKEN, 2),
+pub const COMMAND_POINTS: &[CommandPoint] = &[
+    build_read_point("dry run", &["create", "--dry-run=server"], 1),
+    build_read_point("look before the keys", GET_SECRETS, 2),
+    build_change_point("delete keys", &["delete", "secrets/rsa-keys"], 1),
+    build_read_point("look before the token", GET_SECRETS, 3),
+    build_change_point("delete token", &["delete", "secrets/admin-token"], 1),
+    build_change_point("create key-gen", CREATE_JOB, 1),
+    build_watch_point("watch key-gen", 1),
+    build_read_point("look at the keys", GET_SECRETS, 4),
+    build_read_point("look at the pods", &["get", "pods", "--output"], 2),
+    build_change_point("delete pods", &["delete", "pods"], 1),
+    build_watch_point("watch pods", 2),
+    build_change_point("create create-admin-token", CREATE_JOB, 2),
+    build_watch_point("watch create-admin-token", 3),
+    build_read_point("look at the token", GET_SECRETS, 5),
+    build_read_point("read the token", GET_TOKEN, 2),
     CommandPoint {
         tool: "influxctl",
-        ..read("a trial", &["database"], 2)
+        ..build_read_point("a trial", &["database"], 2)
     },
     CommandPoint {
         tool: "influxctl",
-        ..read("the other trial", &["database"], 3)
+        ..build_read_point("the other trial", &["database"], 3)
     },
 ];
 
 /// Calls as they come, for what is run side by side sorted.
 #[test]
-fn the_whole_way() {
-    let sb = enabled();
+fn revoke_replaces_keys_token_and_pods() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
-    let run = revoke(&sb, 0, &[]);
-    insta::assert_snapshot!("the_whole_way", settled(&run.normalised()));
+    let run = run_revoke(&sb, 0, &[]);
+    insta::assert_snapshot!(
+        "the_whole_way",
+        normalize_step_order(&run.normalized_output())
+    );
     let calls = sb.calls();
     assert_revoked(&sb, &old, "revoke");
-    let first = calls.iter().position(is_change).expect("a change");
+    let first = calls.iter().position(is_cluster_change).expect("a change");
     let (before, after) = calls.split_at(first - 1);
-    let mut before: Vec<String> = before.iter().map(Call::line).collect();
+    let mut before: Vec<String> = before.iter().map(Call::to_shell_line).collect();
     before.sort();
-    let mut after: Vec<String> = after.iter().map(Call::line).collect();
+    let mut after: Vec<String> = after.iter().map(Call::to_shell_line).collect();
     // These two are made side by side.
     let token = after
         .iter()
@@ -299,16 +323,16 @@ fn the_whole_way() {
     let text = before.concat() + "--- confirmed\n" + &after.concat();
     insta::assert_snapshot!(
         "the_calls_of_the_whole_way",
-        crate::sandbox::normalised(&text, sb.root())
+        crate::sandbox::normalize(&text, sb.root())
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_clone_carries_only_our_marker() {
-    let sb = quick();
-    revoke(&sb, 0, &[]);
-    let jobs = sb.now()["jobs"].clone();
+fn cloned_job_has_only_bypassctl_labels() {
+    let sb = create_fast_sandbox();
+    run_revoke(&sb, 0, &[]);
+    let jobs = sb.refresh_cluster()["jobs"].clone();
     for (original, clone) in [
         ("key-gen-7c9d2b41", "key-gen-001"),
         ("create-admin-token-7c9d2b41", "create-admin-token-001"),
@@ -329,7 +353,7 @@ fn a_clone_carries_only_our_marker() {
             original["spec"]["template"]["spec"]
         );
     }
-    let intents = sb.records_of("intent");
+    let intents = sb.read_entries_by_type("intent");
     let made = intents
         .iter()
         .find(|intent| intent["step"] == "rerun-key-gen")

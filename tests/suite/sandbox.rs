@@ -14,9 +14,9 @@ mod terminal;
 mod world;
 
 pub use call::Call;
-pub use log::{lines, sha256};
-pub use normal::normalised;
-pub use process::{Run, Running, skipped, wait_until};
+pub use log::{sha256_hex, split_lines};
+pub use normal::normalize;
+pub use process::{CommandOutput, RunningCommand, report_skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// influxctl's configuration as `up.sh` of the stand-in control plane writes it.
-const CONFIG: &str = r#"# stand-in cluster
+const CONFIG_TOML: &str = r#"# stand-in cluster
 [[profile]]
     name = "default"
     product = "clustered"
@@ -45,7 +45,7 @@ pub struct Sandbox {
     directory: tempfile::TempDir,
     env: Vec<(OsString, OsString)>,
     /// Secrets of the test's own making.
-    secrets: Vec<Vec<u8>>,
+    extra_secrets: Vec<Vec<u8>>,
 }
 
 impl Sandbox {
@@ -55,7 +55,7 @@ impl Sandbox {
     }
 
     /// The same with the workload that the recordings were made with.
-    pub fn recorded() -> Self {
+    pub fn with_recorded_workload() -> Self {
         Self::with_workload(&["init", "recorded"])
     }
 
@@ -67,7 +67,7 @@ impl Sandbox {
         let sandbox = Self {
             directory,
             env: Vec::new(),
-            secrets: Vec::new(),
+            extra_secrets: Vec::new(),
         };
         for name in [
             "bin",
@@ -79,14 +79,15 @@ impl Sandbox {
         ] {
             std::fs::create_dir_all(sandbox.path(name)).expect("sandbox");
         }
-        for (_, name) in XDG {
-            make_private(&sandbox.path(name));
+        for (_, name) in XDG_DIRECTORIES {
+            create_private_dir(&sandbox.path(name));
         }
         for tool in ["kubectl", "influxctl"] {
-            std::os::unix::fs::symlink(fake(), sandbox.path("bin").join(tool)).expect("sandbox");
+            std::os::unix::fs::symlink(build_fake(), sandbox.path("bin").join(tool))
+                .expect("sandbox");
         }
-        std::fs::write(sandbox.config(), CONFIG).expect("sandbox");
-        sandbox.fake(order);
+        std::fs::write(sandbox.config_path(), CONFIG_TOML).expect("sandbox");
+        sandbox.run_fake(order);
         sandbox
     }
 
@@ -101,13 +102,13 @@ impl Sandbox {
     }
 
     /// A path in the home directory.
-    pub fn home(&self, name: impl AsRef<Path>) -> PathBuf {
+    pub fn home_path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path("home").join(name)
     }
 
     /// influxctl's `config.toml`.
-    pub fn config(&self) -> PathBuf {
-        self.home(".config/influxctl/config.toml")
+    pub fn config_path(&self) -> PathBuf {
+        self.home_path(".config/influxctl/config.toml")
     }
 
     /// Reads a file of the sandbox as text.
@@ -125,7 +126,7 @@ impl Sandbox {
     }
 
     /// Adds to the environment of all that runs from now on.
-    pub fn env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
+    pub fn set_env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
         self.env.push((name.into(), value.into()));
         self
     }
@@ -137,7 +138,7 @@ impl Sandbox {
 }
 
 /// What points where.
-const XDG: [(&str, &str); 5] = [
+const XDG_DIRECTORIES: [(&str, &str); 5] = [
     ("XDG_CONFIG_HOME", "home/.config"),
     ("XDG_CACHE_HOME", "home/.cache"),
     ("XDG_DATA_HOME", "home/.local/share"),
@@ -145,49 +146,49 @@ const XDG: [(&str, &str); 5] = [
     ("XDG_RUNTIME_DIR", "run"),
 ];
 
-fn make_private(path: &Path) {
+fn create_private_dir(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::create_dir_all(path).expect("sandbox");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("sandbox");
 }
 
 /// The fakes' program, up to date.
-fn fake() -> PathBuf {
+fn build_fake() -> PathBuf {
     static FAKE: OnceLock<PathBuf> = OnceLock::new();
-    FAKE.get_or_init(|| example("fake", &["fixtures/fake"]))
+    FAKE.get_or_init(|| build_example("fake", &["fixtures/fake"]))
         .clone()
 }
 
 /// The program itself with another system's directory, up to date.
-fn elsewhere() -> PathBuf {
-    static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
-    ELSEWHERE
-        .get_or_init(|| example("elsewhere", &["src", "fixtures/elsewhere"]))
+fn build_custom_system_dir() -> PathBuf {
+    static CUSTOM_SYSTEM_DIR: OnceLock<PathBuf> = OnceLock::new();
+    CUSTOM_SYSTEM_DIR
+        .get_or_init(|| build_example("elsewhere", &["src", "fixtures/elsewhere"]))
         .clone()
 }
 
 /// What writes the manual pages, up to date.
-fn manual() -> PathBuf {
+fn build_manual() -> PathBuf {
     static MANUAL: OnceLock<PathBuf> = OnceLock::new();
     MANUAL
-        .get_or_init(|| example("manual", &["src", "scripts"]))
+        .get_or_init(|| build_example("manual", &["src", "scripts"]))
         .clone()
 }
 
 /// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
 /// here, for one that is older than its sources would mislead.
-fn example(name: &str, sources: &[&str]) -> PathBuf {
+fn build_example(name: &str, sources: &[&str]) -> PathBuf {
     let tests = std::env::current_exe().expect("own path");
     let profile = tests
         .parent()
         .and_then(Path::parent)
         .expect("target/PROFILE/deps");
     let example = profile.join("examples").join(name);
-    let built = modified(&example).unwrap_or(SystemTime::UNIX_EPOCH);
+    let built = modified_time(&example).unwrap_or(SystemTime::UNIX_EPOCH);
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     if sources
         .iter()
-        .filter_map(|place| newest_below(&project.join(place)))
+        .filter_map(|place| find_newest_modified_time(&project.join(place)))
         .max()
         .is_none_or(|newest| newest > built)
     {
@@ -196,13 +197,13 @@ fn example(name: &str, sources: &[&str]) -> PathBuf {
     example
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
+fn modified_time(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path)
         .and_then(|meta| meta.modified())
         .ok()
 }
 
-fn newest_below(directory: &Path) -> Option<SystemTime> {
+fn find_newest_modified_time(directory: &Path) -> Option<SystemTime> {
     let entries = std::fs::read_dir(directory)
         .expect("sources")
         .flatten()
@@ -210,9 +211,9 @@ fn newest_below(directory: &Path) -> Option<SystemTime> {
     entries
         .filter_map(|path| {
             if path.is_dir() {
-                newest_below(&path)
+                find_newest_modified_time(&path)
             } else {
-                modified(&path)
+                modified_time(&path)
             }
         })
         .max()

@@ -1,16 +1,16 @@
 //! `audit rotate`, and the record over several files.
 
-use crate::crash::{can_trace, disturbed, end_orphans};
-use crate::sandbox::{Run, Sandbox, lines, sha256, skipped};
-use crate::verify::shell_agrees;
+use crate::crash::{can_trace, kill_orphans, run_with_injection};
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
+use crate::verify::assert_shell_agrees;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ROTATE: &[&str] = &["audit", "rotate"];
+const ROTATE_LOG_ARGS: &[&str] = &["audit", "rotate"];
 
 /// The files of the record, the newest first, as the tool has them.
-fn files(sb: &Sandbox) -> Vec<PathBuf> {
+fn list_log_files(sb: &Sandbox) -> Vec<PathBuf> {
     let run = sb.run(&["audit", "verify", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     let logs = report["verify"]["logs"].as_array().expect("logs").clone();
@@ -20,66 +20,66 @@ fn files(sb: &Sandbox) -> Vec<PathBuf> {
         .collect()
 }
 
-fn rotated(sb: &Sandbox) -> Run {
-    let run = sb.run(&[ROTATE, &["--reason", "CHG-12"]].concat());
+fn rotate_log(sb: &Sandbox) -> CommandOutput {
+    let run = sb.run(&[ROTATE_LOG_ARGS, &["--reason", "CHG-12"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
     run
 }
 
 /// Three segments: an `enable`, a `status`, a `disable`.
-fn three() -> (Sandbox, Vec<PathBuf>) {
+fn create_three_segments() -> (Sandbox, Vec<PathBuf>) {
     let sb = Sandbox::new();
     for command in [
         &["enable", "-n", "influxdb"][..],
         &["status", "-n", "influxdb"],
     ] {
         assert_eq!(sb.run(command).code, 0);
-        rotated(&sb);
+        rotate_log(&sb);
     }
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let mut files = files(&sb);
+    let mut files = list_log_files(&sb);
     files.reverse();
     assert_eq!(files.len(), 3, "{files:?}");
     // Both may have been closed in one second, and then the names do not tell which is older.
     assert_eq!(
         (
-            &first(&files[0])["previous"],
-            &first(&files[1])["previous"]["log"]
+            &read_first_entry(&files[0])["previous"],
+            &read_first_entry(&files[1])["previous"]["log"]
         ),
-        (&Value::Null, &last(&files[0])["log"])
+        (&Value::Null, &read_last_entry(&files[0])["log"])
     );
     (sb, files)
 }
 
-fn first(file: &Path) -> Value {
+fn read_first_entry(file: &Path) -> Value {
     let log = std::fs::read(file).expect("a log");
-    serde_json::from_slice(lines(&log)[0]).expect("JSON")
+    serde_json::from_slice(split_lines(&log)[0]).expect("JSON")
 }
 
-fn last(file: &Path) -> Value {
+fn read_last_entry(file: &Path) -> Value {
     let log = std::fs::read(file).expect("a log");
-    serde_json::from_slice(lines(&log).last().expect("a record")).expect("JSON")
+    serde_json::from_slice(split_lines(&log).last().expect("a record")).expect("JSON")
 }
 
-fn verify(sb: &Sandbox, files: &[&Path], expect: Option<&str>) -> Run {
+fn verify_segments(sb: &Sandbox, files: &[&Path], expect: Option<&str>) -> CommandOutput {
     let named: Vec<&str> = files
         .iter()
         .map(|file| file.to_str().expect("text"))
         .collect();
     let expected = expect.map_or(vec![], |head| vec!["--expect", head]);
     let run = sb.run(&[&["audit", "verify"], &named[..], &expected].concat());
-    shell_agrees(sb, &named, expect, &run);
+    assert_shell_agrees(sb, &named, expect, &run);
     run
 }
 
 #[test]
-fn a_closed_log_stays_and_the_next_goes_on_from_it() {
+fn rotation_keeps_closed_log_and_links_new_one() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
-    let before = sb.log_bytes();
-    let run = rotated(&sb);
-    let [new, closed] = &files(&sb)[..] else {
-        panic!("{:?}", files(&sb))
+    let before = sb.read_log();
+    let run = rotate_log(&sb);
+    let [new, closed] = &list_log_files(&sb)[..] else {
+        panic!("{:?}", list_log_files(&sb))
     };
     let bytes = std::fs::read(closed).expect("it stays");
     assert_eq!(
@@ -87,7 +87,7 @@ fn a_closed_log_stays_and_the_next_goes_on_from_it() {
         before[..],
         "what was on record is as it was"
     );
-    let end = last(closed);
+    let end = read_last_entry(closed);
     assert_eq!(
         (&end["type"], &end["reason"], &end["unfinished"]),
         (&json!("log.rotate"), &json!("CHG-12"), &json!([]))
@@ -95,13 +95,13 @@ fn a_closed_log_stays_and_the_next_goes_on_from_it() {
     let head = format!(
         "{}:{}",
         end["seq"],
-        sha256(lines(&bytes).last().expect("a record"))
+        sha256_hex(split_lines(&bytes).last().expect("a record"))
     );
     assert_eq!(
-        first(new)["previous"],
+        read_first_entry(new)["previous"],
         json!({"log": end["log"], "head": head})
     );
-    assert_ne!(first(new)["log"], end["log"]);
+    assert_ne!(read_first_entry(new)["log"], end["log"]);
     assert!(
         run.stdout.contains(closed.to_str().expect("text")),
         "{}",
@@ -109,7 +109,7 @@ fn a_closed_log_stays_and_the_next_goes_on_from_it() {
     );
     let heads = [
         format!("audit head {} {head}", end["log"].as_str().expect("a name")),
-        format!("1:{}", sha256(&sb.log_bytes())),
+        format!("1:{}", sha256_hex(&sb.read_log())),
     ];
     assert!(
         heads.iter().all(|head| run.stderr.contains(head)),
@@ -122,15 +122,15 @@ fn a_closed_log_stays_and_the_next_goes_on_from_it() {
         name.starts_with("audit-20") && name.ends_with(&format!("Z-{}.jsonl", &log[..8])),
         "{name}"
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
     // Nothing since then: nothing to close.
-    let again = rotated(&sb);
+    let again = rotate_log(&sb);
     assert!(
         again.stdout.contains("there is nothing to close"),
         "{}",
         again.stdout
     );
-    assert_eq!(files(&sb).len(), 2);
+    assert_eq!(list_log_files(&sb).len(), 2);
     assert_eq!(sb.run(&["disable"]).code, 0);
     let quiet = sb.run(&["audit", "rotate", "-q"]);
     assert!(
@@ -141,26 +141,26 @@ fn a_closed_log_stays_and_the_next_goes_on_from_it() {
 }
 
 #[test]
-fn a_closed_log_is_no_log_to_go_on_in() {
+fn closed_log_is_refused_for_new_entries() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
-    rotated(&sb);
-    let closed = files(&sb)[1].clone();
+    rotate_log(&sb);
+    let closed = list_log_files(&sb)[1].clone();
     let run = sb.run(&["disable", "--audit-log", closed.to_str().expect("text")]);
     assert!(
         run.code == 9 && run.stderr.contains("it was closed by a rotation"),
         "{}",
         run.stderr
     );
-    assert_eq!(files(&sb).len(), 2);
-    sb.assert_verified();
+    assert_eq!(list_log_files(&sb).len(), 2);
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_log_of_the_name_that_is_needed_is_not_overwritten() {
+fn rotation_refuses_to_overwrite_existing_next_log() {
     let sb = Sandbox::new();
-    let next = sb.log().with_extension("jsonl.next");
-    for log in [&next, &sb.log()] {
+    let next = sb.log_path().with_extension("jsonl.next");
+    for log in [&next, &sb.log_path()] {
         assert_eq!(
             sb.run(&["disable", "--audit-log", log.to_str().expect("text")])
                 .code,
@@ -168,31 +168,31 @@ fn a_log_of_the_name_that_is_needed_is_not_overwritten() {
         );
     }
     let before = std::fs::read(&next).expect("a log");
-    let run = sb.run(ROTATE);
+    let run = sb.run(ROTATE_LOG_ARGS);
     assert!(
         run.code == 4 && run.stderr.contains("is in the way of its rotation"),
         "{}",
         run.stderr
     );
     assert_eq!(std::fs::read(&next).expect("a log"), before);
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 /// The log is closed and the next one cannot be made: that is told as a change begun, and brought to its end later.
 #[test]
-fn a_rotation_that_stops_half_way_says_so() {
+fn failed_rotation_is_reported_and_completed_later() {
     if !can_trace() {
         return;
     }
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let run = disturbed(&sb, &[], "fchmod:error=EPERM", ROTATE);
+    let run = run_with_injection(&sb, &[], "fchmod:error=EPERM", ROTATE_LOG_ARGS);
     assert!(
         run.code == 8 && run.stderr.contains("no other goes on from it yet"),
         "{}",
         run.stderr
     );
-    let next = sb.log().with_extension("jsonl.next");
+    let next = sb.log_path().with_extension("jsonl.next");
     let before = std::fs::read(&next).expect("what was begun");
     sb.write(&next, "junk, and no log");
     let run = sb.run(&["disable"]);
@@ -213,12 +213,12 @@ fn a_rotation_that_stops_half_way_says_so() {
         "{}",
         run.stderr
     );
-    assert_eq!(report["closed"]["file"], json!(files(&sb)[1]));
-    sb.assert_verified();
+    assert_eq!(report["closed"]["file"], json!(list_log_files(&sb)[1]));
+    sb.assert_log_intact();
 }
 
 #[test]
-fn to_look_while_logs_are_closed_raises_no_alarm() {
+fn verify_succeeds_during_concurrent_rotations() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -226,53 +226,53 @@ fn to_look_while_logs_are_closed_raises_no_alarm() {
         scope.spawn(|| {
             for _ in 0..12 {
                 assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
-                rotated(&sb);
+                rotate_log(&sb);
             }
             done.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         while !done.load(std::sync::atomic::Ordering::SeqCst) {
-            let run = sb.assert_verified();
+            let run = sb.assert_log_intact();
             assert!(!run.stdout.contains("not among these"), "{}", run.stdout);
         }
     });
 }
 
 #[test]
-fn a_process_that_nobody_asked_after_is_no_run_under_way() {
+fn zombie_process_does_not_block_rotation() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     let killed = sb.spawn(&["enable", "-n", "influxdb"]);
     crate::sandbox::wait_until("it is killed", || {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", killed.pid())).unwrap_or_default();
         stat.contains(") Z ")
     });
-    end_orphans(&sb);
-    rotated(&sb);
+    kill_orphans(&sb);
+    rotate_log(&sb);
     assert_eq!(killed.wait().code, 128 + 9);
 }
 
 /// As one of another host would do that shares the log and cannot see this one's processes.
 #[test]
-fn a_run_whose_log_was_closed_meanwhile_writes_nothing_more_there() {
+fn run_stops_when_its_log_is_closed() {
     let sb = Sandbox::new();
     let gate = json!({"wait_for_file": {"path": "gate"}});
-    sb.fault(
+    sb.inject_fault(
         json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": gate}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_reached("gate");
+    sb.wait_for_gate("gate");
     crate::sandbox::wait_until("nothing else is under way", || {
-        sb.open_steps() == ["get-token"]
+        sb.list_unfinished_steps() == ["get-token"]
     });
-    let log = sb.log_bytes();
-    let end = lines(&log).last().expect("a record").to_vec();
+    let log = sb.read_log();
+    let end = split_lines(&log).last().expect("a record").to_vec();
     let record: Value = serde_json::from_slice(&end).expect("JSON");
-    let close = json!({"v": 1, "seq": record["seq"].as_u64().expect("a number") + 1, "prev": sha256(&end), "type": "log.rotate",
-        "who": sb.records_of("run.begin")[0]["who"], "reason": null, "unfinished": [], "log": record["log"], "ts": record["ts"]});
+    let close = json!({"v": 1, "seq": record["seq"].as_u64().expect("a number") + 1, "prev": sha256_hex(&end), "type": "log.rotate",
+        "who": sb.read_entries_by_type("run.begin")[0]["who"], "reason": null, "unfinished": [], "log": record["log"], "ts": record["ts"]});
     let closed = [log, format!("{close}\n").into_bytes()].concat();
-    sb.write(sb.log(), &closed);
-    sb.release("gate");
+    sb.write(sb.log_path(), &closed);
+    sb.release_gate("gate");
     let run = running.wait();
     assert!(
         run.code == 9 && run.stderr.contains("it was closed by a rotation meanwhile"),
@@ -284,7 +284,7 @@ fn a_run_whose_log_was_closed_meanwhile_writes_nothing_more_there() {
         "what has happened is told: {}",
         run.stderr
     );
-    assert_eq!(sb.log_bytes(), closed);
+    assert_eq!(sb.read_log(), closed);
     // The next brings the rotation to its end, and says so: a log may have been lost.
     let next = sb.run(&["disable", "--dry-run"]);
     assert!(
@@ -295,42 +295,42 @@ fn a_run_whose_log_was_closed_meanwhile_writes_nothing_more_there() {
         "{}",
         next.stderr
     );
-    sb.assert_verified();
-    assert_eq!(files(&sb).len(), 2);
+    sb.assert_log_intact();
+    assert_eq!(list_log_files(&sb).len(), 2);
 }
 
 #[test]
-fn a_run_of_another_host_counts_for_a_day() {
+fn unfinished_remote_run_blocks_rotation_for_a_day() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
-    let host = sb.records_of("run.begin")[0]["who"]["host"]
+    kill_orphans(&sb);
+    sb.clear_faults();
+    let host = sb.read_entries_by_type("run.begin")[0]["who"]["host"]
         .as_str()
         .expect("a name")
         .to_owned();
-    let elsewhere = String::from_utf8(sb.log_bytes())
+    let elsewhere = String::from_utf8(sb.read_log())
         .expect("ASCII")
         .replace(&format!("\"host\":\"{host}\""), "\"host\":\"far\"");
-    sb.write(sb.log(), &elsewhere);
-    let run = sb.run(ROTATE);
+    sb.write(sb.log_path(), &elsewhere);
+    let run = sb.run(ROTATE_LOG_ARGS);
     assert!(
         run.code == 4 && run.stderr.contains(" on far) has not ended"),
         "{}",
         run.stderr
     );
-    let begun = sb.records_of("run.begin")[0]["ts"]
+    let begun = sb.read_entries_by_type("run.begin")[0]["ts"]
         .as_str()
         .expect("a time")[..10]
         .to_owned();
-    sb.write(sb.log(), elsewhere.replace(&begun, "2026-01-01"));
-    rotated(&sb);
+    sb.write(sb.log_path(), elsewhere.replace(&begun, "2026-01-01"));
+    rotate_log(&sb);
 }
 
 #[test]
-fn what_is_on_record_is_found_in_every_segment() {
-    let (sb, files) = three();
+fn audit_commands_read_every_segment() {
+    let (sb, files) = create_three_segments();
     let list = sb.run(&["audit", "list"]);
     assert_eq!(list.stdout.lines().count(), 3, "{}", list.stdout);
     let one = sb.run(&["audit", "list", files[0].to_str().expect("text")]);
@@ -340,7 +340,7 @@ fn what_is_on_record_is_found_in_every_segment() {
         one.stdout
     );
     let begin = std::fs::read(&files[0]).expect("a log");
-    let begin: Value = serde_json::from_slice(lines(&begin)[1]).expect("JSON");
+    let begin: Value = serde_json::from_slice(split_lines(&begin)[1]).expect("JSON");
     let shown = sb.run(&["audit", "show", begin["run"].as_str().expect("a name")]);
     assert!(
         shown.stdout.contains("write-token: write "),
@@ -353,14 +353,14 @@ fn what_is_on_record_is_found_in_every_segment() {
 }
 
 #[test]
-fn segments_hold_together() {
-    let (sb, files) = three();
+fn segments_verify_in_any_order_and_subset() {
+    let (sb, files) = create_three_segments();
     let [a, b, c] = [&files[0], &files[1], &files[2]].map(PathBuf::as_path);
     let head = format!(
         "{}:{}",
-        last(a)["seq"],
-        sha256(
-            lines(&std::fs::read(a).expect("a log"))
+        read_last_entry(a)["seq"],
+        sha256_hex(
+            split_lines(&std::fs::read(a).expect("a log"))
                 .last()
                 .expect("a record")
         )
@@ -373,18 +373,18 @@ fn segments_hold_together() {
         (&[b], 2),
         (&[a], 1),
     ] {
-        let run = verify(&sb, named, None);
+        let run = verify_segments(&sb, named, None);
         assert_eq!(run.code, 0, "{named:?}: {}{}", run.stdout, run.stderr);
         let told = run.stdout.matches("which is not among these").count()
             + run.stdout.matches("is not among these\n").count();
         assert_eq!(told, notes, "{named:?}: {}", run.stdout);
     }
     assert_eq!(
-        verify(&sb, &[a, b, c], Some(&head)).code,
+        verify_segments(&sb, &[a, b, c], Some(&head)).code,
         0,
         "an anchor may be in any of them"
     );
-    assert_eq!(verify(&sb, &[b, c], Some(&head)).code, 1);
+    assert_eq!(verify_segments(&sb, &[b, c], Some(&head)).code, 1);
     let json = sb.run(&["audit", "verify", "-o", "json"]);
     let report: Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!(
@@ -396,23 +396,23 @@ fn segments_hold_together() {
     );
 }
 
-fn copy(from: &Path, to: &Path) {
+fn copy_file(from: &Path, to: &Path) {
     let bytes = std::fs::read(from).expect("there");
     std::fs::write(to, bytes).expect("sandbox");
 }
 
 /// A change to the three files, and what is then said.
-type Change = (&'static str, fn(&[PathBuf]));
+type CorruptionCase = (&'static str, fn(&[PathBuf]));
 
 #[test]
-fn segments_that_do_not_fit_are_found() {
-    let changes: [Change; 6] = [
+fn verify_detects_inconsistent_segments() {
+    let changes: [CorruptionCase; 6] = [
         ("neither goes on from another of these", |files| {
             std::fs::remove_file(&files[1]).expect("there")
         }),
         ("which is not the end of", |files| {
             let log = std::fs::read(&files[0]).expect("a log");
-            let all = lines(&log);
+            let all = split_lines(&log);
             std::fs::write(&files[0], all[..all.len() - 1].concat()).expect("sandbox");
         }),
         ("which is not the end of", |files| {
@@ -427,14 +427,16 @@ fn segments_that_do_not_fit_are_found() {
             std::fs::write(&files[2], format!("{}\"previous\":null{rest}", cut[0]))
                 .expect("sandbox");
         }),
-        ("it is the same log as", |files| copy(&files[0], &files[1])),
+        ("it is the same log as", |files| {
+            copy_file(&files[0], &files[1])
+        }),
         ("the log was closed by a rotation before it", |files| {
             let text = std::fs::read_to_string(&files[1]).expect("a log");
             let end = text.lines().last().expect("a record");
             std::fs::write(&files[1], format!("{text}{end}\n")).expect("sandbox");
         }),
     ];
-    let (sb, files) = three();
+    let (sb, files) = create_three_segments();
     let kept: Vec<Vec<u8>> = files
         .iter()
         .map(|file| std::fs::read(file).expect("a log"))
@@ -446,7 +448,7 @@ fn segments_that_do_not_fit_are_found() {
             .map(PathBuf::as_path)
             .filter(|file| file.exists())
             .collect();
-        let run = verify(&sb, &there, None);
+        let run = verify_segments(&sb, &there, None);
         assert!(
             run.code == 1 && run.stdout.contains(told),
             "{told}: {}{}",
@@ -463,65 +465,65 @@ fn segments_that_do_not_fit_are_found() {
 }
 
 #[test]
-fn copies_and_forged_ends() {
-    let (sb, files) = three();
+fn verify_detects_forked_segments_and_ignores_copies() {
+    let (sb, files) = create_three_segments();
     // Two that go on from the same one.
     let other = sb.path("other.jsonl");
-    copy(&files[2], &other);
+    copy_file(&files[2], &other);
     let text = std::fs::read_to_string(&other).expect("a log").replace(
-        first(&other)["log"].as_str().expect("a name"),
+        read_first_entry(&other)["log"].as_str().expect("a name"),
         "00000000-0000-4000-8000-000000000000",
     );
     let line = text.lines().next().expect("a record");
     std::fs::write(&other, format!("{line}\n")).expect("sandbox");
-    let run = verify(&sb, &[&files[1], &files[2], &other], None);
+    let run = verify_segments(&sb, &[&files[1], &files[2], &other], None);
     assert!(
         run.code == 1 && run.stdout.contains("goes on from the same log"),
         "{}",
         run.stdout
     );
     // A copy beside the log is somebody's own.
-    copy(&files[2], &files[2].with_file_name("audit-copy.jsonl"));
-    sb.assert_verified();
+    copy_file(&files[2], &files[2].with_file_name("audit-copy.jsonl"));
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_log_in_use_is_not_closed() {
+fn rotation_refuses_while_run_is_active() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_reached("gate");
-    let run = sb.run(ROTATE);
+    sb.wait_for_gate("gate");
+    let run = sb.run(ROTATE_LOG_ARGS);
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(
         run.stderr.contains("`enable` (run ") && run.stderr.contains("has not ended"),
         "{}",
         run.stderr
     );
-    assert_eq!(files(&sb).len(), 1);
-    sb.release("gate");
+    assert_eq!(list_log_files(&sb).len(), 1);
+    sb.release_gate("gate");
     let enabled = running.wait();
     assert_eq!(enabled.code, 0, "{}", enabled.stderr);
-    rotated(&sb);
+    rotate_log(&sb);
 }
 
 #[test]
-fn what_was_cut_short_is_named_in_the_log_that_is_closed() {
+fn closed_log_lists_unfinished_steps() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
-    let cut = sb.open_steps();
+    kill_orphans(&sb);
+    sb.clear_faults();
+    let cut = sb.list_unfinished_steps();
     assert!(!cut.is_empty());
-    let run = rotated(&sb);
+    let run = rotate_log(&sb);
     assert_eq!(
         run.stderr.matches("was cut off in step").count(),
         cut.len(),
         "{}",
         run.stderr
     );
-    let named = last(&files(&sb)[1])["unfinished"].clone();
+    let named = read_last_entry(&list_log_files(&sb)[1])["unfinished"].clone();
     let named: Vec<&str> = named
         .as_array()
         .expect("steps")
@@ -529,20 +531,20 @@ fn what_was_cut_short_is_named_in_the_log_that_is_closed() {
         .map(|one| one["step"].as_str().expect("text"))
         .collect();
     assert_eq!(named, cut);
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_revocation_that_did_not_come_to_its_end_keeps_the_log() {
+fn unfinished_revocation_blocks_rotation() {
     let sb = Sandbox::new();
     let revoke: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
-    sb.fault(
+    sb.inject_fault(
         json!({"tool": "kubectl", "contains": ["delete"], "before": false, "do": "kill_parent"}),
     );
     assert_eq!(sb.run(revoke).code, 128 + 9);
-    end_orphans(&sb);
-    sb.no_faults();
-    let run = sb.run(ROTATE);
+    kill_orphans(&sb);
+    sb.clear_faults();
+    let run = sb.run(ROTATE_LOG_ARGS);
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(
         run.stderr.contains("bypassctl revoke -n influxdb"),
@@ -551,11 +553,11 @@ fn a_revocation_that_did_not_come_to_its_end_keeps_the_log() {
     );
     let carried_on = sb.run(revoke);
     assert!([0, 10].contains(&carried_on.code), "{}", carried_on.stderr);
-    rotated(&sb);
+    rotate_log(&sb);
 }
 
 #[test]
-fn a_rotation_killed_at_any_point_is_brought_to_its_end() {
+fn rotation_killed_at_each_syscall_is_completed() {
     if !can_trace() {
         return;
     }
@@ -574,18 +576,18 @@ fn a_rotation_killed_at_any_point_is_brought_to_its_end() {
         for nth in 1.. {
             let sb = Sandbox::new();
             assert_eq!(sb.run(&["disable"]).code, 0);
-            let run = disturbed(
+            let run = run_with_injection(
                 &sb,
                 &[],
                 &format!("{syscall}:signal=KILL:when={nth}"),
-                ROTATE,
+                ROTATE_LOG_ARGS,
             );
             let finish = if nth % 2 == 0 {
-                ROTATE
+                ROTATE_LOG_ARGS
             } else {
                 &["disable", "--dry-run"]
             };
-            brought_to_its_end(&sb, finish, &format!("{syscall} {nth}"));
+            assert_rotation_completes(&sb, finish, &format!("{syscall} {nth}"));
             if run.code == 0 {
                 break;
             }
@@ -597,35 +599,35 @@ fn a_rotation_killed_at_any_point_is_brought_to_its_end() {
 }
 
 /// Holds as it is, and after the next run of any kind is as if nothing had happened.
-fn brought_to_its_end(sb: &Sandbox, next: &[&str], what: &str) {
-    let closed =
-        !sb.records_of("log.rotate").is_empty() || sb.records()[0]["previous"] != Value::Null;
-    sb.assert_verified();
+fn assert_rotation_completes(sb: &Sandbox, next: &[&str], what: &str) {
+    let closed = !sb.read_entries_by_type("log.rotate").is_empty()
+        || sb.read_entries()[0]["previous"] != Value::Null;
+    sb.assert_log_intact();
     let run = sb.run(next);
     assert_eq!(run.code, 0, "{what}: {}", run.stderr);
-    let closed = closed || next == ROTATE;
+    let closed = closed || next == ROTATE_LOG_ARGS;
     assert_eq!(
-        files(sb).len(),
+        list_log_files(sb).len(),
         if closed { 2 } else { 1 },
         "{what}: {:?}",
-        files(sb)
+        list_log_files(sb)
     );
     assert!(
-        !sb.log().with_extension("jsonl.next").exists(),
+        !sb.log_path().with_extension("jsonl.next").exists(),
         "{what}: what was begun is not left"
     );
     let runs = sb.run(&["audit", "list"]);
     assert_eq!(
         runs.stdout.lines().count(),
-        if next == ROTATE { 1 } else { 2 },
+        if next == ROTATE_LOG_ARGS { 1 } else { 2 },
         "{what}: {}",
         runs.stdout
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn rotations_and_runs_at_once_lose_nothing() {
+fn concurrent_rotations_and_runs_lose_no_entries() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
     let started: Vec<_> = (0..24)
@@ -633,7 +635,7 @@ fn rotations_and_runs_at_once_lose_nothing() {
             (
                 n % 3 == 0,
                 sb.spawn(if n % 3 == 0 {
-                    ROTATE
+                    ROTATE_LOG_ARGS
                 } else {
                     &["disable", "--dry-run"]
                 }),
@@ -650,13 +652,13 @@ fn rotations_and_runs_at_once_lose_nothing() {
             other => panic!("{other}: {}", run.stderr),
         }
     }
-    sb.assert_verified();
+    sb.assert_log_intact();
     let runs = sb.run(&["audit", "list"]);
     assert_eq!(runs.stdout.lines().count(), done, "{}", runs.stdout);
 }
 
 /// Whether a flag of a file could be set; said aloud where it could not.
-fn chattr(flag: &str, file: &Path) -> bool {
+fn set_file_flag(flag: &str, file: &Path) -> bool {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests set what an administrator would"
@@ -667,29 +669,32 @@ fn chattr(flag: &str, file: &Path) -> bool {
         .output()
         .is_ok_and(|output| output.status.success());
     if !set {
-        skipped("chattr cannot set flags here");
+        report_skipped("chattr cannot set flags here");
     }
     set
 }
 
 #[test]
-fn an_append_only_log_works_and_is_not_closed() {
+fn append_only_log_works_but_rotation_refuses() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
-    if !chattr("+a", &sb.log()) {
+    if !set_file_flag("+a", &sb.log_path()) {
         return;
     }
-    let torn = [sb.log_bytes().as_slice(), b"{\"v\""].concat();
+    let torn = [sb.read_log().as_slice(), b"{\"v\""].concat();
     let mut file = std::fs::File::options()
         .append(true)
-        .open(sb.log())
+        .open(sb.log_path())
         .expect("it can be appended to");
     std::io::Write::write_all(&mut file, &torn[torn.len() - 4..]).expect("room");
     let run = sb.run(&["enable", "-n", "influxdb"]);
-    let refused = sb.run(ROTATE);
-    assert!(chattr("-a", &sb.log()), "the sandbox is to be deleted");
+    let refused = sb.run(ROTATE_LOG_ARGS);
+    assert!(
+        set_file_flag("-a", &sb.log_path()),
+        "the sandbox is to be deleted"
+    );
     assert_eq!(
-        (run.code, sb.records_of("log.recover").len()),
+        (run.code, sb.read_entries_by_type("log.recover").len()),
         (0, 1),
         "{}",
         run.stderr
@@ -699,6 +704,6 @@ fn an_append_only_log_works_and_is_not_closed() {
         "{}",
         refused.stderr
     );
-    sb.assert_verified();
-    rotated(&sb);
+    sb.assert_log_intact();
+    rotate_log(&sb);
 }

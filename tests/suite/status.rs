@@ -1,29 +1,29 @@
 //! `status`
 
-use crate::enable::{CONFIG, TOKEN_FILE, enable};
-use crate::sandbox::{Run, Sandbox};
+use crate::enable::{CONFIG_FILE, TOKEN_FILE, run_enable};
+use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Runs `status`, which must end with this code and change nothing.
-fn status(sb: &Sandbox, code: i32, more: &[&str]) -> Run {
-    let before = sb.picture();
+fn run_status(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
+    let before = sb.snapshot_files();
     let run = sb.run(&[&["status", "-n", "influxdb"], more].concat());
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    assert!(sb.picture() == before);
-    sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
+    assert!(sb.snapshot_files() == before);
+    sb.assert_no_secret_leaked(&[Path::new(TOKEN_FILE)]);
     run
 }
 
-fn enabled() -> Sandbox {
+fn create_enabled_sandbox() -> Sandbox {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     sb
 }
 
 /// The lines that are not as they should be.
-fn failed(run: &Run) -> String {
-    let text = run.normalised_stdout();
+fn list_failed_checks(run: &CommandOutput) -> String {
+    let text = run.normalized_stdout();
     text.lines()
         .filter(|line| line.starts_with("failed"))
         .map(|line| format!("{line}\n"))
@@ -31,10 +31,10 @@ fn failed(run: &Run) -> String {
 }
 
 #[test]
-fn in_use() {
-    let sb = enabled();
-    sb.forget_calls();
-    insta::assert_snapshot!(status(&sb, 0, &[]).normalised(), @"
+fn status_passes_when_token_is_in_use() {
+    let sb = create_enabled_sandbox();
+    sb.clear_calls();
+    insta::assert_snapshot!(run_status(&sb, 0, &[]).normalized_output(), @"
     exit 0
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
@@ -62,9 +62,9 @@ fn in_use() {
 }
 
 #[test]
-fn not_in_use() {
+fn status_exits_with_3_when_token_unused() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(status(&sb, 3, &[]).normalised(), @"
+    insta::assert_snapshot!(run_status(&sb, 3, &[]).normalized_output(), @"
     exit 3
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
@@ -83,18 +83,18 @@ fn not_in_use() {
 }
 
 #[test]
-fn the_file_is_gone() {
-    let sb = enabled();
+fn status_fails_when_token_file_is_missing() {
+    let sb = create_enabled_sandbox();
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
-    insta::assert_snapshot!(failed(&status(&sb, 3, &[])), @"failed    token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json is not there");
+    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"failed    token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json is not there");
 }
 
 #[test]
-fn the_file_can_be_read_by_others() {
+fn status_fails_when_token_file_mode_differs() {
     for mode in [0o644, 0o640, 0o700] {
-        let sb = enabled();
+        let sb = create_enabled_sandbox();
         sb.chmod(TOKEN_FILE, mode);
-        let text = failed(&status(&sb, 3, &[]));
+        let text = list_failed_checks(&run_status(&sb, 3, &[]));
         assert!(
             text.contains(&format!("has mode {mode:04o}, not 0600")),
             "{text}"
@@ -103,34 +103,34 @@ fn the_file_can_be_read_by_others() {
 }
 
 #[test]
-fn the_clusters_token_is_another_now() {
-    let mut sb = enabled();
+fn status_fails_when_cluster_token_changed() {
+    let mut sb = create_enabled_sandbox();
     sb.set_admin_token(b"another-invented-admin-token-0123456789");
-    insta::assert_snapshot!(failed(&status(&sb, 3, &[])), @"failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])");
-    assert_eq!(enable(&sb, &[]).code, 0);
-    status(&sb, 0, &[]);
+    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    run_status(&sb, 0, &[]);
 }
 
 #[test]
-fn the_files_token_is_refused() {
-    let sb = enabled();
+fn status_fails_when_file_token_is_rejected() {
+    let sb = create_enabled_sandbox();
     sb.write(TOKEN_FILE, "some other token that nobody knows");
-    insta::assert_snapshot!(failed(&status(&sb, 3, &[])), @"
+    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"
     failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])
     failed    trial: the file's token is refused by 127.0.0.1:26444: rpc error: code = Unauthenticated desc = token is not valid
     ");
 }
 
 #[test]
-fn the_profile_is_gone_or_has_no_token() {
-    let sb = enabled();
-    let text = failed(&status(&sb, 3, &["--profile", "x"]));
+fn status_fails_when_profile_or_config_is_missing() {
+    let sb = create_enabled_sandbox();
+    let text = list_failed_checks(&run_status(&sb, 3, &["--profile", "x"]));
     assert!(
         text.contains("no profile `x` (known profiles: default)"),
         "{text}"
     );
-    std::fs::remove_file(sb.config()).expect("sandbox");
-    let text = failed(&status(&sb, 3, &[]));
+    std::fs::remove_file(sb.config_path()).expect("sandbox");
+    let text = list_failed_checks(&run_status(&sb, 3, &[]));
     assert!(
         text.contains("there is no influxctl configuration"),
         "{text}"
@@ -138,13 +138,14 @@ fn the_profile_is_gone_or_has_no_token() {
 }
 
 #[test]
-fn whether_it_is_accepted_is_not_shown() {
-    let sb = enabled();
+fn status_warns_when_token_probe_is_inconclusive() {
+    let sb = create_enabled_sandbox();
     sb.write(
-        CONFIG,
-        sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid"),
+        CONFIG_FILE,
+        sb.read(CONFIG_FILE)
+            .replace("127.0.0.1", "influxdb.invalid"),
     );
-    let run = status(&sb, 10, &[]);
+    let run = run_status(&sb, 10, &[]);
     assert!(
         run.stdout
             .contains("warning   trial: whether influxdb.invalid:26444 accepts it was not shown"),
@@ -153,10 +154,10 @@ fn whether_it_is_accepted_is_not_shown() {
 }
 
 #[test]
-fn the_cluster_does_not_answer() {
-    let sb = enabled();
-    sb.cluster(|cluster| cluster["unreachable"] = json!(true));
-    insta::assert_snapshot!(status(&sb, 5, &[]).normalised(), @"
+fn status_exits_with_5_when_cluster_is_unreachable() {
+    let sb = create_enabled_sandbox();
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
+    insta::assert_snapshot!(run_status(&sb, 5, &[]).normalized_output(), @"
     exit 5
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
@@ -174,18 +175,18 @@ fn the_cluster_does_not_answer() {
     hint: is the cluster up and the network there? `kubectl cluster-info` must answer
     audit head [UID] 43:[SHA256]
     ");
-    sb.cluster(|cluster| cluster["unreachable"] = json!(false));
-    sb.deny(json!({"verb": "get", "resource": "secrets"}));
-    status(&sb, 4, &[]);
-    status(&sb, 1, &["--context", "nope"]);
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(false));
+    sb.deny_access(json!({"verb": "get", "resource": "secrets"}));
+    run_status(&sb, 4, &[]);
+    run_status(&sb, 1, &["--context", "nope"]);
     assert_eq!(sb.run(&["status"]).code, 2);
 }
 
 #[test]
-fn as_json() {
-    let sb = enabled();
+fn status_json_report_lists_checks() {
+    let sb = create_enabled_sandbox();
     sb.chmod(TOKEN_FILE, 0o644);
-    let run = status(&sb, 3, &["-o", "json"]);
+    let run = run_status(&sb, 3, &["-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert_eq!(
         (&report["outcome"], &report["exit_code"]),

@@ -1,6 +1,6 @@
 //! What the compiler cannot check: who may import what, start what and print what.
 
-use crate::sandbox::skipped;
+use crate::sandbox::report_skipped;
 use std::path::{Path, PathBuf};
 
 /// The layers, and what each may name of this crate besides itself. Below means further down in this list.
@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// The layers that touch neither processes nor files nor the environment nor a clock.
-const PURE: &[&str] = &[
+const PURE_LAYERS: &[&str] = &[
     "policy",
     "procedure",
     "plan",
@@ -45,44 +45,44 @@ const PURE: &[&str] = &[
     "error",
 ];
 
-pub struct Source {
+pub struct SourceFile {
     /// Below `src`, such as `exec/spawn.rs`.
-    name: String,
+    path: String,
     /// Without what follows `#[cfg(test)]`, and without comments.
     pub code: String,
-    lines: usize,
+    line_count: usize,
 }
 
-impl Source {
+impl SourceFile {
     fn layer(&self) -> &str {
-        self.name.split(['/', '.']).next().expect("a name")
+        self.path.split(['/', '.']).next().expect("a name")
     }
 }
 
-fn project() -> &'static Path {
+fn project_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files_below(directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect_rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            files_below(&path, found);
+            collect_rust_files(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
     }
 }
 
-fn text(path: &Path) -> String {
+fn read_text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The program's own sources, without their tests.
-pub fn sources() -> Vec<Source> {
-    let root = project().join("src");
+pub fn read_sources() -> Vec<SourceFile> {
+    let root = project_root().join("src");
     let mut files = Vec::new();
-    files_below(&root, &mut files);
+    collect_rust_files(&root, &mut files);
     let name = |path: &Path| {
         path.strip_prefix(&root)
             .expect("below")
@@ -91,13 +91,13 @@ pub fn sources() -> Vec<Source> {
             .to_owned()
     };
     let is_test = |name: &str| name.contains("/tests/") || name.ends_with("/tests.rs");
-    let sources: Vec<Source> = files
+    let sources: Vec<SourceFile> = files
         .iter()
         .filter(|path| !is_test(&name(path)))
-        .map(|path| Source {
-            name: name(path),
-            code: code_of(&text(path)),
-            lines: text(path).lines().count(),
+        .map(|path| SourceFile {
+            path: name(path),
+            code: strip_tests_and_comments(&read_text(path)),
+            line_count: read_text(path).lines().count(),
         })
         .collect();
     assert!(sources.len() > 30, "the sources are found");
@@ -105,7 +105,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// Without the tests at its end, and without comments.
-fn code_of(text: &str) -> String {
+fn strip_tests_and_comments(text: &str) -> String {
     let program = text
         .split("#[cfg(test)]\nmod tests {")
         .next()
@@ -118,26 +118,26 @@ fn code_of(text: &str) -> String {
 }
 
 /// Fails the test if one of these words is anywhere but in the files that may hold it.
-fn only_in(words: &[&str], allowed: impl Fn(&Source) -> bool) {
-    let sources = sources();
+fn assert_words_only_in(words: &[&str], allowed: impl Fn(&SourceFile) -> bool) {
+    let sources = read_sources();
     for word in words {
         let wrong: Vec<&str> = sources
             .iter()
             .filter(|s| !allowed(s) && s.code.contains(word))
-            .map(|s| s.name.as_str())
+            .map(|s| s.path.as_str())
             .collect();
         assert!(wrong.is_empty(), "`{word}` in {wrong:?}");
     }
 }
 
 #[test]
-fn one_file_starts_processes() {
-    only_in(&["duct::", "Command::new", "process::Command"], |source| {
-        source.name == "exec/spawn.rs"
+fn processes_are_started_in_one_file() {
+    assert_words_only_in(&["duct::", "Command::new", "process::Command"], |source| {
+        source.path == "exec/spawn.rs"
     });
-    let spawn = sources()
+    let spawn = read_sources()
         .into_iter()
-        .find(|source| source.name == "exec/spawn.rs")
+        .find(|source| source.path == "exec/spawn.rs")
         .expect("it is there");
     assert!(spawn.code.contains("duct::cmd") && spawn.code.contains("_recorded: &Begun"));
     assert_eq!(
@@ -148,23 +148,23 @@ fn one_file_starts_processes() {
 }
 
 #[test]
-fn one_file_reads_the_environment() {
-    only_in(
+fn environment_is_read_in_one_file() {
+    assert_words_only_in(
         &["env::var", "env::args", "env::current_dir", "std::env::set"],
-        |source| source.name == "main.rs",
+        |source| source.path == "main.rs",
     );
 }
 
 #[test]
-fn one_file_prints() {
-    only_in(&["println!", "print!", "dbg!"], |_| false);
-    only_in(&["io::stdout", "io::stderr"], |source| {
-        source.name == "ui/stream.rs"
+fn output_is_printed_in_one_file() {
+    assert_words_only_in(&["println!", "print!", "dbg!"], |_| false);
+    assert_words_only_in(&["io::stdout", "io::stderr"], |source| {
+        source.path == "ui/stream.rs"
     });
 }
 
 #[test]
-fn pure_layers_touch_nothing() {
+fn pure_layers_access_no_external_state() {
     let world = [
         "std::fs",
         "fs::",
@@ -177,11 +177,11 @@ fn pure_layers_touch_nothing() {
         "rustix::",
         "std::net",
     ];
-    only_in(&world, |source| !PURE.contains(&source.layer()));
+    assert_words_only_in(&world, |source| !PURE_LAYERS.contains(&source.layer()));
 }
 
 #[test]
-fn only_the_executor_changes_files() {
+fn files_are_changed_only_by_executor() {
     let changes = [
         "fs::write",
         "fs::rename",
@@ -193,17 +193,17 @@ fn only_the_executor_changes_files() {
         "set_permissions",
         "renameat",
     ];
-    only_in(&["ExportDirectory::new"], |source| {
-        source.name == "app/audit/export.rs"
+    assert_words_only_in(&["ExportDirectory::new"], |source| {
+        source.path == "app/audit/export.rs"
     });
     // A rotation changes the record's own names.
-    only_in(&changes, |source| {
-        source.layer() == "exec" || source.name == "audit/log/rotate.rs"
+    assert_words_only_in(&changes, |source| {
+        source.layer() == "exec" || source.path == "audit/log/rotate.rs"
     });
 }
 
 #[test]
-fn secrets_are_exposed_in_few_places() {
+fn secrets_are_exposed_only_in_allowed_files() {
     let may = [
         "secret.rs",
         "exec/scratch.rs",
@@ -211,11 +211,11 @@ fn secrets_are_exposed_in_few_places() {
         "app/carry_out.rs",
         "app/status.rs",
     ];
-    only_in(&[".expose()"], |source| may.contains(&source.name.as_str()));
+    assert_words_only_in(&[".expose()"], |source| may.contains(&source.path.as_str()));
 }
 
 /// The modules of this crate that a source names: `crate::x` and `crate::{x, y::z}`.
-fn imports(code: &str) -> Vec<String> {
+fn list_imports(code: &str) -> Vec<String> {
     let name = |text: &str| {
         text.trim()
             .chars()
@@ -240,30 +240,30 @@ fn imports(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn imports_run_downward() {
+fn imports_follow_layer_order() {
     assert_eq!(
-        imports("use crate::a::b;\nuse crate::{c, d::e};"),
+        list_imports("use crate::a::b;\nuse crate::{c, d::e};"),
         ["a", "c", "d"]
     );
-    for source in sources()
+    for source in read_sources()
         .iter()
-        .filter(|source| !["main.rs", "lib.rs"].contains(&source.name.as_str()))
+        .filter(|source| !["main.rs", "lib.rs"].contains(&source.path.as_str()))
     {
         let layer = LAYERS.iter().find(|(name, _)| *name == source.layer());
         let (own, allowed) =
-            layer.unwrap_or_else(|| panic!("{} belongs to a layer of this list", source.name));
-        for import in imports(&source.code) {
+            layer.unwrap_or_else(|| panic!("{} belongs to a layer of this list", source.path));
+        for import in list_imports(&source.code) {
             assert!(
                 import == *own || allowed.contains(&import.as_str()),
                 "{} imports {import}",
-                source.name
+                source.path
             );
         }
     }
 }
 
 #[test]
-fn no_layer_is_above_itself() {
+fn layers_are_declared_in_dependency_order() {
     let place = |name: &str| {
         LAYERS
             .iter()
@@ -277,7 +277,7 @@ fn no_layer_is_above_itself() {
         );
     }
     let above = ["app", "exec", "audit", "ui", "cli"];
-    for layer in PURE {
+    for layer in PURE_LAYERS {
         assert!(
             LAYERS[place(layer)]
                 .1
@@ -289,22 +289,22 @@ fn no_layer_is_above_itself() {
 }
 
 #[test]
-fn files_are_short_and_allow_nothing() {
-    for source in sources() {
+fn source_files_are_short_without_lint_exceptions() {
+    for source in read_sources() {
         assert!(
-            source.lines < 400,
+            source.line_count < 400,
             "{} has {} lines",
-            source.name,
-            source.lines
+            source.path,
+            source.line_count
         );
     }
     let mut files = Vec::new();
     ["src", "tests", "fixtures"]
         .iter()
-        .for_each(|place| files_below(&project().join(place), &mut files));
+        .for_each(|place| collect_rust_files(&project_root().join(place), &mut files));
     for file in files.iter().filter(|file| !file.ends_with("suite/tidy.rs")) {
         // What is slow is run by `scripts/check slow`; nothing else is left out.
-        let text = text(file).replace("#[ignore = \"slow: scripts/check slow\"]", "");
+        let text = read_text(file).replace("#[ignore = \"slow: scripts/check slow\"]", "");
         let words = [
             "unsafe ",
             "#[allow(",
@@ -322,8 +322,8 @@ fn files_are_short_and_allow_nothing() {
 }
 
 #[test]
-fn every_dependency_has_a_reason() {
-    let manifest = text(&project().join("Cargo.toml"));
+fn every_dependency_has_a_comment() {
+    let manifest = read_text(&project_root().join("Cargo.toml"));
     let of = |section: &str| {
         manifest
             .split(&format!("[{section}]\n"))
@@ -344,13 +344,13 @@ fn every_dependency_has_a_reason() {
 }
 
 #[test]
-fn the_readme_has_every_exit_code() {
-    let path = project().join("README.md");
+fn readme_lists_every_exit_code() {
+    let path = project_root().join("README.md");
     if !path.exists() {
-        skipped("there is no README.md");
+        report_skipped("there is no README.md");
         return;
     }
-    let readme = text(&path);
+    let readme = read_text(&path);
     for (_, code, _, meaning) in bypassctl::error::EXIT_CODES {
         let row = readme.lines().any(|line| {
             line.starts_with(&format!("| {code} ")) || line.starts_with(&format!("| `{code}` "))

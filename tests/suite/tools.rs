@@ -1,7 +1,7 @@
 //! kubectl and influxctl that are not as they should be.
 
-use crate::enable::{TOKEN_FILE, enable, error, refused};
-use crate::sandbox::{Running, Sandbox, wait_until};
+use crate::enable::{TOKEN_FILE, expect_refusal, extract_error, run_enable};
+use crate::sandbox::{RunningCommand, Sandbox, wait_until};
 use rustix::process::{Pid, test_kill_process_group};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 const TOOLS: [&str; 2] = ["kubectl", "influxctl"];
 
 /// Waits until nobody is left of the groups of all calls: each call leads one.
-fn all_gone(sb: &Sandbox) {
+fn wait_for_process_groups(sb: &Sandbox) {
     for call in sb.calls() {
         let group = Pid::from_raw(call.pid).expect("a process");
         wait_until("a process group is gone", || {
@@ -19,18 +19,18 @@ fn all_gone(sb: &Sandbox) {
 }
 
 /// A sandbox in which these calls go wrong.
-fn faulty(tool: &str, words: &[&str], what: &Value) -> Sandbox {
+fn create_faulty_sandbox(tool: &str, words: &[&str], what: &Value) -> Sandbox {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": tool, "contains": words, "do": what}));
+    sb.inject_fault(json!({"tool": tool, "contains": words, "do": what}));
     sb
 }
 
 #[test]
-fn missing() {
+fn missing_tool_is_reported() {
     for tool in TOOLS {
         let sb = Sandbox::new();
         std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
-        let text = error(&refused(&sb, 1, &[]));
+        let text = extract_error(&expect_refusal(&sb, 1, &[]));
         let said = format!(
             "error: `{tool}` is not in PATH\nhint: install it, or name it: --{tool} PATH\n"
         );
@@ -39,7 +39,7 @@ fn missing() {
 }
 
 #[test]
-fn named_and_not_there_or_no_program() {
+fn unusable_named_tool_is_refused() {
     for tool in TOOLS {
         let sb = Sandbox::new();
         let plain = sb.write("home/plain", "#!/bin/sh\n").display().to_string();
@@ -48,24 +48,24 @@ fn named_and_not_there_or_no_program() {
             .display()
             .to_string();
         sb.chmod("home/broken", 0o755);
-        let home = sb.home("").display().to_string();
+        let home = sb.home_path("").display().to_string();
         for (named, said) in [
             ("/no/where", "is not there: "),
             (plain.as_str(), "is not executable"),
             (home.as_str(), "is not a file"),
             (broken.as_str(), "could not be started: "),
         ] {
-            let run = refused(&sb, 1, &[&format!("--{tool}"), named]);
+            let run = expect_refusal(&sb, 1, &[&format!("--{tool}"), named]);
             assert!(run.stderr.contains(said), "{}", run.stderr);
         }
     }
 }
 
 #[test]
-fn not_executable_in_path_is_passed_over() {
+fn path_lookup_skips_non_executable_files() {
     let mut sb = Sandbox::new();
     sb.write("other/kubectl", "#!/bin/sh\n");
-    sb.env(
+    sb.set_env(
         "PATH",
         format!(
             "{}:{}",
@@ -73,15 +73,15 @@ fn not_executable_in_path_is_passed_over() {
             sb.path("bin").display()
         ),
     );
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
 }
 
 #[test]
-fn relative_entries_of_path_are_passed_over() {
+fn path_lookup_skips_relative_entries() {
     for path in ["../bin", "", "."] {
         let mut sb = Sandbox::new();
-        sb.env("PATH", path);
-        let text = error(&refused(&sb, 1, &[]));
+        sb.set_env("PATH", path);
+        let text = extract_error(&expect_refusal(&sb, 1, &[]));
         let said = "error: `kubectl` is not in PATH (empty and relative entries are passed over)
 ";
         assert!(text.starts_with(said), "{text}");
@@ -89,16 +89,16 @@ fn relative_entries_of_path_are_passed_over() {
 }
 
 #[test]
-fn a_relative_name_is_taken_from_the_working_directory() {
+fn relative_tool_path_resolves_from_working_directory() {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &["--kubectl", "../bin/kubectl"]).code, 0);
+    assert_eq!(run_enable(&sb, &["--kubectl", "../bin/kubectl"]).code, 0);
 }
 
 #[test]
-fn a_directory_that_others_can_write_to_is_told() {
+fn writable_tool_directory_causes_warning() {
     let sb = Sandbox::new();
     sb.chmod("bin", 0o777);
-    let run = enable(&sb, &[]);
+    let run = run_enable(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
@@ -109,13 +109,13 @@ fn a_directory_that_others_can_write_to_is_told() {
     }
     sb.chmod("bin", 0o1777);
     assert!(
-        !enable(&sb, &[]).stderr.contains("others decide"),
+        !run_enable(&sb, &[]).stderr.contains("others decide"),
         "a sticky directory protects what is in it"
     );
 }
 
 /// Each call of `enable`: the tool, a word of the call, and the exit code where its answer makes no sense.
-const CALLS: [(&str, &str, i32); 6] = [
+const ENABLE_CALLS: [(&str, &str, i32); 6] = [
     ("kubectl", "version", 1),
     ("influxctl", "version", 4),
     ("kubectl", "config", 1),
@@ -125,11 +125,11 @@ const CALLS: [(&str, &str, i32); 6] = [
 ];
 
 #[test]
-fn nothing_or_garbage_is_printed() {
+fn empty_or_garbage_tool_output_is_refused() {
     for what in [json!("silent"), json!("garbage")] {
-        for (tool, word, code) in CALLS {
-            let sb = faulty(tool, &[word], &what);
-            let run = refused(&sb, code, &["--verify", "require"]);
+        for (tool, word, code) in ENABLE_CALLS {
+            let sb = create_faulty_sandbox(tool, &[word], &what);
+            let run = expect_refusal(&sb, code, &["--verify", "require"]);
             let clean = |text: &str| text.chars().all(|c| c == '\n' || !c.is_control());
             assert!(
                 clean(&run.stdout) && clean(&run.stderr),
@@ -141,78 +141,80 @@ fn nothing_or_garbage_is_printed() {
 }
 
 #[test]
-fn it_prints_without_end() {
+fn tool_with_unlimited_output_is_killed() {
     for stream in ["flood", "flood_stderr"] {
-        for (tool, word, _) in CALLS {
-            let sb = faulty(
+        for (tool, word, _) in ENABLE_CALLS {
+            let sb = create_faulty_sandbox(
                 tool,
                 &[word],
                 &json!({stream: {"bytes": 1_000_000_000_000_u64}}),
             );
-            let run = refused(&sb, 1, &["--verify", "require"]);
+            let run = expect_refusal(&sb, 1, &["--verify", "require"]);
             let said = format!("{tool} printed more on standard ");
             assert!(
                 run.stderr.contains(&said),
                 "{stream} {word}: {}",
                 run.stderr
             );
-            all_gone(&sb);
+            wait_for_process_groups(&sb);
         }
     }
 }
 
 #[test]
-fn it_never_ends() {
-    for (tool, word, _) in CALLS {
-        let sb = faulty(tool, &[word], &json!("hang"));
-        let run = refused(
+fn hanging_tool_times_out_and_is_killed() {
+    for (tool, word, _) in ENABLE_CALLS {
+        let sb = create_faulty_sandbox(tool, &[word], &json!("hang"));
+        let run = expect_refusal(
             &sb,
             if word == "list" { 1 } else { 6 },
             &["--timeout", "1s", "--verify", "require"],
         );
         let said = format!("{tool} was not done after 1 s, and was ended");
         assert!(run.stderr.contains(&said), "{word}: {}", run.stderr);
-        all_gone(&sb);
+        wait_for_process_groups(&sb);
     }
 }
 
 #[test]
-fn it_never_ends_and_has_children() {
+fn hanging_tool_is_killed_with_its_children() {
     let sb = Sandbox::new();
     for what in [
         json!({"grandchild_holds_pipe": {"seconds": 600}}),
         json!("hang_ignoring_term"),
     ] {
-        sb.fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "do": what}));
+        sb.inject_fault(
+            json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "do": what}),
+        );
     }
-    refused(&sb, 6, &["--timeout", "1s"]);
-    all_gone(&sb);
+    expect_refusal(&sb, 6, &["--timeout", "1s"]);
+    wait_for_process_groups(&sb);
 }
 
 #[test]
-fn a_trial_that_never_ends_shows_nothing() {
-    let sb = faulty("influxctl", &["list"], &json!("hang"));
-    let run = enable(&sb, &["--timeout", "1s"]);
+fn hanging_token_probe_is_inconclusive() {
+    let sb = create_faulty_sandbox("influxctl", &["list"], &json!("hang"));
+    let run = run_enable(&sb, &["--timeout", "1s"]);
     assert_eq!(run.code, 10, "{}", run.stderr);
-    all_gone(&sb);
+    wait_for_process_groups(&sb);
 }
 
 #[test]
-fn a_grandchild_holds_the_pipe() {
+fn enable_succeeds_when_grandchild_holds_pipe() {
     let sb = Sandbox::new();
     for tool in TOOLS {
-        sb.fault(json!({"tool": tool, "do": {"grandchild_holds_pipe": {"seconds": 600}}}));
+        sb.inject_fault(json!({"tool": tool, "do": {"grandchild_holds_pipe": {"seconds": 600}}}));
     }
-    let running: Running = sb.spawn(&["enable", "-n", "influxdb"]);
+    let running: RunningCommand = sb.spawn(&["enable", "-n", "influxdb"]);
     let run = running.wait();
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    all_gone(&sb);
-    sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
+    wait_for_process_groups(&sb);
+    sb.assert_no_secret_leaked(&[Path::new(TOKEN_FILE)]);
 }
 
 #[test]
-fn no_child_reads_what_is_piped_in() {
+fn piped_stdin_is_not_passed_to_tools() {
     let sb = Sandbox::new();
     let run = sb.run_with_stdin(&["doctor", "-n", "influxdb"], "not for them\n");
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
@@ -228,7 +230,7 @@ fn no_child_reads_what_is_piped_in() {
 }
 
 #[test]
-fn a_daemon_that_leaves_the_group_neither_hides_the_answer_nor_keeps_the_lock() {
+fn detached_daemon_keeps_neither_output_nor_lock() {
     let sb = Sandbox::new();
     let real = sb.path("bin/kubectl-itself");
     std::fs::rename(sb.path("bin/kubectl"), &real).expect("sandbox");
@@ -241,7 +243,7 @@ fn a_daemon_that_leaves_the_group_neither_hides_the_answer_nor_keeps_the_lock() 
     let wrapper = sb.write("bin/kubectl", script.replace("#!/bin/sh", "#!/bin/bash"));
     std::fs::set_permissions(wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .expect("sandbox");
-    let run = enable(&sb, &[]);
+    let run = run_enable(&sb, &[]);
     let after = sb.run(&["disable"]);
     for agent in sb.read("agents").lines() {
         let pid =
@@ -257,7 +259,7 @@ fn a_daemon_that_leaves_the_group_neither_hides_the_answer_nor_keeps_the_lock() 
         after.stderr
     );
     let held_open = |result: &serde_json::Value| result["error"] == "streams-held-open";
-    let results = sb.records_of("result");
+    let results = sb.read_entries_by_type("result");
     let open: Vec<_> = results.iter().filter(|result| held_open(result)).collect();
     assert!(
         !open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0),

@@ -1,19 +1,19 @@
 //! `audit verify`: what it finds, and what it lets pass.
 
-use crate::enable::system;
-use crate::sandbox::{Run, Sandbox, lines, sha256, skipped};
+use crate::enable::run_system_program;
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
 use serde_json::Value;
 
 /// A sandbox whose record holds one `enable`, and the head that it printed.
-fn recorded() -> (Sandbox, Vec<u8>, String) {
+fn create_recorded_sandbox() -> (Sandbox, Vec<u8>, String) {
     let sb = Sandbox::new();
     let run = sb.run(&["enable", "-n", "influxdb"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let log = sb.log_bytes();
-    (sb, log, run.head().to_owned())
+    let log = sb.read_log();
+    (sb, log, run.audit_head().to_owned())
 }
 
-fn verify(sb: &Sandbox, log: &[u8], args: &[&str]) -> Run {
+fn verify_log(sb: &Sandbox, log: &[u8], args: &[&str]) -> CommandOutput {
     let file = sb.write("tmp/copy.jsonl", log);
     let run = sb.run(&[&["audit", "verify", file.to_str().expect("text")], args].concat());
     assert_eq!(
@@ -25,24 +25,30 @@ fn verify(sb: &Sandbox, log: &[u8], args: &[&str]) -> Run {
         .iter()
         .position(|arg| *arg == "--expect")
         .map(|at| args[at + 1]);
-    shell_agrees(sb, &[file.to_str().expect("text")], expect, &run);
+    assert_shell_agrees(sb, &[file.to_str().expect("text")], expect, &run);
     run
 }
 
 /// What needs none of our code comes to the same end.
-pub fn shell_agrees(sb: &Sandbox, files: &[&str], expect: Option<&str>, run: &Run) {
+pub fn assert_shell_agrees(
+    sb: &Sandbox,
+    files: &[&str],
+    expect: Option<&str>,
+    run: &CommandOutput,
+) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/audit-verify.sh");
-    if system(sb, "jq", &["--version"]).is_none() {
-        return skipped("jq is not installed, and the shell's verdict was not asked for");
+    if run_system_program(sb, "jq", &["--version"]).is_none() {
+        return report_skipped("jq is not installed, and the shell's verdict was not asked for");
     }
     let (code, told) =
-        system(sb, "bash", &[&[script], files, expect.as_slice()].concat()).expect("bash");
+        run_system_program(sb, "bash", &[&[script], files, expect.as_slice()].concat())
+            .expect("bash");
     assert_eq!(code, run.code, "{told}\n{}{}", run.stdout, run.stderr);
 }
 
 /// Fails the test if this log holds.
-fn broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> Run {
-    let run = verify(sb, log, args);
+fn assert_log_broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> CommandOutput {
+    let run = verify_log(sb, log, args);
     assert_eq!(run.code, 1, "{what}: {}{}", run.stdout, run.stderr);
     assert!(
         run.stderr.contains("does not hold"),
@@ -53,32 +59,32 @@ fn broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> Run {
 }
 
 #[test]
-fn a_good_log_holds() {
-    let (sb, log, head) = recorded();
-    let run = verify(&sb, &log, &[]);
+fn verify_accepts_intact_log() {
+    let (sb, log, head) = create_recorded_sandbox();
+    let run = verify_log(&sb, &log, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         run.stdout.contains(&head) && run.stdout.contains("not anchored"),
         "{}",
         run.stdout
     );
-    let run = verify(&sb, &log, &["--expect", &head]);
+    let run = verify_log(&sb, &log, &["--expect", &head]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         run.stdout.contains("the expected record is there"),
         "{}",
         run.stdout
     );
-    sb.assert_verified();
-    assert_eq!(sb.log_bytes(), log, "verifying is no run of its own");
+    sb.assert_log_intact();
+    assert_eq!(sb.read_log(), log, "verifying is no run of its own");
 }
 
 /// An enable, a rotate, and a status that was cut off while it wrote: what a verifier of one's own can be tried on.
 #[test]
-fn the_sample_holds() {
+fn verify_accepts_sample_log() {
     let sb = Sandbox::new();
     let log = include_bytes!("../../fixtures/audit/sample.jsonl");
-    let run = verify(&sb, log, &[]);
+    let run = verify_log(&sb, log, &[]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for told in [
         "a later run found and recorded them",
@@ -90,19 +96,19 @@ fn the_sample_holds() {
 }
 
 #[test]
-fn a_changed_byte_is_found_wherever_it_is() {
-    let (sb, log, head) = recorded();
+fn verify_detects_changed_byte_in_each_entry() {
+    let (sb, log, head) = create_recorded_sandbox();
     let expect: (u64, String) = head
         .split_once(':')
         .map(|(seq, hash)| (seq.parse().expect("a number"), hash.to_owned()))
         .expect("a head");
     let holds = |log: &[u8], expect| {
-        bypassctl::audit::verify(&mut &*log, expect)
+        bypassctl::audit::verify_log(&mut &*log, expect)
             .expect("readable")
-            .holds()
+            .is_intact()
     };
     assert!(holds(&log, Some(expect.clone())));
-    let (mut start, all) = (0, lines(&log));
+    let (mut start, all) = (0, split_lines(&log));
     for (index, line) in all.iter().enumerate() {
         let places = [
             0,
@@ -128,29 +134,29 @@ fn a_changed_byte_is_found_wherever_it_is() {
         start += line.len();
     }
     let mut copy = log.clone();
-    copy[lines(&log)[0].len() + 5] ^= 1;
-    broken(&sb, "a changed byte", &copy, &[]);
+    copy[split_lines(&log)[0].len() + 5] ^= 1;
+    assert_log_broken(&sb, "a changed byte", &copy, &[]);
 }
 
 #[test]
-fn records_taken_out_exchanged_doubled_or_put_in_are_found() {
-    let (sb, log, _) = recorded();
-    let all = lines(&log);
+fn verify_detects_removed_swapped_duplicated_and_inserted_entries() {
+    let (sb, log, _) = create_recorded_sandbox();
+    let all = split_lines(&log);
     for at in [0, 1, 7, all.len() - 2] {
         let mut deleted = all.clone();
         deleted.remove(at);
-        broken(&sb, "deleted", &deleted.concat(), &[]);
+        assert_log_broken(&sb, "deleted", &deleted.concat(), &[]);
         let mut swapped = all.clone();
         swapped.swap(at, at + 1);
-        broken(&sb, "swapped", &swapped.concat(), &[]);
+        assert_log_broken(&sb, "swapped", &swapped.concat(), &[]);
         let mut doubled = all.clone();
         doubled.insert(at, all[at]);
-        broken(&sb, "doubled", &doubled.concat(), &[]);
+        assert_log_broken(&sb, "doubled", &doubled.concat(), &[]);
         let mut inserted = all.clone();
         inserted.insert(at + 1, b"{\"v\":1}\n");
-        broken(&sb, "inserted", &inserted.concat(), &[]);
+        assert_log_broken(&sb, "inserted", &inserted.concat(), &[]);
         inserted[at + 1] = b"\n";
-        let run = broken(&sb, "an empty line", &inserted.concat(), &[]);
+        let run = assert_log_broken(&sb, "an empty line", &inserted.concat(), &[]);
         assert!(
             run.stdout.contains(&format!("line {}, byte ", at + 2)),
             "{}",
@@ -160,19 +166,19 @@ fn records_taken_out_exchanged_doubled_or_put_in_are_found() {
 }
 
 #[test]
-fn a_run_cut_out_is_found() {
-    let (sb, _, _) = recorded();
+fn verify_detects_removed_run() {
+    let (sb, _, _) = create_recorded_sandbox();
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 0);
-    let cut = sb.records_of("run.begin")[1]["run"].clone();
+    let cut = sb.read_entries_by_type("run.begin")[1]["run"].clone();
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let log = sb.log_bytes();
+    let log = sb.read_log();
     let of_run = |line: &&[u8]| serde_json::from_slice::<Value>(line).expect("JSON")["run"] == cut;
-    let without: Vec<&[u8]> = lines(&log)
+    let without: Vec<&[u8]> = split_lines(&log)
         .into_iter()
         .filter(|line| !of_run(line))
         .collect();
-    assert!(without.len() < lines(&log).len());
-    let run = broken(&sb, "a run cut out", &without.concat(), &[]);
+    assert!(without.len() < split_lines(&log).len());
+    let run = assert_log_broken(&sb, "a run cut out", &without.concat(), &[]);
     assert!(
         run.stdout.contains("what was in between is not known"),
         "{}",
@@ -183,14 +189,14 @@ fn a_run_cut_out_is_found() {
 /// Each byte of a log of twenty records, each bit of it: with an anchor no change passes.
 #[test]
 #[ignore = "slow: scripts/check slow"]
-fn every_change_of_one_byte_is_found() {
-    let (_sb, log, _) = recorded();
-    let log = lines(&log)[..20].concat();
-    let last = lines(&log)[19];
+fn anchored_verify_detects_every_flipped_bit() {
+    let (_sb, log, _) = create_recorded_sandbox();
+    let log = split_lines(&log)[..20].concat();
+    let last = split_lines(&log)[19];
     let holds = |log: &[u8]| {
-        bypassctl::audit::verify(&mut &*log, Some((20, sha256(last))))
+        bypassctl::audit::verify_log(&mut &*log, Some((20, sha256_hex(last))))
             .expect("readable")
-            .holds()
+            .is_intact()
     };
     assert!(holds(&log));
     for at in 0..log.len() {
@@ -203,17 +209,17 @@ fn every_change_of_one_byte_is_found() {
 }
 
 #[test]
-fn a_cut_tail_is_found_with_an_anchor() {
-    let (sb, log, head) = recorded();
-    let all = lines(&log);
+fn anchored_verify_detects_truncated_log() {
+    let (sb, log, head) = create_recorded_sandbox();
+    let all = split_lines(&log);
     for left in [1, 4, all.len() - 1] {
         let cut = all[..left].concat();
         assert_eq!(
-            verify(&sb, &cut, &[]).code,
+            verify_log(&sb, &cut, &[]).code,
             0,
             "without an anchor nobody can tell"
         );
-        let run = broken(&sb, "cut", &cut, &["--expect", &head]);
+        let run = assert_log_broken(&sb, "cut", &cut, &["--expect", &head]);
         assert!(
             run.stdout.contains("the expected record is not there"),
             "{}",
@@ -223,16 +229,16 @@ fn a_cut_tail_is_found_with_an_anchor() {
     let more = sb.run(&["disable"]);
     assert_eq!(more.code, 0, "{}", more.stderr);
     assert_eq!(
-        verify(&sb, &sb.log_bytes(), &["--expect", &head]).code,
+        verify_log(&sb, &sb.read_log(), &["--expect", &head]).code,
         0,
         "more may follow"
     );
 }
 
 /// The log from a record on written anew, with a chain that fits.
-fn rewritten(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
+fn rewrite_log(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
     let (mut out, mut previous) = (String::new(), String::new());
-    for (index, line) in lines(log).into_iter().enumerate() {
+    for (index, line) in split_lines(log).into_iter().enumerate() {
         let mut line = String::from_utf8(line.to_vec()).expect("ASCII");
         // A torn line is no link of the chain.
         let record: Option<Value> = serde_json::from_str(&line).ok();
@@ -242,7 +248,7 @@ fn rewritten(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8
             line = line.replacen(record["prev"].as_str().expect("a hash"), &previous, 1);
         }
         if record.is_some() {
-            previous = sha256(line.as_bytes());
+            previous = sha256_hex(line.as_bytes());
         }
         out.push_str(&line);
     }
@@ -250,45 +256,45 @@ fn rewritten(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8
 }
 
 #[test]
-fn what_was_rewritten_before_a_torn_line_is_found_with_an_anchor() {
-    let (sb, log, _) = recorded();
-    sb.write(sb.log(), [log.as_slice(), b"{\"v\""].concat());
-    let head = sb.run(&["disable", "--dry-run"]).head().to_owned();
-    let log = sb.log_bytes();
-    assert_eq!(verify(&sb, &log, &["--expect", &head]).code, 0);
-    let copy = rewritten(&log, 3, |line| {
+fn anchored_verify_detects_rewrite_before_torn_line() {
+    let (sb, log, _) = create_recorded_sandbox();
+    sb.write(sb.log_path(), [log.as_slice(), b"{\"v\""].concat());
+    let head = sb.run(&["disable", "--dry-run"]).audit_head().to_owned();
+    let log = sb.read_log();
+    assert_eq!(verify_log(&sb, &log, &["--expect", &head]).code, 0);
+    let copy = rewrite_log(&log, 3, |line| {
         line.replacen("\"log\"", "\"x\":1,\"log\"", 1)
     });
     assert_eq!(
-        verify(&sb, &copy, &[]).code,
+        verify_log(&sb, &copy, &[]).code,
         0,
         "without an anchor nobody can tell"
     );
-    broken(&sb, "rewritten", &copy, &["--expect", &head]);
+    assert_log_broken(&sb, "rewritten", &copy, &["--expect", &head]);
 }
 
 #[test]
-fn a_rewritten_end_is_found_with_an_anchor() {
-    let (sb, log, head) = recorded();
-    assert_eq!(rewritten(&log, 5, str::to_owned), log);
-    for from in [1, 9, lines(&log).len() - 1] {
-        let copy = rewritten(&log, from, |line| {
+fn anchored_verify_detects_rewritten_tail() {
+    let (sb, log, head) = create_recorded_sandbox();
+    assert_eq!(rewrite_log(&log, 5, str::to_owned), log);
+    for from in [1, 9, split_lines(&log).len() - 1] {
+        let copy = rewrite_log(&log, from, |line| {
             line.replacen("\"log\"", "\"x\":1,\"log\"", 1)
         });
         assert_ne!(copy, log);
         assert_eq!(
-            verify(&sb, &copy, &[]).code,
+            verify_log(&sb, &copy, &[]).code,
             0,
             "without an anchor nobody can tell"
         );
-        broken(&sb, "rewritten", &copy, &["--expect", &head]);
+        assert_log_broken(&sb, "rewritten", &copy, &["--expect", &head]);
     }
 }
 
 #[test]
-fn a_torn_end_is_found_then_recovered_by_the_next_run() {
-    let (sb, log, _) = recorded();
-    let all = lines(&log);
+fn torn_tail_is_detected_then_recovered() {
+    let (sb, log, _) = create_recorded_sandbox();
+    let all = split_lines(&log);
     let (last, before) = all.split_last().expect("records");
     let before = before.concat();
     let torn: [(&str, &[u8]); 6] = [
@@ -301,11 +307,11 @@ fn a_torn_end_is_found_then_recovered_by_the_next_run() {
     ];
     for (what, torn) in torn {
         let copy = [&before, torn].concat();
-        broken(&sb, what, &copy, &[]);
-        sb.write(sb.log(), &copy);
+        assert_log_broken(&sb, what, &copy, &[]);
+        sb.write(sb.log_path(), &copy);
         let run = sb.run(&["disable", "--dry-run"]);
         assert_eq!(run.code, 0, "{what}: {}", run.stderr);
-        let recovered = sb.records_of("log.recover");
+        let recovered = sb.read_entries_by_type("log.recover");
         assert_eq!(recovered.len(), 1, "{what}");
         let whole = if torn.ends_with(b"\n") {
             torn.to_vec()
@@ -313,10 +319,14 @@ fn a_torn_end_is_found_then_recovered_by_the_next_run() {
             [torn, b"\n"].concat()
         };
         assert_eq!(recovered[0]["torn"]["bytes"], whole.len(), "{what}");
-        assert_eq!(recovered[0]["torn"]["sha256"], sha256(&whole), "{what}");
-        assert_eq!(recovered[0]["prev"], sha256(all[all.len() - 2]), "{what}");
-        assert!(sb.log_bytes().starts_with(&copy), "nothing is cut off");
-        let verified = sb.assert_verified();
+        assert_eq!(recovered[0]["torn"]["sha256"], sha256_hex(&whole), "{what}");
+        assert_eq!(
+            recovered[0]["prev"],
+            sha256_hex(all[all.len() - 2]),
+            "{what}"
+        );
+        assert!(sb.read_log().starts_with(&copy), "nothing is cut off");
+        let verified = sb.assert_log_intact();
         assert!(
             verified
                 .stdout
@@ -325,7 +335,8 @@ fn a_torn_end_is_found_then_recovered_by_the_next_run() {
             verified.stdout
         );
         assert_eq!(
-            sb.run(&["audit", "verify", "--expect", run.head()]).code,
+            sb.run(&["audit", "verify", "--expect", run.audit_head()])
+                .code,
             0,
             "{what}"
         );
@@ -333,30 +344,30 @@ fn a_torn_end_is_found_then_recovered_by_the_next_run() {
 }
 
 #[test]
-fn what_is_recovered_cannot_be_exchanged_or_taken_out() {
-    let (sb, log, _) = recorded();
+fn verify_detects_tampering_with_recovered_bytes() {
+    let (sb, log, _) = create_recorded_sandbox();
     let torn = b"{\"v\":1,\"seq\":";
-    sb.write(sb.log(), [&log, torn.as_slice()].concat());
+    sb.write(sb.log_path(), [&log, torn.as_slice()].concat());
     assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
-    let copy = sb.log_bytes();
+    let copy = sb.read_log();
     let mut changed = copy.clone();
     changed[log.len() + 2] = b'w';
-    broken(&sb, "other torn bytes", &changed, &[]);
+    assert_log_broken(&sb, "other torn bytes", &changed, &[]);
     let mut without = copy.clone();
     without.drain(log.len()..=log.len() + torn.len());
-    broken(&sb, "no torn bytes", &without, &[]);
-    let lines = lines(&copy);
+    assert_log_broken(&sb, "no torn bytes", &without, &[]);
+    let lines = split_lines(&copy);
     let good = lines.len() - 3;
     assert!(
         lines[good].starts_with(b"{")
             && String::from_utf8_lossy(lines[good]).contains("log.recover")
     );
     let without = [&lines[..good], &lines[good + 1..]].concat().concat();
-    broken(&sb, "no recovery", &without, &[]);
+    assert_log_broken(&sb, "no recovery", &without, &[]);
 }
 
 /// A log of these records with numbers and a chain that fit; what an intent was is found again by its old number.
-fn chained(records: &[Value]) -> Vec<u8> {
+fn chain_entries(records: &[Value]) -> Vec<u8> {
     let (mut out, mut previous) = (Vec::new(), "0".repeat(64));
     let number = |old: &Value| {
         records
@@ -371,18 +382,18 @@ fn chained(records: &[Value]) -> Vec<u8> {
             *intent = number(intent).into();
         }
         let line = format!("{record}\n").into_bytes();
-        previous = sha256(&line);
+        previous = sha256_hex(&line);
         out.extend(line);
     }
     out
 }
 
 #[test]
-fn records_that_belong_to_no_run_are_found() {
-    let (sb, _, _) = recorded();
+fn verify_detects_entries_outside_their_run() {
+    let (sb, _, _) = create_recorded_sandbox();
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let all = sb.records();
-    assert_eq!(verify(&sb, &chained(&all), &[]).code, 0);
+    let all = sb.read_entries();
+    assert_eq!(verify_log(&sb, &chain_entries(&all), &[]).code, 0);
     let at = |kind: &str| {
         all.iter()
             .position(|record| record["type"] == kind)
@@ -390,8 +401,8 @@ fn records_that_belong_to_no_run_are_found() {
     };
     let (begin, end, result) = (at("run.begin"), at("run.end"), at("result"));
     let other = all.last().expect("records")["run"].clone();
-    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
-    let changes: [Change; 5] = [
+    type CorruptionCase<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
+    let changes: [CorruptionCase; 5] = [
         ("its run has not begun", &|records| {
             drop(records.remove(begin))
         }),
@@ -411,36 +422,36 @@ fn records_that_belong_to_no_run_are_found() {
     for (told, change) in changes {
         let mut records = all.clone();
         change(&mut records);
-        let run = broken(&sb, told, &chained(&records), &[]);
+        let run = assert_log_broken(&sb, told, &chain_entries(&records), &[]);
         assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
     }
 }
 
 #[test]
-fn a_log_whose_first_line_is_torn_holds_once_it_is_recovered() {
+fn log_with_torn_first_line_verifies_after_recovery() {
     let sb = Sandbox::new();
-    std::fs::create_dir_all(sb.log().parent().expect("a directory")).expect("sandbox");
+    std::fs::create_dir_all(sb.log_path().parent().expect("a directory")).expect("sandbox");
     for torn in ["{\"v\":1,\"se", "{\"v\":1,\"seq\":1,\"prev\":\"00"] {
-        sb.write(sb.log(), torn);
+        sb.write(sb.log_path(), torn);
         assert_eq!(sb.run(&["disable"]).code, 0);
         let kinds: Vec<Value> = sb
-            .records()
+            .read_entries()
             .iter()
             .take(2)
             .map(|record| record["type"].clone())
             .collect();
         assert_eq!(kinds, ["log.recover", "log.open"]);
-        assert_eq!(verify(&sb, &sb.log_bytes(), &[]).code, 0);
-        sb.assert_verified();
+        assert_eq!(verify_log(&sb, &sb.read_log(), &[]).code, 0);
+        sb.assert_log_intact();
     }
 }
 
 #[test]
-fn what_is_no_file_is_told_at_once() {
+fn audit_commands_refuse_irregular_files() {
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
     let fifo = sb
-        .log()
+        .log_path()
         .with_file_name("audit-20260101T000000Z-1a2b3c4d.jsonl");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -466,11 +477,11 @@ fn what_is_no_file_is_told_at_once() {
 }
 
 #[test]
-fn what_is_no_log_does_not_hold() {
+fn verify_rejects_files_that_are_no_log() {
     let sb = Sandbox::new();
-    broken(&sb, "empty", b"", &[]);
-    broken(&sb, "text", b"hello\n", &[]);
-    broken(&sb, "other JSON", b"{}\n{}\n", &[]);
+    assert_log_broken(&sb, "empty", b"", &[]);
+    assert_log_broken(&sb, "text", b"hello\n", &[]);
+    assert_log_broken(&sb, "other JSON", b"{}\n{}\n", &[]);
     let run = sb.run(&["audit", "verify"]);
     assert_eq!(run.code, 1);
     assert!(
@@ -478,7 +489,7 @@ fn what_is_no_log_does_not_hold() {
         "{}",
         run.stderr
     );
-    assert!(!sb.log().exists(), "verifying makes no log");
+    assert!(!sb.log_path().exists(), "verifying makes no log");
     let directory = sb.run(&["audit", "verify", "."]);
     assert_eq!(directory.code, 1, "{}", directory.stderr);
     for anchor in ["1", "x:y", "1:abc"] {
@@ -491,10 +502,10 @@ fn what_is_no_log_does_not_hold() {
 }
 
 #[test]
-fn the_report_is_json_when_asked_for() {
-    let (sb, log, head) = recorded();
-    let report = |run: &Run| serde_json::from_str::<Value>(&run.stdout).expect("JSON");
-    let good = report(&verify(&sb, &log, &["-o", "json", "--expect", &head]));
+fn verify_json_report_lists_findings() {
+    let (sb, log, head) = create_recorded_sandbox();
+    let report = |run: &CommandOutput| serde_json::from_str::<Value>(&run.stdout).expect("JSON");
+    let good = report(&verify_log(&sb, &log, &["-o", "json", "--expect", &head]));
     assert_eq!(
         (&good["exit_code"], &good["verify"]["anchored"]),
         (&0.into(), &true.into())
@@ -504,11 +515,11 @@ fn the_report_is_json_when_asked_for() {
             &good["verify"]["logs"][0]["records"],
             &good["verify"]["logs"][0]["head"]
         ),
-        (&lines(&log).len().into(), &head.into())
+        (&split_lines(&log).len().into(), &head.into())
     );
-    let cut = lines(&log)[..3].concat();
+    let cut = split_lines(&log)[..3].concat();
     let text = [cut.as_slice(), b"x"].concat();
-    let bad = report(&verify(&sb, &text, &["-o", "json"]));
+    let bad = report(&verify_log(&sb, &text, &["-o", "json"]));
     assert_eq!(
         (&bad["exit_code"], &bad["outcome"]),
         (&1.into(), &"failed".into())

@@ -1,20 +1,27 @@
 //! `audit list`: runs, one a line.
 
-use super::{Outcome, moment, of_each, plain, verify};
-use crate::audit::{Run, Source, runs};
-use crate::cli::AuditList;
+use super::{CommandResult, format_time, read_each, sanitize_text, verify};
+use crate::audit::{LogFile, Run, list_runs};
+use crate::cli::AuditListArgs;
 use crate::ui::Ui;
 
-pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui: &Ui) -> Outcome {
-    let all = of_each(logs, runs)?;
+pub(super) fn run(
+    logs: &[LogFile],
+    args: &AuditListArgs,
+    namespace: Option<&str>,
+    ui: &Ui,
+) -> CommandResult {
+    let all = read_each(logs, list_runs)?;
     let on_record = all.len();
     let wanted: Vec<Run> = all
         .into_iter()
-        .filter(|run| is_wanted(run, args, namespace))
+        .filter(|run| is_selected(run, args, namespace))
         .collect();
-    wanted.iter().for_each(|run| ui.say(&line(run)));
+    wanted
+        .iter()
+        .for_each(|run| ui.print_lines(&format_run(run)));
     let shown = wanted.len();
-    ui.fields(|fields| fields.runs = Some(wanted));
+    ui.update_fields(|fields| fields.runs = Some(wanted));
     if shown < on_record {
         let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
         ui.warn(
@@ -22,13 +29,13 @@ pub(super) fn run(logs: &[Source], args: &AuditList, namespace: Option<&str>, ui
             hint,
         );
     }
-    verify::warn(logs, ui)?;
+    verify::warn_if_broken(logs, ui)?;
     Ok(None)
 }
 
-fn is_wanted(run: &Run, args: &AuditList, namespace: Option<&str>) -> bool {
+fn is_selected(run: &Run, args: &AuditListArgs, namespace: Option<&str>) -> bool {
     let is = |wanted: Option<&str>, what: &str| wanted.is_none_or(|wanted| wanted == what);
-    let begun = run.begun.parse::<jiff::Timestamp>().ok();
+    let begun = run.started_at.parse::<jiff::Timestamp>().ok();
     is(args.user.as_deref(), &run.user)
         && is(args.command.as_deref(), &run.command)
         && is(args.outcome.as_deref(), &run.outcome)
@@ -44,7 +51,7 @@ fn is_wanted(run: &Run, args: &AuditList, namespace: Option<&str>) -> bool {
             .is_none_or(|until| begun.is_some_and(|begun| begun <= until))
 }
 
-fn line(run: &Run) -> String {
+fn format_run(run: &Run) -> String {
     let place = match (&run.target.context, &run.target.namespace) {
         (context, Some(namespace)) => {
             format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster"))
@@ -58,14 +65,14 @@ fn line(run: &Run) -> String {
         .as_ref()
         .map(|reason| format!(", {reason}"))
         .unwrap_or_default();
-    plain(&format!(
+    sanitize_text(&format!(
         "{}  {}  {}{dry}: {}, {place}, {}@{}, {} commands{reason}",
-        moment(&run.begun),
+        format_time(&run.started_at),
         run.run,
         run.command,
         run.outcome,
         run.user,
         run.host,
-        run.commands
+        run.command_count
     ))
 }

@@ -1,27 +1,28 @@
 //! `audit rotate`: the log closed, and another that goes on from it.
 
 use crate::audit::Log;
-use crate::cli::Common;
+use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
-use crate::exec::Surroundings;
-use crate::ui::{LogEnd, Ui};
+use crate::exec::Environment;
+use crate::ui::{LogHead, Ui};
 use std::path::Path;
 
 /// Whether there was anything to close. Both heads are told: the closed log's, and the one that it is chained to.
 pub(super) fn run(
     log: &Path,
-    common: &Common,
-    surroundings: &Surroundings,
+    common: &CommonArgs,
+    surroundings: &Environment,
     ui: &Ui,
 ) -> Result<bool> {
     if !log.exists() {
         return Err(
-            Error::failed(format!("there is no record in `{}`", log.display()))
+            Error::failure(format!("there is no record in `{}`", log.display()))
                 .hint("it has one after the first run of any command but `audit`"),
         );
     }
-    let Some(rotated) = Log::rotate(log, surroundings.who(), common.reason.clone())? else {
-        ui.say(&format!(
+    let Some(rotated) = Log::rotate(log, surroundings.detect_actor(), common.reason.clone())?
+    else {
+        ui.print_lines(&format!(
             "nothing is on record in {} since it was opened: there is nothing to close",
             log.display()
         ));
@@ -34,18 +35,18 @@ pub(super) fn run(
         );
         ui.warn(&what, "bypassctl status shows what is there now");
     }
-    ui.say(&format!("closed    {}", rotated.kept.display()));
-    ui.say(&format!("opened    {}", log.display()));
-    ui.anchor(&rotated.closed);
-    ui.anchor(&rotated.opened);
-    ui.fields(|fields| {
-        fields.closed = Some(LogEnd {
-            file: rotated.kept.display().to_string(),
-            head: rotated.closed,
+    ui.print_lines(&format!("closed    {}", rotated.archived_path.display()));
+    ui.print_lines(&format!("opened    {}", log.display()));
+    ui.print_anchor(&rotated.closed_head);
+    ui.print_anchor(&rotated.new_head);
+    ui.update_fields(|fields| {
+        fields.closed_log = Some(LogHead {
+            file: rotated.archived_path.display().to_string(),
+            head: rotated.closed_head,
         });
-        fields.opened = Some(LogEnd {
+        fields.new_log = Some(LogHead {
             file: log.display().to_string(),
-            head: rotated.opened,
+            head: rotated.new_head,
         });
     });
     Ok(true)

@@ -1,51 +1,57 @@
 //! `audit show`: one run, as it went.
 
-use super::{Ends, Outcome, moment, of_each, only_run, plain, verify, words};
-use crate::audit::{Act, Body, Record, RunBegin, Source, Text, records};
-use crate::plan::shell_line;
-use crate::ui::{RecordShown, Ui};
+use super::{
+    CommandOutcomes, CommandResult, format_time, format_words, read_each, sanitize_text,
+    select_run, verify,
+};
+use crate::audit::{Body, LogFile, Operation, Record, RunBegin, Text, read_records};
+use crate::plan::format_shell_line;
+use crate::ui::{RecordView, Ui};
 
-pub(super) fn run(logs: &[Source], wanted: &str, ui: &Ui) -> Outcome {
-    let found = of_each(logs, |log| records(log, wanted))?;
-    let (id, records) = only_run(&found, wanted)?;
-    let ends = Ends::of(records);
-    ui.say(&format!("run {}", plain(id)));
+pub(super) fn run(logs: &[LogFile], wanted: &str, ui: &Ui) -> CommandResult {
+    let found = read_each(logs, |log| read_records(log, wanted))?;
+    let (id, records) = select_run(&found, wanted)?;
+    let ends = CommandOutcomes::from_records(records);
+    ui.print_lines(&format!("run {}", sanitize_text(id)));
     records
         .iter()
-        .filter_map(|record| told(record, &ends))
-        .for_each(|line| ui.say(&line));
-    ui.fields(|fields| {
-        fields.run_shown = Some(id.clone());
+        .filter_map(|record| describe_record(record, &ends))
+        .for_each(|line| ui.print_lines(&line));
+    ui.update_fields(|fields| {
+        fields.shown_run = Some(id.clone());
         fields.records = Some(
             records
                 .iter()
-                .map(|record| RecordShown::new(record.seq, &record.ts, &record.body))
+                .map(|record| RecordView::new(record.seq, &record.ts, &record.body))
                 .collect(),
         );
     });
-    verify::warn(logs, ui)?;
+    verify::warn_if_broken(logs, ui)?;
     Ok(None)
 }
 
 /// One record for people; a result is told with its intent.
-fn told(record: &Record, ends: &Ends) -> Option<String> {
+fn describe_record(record: &Record, ends: &CommandOutcomes) -> Option<String> {
     let text = match &record.body {
-        Body::RunBegin(begin) => begun(begin),
+        Body::RunBegin(begin) => describe_start(begin),
         Body::Tool { name, exe, .. } => {
             let version = exe.version.as_deref().unwrap_or("of unknown version");
             let digest = exe.sha256.as_deref().unwrap_or("unknown");
-            format!("{name} {version} at {}, sha256 {digest}", path(&exe.path))
+            format!(
+                "{name} {version} at {}, sha256 {digest}",
+                format_path(&exe.path)
+            )
         }
         Body::Intent(intent) => {
             format!(
                 "{}: {}: {}",
                 intent.step,
-                deed(&intent.act),
-                ends.told(record.seq)
+                describe_action(&intent.operation),
+                ends.describe_outcome(record.seq)
             )
         }
         Body::RunEnd {
-            code,
+            exit_code: code,
             outcome,
             changed,
             ..
@@ -62,15 +68,19 @@ fn told(record: &Record, ends: &Ends) -> Option<String> {
         | Body::LogRecover { .. }
         | Body::LogRotate { .. } => return None,
     };
-    Some(format!("{}  {}", moment(&record.ts), plain(&text)))
+    Some(format!(
+        "{}  {}",
+        format_time(&record.ts),
+        sanitize_text(&text)
+    ))
 }
 
-fn path(path: &Text) -> String {
-    words(std::slice::from_ref(path)).concat()
+fn format_path(path: &Text) -> String {
+    format_words(std::slice::from_ref(path)).concat()
 }
 
-fn begun(begin: &RunBegin) -> String {
-    let who = &begin.who;
+fn describe_start(begin: &RunBegin) -> String {
+    let who = &begin.actor;
     let user = who
         .user
         .clone()
@@ -88,15 +98,15 @@ fn begun(begin: &RunBegin) -> String {
         "begun by {user} (uid {}) on {}{more}: {}",
         who.uid,
         who.host,
-        shell_line(&words(&begin.argv))
+        format_shell_line(&format_words(&begin.argv))
     )
 }
 
-fn deed(act: &Act) -> String {
+fn describe_action(act: &Operation) -> String {
     match act {
-        Act::Process { argv, .. } => format!("$ {}", shell_line(&words(argv))),
-        Act::File { file } => {
-            format!("{} {}", file.op.as_str(), path(&file.path))
+        Operation::Process { argv, .. } => format!("$ {}", format_shell_line(&format_words(argv))),
+        Operation::File { file } => {
+            format!("{} {}", file.op.as_str(), format_path(&file.path))
         }
     }
 }

@@ -1,21 +1,21 @@
 //! `audit verify`
 
-use super::{Outcome, plain, unreadable};
-use crate::audit::{Finding, Segment, Source, Verified, links, verify};
+use super::{CommandResult, log_read_error, sanitize_text};
+use crate::audit::{Finding, LogFile, LogVerification, Segment, check_links, verify_log};
 use crate::error::{Error, Result};
 use crate::ui::{Check, Ui};
 
-pub(super) fn run(logs: &[Source], expect: Option<&(u64, String)>, ui: &Ui) -> Outcome {
-    let verified = verified(logs, expect)?;
-    tell(ui, &verified);
+pub(super) fn run(logs: &[LogFile], expect: Option<&(u64, String)>, ui: &Ui) -> CommandResult {
+    let verified = verify_logs(logs, expect)?;
+    report_verification(ui, &verified);
     let findings = verified.links.broken.len()
         + verified
             .logs
             .iter()
             .map(|log| log.report.findings.len())
             .sum::<usize>();
-    let holds = verified.holds;
-    ui.fields(|fields| fields.verify = Some(verified));
+    let holds = verified.intact;
+    ui.update_fields(|fields| fields.log_verification = Some(verified));
     if holds {
         return Ok(None);
     }
@@ -28,22 +28,22 @@ pub(super) fn run(logs: &[Source], expect: Option<&(u64, String)>, ui: &Ui) -> O
         [log] => format!("`{}`", log.path.display()),
         _ => format!("in {} files", logs.len()),
     };
-    Err(Error::failed(format!("the record {named} does not hold: {what}"))
+    Err(Error::failure(format!("the record {named} does not hold: {what}"))
         .hint("keep the files as they are, and compare them with copies or with the heads that earlier runs printed"))
 }
 
 /// Fails where the record does not hold.
-pub(super) fn must_hold(logs: &[Source]) -> Result<()> {
-    if verified(logs, None)?.holds {
+pub(super) fn ensure_intact(logs: &[LogFile]) -> Result<()> {
+    if verify_logs(logs, None)?.intact {
         return Ok(());
     }
-    Err(Error::failed("the record does not hold")
+    Err(Error::failure("the record does not hold")
         .hint("bypassctl audit verify says what is wrong, and where"))
 }
 
 /// Says so where the record does not hold; returns whether it does.
-pub(super) fn warn(logs: &[Source], ui: &Ui) -> Result<bool> {
-    let holds = verified(logs, None)?.holds;
+pub(super) fn warn_if_broken(logs: &[LogFile], ui: &Ui) -> Result<bool> {
+    let holds = verify_logs(logs, None)?.intact;
     if !holds {
         let hint = "bypassctl audit verify says what is wrong, and where";
         ui.warn(
@@ -54,29 +54,32 @@ pub(super) fn warn(logs: &[Source], ui: &Ui) -> Result<bool> {
     Ok(holds)
 }
 
-pub(super) fn verified(logs: &[Source], expect: Option<&(u64, String)>) -> Result<Verified> {
-    let segment = |log: &Source| -> Result<Segment> {
+pub(super) fn verify_logs(
+    logs: &[LogFile],
+    expect: Option<&(u64, String)>,
+) -> Result<LogVerification> {
+    let segment = |log: &LogFile| -> Result<Segment> {
         let report = log
-            .read()
-            .and_then(|mut file| verify(&mut file, expect.cloned()));
+            .reader()
+            .and_then(|mut file| verify_log(&mut file, expect.cloned()));
         Ok(Segment {
             file: log.path.clone(),
-            report: report.map_err(|error| unreadable(&log.path, &error))?,
+            report: report.map_err(|error| log_read_error(&log.path, &error))?,
         })
     };
     let logs = logs.iter().map(segment).collect::<Result<Vec<_>>>()?;
-    let links = links(&logs);
+    let links = check_links(&logs);
     let anchored = expect.map(|_| logs.iter().any(|log| log.report.anchored == Some(true)));
     let whole = logs.iter().all(|log| log.report.findings.is_empty()) && links.broken.is_empty();
-    Ok(Verified {
-        holds: whole && anchored != Some(false),
+    Ok(LogVerification {
+        intact: whole && anchored != Some(false),
         anchored,
         logs,
         links,
     })
 }
 
-fn tell(ui: &Ui, verified: &Verified) {
+fn report_verification(ui: &Ui, verified: &LogVerification) {
     for log in &verified.logs {
         let file = log.file.file_name().unwrap_or_default().to_string_lossy();
         let prefix = if verified.logs.len() > 1 {
@@ -84,58 +87,58 @@ fn tell(ui: &Ui, verified: &Verified) {
         } else {
             String::new()
         };
-        tell_log(ui, log, |finding| {
+        report_segment(ui, log, |finding| {
             format!("{prefix}line {}, byte {}", finding.line, finding.offset)
         });
     }
     for link in &verified.links.broken {
-        ui.check(Check::failed(
+        ui.report_check(Check::failure(
             &link.file.display().to_string(),
-            plain(&link.what),
+            sanitize_text(&link.message),
             "name all files of one record, and no others",
         ));
     }
     for link in &verified.links.open {
-        ui.check(Check::warning(
+        ui.report_check(Check::warning(
             &link.file.display().to_string(),
-            plain(&link.what),
+            sanitize_text(&link.message),
             "name that log as well: bypassctl audit verify FILE…",
         ));
     }
-    ui.check(tail(verified));
+    ui.report_check(check_tail(verified));
 }
 
-fn tell_log(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&Finding) -> String) {
+fn report_segment(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&Finding) -> String) {
     for finding in &report.findings {
-        ui.check(Check::failed(
+        ui.report_check(Check::failure(
             &place(finding),
-            plain(&finding.what),
+            sanitize_text(&finding.message),
             "what stands before this line still holds",
         ));
     }
     for finding in &report.recovered {
-        ui.check(Check::warning(
+        ui.report_check(Check::warning(
             &place(finding),
-            plain(&finding.what),
+            sanitize_text(&finding.message),
             "a run was cut off there while it wrote; nothing that it began without a record can have run",
         ));
     }
     for finding in &report.unknown {
-        ui.check(Check::warning(
+        ui.report_check(Check::warning(
             &place(finding),
-            plain(&finding.what),
+            sanitize_text(&finding.message),
             "look at the object itself; a later run has done so",
         ));
     }
     if report.findings.is_empty() {
-        ui.check(Check::ok(
+        ui.report_check(Check::ok(
             "chain",
-            format!("{} records of {}", report.records, file.display()),
+            format!("{} records of {}", report.record_count, file.display()),
         ));
     }
 }
 
-fn tail(verified: &Verified) -> Check {
+fn check_tail(verified: &LogVerification) -> Check {
     let head = verified
         .logs
         .last()
@@ -153,7 +156,7 @@ fn tail(verified: &Verified) -> Check {
             "tail",
             format!("the expected record is there; the last one is {head}"),
         ),
-        Some(false) => Check::failed(
+        Some(false) => Check::failure(
             "tail",
             format!("the expected record is not there; the last one is {head}"),
             "records were cut off or rewritten, or this is another log",

@@ -1,60 +1,68 @@
 //! What of the cluster `enable` and a revocation need.
 
 use super::super::policy;
-use super::super::probe::{self, joined};
+use super::super::probe::{self, join_thread};
 use super::super::session::Session;
 use crate::error::Result;
-use crate::procedure::revoke::{self, Kind, Operator};
-use crate::tool::invocation::{Invocation, Output};
+use crate::procedure::revoke::{self, JobKind, Operator};
+use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{
-    self, AppInstance, ClusterId, Deployment, Failure, Job, Kubectl, Pod, SecretUid,
+    self, AppInstance, ClusterId, Deployment, Job, Kubectl, KubectlError, Pod, SecretUid,
 };
 use crate::tool::permission::Permission;
 use crate::ui::Check;
 
 /// All of them, asked side by side.
-pub(super) fn checks(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
-    let cluster = session.heeded(probe::cluster(session, kubectl, namespace))?;
+pub(super) fn run_checks(
+    session: &Session,
+    kubectl: &Kubectl,
+    namespace: &str,
+) -> Result<Vec<Check>> {
+    let cluster = session.propagate_fatal(probe::identify_cluster(session, kubectl, namespace))?;
     let reached = match &cluster {
-        Ok(id) => identity(id),
+        Ok(id) => check_cluster_identity(id),
         Err(error) => Check::from_error("cluster", error),
     };
     if cluster.as_ref().is_err_and(|error| {
-        probe::is_out_of_reach(error) || error.kind == crate::error::Kind::Refused
+        probe::is_unreachable(error) || error.kind == crate::error::ErrorKind::Refused
     }) {
         return Ok(vec![reached]);
     }
     let mut checks = vec![reached];
-    checks.extend(in_namespace(session, kubectl, namespace)?);
+    checks.extend(check_namespace_objects(session, kubectl, namespace)?);
     Ok(checks)
 }
 
-fn in_namespace(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Vec<Check>> {
-    let asked = revoke::permissions(namespace);
-    let selector = policy::selector(session, namespace);
-    let [space, allowed, secrets, jobs, pods, deployments, instances] = side_by_side(
+fn check_namespace_objects(
+    session: &Session,
+    kubectl: &Kubectl,
+    namespace: &str,
+) -> Result<Vec<Check>> {
+    let asked = revoke::list_permissions(namespace);
+    let selector = policy::restart_selector(session, namespace);
+    let [space, allowed, secrets, jobs, pods, deployments, instances] = run_concurrently(
         session,
         &[
-            ("namespace", kubectl.namespace_uid(namespace)),
-            ("permissions", kubectl.permissions(&asked)),
-            ("secrets", kubectl.secret_uids(namespace)),
-            ("jobs", kubectl.jobs(namespace)),
-            ("pods", kubectl.pods(namespace, selector)),
-            ("operator", kubectl.operator()),
-            ("app-instances", kubectl.app_instances(namespace)),
+            ("namespace", kubectl.get_namespace_uid(namespace)),
+            ("permissions", kubectl.review_permissions(&asked)),
+            ("secrets", kubectl.get_secret_uids(namespace)),
+            ("jobs", kubectl.list_jobs(namespace)),
+            ("pods", kubectl.list_pods(namespace, selector)),
+            ("operator", kubectl.list_operators()),
+            ("app-instances", kubectl.list_app_instances(namespace)),
         ],
     );
     let (space, allowed, secrets, jobs) = (space?, allowed?, secrets?, jobs?);
     let (pods, deployments, instances) = (pods?, deployments?, instances?);
     let operator = deployments
         .as_ref()
-        .map(|output| operator_of(output, instances.as_ref().ok()));
+        .map(|output| parse_operator(output, instances.as_ref().ok()));
     let by_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
-    let mut checks = vec![look(&space, "namespace", |output| {
-        namespace_there(kubectl::parse_uid(output), namespace)
+    let mut checks = vec![parse_check(&space, "namespace", |output| {
+        check_namespace(kubectl::parse_uid(output), namespace)
     })];
     checks.extend(match &allowed {
-        Ok(output) => rights(
+        Ok(output) => check_permissions(
             &asked,
             kubectl::parse_permissions(&asked, output),
             namespace,
@@ -62,45 +70,49 @@ fn in_namespace(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result
         ),
         Err(error) => vec![Check::from_error("permissions", error)],
     });
-    checks.push(look(&secrets, "secrets", |output| {
-        secrets_there(kubectl::parse_secret_uids(output), namespace)
+    checks.push(parse_check(&secrets, "secrets", |output| {
+        check_secrets(kubectl::parse_secret_uids(output), namespace)
     }));
     let mut of_a_revocation = match &jobs {
-        Ok(output) => jobs_there(kubectl::parse_list(output), namespace),
+        Ok(output) => check_jobs(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     };
-    of_a_revocation.push(look(&pods, "pods", |output| {
-        pods_there(kubectl::parse_list(output), selector)
+    of_a_revocation.push(parse_check(&pods, "pods", |output| {
+        check_pods(kubectl::parse_list(output), selector)
     }));
     of_a_revocation
-        .push(operator.map_or_else(|error| Check::from_error("operator", error), operator_there));
-    checks.extend(of_a_revocation.into_iter().map(Check::of_a_revocation));
+        .push(operator.map_or_else(|error| Check::from_error("operator", error), check_operator));
+    checks.extend(of_a_revocation.into_iter().map(Check::mark_revocation_only));
     Ok(checks)
 }
 
 /// An answer for each command; what ends the command is in the outer result.
-fn side_by_side<const N: usize>(
+fn run_concurrently<const N: usize>(
     session: &Session,
     commands: &[(&str, Invocation); N],
-) -> [Result<Result<Output>>; N] {
+) -> [Result<Result<ToolOutput>>; N] {
     let outputs = std::thread::scope(|scope| {
         let running = commands
             .each_ref()
             .map(|(step, command)| scope.spawn(|| session.run(step, command)));
-        running.map(joined)
+        running.map(join_thread)
     });
-    outputs.map(|output| session.heeded(output))
+    outputs.map(|output| session.propagate_fatal(output))
 }
 
-fn look(output: &Result<Output>, name: &str, read: impl FnOnce(&Output) -> Check) -> Check {
+fn parse_check(
+    output: &Result<ToolOutput>,
+    name: &str,
+    read: impl FnOnce(&ToolOutput) -> Check,
+) -> Check {
     match output {
         Ok(output) => read(output),
         Err(error) => Check::from_error(name, error),
     }
 }
 
-fn identity(id: &ClusterId) -> Check {
-    let text = probe::identity(id);
+fn check_cluster_identity(id: &ClusterId) -> Check {
+    let text = probe::describe_cluster_id(id);
     match id {
         ClusterId::Server(_) => Check::warning(
             "cluster",
@@ -111,10 +123,10 @@ fn identity(id: &ClusterId) -> Check {
     }
 }
 
-fn namespace_there(uid: std::result::Result<String, Failure>, namespace: &str) -> Check {
+fn check_namespace(uid: std::result::Result<String, KubectlError>, namespace: &str) -> Check {
     match uid {
         Ok(uid) => Check::ok("namespace", format!("`{namespace}` is there, UID {uid}")),
-        Err(Failure::Forbidden(_)) => Check::warning(
+        Err(KubectlError::Forbidden(_)) => Check::warning(
             "namespace",
             format!("whether `{namespace}` is there may not be looked at"),
             "it shows when a secret is read",
@@ -126,9 +138,9 @@ fn namespace_there(uid: std::result::Result<String, Failure>, namespace: &str) -
     }
 }
 
-fn rights(
+fn check_permissions(
     asked: &[Permission],
-    answers: std::result::Result<Vec<bool>, Failure>,
+    answers: std::result::Result<Vec<bool>, KubectlError>,
     namespace: &str,
     by_kubit: bool,
 ) -> Vec<Check> {
@@ -174,20 +186,23 @@ fn rights(
             "kubectl create role NAME --verb={} --resource={resource}{one} --namespace {namespace}, and bind it to this account",
             permission.verb
         );
-        let failed = Check::failed(&name, format!("no; {purpose} needs it"), hint);
+        let failed = Check::failure(&name, format!("no; {purpose} needs it"), hint);
         if purpose == "enable" {
             failed
         } else {
-            failed.of_a_revocation()
+            failed.mark_revocation_only()
         }
     };
     asked.iter().zip(answers).map(check).collect()
 }
 
-fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespace: &str) -> Check {
+fn check_secrets(
+    secrets: std::result::Result<Vec<SecretUid>, KubectlError>,
+    namespace: &str,
+) -> Check {
     let secrets = match secrets {
         Ok(secrets) => secrets,
-        Err(Failure::Forbidden(_)) => {
+        Err(KubectlError::Forbidden(_)) => {
             return Check::warning(
                 "secrets",
                 "`rsa-keys` and `admin-token` may not both be looked at",
@@ -206,7 +221,7 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
         .filter(|name| secrets.iter().all(|secret| secret.name != *name))
         .collect();
     if missing.is_empty() {
-        let made = |secret: &SecretUid| format!("`{}` of {}", secret.name, secret.created);
+        let made = |secret: &SecretUid| format!("`{}` of {}", secret.name, secret.created_at);
         return Check::ok(
             "secrets",
             secrets.iter().map(made).collect::<Vec<_>>().join(", "),
@@ -216,20 +231,20 @@ fn secrets_there(secrets: std::result::Result<Vec<SecretUid>, Failure>, namespac
         "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
     );
     let are = if missing.len() > 1 { "are" } else { "is" };
-    let failed = Check::failed(
+    let failed = Check::failure(
         "secrets",
         format!("`{}` {are} not there", missing.join("` and `")),
         hint,
     );
     // `enable` needs the token, and not the keys.
     if missing == ["rsa-keys"] {
-        failed.of_a_revocation()
+        failed.mark_revocation_only()
     } else {
         failed
     }
 }
 
-fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> Vec<Check> {
+fn check_jobs(jobs: std::result::Result<Vec<Job>, KubectlError>, namespace: &str) -> Vec<Check> {
     let jobs = match jobs {
         Ok(jobs) => jobs,
         Err(failure) => {
@@ -240,22 +255,22 @@ fn jobs_there(jobs: std::result::Result<Vec<Job>, Failure>, namespace: &str) -> 
         }
     };
     [revoke::KEY_GEN, revoke::CREATE_ADMIN_TOKEN]
-        .map(|kind| job_there(&jobs, &kind, namespace))
+        .map(|kind| check_job(&jobs, &kind, namespace))
         .into()
 }
 
-fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
-    let found: Vec<&Job> = kind.among(jobs).collect();
+fn check_job(jobs: &[Job], kind: &JobKind, namespace: &str) -> Check {
+    let found: Vec<&Job> = kind.filter_jobs(jobs).collect();
     let names: Vec<&str> = found.iter().map(|job| job.metadata.name.as_str()).collect();
-    let name = format!("job {}", kind.name);
+    let name = format!("job {}", kind.name_prefix);
     if found.is_empty() {
-        return Check::failed(
+        return Check::failure(
             &name,
             "there is none: a revocation could not make new keys or tokens",
             format!("look at what there is: `kubectl get jobs --namespace {namespace}`"),
         );
     }
-    if let Some(failed) = found.iter().find(|job| job.failed()) {
+    if let Some(failed) = found.iter().find(|job| job.is_failed()) {
         let failed = &failed.metadata.name;
         return Check::warning(
             &name,
@@ -266,18 +281,18 @@ fn job_there(jobs: &[Job], kind: &Kind, namespace: &str) -> Check {
     Check::ok(&name, names.join(", "))
 }
 
-fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> Check {
+fn check_pods(pods: std::result::Result<Vec<Pod>, KubectlError>, selector: &str) -> Check {
     match pods {
         Ok(pods) if pods.is_empty() => {
             let hint = "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
-            Check::failed(
+            Check::failure(
                 "pods",
                 format!("none is labelled {selector}: the restart would restart nothing"),
                 hint,
             )
         }
         Ok(pods) => {
-            let ready = pods.iter().filter(|pod| pod.ready()).count();
+            let ready = pods.iter().filter(|pod| pod.is_ready()).count();
             let text = format!("{ready} of {} labelled {selector} are ready", pods.len());
             if ready == pods.len() {
                 Check::ok("pods", text)
@@ -293,24 +308,24 @@ fn pods_there(pods: std::result::Result<Vec<Pod>, Failure>, selector: &str) -> C
     }
 }
 
-fn operator_of(
-    deployments: &Output,
-    instances: Option<&Output>,
-) -> std::result::Result<Operator, Failure> {
-    Operator::of(
+fn parse_operator(
+    deployments: &ToolOutput,
+    instances: Option<&ToolOutput>,
+) -> std::result::Result<Operator, KubectlError> {
+    Operator::from_deployments(
         kubectl::parse_list::<Deployment>(deployments),
         instances.map(kubectl::parse_list::<AppInstance>),
     )
 }
 
-fn operator_there(operator: std::result::Result<Operator, Failure>) -> Check {
+fn check_operator(operator: std::result::Result<Operator, KubectlError>) -> Check {
     match operator {
         Ok(operator @ Operator::Unknown(_)) => Check::warning(
             "operator",
-            operator.told(),
+            operator.describe_effect(),
             "not needed: a revocation can make the jobs again by itself",
         ),
-        Ok(operator) => Check::ok("operator", operator.told()),
+        Ok(operator) => Check::ok("operator", operator.describe_effect()),
         Err(failure) => Check::from_error(
             "operator",
             &failure.into_error("the operator cannot be looked for"),

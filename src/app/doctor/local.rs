@@ -1,40 +1,44 @@
 //! What of this machine `enable` needs.
 
-use super::super::carry_out::is_private;
-use super::super::config::{self, Config};
+use super::super::carry_out::is_owner_only;
+use super::super::config::{self, InfluxctlConfig};
 use super::super::enable;
 use super::super::session::Session;
 use crate::error::Result;
-use crate::exec::unfit_directory;
+use crate::exec::check_directory;
 use crate::profile;
 use crate::tool::Tool;
 use crate::tool::quirk;
 use crate::ui::Check;
 use std::path::{Path, PathBuf};
 
-pub(super) fn checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
-    let config = session.heeded(
-        config::locate(session, influxctl.and_then(|tool| tool.version.as_ref()))
-            .and_then(|named| Config::read(&named)),
+pub(super) fn run_checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
+    let config = session.propagate_fatal(
+        config::locate_config(session, influxctl.and_then(|tool| tool.version.as_ref()))
+            .and_then(|named| InfluxctlConfig::read(&named)),
     )?;
     let mut checks = match config {
-        Ok(config) => of_config(session, influxctl, &config),
+        Ok(config) => check_config(session, influxctl, &config),
         Err(error) => vec![Check::from_error("configuration", &error)],
     };
-    checks.push(of_log(session));
+    checks.push(check_audit_log(session));
     Ok(checks)
 }
 
-fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Vec<Check> {
+fn check_config(
+    session: &Session,
+    influxctl: Option<&Tool>,
+    config: &InfluxctlConfig,
+) -> Vec<Check> {
     let name = session.profile;
-    let found = config
-        .required()
-        .and_then(|text| profile::find(text, name).map_err(|error| config.told(&error)));
+    let found = config.require_text().and_then(|text| {
+        profile::find_profile(text, name).map_err(|error| config.to_error(&error))
+    });
     let profile = match found {
         Ok(profile) => profile,
         Err(error) => return vec![Check::from_error("configuration", &error)],
     };
-    let mut checks = vec![match config.must_be_writable() {
+    let mut checks = vec![match config.ensure_writable() {
         Ok(()) => Check::ok(
             "configuration",
             format!("{} has profile `{name}`", config.path.display()),
@@ -46,7 +50,7 @@ fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Ve
         .as_ref()
         .filter(|product| !product.eq_ignore_ascii_case("clustered"))
     {
-        checks.push(Check::failed(
+        checks.push(Check::failure(
             "profile",
             format!("`{name}` is for product `{product}`"),
             "admin tokens are InfluxDB Clustered's: name a profile of that product",
@@ -66,25 +70,29 @@ fn of_config(session: &Session, influxctl: Option<&Tool>, config: &Config) -> Ve
     }
     if let Some(influxctl) = influxctl {
         checks.extend(
-            quirk::bearing(&enable::circumstances(influxctl, &profile))
+            quirk::find_applicable_quirks(&enable::build_quirk_context(influxctl, &profile))
                 .into_iter()
-                .map(of_quirk),
+                .map(check_quirk),
         );
     }
-    checks.push(of_token_file(config, profile.token_file.as_deref(), name));
+    checks.push(check_token_file(
+        config,
+        profile.token_file.as_deref(),
+        name,
+    ));
     checks
 }
 
-fn of_quirk(quirk: quirk::Quirk) -> Check {
-    if quirk.breaks {
-        Check::failed("influxctl", quirk.what, quirk.remedy)
+fn check_quirk(quirk: quirk::Quirk) -> Check {
+    if quirk.is_fatal {
+        Check::failure("influxctl", quirk.message, quirk.remedy)
     } else {
-        Check::warning("influxctl", quirk.what, quirk.remedy)
+        Check::warning("influxctl", quirk.message, quirk.remedy)
     }
 }
 
-fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
-    let own = || config.token_file(profile);
+fn check_token_file(config: &InfluxctlConfig, named: Option<&str>, profile: &str) -> Check {
+    let own = || config.default_token_file(profile);
     let Some(file) = named.map(PathBuf::from).or_else(own) else {
         return Check::warning(
             "token file",
@@ -92,18 +100,18 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
             "name one: enable --token-file FILE",
         );
     };
-    match unfit_directory(file.parent().unwrap_or(Path::new("/"))) {
-        Some(unfit) => Check::failed(
+    match check_directory(file.parent().unwrap_or(Path::new("/"))) {
+        Some(unfit) => Check::failure(
             "token file",
-            unfit.what,
+            unfit.problem,
             format!("{}, or enable --token-file FILE", unfit.remedy),
         ),
-        None if file.metadata().is_ok_and(|meta| !is_private(&meta)) => {
+        None if file.metadata().is_ok_and(|meta| !is_owner_only(&meta)) => {
             let hint = format!(
                 "chmod 600 '{}', or run `bypassctl enable` again",
                 file.display()
             );
-            Check::failed(
+            Check::failure(
                 "token file",
                 format!("others than its owner may use {}", file.display()),
                 hint,
@@ -117,8 +125,8 @@ fn of_token_file(config: &Config, named: Option<&str>, profile: &str) -> Check {
 }
 
 /// The log is open and this run is in it, so that it can be written is shown already.
-fn of_log(session: &Session) -> Check {
-    if session.exec.log_reserves() {
+fn check_audit_log(session: &Session) -> Check {
+    if session.exec.can_preallocate_log() {
         return Check::ok(
             "audit log",
             "it can be written, with room reserved for the result of each command before it runs",

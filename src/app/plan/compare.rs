@@ -1,21 +1,26 @@
 //! Whether two plans are the same, and where they are not.
 
-use super::document::Document;
-use crate::tool::invocation::printable;
+use super::document::PlanFile;
+use crate::tool::invocation::sanitize;
 use crate::ui::Difference;
 use serde_json::{Value, json};
 
 /// How many differences are told in a message; all of them are in JSON.
-const TOLD: usize = 4;
+const MAX_DIFFERENCES_SHOWN: usize = 4;
 
 /// All places that differ, but for who made it when.
-pub(super) fn differences(planned: &Document, now: &Document) -> Vec<Difference> {
+pub(super) fn find_differences(planned: &PlanFile, now: &PlanFile) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare("", &compared(planned), &compared(now), &mut found);
+    compare_values(
+        "",
+        &to_comparable_json(planned),
+        &to_comparable_json(now),
+        &mut found,
+    );
     found
 }
 
-fn compared(document: &Document) -> Value {
+fn to_comparable_json(document: &PlanFile) -> Value {
     json!({
         "target": document.target,
         "tools": document.tools,
@@ -25,7 +30,7 @@ fn compared(document: &Document) -> Value {
     })
 }
 
-fn compare(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
+fn compare_values(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
     match (planned, now) {
         (Value::Object(one), Value::Object(other)) => {
             for name in one
@@ -35,27 +40,27 @@ fn compare(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) 
                 let of = |object: &serde_json::Map<String, Value>| {
                     object.get(name).cloned().unwrap_or_default()
                 };
-                compare(&format!("{at}/{name}"), &of(one), &of(other), found);
+                compare_values(&format!("{at}/{name}"), &of(one), &of(other), found);
             }
         }
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             for (index, (one, other)) in one.iter().zip(other).enumerate() {
-                compare(&format!("{at}/{index}"), one, other, found);
+                compare_values(&format!("{at}/{index}"), one, other, found);
             }
         }
         _ if planned == now => {}
         _ => found.push(Difference {
-            at: at.to_owned(),
+            pointer: at.to_owned(),
             planned: planned.clone(),
-            now: now.clone(),
+            current: now.clone(),
         }),
     }
 }
 
 /// In a message: what a reader can do something with. What was seen is what the steps follow from, and they say it
 /// again; the text and the script say the steps once more.
-pub(super) fn told(differences: &[Difference]) -> String {
-    let ranks = |difference: &Difference| match difference.at.split('/').nth(1) {
+pub(super) fn format_differences(differences: &[Difference]) -> String {
+    let ranks = |difference: &Difference| match difference.pointer.split('/').nth(1) {
         Some("target" | "tools" | "observed") => 0,
         Some("steps") => 1,
         _ => 2,
@@ -65,40 +70,42 @@ pub(super) fn told(differences: &[Difference]) -> String {
         .iter()
         .filter(|difference| ranks(difference) == first)
         .collect();
-    let value = |value: &Value| printable(&value.to_string(), 96);
+    let value = |value: &Value| sanitize(&value.to_string(), 96);
     let mut told: Vec<String> = shown
         .iter()
-        .take(TOLD)
-        .map(|difference| match (&difference.planned, &difference.now) {
-            (Value::Array(planned), Value::Array(now)) => {
-                format!(
-                    "{} has {} entries in the plan, and {} now",
-                    difference.at,
-                    planned.len(),
-                    now.len()
-                )
-            }
-            (Value::String(planned), Value::String(now))
-                if planned.contains('\n') || now.contains('\n') =>
-            {
-                first_line(&difference.at, planned, now)
-            }
-            (planned, now) => format!(
-                "{} is {} in the plan, and {} now",
-                difference.at,
-                value(planned),
-                value(now)
-            ),
-        })
+        .take(MAX_DIFFERENCES_SHOWN)
+        .map(
+            |difference| match (&difference.planned, &difference.current) {
+                (Value::Array(planned), Value::Array(now)) => {
+                    format!(
+                        "{} has {} entries in the plan, and {} now",
+                        difference.pointer,
+                        planned.len(),
+                        now.len()
+                    )
+                }
+                (Value::String(planned), Value::String(now))
+                    if planned.contains('\n') || now.contains('\n') =>
+                {
+                    format_line_difference(&difference.pointer, planned, now)
+                }
+                (planned, now) => format!(
+                    "{} is {} in the plan, and {} now",
+                    difference.pointer,
+                    value(planned),
+                    value(now)
+                ),
+            },
+        )
         .collect();
-    if shown.len() > TOLD {
-        told.push(format!("and {} more", shown.len() - TOLD));
+    if shown.len() > MAX_DIFFERENCES_SHOWN {
+        told.push(format!("and {} more", shown.len() - MAX_DIFFERENCES_SHOWN));
     }
     told.join("; ")
 }
 
 /// Where two texts begin to differ: what stands before that would be all that is shown.
-fn first_line(at: &str, planned: &str, now: &str) -> String {
+fn format_line_difference(at: &str, planned: &str, now: &str) -> String {
     let same = planned
         .lines()
         .zip(now.lines())
@@ -106,7 +113,7 @@ fn first_line(at: &str, planned: &str, now: &str) -> String {
         .count();
     let line = |text: &str| {
         text.lines().nth(same).map_or("its end".to_owned(), |line| {
-            format!("`{}`", printable(line, 96))
+            format!("`{}`", sanitize(line, 96))
         })
     };
     format!(
@@ -121,7 +128,11 @@ fn first_line(at: &str, planned: &str, now: &str) -> String {
 /// cluster and the files are the same, but for a configuration that the plan has edited; each step is one of the plan's,
 /// in its order, and says the same: the same objects with the same UIDs, the same manifests, the same paths, the same
 /// host; and what is not to be done any more was begun.
-pub(super) fn not_left_of(planned: &Document, now: &Document, begun: &[String]) -> Vec<Difference> {
+pub(super) fn find_resume_differences(
+    planned: &PlanFile,
+    now: &PlanFile,
+    begun: &[String],
+) -> Vec<Difference> {
     let was_begun = |step: &Value| {
         step["id"]
             .as_str()
@@ -138,31 +149,31 @@ pub(super) fn not_left_of(planned: &Document, now: &Document, begun: &[String]) 
             file.clone()
         }
     };
-    let place = |document: &Document| {
+    let place = |document: &PlanFile| {
         let files: Vec<Value> = document.observed.files.iter().map(file).collect();
         json!({ "target": document.target, "tools": document.tools, "observed": { "cluster": document.observed.cluster, "files": files } })
     };
     let mut found = Vec::new();
-    compare("", &place(planned), &place(now), &mut found);
+    compare_values("", &place(planned), &place(now), &mut found);
     let mut left = now.steps.iter().peekable();
     for (index, step) in planned.steps.iter().enumerate() {
         let at = format!("/steps/{index}");
         match left.next_if(|now| is_same_step(step, now)) {
             Some(now) => compare_step(&at, step, now, &mut found),
-            None if changes(step) && (step.get("write").is_some() || !was_begun(step)) => {
+            None if is_change_step(step) && (step.get("write").is_some() || !was_begun(step)) => {
                 found.push(Difference {
-                    at,
+                    pointer: at,
                     planned: step["id"].clone(),
-                    now: Value::Null,
+                    current: Value::Null,
                 });
             }
             None => {}
         }
     }
     found.extend(left.map(|now| Difference {
-        at: "/steps".to_owned(),
+        pointer: "/steps".to_owned(),
         planned: Value::Null,
-        now: now["id"].clone(),
+        current: now["id"].clone(),
     }));
     found
 }
@@ -175,7 +186,7 @@ fn is_same_step(planned: &Value, now: &Value) -> bool {
 }
 
 /// Whether a step changes anything: a file, a secret, a job, pods.
-fn changes(step: &Value) -> bool {
+fn is_change_step(step: &Value) -> bool {
     ["write", "edit", "delete", "uid", "way", "ready"]
         .iter()
         .any(|name| step.get(name).is_some())
@@ -202,7 +213,7 @@ fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Differen
         .flatten()
         .filter(|(name, _)| !free(name))
     {
-        compare(
+        compare_values(
             &format!("{at}/{name}"),
             &planned[name.as_str()],
             value,
@@ -216,12 +227,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_told_by_the_line_where_they_differ() {
+    fn format_differences_names_first_differing_line() {
         let told = |planned, now| {
-            told(&[Difference {
-                at: "/script".to_owned(),
+            format_differences(&[Difference {
+                pointer: "/script".to_owned(),
                 planned: json!(planned),
-                now: json!(now),
+                current: json!(now),
             }])
         };
         let said = "/script has in line 2 `b` in the plan, and `c` now";

@@ -1,12 +1,12 @@
 //! The file of a plan. `docs/PLAN.md` describes every field.
 
 use crate::app::session::Session;
-use crate::audit::{Target, Who};
-use crate::cli::Request;
+use crate::audit::{Actor, Target};
+use crate::cli::PlanRequest;
 use crate::error::{Error, Result};
-use crate::plan::{Plan, script, shell_line};
-use crate::tool::ToolSeen;
-use crate::tool::invocation::printable;
+use crate::plan::{Plan, format_shell_line, script};
+use crate::tool::ToolInfo;
+use crate::tool::invocation::sanitize;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,30 +14,30 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The version of this form.
-pub(in crate::app) const SCHEMA: &str = "bypassctl.plan/1";
+pub(in crate::app) const PLAN_SCHEMA: &str = "bypassctl.plan/1";
 
 /// A plan as it is written down: what `plan` writes, and `apply` compares with what would be done now.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(in crate::app) struct Document {
+pub(in crate::app) struct PlanFile {
     /// The version of this form: `bypassctl.plan/1`.
     schema: String,
     /// Version of the program that made it.
     bypassctl: String,
     /// When it was made: UTC, RFC 3339.
     #[cfg_attr(test, schemars(with = "String"))]
-    pub(super) made: Timestamp,
+    pub(super) created_at: Timestamp,
     /// Who says to have made it.
-    by: Who,
+    author: Actor,
     /// What it is the plan of.
-    pub(super) request: Request,
+    pub(super) request: PlanRequest,
     /// What it is done to.
     pub(super) target: Target,
     /// The tools, as they were found, by name.
-    pub(super) tools: Vec<ToolSeen>,
+    pub(super) tools: Vec<ToolInfo>,
     /// What was seen when it was planned, as far as the steps do not say it themselves.
-    pub(super) observed: Observed,
+    pub(super) observed: PlanObservation,
     /// In the order in which they run.
     #[cfg_attr(test, schemars(with = "Vec<crate::plan::StepView>"))]
     pub(super) steps: Vec<Value>,
@@ -49,15 +49,15 @@ pub(in crate::app) struct Document {
 #[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-pub(in crate::app) struct Observed {
+pub(in crate::app) struct PlanObservation {
     /// What tells the cluster from another; null where no cluster is needed.
-    #[cfg_attr(test, schemars(with = "Option<ClusterSeen>"))]
+    #[cfg_attr(test, schemars(with = "Option<ClusterIdentity>"))]
     pub(super) cluster: Option<Value>,
     /// The secrets that are there, each with its UID.
-    #[cfg_attr(test, schemars(with = "Vec<SecretSeen>"))]
+    #[cfg_attr(test, schemars(with = "Vec<SecretRef>"))]
     secrets: Vec<Value>,
     /// The files that matter, each with its digest where that may be said.
-    #[cfg_attr(test, schemars(with = "Vec<FileSeen>"))]
+    #[cfg_attr(test, schemars(with = "Vec<FileState>"))]
     pub(super) files: Vec<Value>,
 }
 
@@ -65,7 +65,7 @@ pub(in crate::app) struct Observed {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum ClusterSeen {
+enum ClusterIdentity {
     /// By the UID of namespace `kube-system`.
     KubeSystem {
         /// That UID.
@@ -82,16 +82,16 @@ enum ClusterSeen {
         server: String,
     },
     /// The one that this ran in.
-    Own {
+    InCluster {
         /// Always true.
-        own: bool,
+        in_cluster: bool,
     },
 }
 
 /// A secret of the cluster.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct SecretSeen {
+struct SecretRef {
     /// Its name.
     name: String,
     /// Its UID.
@@ -101,20 +101,20 @@ struct SecretSeen {
 /// A file.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct FileSeen {
+struct FileState {
     /// Where it is.
     path: String,
     /// What it holds; null where it is not there.
-    content: Option<Content>,
+    content: Option<FileContent>,
 }
 
 /// Bytes, by what may be said of them.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum Content {
+enum FileContent {
     /// By their digest.
-    Seen {
+    Digest {
         /// Their SHA-256, lower-case hexadecimal.
         sha256: String,
     },
@@ -125,27 +125,27 @@ enum Content {
     },
 }
 
-impl Observed {
-    pub(in crate::app) fn cluster(mut self, cluster: &ClusterId) -> Self {
+impl PlanObservation {
+    pub(in crate::app) fn with_cluster(mut self, cluster: &ClusterId) -> Self {
         let seen = match cluster {
-            ClusterId::Cluster(uid) => ClusterSeen::KubeSystem {
+            ClusterId::KubeSystem(uid) => ClusterIdentity::KubeSystem {
                 kube_system_uid: uid.clone(),
             },
-            ClusterId::Namespace(uid) => ClusterSeen::Namespace {
+            ClusterId::Namespace(uid) => ClusterIdentity::Namespace {
                 namespace_uid: uid.clone(),
             },
-            ClusterId::Server(server) => ClusterSeen::Server {
-                server: crate::exec::without_credentials(server),
+            ClusterId::Server(server) => ClusterIdentity::Server {
+                server: crate::exec::strip_credentials(server),
             },
-            ClusterId::Pods => ClusterSeen::Own { own: true },
+            ClusterId::InCluster => ClusterIdentity::InCluster { in_cluster: true },
         };
         self.cluster = Some(json!(seen));
         self
     }
 
-    pub(in crate::app) fn secrets(mut self, secrets: &[SecretUid]) -> Self {
+    pub(in crate::app) fn with_secrets(mut self, secrets: &[SecretUid]) -> Self {
         let seen = |secret: &SecretUid| {
-            json!(SecretSeen {
+            json!(SecretRef {
                 name: secret.name.clone(),
                 uid: secret.uid.clone()
             })
@@ -155,17 +155,17 @@ impl Observed {
     }
 
     /// influxctl's configuration; of one that may hold a secret no digest is told.
-    pub(in crate::app) fn config(mut self, path: &Path, text: Option<&str>) -> Self {
+    pub(in crate::app) fn with_config(mut self, path: &Path, text: Option<&str>) -> Self {
         let content = text.map(|text| {
-            if crate::profile::may_hold_secret(text) {
-                Content::Withheld { withheld: "secret" }
+            if crate::profile::can_hold_secret(text) {
+                FileContent::Withheld { withheld: "secret" }
             } else {
-                Content::Seen {
-                    sha256: crate::secret::sha256_hex(text.as_bytes()),
+                FileContent::Digest {
+                    sha256: crate::secret::compute_sha256_hex(text.as_bytes()),
                 }
             }
         });
-        self.files.push(json!(FileSeen {
+        self.files.push(json!(FileState {
             path: path.display().to_string(),
             content
         }));
@@ -173,60 +173,61 @@ impl Observed {
     }
 }
 
-impl Document {
+impl PlanFile {
     /// Of a plan that was just made.
-    pub(super) fn of(
+    pub(super) fn new(
         session: &Session,
         plan: &Plan,
-        observed: Observed,
-        request: Request,
+        observed: PlanObservation,
+        request: PlanRequest,
     ) -> Result<Self> {
-        let mut tools: Vec<ToolSeen> = session
+        let mut tools: Vec<ToolInfo> = session
             .exec
             .tools()
             .into_iter()
-            .map(ToolSeen::from)
+            .map(ToolInfo::from)
             .collect();
         tools.sort_by(|one, other| one.name.cmp(&other.name));
         let steps = plan
-            .view()
+            .to_view()
             .iter()
             .map(serde_json::to_value)
             .collect::<std::result::Result<_, _>>();
         Ok(Self {
-            schema: SCHEMA.to_owned(),
+            schema: PLAN_SCHEMA.to_owned(),
             bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
-            made: Timestamp::now(),
-            by: session.exec.who().clone(),
+            created_at: Timestamp::now(),
+            author: session.exec.actor().clone(),
             request,
             target: session.exec.target(),
             tools,
             observed,
-            steps: steps.map_err(|error| unwritable(&error))?,
-            script: script::render(plan),
+            steps: steps.map_err(|error| serialize_error(&error))?,
+            script: script::render_script(plan),
         })
     }
 
     /// Reads a file; why it is none where it is none. What is wrong may quote the file, and is told as that may be.
     pub(super) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        Self::parsed(bytes).map_err(|why| printable(&why, 256))
+        Self::parse_unsanitized(bytes).map_err(|why| sanitize(&why, 256))
     }
 
-    fn parsed(bytes: &[u8]) -> std::result::Result<Self, String> {
+    fn parse_unsanitized(bytes: &[u8]) -> std::result::Result<Self, String> {
         #[derive(Deserialize)]
-        struct Head {
+        struct SchemaHeader {
             schema: String,
         }
-        let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if head.schema != SCHEMA {
+        let head: SchemaHeader =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if head.schema != PLAN_SCHEMA {
             return Err(format!(
-                "its schema is `{}`, and this program knows `{SCHEMA}`",
+                "its schema is `{}`, and this program knows `{PLAN_SCHEMA}`",
                 head.schema
             ));
         }
-        crate::audit::strict(bytes)?;
+        crate::audit::check_strict_json(bytes)?;
         let document: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let as_shown = |line: &str| printable(line, usize::MAX) == line;
+        let as_shown = |line: &str| sanitize(line, usize::MAX) == line;
         if document.bypassctl.parse::<semver::Version>().is_err() {
             Err("`bypassctl` is no version".to_owned())
         } else if !document.script.lines().all(as_shown) {
@@ -238,32 +239,35 @@ impl Document {
 
     /// As `-o json` has it: the same as in the file.
     pub(super) fn to_json(&self) -> Result<Value> {
-        serde_json::to_value(self).map_err(|error| unwritable(&error))
+        serde_json::to_value(self).map_err(|error| serialize_error(&error))
     }
 
     /// As it is written: the digest is of these bytes.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| unwritable(&error))?;
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| serialize_error(&error))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
     /// For people: what was asked for, where, with which tools, what was seen, and every step with all that it says.
-    pub(super) fn rendered(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let none = "none".to_owned();
         let mut lines = vec![
             (
                 "made",
                 format!(
                     "{:.0} by {}@{} with bypassctl {}",
-                    self.made,
-                    self.by.name(),
-                    self.by.host,
+                    self.created_at,
+                    self.author.user_name(),
+                    self.author.host,
                     self.bypassctl
                 ),
             ),
-            ("asked for", said(&json!(self.request.command)).to_string()),
-            ("with", said(&json!(self.request.common)).to_string()),
+            (
+                "asked for",
+                strip_empty(&json!(self.request.command)).to_string(),
+            ),
+            ("with", strip_empty(&json!(self.request.common)).to_string()),
         ];
         let target = &self.target;
         for (name, what) in [
@@ -292,10 +296,10 @@ impl Document {
         lines.extend(seen.map(|seen| ("seen", seen.to_string())));
         let mut text: String = lines
             .iter()
-            .map(|(name, what)| format!("{name:<10}{}\n", shown(what)))
+            .map(|(name, what)| format!("{name:<10}{}\n", sanitize_text(what)))
             .collect();
         for (step, number) in self.steps.iter().zip(1..) {
-            text.push_str(&rendered_step(step, number));
+            text.push_str(&render_step(step, number));
         }
         if self.steps.is_empty() {
             text.push_str("nothing to do\n");
@@ -304,17 +308,17 @@ impl Document {
     }
 }
 
-fn unwritable(error: &serde_json::Error) -> Error {
-    Error::refused(format!("this plan cannot be written down: {error}"))
+fn serialize_error(error: &serde_json::Error) -> Error {
+    Error::refusal(format!("this plan cannot be written down: {error}"))
         .hint("name files by paths in UTF-8")
 }
 
-fn shown(text: &str) -> String {
-    printable(text, usize::MAX)
+fn sanitize_text(text: &str) -> String {
+    sanitize(text, usize::MAX)
 }
 
 /// Without what says nothing: null, false, nothing in it.
-fn said(value: &Value) -> Value {
+fn strip_empty(value: &Value) -> Value {
     let says = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::Array(items) => !items.is_empty(),
@@ -324,14 +328,14 @@ fn said(value: &Value) -> Value {
         Value::Object(fields) => fields
             .iter()
             .filter(|(_, value)| says(value))
-            .map(|(name, value)| (name.clone(), said(value)))
+            .map(|(name, value)| (name.clone(), strip_empty(value)))
             .collect(),
         other => other.clone(),
     }
 }
 
 /// A step: its name and why, then each of its fields, commands as a shell takes them.
-fn rendered_step(step: &Value, number: usize) -> String {
+fn render_step(step: &Value, number: usize) -> String {
     let text = |name: &str| step[name].as_str().unwrap_or_default();
     let beside = if step["beside_previous"] == true {
         " (side by side with the one before)"
@@ -340,8 +344,8 @@ fn rendered_step(step: &Value, number: usize) -> String {
     };
     let mut lines = format!(
         "{number}. {}{beside}: {}\n",
-        shown(text("id")),
-        shown(text("why"))
+        sanitize_text(text("id")),
+        sanitize_text(text("why"))
     );
     for (name, value) in step.as_object().into_iter().flatten() {
         if ["id", "why", "holds", "beside_previous"].contains(&name.as_str()) || value.is_null() {
@@ -354,22 +358,24 @@ fn rendered_step(step: &Value, number: usize) -> String {
                 .collect::<Option<Vec<String>>>()
         });
         let value = match (name.as_str(), words, value) {
-            ("argv" | "look" | "watch", Some(words), _) => format!("$ {}", shell_line(&words)),
+            ("argv" | "look" | "watch", Some(words), _) => {
+                format!("$ {}", format_shell_line(&words))
+            }
             ("lines", Some(lines), _) => lines
                 .iter()
-                .map(|line| format!("\n     {}", shown(line)))
+                .map(|line| format!("\n     {}", sanitize_text(line)))
                 .collect(),
             (_, _, Value::String(text)) => text.clone(),
-            (_, _, other) => said(other).to_string(),
+            (_, _, other) => strip_empty(other).to_string(),
         };
         // Line by line: a text that holds a line's end looks like no line of its own.
-        let value: Vec<String> = value.split('\n').map(shown).collect();
+        let value: Vec<String> = value.split('\n').map(sanitize_text).collect();
         let indented = if name == "lines" {
             value.join("\n")
         } else {
             value.join(" ")
         };
-        lines.push_str(&format!("   {:<8} {indented}\n", shown(name)));
+        lines.push_str(&format!("   {:<8} {indented}\n", sanitize_text(name)));
     }
-    lines + &format!("   then     {}\n", shown(text("holds")))
+    lines + &format!("   then     {}\n", sanitize_text(text("holds")))
 }

@@ -1,6 +1,6 @@
 //! The schemas in `docs/schema` are those of the types. `BYPASSCTL_WRITE_SCHEMAS=1 cargo test --lib schema` writes them.
 
-use crate::app::plan::Document;
+use crate::app::plan::PlanFile;
 use crate::ui::Report;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The schema of what is written. It lets objects have more keys than it describes: a later version may add some.
-fn schema_of<T: JsonSchema>() -> Value {
+fn generate_schema<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .for_serialize()
         .into_generator()
@@ -17,7 +17,7 @@ fn schema_of<T: JsonSchema>() -> Value {
 }
 
 /// Every key that is described nowhere.
-fn undescribed(at: &str, schema: &Value, found: &mut Vec<String>) {
+fn collect_undescribed(at: &str, schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
             // What tells the variants of an enum apart is described by its values; what is the only one, by its object.
@@ -34,19 +34,21 @@ fn undescribed(at: &str, schema: &Value, found: &mut Vec<String>) {
                 .iter()
                 .filter(|(_, property)| property.get("description").is_none() && !by_object);
             found.extend(missing.map(|(name, _)| format!("{at}/{name}")));
-            fields
-                .iter()
-                .for_each(|(name, value)| undescribed(&format!("{at}/{name}"), value, found));
+            fields.iter().for_each(|(name, value)| {
+                collect_undescribed(&format!("{at}/{name}"), value, found)
+            });
         }
-        Value::Array(items) => items.iter().for_each(|item| undescribed(at, item, found)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_undescribed(at, item, found)),
         _ => {}
     }
 }
 
-fn assert_is_written<T: JsonSchema>(file: &str) {
-    let schema = schema_of::<T>();
+fn assert_schema_file_matches<T: JsonSchema>(file: &str) {
+    let schema = generate_schema::<T>();
     let mut found = Vec::new();
-    undescribed("", &schema, &mut found);
+    collect_undescribed("", &schema, &mut found);
     assert!(found.is_empty(), "{file} does not describe {found:?}");
     let text = format!("{schema:#}\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,11 +65,11 @@ fn assert_is_written<T: JsonSchema>(file: &str) {
 }
 
 #[test]
-fn the_report() {
-    assert_is_written::<Report<'static>>("report.json");
+fn report_schema_file_matches_types() {
+    assert_schema_file_matches::<Report<'static>>("report.json");
 }
 
 #[test]
-fn the_plan() {
-    assert_is_written::<Document>("plan.json");
+fn plan_schema_file_matches_types() {
+    assert_schema_file_matches::<PlanFile>("plan.json");
 }

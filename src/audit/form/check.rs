@@ -2,94 +2,103 @@
 
 mod unknown;
 
-use super::{BASE64, EVERY, Has, Is, Kind, Needs, PROCESS, Previous, Shape, digest};
-use crate::tool::invocation::Object;
+use super::{
+    BASE64, COMMON_FIELDS, Field, FieldType, PROCESS_FIELDS, ParsedLine, Presence, PreviousLog,
+    RecordType, parse_digest,
+};
+use crate::tool::invocation::ObjectRef;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use std::borrow::Cow;
 use std::fmt;
-use unknown::Unknown;
-pub use unknown::strict;
+use unknown::UnknownFields;
+pub use unknown::check_strict_json;
 use uuid::Uuid;
 
 /// A whole record, of this type where it is known before.
-pub(super) struct Whole(pub(super) Option<Kind>);
+pub(super) struct RecordSeed(pub(super) Option<RecordType>);
 
-impl<'de> DeserializeSeed<'de> for Whole {
-    type Value = Shape;
+impl<'de> DeserializeSeed<'de> for RecordSeed {
+    type Value = ParsedLine;
 
-    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Shape, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<ParsedLine, D::Error> {
         input.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Whole {
-    type Value = Shape;
+impl<'de> Visitor<'de> for RecordSeed {
+    type Value = ParsedLine;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str("a record")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shape, A::Error> {
-        let mut shape = Shape {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ParsedLine, A::Error> {
+        let mut shape = ParsedLine {
             kind: self.0,
-            ..Shape::default()
+            ..ParsedLine::default()
         };
-        let mut every = Seen::of(EVERY);
-        let mut own = self.0.map(|kind| Seen::of(kind.fields()));
-        let mut unknown = Unknown::default();
+        let mut every = FieldSet::new(COMMON_FIELDS);
+        let mut own = self.0.map(|kind| FieldSet::new(kind.fields()));
+        let mut unknown = UnknownFields::default();
         while let Some(Key(name)) = map.next_key::<Key>()? {
-            if let Some(has) = every.see(&name)? {
+            if let Some(has) = every.insert(&name)? {
                 match has.name {
                     "v" => shape.version = map.next_value()?,
                     "seq" => shape.seq = map.next_value()?,
-                    "prev" => shape.prev = Some(kept(&mut map, has, digest)?),
+                    "prev" => shape.prev = Some(parse_text_field(&mut map, has, parse_digest)?),
                     "log" => {
-                        shape.log = Some(kept(&mut map, has, |text| Uuid::try_parse(text).ok())?)
+                        shape.log = Some(parse_text_field(&mut map, has, |text| {
+                            Uuid::try_parse(text).ok()
+                        })?)
                     }
                     "type" => {
-                        let kind = kept(&mut map, has, Kind::named)?;
+                        let kind = parse_text_field(&mut map, has, RecordType::from_name)?;
                         shape.kind = Some(kind);
-                        own.get_or_insert_with(|| Seen::of(kind.fields()));
+                        own.get_or_insert_with(|| FieldSet::new(kind.fields()));
                     }
-                    _ => map.next_value_seed(Nullable(has))?,
+                    _ => map.next_value_seed(FieldSeed(has))?,
                 }
                 continue;
             }
             let seen = own
                 .as_mut()
                 .ok_or_else(|| A::Error::custom("the type comes after what depends on it"))?;
-            match seen.see(&name)? {
-                None => unknown.take(&name, &mut map)?,
-                Some(has) => shape.keep(has, &mut map)?,
+            match seen.insert(&name)? {
+                None => unknown.skip_field(&name, &mut map)?,
+                Some(has) => shape.parse_own_field(has, &mut map)?,
             }
         }
-        every.all_there()?;
+        every.ensure_complete()?;
         if let Some(own) = &own {
-            own.all_there()?;
-            if shape.kind == Some(Kind::Intent) {
-                own.one_act()?;
+            own.ensure_complete()?;
+            if shape.kind == Some(RecordType::Intent) {
+                own.ensure_one_operation()?;
             }
         }
         Ok(shape)
     }
 }
 
-impl Shape {
+impl ParsedLine {
     /// Takes what a verification follows of a type's own fields; the others are only looked at.
-    fn keep<'de, A: MapAccess<'de>>(
+    fn parse_own_field<'de, A: MapAccess<'de>>(
         &mut self,
-        has: &'static Has,
+        has: &'static Field,
         map: &mut A,
     ) -> Result<(), A::Error> {
         match has.name {
-            "run" => self.run = Some(kept(map, has, |text| Uuid::try_parse(text).ok())?),
+            "run" => {
+                self.run = Some(parse_text_field(map, has, |text| {
+                    Uuid::try_parse(text).ok()
+                })?)
+            }
             "step" => self.step = Some(map.next_value()?),
             "intent" => self.intent = Some(map.next_value()?),
             "torn" => self.torn = Some(map.next_value()?),
-            "previous" => self.previous = previous(map)?,
-            _ => map.next_value_seed(Nullable(has))?,
+            "previous" => self.previous = parse_previous(map)?,
+            _ => map.next_value_seed(FieldSeed(has))?,
         }
         Ok(())
     }
@@ -100,8 +109,8 @@ struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Take;
-        impl<'de> Visitor<'de> for Take {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
             type Value = Key<'de>;
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a name")
@@ -113,20 +122,20 @@ impl<'de> Deserialize<'de> for Key<'de> {
                 Ok(Key(Cow::Owned(name.to_owned())))
             }
         }
-        input.deserialize_str(Take)
+        input.deserialize_str(KeyVisitor)
     }
 }
 
 /// Which fields of a table were there.
-struct Seen {
-    table: &'static [Has],
+struct FieldSet {
+    table: &'static [Field],
     mask: u32,
     /// Where the next one is looked for first: a program writes them in their order.
     next: usize,
 }
 
-impl Seen {
-    fn of(table: &'static [Has]) -> Self {
+impl FieldSet {
+    fn new(table: &'static [Field]) -> Self {
         Self {
             table,
             mask: 0,
@@ -134,7 +143,7 @@ impl Seen {
         }
     }
 
-    fn see<E: Error>(&mut self, name: &str) -> Result<Option<&'static Has>, E> {
+    fn insert<E: Error>(&mut self, name: &str) -> Result<Option<&'static Field>, E> {
         let count = self.table.len();
         let Some(index) = (self.next..count)
             .chain(0..self.next.min(count))
@@ -150,18 +159,17 @@ impl Seen {
         Ok(Some(&self.table[index]))
     }
 
-    fn all_there<E: Error>(&self) -> Result<(), E> {
-        let missing = self
-            .table
-            .iter()
-            .enumerate()
-            .find(|(index, has)| has.needs != Needs::Nothing && self.mask & 1 << index == 0);
+    fn ensure_complete<E: Error>(&self) -> Result<(), E> {
+        let missing =
+            self.table.iter().enumerate().find(|(index, has)| {
+                has.presence != Presence::Optional && self.mask & 1 << index == 0
+            });
         missing.map_or(Ok(()), |(_, has)| {
             Err(E::custom(format_args!("field `{}` is missing", has.name)))
         })
     }
 
-    fn saw(&self, name: &str) -> bool {
+    fn contains(&self, name: &str) -> bool {
         self.table
             .iter()
             .position(|has| has.name == name)
@@ -169,12 +177,12 @@ impl Seen {
     }
 
     /// An intent is of a process or of a file.
-    fn one_act<E: Error>(&self) -> Result<(), E> {
-        let missing = PROCESS.iter().find(|name| !self.saw(name));
-        match (self.saw("file"), missing) {
+    fn ensure_one_operation<E: Error>(&self) -> Result<(), E> {
+        let missing = PROCESS_FIELDS.iter().find(|name| !self.contains(name));
+        match (self.contains("file"), missing) {
             (false, None) => Ok(()),
             (false, Some(name)) => Err(E::custom(format_args!("field `{name}` is missing"))),
-            (true, _) => match PROCESS.iter().find(|name| self.saw(name)) {
+            (true, _) => match PROCESS_FIELDS.iter().find(|name| self.contains(name)) {
                 Some(name) => Err(E::custom(format_args!(
                     "field `{name}` is there beside `file`"
                 ))),
@@ -185,10 +193,11 @@ impl Seen {
 }
 
 /// The end of another log, of whose form nothing is taken for granted: what it says is compared with that log.
-fn previous<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Previous>, A::Error> {
-    let previous: Option<Previous> = map.next_value()?;
-    let holds =
-        |previous: &Previous| Is::Uuid.holds(&previous.log) && Is::Head.holds(&previous.head);
+fn parse_previous<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<PreviousLog>, A::Error> {
+    let previous: Option<PreviousLog> = map.next_value()?;
+    let holds = |previous: &PreviousLog| {
+        FieldType::Uuid.matches(&previous.log) && FieldType::Head.matches(&previous.head)
+    };
     if previous.as_ref().is_none_or(holds) {
         return Ok(previous);
     }
@@ -196,24 +205,24 @@ fn previous<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Previous>, A::
 }
 
 /// A field's value, or null where it may be.
-struct Nullable(&'static Has);
+struct FieldSeed(&'static Field);
 
-impl<'de> DeserializeSeed<'de> for Nullable {
+impl<'de> DeserializeSeed<'de> for FieldSeed {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        let null = self.0.needs != Needs::Value;
-        input.deserialize_any(Value {
-            is: &self.0.is,
-            null,
+        let null = self.0.presence != Presence::Required;
+        input.deserialize_any(ValueVisitor {
+            field_type: &self.0.field_type,
+            is_nullable: null,
         })
     }
 }
 
 /// A text, as what it stands for.
-fn kept<'de, T, A: MapAccess<'de>>(
+fn parse_text_field<'de, T, A: MapAccess<'de>>(
     map: &mut A,
-    has: &Has,
+    has: &Field,
     parse: impl FnOnce(&str) -> Option<T>,
 ) -> Result<T, A::Error> {
     let Key(text) = map.next_value()?;
@@ -221,26 +230,26 @@ fn kept<'de, T, A: MapAccess<'de>>(
         A::Error::custom(format_args!(
             "`{}` is `{text}`, not {}",
             has.name,
-            has.is.name()
+            has.field_type.name()
         ))
     })
 }
 
 /// A value that has to be of its kind.
-struct Value {
-    is: &'static Is,
-    null: bool,
+struct ValueVisitor {
+    field_type: &'static FieldType,
+    is_nullable: bool,
 }
 
-impl<'de> Visitor<'de> for Value {
+impl<'de> Visitor<'de> for ValueVisitor {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.is.name())
+        f.write_str(self.field_type.name())
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        if self.null {
+        if self.is_nullable {
             Ok(())
         } else {
             Err(E::invalid_type(Unexpected::Unit, &self))
@@ -248,7 +257,7 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
-        if matches!(self.is, Is::Flag) {
+        if matches!(self.field_type, FieldType::Flag) {
             Ok(())
         } else {
             Err(E::invalid_type(Unexpected::Bool(flag), &self))
@@ -256,7 +265,7 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
-        if matches!(self.is, Is::Count) {
+        if matches!(self.field_type, FieldType::Count) {
             Ok(())
         } else {
             Err(E::invalid_type(Unexpected::Unsigned(number), &self))
@@ -264,7 +273,7 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.is.holds(text) {
+        if self.field_type.matches(text) {
             Ok(())
         } else {
             Err(E::invalid_value(Unexpected::Str(text), &self))
@@ -272,32 +281,32 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Is::Each(is) = self.is else {
+        let FieldType::ListOf(is) = self.field_type else {
             return Err(A::Error::invalid_type(Unexpected::Seq, &self));
         };
-        while list.next_element_seed(Item(is))?.is_some() {}
+        while list.next_element_seed(ItemSeed(is))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        match self.is {
-            Is::Text => fields(map, BASE64),
-            Is::Env => env(map),
-            Is::Fields(table) => fields(map, table),
-            Is::Stream => held(
-                Stream::deserialize(MapAccessDeserializer::new(map))?.holds(),
-                self.is,
+        match self.field_type {
+            FieldType::Text => check_fields(map, BASE64),
+            FieldType::Env => check_env(map),
+            FieldType::Fields(table) => check_fields(map, table),
+            FieldType::Stream => ensure_valid(
+                StreamFields::deserialize(MapAccessDeserializer::new(map))?.is_valid(),
+                self.field_type,
             ),
-            Is::Exit => held(
-                Exit::deserialize(MapAccessDeserializer::new(map))?.holds(),
-                self.is,
+            FieldType::Exit => ensure_valid(
+                ExitFields::deserialize(MapAccessDeserializer::new(map))?.is_valid(),
+                self.field_type,
             ),
             _ => Err(A::Error::invalid_type(Unexpected::Map, &self)),
         }
     }
 }
 
-fn held<E: Error>(holds: bool, is: &Is) -> Result<(), E> {
+fn ensure_valid<E: Error>(holds: bool, is: &FieldType) -> Result<(), E> {
     if holds {
         Ok(())
     } else {
@@ -306,58 +315,61 @@ fn held<E: Error>(holds: bool, is: &Is) -> Result<(), E> {
 }
 
 /// An element of a list.
-struct Item(&'static Is);
+struct ItemSeed(&'static FieldType);
 
-impl<'de> DeserializeSeed<'de> for Item {
+impl<'de> DeserializeSeed<'de> for ItemSeed {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
-        input.deserialize_any(Value {
-            is: self.0,
-            null: false,
+        input.deserialize_any(ValueVisitor {
+            field_type: self.0,
+            is_nullable: false,
         })
     }
 }
 
-fn env<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+fn check_env<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
     let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(16);
     while let Some(Key(name)) = map.next_key::<Key>()? {
         if names.contains(&name) {
             return Err(A::Error::custom(format_args!("`{name}` is there twice")));
         }
         names.push(name);
-        map.next_value_seed(Item(&Is::Text))?;
+        map.next_value_seed(ItemSeed(&FieldType::Text))?;
     }
     Ok(())
 }
 
 /// An object's fields.
-fn fields<'de, A: MapAccess<'de>>(mut map: A, table: &'static [Has]) -> Result<(), A::Error> {
-    let (mut seen, mut unknown) = (Seen::of(table), Unknown::default());
+fn check_fields<'de, A: MapAccess<'de>>(
+    mut map: A,
+    table: &'static [Field],
+) -> Result<(), A::Error> {
+    let (mut seen, mut unknown) = (FieldSet::new(table), UnknownFields::default());
     while let Some(Key(name)) = map.next_key::<Key>()? {
-        match seen.see(&name)? {
-            None => unknown.take(&name, &mut map)?,
-            Some(has) => map.next_value_seed(Nullable(has))?,
+        match seen.insert(&name)? {
+            None => unknown.skip_field(&name, &mut map)?,
+            Some(has) => map.next_value_seed(FieldSeed(has))?,
         }
     }
-    seen.all_there()
+    seen.ensure_complete()
 }
 
 #[derive(Deserialize)]
-struct Stream<'a> {
+struct StreamFields<'a> {
     bytes: Option<u64>,
     #[serde(borrow)]
     sha256: Option<Cow<'a, str>>,
     #[serde(borrow)]
     withheld: Option<Cow<'a, str>>,
     #[serde(rename = "made_from")]
-    _made_from: Option<Vec<Object>>,
+    _derived_from: Option<Vec<ObjectRef>>,
 }
 
-impl Stream<'_> {
-    fn holds(&self) -> bool {
+impl StreamFields<'_> {
+    fn is_valid(&self) -> bool {
         match (self.bytes, &self.sha256, &self.withheld) {
-            (Some(_), Some(digest), None) => Is::Hash.holds(digest),
+            (Some(_), Some(digest), None) => FieldType::Hash.matches(digest),
             (None, None, Some(why)) => why == "secret",
             _ => false,
         }
@@ -365,13 +377,13 @@ impl Stream<'_> {
 }
 
 #[derive(Deserialize)]
-struct Exit {
+struct ExitFields {
     code: Option<i64>,
     signal: Option<i64>,
 }
 
-impl Exit {
-    fn holds(&self) -> bool {
+impl ExitFields {
+    fn is_valid(&self) -> bool {
         self.code.is_some() != self.signal.is_some()
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 const UUID: &str = "0341f76c-5e91-4434-93a8-5447e0656ab6";
 const HASH: &str = "2ccd45f7c1c9b4f4bb7f3a5c9d5f6f6b7f3a5c9d5f6f6b7f3a5c9d5f6f6b7fff";
 
-fn record(kind: &str, fields: Value) -> Value {
+fn make_record(kind: &str, fields: Value) -> Value {
     let mut record = json!({"v": 1, "seq": 7, "prev": HASH, "type": kind});
     let own = fields.as_object().unwrap().clone();
     record.as_object_mut().unwrap().extend(own);
@@ -16,13 +16,13 @@ fn record(kind: &str, fields: Value) -> Value {
     record
 }
 
-fn who() -> Value {
+fn make_actor() -> Value {
     json!({"uid": 1000, "user": "a", "login_uid": null, "sudo_user": null, "host": "h", "tty": null, "ci": null})
 }
 
 /// One of each type, with every field that it can have.
-fn records() -> Vec<Value> {
-    let who = who();
+fn make_records() -> Vec<Value> {
+    let who = make_actor();
     let target =
         json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
@@ -32,99 +32,99 @@ fn records() -> Vec<Value> {
     let file = json!({"op": "write", "path": {"b64": "Yf8="}, "before": null, "after": {"withheld": "secret"}});
     let unfinished = json!([{"run": UUID, "intent": 3, "step": "get-token"}]);
     vec![
-        record(
+        make_record(
             "log.open",
             json!({"bypassctl": "0.1.0", "reserves": true, "previous": {"log": UUID, "head": format!("9:{HASH}")}}),
         ),
-        record(
+        make_record(
             "run.begin",
             json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "who": who, "pid": 1, "started": null,
             "reason": null, "command": "enable", "dry_run": false, "policy": null, "unfinished": unfinished}),
         ),
-        record(
+        make_record(
             "tool",
             json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found": "/k"}),
         ),
-        record(
+        make_record(
             "intent",
             json!({"step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/", "env": {"KUBECONFIG": "/k"},
             "stdin": made, "object": object, "who": who, "target": target, "plan": null, "reason": "CHG-12"}),
         ),
-        record(
+        make_record(
             "intent",
             json!({"step": "s", "effect": "changes", "file": file, "who": who, "target": target, "plan": HASH, "reason": null}),
         ),
-        record(
+        make_record(
             "result",
             json!({"intent": 6, "exit": {"code": 0, "signal": null}, "ms": 1, "stdout": seen, "stderr": null,
             "files": [file], "error": "timed-out"}),
         ),
-        record(
+        make_record(
             "run.end",
             json!({"command": "enable", "dry_run": false, "code": 0, "outcome": "done", "changed": true, "target": target}),
         ),
-        record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
-        record(
+        make_record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
+        make_record(
             "log.rotate",
             json!({"who": who, "reason": null, "unfinished": unfinished}),
         ),
     ]
 }
 
-fn line(value: &Value) -> Vec<u8> {
+fn to_line(value: &Value) -> Vec<u8> {
     format!("{value}\n").into_bytes()
 }
 
-fn wrong(value: &Value) -> Option<String> {
-    shape(&line(value)).expect("a record").wrong
+fn find_format_error(value: &Value) -> Option<String> {
+    parse_line(&to_line(value)).expect("a record").format_error
 }
 
 #[test]
-fn every_type_is_as_it_should_be() {
-    for record in records() {
-        let shape = shape(&line(&record)).unwrap();
+fn parse_line_accepts_every_record_type() {
+    for record in make_records() {
+        let shape = parse_line(&to_line(&record)).unwrap();
         assert_eq!(
-            (shape.wrong, shape.seq, shape.version),
+            (shape.format_error, shape.seq, shape.version),
             (None, 7, 1),
             "{record}"
         );
-        assert_eq!(shape.prev, digest(HASH));
+        assert_eq!(shape.prev, parse_digest(HASH));
         assert!(shape.kind.is_some() && shape.log.is_some());
     }
 }
 
 #[test]
-fn the_order_of_fields_is_free() {
-    for record in records() {
+fn parse_line_accepts_fields_in_any_order() {
+    for record in make_records() {
         let fields = record.as_object().unwrap();
         let reversed: Vec<String> = fields
             .iter()
             .rev()
             .map(|(name, value)| format!("{}:{value}", json!(name)))
             .collect();
-        let shape = shape(format!("{{{}}}\n", reversed.join(",")).as_bytes()).unwrap();
-        assert_eq!(shape.wrong, None, "{record}");
+        let shape = parse_line(format!("{{{}}}\n", reversed.join(",")).as_bytes()).unwrap();
+        assert_eq!(shape.format_error, None, "{record}");
     }
 }
 
 /// Every place in a value, as a pointer.
-fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+fn collect_pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     let Value::Object(fields) = value else { return };
     for (name, value) in fields {
         let at = format!("{at}/{name}");
-        places(value, &at, found);
+        collect_pointers(value, &at, found);
         found.push(at);
     }
 }
 
 /// Fields that a record may lack.
-const OPTIONAL: &[&str] = &["/env/KUBECONFIG", "/stdin/made_from", "/object", "/error"];
+const OPTIONAL_FIELDS: &[&str] = &["/env/KUBECONFIG", "/stdin/made_from", "/object", "/error"];
 
 #[test]
-fn a_field_that_is_missing_or_something_else_is_told() {
-    for record in records() {
+fn parse_line_reports_missing_or_mistyped_field() {
+    for record in make_records() {
         let mut all = Vec::new();
-        places(&record, "", &mut all);
+        collect_pointers(&record, "", &mut all);
         for at in all {
             let (parent, name) = at.rsplit_once('/').unwrap();
             // What makes it a record has its own test; what is about the log itself belongs to no run.
@@ -136,26 +136,32 @@ fn a_field_that_is_missing_or_something_else_is_told() {
             }
             let mut maimed = record.clone();
             *maimed.pointer_mut(&at).unwrap() = json!([[]]);
-            assert!(wrong(&maimed).is_some(), "{at} is a list in {record}");
+            assert!(
+                find_format_error(&maimed).is_some(),
+                "{at} is a list in {record}"
+            );
             let fields: &mut Map<String, Value> =
                 maimed.pointer_mut(parent).unwrap().as_object_mut().unwrap();
             fields.remove(name);
-            if OPTIONAL.contains(&at.as_str()) {
-                assert_eq!(wrong(&maimed), None, "without {at}: {record}");
+            if OPTIONAL_FIELDS.contains(&at.as_str()) {
+                assert_eq!(find_format_error(&maimed), None, "without {at}: {record}");
             } else if name != "code" && name != "signal" {
-                assert!(wrong(&maimed).is_some(), "without {at}: {record}");
+                assert!(
+                    find_format_error(&maimed).is_some(),
+                    "without {at}: {record}"
+                );
             }
         }
     }
 }
 
 #[test]
-fn what_is_told() {
-    let intent = &records()[3];
+fn parse_line_describes_format_error() {
+    let intent = &make_records()[3];
     let with = |at: &str, value: Value| {
         let mut changed = intent.clone();
         *changed.pointer_mut(at).unwrap() = value;
-        wrong(&changed).unwrap_or_default()
+        find_format_error(&changed).unwrap_or_default()
     };
     insta::assert_snapshot!(
         [
@@ -181,28 +187,29 @@ fn what_is_told() {
     "#
     );
     let mut both = intent.clone();
-    both["file"] = records()[4]["file"].clone();
+    both["file"] = make_records()[4]["file"].clone();
     assert!(
-        wrong(&both)
+        find_format_error(&both)
             .unwrap()
             .contains("field `argv` is there beside `file`")
     );
-    let twice =
-        String::from_utf8(line(intent))
-            .unwrap()
-            .replacen("\"ts\":", "\"step\":\"t\",\"ts\":", 1);
+    let twice = String::from_utf8(to_line(intent)).unwrap().replacen(
+        "\"ts\":",
+        "\"step\":\"t\",\"ts\":",
+        1,
+    );
     assert!(
-        shape(twice.as_bytes())
+        parse_line(twice.as_bytes())
             .unwrap()
-            .wrong
+            .format_error
             .unwrap()
             .contains("field `step` is there twice")
     );
 }
 
 #[test]
-fn what_is_no_record() {
-    let record = format!("{}\n", records()[3]);
+fn parse_line_returns_none_when_line_is_not_a_record() {
+    let record = format!("{}\n", make_records()[3]);
     for none in [
         &record[..record.len() - 1],
         "",
@@ -212,22 +219,22 @@ fn what_is_no_record() {
         "{}\n",
         &record.replace("https", "http\u{e9}"),
     ] {
-        assert!(shape(none.as_bytes()).is_none(), "{none}");
+        assert!(parse_line(none.as_bytes()).is_none(), "{none}");
     }
     for gone in ["v", "seq", "prev", "type", "log"] {
-        let mut record = records()[3].clone();
+        let mut record = make_records()[3].clone();
         record.as_object_mut().unwrap().remove(gone);
-        assert!(shape(&line(&record)).is_none(), "{gone}");
+        assert!(parse_line(&to_line(&record)).is_none(), "{gone}");
     }
 }
 
 #[test]
-fn what_no_record_has_anywhere() {
-    let text = String::from_utf8(line(&records()[0])).unwrap();
+fn parse_line_rejects_floats_and_duplicate_fields() {
+    let text = String::from_utf8(to_line(&make_records()[0])).unwrap();
     let with = |more: &str| {
-        shape(text.replacen('{', &format!("{{{more},"), 1).as_bytes())
+        parse_line(text.replacen('{', &format!("{{{more},"), 1).as_bytes())
             .unwrap()
-            .wrong
+            .format_error
     };
     assert_eq!(with(r#""x":{"y":[1,-2,null,"z"]},"w":{}"#), None);
     for (more, told) in [
@@ -247,8 +254,8 @@ fn what_no_record_has_anywhere() {
         json!({"log": "", "head": format!("9:{HASH}")}),
         json!({}),
     ] {
-        let mut record = records()[0].clone();
+        let mut record = make_records()[0].clone();
         record["previous"] = previous.clone();
-        assert!(wrong(&record).is_some(), "{previous}");
+        assert!(find_format_error(&record).is_some(), "{previous}");
     }
 }

@@ -9,22 +9,22 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 /// Whether a path names this very file.
-pub(in crate::audit) fn names(path: &Path, file: &File) -> io::Result<bool> {
+pub(in crate::audit) fn is_file_at_path(path: &Path, file: &File) -> io::Result<bool> {
     let ours = file.metadata()?;
     let named = std::fs::symlink_metadata(path)
         .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
     Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
 }
 
-pub(super) fn directory_of(path: &Path) -> &Path {
+pub(super) fn parent_directory(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
 /// Opens a log safely, or makes an empty file for one.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
-    let directory = directory_of(path);
+pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
+    let directory = parent_directory(path);
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -42,7 +42,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
             File::from(file)
         }
         Err(rustix::io::Errno::EXIST) => {
-            File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(told)?)
+            File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(to_io_error)?)
         }
         Err(error) => return Err(error.into()),
     };
@@ -61,7 +61,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
     problem.map_or(Ok(file), |problem| Err(io::Error::other(problem)))
 }
 
-fn told(error: rustix::io::Errno) -> io::Error {
+fn to_io_error(error: rustix::io::Errno) -> io::Error {
     if error == rustix::io::Errno::LOOP {
         io::Error::other("it is a symlink")
     } else {
@@ -71,7 +71,7 @@ fn told(error: rustix::io::Errno) -> io::Error {
 
 /// Reserves room behind the end without changing the length; `false` where the filesystem cannot.
 #[cfg(target_os = "linux")]
-pub(super) fn reserve(file: &File, end: u64, room: u64) -> io::Result<bool> {
+pub(super) fn preallocate(file: &File, end: u64, room: u64) -> io::Result<bool> {
     use rustix::io::Errno;
     match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
         Ok(()) => Ok(true),
@@ -81,6 +81,6 @@ pub(super) fn reserve(file: &File, end: u64, room: u64) -> io::Result<bool> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn reserve(_file: &File, _end: u64, _room: u64) -> io::Result<bool> {
+pub(super) fn preallocate(_file: &File, _end: u64, _room: u64) -> io::Result<bool> {
     Ok(false)
 }

@@ -4,14 +4,14 @@
 //! and the two names are exchanged: at no instant is there no log. Whoever opens a closed log under the log's own name
 //! finds a rotation that was cut short, and brings it to its end.
 
-use super::file::{directory_of, open_file};
-use super::{Head, Inherited, Log, Opened, unrecorded};
-use crate::audit::record::{Body, Previous, Unfinished, Who};
-use crate::audit::segments::opening;
-use crate::audit::tail::{self, Closed, Tail};
+use super::file::{open_log_file, parent_directory};
+use super::{Head, LockedLog, Log, PriorState, unrecorded_error};
+use crate::audit::record::{Actor, Body, PreviousLog, UnfinishedCommand};
+use crate::audit::segments::read_header;
+use crate::audit::tail::{self, RotationRecord, Tail};
 use crate::audit::under_way;
-use crate::error::{Error, Kind, Result};
-use crate::secret::Needles;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Redactor;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,15 +19,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a rotation did.
-pub struct Rotated {
+pub struct LogRotation {
     /// The last record of the log that was closed.
-    pub closed: Head,
+    pub closed_head: Head,
     /// Where that log is now.
-    pub kept: PathBuf,
+    pub archived_path: PathBuf,
     /// The first record of the log that goes on from it.
-    pub opened: Head,
+    pub new_head: Head,
     /// Commands of runs in the closed log whose result is not on record.
-    pub unfinished: Vec<Unfinished>,
+    pub unfinished: Vec<UnfinishedCommand>,
 }
 
 impl Log {
@@ -37,78 +37,78 @@ impl Log {
     /// # Errors
     /// [`Kind::Refused`] while a run or a revocation is under way, and where the names cannot be exchanged;
     /// [`Kind::Unrecorded`]; [`Kind::Stopped`] where it is closed, and the other not yet in its place.
-    pub fn rotate(path: &Path, who: Who, reason: Option<String>) -> Result<Option<Rotated>> {
-        let failed = |error: io::Error| unrecorded(path, &error);
-        let Opened {
+    pub fn rotate(path: &Path, who: Actor, reason: Option<String>) -> Result<Option<LogRotation>> {
+        let failed = |error: io::Error| unrecorded_error(path, &error);
+        let LockedLog {
             mut log,
-            inherited:
-                Inherited {
+            prior_state:
+                PriorState {
                     unfinished,
-                    rotated,
+                    finished_rotation: rotated,
                 },
-        } = Self::opened(path).map_err(failed)?;
+        } = Self::open_locked(path).map_err(failed)?;
         if rotated.is_some() || log.head.seq == 1 {
             return Ok(rotated);
         }
-        log.may_be_closed()?;
-        log.write(
+        log.ensure_rotatable()?;
+        log.write_record(
             None,
             &Body::LogRotate {
-                who,
+                actor: who,
                 reason,
                 unfinished,
             },
-            &Needles::default(),
+            &Redactor::default(),
         )
         .map_err(failed)?;
         let go_on = || {
-            let closed = tail::read(&log.file)?
-                .closed
+            let closed = tail::read_tail(&log.file)?
+                .rotation
                 .ok_or_else(|| io::Error::other("it does not end as it was closed"))?;
-            go_on(path, &log.file, &log.head, closed)
+            finish_rotation(path, &log.file, &log.head, closed)
         };
         go_on().map(Some).map_err(|error| {
             let what = format!(
                 "`{}` is closed, and no other goes on from it yet: {error}",
                 path.display()
             );
-            Error::of(Kind::Stopped, what).hint(
+            Error::new(ErrorKind::Stopped, what).hint(
                 "mend that; the next command of any kind, or this one again, brings it to its end",
             )
         })
     }
 
     /// Looked at under the lock: nobody can begin anything meanwhile.
-    fn may_be_closed(&self) -> Result<()> {
-        let failed = |error: io::Error| unrecorded(&self.path, &error);
-        if let Some(run) = under_way::run(&self.file).map_err(failed)? {
+    fn ensure_rotatable(&self) -> Result<()> {
+        let failed = |error: io::Error| unrecorded_error(&self.path, &error);
+        if let Some(run) = under_way::find_unfinished_run(&self.file).map_err(failed)? {
             return Err(
-                Error::refused(format!("{run} has not ended, and writes to this log")).hint(
+                Error::refusal(format!("{run} has not ended, and writes to this log")).hint(
                     "wait until it has; one of another host that was killed counts for 24 hours",
                 ),
             );
         }
-        if let Some(place) = under_way::revocation(&self.file).map_err(failed)? {
+        if let Some(place) = under_way::find_unfinished_revocation(&self.file).map_err(failed)? {
             let namespace = place.namespace.unwrap_or_default();
-            return Err(Error::refused(format!("a revocation in namespace `{namespace}` has not come to its end, and carries on by what this log holds"))
+            return Err(Error::refusal(format!("a revocation in namespace `{namespace}` has not come to its end, and carries on by what this log holds"))
                 .hint(format!("bring it to its end (bypassctl revoke -n {namespace}), or wait until 24 hours have gone by since it began")));
         }
-        let (path, directory) = (self.path.display(), directory_of(&self.path));
+        let (path, directory) = (self.path.display(), parent_directory(&self.path));
         if is_append_only(&self.file) {
-            return Err(Error::refused(format!(
+            return Err(Error::refusal(format!(
                 "`{path}` is append-only: it cannot be given another name"
             ))
             .hint(format!(
                 "chattr -a {path}, rotate, then chattr +a both files"
             )));
         }
-        let making = making(&self.path);
+        let making = next_path(&self.path);
         if making.symlink_metadata().is_ok() {
-            return Err(Error::refused(in_the_way(&making).to_string())
+            return Err(Error::refusal(path_taken_error(&making).to_string())
                 .hint("it was not made by a rotation of this log"));
         }
-        exchangeable(directory).map_err(|error| {
-            Error::refused(format!("two names cannot be exchanged in `{}`: {error}", directory.display()))
+        ensure_exchange_support(directory).map_err(|error| {
+            Error::refusal(format!("two names cannot be exchanged in `{}`: {error}", directory.display()))
                 .hint("name a log in a place where they can from now on: --audit-log, BYPASSCTL_AUDIT_LOG")
         })
     }
@@ -116,46 +116,57 @@ impl Log {
 
 /// Makes the log that goes on from a closed one, where that is still to be done, and exchanges their names. The closed
 /// one is locked.
-pub(super) fn go_on(path: &Path, file: &File, head: &Head, closed: Closed) -> io::Result<Rotated> {
-    let suffix = suffix(head, &closed);
+pub(super) fn finish_rotation(
+    path: &Path,
+    file: &File,
+    head: &Head,
+    closed: RotationRecord,
+) -> io::Result<LogRotation> {
+    let suffix = archive_suffix(head, &closed);
     let has_suffix = |stem: &OsStr| stem.as_encoded_bytes().ends_with(suffix.as_bytes());
     if path.file_stem().is_some_and(has_suffix) {
         return Err(io::Error::other(
             "it was closed by a rotation: the log that goes on from it has another name",
         ));
     }
-    let kept = with_suffix(path, &suffix);
-    let previous = Previous {
+    let kept = append_suffix(path, &suffix);
+    let previous = PreviousLog {
         log: head.log.clone(),
         head: format!("{}:{}", head.seq, head.hash),
     };
     if !kept.try_exists()? {
-        make(path, &kept, file, &previous)?;
+        create_next_log(path, &kept, file, &previous)?;
     }
-    let opened = begun(&open_file(&kept)?, &previous)?.ok_or_else(|| in_the_way(&kept))?;
+    let opened = read_next_head(&open_log_file(&kept)?, &previous)?
+        .ok_or_else(|| path_taken_error(&kept))?;
     renameat_with(CWD, &kept, CWD, path, RenameFlags::EXCHANGE)?;
-    File::open(directory_of(path))?.sync_all()?;
-    Ok(Rotated {
-        closed: head.clone(),
-        kept,
-        opened,
+    File::open(parent_directory(path))?.sync_all()?;
+    Ok(LogRotation {
+        closed_head: head.clone(),
+        archived_path: kept,
+        new_head: opened,
         unfinished: closed.unfinished,
     })
 }
 
 /// Makes a log whose first record is durable before it has its name.
-fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Result<()> {
-    let making = &making(path);
+fn create_next_log(
+    path: &Path,
+    name: &Path,
+    closed: &File,
+    previous: &PreviousLog,
+) -> io::Result<()> {
+    let making = &next_path(path);
     let named = |error| io::Error::other(format!("`{}`: {error}", making.display()));
-    let file = open_file(making).map_err(named)?;
-    tail::must_be_a_log(&file).map_err(named)?;
+    let file = open_log_file(making).map_err(named)?;
+    tail::ensure_is_log(&file).map_err(named)?;
     // An attempt that was cut short has left at most the first record of a log that was never in use.
-    if tail::read(&file)?.head.is_some() && begun(&file, previous)?.is_none() {
-        return Err(in_the_way(making));
+    if tail::read_tail(&file)?.head.is_some() && read_next_head(&file, previous)?.is_none() {
+        return Err(path_taken_error(making));
     }
     file.set_len(0)?;
     file.set_permissions(closed.metadata()?.permissions())?;
-    drop(Log::locked_at(
+    drop(Log::from_locked_file(
         file,
         name,
         Some(previous.clone()),
@@ -171,21 +182,22 @@ fn make(path: &Path, name: &Path, closed: &File, previous: &Previous) -> io::Res
 }
 
 /// The name under which the next log is made: always the same, so that what was cut short is found.
-fn making(path: &Path) -> PathBuf {
+fn next_path(path: &Path) -> PathBuf {
     let mut making = path.as_os_str().to_owned();
     making.push(".next");
     making.into()
 }
 
 /// The only record of a log that goes on from there; `None` where it is another log, or has more.
-fn begun(file: &File, previous: &Previous) -> io::Result<Option<Head>> {
-    let goes_on = opening(file)?.is_some_and(|opening| opening.previous.as_ref() == Some(previous));
-    Ok(tail::read(file)?
+fn read_next_head(file: &File, previous: &PreviousLog) -> io::Result<Option<Head>> {
+    let goes_on =
+        read_header(file)?.is_some_and(|opening| opening.previous.as_ref() == Some(previous));
+    Ok(tail::read_tail(file)?
         .head
         .filter(|head| head.seq == 1 && goes_on))
 }
 
-fn in_the_way(path: &Path) -> io::Error {
+fn path_taken_error(path: &Path) -> io::Error {
     io::Error::other(format!(
         "`{}` is in the way of its rotation: move it elsewhere",
         path.display()
@@ -193,9 +205,9 @@ fn in_the_way(path: &Path) -> io::Error {
 }
 
 /// What tells a closed log from others: when it was closed, and its name in short.
-fn suffix(head: &Head, closed: &Closed) -> String {
+fn archive_suffix(head: &Head, closed: &RotationRecord) -> String {
     let at = closed
-        .at
+        .closed_at
         .split('.')
         .next()
         .unwrap_or_default()
@@ -204,7 +216,7 @@ fn suffix(head: &Head, closed: &Closed) -> String {
 }
 
 /// `audit.jsonl` becomes `audit-20260131T120000Z-1a2b3c4d.jsonl`.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(suffix);
     if let Some(extension) = path.extension() {
@@ -215,7 +227,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Whether this filesystem exchanges two names.
-fn exchangeable(directory: &Path) -> io::Result<()> {
+fn ensure_exchange_support(directory: &Path) -> io::Result<()> {
     let [one, other] = [
         tempfile::NamedTempFile::new_in(directory)?,
         tempfile::NamedTempFile::new_in(directory)?,

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_not_utf8_is_kept_as_base64() {
+    fn text_serializes_non_utf8_as_base64() {
         use std::os::unix::ffi::OsStrExt as _;
         let text = Text::from(std::ffi::OsStr::from_bytes(b"a\xff"));
         assert_eq!(serde_json::to_string(&text).unwrap(), r#"{"b64":"Yf8="}"#);

@@ -1,16 +1,16 @@
 //! A log cut into blocks of whole lines, each judged by itself on one of several threads: a line's hash and its form
 //! depend on no other line. What they say of each other is judged in their order, by who takes the blocks.
 
-use crate::audit::form::{Shape, shape};
+use crate::audit::form::{ParsedLine, parse_line};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// How much is judged at once, in bytes.
-const BLOCK: usize = 1 << 20;
+const BLOCK_SIZE: usize = 1 << 20;
 
 /// A line longer than this is no record, in bytes.
-const MAX_LINE: usize = 16 << 20;
+const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// More threads than this wait for each other.
 const MAX_THREADS: usize = 8;
@@ -18,29 +18,29 @@ const MAX_THREADS: usize = 8;
 /// Whole lines, but for a last one without an LF.
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
-    pub(super) lines: Vec<Judged>,
+    pub(super) lines: Vec<CheckedLine>,
 }
 
 /// What is known of a line by itself.
-pub(super) struct Judged {
+pub(super) struct CheckedLine {
     /// How long it is, its LF included.
     pub(super) length: usize,
     /// SHA-256 of it.
     pub(super) hash: [u8; 32],
     /// `None` when it is no record.
-    pub(super) shape: Option<Shape>,
+    pub(super) record: Option<ParsedLine>,
 }
 
-fn judged(bytes: Vec<u8>) -> Block {
+fn check_block(bytes: Vec<u8>) -> Block {
     let ends = memchr::memchr_iter(b'\n', &bytes).map(|at| at + 1);
     let rest = Some(bytes.len()).filter(|_| bytes.last() != Some(&b'\n'));
     let mut start = 0;
     let line = |end: usize| {
         let raw = &bytes[std::mem::replace(&mut start, end)..end];
-        Judged {
+        CheckedLine {
             length: raw.len(),
             hash: Sha256::digest(raw).into(),
-            shape: shape(raw),
+            record: parse_line(raw),
         }
     };
     let lines = ends.chain(rest).map(line).collect();
@@ -49,15 +49,15 @@ fn judged(bytes: Vec<u8>) -> Block {
 
 /// A thread, and the way to it and back.
 struct Worker {
-    to: SyncSender<Vec<u8>>,
-    from: Receiver<Block>,
+    sender: SyncSender<Vec<u8>>,
+    receiver: Receiver<Block>,
 }
 
 /// Gives every block, judged, in the order of the log.
 ///
 /// # Errors
 /// Those of reading.
-pub(super) fn each(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Result<()> {
+pub(super) fn for_each_block(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Result<()> {
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(MAX_THREADS);
@@ -67,53 +67,58 @@ pub(super) fn each(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Res
             let (done, from) = sync_channel(1);
             scope.spawn(move || {
                 work.into_iter()
-                    .try_for_each(|bytes| done.send(judged(bytes)))
+                    .try_for_each(|bytes| done.send(check_block(bytes)))
             });
-            Worker { to, from }
+            Worker {
+                sender: to,
+                receiver: from,
+            }
         })
         .take(threads)
         .collect();
         let mut rest = Vec::new();
         let (mut sent, mut taken) = (0, 0);
         let ended = loop {
-            let block = match next(input, &mut rest) {
+            let block = match read_block(input, &mut rest) {
                 Ok(block) if block.is_empty() => break Ok(()),
                 Ok(block) => block,
                 Err(error) => break Err(error),
             };
             if sent - taken == threads {
-                taken += give(&workers[taken % threads], &mut take);
+                taken += deliver_next_block(&workers[taken % threads], &mut take);
             }
             // A thread ends only when this function does.
-            let _ = workers[sent % threads].to.send(block);
+            let _ = workers[sent % threads].sender.send(block);
             sent += 1;
         };
         while taken < sent {
-            taken += give(&workers[taken % threads], &mut take);
+            taken += deliver_next_block(&workers[taken % threads], &mut take);
         }
         ended
     })
 }
 
 /// Takes the next judged block; counts it.
-fn give(worker: &Worker, take: &mut impl FnMut(Block)) -> usize {
-    worker.from.recv().into_iter().for_each(take);
+fn deliver_next_block(worker: &Worker, take: &mut impl FnMut(Block)) -> usize {
+    worker.receiver.recv().into_iter().for_each(take);
     1
 }
 
 /// The next block; empty at the end. What follows its last LF is left in `rest`.
-fn next(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
+fn read_block(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let mut block = std::mem::take(rest);
     loop {
         let before = block.len();
-        let read = (&mut *input).take(BLOCK as u64).read_to_end(&mut block)?;
+        let read = (&mut *input)
+            .take(BLOCK_SIZE as u64)
+            .read_to_end(&mut block)?;
         let last = block[before..]
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map(|at| before + at + 1);
         match last {
             Some(end) => *rest = block.split_off(end),
-            None if read > 0 && block.len() < MAX_LINE => continue,
+            None if read > 0 && block.len() < MAX_LINE_BYTES => continue,
             None => {}
         }
         return Ok(block);

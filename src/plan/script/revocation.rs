@@ -1,15 +1,18 @@
 //! The steps of a revocation as shell: what is shown before anything is deleted, and what each step waits for.
 
-use super::{command_line, quoted};
-use crate::plan::{Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, SameCluster, Way};
+use super::{render_command, shell_quote};
+use crate::plan::{
+    Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
+    VerificationStep,
+};
 use crate::profile;
 use crate::tool::invocation::Arg;
 
 /// What stands in for the token's path in the throwaway configuration.
-const SLOT: &str = "TOKEN_FILE";
+const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
 
 /// Waits for a job by its conditions, and sees its failure as soon as its end.
-const FINISHED: &str = r#"finished() { # finished JOB OLD-UID SECONDS
+const WAIT_FUNCTIONS: &str = r#"finished() { # finished JOB OLD-UID SECONDS
   left=$3
   while :; do
     uid=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}') || uid=
@@ -49,32 +52,32 @@ restarted() { # restarted SELECTOR READY SECONDS
 "#;
 
 /// What comes before the first step of a revocation; nothing for other plans.
-pub(super) fn prologue(plan: &Plan) -> String {
+pub(super) fn render_prologue(plan: &Plan) -> String {
     let Some(at) = plan.steps.iter().find_map(|step| match &step.action {
-        Action::RunJob(run) => Some(&run.at),
-        Action::DeleteSecret(deletion) => Some(&deletion.at),
-        Action::Restart(restart) => Some(&restart.at),
+        Action::RunJob(run) => Some(&run.target),
+        Action::DeleteSecret(deletion) => Some(&deletion.target),
+        Action::RestartPods(restart) => Some(&restart.target),
         _ => None,
     }) else {
         return String::new();
     };
-    let kubectl = quoted(&at.kubectl.tool.found.display().to_string());
+    let kubectl = shell_quote(&at.kubectl.tool.found_at.display().to_string());
     let pins: Vec<String> = at
         .kubectl
-        .pins
-        .flags()
+        .global_flags
+        .to_args()
         .iter()
-        .map(|flag| quoted(flag))
+        .map(|flag| shell_quote(flag))
         .collect();
     let pins = if pins.is_empty() {
         String::new()
     } else {
         format!(" {}", pins.join(" "))
     };
-    let phrase = at.phrase();
+    let phrase = at.confirmation_phrase();
     let confirmed = format!(
         "[ \"${{1:-}}\" = {0} ] || fail 'what this deletes cannot be had back; to confirm it, give this script the argument' {0}\n",
-        quoted(&phrase)
+        shell_quote(&phrase)
     );
     let writes = plan
         .steps
@@ -86,66 +89,70 @@ pub(super) fn prologue(plan: &Plan) -> String {
         "new_token=$work/new-token\n"
     };
     let mut text = format!(
-        "{confirmed}{new_token}old_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{FINISHED}",
-        quoted(&at.namespace)
+        "{confirmed}{new_token}old_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{WAIT_FUNCTIONS}",
+        shell_quote(&at.namespace)
     );
     text.extend(plan.steps.iter().filter_map(|step| match &step.action {
-        Action::SameCluster(same) => Some(same_cluster(same)),
+        Action::SameCluster(same) => Some(render_cluster_check(same)),
         _ => None,
     }));
     text.push_str(
         "\n# Before anything is deleted: the jobs are those that were seen, and the server would make their clones.\n",
     );
     text.extend(plan.steps.iter().filter_map(|step| match &step.action {
-        Action::RunJob(run) => Some(prepared(run)),
-        Action::Restart(restart) if restart.going.is_none() => Some(pods_there(&restart.selector)),
-        Action::Prove(prove) => Some(old_token(plan, prove)),
+        Action::RunJob(run) => Some(render_job_preflight(run)),
+        Action::RestartPods(restart) if restart.terminating.is_none() => {
+            Some(render_pods_check(&restart.selector))
+        }
+        Action::VerifyRevocation(prove) => Some(render_old_token_probe(plan, prove)),
         _ => None,
     }));
     text
 }
 
-fn pods_there(selector: &str) -> String {
+fn render_pods_check(selector: &str) -> String {
     format!(
         "[ -n \"$(k get pods --selector {} --output 'jsonpath={{.items[*].metadata.uid}}')\" ] || fail 'there is no pod to restart'\n",
-        quoted(selector)
+        shell_quote(selector)
     )
 }
 
-fn prepared(run: &JobRun) -> String {
-    match &run.way {
-        Way::Clone { manifest, patch } => {
+fn render_job_preflight(run: &JobRun) -> String {
+    match &run.strategy {
+        JobStrategy::Clone { manifest, patch } => {
             let (from, file) = (
-                &manifest.from,
-                format!("\"$work\"/{}.json", quoted(&manifest.name)),
+                &manifest.source,
+                format!("\"$work\"/{}.json", shell_quote(&manifest.name)),
             );
             format!(
                 "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
                  k create --filename - --dry-run=server --output name <{file}\n",
-                same(&from.name, &from.uid),
-                quoted(&from.name),
-                quoted(patch),
+                render_uid_check(&from.name, &from.uid),
+                shell_quote(&from.name),
+                shell_quote(patch),
             )
         }
-        Way::Operator { job } => same(&job.name, &job.uid),
-        Way::FromJob { .. } | Way::Awaited { .. } | Way::Running { .. } => String::new(),
+        JobStrategy::Operator { job } => render_uid_check(&job.name, &job.uid),
+        JobStrategy::FromJob { .. }
+        | JobStrategy::AwaitExisting { .. }
+        | JobStrategy::Running { .. } => String::new(),
     }
 }
 
 /// The object is the one that was seen.
-fn same(name: &str, uid: &str) -> String {
-    let message = quoted(&format!(
+fn render_uid_check(name: &str, uid: &str) -> String {
+    let message = shell_quote(&format!(
         "{name} is not the one that this script was made for"
     ));
     format!(
         "[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n",
-        quoted(name)
+        shell_quote(name)
     )
 }
 
 /// A copy of the old token, and the means to try it.
-fn old_token(plan: &Plan, prove: &Prove) -> String {
-    let Some(trial) = &prove.trial else {
+fn render_old_token_probe(plan: &Plan, prove: &VerificationStep) -> String {
+    let Some(trial) = &prove.token_probe else {
         return String::new();
     };
     let in_cluster = plan.steps.iter().any(
@@ -156,18 +163,18 @@ fn old_token(plan: &Plan, prove: &Prove) -> String {
             "k get secrets/admin-token '--template={{.data.token}}' | decode >\"$old_token\"\n"
                 .to_owned()
         }
-        Some(file) => format!("cp {} \"$old_token\" || :\n", quoted(file)),
+        Some(file) => format!("cp {} \"$old_token\" || :\n", shell_quote(file)),
         None => String::new(),
     };
     let word = |arg: &Arg| match arg {
-        Arg::Text(text) => quoted(text),
-        Arg::TrialConfig => "\"$work/config.toml\"".to_owned(),
+        Arg::Text(text) => shell_quote(text),
+        Arg::ProbeConfig => "\"$work/config.toml\"".to_owned(),
     };
     let argv: Vec<String> = trial.command.args().iter().map(word).collect();
     format!(
         "{copy}cat >\"$work/config.in\" <<'END_OF_CONFIG'\n{}END_OF_CONFIG\n\
          case $work in *[\\|\\&\\\\]*) fail 'the temporary directory has a name that sed would not take' ;; esac\n\
-         sed \"s|{SLOT}|$work/token|\" \"$work/config.in\" >\"$work/config.toml\"\n\
+         sed \"s|{TOKEN_FILE_PLACEHOLDER}|$work/token|\" \"$work/config.in\" >\"$work/config.toml\"\n\
          mkdir \"$work/home\"\n\
          try() (\n\
          \x20 cat \"$1\" >\"$work/token\"\n\
@@ -180,55 +187,55 @@ fn old_token(plan: &Plan, prove: &Prove) -> String {
          # That it is refused afterwards says something only if it is accepted now.\n\
          accepted=no\n\
          if [ -s \"$old_token\" ] && try \"$old_token\"; then accepted=yes; fi\n",
-        profile::trial(&trial.profile, SLOT),
-        quoted(&trial.command.tool().found.display().to_string()),
+        profile::render_probe_config(&trial.profile, TOKEN_FILE_PLACEHOLDER),
+        shell_quote(&trial.command.tool().found_at.display().to_string()),
         argv.join(" "),
     )
 }
 
-pub(super) fn same_cluster(same: &SameCluster) -> String {
+pub(super) fn render_cluster_check(same: &ExpectedCluster) -> String {
     format!(
         "[ \"$({})\" = {} ] || fail 'the context leads to another cluster than the one that this script was made for'\n",
-        command_line(&same.command),
-        quoted(&same.expected)
+        render_command(&same.command),
+        shell_quote(&same.expected)
     )
 }
 
-pub(super) fn delete_secret(deletion: &Deletion) -> String {
-    let object = quoted(&format!("secrets/{}", deletion.name));
-    let message = quoted(&format!(
+pub(super) fn render_delete_secret(deletion: &SecretDeletion) -> String {
+    let object = shell_quote(&format!("secrets/{}", deletion.name));
+    let message = shell_quote(&format!(
         "secret {} was made anew by someone else meanwhile",
         deletion.name
     ));
     format!(
         "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\ncase $uid in\n\
          '') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
-        quoted(&deletion.uid),
-        command_line(&deletion.command()),
+        shell_quote(&deletion.uid),
+        render_command(&deletion.command()),
     )
 }
 
-pub(super) fn run_job(run: &JobRun) -> String {
-    let seconds = run.limit.as_secs();
-    let begin = match (&run.way, run.command()) {
-        (Way::Clone { manifest, .. }, _) => {
+pub(super) fn render_run_job(run: &JobRun) -> String {
+    let seconds = run.timeout.as_secs();
+    let begin = match (&run.strategy, run.command()) {
+        (JobStrategy::Clone { manifest, .. }, _) => {
             format!(
                 "k create --filename - --output name <\"$work\"/{}.json\n",
-                quoted(&manifest.name)
+                shell_quote(&manifest.name)
             )
         }
-        (Way::Operator { job }, Some(command)) => {
-            same(&job.name, &job.uid) + &command_line(&command) + "\n"
+        (JobStrategy::Operator { job }, Some(command)) => {
+            render_uid_check(&job.name, &job.uid) + &render_command(&command) + "\n"
         }
-        (_, Some(command)) => command_line(&command) + "\n",
+        (_, Some(command)) => render_command(&command) + "\n",
         (_, None) => String::new(),
     };
-    let old_job = match &run.way {
-        Way::Operator { job } => job.uid.as_str(),
+    let old_job = match &run.strategy {
+        JobStrategy::Operator { job } => job.uid.as_str(),
         _ => "",
     };
-    let wait = match run.name() {
-        Some(name) => format!("finished {} '{old_job}' {seconds}\n", quoted(name)),
+    let wait = match run.job_name() {
+        Some(name) => format!("finished {} '{old_job}' {seconds}\n", shell_quote(name)),
         None => format!(
             "left={seconds}\nuntil uid=$(k get secrets/{0} --ignore-not-found --output name) && [ -n \"$uid\" ]; do\n  left=$((left - 1))\n  \
              [ \"$left\" -gt 0 ] || fail 'kubit has not had secret {0} made after {seconds} s'\n  sleep 1\ndone\n",
@@ -238,21 +245,21 @@ pub(super) fn run_job(run: &JobRun) -> String {
     begin + &wait
 }
 
-pub(super) fn see_secret(secret: &NewSecret) -> String {
+pub(super) fn render_verify_secret(secret: &ExpectedSecret) -> String {
     format!(
         "made {} '{}'\n",
         secret.name,
-        secret.old.as_deref().unwrap_or_default()
+        secret.previous_uid.as_deref().unwrap_or_default()
     )
 }
 
-pub(super) fn restart(restart: &Restart) -> String {
-    let selector = quoted(&restart.selector);
-    let begin = match (restart.command(), &restart.going) {
+pub(super) fn render_restart_pods(restart: &PodRestart) -> String {
+    let selector = shell_quote(&restart.selector);
+    let begin = match (restart.command(), &restart.terminating) {
         (Some(command), _) => format!(
             "old_pods=$(k get pods --selector {selector} --output 'jsonpath={{.items[*].metadata.uid}}')\n\
              [ -n \"$old_pods\" ] || fail 'there is no pod to restart'\n{}\n",
-            command_line(&command)
+            render_command(&command)
         ),
         (None, going) => format!(
             "old_pods='{}'\n",
@@ -264,13 +271,13 @@ pub(super) fn restart(restart: &Restart) -> String {
     };
     format!(
         "{begin}restarted {selector} {} {}\n",
-        restart.ready,
-        restart.limit.as_secs()
+        restart.ready_pods,
+        restart.timeout.as_secs()
     )
 }
 
-pub(super) fn prove(prove: &Prove) -> String {
-    if prove.trial.is_none() {
+pub(super) fn render_verify_revocation(prove: &VerificationStep) -> String {
+    if prove.token_probe.is_none() {
         return "echo 'that the old token is refused was not tried: no influxctl, or no profile' >&2\n".to_owned();
     }
     let new = if prove.new_token {
@@ -284,6 +291,6 @@ pub(super) fn prove(prove: &Prove) -> String {
          [ \"$left\" -gt 0 ] || fail 'revoked, but that the old token is refused was not shown'\n  sleep 1\ndone\n\
          [ \"$accepted\" = yes ] || fail 'revoked, but the old token was not accepted before either: that proves nothing'\n\
          echo 'revoked, proven'\n",
-        prove.grace.as_secs()
+        prove.grace_period.as_secs()
     )
 }

@@ -1,12 +1,12 @@
 //! Which job makes the keys, which the token: found by name, as the documentation has it.
 
 use crate::error::{Error, Result};
-use crate::tool::kubectl::{Job, work};
+use crate::tool::kubectl::{Job, comparable_spec};
 
 /// The jobs of one kind, `key-gen` or `create-admin-token`, and which of them is meant.
-pub struct Kind {
+pub struct JobKind {
     /// How their names begin: alone, or before `-` and a suffix that changes with the release.
-    pub name: &'static str,
+    pub name_prefix: &'static str,
     /// The flag that chooses one.
     pub flag: &'static str,
     /// The secret that they make where it is missing.
@@ -14,24 +14,24 @@ pub struct Kind {
 }
 
 /// The jobs that make the keys.
-pub const KEY_GEN: Kind = Kind {
-    name: "key-gen",
+pub const KEY_GEN: JobKind = JobKind {
+    name_prefix: "key-gen",
     flag: "--key-gen-job",
     secret: "rsa-keys",
 };
 
 /// The jobs that make the token.
-pub const CREATE_ADMIN_TOKEN: Kind = Kind {
-    name: "create-admin-token",
+pub const CREATE_ADMIN_TOKEN: JobKind = JobKind {
+    name_prefix: "create-admin-token",
     flag: "--create-admin-token-job",
     secret: "admin-token",
 };
 
-impl Kind {
+impl JobKind {
     /// Those of the kind. One that is being deleted is as good as gone.
-    pub fn among<'a>(&self, jobs: &'a [Job]) -> impl Iterator<Item = &'a Job> {
+    pub fn filter_jobs<'a>(&self, jobs: &'a [Job]) -> impl Iterator<Item = &'a Job> {
         let is_kind = |job: &&Job| {
-            let rest = job.metadata.name.strip_prefix(self.name);
+            let rest = job.metadata.name.strip_prefix(self.name_prefix);
             job.metadata.deletion_timestamp.is_none()
                 && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
@@ -40,8 +40,8 @@ impl Kind {
 
     /// The number of a job that stands in for another, as the documentation numbers them: `key-gen-001`. A release's
     /// suffix has eight characters, and may be all digits.
-    fn number(&self, name: &str) -> Option<u32> {
-        let digits = name.strip_prefix(self.name)?.strip_prefix('-')?;
+    fn clone_number(&self, name: &str) -> Option<u32> {
+        let digits = name.strip_prefix(self.name_prefix)?.strip_prefix('-')?;
         let numbered =
             (3..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse().ok().filter(|_| numbered)
@@ -49,24 +49,24 @@ impl Kind {
 
     /// Whether a job was made in the place of another, by this program or by hand.
     fn is_clone(&self, job: &Job) -> bool {
-        job.is_clone() || self.number(&job.metadata.name).is_some()
+        job.is_clone() || self.clone_number(&job.metadata.name).is_some()
     }
 
     /// Whether a job of the kind is one that kubit or the installer made.
     #[must_use]
     pub fn is_original(&self, job: &Job) -> bool {
-        !self.is_clone(job) && self.among(std::slice::from_ref(job)).next().is_some()
+        !self.is_clone(job) && self.filter_jobs(std::slice::from_ref(job)).next().is_some()
     }
 
     /// The name for the next clone: one more than any so far.
     #[must_use]
-    pub fn next_name(&self, jobs: &[Job]) -> String {
+    pub fn next_clone_name(&self, jobs: &[Job]) -> String {
         let taken = jobs
             .iter()
-            .filter_map(|job| self.number(&job.metadata.name))
+            .filter_map(|job| self.clone_number(&job.metadata.name))
             .max()
             .unwrap_or(0);
-        format!("{}-{:03}", self.name, taken + 1)
+        format!("{}-{:03}", self.name_prefix, taken + 1)
     }
 
     /// The job that is meant: the one named, else the latest of those that all do the same work, originals before
@@ -74,25 +74,27 @@ impl Kind {
     ///
     /// # Errors
     /// Refused where the named one is not there, or where several do different work.
-    pub fn choose<'a>(
+    pub fn choose_job<'a>(
         &self,
         jobs: &'a [Job],
         named: Option<&str>,
         namespace: &str,
     ) -> Result<Option<&'a Job>> {
         if let Some(named) = named {
-            let found = self.among(jobs).find(|job| job.metadata.name == named);
+            let found = self
+                .filter_jobs(jobs)
+                .find(|job| job.metadata.name == named);
             return found.map(Some).ok_or_else(|| {
-                let names = self.among(jobs).map(|job| job.metadata.name.as_str());
-                Error::refused(format!(
+                let names = self.filter_jobs(jobs).map(|job| job.metadata.name.as_str());
+                Error::refusal(format!(
                     "there is no job `{named}` that could make secret `{}`",
                     self.secret
                 ))
-                .hint(format!("known ones: {}", list(names)))
+                .hint(format!("known ones: {}", join_names(names)))
             });
         }
         let (clones, originals): (Vec<&Job>, Vec<&Job>) =
-            self.among(jobs).partition(|job| self.is_clone(job));
+            self.filter_jobs(jobs).partition(|job| self.is_clone(job));
         let candidates = if originals.is_empty() {
             clones
         } else {
@@ -101,13 +103,13 @@ impl Kind {
         let latest = candidates
             .iter()
             .copied()
-            .max_by_key(|job| (job.metadata.created(), job.metadata.name.clone()));
+            .max_by_key(|job| (job.metadata.creation_time(), job.metadata.name.clone()));
         if candidates
             .windows(2)
-            .any(|pair| work(pair[0]) != work(pair[1]))
+            .any(|pair| comparable_spec(pair[0]) != comparable_spec(pair[1]))
         {
-            let names = list(candidates.iter().map(|job| job.metadata.name.as_str()));
-            return Err(Error::refused(format!(
+            let names = join_names(candidates.iter().map(|job| job.metadata.name.as_str()));
+            return Err(Error::refusal(format!(
                 "several jobs could be the one that makes `{}`, and they differ: {names}",
                 self.secret
             ))
@@ -120,7 +122,7 @@ impl Kind {
     }
 }
 
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+fn join_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     names.sort();
     if names.is_empty() {
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn job(name: &str, created: &str, image: &str) -> Job {
+    fn make_job(name: &str, created: &str, image: &str) -> Job {
         let spec = json!({"template": {"metadata": {"labels": {"job-name": name}}, "spec": {"image": image}}});
         serde_json::from_value(
             json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": spec}),
@@ -143,43 +145,46 @@ mod tests {
         .unwrap()
     }
 
-    fn chosen(jobs: &[Job]) -> Option<&str> {
+    fn choose_job_name(jobs: &[Job]) -> Option<&str> {
         KEY_GEN
-            .choose(jobs, None, "influxdb")
+            .choose_job(jobs, None, "influxdb")
             .unwrap()
             .map(|job| job.metadata.name.as_str())
     }
 
-    const OLD: &str = "2024-01-01T00:00:00Z";
-    const NEW: &str = "2024-02-01T00:00:00Z";
+    const OLD_TIME: &str = "2024-01-01T00:00:00Z";
+    const NEW_TIME: &str = "2024-02-01T00:00:00Z";
 
     #[test]
-    fn the_latest_of_those_that_do_the_same() {
+    fn choose_job_picks_latest_when_jobs_are_equal() {
         let jobs = [
-            job("key-gen-aaaaaaaa", OLD, "i"),
-            job("key-gen-12345678", NEW, "i"),
-            job("key-gen-001", NEW, "other"),
-            job("token-gen-aaaaaaaa", NEW, "other"),
-            job("key-generator", NEW, "other"),
-            job("kubit-apply-key-gen", NEW, "other"),
+            make_job("key-gen-aaaaaaaa", OLD_TIME, "i"),
+            make_job("key-gen-12345678", NEW_TIME, "i"),
+            make_job("key-gen-001", NEW_TIME, "other"),
+            make_job("token-gen-aaaaaaaa", NEW_TIME, "other"),
+            make_job("key-generator", NEW_TIME, "other"),
+            make_job("kubit-apply-key-gen", NEW_TIME, "other"),
         ];
-        assert_eq!(chosen(&jobs), Some("key-gen-12345678"));
+        assert_eq!(choose_job_name(&jobs), Some("key-gen-12345678"));
         assert_eq!(
-            chosen(&jobs[2..]),
+            choose_job_name(&jobs[2..]),
             Some("key-gen-001"),
             "a clone where there is no original"
         );
-        assert_eq!(chosen(&jobs[3..]), None);
-        assert_eq!(chosen(&[job("key-gen", OLD, "i")]), Some("key-gen"));
+        assert_eq!(choose_job_name(&jobs[3..]), None);
+        assert_eq!(
+            choose_job_name(&[make_job("key-gen", OLD_TIME, "i")]),
+            Some("key-gen")
+        );
     }
 
     #[test]
-    fn those_that_differ_are_named() {
+    fn choose_job_names_candidates_when_jobs_differ() {
         let jobs = [
-            job("key-gen-aaaaaaaa", OLD, "i"),
-            job("key-gen-bbbbbbbb", NEW, "j"),
+            make_job("key-gen-aaaaaaaa", OLD_TIME, "i"),
+            make_job("key-gen-bbbbbbbb", NEW_TIME, "j"),
         ];
-        let error = KEY_GEN.choose(&jobs, None, "influxdb").unwrap_err();
+        let error = KEY_GEN.choose_job(&jobs, None, "influxdb").unwrap_err();
         assert!(
             error
                 .message
@@ -189,22 +194,25 @@ mod tests {
         assert!(error.hint.contains("--key-gen-job"));
         assert!(
             KEY_GEN
-                .choose(&jobs, Some("key-gen-aaaaaaaa"), "influxdb")
+                .choose_job(&jobs, Some("key-gen-aaaaaaaa"), "influxdb")
                 .unwrap()
                 .is_some()
         );
         assert!(
             KEY_GEN
-                .choose(&jobs, Some("key-gen-cccccccc"), "influxdb")
+                .choose_job(&jobs, Some("key-gen-cccccccc"), "influxdb")
                 .is_err()
         );
     }
 
     #[test]
-    fn the_next_number_is_free() {
+    fn next_clone_name_uses_free_number() {
         let next = |names: &[&str]| {
-            let jobs: Vec<Job> = names.iter().map(|name| job(name, OLD, "i")).collect();
-            KEY_GEN.next_name(&jobs)
+            let jobs: Vec<Job> = names
+                .iter()
+                .map(|name| make_job(name, OLD_TIME, "i"))
+                .collect();
+            KEY_GEN.next_clone_name(&jobs)
         };
         assert_eq!(next(&["key-gen-7c9d2b41"]), "key-gen-001");
         assert_eq!(

@@ -1,6 +1,6 @@
 //! The kubit operator, which makes jobs again that are deleted: `spec.pause` of its AppInstance stops it.
 
-use crate::tool::kubectl::{AppInstance, Deployment, Failure};
+use crate::tool::kubectl::{AppInstance, Deployment, KubectlError};
 
 /// Whether kubit makes deleted jobs of a namespace again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Operator {
     /// It runs, paused for this namespace.
     Paused,
     /// It runs, but not for this namespace.
-    Elsewhere,
+    NoAppInstance,
     /// It is installed, and none of its pods is ready.
     Idle,
     /// It is not installed, as after `kubit local apply`.
@@ -24,13 +24,13 @@ impl Operator {
     ///
     /// # Errors
     /// Of the first look, unless it is forbidden.
-    pub fn of(
-        deployments: Result<Vec<Deployment>, Failure>,
-        instances: Option<Result<Vec<AppInstance>, Failure>>,
-    ) -> Result<Self, Failure> {
+    pub fn from_deployments(
+        deployments: Result<Vec<Deployment>, KubectlError>,
+        instances: Option<Result<Vec<AppInstance>, KubectlError>>,
+    ) -> Result<Self, KubectlError> {
         let deployments = match deployments {
             Ok(deployments) => deployments,
-            Err(Failure::Forbidden(_)) => {
+            Err(KubectlError::Forbidden(_)) => {
                 return Ok(Self::Unknown(
                     "deployments of other namespaces may not be looked at",
                 ));
@@ -39,9 +39,9 @@ impl Operator {
         };
         Ok(match instances {
             _ if deployments.is_empty() => Self::Absent,
-            _ if !deployments.iter().any(Deployment::running) => Self::Idle,
-            Some(Ok(instances)) if instances.iter().any(AppInstance::paused) => Self::Paused,
-            Some(Ok(instances)) if instances.is_empty() => Self::Elsewhere,
+            _ if !deployments.iter().any(Deployment::is_running) => Self::Idle,
+            Some(Ok(instances)) if instances.iter().any(AppInstance::is_paused) => Self::Paused,
+            Some(Ok(instances)) if instances.is_empty() => Self::NoAppInstance,
             Some(Ok(_)) => Self::Running,
             _ => Self::Unknown("kubit runs, but whether it is paused here may not be looked at"),
         })
@@ -49,11 +49,11 @@ impl Operator {
 
     /// How it stands.
     #[must_use]
-    pub fn state(&self) -> String {
+    pub fn describe_state(&self) -> String {
         match self {
             Self::Running => "kubit runs".to_owned(),
             Self::Paused => "kubit runs, paused for this namespace".to_owned(),
-            Self::Elsewhere => "kubit runs, but has no AppInstance here".to_owned(),
+            Self::NoAppInstance => "kubit runs, but has no AppInstance here".to_owned(),
             Self::Idle => "kubit is there but does not run".to_owned(),
             Self::Absent => "kubit is absent".to_owned(),
             Self::Unknown(why) => format!("unknown: {why}"),
@@ -62,14 +62,14 @@ impl Operator {
 
     /// What that means for a revocation.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe_effect(&self) -> String {
         let then = match self {
             Self::Running => ": it makes jobs again that are deleted",
             Self::Unknown(_) => "",
-            Self::Paused | Self::Elsewhere | Self::Idle | Self::Absent => {
+            Self::Paused | Self::NoAppInstance | Self::Idle | Self::Absent => {
                 ": jobs are made again as clones"
             }
         };
-        self.state() + then
+        self.describe_state() + then
     }
 }

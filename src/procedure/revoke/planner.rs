@@ -1,51 +1,52 @@
 //! Which steps are left to do, and how each is done.
 
 use super::{
-    CREATE_ADMIN_TOKEN, DOCUMENTED_SELECTOR, Facts, KEY_GEN, Kind, Operator, Pods, Proof, Rerun,
-    Revocation, Secret, Stage,
+    CREATE_ADMIN_TOKEN, DOCUMENTED_SELECTOR, JobKind, KEY_GEN, Operator, PodState, PreflightCheck,
+    Rerun, RevocationFacts, RevocationPlan, SecretState, Stage,
 };
 use crate::error::{Error, Result};
 use crate::plan::{
-    Action, Deletion, JobRun, NewSecret, Plan, Prove, Restart, SameCluster, Step, Way,
+    Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
+    Step, VerificationStep,
 };
-use crate::tool::invocation::Object;
-use crate::tool::kubectl::{Job, JobManifest, work};
+use crate::tool::invocation::ObjectRef;
+use crate::tool::kubectl::{Job, JobManifest, comparable_spec};
 
 /// Puts the steps together, from what was seen.
 pub(super) struct Planner<'a> {
-    facts: &'a Facts,
+    facts: &'a RevocationFacts,
     stage: Stage,
     steps: Vec<Step>,
-    held: Vec<(&'static str, String)>,
+    satisfied: Vec<(&'static str, String)>,
     warnings: Vec<(String, String)>,
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(facts: &'a Facts, stage: Stage) -> Self {
+    pub(super) fn new(facts: &'a RevocationFacts, stage: Stage) -> Self {
         Self {
             facts,
             stage,
             steps: Vec::new(),
-            held: Vec::new(),
+            satisfied: Vec::new(),
             warnings: Vec::new(),
         }
     }
 
     /// All steps in their order, with those of this machine before the proof.
-    pub(super) fn plan(mut self, local: Vec<Step>) -> Result<Revocation> {
-        self.no_token_is_left()?;
-        self.same_cluster();
-        self.secrets();
-        self.job(&KEY_GEN, ["rerun-key-gen", "see-rsa-keys"])?;
-        self.restart();
+    pub(super) fn build_plan(mut self, local: Vec<Step>) -> Result<RevocationPlan> {
+        self.ensure_no_new_token()?;
+        self.push_cluster_check();
+        self.push_secret_deletions();
+        self.push_job_rerun(&KEY_GEN, ["rerun-key-gen", "see-rsa-keys"])?;
+        self.push_pod_restart();
         if self.facts.options.new_token {
-            self.job(
+            self.push_job_rerun(
                 &CREATE_ADMIN_TOKEN,
                 ["rerun-create-admin-token", "see-admin-token"],
             )?;
-            self.read_token();
+            self.push_token_read();
         }
-        self.prove();
+        self.push_verification();
         // A token that is refused is not put in the place of one that may still work.
         self.steps.extend(local);
         // Where nothing in the cluster is left to do, it is only looked at.
@@ -54,7 +55,7 @@ impl<'a> Planner<'a> {
                 step.action,
                 Action::DeleteSecret(_)
                     | Action::RunJob(_)
-                    | Action::Restart(_)
+                    | Action::RestartPods(_)
                     | Action::WriteToken { .. }
             )
         };
@@ -67,15 +68,15 @@ impl<'a> Planner<'a> {
             about: self.facts.about.clone(),
             steps: self.steps,
         };
-        Ok(Revocation {
+        Ok(RevocationPlan {
             plan,
-            half_done: self.stage.half_done,
-            held: self.held,
+            resuming: self.stage.resuming,
+            satisfied: self.satisfied,
             warnings: self.warnings,
         })
     }
 
-    fn step(
+    fn push_step(
         &mut self,
         id: &'static str,
         why: impl Into<String>,
@@ -84,33 +85,33 @@ impl<'a> Planner<'a> {
     ) {
         self.steps.push(Step {
             id,
-            why: why.into(),
+            reason: why.into(),
             action,
-            holds: holds.into(),
-            beside: false,
+            postcondition: holds.into(),
+            parallel: false,
         });
     }
 
     /// A token that an unfinished revocation has made is valid, and would stay so with its secret gone.
-    fn no_token_is_left(&self) -> Result<()> {
-        if self.facts.options.new_token || self.stage.token != Secret::New {
+    fn ensure_no_new_token(&self) -> Result<()> {
+        if self.facts.options.new_token || self.stage.token != SecretState::New {
             return Ok(());
         }
-        Err(Error::refused("an unfinished revocation has made a new admin token: it would stay valid")
+        Err(Error::refusal("an unfinished revocation has made a new admin token: it would stay valid")
             .hint("to end with it: run again without --no-new-token; to end without any token: start over, --again"))
     }
 
     /// A context is a name: between the look and the deed it may have come to mean another cluster.
-    fn same_cluster(&mut self) {
+    fn push_cluster_check(&mut self) {
         let id = &self.facts.cluster;
         if let Some((command, expected)) =
-            id.again(&self.facts.at.kubectl, &self.facts.at.namespace)
+            id.recheck(&self.facts.target.kubectl, &self.facts.target.namespace)
         {
-            let action = Action::SameCluster(SameCluster {
+            let action = Action::SameCluster(ExpectedCluster {
                 command,
                 expected: expected.to_owned(),
             });
-            self.step(
+            self.push_step(
                 "check-cluster",
                 "a context is a name, and it may lead elsewhere by now",
                 action,
@@ -119,7 +120,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn secrets(&mut self) {
+    fn push_secret_deletions(&mut self) {
         let secrets = [
             (
                 "delete-rsa-keys",
@@ -136,77 +137,81 @@ impl<'a> Planner<'a> {
         ];
         for (id, name, stands, why) in secrets {
             match stands {
-                Secret::Old(uid) => {
-                    let deletion = Deletion {
-                        at: self.facts.at.clone(),
+                SecretState::Old(uid) => {
+                    let deletion = SecretDeletion {
+                        target: self.facts.target.clone(),
                         name,
                         uid,
                     };
-                    self.step(
+                    self.push_step(
                         id,
                         why,
                         Action::DeleteSecret(deletion),
                         format!("secret `{name}` of that UID is gone"),
                     );
                 }
-                Secret::Missing => self
-                    .held
+                SecretState::Missing => self
+                    .satisfied
                     .push((id, format!("secret `{name}` is not there"))),
-                Secret::New => self
-                    .held
+                SecretState::New => self
+                    .satisfied
                     .push((id, format!("secret `{name}` is a new one"))),
             }
         }
     }
 
     /// Has a job run again, where what it makes is not there yet.
-    fn job(&mut self, kind: &'static Kind, [rerun, see]: [&'static str; 2]) -> Result<()> {
+    fn push_job_rerun(
+        &mut self,
+        kind: &'static JobKind,
+        [rerun, see]: [&'static str; 2],
+    ) -> Result<()> {
         let stands = if kind.secret == "rsa-keys" {
             &self.stage.keys
         } else {
             &self.stage.token
         };
-        if *stands == Secret::New {
-            self.held
+        if *stands == SecretState::New {
+            self.satisfied
                 .push((rerun, format!("secret `{}` is a new one", kind.secret)));
             return Ok(());
         }
         let old = match stands {
-            Secret::Old(uid) => Some(uid.clone()),
+            SecretState::Old(uid) => Some(uid.clone()),
             _ => None,
         };
-        let way = self.way(kind, old.is_none())?;
-        let at = self.facts.at.clone();
+        let way = self.choose_strategy(kind, old.is_none())?;
+        let at = self.facts.target.clone();
         let run = JobRun {
-            at: at.clone(),
-            way,
+            target: at.clone(),
+            strategy: way,
             secret: kind.secret,
-            limit: self.facts.options.wait,
+            timeout: self.facts.options.timeout,
         };
-        let secret = NewSecret {
-            at,
+        let secret = ExpectedSecret {
+            target: at,
             name: kind.secret,
-            old,
-            job: run.name().map(str::to_owned),
+            previous_uid: old,
+            job: run.job_name().map(str::to_owned),
         };
         let why = format!("its job makes secret `{}` anew", kind.secret);
-        self.step(
+        self.push_step(
             rerun,
             why,
             Action::RunJob(Box::new(run)),
             "that very job is complete",
         );
         let holds = format!("secret `{}` is there with a new UID", kind.secret);
-        self.step(
+        self.push_step(
             see,
             "a job that is complete may have made nothing",
-            Action::SeeSecret(secret),
+            Action::VerifySecret(secret),
             holds,
         );
         Ok(())
     }
 
-    fn way(&mut self, kind: &'static Kind, missing: bool) -> Result<Way> {
+    fn choose_strategy(&mut self, kind: &'static JobKind, missing: bool) -> Result<JobStrategy> {
         let (facts, options) = (self.facts, &self.facts.options);
         let named = if kind.secret == "rsa-keys" {
             &options.key_gen_job
@@ -214,46 +219,46 @@ impl<'a> Planner<'a> {
             &options.create_admin_token_job
         };
         if let Some(active) = kind
-            .among(&facts.jobs)
-            .filter(|job| job.active())
-            .max_by_key(|job| job.metadata.created())
+            .filter_jobs(&facts.jobs)
+            .filter(|job| job.is_active())
+            .max_by_key(|job| job.metadata.creation_time())
         {
             let name = &active.metadata.name;
             // While what it makes is there, it may end without a word: then nothing would make it again. And a token that
             // is made before the pods are new is of the old keys.
-            if missing && self.comes_next(kind) {
-                return Ok(Way::Running {
-                    job: object(active),
+            if missing && self.can_run_now(kind) {
+                return Ok(JobStrategy::Running {
+                    job: to_object_ref(active),
                 });
             }
-            return Err(Error::refused(format!(
+            return Err(Error::refusal(format!(
                 "job `{name}` is at work: it could make secret `{}` at any moment",
                 kind.secret
             ))
             .hint(format!(
                 "wait for its end: `kubectl get job/{name} --namespace {} --watch`",
-                facts.at.namespace
+                facts.target.namespace
             )));
         }
-        let job = kind.choose(&facts.jobs, named.as_deref(), &facts.at.namespace)?;
+        let job = kind.choose_job(&facts.jobs, named.as_deref(), &facts.target.namespace)?;
         let by_kubit = match options.rerun {
             Rerun::Operator => true,
             Rerun::Auto => facts.operator == Operator::Running,
             Rerun::Clone | Rerun::FromJob => false,
         };
         if by_kubit {
-            return self.by_kubit(kind, job, missing);
+            return self.choose_operator_strategy(kind, job, missing);
         }
-        let job = job.ok_or_else(|| self.no_job(kind))?;
-        self.healthy(kind, job)?;
-        let name = kind.next_name(&facts.jobs);
+        let job = job.ok_or_else(|| self.missing_job_error(kind))?;
+        self.check_not_failed(kind, job)?;
+        let name = kind.next_clone_name(&facts.jobs);
         if options.rerun == Rerun::FromJob {
-            return Ok(Way::FromJob {
-                from: object(job),
+            return Ok(JobStrategy::FromJob {
+                source: to_object_ref(job),
                 name,
             });
         }
-        if job.suspended() {
+        if job.is_suspended() {
             let text = format!(
                 "job `{}` is suspended: its clone runs all the same",
                 job.metadata.name
@@ -261,52 +266,62 @@ impl<'a> Planner<'a> {
             self.warnings
                 .push((text, "find out who suspended it, and why".to_owned()));
         }
-        let manifest = JobManifest::of(job, &facts.at.namespace, &name);
-        Ok(Way::Clone {
-            patch: manifest.patch(job),
+        let manifest = JobManifest::from_job(job, &facts.target.namespace, &name);
+        Ok(JobStrategy::Clone {
+            patch: manifest.to_json_patch(job),
             manifest,
         })
     }
 
     /// Whether what this kind of job makes now is of the new keys, as far as can be told; the proof shows it for certain.
-    fn comes_next(&self, kind: &Kind) -> bool {
-        kind.secret == KEY_GEN.secret || (self.stage.keys == Secret::New && !self.stage.serves_old)
+    fn can_run_now(&self, kind: &JobKind) -> bool {
+        kind.secret == KEY_GEN.secret
+            || (self.stage.keys == SecretState::New && !self.stage.serves_old_keys)
     }
 
-    fn by_kubit(&self, kind: &'static Kind, job: Option<&Job>, missing: bool) -> Result<Way> {
+    fn choose_operator_strategy(
+        &self,
+        kind: &'static JobKind,
+        job: Option<&Job>,
+        missing: bool,
+    ) -> Result<JobStrategy> {
         let facts = self.facts;
         if facts.operator != Operator::Running {
-            return Err(Error::refused(format!(
+            return Err(Error::refusal(format!(
                 "kubit would not make the jobs again ({})",
-                facts.operator.state()
+                facts.operator.describe_state()
             ))
             .hint("--rerun clone makes them again without it"));
         }
         match job {
-            Some(job) if job.suspended() => Err(Error::refused(format!(
+            Some(job) if job.is_suspended() => Err(Error::refusal(format!(
                 "job `{}` is suspended, and kubit would make it so again",
                 job.metadata.name
             ))
             .hint("--rerun clone runs it all the same")),
             Some(job) if kind.is_original(job) => {
-                self.healthy(kind, job)?;
-                Ok(Way::Operator { job: object(job) })
+                self.check_not_failed(kind, job)?;
+                Ok(JobStrategy::Operator {
+                    job: to_object_ref(job),
+                })
             }
             // Deleted by a run that was cut short: kubit is about to make it again.
-            None if missing => Ok(Way::Awaited { kind: kind.name }),
+            None if missing => Ok(JobStrategy::AwaitExisting {
+                name_prefix: kind.name_prefix,
+            }),
             Some(clone) => {
                 let text = format!(
                     "job `{}` is a clone: kubit would not make it again",
                     clone.metadata.name
                 );
-                Err(Error::refused(text).hint("--rerun clone makes it again without kubit"))
+                Err(Error::refusal(text).hint("--rerun clone makes it again without kubit"))
             }
-            _ => Err(self.no_job(kind)),
+            _ => Err(self.missing_job_error(kind)),
         }
     }
 
-    fn no_job(&self, kind: &Kind) -> Error {
-        let namespace = &self.facts.at.namespace;
+    fn missing_job_error(&self, kind: &JobKind) -> Error {
+        let namespace = &self.facts.target.namespace;
         let hint = match &self.facts.operator {
             Operator::Paused => format!(
                 "kubit makes it once its pause ends: `kubectl get appinstances.kubecfg.dev --namespace {namespace}`"
@@ -316,83 +331,89 @@ impl<'a> Planner<'a> {
                 kind.flag
             ),
         };
-        Error::refused(format!(
+        Error::refusal(format!(
             "there is no job `{}`: secret `{}` could not be made again",
-            kind.name, kind.secret
+            kind.name_prefix, kind.secret
         ))
         .hint(hint)
     }
 
     /// A job that failed is likely to fail again, unless another has done the same work.
-    fn healthy(&self, kind: &Kind, job: &Job) -> Result<()> {
-        let same = work(job);
+    fn check_not_failed(&self, kind: &JobKind, job: &Job) -> Result<()> {
+        let same = comparable_spec(job);
         let worked = || {
             self.facts
                 .jobs
                 .iter()
-                .any(|other| other.complete() && work(other) == same)
+                .any(|other| other.is_complete() && comparable_spec(other) == same)
         };
-        match job.failure() {
-            Some(why) if !worked() && self.facts.options.waived != Some(Proof::FailedJob) => {
+        match job.failure_reason() {
+            Some(why)
+                if !worked()
+                    && self.facts.options.skip_check != Some(PreflightCheck::FailedJob) =>
+            {
                 let name = &job.metadata.name;
-                Err(Error::refused(format!(
+                Err(Error::refusal(format!(
                     "job `{name}` has failed ({why}): it would not make secret `{}` either",
                     kind.secret
                 ))
                 .hint(format!(
                     "`kubectl logs job/{name} --namespace {}` shows why; --waive failed-job goes on all the same",
-                    self.facts.at.namespace
+                    self.facts.target.namespace
                 )))
             }
             _ => Ok(()),
         }
     }
 
-    fn restart(&mut self) {
+    fn push_pod_restart(&mut self) {
         let going = match &self.stage.pods {
-            Pods::New => {
-                self.held
+            PodState::New => {
+                self.satisfied
                     .push(("restart-pods", "all have loaded the new keys".to_owned()));
                 return;
             }
-            Pods::Going(going) => Some(going.clone()),
-            Pods::Old => None,
+            PodState::Terminating(going) => Some(going.clone()),
+            PodState::Old => None,
         };
         let live = self
             .facts
             .pods
             .iter()
-            .filter(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none());
-        let (all, ready) = (live.clone().count(), live.filter(|pod| pod.ready()).count());
+            .filter(|pod| !pod.is_finished() && pod.metadata.deletion_timestamp.is_none());
+        let (all, ready) = (
+            live.clone().count(),
+            live.filter(|pod| pod.is_ready()).count(),
+        );
         let wanted = match &going {
             // Those of a half-done revocation may just be waiting for the keys, or not be there yet.
             Some(going) => all.max(going.len()).max(1),
-            None if self.stage.half_done.is_some() => all,
+            None if self.stage.resuming.is_some() => all,
             None => ready,
         };
         let selector = self.facts.options.selector.clone();
-        self.doubtful_pods(&selector, wanted, ready, all);
+        self.warn_about_pods(&selector, wanted, ready, all);
         let why = if going.is_some() {
             "their restart has begun"
         } else {
             "they load the keys when they start, and serve the old ones until then"
         };
-        let restart = Restart {
-            at: self.facts.at.clone(),
+        let restart = PodRestart {
+            target: self.facts.target.clone(),
             selector,
-            ready: wanted,
-            going,
-            limit: self.facts.options.wait,
+            ready_pods: wanted,
+            terminating: going,
+            timeout: self.facts.options.timeout,
         };
-        self.step(
+        self.push_step(
             "restart-pods",
             why,
-            Action::Restart(restart),
+            Action::RestartPods(restart),
             format!("those of the old UIDs are gone, and {wanted} others are ready"),
         );
     }
 
-    fn doubtful_pods(&mut self, selector: &str, wanted: usize, ready: usize, all: usize) {
+    fn warn_about_pods(&mut self, selector: &str, wanted: usize, ready: usize, all: usize) {
         if selector != DOCUMENTED_SELECTOR
             && !self
                 .facts
@@ -413,53 +434,58 @@ impl<'a> Planner<'a> {
                 text,
                 format!(
                     "`kubectl describe pods --selector {selector} --namespace {}`",
-                    self.facts.at.namespace
+                    self.facts.target.namespace
                 ),
             ));
         }
     }
 
-    fn read_token(&mut self) {
+    fn push_token_read(&mut self) {
         // Beside the look at its UID: neither needs the other.
         let beside = self
             .steps
             .last()
-            .is_some_and(|step| matches!(step.action, Action::SeeSecret(_)));
-        self.step(
+            .is_some_and(|step| matches!(step.action, Action::VerifySecret(_)));
+        self.push_step(
             "get-token",
             "read the new token, to show that it is accepted where the old one is not",
-            Action::ReadToken(self.facts.at.kubectl.admin_token(&self.facts.at.namespace)),
+            Action::ReadToken(
+                self.facts
+                    .target
+                    .kubectl
+                    .get_admin_token(&self.facts.target.namespace),
+            ),
             "the new token is known, in memory only",
         );
         self.steps
             .iter_mut()
             .rev()
             .take(1)
-            .for_each(|step| step.beside = beside);
+            .for_each(|step| step.parallel = beside);
     }
 
-    fn prove(&mut self) {
-        let prove = Prove {
-            trial: self.facts.trial.clone(),
+    fn push_verification(&mut self) {
+        let prove = VerificationStep {
+            token_probe: self.facts.token_probe.clone(),
             new_token: self.facts.options.new_token,
-            grace: self.facts.grace,
+            grace_period: self.facts.grace_period,
         };
         let holds = if self.facts.options.new_token {
             "the old token is refused where the new one is accepted"
         } else {
             "the old token, accepted before, is refused"
         };
-        self.step(
+        self.push_step(
             "prove-revocation",
             "show the result, do not assume it",
-            Action::Prove(prove),
+            Action::VerifyRevocation(prove),
             holds,
         );
     }
 }
 
-fn object(job: &Job) -> Object {
-    Object {
+fn to_object_ref(job: &Job) -> ObjectRef {
+    ObjectRef {
         name: format!("job/{}", job.metadata.name),
         uid: job.metadata.uid.clone(),
     }

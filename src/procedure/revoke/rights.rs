@@ -1,28 +1,28 @@
 //! What a revocation must be allowed to do.
 
-use crate::plan::{Action, Plan, Way};
+use crate::plan::{Action, JobStrategy, Plan};
 use crate::tool::permission::Permission;
 
 /// What a step needs to be allowed, and the right as the cluster is asked for it.
-const RIGHTS: &[(Right, &str, &str)] = &[
-    (Right::Look, "get", "secrets/admin-token"),
-    (Right::Look, "get", "secrets/rsa-keys"),
-    (Right::DeleteToken, "delete", "secrets/admin-token"),
-    (Right::DeleteKeys, "delete", "secrets/rsa-keys"),
-    (Right::Look, "list", "jobs.batch"),
-    (Right::WatchJobs, "watch", "jobs.batch"),
-    (Right::CreateJobs, "create", "jobs.batch"),
-    (Right::DeleteJobs, "get", "jobs.batch"),
-    (Right::DeleteJobs, "delete", "jobs.batch"),
-    (Right::Look, "list", "pods"),
-    (Right::WatchPods, "watch", "pods"),
-    (Right::DeletePods, "delete", "pods"),
+const REQUIREMENTS: &[(Requirement, &str, &str)] = &[
+    (Requirement::Observe, "get", "secrets/admin-token"),
+    (Requirement::Observe, "get", "secrets/rsa-keys"),
+    (Requirement::DeleteToken, "delete", "secrets/admin-token"),
+    (Requirement::DeleteKeys, "delete", "secrets/rsa-keys"),
+    (Requirement::Observe, "list", "jobs.batch"),
+    (Requirement::WatchJobs, "watch", "jobs.batch"),
+    (Requirement::CreateJobs, "create", "jobs.batch"),
+    (Requirement::DeleteJobs, "get", "jobs.batch"),
+    (Requirement::DeleteJobs, "delete", "jobs.batch"),
+    (Requirement::Observe, "list", "pods"),
+    (Requirement::WatchPods, "watch", "pods"),
+    (Requirement::DeletePods, "delete", "pods"),
 ];
 
 /// What a right is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Right {
-    Look,
+enum Requirement {
+    Observe,
     DeleteToken,
     DeleteKeys,
     WatchJobs,
@@ -35,8 +35,8 @@ enum Right {
 /// What a revocation may need, and no more: `delete pods --selector` lists and deletes one by one, it does not need
 /// `deletecollection` (recordings `can-i-*`, and the verbs that the server logs).
 #[must_use]
-pub fn permissions(namespace: &str) -> Vec<Permission> {
-    RIGHTS
+pub fn list_permissions(namespace: &str) -> Vec<Permission> {
+    REQUIREMENTS
         .iter()
         .map(|(_, verb, resource)| Permission::new(verb, resource, namespace))
         .collect()
@@ -44,25 +44,41 @@ pub fn permissions(namespace: &str) -> Vec<Permission> {
 
 /// Those of [`permissions`] that this plan needs and that are not given.
 #[must_use]
-pub fn missing(plan: &Plan, namespace: &str, allowed: &[bool]) -> Vec<Permission> {
-    let needed = |right: Right| plan.steps.iter().any(|step| needs(&step.action, right));
-    let rows = RIGHTS.iter().zip(permissions(namespace)).zip(allowed);
-    rows.filter(|((row, _), allowed)| !**allowed && (row.0 == Right::Look || needed(row.0)))
-        .map(|((_, permission), _)| permission)
-        .collect()
+pub fn find_missing_permissions(plan: &Plan, namespace: &str, allowed: &[bool]) -> Vec<Permission> {
+    let needed = |right: Requirement| {
+        plan.steps
+            .iter()
+            .any(|step| action_requires(&step.action, right))
+    };
+    let rows = REQUIREMENTS
+        .iter()
+        .zip(list_permissions(namespace))
+        .zip(allowed);
+    rows.filter(|((row, _), allowed)| {
+        !**allowed && (row.0 == Requirement::Observe || needed(row.0))
+    })
+    .map(|((_, permission), _)| permission)
+    .collect()
 }
 
-fn needs(action: &Action, right: Right) -> bool {
+fn action_requires(action: &Action, right: Requirement) -> bool {
     match (action, right) {
-        (Action::DeleteSecret(deletion), Right::DeleteToken) => deletion.name == "admin-token",
-        (Action::DeleteSecret(deletion), Right::DeleteKeys) => deletion.name == "rsa-keys",
-        (Action::RunJob(_), Right::WatchJobs) => true,
-        (Action::RunJob(run), Right::CreateJobs) => {
-            matches!(run.way, Way::Clone { .. } | Way::FromJob { .. })
+        (Action::DeleteSecret(deletion), Requirement::DeleteToken) => {
+            deletion.name == "admin-token"
         }
-        (Action::RunJob(run), Right::DeleteJobs) => matches!(run.way, Way::Operator { .. }),
-        (Action::Restart(_), Right::WatchPods) => true,
-        (Action::Restart(restart), Right::DeletePods) => restart.going.is_none(),
+        (Action::DeleteSecret(deletion), Requirement::DeleteKeys) => deletion.name == "rsa-keys",
+        (Action::RunJob(_), Requirement::WatchJobs) => true,
+        (Action::RunJob(run), Requirement::CreateJobs) => {
+            matches!(
+                run.strategy,
+                JobStrategy::Clone { .. } | JobStrategy::FromJob { .. }
+            )
+        }
+        (Action::RunJob(run), Requirement::DeleteJobs) => {
+            matches!(run.strategy, JobStrategy::Operator { .. })
+        }
+        (Action::RestartPods(_), Requirement::WatchPods) => true,
+        (Action::RestartPods(restart), Requirement::DeletePods) => restart.terminating.is_none(),
         _ => false,
     }
 }

@@ -3,13 +3,13 @@
 //! Creation times have a resolution of one second (Kubernetes), so two that are equal say nothing of their order.
 
 use super::jobs::CREATE_ADMIN_TOKEN;
-use crate::tool::invocation::Object;
+use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{Job, Pod, SecretUid};
 use jiff::Timestamp;
 
 /// Where a secret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Secret {
+pub enum SecretState {
     /// It is not there, and has to be made.
     Missing,
     /// It is there, and has to go: its UID.
@@ -20,11 +20,11 @@ pub enum Secret {
 
 /// Where the pods that load the keys stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pods {
+pub enum PodState {
     /// Some may have loaded the old keys.
     Old,
     /// Those that had are on their way out, or their successors are not ready yet: the UIDs of the former.
-    Going(Vec<String>),
+    Terminating(Vec<String>),
     /// All have loaded the new ones.
     New,
 }
@@ -33,19 +33,19 @@ pub enum Pods {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Secret `rsa-keys`.
-    pub keys: Secret,
+    pub keys: SecretState,
     /// Secret `admin-token`.
-    pub token: Secret,
+    pub token: SecretState,
     /// The pods.
-    pub pods: Pods,
+    pub pods: PodState,
     /// Whether a pod has loaded the old keys for certain, and is no more than about to go.
-    pub serves_old: bool,
+    pub serves_old_keys: bool,
     /// Why this is no fresh start, where it is none.
-    pub half_done: Option<String>,
+    pub resuming: Option<String>,
 }
 
 /// What is looked at.
-pub struct Seen<'a> {
+pub struct Observation<'a> {
     /// The secrets that are there.
     pub secrets: &'a [SecretUid],
     /// All jobs of the namespace.
@@ -53,53 +53,64 @@ pub struct Seen<'a> {
     /// The pods that load the keys.
     pub pods: &'a [Pod],
     /// What unfinished revocations on record have begun to delete.
-    pub begun: &'a [Object],
+    pub begun_deletions: &'a [ObjectRef],
 }
 
-impl Seen<'_> {
-    fn secret(&self, name: &str) -> Option<&SecretUid> {
+impl Observation<'_> {
+    fn find_secret(&self, name: &str) -> Option<&SecretUid> {
         self.secrets.iter().find(|secret| secret.name == name)
     }
 
-    fn was_begun(&self, name: &str) -> bool {
-        self.begun
+    fn has_begun_deletion(&self, name: &str) -> bool {
+        self.begun_deletions
             .iter()
             .any(|object| object.name.strip_prefix("secrets/") == Some(name))
     }
 
-    fn is_begun(&self, secret: &SecretUid) -> bool {
-        self.begun.iter().any(|object| object.uid == secret.uid)
+    fn is_deletion_begun(&self, secret: &SecretUid) -> bool {
+        self.begun_deletions
+            .iter()
+            .any(|object| object.uid == secret.uid)
     }
 
     /// Finds out how far it has come; `again` starts over, whatever there is.
     #[must_use]
-    pub fn stage(&self, again: bool) -> Stage {
-        let (keys, token) = (self.secret("rsa-keys"), self.secret("admin-token"));
+    pub fn determine_stage(&self, again: bool) -> Stage {
+        let (keys, token) = (
+            self.find_secret("rsa-keys"),
+            self.find_secret("admin-token"),
+        );
         let half_done = if again {
             None
         } else {
-            self.half_done(keys, token)
+            self.find_resume_reason(keys, token)
         };
-        let keys_new = half_done.is_some() && keys.is_some_and(|keys| !self.is_begun(keys));
-        let token_new =
-            keys_new && token.is_some_and(|token| !self.is_begun(token) && !is_older(token, keys));
+        let keys_new =
+            half_done.is_some() && keys.is_some_and(|keys| !self.is_deletion_begun(keys));
+        let token_new = keys_new
+            && token.is_some_and(|token| !self.is_deletion_begun(token) && !is_older(token, keys));
         let stands = |secret: Option<&SecretUid>, new: bool| match secret {
-            None => Secret::Missing,
-            Some(_) if new => Secret::New,
-            Some(secret) => Secret::Old(secret.uid.clone()),
+            None => SecretState::Missing,
+            Some(_) if new => SecretState::New,
+            Some(secret) => SecretState::Old(secret.uid.clone()),
         };
-        let since = keys.filter(|_| keys_new).and_then(SecretUid::time);
+        let since = keys.filter(|_| keys_new).and_then(SecretUid::creation_time);
         Stage {
             keys: stands(keys, keys_new),
             token: stands(token, token_new),
-            pods: self.pods(since),
-            serves_old: self.serves_old(since),
-            half_done,
+            pods: self.determine_pod_state(since),
+            serves_old_keys: self.has_pod_with_old_keys(since),
+            resuming: half_done,
         }
     }
 
-    fn half_done(&self, keys: Option<&SecretUid>, token: Option<&SecretUid>) -> Option<String> {
-        let recorded = self.was_begun("rsa-keys") && keys.is_none_or(|keys| !self.is_begun(keys));
+    fn find_resume_reason(
+        &self,
+        keys: Option<&SecretUid>,
+        token: Option<&SecretUid>,
+    ) -> Option<String> {
+        let recorded = self.has_begun_deletion("rsa-keys")
+            && keys.is_none_or(|keys| !self.is_deletion_begun(keys));
         match (keys, token) {
             _ if recorded => Some(
                 "the record holds a revocation of these keys that did not come to its end"
@@ -109,7 +120,7 @@ impl Seen<'_> {
             (Some(keys), Some(token)) if is_older(token, Some(keys)) => {
                 Some("secret `admin-token` is older than secret `rsa-keys`".to_owned())
             }
-            (Some(keys), None) if !self.had_a_token(keys) => Some(
+            (Some(keys), None) if !self.has_issued_token(keys) => Some(
                 "secret `admin-token` is missing, and none was made since `rsa-keys` was"
                     .to_owned(),
             ),
@@ -119,61 +130,65 @@ impl Seen<'_> {
 
     /// Whether a job made a token with these keys: then somebody has taken the token alone away, and the keys are as old
     /// as any. To take them for new would leave every token that was issued valid.
-    fn had_a_token(&self, keys: &SecretUid) -> bool {
+    fn has_issued_token(&self, keys: &SecretUid) -> bool {
         let made = |job: &Job| {
-            job.completed()
-                .zip(keys.time())
+            job.completion_time()
+                .zip(keys.creation_time())
                 .is_some_and(|(done, made)| done >= made)
         };
-        CREATE_ADMIN_TOKEN.among(self.jobs).any(made)
+        CREATE_ADMIN_TOKEN.filter_jobs(self.jobs).any(made)
     }
 
-    fn serves_old(&self, since: Option<Timestamp>) -> bool {
+    fn has_pod_with_old_keys(&self, since: Option<Timestamp>) -> bool {
         let is_older = |pod: &Pod| {
             since.is_none_or(|since| {
                 pod.metadata
-                    .created()
+                    .creation_time()
                     .is_some_and(|created| created < since)
             })
         };
-        self.pods
-            .iter()
-            .any(|pod| !pod.ended() && pod.metadata.deletion_timestamp.is_none() && is_older(pod))
+        self.pods.iter().any(|pod| {
+            !pod.is_finished() && pod.metadata.deletion_timestamp.is_none() && is_older(pod)
+        })
     }
 
     /// `since` is when the new keys were made, where there are any. A pod that is not strictly younger may have loaded
     /// the old ones.
-    fn pods(&self, since: Option<Timestamp>) -> Pods {
-        let Some(since) = since else { return Pods::Old };
+    fn determine_pod_state(&self, since: Option<Timestamp>) -> PodState {
+        let Some(since) = since else {
+            return PodState::Old;
+        };
         let is_younger = |pod: &Pod| {
             pod.metadata
-                .created()
+                .creation_time()
                 .is_some_and(|created| created > since)
         };
         let old: Vec<&Pod> = self
             .pods
             .iter()
-            .filter(|pod| !pod.ended() && !is_younger(pod))
+            .filter(|pod| !pod.is_finished() && !is_younger(pod))
             .collect();
         if old
             .iter()
             .any(|pod| pod.metadata.deletion_timestamp.is_none())
         {
-            return Pods::Old;
+            return PodState::Old;
         }
         let mut young = self
             .pods
             .iter()
-            .filter(|pod| !pod.ended() && is_younger(pod))
+            .filter(|pod| !pod.is_finished() && is_younger(pod))
             .peekable();
-        if old.is_empty() && young.peek().is_some() && young.all(Pod::ready) {
-            return Pods::New;
+        if old.is_empty() && young.peek().is_some() && young.all(Pod::is_ready) {
+            return PodState::New;
         }
-        Pods::Going(old.iter().map(|pod| pod.metadata.uid.clone()).collect())
+        PodState::Terminating(old.iter().map(|pod| pod.metadata.uid.clone()).collect())
     }
 }
 
 fn is_older(secret: &SecretUid, than: Option<&SecretUid>) -> bool {
-    let times = secret.time().zip(than.and_then(SecretUid::time));
+    let times = secret
+        .creation_time()
+        .zip(than.and_then(SecretUid::creation_time));
     times.is_some_and(|(one, other)| one < other)
 }

@@ -1,109 +1,115 @@
 //! Plans for any state that can be observed.
 
 use super::*;
-use crate::plan::{Action, Way};
-use crate::tool::kubectl::{Kubectl, Pins};
+use crate::plan::{Action, JobStrategy};
+use crate::tool::kubectl::{GlobalFlags, Kubectl};
 use crate::tool::{Tool, ToolName};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn at() -> Place {
+fn make_target() -> ClusterTarget {
     let tool = Tool {
         name: ToolName::Kubectl,
         path: "/bin/kubectl".into(),
-        found: "/bin/kubectl".into(),
+        found_at: "/bin/kubectl".into(),
         sha256: None,
         version: None,
     };
-    Place {
+    ClusterTarget {
         kubectl: Kubectl {
             tool,
-            pins: Pins::default(),
+            global_flags: GlobalFlags::default(),
         },
         namespace: "influxdb".to_owned(),
     }
 }
 
 /// A time, in seconds of one minute.
-fn time(second: u32) -> String {
+fn format_time(second: u32) -> String {
     format!("2024-01-01T00:00:{second:02}Z")
 }
 
-fn secret(name: &str, uid: &str, second: u32) -> SecretUid {
+fn make_secret(name: &str, uid: &str, second: u32) -> SecretUid {
     SecretUid {
         name: name.to_owned(),
         uid: uid.to_owned(),
-        created: time(second),
+        created_at: format_time(second),
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Health {
+enum JobHealth {
     Complete,
     Failed,
     Active,
     Suspended,
 }
 
-fn job(name: &str, second: u32, health: Health, image: &str) -> Job {
+fn make_job(name: &str, second: u32, health: JobHealth, image: &str) -> Job {
     let condition = match health {
-        Health::Complete => {
+        JobHealth::Complete => {
             json!([{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}])
         }
-        Health::Failed => {
+        JobHealth::Failed => {
             json!([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}])
         }
-        Health::Active | Health::Suspended => json!([]),
+        JobHealth::Active | JobHealth::Suspended => json!([]),
     };
-    let completed = (health == Health::Complete).then(|| time(second));
+    let completed = (health == JobHealth::Complete).then(|| format_time(second));
     let document = json!({
-        "metadata": {"name": name, "uid": format!("job-{name}"), "creationTimestamp": time(second)},
-        "spec": {"suspend": health == Health::Suspended, "template": {"spec": {"image": image}}},
+        "metadata": {"name": name, "uid": format!("job-{name}"), "creationTimestamp": format_time(second)},
+        "spec": {"suspend": health == JobHealth::Suspended, "template": {"spec": {"image": image}}},
         "status": {"conditions": condition, "completionTime": completed},
     });
     serde_json::from_value(document).unwrap()
 }
 
-fn pod(uid: &str, second: u32, ready: bool, going: bool) -> Pod {
+fn make_pod(uid: &str, second: u32, ready: bool, going: bool) -> Pod {
     let document = json!({
-        "metadata": {"name": uid, "uid": uid, "creationTimestamp": time(second), "deletionTimestamp": going.then(|| time(59))},
+        "metadata": {"name": uid, "uid": uid, "creationTimestamp": format_time(second), "deletionTimestamp": going.then(|| format_time(59))},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
     });
     serde_json::from_value(document).unwrap()
 }
 
-fn facts() -> Facts {
-    Facts {
-        at: at(),
-        cluster: ClusterId::Cluster("c".to_owned()),
+fn make_facts() -> RevocationFacts {
+    RevocationFacts {
+        target: make_target(),
+        cluster: ClusterId::KubeSystem("c".to_owned()),
         about: "here".to_owned(),
         command: "revoke",
-        secrets: vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 2)],
-        jobs: vec![
-            job("key-gen-7c9d2b41", 1, Health::Complete, "i"),
-            job("create-admin-token-7c9d2b41", 2, Health::Complete, "j"),
+        secrets: vec![
+            make_secret("rsa-keys", "k", 1),
+            make_secret("admin-token", "t", 2),
         ],
-        pods: vec![pod("p1", 3, true, false), pod("p2", 3, true, false)],
+        jobs: vec![
+            make_job("key-gen-7c9d2b41", 1, JobHealth::Complete, "i"),
+            make_job("create-admin-token-7c9d2b41", 2, JobHealth::Complete, "j"),
+        ],
+        pods: vec![
+            make_pod("p1", 3, true, false),
+            make_pod("p2", 3, true, false),
+        ],
         pods_matched: true,
         operator: Operator::Absent,
-        begun: Vec::new(),
-        options: Options {
+        begun_deletions: Vec::new(),
+        options: RevocationOptions {
             rerun: Rerun::Auto,
             selector: DOCUMENTED_SELECTOR.to_owned(),
             key_gen_job: None,
             create_admin_token_job: None,
-            again: false,
+            start_over: false,
             new_token: true,
-            waived: None,
-            wait: Duration::from_secs(300),
+            skip_check: None,
+            timeout: Duration::from_secs(300),
         },
-        trial: None,
-        grace: Duration::from_secs(30),
+        token_probe: None,
+        grace_period: Duration::from_secs(30),
     }
 }
 
 /// The steps, but for the look at the cluster that comes before all that change it.
-fn ids(revocation: &Revocation) -> Vec<&'static str> {
+fn list_step_ids(revocation: &RevocationPlan) -> Vec<&'static str> {
     revocation
         .plan
         .steps
@@ -113,15 +119,15 @@ fn ids(revocation: &Revocation) -> Vec<&'static str> {
         .collect()
 }
 
-fn ways(plan: &Plan) -> Vec<(&'static str, &Way)> {
+fn list_strategies(plan: &Plan) -> Vec<(&'static str, &JobStrategy)> {
     let runs = plan.steps.iter().filter_map(|step| match &step.action {
-        Action::RunJob(run) => Some((run.secret, &run.way)),
+        Action::RunJob(run) => Some((run.secret, &run.strategy)),
         _ => None,
     });
     runs.collect()
 }
 
-const ALL: [&str; 9] = [
+const ALL_STEPS: [&str; 9] = [
     "delete-rsa-keys",
     "delete-admin-token",
     "rerun-key-gen",
@@ -134,126 +140,145 @@ const ALL: [&str; 9] = [
 ];
 
 #[test]
-fn a_namespace_in_order_is_a_fresh_start() {
-    let revocation = plan(&facts(), Vec::new()).unwrap();
-    assert_eq!(ids(&revocation), ALL);
-    assert_eq!(revocation.half_done, None);
-    let equal = Facts {
-        secrets: vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 1)],
-        ..facts()
+fn plan_starts_fresh_when_namespace_is_in_order() {
+    let revocation = plan_revocation(&make_facts(), Vec::new()).unwrap();
+    assert_eq!(list_step_ids(&revocation), ALL_STEPS);
+    assert_eq!(revocation.resuming, None);
+    let equal = RevocationFacts {
+        secrets: vec![
+            make_secret("rsa-keys", "k", 1),
+            make_secret("admin-token", "t", 1),
+        ],
+        ..make_facts()
     };
     assert_eq!(
-        ids(&plan(&equal, Vec::new()).unwrap()),
-        ALL,
+        list_step_ids(&plan_revocation(&equal, Vec::new()).unwrap()),
+        ALL_STEPS,
         "the same second says nothing of an order"
     );
-    let mut no_token = facts();
+    let mut no_token = make_facts();
     no_token.options.new_token = false;
     assert_eq!(
-        ids(&plan(&no_token, Vec::new()).unwrap()),
-        [&ALL[..5], &ALL[8..]].concat()
+        list_step_ids(&plan_revocation(&no_token, Vec::new()).unwrap()),
+        [&ALL_STEPS[..5], &ALL_STEPS[8..]].concat()
     );
 }
 
 #[test]
-fn half_done_is_carried_on_from_what_the_cluster_holds() {
+fn plan_resumes_from_cluster_state() {
     let left = |secrets: &[SecretUid], pods: &[Pod]| {
-        let facts = Facts {
+        let facts = RevocationFacts {
             secrets: secrets.to_vec(),
             pods: pods.to_vec(),
-            ..facts()
+            ..make_facts()
         };
-        let revocation = plan(&facts, Vec::new()).unwrap();
-        assert!(revocation.half_done.is_some());
-        ids(&revocation)
+        let revocation = plan_revocation(&facts, Vec::new()).unwrap();
+        assert!(revocation.resuming.is_some());
+        list_step_ids(&revocation)
     };
     let (keys, token) = (
-        |second| secret("rsa-keys", "k2", second),
-        secret("admin-token", "t", 2),
+        |second| make_secret("rsa-keys", "k2", second),
+        make_secret("admin-token", "t", 2),
     );
-    let (old, new) = ([pod("p1", 9, true, false)], [pod("p1", 11, true, false)]);
-    let equal = [pod("p1", 10, true, false), pod("p2", 11, true, false)];
-    let going = [pod("p1", 9, true, true), pod("p2", 11, false, false)];
+    let (old, new) = (
+        [make_pod("p1", 9, true, false)],
+        [make_pod("p1", 11, true, false)],
+    );
+    let equal = [
+        make_pod("p1", 10, true, false),
+        make_pod("p2", 11, true, false),
+    ];
+    let going = [
+        make_pod("p1", 9, true, true),
+        make_pod("p2", 11, false, false),
+    ];
     assert_eq!(
         left(std::slice::from_ref(&token), &old),
-        ALL[1..],
+        ALL_STEPS[1..],
         "the keys are deleted"
     );
-    assert_eq!(left(&[], &old), ALL[2..], "both are");
+    assert_eq!(left(&[], &old), ALL_STEPS[2..], "both are");
     assert_eq!(
         left(&[keys(10), token.clone()], &old),
-        [&ALL[1..2], &ALL[4..]].concat(),
+        [&ALL_STEPS[1..2], &ALL_STEPS[4..]].concat(),
         "an older token has to go"
     );
-    assert_eq!(left(&[keys(10)], &old), ALL[4..], "the keys are new");
-    assert_eq!(left(&[keys(10)], &equal), ALL[4..], "equal is not younger");
+    assert_eq!(left(&[keys(10)], &old), ALL_STEPS[4..], "the keys are new");
+    assert_eq!(
+        left(&[keys(10)], &equal),
+        ALL_STEPS[4..],
+        "equal is not younger"
+    );
     assert_eq!(
         left(&[keys(10)], &going),
-        ALL[4..],
+        ALL_STEPS[4..],
         "their restart has begun"
     );
-    assert_eq!(left(&[keys(10)], &new), ALL[5..], "and is over");
+    assert_eq!(left(&[keys(10)], &new), ALL_STEPS[5..], "and is over");
 }
 
 #[test]
-fn a_token_that_was_taken_away_alone_leaves_the_keys_old() {
+fn keys_are_old_when_only_token_was_deleted() {
     // Its job was done at second 2, with the keys of second 1: whoever took the token away has made no new keys.
-    let facts = Facts {
-        secrets: vec![secret("rsa-keys", "k", 1)],
-        ..facts()
+    let facts = RevocationFacts {
+        secrets: vec![make_secret("rsa-keys", "k", 1)],
+        ..make_facts()
     };
-    let revocation = plan(&facts, Vec::new()).unwrap();
-    assert_eq!(ids(&revocation), [&ALL[..1], &ALL[2..]].concat());
-    assert_eq!(revocation.half_done, None);
+    let revocation = plan_revocation(&facts, Vec::new()).unwrap();
+    assert_eq!(
+        list_step_ids(&revocation),
+        [&ALL_STEPS[..1], &ALL_STEPS[2..]].concat()
+    );
+    assert_eq!(revocation.resuming, None);
 }
 
 #[test]
-fn the_record_tells_new_from_old() {
-    let begun = |uid: &str, name: &str| Object {
+fn audit_log_distinguishes_new_secrets_from_old() {
+    let begun = |uid: &str, name: &str| ObjectRef {
         name: format!("secrets/{name}"),
         uid: uid.to_owned(),
     };
-    let left = |begun: Vec<Object>, again: bool| {
-        let mut facts = Facts {
-            begun,
-            pods: vec![pod("p", 1, true, false)],
-            ..facts()
+    let left = |begun: Vec<ObjectRef>, again: bool| {
+        let mut facts = RevocationFacts {
+            begun_deletions: begun,
+            pods: vec![make_pod("p", 1, true, false)],
+            ..make_facts()
         };
-        facts.options.again = again;
-        ids(&plan(&facts, Vec::new()).unwrap())
+        facts.options.start_over = again;
+        list_step_ids(&plan_revocation(&facts, Vec::new()).unwrap())
     };
     assert_eq!(
         left(vec![begun("k", "rsa-keys")], false),
-        ALL,
+        ALL_STEPS,
         "that deletion had no effect"
     );
     assert_eq!(
         left(vec![begun("k0", "rsa-keys")], false),
-        [&ALL[4..5], &ALL[7..]].concat(),
+        [&ALL_STEPS[4..5], &ALL_STEPS[7..]].concat(),
         "these keys came after it"
     );
     let both = vec![begun("k0", "rsa-keys"), begun("t", "admin-token")];
     assert_eq!(
         left(both.clone(), false),
-        [&ALL[1..2], &ALL[4..]].concat(),
+        [&ALL_STEPS[1..2], &ALL_STEPS[4..]].concat(),
         "the token's had none"
     );
-    assert_eq!(left(both, true), ALL, "to start over is explicit");
+    assert_eq!(left(both, true), ALL_STEPS, "to start over is explicit");
 }
 
 #[test]
-fn ways_of_rerunning() {
-    let way = |facts: &Facts| {
-        let revocation = plan(facts, Vec::new())?;
-        let names = ways(&revocation.plan)
+fn job_strategy_follows_rerun_option_and_operator() {
+    let way = |facts: &RevocationFacts| {
+        let revocation = plan_revocation(facts, Vec::new())?;
+        let names = list_strategies(&revocation.plan)
             .into_iter()
-            .map(|(_, way)| way.name());
+            .map(|(_, way)| way.as_str());
         Ok::<_, Error>(names.collect::<Vec<_>>())
     };
     let asked = |rerun: Rerun, operator: Operator| {
-        let mut facts = Facts {
+        let mut facts = RevocationFacts {
             operator,
-            ..facts()
+            ..make_facts()
         };
         facts.options.rerun = rerun;
         facts
@@ -266,7 +291,7 @@ fn ways_of_rerunning() {
         Operator::Absent,
         Operator::Paused,
         Operator::Idle,
-        Operator::Elsewhere,
+        Operator::NoAppInstance,
         Operator::Unknown("x"),
     ] {
         assert_eq!(
@@ -292,27 +317,30 @@ fn ways_of_rerunning() {
 }
 
 #[test]
-fn what_kubit_has_not_made_again_yet_is_awaited() {
-    let mut facts = Facts {
+fn plan_awaits_job_when_operator_has_not_recreated_it() {
+    let mut facts = RevocationFacts {
         operator: Operator::Running,
         secrets: Vec::new(),
-        ..facts()
+        ..make_facts()
     };
     facts.jobs.remove(0);
-    let names = |facts: &Facts| {
-        ways(&plan(facts, Vec::new()).unwrap().plan)
+    let names = |facts: &RevocationFacts| {
+        list_strategies(&plan_revocation(facts, Vec::new()).unwrap().plan)
             .iter()
-            .map(|(_, w)| w.name())
+            .map(|(_, w)| w.as_str())
             .collect::<Vec<_>>()
     };
     assert_eq!(names(&facts), ["awaited", "operator"]);
     facts
         .jobs
-        .push(job("key-gen-7c9d2b41", 9, Health::Active, "i"));
+        .push(make_job("key-gen-7c9d2b41", 9, JobHealth::Active, "i"));
     assert_eq!(names(&facts), ["running", "operator"]);
-    facts.secrets = vec![secret("rsa-keys", "k", 1), secret("admin-token", "t", 2)];
+    facts.secrets = vec![
+        make_secret("rsa-keys", "k", 1),
+        make_secret("admin-token", "t", 2),
+    ];
     assert!(
-        plan(&facts, Vec::new())
+        plan_revocation(&facts, Vec::new())
             .err()
             .unwrap()
             .message
@@ -321,12 +349,12 @@ fn what_kubit_has_not_made_again_yet_is_awaited() {
 }
 
 #[test]
-fn what_cannot_come_to_its_end_is_refused() {
-    let refused = |change: fn(&mut Facts)| {
-        let mut facts = facts();
+fn plan_is_refused_when_it_cannot_finish() {
+    let refused = |change: fn(&mut RevocationFacts)| {
+        let mut facts = make_facts();
         change(&mut facts);
-        let error = plan(&facts, Vec::new()).err().expect("refused");
-        assert_eq!(error.kind, crate::error::Kind::Refused);
+        let error = plan_revocation(&facts, Vec::new()).err().expect("refused");
+        assert_eq!(error.kind, crate::error::ErrorKind::Refused);
         format!("{error}; {}", error.hint)
     };
     let nothing = refused(|facts| (facts.secrets, facts.jobs) = (Vec::new(), Vec::new()));
@@ -338,7 +366,8 @@ fn what_cannot_come_to_its_end_is_refused() {
     assert!(
         refused(|facts| facts.jobs.truncate(1)).contains("there is no job `create-admin-token`")
     );
-    let failed = refused(|facts| facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Failed, "i"));
+    let failed =
+        refused(|facts| facts.jobs[0] = make_job("key-gen-7c9d2b41", 1, JobHealth::Failed, "i"));
     assert!(
         failed.contains("has failed (BackoffLimitExceeded)")
             && failed.contains("--waive failed-job"),
@@ -350,15 +379,15 @@ fn what_cannot_come_to_its_end_is_refused() {
         "{pods}"
     );
     let suspended = refused(|facts| {
-        facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Suspended, "i");
+        facts.jobs[0] = make_job("key-gen-7c9d2b41", 1, JobHealth::Suspended, "i");
         facts.operator = Operator::Running;
     });
     assert!(suspended.contains("is suspended"), "{suspended}");
     // A token made now would be of the keys that are about to go.
     let early = refused(|facts| {
         facts.secrets.truncate(1);
-        facts.pods = vec![pod("p1", 0, true, false)];
-        facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
+        facts.pods = vec![make_pod("p1", 0, true, false)];
+        facts.jobs[1] = make_job("create-admin-token-7c9d2b41", 1, JobHealth::Active, "i");
     });
     assert!(
         early.contains("job `create-admin-token-7c9d2b41` is at work"),
@@ -373,46 +402,46 @@ fn what_cannot_come_to_its_end_is_refused() {
 }
 
 #[test]
-fn a_token_that_is_being_made_is_waited_for() {
-    let mut facts = facts();
+fn plan_waits_when_token_job_is_running() {
+    let mut facts = make_facts();
     facts.secrets.truncate(1);
     // Of the same second as the keys: they restart once more, and the job goes on.
-    facts.pods = vec![pod("p1", 1, true, false)];
-    facts.jobs[1] = job("create-admin-token-7c9d2b41", 1, Health::Active, "i");
-    let revocation = plan(&facts, Vec::new()).unwrap();
+    facts.pods = vec![make_pod("p1", 1, true, false)];
+    facts.jobs[1] = make_job("create-admin-token-7c9d2b41", 1, JobHealth::Active, "i");
+    let revocation = plan_revocation(&facts, Vec::new()).unwrap();
     assert!(
         matches!(
-            ways(&revocation.plan)[..],
-            [("admin-token", Way::Running { .. })]
+            list_strategies(&revocation.plan)[..],
+            [("admin-token", JobStrategy::Running { .. })]
         ),
         "{:?}",
-        ids(&revocation)
+        list_step_ids(&revocation)
     );
-    assert_eq!(ids(&revocation), ALL[4..]);
+    assert_eq!(list_step_ids(&revocation), ALL_STEPS[4..]);
 }
 
 #[test]
-fn a_restart_that_has_begun_waits_for_as_many_as_went() {
+fn restart_expects_as_many_pods_as_are_terminating() {
     let ready_after = |pods: Vec<Pod>| {
-        let mut facts = facts();
-        facts.begun = vec![Object {
+        let mut facts = make_facts();
+        facts.begun_deletions = vec![ObjectRef {
             name: "secrets/rsa-keys".to_owned(),
             uid: "gone".to_owned(),
         }];
         facts.pods_matched = !pods.is_empty();
         facts.pods = pods;
-        let revocation = plan(&facts, Vec::new()).unwrap();
+        let revocation = plan_revocation(&facts, Vec::new()).unwrap();
         let restart = revocation
             .plan
             .steps
             .into_iter()
             .find_map(|step| match step.action {
-                Action::Restart(restart) => Some(restart),
+                Action::RestartPods(restart) => Some(restart),
                 _ => None,
             });
-        restart.map(|restart| (restart.ready, restart.going))
+        restart.map(|restart| (restart.ready_pods, restart.terminating))
     };
-    let going = |uid| pod(uid, 1, false, true);
+    let going = |uid| make_pod(uid, 1, false, true);
     let wanted = Some((2, Some(vec!["a".to_owned(), "b".to_owned()])));
     assert_eq!(
         ready_after(vec![going("a"), going("b")]),
@@ -427,33 +456,41 @@ fn a_restart_that_has_begun_waits_for_as_many_as_went() {
 }
 
 #[test]
-fn a_failure_counts_only_where_nothing_has_done_the_same_work() {
-    let mut facts = facts();
-    facts.jobs[0] = job("key-gen-7c9d2b41", 1, Health::Failed, "i");
+fn failed_job_is_refused_unless_equal_job_completed() {
+    let mut facts = make_facts();
+    facts.jobs[0] = make_job("key-gen-7c9d2b41", 1, JobHealth::Failed, "i");
     facts
         .jobs
-        .push(job("key-gen-001", 2, Health::Complete, "i"));
-    assert_eq!(ids(&plan(&facts, Vec::new()).unwrap()), ALL);
-    facts.jobs[2] = job("key-gen-001", 2, Health::Complete, "another image");
-    assert!(plan(&facts, Vec::new()).is_err());
-    facts.options.waived = Some(Proof::FailedJob);
-    assert!(plan(&facts, Vec::new()).is_ok());
+        .push(make_job("key-gen-001", 2, JobHealth::Complete, "i"));
+    assert_eq!(
+        list_step_ids(&plan_revocation(&facts, Vec::new()).unwrap()),
+        ALL_STEPS
+    );
+    facts.jobs[2] = make_job("key-gen-001", 2, JobHealth::Complete, "another image");
+    assert!(plan_revocation(&facts, Vec::new()).is_err());
+    facts.options.skip_check = Some(PreflightCheck::FailedJob);
+    assert!(plan_revocation(&facts, Vec::new()).is_ok());
 }
 
 #[test]
-fn rights_are_those_of_the_plan() {
-    let lacks = |facts: &Facts, verb: &str, resource: &str| {
-        let asked = permissions("influxdb");
+fn missing_permissions_follow_plan_steps() {
+    let lacks = |facts: &RevocationFacts, verb: &str, resource: &str| {
+        let asked = list_permissions("influxdb");
         let denied = Permission::new(verb, resource, "influxdb");
         let allowed: Vec<bool> = asked
             .iter()
             .map(|permission| *permission != denied)
             .collect();
         assert!(allowed.contains(&false), "{verb} {resource} is asked for");
-        !missing(&plan(facts, Vec::new()).unwrap().plan, "influxdb", &allowed).is_empty()
+        !find_missing_permissions(
+            &plan_revocation(facts, Vec::new()).unwrap().plan,
+            "influxdb",
+            &allowed,
+        )
+        .is_empty()
     };
     use crate::tool::permission::Permission;
-    let clone = facts();
+    let clone = make_facts();
     for (verb, resource) in [
         ("get", "secrets/admin-token"),
         ("delete", "secrets/rsa-keys"),
@@ -468,61 +505,64 @@ fn rights_are_those_of_the_plan() {
         assert!(lacks(&clone, verb, resource), "{verb} {resource}");
     }
     assert!(!lacks(&clone, "delete", "jobs.batch"));
-    let operator = Facts {
+    let operator = RevocationFacts {
         operator: Operator::Running,
-        ..facts()
+        ..make_facts()
     };
     assert!(lacks(&operator, "delete", "jobs.batch") && !lacks(&operator, "create", "jobs.batch"));
-    let token_left = Facts {
-        secrets: vec![secret("rsa-keys", "k", 5)],
-        ..facts()
+    let token_left = RevocationFacts {
+        secrets: vec![make_secret("rsa-keys", "k", 5)],
+        ..make_facts()
     };
     assert!(!lacks(&token_left, "delete", "secrets/rsa-keys"));
 }
 
 #[test]
-fn pods_that_are_not_ready_are_not_waited_for_unless_they_wait_for_keys() {
-    let ready = |facts: &Facts| {
-        let revocation = plan(facts, Vec::new()).unwrap();
+fn restart_ignores_unready_pods_unless_resuming() {
+    let ready = |facts: &RevocationFacts| {
+        let revocation = plan_revocation(facts, Vec::new()).unwrap();
         let restart = revocation
             .plan
             .steps
             .iter()
             .find_map(|step| match &step.action {
-                Action::Restart(restart) => Some(restart.ready),
+                Action::RestartPods(restart) => Some(restart.ready_pods),
                 _ => None,
             });
         (restart.unwrap(), revocation.warnings.len())
     };
-    let pods = vec![pod("p1", 3, true, false), pod("p2", 3, false, false)];
-    let fresh = Facts {
+    let pods = vec![
+        make_pod("p1", 3, true, false),
+        make_pod("p2", 3, false, false),
+    ];
+    let fresh = RevocationFacts {
         pods: pods.clone(),
-        ..facts()
+        ..make_facts()
     };
     assert_eq!(ready(&fresh), (1, 1));
-    let half_done = Facts {
+    let half_done = RevocationFacts {
         pods,
         secrets: Vec::new(),
-        ..facts()
+        ..make_facts()
     };
     assert_eq!(ready(&half_done), (2, 0));
 }
 
-fn health() -> impl Strategy<Value = Health> {
+fn any_health() -> impl Strategy<Value = JobHealth> {
     prop::sample::select(vec![
-        Health::Complete,
-        Health::Complete,
-        Health::Failed,
-        Health::Active,
-        Health::Suspended,
+        JobHealth::Complete,
+        JobHealth::Complete,
+        JobHealth::Failed,
+        JobHealth::Active,
+        JobHealth::Suspended,
     ])
 }
 
-fn jobs_of(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
+fn any_jobs(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
     let one = (
         0usize..4,
         0u32..8,
-        health(),
+        any_health(),
         prop::sample::select(vec!["i", "i", "i", "j"]),
     );
     prop::collection::vec(one, 0..4).prop_map(move |rows| {
@@ -530,7 +570,7 @@ fn jobs_of(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
         let mut jobs: Vec<Job> = rows
             .into_iter()
             .map(|(suffix, second, health, image)| {
-                job(
+                make_job(
                     &format!("{kind}-{}", suffixes[suffix]),
                     second,
                     health,
@@ -544,7 +584,7 @@ fn jobs_of(kind: &'static str) -> impl Strategy<Value = Vec<Job>> {
     })
 }
 
-fn any_facts() -> impl Strategy<Value = Facts> {
+fn any_facts() -> impl Strategy<Value = RevocationFacts> {
     let secrets = (prop::option::of(0u32..8), prop::option::of(0u32..8));
     let pods = prop::collection::vec((0u32..8, any::<bool>(), any::<bool>()), 1..4);
     let operator = prop::sample::select(vec![
@@ -566,8 +606,8 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     );
     (
         secrets,
-        jobs_of("key-gen"),
-        jobs_of("create-admin-token"),
+        any_jobs("key-gen"),
+        any_jobs("create-admin-token"),
         pods,
         operator,
         rerun,
@@ -576,14 +616,16 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         .prop_map(
             |((keys, token), mut jobs, more, pods, operator, rerun, (again, new_token, begun))| {
                 jobs.extend(more);
-                let secrets = keys.map(|second| secret("rsa-keys", "k", second));
+                let secrets = keys.map(|second| make_secret("rsa-keys", "k", second));
                 let secrets = secrets
                     .into_iter()
-                    .chain(token.map(|second| secret("admin-token", "t", second)))
+                    .chain(token.map(|second| make_secret("admin-token", "t", second)))
                     .collect();
                 let pods = pods.into_iter().enumerate();
                 let pods = pods
-                    .map(|(i, (second, ready, going))| pod(&format!("p{i}"), second, ready, going))
+                    .map(|(i, (second, ready, going))| {
+                        make_pod(&format!("p{i}"), second, ready, going)
+                    })
                     .collect();
                 let name = |uid: &str| {
                     if uid.starts_with('k') {
@@ -594,22 +636,22 @@ fn any_facts() -> impl Strategy<Value = Facts> {
                 };
                 let begun = begun
                     .into_iter()
-                    .map(|uid| Object {
+                    .map(|uid| ObjectRef {
                         name: name(uid).to_owned(),
                         uid: uid.to_owned(),
                     })
                     .collect();
-                let mut facts = Facts {
+                let mut facts = RevocationFacts {
                     secrets,
                     jobs,
                     pods,
                     operator,
-                    begun,
-                    ..facts()
+                    begun_deletions: begun,
+                    ..make_facts()
                 };
                 (
                     facts.options.rerun,
-                    facts.options.again,
+                    facts.options.start_over,
                     facts.options.new_token,
                 ) = (rerun, again, new_token);
                 facts
@@ -619,13 +661,13 @@ fn any_facts() -> impl Strategy<Value = Facts> {
 
 /// What a plan does to keys, token and pods.
 #[derive(Debug, Default)]
-struct Played {
+struct SimulatedState {
     keys: Option<&'static str>,
     token: Option<&'static str>,
-    restarted: bool,
+    has_restarted: bool,
 }
 
-fn play(facts: &Facts, plan: &Plan) -> Played {
+fn simulate_plan(facts: &RevocationFacts, plan: &Plan) -> SimulatedState {
     let there = |name: &str, uid| {
         facts
             .secrets
@@ -633,10 +675,10 @@ fn play(facts: &Facts, plan: &Plan) -> Played {
             .any(|secret| secret.name == name)
             .then_some(uid)
     };
-    let mut played = Played {
+    let mut played = SimulatedState {
         keys: there("rsa-keys", "k"),
         token: there("admin-token", "t"),
-        restarted: false,
+        has_restarted: false,
     };
     for step in &plan.steps {
         match &step.action {
@@ -654,9 +696,9 @@ fn play(facts: &Facts, plan: &Plan) -> Played {
                 assert!(played.keys.is_some(), "a token needs keys");
                 played.token.get_or_insert("new");
             }
-            Action::Restart(_) => {
+            Action::RestartPods(_) => {
                 assert!(played.keys.is_some(), "pods load keys when they start");
-                played.restarted = true;
+                played.has_restarted = true;
             }
             _ => {}
         }
@@ -668,40 +710,40 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn a_plan_ends_with_all_new_or_is_refused(facts in any_facts()) {
-        let Ok(revocation) = plan(&facts, Vec::new()) else { return Ok(()) };
-        let seen = Seen { secrets: &facts.secrets, jobs: &facts.jobs, pods: &facts.pods, begun: &facts.begun };
-        let stage = seen.stage(facts.options.again);
-        let played = play(&facts, &revocation.plan);
-        prop_assert!(played.keys == Some("new") || stage.keys == Secret::New, "{played:?}");
-        prop_assert!(played.restarted || (stage.keys == Secret::New && stage.pods == Pods::New), "{played:?}");
-        let token_new = played.token == Some("new") || stage.token == Secret::New;
+    fn plan_renews_everything_or_is_refused(facts in any_facts()) {
+        let Ok(revocation) = plan_revocation(&facts, Vec::new()) else { return Ok(()) };
+        let seen = Observation { secrets: &facts.secrets, jobs: &facts.jobs, pods: &facts.pods, begun_deletions: &facts.begun_deletions };
+        let stage = seen.determine_stage(facts.options.start_over);
+        let played = simulate_plan(&facts, &revocation.plan);
+        prop_assert!(played.keys == Some("new") || stage.keys == SecretState::New, "{played:?}");
+        prop_assert!(played.has_restarted || (stage.keys == SecretState::New && stage.pods == PodState::New), "{played:?}");
+        let token_new = played.token == Some("new") || stage.token == SecretState::New;
         prop_assert!(if facts.options.new_token { token_new } else { played.token.is_none() }, "{played:?}");
-        prop_assert!(ids(&revocation).ends_with(&["prove-revocation"]));
+        prop_assert!(list_step_ids(&revocation).ends_with(&["prove-revocation"]));
     }
 
     #[test]
-    fn nothing_is_deleted_that_could_not_be_made_again(facts in any_facts()) {
-        let Ok(revocation) = plan(&facts, Vec::new()) else { return Ok(()) };
+    fn plan_deletes_only_recreatable_secrets(facts in any_facts()) {
+        let Ok(revocation) = plan_revocation(&facts, Vec::new()) else { return Ok(()) };
         let steps = &revocation.plan.steps;
         let deleted = steps.iter().filter_map(|step| match &step.action {
             Action::DeleteSecret(gone) => Some(gone.name),
             _ => None,
         });
         for name in deleted.filter(|name| *name == "rsa-keys" || facts.options.new_token) {
-            let (_, way) = ways(&revocation.plan).into_iter().find(|(secret, _)| *secret == name).expect("it is made again");
+            let (_, way) = list_strategies(&revocation.plan).into_iter().find(|(secret, _)| *secret == name).expect("it is made again");
             let possible = match way {
-                Way::Clone { .. } | Way::FromJob { .. } => true,
-                Way::Operator { .. } => facts.operator == Operator::Running,
-                Way::Awaited { .. } | Way::Running { .. } => false,
+                JobStrategy::Clone { .. } | JobStrategy::FromJob { .. } => true,
+                JobStrategy::Operator { .. } => facts.operator == Operator::Running,
+                JobStrategy::AwaitExisting { .. } | JobStrategy::Running { .. } => false,
             };
-            prop_assert!(possible, "{name} by {}", way.name());
+            prop_assert!(possible, "{name} by {}", way.as_str());
         }
-        let changes = |step: &Step| matches!(step.action, Action::DeleteSecret(_) | Action::RunJob(_) | Action::Restart(_));
+        let changes = |step: &Step| matches!(step.action, Action::DeleteSecret(_) | Action::RunJob(_) | Action::RestartPods(_));
         let looked = steps.first().is_some_and(|step| matches!(step.action, Action::SameCluster(_)));
         prop_assert!(looked == steps.iter().any(changes), "the cluster is looked at before anything in it is changed");
         let steps = &steps[usize::from(looked)..];
-        let order = |id: &str| ALL.iter().position(|known| *known == id);
-        prop_assert!(steps.windows(2).all(|pair| order(pair[0].id) < order(pair[1].id)), "{:?}", ids(&revocation));
+        let order = |id: &str| ALL_STEPS.iter().position(|known| *known == id);
+        prop_assert!(steps.windows(2).all(|pair| order(pair[0].id) < order(pair[1].id)), "{:?}", list_step_ids(&revocation));
     }
 }

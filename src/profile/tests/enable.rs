@@ -1,30 +1,30 @@
 use super::*;
 
 #[test]
-fn the_example() {
+fn enable_round_trips_example() {
     let text = format!("{EXAMPLE}⟦\n    [profile.auth.token]\n        token_file = \"/t\"\n⟧");
-    round_trip("default", &text);
-    round_trip("default", text.replace('\n', "\r\n").as_str());
-    round_trip("default", &format!("\u{feff}{text}"));
+    assert_round_trip("default", &text);
+    assert_round_trip("default", text.replace('\n', "\r\n").as_str());
+    assert_round_trip("default", &format!("\u{feff}{text}"));
 }
 
 #[test]
-fn without_a_final_newline_there_is_still_none() {
+fn enable_preserves_missing_final_newline() {
     let text = format!(
         "{}⟦\n\n    [profile.auth.token]\n        token_file = \"/t\"⟧",
         EXAMPLE.trim_end()
     );
-    round_trip("default", &text);
-    round_trip("default", text.replace('\n', "\r\n").as_str());
-    round_trip(
+    assert_round_trip("default", &text);
+    assert_round_trip("default", text.replace('\n', "\r\n").as_str());
+    assert_round_trip(
         "default",
         "[[profile]]⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧",
     );
 }
 
 #[test]
-fn the_named_profile_in_the_middle() {
-    round_trip(
+fn enable_edits_named_profile_in_the_middle() {
+    assert_round_trip(
         "b",
         r#"
 [[profile]]
@@ -53,43 +53,43 @@ name = "c"
 }
 
 #[test]
-fn comments_that_lead_the_next_header_stay_with_it() {
-    round_trip(
+fn enable_keeps_comments_above_next_header() {
+    assert_round_trip(
         "default",
         "[[profile]]\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧# next\n# one\n[other]\na = 1\n",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n# host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧  \n# vim: ft=toml",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n# host = \"h\"⟦\n\n[profile.auth.token]\ntoken_file = \"/t\"⟧",
     );
 }
 
 #[test]
-fn what_looks_like_a_header_inside_a_string_is_none() {
-    round_trip(
+fn enable_ignores_header_inside_string() {
+    assert_round_trip(
         "default",
         "[[profile]]\ndatabase = \"\"\"\n[[profile]]\nname = \"x\"\n\n# \"\"\" # end\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\n[x]\n",
     );
 }
 
 #[test]
-fn a_sub_table_behind_an_unrelated_table_is_still_the_profiles() {
-    round_trip(
+fn enable_finds_sub_table_after_unrelated_table() {
+    assert_round_trip(
         "default",
         "[[profile]]\nhost = \"h\"\n\n[other]\na = 1\n\n[profile.tls]\ninsecure = true\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n[[profile.extra.x]]\na = 1\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\n[[other]]\n",
     );
 }
 
 #[test]
-fn indentation_is_that_of_the_sub_tables() {
+fn enable_matches_sub_table_indentation() {
     for (header, key) in [
         ("", ""),
         ("  ", "    "),
@@ -100,58 +100,58 @@ fn indentation_is_that_of_the_sub_tables() {
         let text = format!(
             "[[profile]]\n{header}host = \"h\"\n\n{header}[profile.tls]\n{key}disable = true\n⟦\n{header}[profile.auth.token]\n{key}token_file = \"/t\"\n⟧"
         );
-        round_trip("default", &text);
+        assert_round_trip("default", &text);
     }
     // Rather that of a table under `auth`, and of one with keys.
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n\t[profile.tls]\n\t\tdisable = true\n  [profile.auth]\n   [profile.auth.oauth2]\n    client_id = \"c\"\n⟦\n   [profile.auth.token]\n    token_file = \"/t\"\n⟧",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n  [profile.tls]\n⟦\n  [profile.auth.token]\n  token_file = \"/t\"\n⟧",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n  host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
     );
 }
 
 #[test]
-fn mixed_line_endings_take_that_of_the_line_before() {
-    round_trip(
+fn enable_copies_line_ending_of_previous_line() {
+    assert_round_trip(
         "default",
         "[[profile]]\nhost = \"h\"\r\n⟦\r\n[profile.auth.token]\r\ntoken_file = \"/t\"\r\n⟧\n[x]\n",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\r\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\r\n[x]\r\n",
     );
 }
 
 #[test]
-fn auth_with_a_header() {
-    round_trip(
+fn enable_handles_auth_with_header() {
+    assert_round_trip(
         "default",
         "[[profile]]\n[profile.auth]\noauth2 = { client_id = \"c\" }\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n[profile.auth]\n  oauth2.client_id = \"c\"\n\n  [profile.tls]\n⟦\n[profile.auth.token]\n  token_file = \"/t\"\n⟧",
     );
     // Empty before, so it must stay empty behind `disable`.
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n  [profile.auth] # none\n⟦  token.token_file = \"/t\"\n⟧\n  # nothing here\n",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "[[profile]]\n[profile.auth]⟦\ntoken.token_file = \"/t\"⟧",
     );
 }
 
 #[test]
-fn auth_inline() {
+fn enable_handles_inline_auth() {
     for text in [
         "auth = { oauth2 = { client_secret = \"s\" }⟦, token = { token_file = \"/t\" }⟧ } # c\n",
         "auth = {oauth2.client_id = \"s\"⟦, token = { token_file = \"/t\" }⟧}",
@@ -162,12 +162,12 @@ fn auth_inline() {
         // TOML 1.1
         "auth = {\n oauth2 = { client_id = \"s\", }⟦, token = { token_file = \"/t\" }⟧, # c\n}\n",
     ] {
-        round_trip("default", &format!("[[profile]]\n{text}"));
+        assert_round_trip("default", &format!("[[profile]]\n{text}"));
     }
 }
 
 #[test]
-fn auth_dotted() {
+fn enable_handles_dotted_auth() {
     for text in [
         "  auth.oauth2.client_id = \"c\" # c\n  auth.oauth2.scopes = [\n    \"a\",\n  ] # e\n⟦  auth.token.token_file = \"/t\"\n⟧  host = \"h\"\n\n[profile.tls]\n",
         "auth.oauth2 = { client_id = \"c\" }⟦\nauth.token.token_file = \"/t\"⟧",
@@ -177,21 +177,24 @@ fn auth_dotted() {
         "[profile.auth]\n\ttoken.a = 1\n⟦\ttoken.token_file = \"/t\"\n⟧\n",
         "[profile.auth]\ntoken = { a = 1⟦, token_file = \"/t\"⟧ }\n",
     ] {
-        round_trip("default", &format!("[[profile]]\n{text}"));
+        assert_round_trip("default", &format!("[[profile]]\n{text}"));
     }
 }
 
 #[test]
-fn a_token_section_without_token_file() {
+fn enable_adds_key_to_section_without_token_file() {
     for text in [
         "[profile.auth.token]\n⟦token_file = \"/t\"\n⟧# more\na = 1\n",
         "  [profile.auth.token] # c\n⟦   token_file = \"/t\"\n⟧   a = 1",
         "[profile.auth.token.x]\n a = 1\n⟦\n[profile.auth.token]\n token_file = \"/t\"\n⟧",
     ] {
-        let (without, with) = marked(&format!("[[profile]]\n{text}"));
-        assert_eq!(enable(&without, "default", "/t").unwrap().text, with);
+        let (without, with) = expand_marks(&format!("[[profile]]\n{text}"));
+        assert_eq!(
+            enable_token_file(&without, "default", "/t").unwrap().text,
+            with
+        );
     }
-    let enabled = enable("[[profile]]\n [profile.auth.token]", "default", "/t").unwrap();
+    let enabled = enable_token_file("[[profile]]\n [profile.auth.token]", "default", "/t").unwrap();
     assert_eq!(
         enabled.text,
         "[[profile]]\n [profile.auth.token]\n token_file = \"/t\""
@@ -199,7 +202,7 @@ fn a_token_section_without_token_file() {
 }
 
 #[test]
-fn another_path_is_replaced_and_nothing_else() {
+fn enable_replaces_only_different_path() {
     for (before, after) in [
         (
             "[profile.auth.token]\n  token_file  =  '/old' # keep\r\n",
@@ -218,40 +221,47 @@ fn another_path_is_replaced_and_nothing_else() {
             format!("[[profile]]\n{before}"),
             format!("[[profile]]\n{after}"),
         );
-        assert_eq!(enable(&before, "default", "/t").unwrap().text, after);
+        assert_eq!(
+            enable_token_file(&before, "default", "/t").unwrap().text,
+            after
+        );
     }
 }
 
 #[test]
-fn the_same_path_written_otherwise_is_left_alone() {
+fn enable_is_noop_when_path_is_quoted_differently() {
     for value in ["'/a\\b'", "'''/a\\b'''", "\"/a\\\\b\"", "\"/\\u0061\\\\b\""] {
         let text = format!("[[profile]]\nauth.token.token_file = {value}");
-        assert!(enable(&text, "default", "/a\\b").unwrap().is_noop());
+        assert!(
+            enable_token_file(&text, "default", "/a\\b")
+                .unwrap()
+                .is_noop()
+        );
     }
 }
 
 #[test]
-fn an_inline_array_of_profiles() {
+fn enable_handles_inline_profile_array() {
     for text in [
         "profile = [{ name = \"a\"⟦, auth = { token = { token_file = \"/t\" } }⟧ }, { name = \"b\" }]\n",
         "profile = [\n  { name = \"b\" }, # b\n  { name = \"a\", auth.oauth2.client_id = \"c\"⟦, auth.token.token_file = \"/t\"⟧ }, # a\n]",
         "profile = [{ auth.a = 1, name = \"a\", auth.b = 2⟦, auth.token.token_file = \"/t\"⟧ }]",
         "profile = [\r\n\t{ auth = { oauth2 = { client_id = \"c\" }⟦, token = { token_file = \"/t\" }⟧ }, name = \"a\" }\r\n]\r\n",
     ] {
-        round_trip("a", text);
+        assert_round_trip("a", text);
     }
-    round_trip(
+    assert_round_trip(
         "default",
         "profile = [{⟦auth = { token = { token_file = \"/t\" } }⟧}]",
     );
-    round_trip(
+    assert_round_trip(
         "default",
         "profile = [{⟦ auth = { token = { token_file = \"/t\" } }⟧ }]",
     );
 }
 
 #[test]
-fn paths_are_escaped() {
+fn enable_escapes_paths() {
     for (path, quoted) in [
         ("/a b/ö/日本", r#""/a b/ö/日本""#),
         (r#"C:\x\"y"'z'"#, r#""C:\\x\\\"y\"'z'""#),
@@ -261,15 +271,15 @@ fn paths_are_escaped() {
         ),
         ("", r#""""#),
     ] {
-        let edit = enable("[[profile]]\n", "default", path).unwrap();
+        let edit = enable_token_file("[[profile]]\n", "default", path).unwrap();
         let want = format!("[[profile]]\n\n[profile.auth.token]\ntoken_file = {quoted}\n");
         assert_eq!(edit.text, want);
     }
 }
 
 #[test]
-fn a_quoted_or_spaced_header_is_the_same_header() {
-    round_trip(
+fn enable_recognizes_quoted_or_spaced_header() {
+    assert_round_trip(
         "default",
         "[[ \"profile\" ]]\n[ profile . 'auth' . oauth2 ]\na = 1\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
     );

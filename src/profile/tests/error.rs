@@ -1,12 +1,12 @@
 use super::*;
 
-fn told(error: &ConfigError) -> String {
+fn format_error(error: &ConfigError) -> String {
     let hint = error.hint().unwrap_or_else(|| "-".to_owned());
     format!("{error}\n  hint: {hint}")
 }
 
 #[test]
-fn syntax_errors_say_where_and_quote_nothing() {
+fn syntax_error_reports_position_and_quotes_nothing() {
     for (text, line, column) in [
         ("[[profile]]\nclient_secret = s3cret\n", 2, 17),
         ("[[profile]]\r\nname = \"ö\" s3cret\r\n", 2, 12),
@@ -16,22 +16,29 @@ fn syntax_errors_say_where_and_quote_nothing() {
         ("[profile]\n[[profile]]\n", 2, 3),
         ("[[profile]]\nauth = {}\n[profile.auth.token]\n", 3, 10),
     ] {
-        let error = enable(text, "default", "/t").unwrap_err();
+        let error = enable_token_file(text, "default", "/t").unwrap_err();
         assert_eq!(error, ConfigError::Syntax { line, column }, "{text}");
     }
 }
 
 #[track_caller]
-fn shapes(cases: &[(&str, &'static str, usize)]) {
+fn assert_shape_errors(cases: &[(&str, &'static str, usize)]) {
     for &(text, what, line) in cases {
-        let error = enable(text, "default", "/t").unwrap_err();
-        assert_eq!(error, ConfigError::Shape { what, line }, "{text}");
+        let error = enable_token_file(text, "default", "/t").unwrap_err();
+        assert_eq!(
+            error,
+            ConfigError::Shape {
+                message: what,
+                line
+            },
+            "{text}"
+        );
     }
 }
 
 #[test]
-fn profiles_of_a_wrong_shape() {
-    shapes(&[
+fn malformed_profile_is_a_shape_error() {
+    assert_shape_errors(&[
         (
             "\n[profile]\nname = \"a\"\n",
             "`profile` is not an array of tables",
@@ -59,8 +66,8 @@ fn profiles_of_a_wrong_shape() {
 }
 
 #[test]
-fn a_way_to_the_key_of_a_wrong_shape() {
-    shapes(&[
+fn malformed_key_path_is_a_shape_error() {
+    assert_shape_errors(&[
         ("[[profile]]\nauth = 1", "`auth` is not a table", 2),
         ("[[profile]]\n[[profile.auth]]", "`auth` is not a table", 2),
         (
@@ -87,19 +94,19 @@ fn a_way_to_the_key_of_a_wrong_shape() {
 }
 
 #[test]
-fn which_profile() {
+fn profile_errors_name_profile_and_hint() {
     let two = "[[profile]]\nname = \"Prod\"\n[[profile]]\nname = \"b\\u001b[1m\"\n[[profile]]\nname = \"c\"\n[[profile]]\nname = \"c\"\n";
     let dedicated = "[[profile]]\nproduct = \"dedicated\"\n";
     insta::assert_snapshot!([
-        told(&find(two, "prod").unwrap_err()),
-        told(&disable(two, "x").unwrap_err()),
-        told(&enable(two, "c", "/t").unwrap_err()),
-        told(&enable("", "x", "/t").unwrap_err()),
-        told(&enable(dedicated, "default", "/t").unwrap_err()),
-        told(&create(two, "Prod", "h", "1", "/t").unwrap_err()),
-        told(&profiles("a = 1\nb").unwrap_err()),
-        told(&profiles("profile = 1").unwrap_err()),
-        told(&ConfigError::Unsafe),
+        format_error(&find_profile(two, "prod").unwrap_err()),
+        format_error(&disable_token_file(two, "x").unwrap_err()),
+        format_error(&enable_token_file(two, "c", "/t").unwrap_err()),
+        format_error(&enable_token_file("", "x", "/t").unwrap_err()),
+        format_error(&enable_token_file(dedicated, "default", "/t").unwrap_err()),
+        format_error(&create_profile(two, "Prod", "h", "1", "/t").unwrap_err()),
+        format_error(&list_profiles("a = 1\nb").unwrap_err()),
+        format_error(&list_profiles("profile = 1").unwrap_err()),
+        format_error(&ConfigError::UnsafeEdit),
     ].join("\n"), @r"
     no profile `prod` (known profiles: Prod, b\u{1b}[1m, c, c)
       hint: did you mean `Prod`?
@@ -123,27 +130,27 @@ fn which_profile() {
 }
 
 #[test]
-fn clustered_in_any_case_or_unnamed_is_allowed() {
+fn enable_accepts_clustered_in_any_case_or_missing_product() {
     for product in ["", "product = \"clustered\"\n", "product = \"Clustered\"\n"] {
-        assert!(enable(&format!("[[profile]]\n{product}"), "default", "/t").is_ok());
+        assert!(enable_token_file(&format!("[[profile]]\n{product}"), "default", "/t").is_ok());
     }
 }
 
 #[test]
-fn nesting_without_end_is_an_error() {
+fn unbounded_nesting_is_a_syntax_error() {
     let keys = vec!["a"; 100].join(".");
     for text in [
         format!("[[profile]]\na = {}", "[".repeat(100_000)),
         format!("[[profile]]\na = {}", "{a=".repeat(100_000)),
         format!("[[profile]]\n{keys} = 1"),
     ] {
-        let error = profiles(&text).unwrap_err();
+        let error = list_profiles(&text).unwrap_err();
         assert!(matches!(error, ConfigError::Syntax { .. }), "{error}");
     }
 }
 
 #[test]
-fn nesting_that_the_parser_allows_does_not_overflow_the_stack() {
+fn deep_nesting_does_not_overflow_stack() {
     let keys = vec!["a"; 79].join(".");
     let what = "tables nested too deeply";
     for (open, close) in [("", ""), ("[[1, ", "]]")] {
@@ -152,7 +159,13 @@ fn nesting_that_the_parser_allows_does_not_overflow_the_stack() {
             format!("{open}{{{keys}=").repeat(25),
             format!("}}{close}").repeat(25)
         );
-        let edit = enable(&text, "default", "/t");
-        assert_eq!(edit, Err(ConfigError::Shape { what, line: 2 }));
+        let edit = enable_token_file(&text, "default", "/t");
+        assert_eq!(
+            edit,
+            Err(ConfigError::Shape {
+                message: what,
+                line: 2
+            })
+        );
     }
 }

@@ -45,7 +45,7 @@ const INDENTS: &[(&str, &str)] = &[
     ("\t", "\t\t"),
 ];
 
-fn profile_text() -> impl Strategy<Value = String> {
+fn any_profile_text() -> impl Strategy<Value = String> {
     (select(INDENTS), select(BODIES), select(TAILS)).prop_map(|((header, key), body, tail)| {
         let body = body
             .replace("{h}", header)
@@ -55,7 +55,7 @@ fn profile_text() -> impl Strategy<Value = String> {
     })
 }
 
-fn inline_text() -> impl Strategy<Value = String> {
+fn any_inline_entry() -> impl Strategy<Value = String> {
     select(&[
         "{ name = \"NAME\" }",
         "{name=\"NAME\",auth={}}",
@@ -67,7 +67,7 @@ fn inline_text() -> impl Strategy<Value = String> {
 }
 
 /// Numbers the profiles and joins them; tables that are not profiles get numbers too.
-fn assemble(lead: &str, profiles: Vec<String>) -> String {
+fn join_profiles(lead: &str, profiles: Vec<String>) -> String {
     let mut text = lead.to_owned();
     for (index, profile) in profiles.iter().enumerate() {
         text += &profile
@@ -77,7 +77,7 @@ fn assemble(lead: &str, profiles: Vec<String>) -> String {
     text
 }
 
-fn inline_array(entries: Vec<String>, style: usize) -> String {
+fn join_inline_entries(entries: Vec<String>, style: usize) -> String {
     let (open, between, close) = [
         ("profile = [", ", ", "]\n"),
         ("profile = [\n  ", ",\n  ", "\n]\n"),
@@ -96,7 +96,7 @@ fn inline_array(entries: Vec<String>, style: usize) -> String {
 }
 
 /// Line endings, byte order mark, final newline.
-fn dressed(text: String, endings: &[bool], mark: bool, last: bool) -> String {
+fn apply_line_endings(text: String, endings: &[bool], mark: bool, last: bool) -> String {
     let mut dressed = String::from(if mark { "\u{feff}" } else { "" });
     let text = if last {
         &text
@@ -114,12 +114,12 @@ fn dressed(text: String, endings: &[bool], mark: bool, last: bool) -> String {
 }
 
 /// A configuration and how many profiles it has.
-fn config() -> impl Strategy<Value = (String, usize)> {
+fn any_config() -> impl Strategy<Value = (String, usize)> {
     let lead = select(&["", "\n", "# lead\n", "title = \"t\" # t\n\n"]);
-    let headers = (lead, prop::collection::vec(profile_text(), 1..5))
-        .prop_map(|(lead, profiles)| (profiles.len(), assemble(lead, profiles)));
-    let inline = (prop::collection::vec(inline_text(), 1..4), 0..3_usize)
-        .prop_map(|(entries, style)| (entries.len(), inline_array(entries, style)));
+    let headers = (lead, prop::collection::vec(any_profile_text(), 1..5))
+        .prop_map(|(lead, profiles)| (profiles.len(), join_profiles(lead, profiles)));
+    let inline = (prop::collection::vec(any_inline_entry(), 1..4), 0..3_usize)
+        .prop_map(|(entries, style)| (entries.len(), join_inline_entries(entries, style)));
     let endings = prop_oneof![
         Just(vec![false]),
         Just(vec![true]),
@@ -127,20 +127,22 @@ fn config() -> impl Strategy<Value = (String, usize)> {
     ];
     let text = prop_oneof![4 => headers, 1 => inline];
     (text, endings, any::<bool>(), any::<bool>()).prop_map(
-        |((count, text), endings, mark, last)| (dressed(text, &endings, mark, last), count),
+        |((count, text), endings, mark, last)| {
+            (apply_line_endings(text, &endings, mark, last), count)
+        },
     )
 }
 
-fn token_path() -> impl Strategy<Value = String> {
+fn any_token_path() -> impl Strategy<Value = String> {
     prop_oneof![Just("/t".to_owned()), "/[ -~]{0,12}", any::<String>()]
 }
 
 /// Everything in `item`, sorted, as one text: written apart from the code's own comparison.
-fn canonical(item: &Item) -> String {
+fn canonicalize_item(item: &Item) -> String {
     if let Some(table) = item.as_table_like() {
         let mut keys: Vec<_> = table
             .iter()
-            .map(|(key, item)| format!("{key:?}:{}", canonical(item)))
+            .map(|(key, item)| format!("{key:?}:{}", canonicalize_item(item)))
             .collect();
         keys.sort();
         return format!("{{{}}}", keys.join(","));
@@ -148,13 +150,13 @@ fn canonical(item: &Item) -> String {
     if let Some(tables) = item.as_array_of_tables() {
         let tables = tables
             .iter()
-            .map(|table| canonical(&Item::Table(table.clone())));
+            .map(|table| canonicalize_item(&Item::Table(table.clone())));
         return format!("[{}]", tables.collect::<Vec<_>>().join(","));
     }
     if let Some(array) = item.as_array() {
         let values = array
             .iter()
-            .map(|value| canonical(&Item::Value(value.clone())));
+            .map(|value| canonicalize_item(&Item::Value(value.clone())));
         return format!("[{}]", values.collect::<Vec<_>>().join(","));
     }
     let kind = item.type_name();
@@ -167,28 +169,28 @@ fn canonical(item: &Item) -> String {
 }
 
 /// Each profile, then the whole without the profiles.
-fn canonical_parts(text: &str) -> Vec<String> {
+fn canonicalize_parts(text: &str) -> Vec<String> {
     let document = Document::parse(text.to_owned()).unwrap().into_mut();
     let mut parts: Vec<String> = match document.get("profile").unwrap() {
         Item::ArrayOfTables(tables) => tables
             .iter()
-            .map(|table| canonical(&Item::Table(table.clone())))
+            .map(|table| canonicalize_item(&Item::Table(table.clone())))
             .collect(),
         item => item
             .as_array()
             .unwrap()
             .iter()
-            .map(|value| canonical(&Item::Value(value.clone())))
+            .map(|value| canonicalize_item(&Item::Value(value.clone())))
             .collect(),
     };
     let mut rest = document.clone();
     rest.remove("profile");
-    parts.push(canonical(rest.as_item()));
+    parts.push(canonicalize_item(rest.as_item()));
     parts
 }
 
 /// Carries out the splices as a shell script would: by byte offsets, from the last to the first.
-fn replayed(old: &str, edit: &Edit) -> String {
+fn replay_splices(old: &str, edit: &ConfigEdit) -> String {
     let mut bytes = old.as_bytes().to_vec();
     for splice in edit.splices.iter().rev() {
         bytes.splice(splice.range.clone(), splice.text.bytes());
@@ -200,49 +202,49 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn disable_is_the_inverse_of_enable(
-        (text, count) in config(), which in any::<prop::sample::Index>(), path in token_path()
+    fn disable_reverts_enable(
+        (text, count) in any_config(), which in any::<prop::sample::Index>(), path in any_token_path()
     ) {
         let name = format!("p{}", which.index(count));
-        let on = enable(&text, &name, &path).unwrap();
+        let on = enable_token_file(&text, &name, &path).unwrap();
         prop_assert!(!on.is_noop());
-        prop_assert_eq!(replayed(&text, &on), on.text.as_str());
-        let found = find(&on.text, &name).unwrap();
+        prop_assert_eq!(replay_splices(&text, &on), on.text.as_str());
+        let found = find_profile(&on.text, &name).unwrap();
         prop_assert_eq!(found.token_file.as_deref(), Some(path.as_str()));
-        prop_assert!(enable(&on.text, &name, &path).unwrap().is_noop());
-        let off = disable(&on.text, &name).unwrap();
-        prop_assert_eq!(replayed(&on.text, &off), off.text.as_str());
+        prop_assert!(enable_token_file(&on.text, &name, &path).unwrap().is_noop());
+        let off = disable_token_file(&on.text, &name).unwrap();
+        prop_assert_eq!(replay_splices(&on.text, &off), off.text.as_str());
         prop_assert_eq!(&off.text, &text);
         // Another path: only the value differs.
-        let other = enable(&on.text, &name, "/other").unwrap();
-        prop_assert_eq!(disable(&other.text, &name).unwrap().text, text);
+        let other = enable_token_file(&on.text, &name, "/other").unwrap();
+        prop_assert_eq!(disable_token_file(&other.text, &name).unwrap().text, text);
     }
 
     #[test]
-    fn nothing_else_changes(
-        (text, count) in config(), which in any::<prop::sample::Index>()
+    fn enable_and_disable_change_only_named_profile(
+        (text, count) in any_config(), which in any::<prop::sample::Index>()
     ) {
         let index = which.index(count);
-        let on = enable(&text, &format!("p{index}"), "/t").unwrap();
-        let (mut before, mut after) = (canonical_parts(&text), canonical_parts(&on.text));
+        let on = enable_token_file(&text, &format!("p{index}"), "/t").unwrap();
+        let (mut before, mut after) = (canonicalize_parts(&text), canonicalize_parts(&on.text));
         prop_assert_eq!(before.len(), after.len());
         prop_assert_ne!(before.remove(index), after.remove(index));
         prop_assert_eq!(before, after);
         prop_assert!(on.changed_lines(&text).iter().all(|line| !line.text.contains(SECRET)));
-        let off = disable(&on.text, &format!("p{index}")).unwrap();
+        let off = disable_token_file(&on.text, &format!("p{index}")).unwrap();
         prop_assert!(off.changed_lines(&on.text).iter().all(|line| !line.text.contains(SECRET)));
     }
 
     #[test]
-    fn an_edit_elsewhere_survives_disable(
-        (text, count) in config(), which in any::<prop::sample::Index>(), edit in 0..4_usize
+    fn disable_keeps_unrelated_edits(
+        (text, count) in any_config(), which in any::<prop::sample::Index>(), edit in 0..4_usize
     ) {
         let index = which.index(count);
         let headers = !text.contains("profile = [");
         let mark = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
         let by_hand = |text: &str| {
             let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-            let end = if text.ends_with('\n') || edit < 2 { "" } else { line::Lines(text).ending(text.len()) };
+            let end = if text.ends_with('\n') || edit < 2 { "" } else { line::Lines(text).line_ending(text.len()) };
             match edit {
                 0 => format!("{mark}# a comment\n{body}"),
                 1 => format!("{mark}added = 1\n{body}"),
@@ -250,20 +252,20 @@ proptest! {
                 _ => format!("{text}{end}\n[added]\nkey = 1\n"),
             }
         };
-        let on = enable(&text, &format!("p{index}"), "/t").unwrap();
-        let off = disable(&by_hand(&on.text), &format!("p{index}")).unwrap();
+        let on = enable_token_file(&text, &format!("p{index}"), "/t").unwrap();
+        let off = disable_token_file(&by_hand(&on.text), &format!("p{index}")).unwrap();
         prop_assert_eq!(off.text, by_hand(&text));
     }
 
     #[test]
-    fn create_only_appends((text, count) in config(), name in any::<String>()) {
+    fn create_leaves_existing_text_unchanged((text, count) in any_config(), name in any::<String>()) {
         prop_assume!(!name.starts_with('p') || name.len() != 2);
-        let edit = create(&text, &name, "h", "1", "/t").unwrap();
-        prop_assert_eq!(replayed(&text, &edit), edit.text.as_str());
-        let (mut before, mut after) = (canonical_parts(&text), canonical_parts(&edit.text));
+        let edit = create_profile(&text, &name, "h", "1", "/t").unwrap();
+        prop_assert_eq!(replay_splices(&text, &edit), edit.text.as_str());
+        let (mut before, mut after) = (canonicalize_parts(&text), canonicalize_parts(&edit.text));
         after.remove(count);
         prop_assert_eq!(&mut before, &mut after);
-        let found = find(&edit.text, &name).unwrap();
+        let found = find_profile(&edit.text, &name).unwrap();
         prop_assert_eq!(found.product.as_deref(), Some("clustered"));
         prop_assert!(edit.changed_lines(&text).iter().all(|line| !line.text.contains(SECRET)));
     }
@@ -321,31 +323,32 @@ const PIECES: &[&str] = &[
     ",",
 ];
 
-fn nearly_toml() -> impl Strategy<Value = String> {
+fn any_near_toml() -> impl Strategy<Value = String> {
     prop::collection::vec(select(PIECES), 0..14).prop_map(|pieces| pieces.concat())
 }
 
 /// Everything that an error or an edit may print.
-fn printed<T>(result: Result<T, ConfigError>) -> String {
+fn format_error_output<T>(result: Result<T, ConfigError>) -> String {
     match result {
         Ok(_) => String::new(),
         Err(error) => format!("{error} {:?} {error:?}", error.hint()),
     }
 }
 
-fn all_said(text: &str) -> String {
-    let mut said = printed(profiles(text)) + &printed(find(text, "default"));
+fn collect_output(text: &str) -> String {
+    let mut said = format_error_output(list_profiles(text))
+        + &format_error_output(find_profile(text, "default"));
     let edits = [
-        enable(text, "default", "/t"),
-        disable(text, "default"),
-        create(text, "new", "h", "1", "/t"),
+        enable_token_file(text, "default", "/t"),
+        disable_token_file(text, "default"),
+        create_profile(text, "new", "h", "1", "/t"),
     ];
     for edit in edits {
         if let Ok(edit) = &edit {
-            assert_eq!(replayed(text, edit), edit.text);
+            assert_eq!(replay_splices(text, edit), edit.text);
             said += &format!("{edit:?}{:?}", edit.changed_lines(text).first());
         }
-        said += &printed(edit);
+        said += &format_error_output(edit);
     }
     said
 }
@@ -354,39 +357,39 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn nothing_panics_on_any_text(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        all_said(&String::from_utf8_lossy(&bytes));
+    fn any_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        collect_output(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
-    fn nothing_panics_on_any_string(text in any::<String>()) {
-        all_said(&text);
+    fn any_string_does_not_panic(text in any::<String>()) {
+        collect_output(&text);
     }
 
     #[test]
-    fn nothing_panics_or_tells_on_nearly_toml(text in nearly_toml()) {
-        let said = all_said(&text);
+    fn near_toml_does_not_panic_or_leak_secret(text in any_near_toml()) {
+        let said = collect_output(&text);
         prop_assert!(!said.contains(SECRET), "{said}");
-        let Ok(on) = enable(&text, "default", "/t") else { return Ok(()) };
-        prop_assert!(enable(&on.text, "default", "/t").unwrap().is_noop());
+        let Ok(on) = enable_token_file(&text, "default", "/t") else { return Ok(()) };
+        prop_assert!(enable_token_file(&on.text, "default", "/t").unwrap().is_noop());
         // Exact where the section was not there before.
-        let off = disable(&on.text, "default").unwrap();
-        let canonical = |text: &str| canonical_parts(text);
+        let off = disable_token_file(&on.text, "default").unwrap();
+        let canonical = |text: &str| canonicalize_parts(text);
         if !canonical(&text).concat().contains("\"token\":{") {
             prop_assert_eq!(off.text, text);
         }
     }
 
     #[test]
-    fn an_error_in_a_real_file_does_not_quote_it(
-        (text, _) in config(), at in any::<prop::sample::Index>(), piece in select(PIECES)
+    fn error_in_broken_file_does_not_quote_secret(
+        (text, _) in any_config(), at in any::<prop::sample::Index>(), piece in select(PIECES)
     ) {
         let mut at = at.index(text.len() + 1);
         while !text.is_char_boundary(at) {
             at -= 1;
         }
         let broken = format!("{}{piece}{}", &text[..at], &text[at..]);
-        let said = all_said(&broken);
+        let said = collect_output(&broken);
         prop_assert!(!said.contains(SECRET), "{said}");
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 /// Every key that is read, and a profile with as good as none.
-const ALL: &str = r#"
+const ALL_KEYS: &str = r#"
         [[profile]]
         product = "clustered"
         host = "h"
@@ -23,7 +23,7 @@ const ALL: &str = r#"
     "#;
 
 #[test]
-fn all_keys() {
+fn list_profiles_reads_every_key() {
     let some = |value: &str| Some(value.to_owned());
     let tls = Tls {
         insecure: Some(true),
@@ -54,11 +54,11 @@ fn all_keys() {
         has_client_secret: false,
         has_mgmt_token: false,
     };
-    assert_eq!(profiles(ALL).unwrap(), [full, bare]);
+    assert_eq!(list_profiles(ALL_KEYS).unwrap(), [full, bare]);
 }
 
 #[test]
-fn no_profiles_is_an_empty_list() {
+fn list_profiles_is_empty_when_file_has_none() {
     for text in [
         "",
         "\u{feff}",
@@ -66,24 +66,33 @@ fn no_profiles_is_an_empty_list() {
         "profile = []",
         "[other]\na = 1\n",
     ] {
-        assert_eq!(profiles(text).unwrap(), []);
+        assert_eq!(list_profiles(text).unwrap(), []);
         let name = "default".to_owned();
-        assert_eq!(find(text, "default"), Err(ConfigError::NoProfiles { name }));
+        assert_eq!(
+            find_profile(text, "default"),
+            Err(ConfigError::NoProfiles { name })
+        );
     }
 }
 
 #[test]
-fn another_profile_need_not_be_readable() {
+fn find_profile_ignores_other_malformed_profiles() {
     let text = "[[profile]]\nname = \"a\"\nhost = 1\n[[profile]]\nname = \"b\"\n";
-    assert_eq!(find(text, "b").unwrap().name, "b");
+    assert_eq!(find_profile(text, "b").unwrap().name, "b");
     let what = "`host` is not a string";
-    assert_eq!(profiles(text), Err(ConfigError::Shape { what, line: 3 }));
+    assert_eq!(
+        list_profiles(text),
+        Err(ConfigError::Shape {
+            message: what,
+            line: 3
+        })
+    );
 }
 
 #[test]
-fn the_trial_holds_what_the_connection_needs_and_no_more() {
-    let profile = find(&EXAMPLE.replace("default", "mine"), "mine").unwrap();
-    insta::assert_snapshot!(trial(&profile, "/t\\x"), @r#"
+fn probe_config_contains_only_connection_settings() {
+    let profile = find_profile(&EXAMPLE.replace("default", "mine"), "mine").unwrap();
+    insta::assert_snapshot!(render_probe_config(&profile, "/t\\x"), @r#"
     [[profile]]
     name = "default"
     product = "clustered"
@@ -96,8 +105,8 @@ fn the_trial_holds_what_the_connection_needs_and_no_more() {
     [profile.auth.token]
     token_file = "/t\\x"
     "#);
-    let bare = find("[[profile]]\nmgmt_token = \"m\"\nhost = \"h\"\n", "default").unwrap();
-    insta::assert_snapshot!(trial(&bare, "/t"), @r#"
+    let bare = find_profile("[[profile]]\nmgmt_token = \"m\"\nhost = \"h\"\n", "default").unwrap();
+    insta::assert_snapshot!(render_probe_config(&bare, "/t"), @r#"
     [[profile]]
     name = "default"
     product = "clustered"
@@ -109,9 +118,12 @@ fn the_trial_holds_what_the_connection_needs_and_no_more() {
 }
 
 #[test]
-fn the_trial_reads_back_as_the_profile() {
+fn probe_config_round_trips_profile() {
     let text = "[[profile]]\nhost = 'h\"'\nport = 1\nproduct = \"clustered\"\ntls = { insecure = true, cert = 'c\\', key = 'k', ca = 'a' }\n";
-    let mut profile = find(text, "default").unwrap();
+    let mut profile = find_profile(text, "default").unwrap();
     profile.token_file = Some("/t".into());
-    assert_eq!(find(&trial(&profile, "/t"), "default").unwrap(), profile);
+    assert_eq!(
+        find_profile(&render_probe_config(&profile, "/t"), "default").unwrap(),
+        profile
+    );
 }

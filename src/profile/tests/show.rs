@@ -1,6 +1,6 @@
 use super::*;
 
-fn shown(edit: &Edit, old: &str) -> String {
+fn format_changes(edit: &ConfigEdit, old: &str) -> String {
     let lines = edit.changed_lines(old);
     let lines = lines
         .iter()
@@ -8,38 +8,38 @@ fn shown(edit: &Edit, old: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn enabled(text: &str) -> String {
-    shown(&enable(text, "default", "/t").unwrap(), text)
+fn format_enable_changes(text: &str) -> String {
+    format_changes(&enable_token_file(text, "default", "/t").unwrap(), text)
 }
 
-fn disabled(text: &str) -> String {
-    shown(&disable(text, "default").unwrap(), text)
+fn format_disable_changes(text: &str) -> String {
+    format_changes(&disable_token_file(text, "default").unwrap(), text)
 }
 
 #[test]
-fn whole_lines() {
-    let on = enable(EXAMPLE, "default", "/t").unwrap().text;
-    insta::assert_snapshot!(enabled(EXAMPLE), @r#"
+fn changes_show_whole_lines() {
+    let on = enable_token_file(EXAMPLE, "default", "/t").unwrap().text;
+    insta::assert_snapshot!(format_enable_changes(EXAMPLE), @r#"
     15 +||
     16 +|    [profile.auth.token]|
     17 +|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(disabled(&on), @r#"
+    insta::assert_snapshot!(format_disable_changes(&on), @r#"
     15 -||
     16 -|    [profile.auth.token]|
     17 -|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(enabled(EXAMPLE.trim_end()), @r#"
+    insta::assert_snapshot!(format_enable_changes(EXAMPLE.trim_end()), @r#"
     15 +||
     16 +|    [profile.auth.token]|
     17 +|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(disabled(on.trim_end()), @r#"
+    insta::assert_snapshot!(format_disable_changes(on.trim_end()), @r#"
     15 -||
     16 -|    [profile.auth.token]|
     17 -|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(disabled(on.replace('\n', "\r\n").trim_end()), @r#"
+    insta::assert_snapshot!(format_disable_changes(on.replace('\n', "\r\n").trim_end()), @r#"
     15 -||
     16 -|    [profile.auth.token]|
     17 -|        token_file = "/t"|
@@ -47,9 +47,9 @@ fn whole_lines() {
 }
 
 #[test]
-fn a_new_profile() {
-    let created = create(EXAMPLE, "b", "h", "1", "/t").unwrap();
-    insta::assert_snapshot!(shown(&created, EXAMPLE), @r#"
+fn changes_show_new_profile() {
+    let created = create_profile(EXAMPLE, "b", "h", "1", "/t").unwrap();
+    insta::assert_snapshot!(format_changes(&created, EXAMPLE), @r#"
     15 +||
     16 +|[[profile]]|
     17 +|    name = "b"|
@@ -60,7 +60,7 @@ fn a_new_profile() {
     22 +|    [profile.auth.token]|
     23 +|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(shown(&create("", "b", "h", "1", "/t").unwrap(), ""), @r#"
+    insta::assert_snapshot!(format_changes(&create_profile("", "b", "h", "1", "/t").unwrap(), ""), @r#"
     1 +|[[profile]]|
     2 +|name = "b"|
     3 +|product = "clustered"|
@@ -73,32 +73,32 @@ fn a_new_profile() {
 }
 
 #[test]
-fn several_places() {
+fn changes_show_separate_ranges() {
     let text = "[[profile]]\n\n[profile.auth]\n# c\n\n[profile.auth.token]\ntoken_file = \"/x\"\n";
-    insta::assert_snapshot!(disabled(text), @r#"
+    insta::assert_snapshot!(format_disable_changes(text), @r#"
     3 -|[profile.auth]|
     5 -||
     6 -|[profile.auth.token]|
     7 -|token_file = "/x"|
     "#);
     let text = "profile = [\n  { name = \"a\" } # s3cret\n]\n";
-    insta::assert_snapshot!(shown(&create(text, "b", "h", "1", "/t").unwrap(), text), @r#"
+    insta::assert_snapshot!(format_changes(&create_profile(text, "b", "h", "1", "/t").unwrap(), text), @r#"
     2 +|…,…|
     3 +|  { name = "b", product = "clustered", host = "h", port = "1", auth = { token = { token_file = "/t" } } }|
     "#);
 }
 
 #[test]
-fn a_replaced_value() {
+fn changes_show_replaced_value() {
     insta::assert_snapshot!(
-        enabled("[[profile]]\n  [profile.auth.token]\n\ttoken_file = '/x' # s3cret\n"),
+        format_enable_changes("[[profile]]\n  [profile.auth.token]\n\ttoken_file = '/x' # s3cret\n"),
         @r#"
     3 -|	token_file = '/x'…|
     3 +|	token_file = "/t"…|
     "#
     );
     insta::assert_snapshot!(
-        enabled("[[profile]]\nauth.token.token_file = \"\"\"\n/x\"\"\"\n"),
+        format_enable_changes("[[profile]]\nauth.token.token_file = \"\"\"\n/x\"\"\"\n"),
         @r#"
     2 -|auth.token.token_file = """|
     3 -|/x"""|
@@ -108,7 +108,7 @@ fn a_replaced_value() {
 }
 
 #[test]
-fn never_what_else_is_on_the_line() {
+fn changes_hide_rest_of_line() {
     for text in [
         "[[profile]]\nauth = { oauth2 = { client_secret = \"s3cret\" } } # s3cret\n",
         "[[profile]]\nauth = { oauth2.client_secret = \"s3cret\", token.token_file = \"/x\" }\n",
@@ -117,27 +117,32 @@ fn never_what_else_is_on_the_line() {
         "[[profile]]\nmgmt_token = \"s3cret\"\n",
         "[[profile]]\nmgmt_token = \"s3cret\"",
     ] {
-        let on = enable(text, "default", "/t").unwrap();
-        let shown = [enabled(text), disabled(text), disabled(&on.text)].concat();
+        let on = enable_token_file(text, "default", "/t").unwrap();
+        let shown = [
+            format_enable_changes(text),
+            format_disable_changes(text),
+            format_disable_changes(&on.text),
+        ]
+        .concat();
         assert!(!shown.contains("s3cret"), "{shown}");
         assert!(shown.contains("token_file = \"/t\""), "{shown}");
         assert!(!format!("{on:?}").contains("s3cret"));
     }
     let text = "[[profile]]\nauth = { oauth2 = { client_secret = \"s3cret\" } }\n";
-    insta::assert_snapshot!(enabled(text), @r#" 2 +|…, token = { token_file = "/t" }…|"#);
-    let on = enable(text, "default", "/t").unwrap().text;
-    insta::assert_snapshot!(disabled(&on), @r#" 2 -|…, token = { token_file = "/t" }…|"#);
+    insta::assert_snapshot!(format_enable_changes(text), @r#" 2 +|…, token = { token_file = "/t" }…|"#);
+    let on = enable_token_file(text, "default", "/t").unwrap().text;
+    insta::assert_snapshot!(format_disable_changes(&on), @r#" 2 -|…, token = { token_file = "/t" }…|"#);
     let text = "[[profile]]\nauth = { token = { token_file = \"/x\" }, oauth2 = { client_secret = 's3cret' } }";
-    insta::assert_snapshot!(enabled(text), @r#"
+    insta::assert_snapshot!(format_enable_changes(text), @r#"
     2 -|… token_file = "/x"…|
     2 +|… token_file = "/t"…|
     "#);
-    insta::assert_snapshot!(disabled(text), @r#" 2 -|… token = { token_file = "/x" }, …|"#);
+    insta::assert_snapshot!(format_disable_changes(text), @r#" 2 -|… token = { token_file = "/x" }, …|"#);
 }
 
 #[test]
-fn control_characters_are_spelt_out() {
+fn changes_escape_control_characters() {
     // TOML allows the C1 controls; a terminal may obey them.
     let text = "[[profile]]\nauth.token.token_file = \"/x\u{9b}1m\"\n";
-    insta::assert_snapshot!(disabled(text), @r#" 2 -|auth.token.token_file = "/x\u{9b}1m"|"#);
+    insta::assert_snapshot!(format_disable_changes(text), @r#" 2 -|auth.token.token_file = "/x\u{9b}1m"|"#);
 }

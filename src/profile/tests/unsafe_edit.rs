@@ -4,16 +4,16 @@ use super::*;
 
 const OLD: &str = "title = 1\n[[profile]]\nname = \"a\"\nauth.oauth2.scopes = [1, nan]\n[[profile]]\nname = \"b\"\n";
 
-fn enabled(new: &str) -> Result<(), ConfigError> {
-    data::check_enabled(&node::parse(OLD).unwrap(), new, 1, "/t")
+fn check_enabled(new: &str) -> Result<(), ConfigError> {
+    data::check_enabled(&node::parse_document(OLD).unwrap(), new, 1, "/t")
 }
 
 #[test]
-fn enabling_may_add_the_one_key_only() {
+fn check_enabled_allows_only_token_file_key() {
     let good = format!("{OLD}auth.token.token_file = \"/t\"\n");
-    assert_eq!(enabled(&good), Ok(()));
+    assert_eq!(check_enabled(&good), Ok(()));
     assert_eq!(
-        enabled(&format!("# c\n\n{}", good.replace("1, nan", "1,\n nan"))),
+        check_enabled(&format!("# c\n\n{}", good.replace("1, nan", "1,\n nan"))),
         Ok(())
     );
     for wrong in [
@@ -32,14 +32,19 @@ fn enabling_may_add_the_one_key_only() {
         // The right key in the wrong profile.
         OLD.replacen("auth.", "auth.token.token_file = \"/t\"\nauth.", 1),
     ] {
-        assert_eq!(enabled(&wrong), Err(ConfigError::Unsafe), "{wrong}");
+        assert_eq!(
+            check_enabled(&wrong),
+            Err(ConfigError::UnsafeEdit),
+            "{wrong}"
+        );
     }
 }
 
 #[test]
-fn disabling_may_take_out_the_one_key_only() {
+fn check_disabled_allows_only_token_file_removal() {
     let on = format!("{OLD}[profile.auth.token]\ntoken_file = \"/t\"\n");
-    let check = |old: &str, new: &str| data::check_disabled(&node::parse(old).unwrap(), new, 1);
+    let check =
+        |old: &str, new: &str| data::check_disabled(&node::parse_document(old).unwrap(), new, 1);
     assert_eq!(check(&on, OLD), Ok(()));
     assert_eq!(check(&on, &format!("{OLD}auth = {{}}\n")), Ok(()));
     let more = format!("{on}other = 1\n");
@@ -51,9 +56,9 @@ fn disabling_may_take_out_the_one_key_only() {
         OLD.replace("auth.oauth2.scopes = [1, nan]\n", ""),
     ];
     for wrong in wrong {
-        assert_eq!(check(&on, &wrong), Err(ConfigError::Unsafe), "{wrong}");
+        assert_eq!(check(&on, &wrong), Err(ConfigError::UnsafeEdit), "{wrong}");
     }
-    assert_eq!(check(&more, OLD), Err(ConfigError::Unsafe));
+    assert_eq!(check(&more, OLD), Err(ConfigError::UnsafeEdit));
     assert_eq!(
         check(&more, &format!("{OLD}auth.token.other = 1\n")),
         Ok(())

@@ -7,24 +7,24 @@ use super::Kubectl;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterId {
     /// The UID of namespace `kube-system`.
-    Cluster(String),
+    KubeSystem(String),
     /// The UID of the namespace itself, for an account that may not read `kube-system`.
     Namespace(String),
     /// Only the server's address, for an account that may read neither.
     Server(String),
     /// The cluster that this pod runs in: there is no context that could lead to another.
-    Pods,
+    InCluster,
 }
 
 impl ClusterId {
     /// What shows whether it is still the same, and what that must print; nothing for a pod.
     #[must_use]
-    pub fn again(&self, kubectl: &Kubectl, namespace: &str) -> Option<(Invocation, &str)> {
+    pub fn recheck(&self, kubectl: &Kubectl, namespace: &str) -> Option<(Invocation, &str)> {
         match self {
-            Self::Cluster(uid) => Some((kubectl.cluster_uid(), uid)),
-            Self::Namespace(uid) => Some((kubectl.namespace_uid(namespace), uid)),
-            Self::Server(server) => Some((kubectl.server(), server)),
-            Self::Pods => None,
+            Self::KubeSystem(uid) => Some((kubectl.get_cluster_uid(), uid)),
+            Self::Namespace(uid) => Some((kubectl.get_namespace_uid(namespace), uid)),
+            Self::Server(server) => Some((kubectl.get_server(), server)),
+            Self::InCluster => None,
         }
     }
 }

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 
 /// One change of an object.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Event<T> {
+pub struct WatchEvent<T> {
     /// What happened.
     #[serde(rename = "type")]
-    pub kind: Change,
+    pub event_type: EventType,
     /// The object after it; for one that is gone, as it was last.
     pub object: T,
 }
@@ -16,7 +16,7 @@ pub struct Event<T> {
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Change {
+pub enum EventType {
     /// It was there when the watch began, or came since.
     Added,
     /// It changed.
@@ -30,17 +30,20 @@ pub enum Change {
 
 /// Reads what a watch has printed so far, each event once.
 #[derive(Default)]
-pub struct Events {
-    read: usize,
+pub struct EventReader {
+    offset: usize,
 }
 
-impl Events {
+impl EventReader {
     /// The events that are new in `printed`, which holds all that was printed so far; `None` once it holds what is no
     /// event.
     #[must_use]
-    pub fn news<T: DeserializeOwned>(&mut self, printed: &[u8]) -> Option<Vec<Event<T>>> {
-        let new = printed.get(self.read..)?;
-        let mut stream = serde_json::Deserializer::from_slice(new).into_iter::<Event<T>>();
+    pub fn next_events<T: DeserializeOwned>(
+        &mut self,
+        printed: &[u8],
+    ) -> Option<Vec<WatchEvent<T>>> {
+        let new = printed.get(self.offset..)?;
+        let mut stream = serde_json::Deserializer::from_slice(new).into_iter::<WatchEvent<T>>();
         let mut events = Vec::new();
         let mut whole = 0;
         loop {
@@ -55,7 +58,7 @@ impl Events {
                 None => break,
             }
         }
-        self.read += whole;
+        self.offset += whole;
         Some(events)
     }
 }
@@ -66,7 +69,7 @@ mod tests {
     use crate::tool::kubectl::Job;
     use proptest::prelude::*;
 
-    const PRINTED: &str = concat!(
+    const WATCH_OUTPUT: &str = concat!(
         r#"{"type":"ADDED","object":{"metadata":{"name":"a","uid":"1"},"status":{}}}"#,
         "\n",
         r#"{"type":"MODIFIED","object":{"metadata":{"name":"a","uid":"1"},"status":{"conditions":[{"type":"Complete","status":"True"}]}}}"#,
@@ -76,19 +79,21 @@ mod tests {
     );
 
     #[test]
-    fn events_come_once_wherever_the_stream_is_cut() {
-        for at in 0..PRINTED.len() {
-            let mut events = Events::default();
-            let first = events.news::<Job>(&PRINTED.as_bytes()[..at]).unwrap();
-            let second = events.news::<Job>(PRINTED.as_bytes()).unwrap();
-            let kinds: Vec<Change> = first
+    fn next_events_returns_each_event_once_when_output_is_split() {
+        for at in 0..WATCH_OUTPUT.len() {
+            let mut events = EventReader::default();
+            let first = events
+                .next_events::<Job>(&WATCH_OUTPUT.as_bytes()[..at])
+                .unwrap();
+            let second = events.next_events::<Job>(WATCH_OUTPUT.as_bytes()).unwrap();
+            let kinds: Vec<EventType> = first
                 .iter()
                 .chain(&second)
-                .map(|event| event.kind)
+                .map(|event| event.event_type)
                 .collect();
             assert_eq!(
                 kinds,
-                [Change::Added, Change::Modified, Change::Deleted],
+                [EventType::Added, EventType::Modified, EventType::Deleted],
                 "cut at {at}"
             );
             assert!(
@@ -98,31 +103,35 @@ mod tests {
                     .nth(1)
                     .unwrap()
                     .object
-                    .complete()
+                    .is_complete()
             );
         }
     }
 
     #[test]
-    fn what_is_no_event_is_told() {
-        assert!(Events::default().news::<Job>(b"error: \n").is_none());
+    fn next_events_returns_none_on_invalid_output() {
         assert!(
-            Events::default()
-                .news::<Job>(br#"{"kind":"Job"}"#)
+            EventReader::default()
+                .next_events::<Job>(b"error: \n")
                 .is_none()
         );
-        let other = Events::default()
-            .news::<Job>(br#"{"type":"BOOKMARK","object":{}}"#)
+        assert!(
+            EventReader::default()
+                .next_events::<Job>(br#"{"kind":"Job"}"#)
+                .is_none()
+        );
+        let other = EventReader::default()
+            .next_events::<Job>(br#"{"type":"BOOKMARK","object":{}}"#)
             .unwrap();
-        assert_eq!(other[0].kind, Change::Other);
+        assert_eq!(other[0].event_type, EventType::Other);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes: Vec<u8>, cut in 0usize..64) {
-            let mut events = Events::default();
-            let _ = events.news::<Job>(&bytes[..cut.min(bytes.len())]);
-            let _ = events.news::<Job>(&bytes);
+        fn next_events_never_panics_on_arbitrary_bytes(bytes: Vec<u8>, cut in 0usize..64) {
+            let mut events = EventReader::default();
+            let _ = events.next_events::<Job>(&bytes[..cut.min(bytes.len())]);
+            let _ = events.next_events::<Job>(&bytes);
         }
     }
 }

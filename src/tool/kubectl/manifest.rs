@@ -1,12 +1,12 @@
 //! A job made again under another name.
 
-use super::super::invocation::Object;
+use super::super::invocation::ObjectRef;
 use super::Job;
 use serde_json::{Map, Value, json};
 
 /// The labels that the server generates for a job's pods: sent back, they are refused (recordings
 /// `create-clone-unstripped`).
-const GENERATED: &[&str] = &[
+const GENERATED_LABELS: &[&str] = &[
     "controller-uid",
     "job-name",
     "batch.kubernetes.io/controller-uid",
@@ -14,13 +14,13 @@ const GENERATED: &[&str] = &[
 ];
 
 /// By this label kubit finds what it has rendered, and prunes what it has not.
-const APPLYSET: &str = "applyset.kubernetes.io/part-of";
+const APPLYSET_LABEL: &str = "applyset.kubernetes.io/part-of";
 
 /// What `kubectl apply` leaves: it may hold any value of the manifest once more.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Our own marker: `kubectl delete jobs --selector bypassctl/clone=true` clears them away.
-pub(super) const MARKER: &str = "bypassctl/clone";
+pub(super) const CLONE_LABEL: &str = "bypassctl/clone";
 
 /// A job that is to be made, and the one it is made from.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ pub struct JobManifest {
     /// Its name.
     pub name: String,
     /// The job that it does the work of.
-    pub from: Object,
+    pub source: ObjectRef,
     document: Value,
 }
 
@@ -37,8 +37,8 @@ impl JobManifest {
     /// kubit track by would make them prune it, owners and finalizers would tie it to others. It has no
     /// `ttlSecondsAfterFinished`, so that its end can be seen, and is not suspended.
     #[must_use]
-    pub fn of(job: &Job, namespace: &str, name: &str) -> Self {
-        let object = Object {
+    pub fn from_job(job: &Job, namespace: &str, name: &str) -> Self {
+        let object = ObjectRef {
             name: format!("job/{}", job.metadata.name),
             uid: job.metadata.uid.clone(),
         };
@@ -48,27 +48,27 @@ impl JobManifest {
             "metadata": {
                 "name": name,
                 "namespace": namespace,
-                "labels": { MARKER: "true" },
+                "labels": { CLONE_LABEL: "true" },
                 "annotations": { "bypassctl/clone-of": job.metadata.name, "bypassctl/clone-of-uid": job.metadata.uid },
             },
-            "spec": work(job),
+            "spec": comparable_spec(job),
         });
         Self {
             name: name.to_owned(),
-            from: object,
+            source: object,
             document,
         }
     }
 
     /// As kubectl reads it.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn to_json(&self) -> String {
         self.document.to_string()
     }
 
     /// Several at once.
     #[must_use]
-    pub fn list(manifests: &[Self]) -> String {
+    pub fn to_list_json(manifests: &[Self]) -> String {
         let items: Vec<&Value> = manifests
             .iter()
             .map(|manifest| &manifest.document)
@@ -78,7 +78,7 @@ impl JobManifest {
 
     /// What makes it out of the job with `kubectl patch --local --type=json`, for a script that holds no manifest.
     #[must_use]
-    pub fn patch(&self, job: &Job) -> String {
+    pub fn to_json_patch(&self, job: &Job) -> String {
         let of = |field: &str| &self.document["spec"]["template"][field];
         let removed = [
             "selector",
@@ -107,7 +107,7 @@ impl JobManifest {
 
 /// What a job does, without what the server generated: two jobs with the same work can stand for each other.
 #[must_use]
-pub fn work(job: &Job) -> Value {
+pub fn comparable_spec(job: &Job) -> Value {
     let mut spec = job.spec().as_object().cloned().unwrap_or_default();
     for generated in [
         "selector",
@@ -123,13 +123,13 @@ pub fn work(job: &Job) -> Value {
             .and_then(Value::as_object)
             .cloned()
             .unwrap_or_default();
-        template.insert("metadata".to_owned(), kept(&metadata).into());
+        template.insert("metadata".to_owned(), filter_metadata(&metadata).into());
     }
     spec.into()
 }
 
 /// The pod template's labels and annotations: they decide how its pods run (sidecars, network policies).
-fn kept(metadata: &Map<String, Value>) -> Map<String, Value> {
+fn filter_metadata(metadata: &Map<String, Value>) -> Map<String, Value> {
     let of = |field: &str, dropped: &dyn Fn(&str) -> bool| {
         let entries = metadata
             .get(field)
@@ -143,9 +143,9 @@ fn kept(metadata: &Map<String, Value>) -> Map<String, Value> {
         (!entries.is_empty()).then(|| (field.to_owned(), Value::from(entries)))
     };
     let labels = of("labels", &|name| {
-        GENERATED.contains(&name) || name == APPLYSET
+        GENERATED_LABELS.contains(&name) || name == APPLYSET_LABEL
     });
-    let annotations = of("annotations", &|name| name == LAST_APPLIED);
+    let annotations = of("annotations", &|name| name == LAST_APPLIED_ANNOTATION);
     labels.into_iter().chain(annotations).collect()
 }
 
@@ -153,12 +153,12 @@ fn kept(metadata: &Map<String, Value>) -> Map<String, Value> {
 mod tests {
     use super::*;
 
-    fn job(extra: Value) -> Job {
+    fn build_job(extra: Value) -> Job {
         let mut document = json!({
             "metadata": {
                 "name": "key-gen-7c9d2b41", "namespace": "influxdb", "uid": "u1", "finalizers": ["f"],
-                "ownerReferences": [{"kind": "X"}], "labels": {"app": "key-gen", APPLYSET: "a", "argocd.argoproj.io/instance": "i"},
-                "annotations": {LAST_APPLIED: "{}", "other": "x"},
+                "ownerReferences": [{"kind": "X"}], "labels": {"app": "key-gen", APPLYSET_LABEL: "a", "argocd.argoproj.io/instance": "i"},
+                "annotations": {LAST_APPLIED_ANNOTATION: "{}", "other": "x"},
             },
             "spec": {
                 "backoffLimit": 6, "selector": {"matchLabels": {"controller-uid": "u1"}}, "manualSelector": false,
@@ -166,8 +166,8 @@ mod tests {
                 "template": {
                     "metadata": {
                         "creationTimestamp": null,
-                        "labels": {"app": "key-gen", "controller-uid": "u1", "job-name": "key-gen-7c9d2b41", APPLYSET: "a"},
-                        "annotations": {"sidecar.istio.io/inject": "false", LAST_APPLIED: "{}"},
+                        "labels": {"app": "key-gen", "controller-uid": "u1", "job-name": "key-gen-7c9d2b41", APPLYSET_LABEL: "a"},
+                        "annotations": {"sidecar.istio.io/inject": "false", LAST_APPLIED_ANNOTATION: "{}"},
                     },
                     "spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "x"}]}]},
                 },
@@ -181,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_has_the_work_and_our_marker_and_nothing_else() {
-        let manifest = JobManifest::of(&job(json!({})), "influxdb", "key-gen-001");
+    fn clone_keeps_only_job_spec_and_clone_label() {
+        let manifest = JobManifest::from_job(&build_job(json!({})), "influxdb", "key-gen-001");
         assert_eq!(
             manifest.document,
             json!({
@@ -201,8 +201,8 @@ mod tests {
             })
         );
         assert_eq!(
-            manifest.from,
-            Object {
+            manifest.source,
+            ObjectRef {
                 name: "job/key-gen-7c9d2b41".to_owned(),
                 uid: "u1".to_owned()
             }
@@ -210,13 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn work_is_compared_without_what_differs_from_job_to_job() {
+    fn comparable_spec_ignores_server_generated_fields() {
         let suspended =
-            job(json!({"suspend": false, "ttlSecondsAfterFinished": 9, "selector": {}}));
-        assert_eq!(work(&job(json!({}))), work(&suspended));
+            build_job(json!({"suspend": false, "ttlSecondsAfterFinished": 9, "selector": {}}));
+        assert_eq!(
+            comparable_spec(&build_job(json!({}))),
+            comparable_spec(&suspended)
+        );
         assert_ne!(
-            work(&job(json!({}))),
-            work(&job(json!({"backoffLimit": 1})))
+            comparable_spec(&build_job(json!({}))),
+            comparable_spec(&build_job(json!({"backoffLimit": 1})))
         );
     }
 }

@@ -4,8 +4,8 @@
 ///
 /// # Errors
 /// What a namespace looks like.
-pub fn namespace(text: &str) -> Result<String, String> {
-    if is_label(text) {
+pub fn parse_namespace(text: &str) -> Result<String, String> {
+    if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err(
@@ -19,8 +19,8 @@ pub fn namespace(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// What one looks like.
-pub fn job(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 253 && text.split('.').all(is_label);
+pub fn parse_job_name(text: &str) -> Result<String, String> {
+    let fits = text.len() <= 253 && text.split('.').all(is_dns_label);
     if fits {
         Ok(text.to_owned())
     } else {
@@ -32,7 +32,7 @@ pub fn job(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// What one looks like.
-pub fn selector(text: &str) -> Result<String, String> {
+pub fn parse_selector(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
     if !text.trim().is_empty() && !text.starts_with('-') && text.chars().all(plain) {
         Ok(text.to_owned())
@@ -41,7 +41,7 @@ pub fn selector(text: &str) -> Result<String, String> {
     }
 }
 
-fn is_label(text: &str) -> bool {
+fn is_dns_label(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len())
         && text.chars().all(inner)

@@ -1,6 +1,6 @@
 //! What is read of Kubernetes' objects: only the fields that this program looks at.
 
-use super::manifest::MARKER;
+use super::manifest::CLONE_LABEL;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,14 +20,14 @@ pub struct Metadata {
     pub creation_timestamp: Option<String>,
     /// Set once its deletion has begun.
     pub deletion_timestamp: Option<String>,
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "deserialize_null_default")]
     labels: BTreeMap<String, String>,
 }
 
 impl Metadata {
     /// When it was made, to the second; `None` where that cannot be read.
     #[must_use]
-    pub fn created(&self) -> Option<Timestamp> {
+    pub fn creation_time(&self) -> Option<Timestamp> {
         self.creation_timestamp.as_ref()?.parse().ok()
     }
 }
@@ -50,12 +50,12 @@ pub struct Condition {
 impl Condition {
     /// Reason and message, as far as there are any.
     #[must_use]
-    pub fn why(&self) -> String {
-        why(&self.reason, &self.message)
+    pub fn describe(&self) -> String {
+        join_reason(&self.reason, &self.message)
     }
 }
 
-fn why(reason: &str, message: &str) -> String {
+fn join_reason(reason: &str, message: &str) -> String {
     [reason, message]
         .into_iter()
         .filter(|part| !part.is_empty())
@@ -65,27 +65,27 @@ fn why(reason: &str, message: &str) -> String {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
-    #[serde(deserialize_with = "null_as_default")]
+struct ObjectStatus {
+    #[serde(deserialize_with = "deserialize_null_default")]
     conditions: Vec<Condition>,
     completion_time: Option<String>,
 }
 
-fn null_as_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
+fn deserialize_null_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
     input: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(input)?.unwrap_or_default())
 }
 
-impl Status {
-    fn condition(&self, kind: &str, status: &str) -> Option<&Condition> {
+impl ObjectStatus {
+    fn find_condition(&self, kind: &str, status: &str) -> Option<&Condition> {
         self.conditions
             .iter()
             .find(|condition| condition.kind == kind && condition.status == status)
     }
 
-    fn holds(&self, kind: &str) -> bool {
-        self.condition(kind, "True").is_some()
+    fn is_condition_true(&self, kind: &str) -> bool {
+        self.find_condition(kind, "True").is_some()
     }
 }
 
@@ -96,7 +96,7 @@ pub struct Job {
     /// Name and UID.
     pub metadata: Metadata,
     spec: Value,
-    status: Status,
+    status: ObjectStatus,
 }
 
 impl Job {
@@ -108,48 +108,50 @@ impl Job {
 
     /// Whether it failed; complete and failed are two conditions.
     #[must_use]
-    pub fn failed(&self) -> bool {
-        self.status.holds("Failed")
+    pub fn is_failed(&self) -> bool {
+        self.status.is_condition_true("Failed")
     }
 
     /// Whether it is done. `SuccessCriteriaMet`, which recent servers show before, does not count: its pods may still
     /// be there.
     #[must_use]
-    pub fn complete(&self) -> bool {
-        self.status.holds("Complete")
+    pub fn is_complete(&self) -> bool {
+        self.status.is_condition_true("Complete")
     }
 
     /// Why it failed.
     #[must_use]
-    pub fn failure(&self) -> Option<String> {
-        self.status.condition("Failed", "True").map(Condition::why)
+    pub fn failure_reason(&self) -> Option<String> {
+        self.status
+            .find_condition("Failed", "True")
+            .map(Condition::describe)
     }
 
     /// Whether it waits for somebody to let it run.
     #[must_use]
-    pub fn suspended(&self) -> bool {
-        self.spec["suspend"] == true && !self.complete() && !self.failed()
+    pub fn is_suspended(&self) -> bool {
+        self.spec["suspend"] == true && !self.is_complete() && !self.is_failed()
     }
 
     /// Whether it is at work, or about to be.
     #[must_use]
-    pub fn active(&self) -> bool {
-        !self.complete()
-            && !self.failed()
-            && !self.suspended()
+    pub fn is_active(&self) -> bool {
+        !self.is_complete()
+            && !self.is_failed()
+            && !self.is_suspended()
             && self.metadata.deletion_timestamp.is_none()
     }
 
     /// When it was done, to the second.
     #[must_use]
-    pub fn completed(&self) -> Option<Timestamp> {
+    pub fn completion_time(&self) -> Option<Timestamp> {
         self.status.completion_time.as_ref()?.parse().ok()
     }
 
     /// Whether this program made it in the place of another.
     #[must_use]
     pub fn is_clone(&self) -> bool {
-        self.metadata.labels.contains_key(MARKER)
+        self.metadata.labels.contains_key(CLONE_LABEL)
     }
 }
 
@@ -168,10 +170,10 @@ pub struct Pod {
 struct PodStatus {
     phase: String,
     #[serde(flatten)]
-    status: Status,
-    #[serde(deserialize_with = "null_as_default")]
+    object_status: ObjectStatus,
+    #[serde(deserialize_with = "deserialize_null_default")]
     container_statuses: Vec<ContainerStatus>,
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "deserialize_null_default")]
     init_container_statuses: Vec<ContainerStatus>,
 }
 
@@ -185,12 +187,12 @@ struct ContainerStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct ContainerState {
-    waiting: Option<Waiting>,
+    waiting: Option<WaitingState>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-struct Waiting {
+struct WaitingState {
     reason: String,
     message: String,
 }
@@ -198,28 +200,29 @@ struct Waiting {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct PodSpec {
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "deserialize_null_default")]
     volumes: Vec<Value>,
-    #[serde(deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "deserialize_null_default")]
     containers: Vec<Value>,
 }
 
 impl Pod {
     /// Whether it serves and is not on its way out.
     #[must_use]
-    pub fn ready(&self) -> bool {
-        self.metadata.deletion_timestamp.is_none() && self.status.status.holds("Ready")
+    pub fn is_ready(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none()
+            && self.status.object_status.is_condition_true("Ready")
     }
 
     /// Whether it has come to its own end and serves no more.
     #[must_use]
-    pub fn ended(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
     /// Why it has not started: the scheduler's reason, or that of a container that waits.
     #[must_use]
-    pub fn stuck(&self) -> Option<String> {
+    pub fn waiting_reason(&self) -> Option<String> {
         let containers = self
             .status
             .init_container_statuses
@@ -239,14 +242,14 @@ impl Pod {
             .map(|(name, waiting)| {
                 format!(
                     "container `{name}`: {}",
-                    why(&waiting.reason, &waiting.message)
+                    join_reason(&waiting.reason, &waiting.message)
                 )
             });
         let unscheduled = self
             .status
-            .status
-            .condition("PodScheduled", "False")
-            .map(Condition::why);
+            .object_status
+            .find_condition("PodScheduled", "False")
+            .map(Condition::describe);
         unscheduled.filter(|why| !why.is_empty()).or(waiting)
     }
 
@@ -305,7 +308,7 @@ struct DeploymentStatus {
 impl Deployment {
     /// Whether any of its pods is ready.
     #[must_use]
-    pub fn running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.status.ready_replicas > 0
     }
 }
@@ -328,7 +331,7 @@ struct AppInstanceSpec {
 impl AppInstance {
     /// Whether kubit leaves it alone for now.
     #[must_use]
-    pub fn paused(&self) -> bool {
+    pub fn is_paused(&self) -> bool {
         self.spec.pause
     }
 }
@@ -341,23 +344,23 @@ pub struct SecretUid {
     /// What tells it from another of the same name.
     pub uid: String,
     /// When it was made, to the second.
-    pub created: String,
+    pub created_at: String,
 }
 
 impl SecretUid {
     /// When it was made, to the second; `None` where that cannot be read.
     #[must_use]
-    pub fn time(&self) -> Option<Timestamp> {
-        self.created.parse().ok()
+    pub fn creation_time(&self) -> Option<Timestamp> {
+        self.created_at.parse().ok()
     }
 
     /// One row of the columns NAME, UID, CREATED.
-    pub(super) fn parse(row: &str) -> Option<Self> {
+    pub(super) fn parse_row(row: &str) -> Option<Self> {
         let mut columns = row.split_whitespace().map(str::to_owned);
         let secret = Self {
             name: columns.next()?,
             uid: columns.next()?,
-            created: columns.next()?,
+            created_at: columns.next()?,
         };
         columns.next().is_none().then_some(secret)
     }

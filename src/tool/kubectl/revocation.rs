@@ -1,10 +1,10 @@
 //! The commands of a revocation.
 
-use super::super::invocation::{Invocation, Object};
-use super::{Failure, JobManifest, Kubectl, NO_VALIDATION, Output};
+use super::super::invocation::{Invocation, ObjectRef};
+use super::{JobManifest, Kubectl, KubectlError, NO_VALIDATION, ToolOutput};
 
 /// What a watch may print at most, in bytes: a job with 1 MiB of environment is printed at each of its changes.
-const MAX_WATCHED: usize = 64 << 20;
+const MAX_WATCH_BYTES: usize = 64 << 20;
 
 impl Kubectl {
     /// The documented deletion of a secret. It waits until the secret is gone.
@@ -19,9 +19,9 @@ impl Kubectl {
 
     fn delete(&self, namespace: &str, object: String, uid: &str) -> Invocation {
         let mut invocation = self
-            .call(["delete", &object, "--namespace", namespace])
-            .changes();
-        invocation.object = Some(Object {
+            .build_call(["delete", &object, "--namespace", namespace])
+            .into_change();
+        invocation.object = Some(ObjectRef {
             name: object,
             uid: uid.to_owned(),
         });
@@ -31,7 +31,7 @@ impl Kubectl {
     /// The documented restart. It lists, then deletes one by one. `--wait=false`: the wait for what comes after it is
     /// the same watch as the one for their successors, and shows progress.
     pub fn delete_pods(&self, namespace: &str, selector: &str) -> Invocation {
-        self.call([
+        self.build_call([
             "delete",
             "pods",
             "--selector",
@@ -40,13 +40,13 @@ impl Kubectl {
             namespace,
             "--wait=false",
         ])
-        .changes()
+        .into_change()
     }
 
     /// The UID of a job.
-    pub fn job_uid(&self, namespace: &str, name: &str) -> Invocation {
+    pub fn get_job_uid(&self, namespace: &str, name: &str) -> Invocation {
         let job = format!("job/{name}");
-        self.call([
+        self.build_call([
             "get",
             &job,
             "--namespace",
@@ -68,15 +68,15 @@ impl Kubectl {
             "--output",
             "json",
         ];
-        let mut invocation = self.call(create).changes();
-        invocation.stdin = Some(manifest.text());
-        invocation.made_from = vec![manifest.from.clone()];
+        let mut invocation = self.build_call(create).into_change();
+        invocation.stdin = Some(manifest.to_json());
+        invocation.derived_from = vec![manifest.source.clone()];
         invocation
     }
 
     /// Tries the creation of jobs with the server, which then makes none.
-    pub fn try_jobs(&self, namespace: &str, manifests: &[JobManifest]) -> Invocation {
-        let mut invocation = self.call([
+    pub fn dry_run_jobs(&self, namespace: &str, manifests: &[JobManifest]) -> Invocation {
+        let mut invocation = self.build_call([
             "create",
             "--filename",
             "-",
@@ -86,18 +86,18 @@ impl Kubectl {
             "--output",
             "name",
         ]);
-        invocation.stdin = Some(JobManifest::list(manifests));
-        invocation.made_from = manifests
+        invocation.stdin = Some(JobManifest::to_list_json(manifests));
+        invocation.derived_from = manifests
             .iter()
-            .map(|manifest| manifest.from.clone())
+            .map(|manifest| manifest.source.clone())
             .collect();
         invocation
     }
 
     /// The documented command of March 2024. No kubectl up to 1.37 accepts it (recordings `create-job-from-job`).
-    pub fn job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
+    pub fn create_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
-        self.call([
+        self.build_call([
             "create",
             "job",
             &from,
@@ -107,13 +107,13 @@ impl Kubectl {
             "--output",
             "json",
         ])
-        .changes()
+        .into_change()
     }
 
     /// Whether this kubectl accepts the documented command at all.
-    pub fn try_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
+    pub fn dry_run_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
-        self.call([
+        self.build_call([
             "create",
             "job",
             &from,
@@ -158,8 +158,8 @@ impl Kubectl {
 
     fn watch(&self, what: &[&str]) -> Invocation {
         let how = ["--output", "json", "--watch", "--output-watch-events"];
-        let mut invocation = self.call(what.iter().copied().chain(how));
-        invocation.max_stdout = MAX_WATCHED;
+        let mut invocation = self.build_call(what.iter().copied().chain(how));
+        invocation.max_stdout = MAX_WATCH_BYTES;
         invocation
     }
 }
@@ -168,27 +168,30 @@ impl Kubectl {
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] for anything that is no object.
-pub fn parse_created(output: &Output) -> Result<String, Failure> {
+pub fn parse_created_uid(output: &ToolOutput) -> Result<String, KubectlError> {
     #[derive(serde::Deserialize)]
-    struct Created {
+    struct CreatedObject {
         metadata: super::Metadata,
     }
-    if !output.ok() {
-        return Err(Failure::of(output));
+    if !output.is_success() {
+        return Err(KubectlError::from_output(output));
     }
-    let created: Created =
-        serde_json::from_slice(&output.stdout).map_err(|_| Failure::unrecognised(output))?;
+    let created: CreatedObject = serde_json::from_slice(&output.stdout)
+        .map_err(|_| KubectlError::from_unrecognised(output))?;
     Some(created.metadata.uid)
         .filter(|uid| !uid.is_empty())
-        .ok_or_else(|| Failure::unrecognised(output))
+        .ok_or_else(|| KubectlError::from_unrecognised(output))
 }
 
 /// Whether the server would make all of these jobs: it names each.
 ///
 /// # Errors
 /// As kubectl says, or [`Failure::Unrecognised`] where one is not named.
-pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Failure> {
-    parse_done(output)?;
+pub fn check_jobs_dry_run(
+    manifests: &[JobManifest],
+    output: &ToolOutput,
+) -> Result<(), KubectlError> {
+    check_success(output)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let named = |manifest: &JobManifest| {
         text.lines()
@@ -197,7 +200,7 @@ pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Fai
     if manifests.iter().all(named) {
         Ok(())
     } else {
-        Err(Failure::unrecognised(output))
+        Err(KubectlError::from_unrecognised(output))
     }
 }
 
@@ -205,10 +208,10 @@ pub fn parse_tried(manifests: &[JobManifest], output: &Output) -> Result<(), Fai
 ///
 /// # Errors
 /// As kubectl says.
-pub fn parse_done(output: &Output) -> Result<(), Failure> {
-    if output.ok() {
+pub fn check_success(output: &ToolOutput) -> Result<(), KubectlError> {
+    if output.is_success() {
         Ok(())
     } else {
-        Err(Failure::of(output))
+        Err(KubectlError::from_output(output))
     }
 }

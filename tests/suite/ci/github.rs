@@ -1,29 +1,30 @@
 //! GitHub's runner: what is a command to it, and the page of the job.
 
-use crate::revoke::{REVOKE, enabled, quick};
-use crate::sandbox::{Run, Sandbox, json, normalised};
+use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
+use crate::sandbox::{CommandOutput, Sandbox, json, normalize};
 use serde_json::json;
 
 /// What a tool could say to have the runner do something.
-const EVIL: &str = "::set-env name=PATH::/evil | `x` <b> 5% ##[add-path]/evil ::warning::x";
+const MALICIOUS_OUTPUT: &str =
+    "::set-env name=PATH::/evil | `x` <b> 5% ##[add-path]/evil ::warning::x";
 
-fn github(mut sb: Sandbox) -> Sandbox {
+fn set_github_env(mut sb: Sandbox) -> Sandbox {
     let summary = sb.path("out/summary.md");
-    sb.env("GITHUB_ACTIONS", "true")
-        .env("GITHUB_STEP_SUMMARY", summary);
+    sb.set_env("GITHUB_ACTIONS", "true")
+        .set_env("GITHUB_STEP_SUMMARY", summary);
     sb
 }
 
 /// A sandbox whose influxctl says that when a token is tried.
-fn evil() -> Sandbox {
-    let sb = github(Sandbox::new());
-    sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": format!("{EVIL}\n{EVIL}\r{EVIL}\n")}}}));
+fn create_malicious_influxctl_sandbox() -> Sandbox {
+    let sb = set_github_env(Sandbox::new());
+    sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": format!("{MALICIOUS_OUTPUT}\n{MALICIOUS_OUTPUT}\r{MALICIOUS_OUTPUT}\n")}}}));
     sb
 }
 
 /// The page, steps that are side by side in one order.
-fn summary(sb: &Sandbox) -> String {
-    let page = normalised(&sb.read("out/summary.md"), sb.root());
+fn read_summary(sb: &Sandbox) -> String {
+    let page = normalize(&sb.read("out/summary.md"), sb.root());
     let (see, get) = page
         .lines()
         .partition::<Vec<_>, _>(|line| !line.starts_with("| get-token "));
@@ -33,7 +34,7 @@ fn summary(sb: &Sandbox) -> String {
 }
 
 /// The lines that the runner takes for commands, by its own rules, and the name of each.
-fn commands(run: &Run) -> Vec<String> {
+fn extract_runner_commands(run: &CommandOutput) -> Vec<String> {
     let all = format!("{}\n{}", run.stdout, run.stderr);
     let lines = all.split(['\n', '\r']);
     let found = lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
@@ -43,11 +44,11 @@ fn commands(run: &Run) -> Vec<String> {
 }
 
 #[test]
-fn a_revocation() {
-    let sb = github(enabled());
-    let run = sb.run(REVOKE);
+fn revoke_groups_plan_and_writes_summary() {
+    let sb = set_github_env(create_enabled_sandbox());
+    let run = sb.run(REVOKE_ARGS);
     assert_eq!(
-        (run.code, commands(&run)),
+        (run.code, extract_runner_commands(&run)),
         (0, ["group", "endgroup"].map(str::to_owned).to_vec()),
         "{run:?}"
     );
@@ -61,31 +62,34 @@ fn a_revocation() {
         "{}",
         run.stdout
     );
-    insta::assert_snapshot!(summary(&sb));
+    insta::assert_snapshot!(read_summary(&sb));
 }
 
 #[test]
-fn errors_and_warnings_are_its_commands() {
-    let sb = github(Sandbox::new());
+fn enable_failure_prints_workflow_commands() {
+    let sb = set_github_env(Sandbox::new());
     sb.remove_secret("admin-token");
     let run = sb.run(&["enable", "-n", "influxdb"]);
-    insta::assert_snapshot!(run.normalised());
-    insta::assert_snapshot!(summary(&sb));
+    insta::assert_snapshot!(run.normalized_output());
+    insta::assert_snapshot!(read_summary(&sb));
 }
 
 #[test]
-fn what_a_tool_says_is_no_command() {
-    let sb = evil();
+fn tool_output_is_escaped_in_log_and_summary() {
+    let sb = create_malicious_influxctl_sandbox();
     let run = sb.run(&["enable", "-n", "influxdb", "-v"]);
     // The two warnings and what is not shown are this program's own.
     assert!(
-        run.code == 10 && commands(&run).iter().all(|name| name == "warning"),
+        run.code == 10
+            && extract_runner_commands(&run)
+                .iter()
+                .all(|name| name == "warning"),
         "{:?}\n{run:?}",
-        commands(&run)
+        extract_runner_commands(&run)
     );
     let told = format!(
         "the token could not be tried with 127.0.0.1:26444: {}",
-        EVIL.replace('%', "%25").replace('#', "\\#")
+        MALICIOUS_OUTPUT.replace('%', "%25").replace('#', "\\#")
     );
     assert!(run.stderr.contains(&told), "{}", run.stderr);
     let page = sb.read("out/summary.md");
@@ -96,44 +100,47 @@ fn what_a_tool_says_is_no_command() {
         "{page}"
     );
     assert!(!page.contains("<b>") && !page.contains("`x`"), "{page}");
-    sb.assert_no_secret(&[std::path::Path::new(crate::enable::TOKEN_FILE)]);
+    sb.assert_no_secret_leaked(&[std::path::Path::new(crate::enable::TOKEN_FILE)]);
 }
 
 #[test]
-fn a_check_that_quotes_a_tool_is_no_command() {
-    let sb = evil();
+fn check_quoting_tool_output_is_escaped() {
+    let sb = create_malicious_influxctl_sandbox();
     sb.run(&["enable", "-n", "influxdb"]);
     let run = sb.run(&["status", "-n", "influxdb"]);
     assert!(
-        run.stdout.contains("\\#\\#[add-path]") && commands(&run).is_empty(),
+        run.stdout.contains("\\#\\#[add-path]") && extract_runner_commands(&run).is_empty(),
         "{:?}\n{run:?}",
-        commands(&run)
+        extract_runner_commands(&run)
     );
 }
 
 #[test]
-fn objects_hold_no_command_and_mean_the_same() {
-    let mut sb = evil();
+fn json_and_junit_escape_workflow_commands() {
+    let mut sb = create_malicious_influxctl_sandbox();
     sb.run(&["enable", "-n", "influxdb"]);
     let run = sb.run(&["status", "-n", "influxdb", "-o", "json"]);
     assert!(
-        commands(&run).is_empty() && run.stdout.contains("\\u0023"),
+        extract_runner_commands(&run).is_empty() && run.stdout.contains("\\u0023"),
         "{run:?}"
     );
-    let in_github = json::report(&run.stdout)["checks"].clone();
+    let in_github = json::parse_report(&run.stdout)["checks"].clone();
     let junit = sb.run(&["status", "-n", "influxdb", "-o", "junit"]);
     assert!(
-        commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"),
+        extract_runner_commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"),
         "{junit:?}"
     );
     let failed = sb.run(&["enable", "-n", "nowhere", "-o", "json"]);
     assert!(
-        failed.code != 0 && commands(&failed).is_empty() && failed.stderr.starts_with("error: "),
+        failed.code != 0
+            && extract_runner_commands(&failed).is_empty()
+            && failed.stderr.starts_with("error: "),
         "{failed:?}"
     );
     sb.remove_env("GITHUB_ACTIONS");
-    let elsewhere =
-        json::report(&sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout)["checks"].clone();
+    let elsewhere = json::parse_report(&sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout)
+        ["checks"]
+        .clone();
     let details = |checks: &serde_json::Value| {
         let checks = checks.as_array().expect("checks").iter();
         checks
@@ -144,20 +151,20 @@ fn objects_hold_no_command_and_mean_the_same() {
 }
 
 #[test]
-fn a_script_is_as_it_is_elsewhere() {
-    let sb = github(Sandbox::new());
+fn script_output_is_unchanged_on_github() {
+    let sb = set_github_env(Sandbox::new());
     let script = sb.run(&["enable", "-n", "influxdb", "--dry-run=script"]);
     assert!(
         script.code == 0
             && script.stdout.starts_with("#!/bin/sh\n")
-            && commands(&script) == ["warning"; 2],
+            && extract_runner_commands(&script) == ["warning"; 2],
         "{script:?}"
     );
 }
 
 #[test]
-fn a_command_line_that_does_not_make_sense() {
-    let sb = github(Sandbox::new());
+fn usage_error_prints_escaped_workflow_command() {
+    let sb = set_github_env(Sandbox::new());
     let run = sb.run(&["enable", "--verfy=##[debug]\n::debug::x"]);
     assert_eq!(run.code, 2);
     insta::assert_snapshot!(run.stderr, @"::error title=bypassctl::unexpected argument '--verfy' found%0Ahint: a similar argument exists: '--verify'");
@@ -169,11 +176,11 @@ fn a_command_line_that_does_not_make_sense() {
 }
 
 #[test]
-fn a_summary_that_cannot_be_written_is_a_warning() {
+fn unwritable_summary_is_a_warning() {
     for place in ["", "missing/summary.md"] {
-        let mut sb = github(quick());
+        let mut sb = set_github_env(create_fast_sandbox());
         sb.remove_env("GITHUB_STEP_SUMMARY");
-        sb.env("GITHUB_STEP_SUMMARY", sb.path("out").join(place));
+        sb.set_env("GITHUB_STEP_SUMMARY", sb.path("out").join(place));
         let run = sb.run(&["doctor", "-n", "influxdb"]);
         assert!(
             run.code == 0
@@ -186,8 +193,8 @@ fn a_summary_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
-fn only_what_ran_or_checked_something_is_on_the_page() {
-    let sb = github(enabled());
+fn summary_omits_commands_that_ran_nothing() {
+    let sb = set_github_env(create_enabled_sandbox());
     let length = || {
         std::fs::read(sb.path("out/summary.md"))
             .unwrap_or_default()
@@ -204,7 +211,7 @@ fn only_what_ran_or_checked_something_is_on_the_page() {
     assert_eq!(sb.run(&["audit", "verify"]).code, 0);
     let once = length();
     assert!(
-        summary(&sb).contains("| chain | ok | ")
+        read_summary(&sb).contains("| chain | ok | ")
             && sb.run(&["audit", "verify"]).code == 0
             && length() == 2 * once
     );
@@ -213,7 +220,7 @@ fn only_what_ran_or_checked_something_is_on_the_page() {
             .code
             == 0
     );
-    let page = summary(&sb);
+    let page = read_summary(&sb);
     assert!(
         page.contains("bypassctl enable: done (dry run)\n")
             && page.contains("Plan: SHA-256 `[SHA256]`"),

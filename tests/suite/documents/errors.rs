@@ -1,12 +1,12 @@
 //! `docs/ERRORS.md` has every error and warning that stands in the source, and none that does not.
 
-use crate::sandbox::catalogue::{ROWS, unknown};
-use crate::tidy::sources;
+use crate::sandbox::catalogue::{ERROR_ROWS, find_undocumented};
+use crate::tidy::read_sources;
 use regex::Regex;
 
 /// The messages of a source that are written where the error or warning is made, `X` for what varies. What kubectl says
 /// follows after a colon.
-fn messages(source: &str) -> Vec<String> {
+fn extract_messages(source: &str) -> Vec<String> {
     let text = r#""((?:[^"\\]|\\.)*)""#;
     let error =
         r"(?:Error::(?:failed|usage|refused|of)|ui\s*\.warn)\(\s*(?:(?:Kind::\w+|kind),\s*)?";
@@ -27,10 +27,10 @@ fn messages(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_message_of_the_source_has_a_row() {
-    let messages: Vec<String> = sources()
+fn errors_document_lists_every_source_message() {
+    let messages: Vec<String> = read_sources()
         .iter()
-        .flat_map(|source| messages(&source.code))
+        .flat_map(|source| extract_messages(&source.code))
         .collect();
     assert!(
         messages.len() > 150,
@@ -39,7 +39,7 @@ fn every_message_of_the_source_has_a_row() {
     );
     let missing: Vec<_> = messages
         .iter()
-        .filter(|message| !ROWS.iter().any(|row| row.is(message)))
+        .filter(|message| !ERROR_ROWS.iter().any(|row| row.matches(message)))
         .collect();
     assert!(
         missing.is_empty(),
@@ -48,7 +48,7 @@ fn every_message_of_the_source_has_a_row() {
 }
 
 /// What is not the program's own: kubectl's words, the system's, and those of the library that reads the command line.
-const OTHERS: &[&str] = &[
+const EXTERNAL_MESSAGES: &[&str] = &[
     "Error from server (NotFound)",
     "Error from server (Forbidden)",
     "You must be logged in to the server",
@@ -71,13 +71,13 @@ const OTHERS: &[&str] = &[
 ];
 
 #[test]
-fn every_row_is_of_the_source_or_of_a_tool() {
+fn errors_document_lists_no_unknown_message() {
     let goes_on = Regex::new(r"\\\n\s*").expect("a pattern");
-    let source: String = sources()
+    let source: String = read_sources()
         .into_iter()
         .map(|source| source.code.replace('`', ""))
         .collect();
-    let source = goes_on.replace_all(&source, "").into_owned() + &OTHERS.join("\n");
+    let source = goes_on.replace_all(&source, "").into_owned() + &EXTERNAL_MESSAGES.join("\n");
     // What stands between two things that vary; a colon often joins two texts.
     let parts = Regex::new("…|: ").expect("a pattern");
     let longest = |message: &str| {
@@ -88,7 +88,7 @@ fn every_row_is_of_the_source_or_of_a_tool() {
             .to_owned()
     };
     let is_there = |message: &str| source.contains(longest(message).trim());
-    let wrong: Vec<&str> = ROWS
+    let wrong: Vec<&str> = ERROR_ROWS
         .iter()
         .map(|row| row.message.as_str())
         .filter(|message| !is_there(message))
@@ -98,33 +98,33 @@ fn every_row_is_of_the_source_or_of_a_tool() {
 }
 
 #[test]
-fn what_is_not_in_the_document_is_found() {
+fn undocumented_message_is_detected() {
     assert_eq!(
-        unknown(2, "error: no namespace is named\nhint: name it\n"),
+        find_undocumented(2, "error: no namespace is named\nhint: name it\n"),
         None
     );
     assert_eq!(
-        unknown(
+        find_undocumented(
             8,
             "warning: `x` stays: y\n   hint: z\nerror: `a` could not be written: b\nhint: c\n"
         ),
         None
     );
     assert!(
-        unknown(1, "error: no namespace is named\nhint: name it\n").is_some(),
+        find_undocumented(1, "error: no namespace is named\nhint: name it\n").is_some(),
         "another exit code"
     );
-    assert!(unknown(1, "error: something else\nhint: do it\n").is_some());
+    assert!(find_undocumented(1, "error: something else\nhint: do it\n").is_some());
     assert!(
-        unknown(0, "warning: no namespace is named\n   hint: x\n").is_some(),
+        find_undocumented(0, "warning: no namespace is named\n   hint: x\n").is_some(),
         "an error is no warning"
     );
     assert!(
-        unknown(1, "error: no namespace is named\nusage: x\n").is_some(),
+        find_undocumented(1, "error: no namespace is named\nusage: x\n").is_some(),
         "no hint"
     );
     assert_eq!(
-        messages("Error::failed(format!(\"`{}` is not there: {error}\", p))"),
+        extract_messages("Error::failed(format!(\"`{}` is not there: {error}\", p))"),
         ["`X` is not there: X"]
     );
 }

@@ -1,94 +1,166 @@
 //! Every block of commands in the documents is run, at a terminal, on the fakes or where it belongs.
 
-use super::{documents, parts, project, text};
-use crate::enable::enable;
-use crate::policy::own_tools;
-use crate::revoke::quick;
-use crate::sandbox::{Sandbox, sha256, skipped};
+use super::{parse_document, project_root, read_documents, read_text};
+use crate::enable::run_enable;
+use crate::policy::install_own_tools;
+use crate::revoke::create_fast_sandbox;
+use crate::sandbox::{Sandbox, report_skipped, sha256_hex};
 use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Where a block is run.
-enum Run {
+enum BlockExecution {
     /// In a sandbox, where somebody types this.
-    In(fn() -> Sandbox, &'static str),
+    InSandbox(fn() -> Sandbox, &'static str),
     /// Somewhere else: in this file, which has these words.
-    Elsewhere(&'static str, &'static str),
+    InOtherTest(&'static str, &'static str),
 }
 
-use Run::{Elsewhere, In};
+use BlockExecution::{InOtherTest, InSandbox};
 
 /// The document, how its block begins, and where that is run.
-const BLOCKS: &[(&str, &str, Run)] = &[
+const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
     (
         "README.md",
         "bypassctl doctor",
-        In(quick, "sim-dev/influxdb\nsim-dev/influxdb\n"),
+        InSandbox(create_fast_sandbox, "sim-dev/influxdb\nsim-dev/influxdb\n"),
     ),
-    ("README.md", "bypassctl plan rotate", In(in_use, "")),
-    ("README.md", "bypassctl tools pin", In(with_own_tools, "")),
-    ("docs/OPERATOR.md", "bypassctl enable", In(quick, "")),
-    ("docs/OPERATOR.md", "bypassctl disable", In(in_use, "")),
-    ("docs/OPERATOR.md", "bypassctl status", In(in_use, "")),
+    (
+        "README.md",
+        "bypassctl plan rotate",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
+    (
+        "README.md",
+        "bypassctl tools pin",
+        InSandbox(create_sandbox_with_own_tools, ""),
+    ),
+    (
+        "docs/OPERATOR.md",
+        "bypassctl enable",
+        InSandbox(create_fast_sandbox, ""),
+    ),
+    (
+        "docs/OPERATOR.md",
+        "bypassctl disable",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
+    (
+        "docs/OPERATOR.md",
+        "bypassctl status",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
     (
         "docs/OPERATOR.md",
         "bypassctl rotate",
-        In(in_several_profiles, PHRASES),
+        InSandbox(create_multi_profile_sandbox, CONFIRMATION_PHRASES),
     ),
-    ("docs/OPERATOR.md", "bypassctl plan rotate", In(in_use, "")),
-    ("docs/PLAN.md", "bypassctl plan revoke", In(in_use, "")),
-    ("docs/AUDIT.md", "split -l1", In(with_own_log, "")),
-    ("docs/AUDIT.md", "mkdir statements", In(with_key, "")),
+    (
+        "docs/OPERATOR.md",
+        "bypassctl plan rotate",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
+    (
+        "docs/PLAN.md",
+        "bypassctl plan revoke",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
+    (
+        "docs/AUDIT.md",
+        "split -l1",
+        InSandbox(create_sandbox_with_log_copy, ""),
+    ),
+    (
+        "docs/AUDIT.md",
+        "mkdir statements",
+        InSandbox(create_sandbox_with_signing_key, ""),
+    ),
     (
         "docs/AUDITOR.md",
         "bypassctl audit verify",
-        In(with_closed_logs, ""),
+        InSandbox(create_sandbox_with_rotated_logs, ""),
     ),
     (
         "docs/AUDITOR.md",
         "scripts/audit-verify.sh",
-        In(with_sample, ""),
+        InSandbox(create_sandbox_with_sample_log, ""),
     ),
-    ("docs/AUDITOR.md", "split -l1", In(with_own_log, "")),
-    ("docs/AUDITOR.md", "jq -Rr", In(with_sample, "")),
-    ("docs/AUDITOR.md", "bypassctl audit anchor", In(in_use, "")),
+    (
+        "docs/AUDITOR.md",
+        "split -l1",
+        InSandbox(create_sandbox_with_log_copy, ""),
+    ),
+    (
+        "docs/AUDITOR.md",
+        "jq -Rr",
+        InSandbox(create_sandbox_with_sample_log, ""),
+    ),
+    (
+        "docs/AUDITOR.md",
+        "bypassctl audit anchor",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
     (
         "docs/AUDITOR.md",
         "bypassctl audit list",
-        In(with_sample, ""),
+        InSandbox(create_sandbox_with_sample_log, ""),
     ),
-    ("docs/CI.md", "bypassctl tools pin", In(with_own_tools, "")),
-    ("docs/CI.md", "bypassctl tools verify", In(pinned, "")),
-    ("docs/CI.md", "bypassctl plan revoke", In(in_ci, "")),
-    ("docs/CI.md", "bypassctl doctor", In(in_use, "")),
-    ("docs/CI.md", "code=0", In(planned, "")),
-    ("docs/JSON.md", "bypassctl status", In(in_use, "")),
+    (
+        "docs/CI.md",
+        "bypassctl tools pin",
+        InSandbox(create_sandbox_with_own_tools, ""),
+    ),
+    (
+        "docs/CI.md",
+        "bypassctl tools verify",
+        InSandbox(create_sandbox_with_pinned_tools, ""),
+    ),
+    (
+        "docs/CI.md",
+        "bypassctl plan revoke",
+        InSandbox(create_ci_sandbox, ""),
+    ),
+    (
+        "docs/CI.md",
+        "bypassctl doctor",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
+    (
+        "docs/CI.md",
+        "code=0",
+        InSandbox(create_sandbox_with_saved_plan, ""),
+    ),
+    (
+        "docs/JSON.md",
+        "bypassctl status",
+        InSandbox(create_enabled_sandbox, ""),
+    ),
     (
         "docs/AUDIT.md",
         "bypassctl audit anchor",
-        Elsewhere("tests/suite/audit.rs", "documented(word)"),
+        InOtherTest("tests/suite/audit.rs", "extract_documented_block(word)"),
     ),
 ];
 
 /// An answer for each question, of the block with the most of them.
-pub const PHRASES: &str =
+pub const CONFIRMATION_PHRASES: &str =
     "sim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\n";
 
 /// What is for who changes the program, and no sandbox's affair: `scripts/check documented` runs it, with this pattern.
-const FOR_CHANGES: &str = "^(git clone|cargo|scripts/|[A-Z_]+=[^ ]+ cargo)( |$|[a-z])";
-const DOCUMENTED: &[&str] = &["README.md", "CONTRIBUTING.md"];
+const CONTRIBUTOR_COMMANDS: &str = "^(git clone|cargo|scripts/|[A-Z_]+=[^ ]+ cargo)( |$|[a-z])";
+const CONTRIBUTOR_DOCUMENTS: &[&str] = &["README.md", "CONTRIBUTING.md"];
 
 /// The token is in use, and on record.
-pub fn in_use() -> Sandbox {
-    let mut sb = quick();
-    assert_eq!(enable(&sb, &["--reason", "CHG-12"]).code, 0);
-    sb.env("BYPASSCTL_NAMESPACE", "influxdb");
+pub fn create_enabled_sandbox() -> Sandbox {
+    let mut sb = create_fast_sandbox();
+    assert_eq!(run_enable(&sb, &["--reason", "CHG-12"]).code, 0);
+    sb.set_env("BYPASSCTL_NAMESPACE", "influxdb");
     sb
 }
 
-pub fn in_several_profiles() -> Sandbox {
-    let sb = in_use();
-    let config = sb.read(sb.config());
+pub fn create_multi_profile_sandbox() -> Sandbox {
+    let sb = create_enabled_sandbox();
+    let config = sb.read(sb.config_path());
     let mut all = config.clone();
     for name in ["dev", "test"] {
         let own = format!("admin-token-{name}.json");
@@ -97,48 +169,49 @@ pub fn in_several_profiles() -> Sandbox {
             .replace("admin-token-default.json", &own);
         sb.write(format!("home/.config/influxctl/{own}"), sb.admin_token());
     }
-    sb.write(sb.config(), all);
+    sb.write(sb.config_path(), all);
     sb
 }
 
-pub fn with_own_tools() -> Sandbox {
-    let sb = quick();
-    own_tools(&sb);
+pub fn create_sandbox_with_own_tools() -> Sandbox {
+    let sb = create_fast_sandbox();
+    install_own_tools(&sb);
     sb
 }
 
-pub fn pinned() -> Sandbox {
-    let sb = with_own_tools();
+pub fn create_sandbox_with_pinned_tools() -> Sandbox {
+    let sb = create_sandbox_with_own_tools();
     assert_eq!(sb.run(&["tools", "pin", "--write"]).code, 0);
     sb
 }
 
-fn in_ci() -> Sandbox {
-    let mut sb = in_use();
-    sb.env("CI", "true")
-        .env("CONFIRM", "sim-dev/influxdb")
-        .env("REASON", "CHG-31");
+fn create_ci_sandbox() -> Sandbox {
+    let mut sb = create_enabled_sandbox();
+    sb.set_env("CI", "true")
+        .set_env("CONFIRM", "sim-dev/influxdb")
+        .set_env("REASON", "CHG-31");
     sb
 }
 
-pub fn planned() -> Sandbox {
-    let mut sb = in_ci();
+pub fn create_sandbox_with_saved_plan() -> Sandbox {
+    let mut sb = create_ci_sandbox();
     assert_eq!(sb.run(&["plan", "revoke", "--out", "revoke.plan"]).code, 0);
-    let sha256 = sha256(&std::fs::read(sb.home("revoke.plan")).expect("a plan"));
-    sb.env("PLANNED", sha256);
+    let sha256 = sha256_hex(&std::fs::read(sb.home_path("revoke.plan")).expect("a plan"));
+    sb.set_env("PLANNED", sha256);
     sb
 }
 
 /// The log of the guide beside one's own.
-pub fn with_sample() -> Sandbox {
-    let mut sb = in_use();
+pub fn create_sandbox_with_sample_log() -> Sandbox {
+    let mut sb = create_enabled_sandbox();
     sb.write(
         "home/audit.jsonl",
-        text(&project().join("fixtures/audit/sample.jsonl")),
+        read_text(&project_root().join("fixtures/audit/sample.jsonl")),
     );
-    std::os::unix::fs::symlink(project().join("scripts"), sb.home("scripts")).expect("sandbox");
+    std::os::unix::fs::symlink(project_root().join("scripts"), sb.home_path("scripts"))
+        .expect("sandbox");
     let anchor = sb.run(&["audit", "anchor", "audit.jsonl"]);
-    sb.env(
+    sb.set_env(
         "SEQ_AND_HASH",
         anchor.stdout.trim().rsplit(' ').next().expect("a head"),
     );
@@ -146,17 +219,17 @@ pub fn with_sample() -> Sandbox {
 }
 
 /// One without a torn line.
-fn with_own_log() -> Sandbox {
-    let sb = in_use();
-    sb.write("home/audit.jsonl", sb.log_bytes());
+fn create_sandbox_with_log_copy() -> Sandbox {
+    let sb = create_enabled_sandbox();
+    sb.write("home/audit.jsonl", sb.read_log());
     sb
 }
 
-fn with_closed_logs() -> Sandbox {
-    let mut sb = in_use();
+fn create_sandbox_with_rotated_logs() -> Sandbox {
+    let mut sb = create_enabled_sandbox();
     assert_eq!(sb.run(&["audit", "rotate"]).code, 0);
     let run = sb.run(&["disable"]);
-    for entry in std::fs::read_dir(sb.log().parent().expect("a directory"))
+    for entry in std::fs::read_dir(sb.log_path().parent().expect("a directory"))
         .expect("logs")
         .flatten()
     {
@@ -165,23 +238,23 @@ fn with_closed_logs() -> Sandbox {
             .extension()
             .is_some_and(|extension| extension == "jsonl")
         {
-            std::fs::copy(entry.path(), sb.home(entry.file_name())).expect("a log");
+            std::fs::copy(entry.path(), sb.home_path(entry.file_name())).expect("a log");
         }
     }
-    sb.env("SEQ_AND_HASH", run.head());
+    sb.set_env("SEQ_AND_HASH", run.audit_head());
     sb
 }
 
-pub fn with_key() -> Sandbox {
-    let sb = in_use();
+pub fn create_sandbox_with_signing_key() -> Sandbox {
+    let sb = create_enabled_sandbox();
     let key = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem";
     // Without openssl the lines that want it are not run either.
-    sb.script("home", &["/bin/sh", "-c"], key, &[]);
+    sb.run_shell_script("home", &["/bin/sh", "-c"], key, &[]);
     sb
 }
 
 /// What stands for something of one's own, and what that is here.
-const OWN: &[(&str, &str)] = &[
+const LOCAL_REPLACEMENTS: &[(&str, &str)] = &[
     ("my-context/", "sim-dev/"),
     ("--host HOST --port 443", "--host 127.0.0.1 --port 26444"),
     (
@@ -196,7 +269,7 @@ const OWN: &[(&str, &str)] = &[
 ];
 
 /// What is not everywhere, and is in these lines and not here.
-fn lacking(script: &str) -> Option<&'static str> {
+fn find_missing_program(script: &str) -> Option<&'static str> {
     let is_there = |name: &str| {
         ["/usr/bin", "/bin"]
             .iter()
@@ -225,13 +298,13 @@ fn lacking(script: &str) -> Option<&'static str> {
 }
 
 pub fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: i32) {
-    let script = OWN
+    let script = LOCAL_REPLACEMENTS
         .iter()
         .fold(lines.join("\n"), |script, (placeholder, own)| {
             script.replace(placeholder, own)
         });
-    if let Some(name) = lacking(&script) {
-        return skipped(&format!(
+    if let Some(name) = find_missing_program(&script) {
+        return report_skipped(&format!(
             "{name} is not here, and {document} was not tried: {}",
             lines[0]
         ));
@@ -247,63 +320,64 @@ pub fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, co
         "-c",
         &script,
     ];
-    let run = sb.type_in_shell(&shell, typed);
+    let run = sb.run_shell_in_terminal(&shell, typed);
     assert_eq!(run.code, code, "{document}:\n{script}\n\n{}", run.stdout);
-    sb.write(format!("out/{}", sha256(script.as_bytes())), run.stdout);
+    sb.write(format!("out/{}", sha256_hex(script.as_bytes())), run.stdout);
 }
 
-pub fn assert_kept(sb: &Sandbox) {
+pub fn assert_secrets_contained(sb: &Sandbox) {
     let spared = ["default", "dev", "test"]
         .map(|name| format!("home/.config/influxctl/admin-token-{name}.json"));
-    sb.assert_no_secret(&spared.each_ref().map(Path::new));
+    sb.assert_no_secret_leaked(&spared.each_ref().map(Path::new));
 }
 
 /// Commands in running text that do not end with 0 there, and why.
-const ENDINGS: &[(&str, i32)] = &[
+const EXPECTED_EXIT_CODES: &[(&str, i32)] = &[
     ("bypassctl revoke", 7), // nothing is typed
 ];
 
 #[test]
-fn commands_in_running_text() {
-    let all: BTreeSet<String> = documents()
+fn inline_commands_exit_as_expected() {
+    let all: BTreeSet<String> = read_documents()
         .iter()
-        .flat_map(|(_, document)| parts(document).spans)
+        .flat_map(|(_, document)| parse_document(document).code_spans)
         .collect();
     let commands = all
         .iter()
         .filter(|span| span.starts_with("bypassctl ") && !span.contains(['[', '…']));
     // A namespace, a token in use, and a policy: what running text takes for granted. One for all: in this order what
     // `disable` ends is begun again by `enable`.
-    let sb = in_use();
-    own_tools(&sb);
+    let sb = create_enabled_sandbox();
+    install_own_tools(&sb);
     assert_eq!(sb.run(&["tools", "pin", "--write"]).code, 0);
-    let run = sb.records_of("run.begin")[0]["run"]
+    let run = sb.read_entries_by_type("run.begin")[0]["run"]
         .as_str()
         .expect("a name")
         .to_owned();
     let mut ran = 0;
     for command in commands {
         let line = command.replace("COMMAND", "enable").replace("RUN", &run);
-        let code = ENDINGS
+        let code = EXPECTED_EXIT_CODES
             .iter()
             .find(|(known, _)| known == command)
             .map_or(0, |(_, code)| *code);
         run_lines("running text", &sb, &[line], "\n", code);
         ran += 1;
     }
-    assert_kept(&sb);
+    assert_secrets_contained(&sb);
     assert!(ran > 10, "only {ran} commands are found");
 }
 
 /// Runs the blocks of one document, those that are no sandbox's affair left out.
 fn run_document(name: &str) {
-    let for_changes = regex::Regex::new(FOR_CHANGES).expect("a pattern");
-    let elsewhere = |line: &String| DOCUMENTED.contains(&name) && for_changes.is_match(line);
-    let mut known: Vec<_> = BLOCKS
+    let for_changes = regex::Regex::new(CONTRIBUTOR_COMMANDS).expect("a pattern");
+    let elsewhere =
+        |line: &String| CONTRIBUTOR_DOCUMENTS.contains(&name) && for_changes.is_match(line);
+    let mut known: Vec<_> = DOCUMENT_BLOCKS
         .iter()
         .filter(|(document, ..)| *document == name)
         .collect();
-    for block in parts(&text(&project().join(name)))
+    for block in parse_document(&read_text(&project_root().join(name)))
         .blocks
         .into_iter()
         .filter(|block| block.language == "sh")
@@ -319,19 +393,19 @@ fn run_document(name: &str) {
             .position(|(_, begins, _)| first.starts_with(begins));
         let at = at.unwrap_or_else(|| panic!("{name} has commands that nothing runs: {first}"));
         match known[at].2 {
-            In(world, typed) => {
+            InSandbox(world, typed) => {
                 let sb = world();
                 run_lines(name, &sb, &lines, typed, 0);
-                assert_kept(&sb);
+                assert_secrets_contained(&sb);
                 known.remove(at);
             }
-            Elsewhere(file, words) => assert!(
-                text(&project().join(file)).contains(words),
+            InOtherTest(file, words) => assert!(
+                read_text(&project_root().join(file)).contains(words),
                 "{file} has no `{words}`"
             ),
         }
     }
-    known.retain(|(.., run)| matches!(run, In(..)));
+    known.retain(|(.., run)| matches!(run, InSandbox(..)));
     assert!(
         known.is_empty(),
         "{name} has no block that begins with `{}`",
@@ -340,36 +414,36 @@ fn run_document(name: &str) {
 }
 
 #[test]
-fn readme() {
+fn readme_commands_succeed() {
     run_document("README.md");
 }
 
 #[test]
-fn operators_guide() {
+fn operator_guide_commands_succeed() {
     run_document("docs/OPERATOR.md");
 }
 
 #[test]
-fn auditors_guide() {
+fn auditor_guide_commands_succeed() {
     run_document("docs/AUDITOR.md");
 }
 
 #[test]
-fn ci_guide() {
+fn ci_guide_commands_succeed() {
     run_document("docs/CI.md");
 }
 
 #[test]
-fn all_others() {
+fn other_document_commands_succeed() {
     let own = [
         "README.md",
         "docs/OPERATOR.md",
         "docs/AUDITOR.md",
         "docs/CI.md",
     ];
-    for (path, _) in documents() {
+    for (path, _) in read_documents() {
         let name = path
-            .strip_prefix(project())
+            .strip_prefix(project_root())
             .expect("of the project")
             .to_str()
             .expect("text");
@@ -377,15 +451,15 @@ fn all_others() {
             run_document(name);
         }
     }
-    let check = text(&project().join("scripts/check"));
+    let check = read_text(&project_root().join("scripts/check"));
     assert!(
-        check.contains(FOR_CHANGES) && check.contains(&DOCUMENTED.join(" ")),
+        check.contains(CONTRIBUTOR_COMMANDS) && check.contains(&CONTRIBUTOR_DOCUMENTS.join(" ")),
         "scripts/check runs the others"
     );
 }
 
 /// A session as the guide has recorded it, without what varies from one to the next.
-fn settled(session: &str, home: &str) -> Vec<String> {
+fn normalize_session(session: &str, home: &str) -> Vec<String> {
     let mut text = session.replace(home, "/home/admin");
     for (varies, name) in [
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
@@ -410,27 +484,27 @@ fn settled(session: &str, home: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_recorded_rotation_is_what_the_program_tells() {
-    let guide = parts(&text(&project().join("docs/OPERATOR.md")));
+fn operator_guide_rotation_session_matches_output() {
+    let guide = parse_document(&read_text(&project_root().join("docs/OPERATOR.md")));
     let recorded = guide
         .blocks
         .iter()
         .find(|block| block.language == "console")
         .expect("a recorded session");
     let command = recorded.lines[0].strip_prefix("$ ").expect("a command");
-    let sb = quick();
-    let config = sb.read(sb.config());
+    let sb = create_fast_sandbox();
+    let config = sb.read(sb.config_path());
     sb.write(
-        sb.config(),
+        sb.config_path(),
         config
             .split("\n    [profile.auth.oauth2]")
             .next()
             .expect("a profile"),
     );
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let phrase = "sim-dev/influxdb\n";
     let told = sb
-        .type_in_shell(&["/bin/bash", "-c", command], phrase)
+        .run_shell_in_terminal(&["/bin/bash", "-c", command], phrase)
         .stdout
         .replace('\r', "");
     // What is typed before anybody asks is echoed at once.
@@ -438,10 +512,10 @@ fn the_recorded_rotation_is_what_the_program_tells() {
         .strip_prefix(phrase)
         .expect("an echo")
         .replace("to go on: ", &format!("to go on: {phrase}"));
-    let home = sb.home("").display().to_string();
-    let told = settled(&told, home.trim_end_matches('/'));
+    let home = sb.home_path("").display().to_string();
+    let told = normalize_session(&told, home.trim_end_matches('/'));
     assert_eq!(
         told.join("\n"),
-        settled(&recorded.lines[1..].join("\n"), "/home/admin").join("\n")
+        normalize_session(&recorded.lines[1..].join("\n"), "/home/admin").join("\n")
     );
 }

@@ -1,30 +1,32 @@
 //! The examples in the help and the manual page of each command: they are there, fit a screen, and are run.
 
 use super::executed::{
-    PHRASES, assert_kept, in_several_profiles, in_use, pinned, planned, run_lines, with_key,
-    with_own_tools, with_sample,
+    CONFIRMATION_PHRASES, assert_secrets_contained, create_enabled_sandbox,
+    create_multi_profile_sandbox, create_sandbox_with_own_tools, create_sandbox_with_pinned_tools,
+    create_sandbox_with_sample_log, create_sandbox_with_saved_plan,
+    create_sandbox_with_signing_key, run_lines,
 };
-use super::{project, text};
-use crate::revoke::quick;
+use super::{project_root, read_text};
+use crate::revoke::create_fast_sandbox;
 use crate::sandbox::Sandbox;
 use bypassctl::cli::Cli;
 use bypassctl::cli::examples::{EXAMPLES, Examples};
 use clap::{Command, CommandFactory as _};
 
 /// The command with all below it, as a path without the program's name.
-fn paths(command: &Command, above: &str) -> Vec<String> {
+fn list_command_paths(command: &Command, above: &str) -> Vec<String> {
     let below = command
         .get_subcommands()
-        .flat_map(|sub| paths(sub, &format!("{above} {}", sub.get_name())));
+        .flat_map(|sub| list_command_paths(sub, &format!("{above} {}", sub.get_name())));
     std::iter::once(above.trim().to_owned())
         .chain(below)
         .collect()
 }
 
 #[test]
-fn every_command_has_examples_that_fit_a_screen() {
+fn command_help_has_examples_and_fits_screen() {
     let sb = Sandbox::new();
-    let commands = paths(&Cli::command(), "");
+    let commands = list_command_paths(&Cli::command(), "");
     assert!(commands.len() > 20, "{commands:?}");
     for command in &commands {
         let words: Vec<&str> = command.split_whitespace().collect();
@@ -37,7 +39,7 @@ fn every_command_has_examples_that_fit_a_screen() {
         let rows = EXAMPLES
             .iter()
             .find(|examples| examples.command == command)
-            .map(Examples::rows)
+            .map(Examples::to_rows)
             .unwrap_or_default();
         assert!(!rows.is_empty(), "`{command}` has no example");
         for row in rows {
@@ -48,7 +50,7 @@ fn every_command_has_examples_that_fit_a_screen() {
             );
         }
     }
-    let readme = text(&project().join("README.md"));
+    let readme = read_text(&project_root().join("README.md"));
     for command in commands
         .iter()
         .filter(|command| !command.is_empty() && !command.contains(' '))
@@ -68,28 +70,28 @@ fn every_command_has_examples_that_fit_a_screen() {
 }
 
 /// Where the examples of a command are run.
-fn world(command: &str) -> Sandbox {
+fn create_example_sandbox(command: &str) -> Sandbox {
     match command {
-        "" | "enable" | "plan enable" => quick(),
-        "rotate" => in_several_profiles(),
-        "plan show" => planned(),
-        "audit export" => with_key(),
-        "audit anchor" => with_signing_keys(),
-        "audit verify" | "audit list" | "audit show" => with_sample(),
-        "tools verify" => pinned(),
-        _ if command.starts_with("tools") => with_own_tools(),
-        _ => in_use(),
+        "" | "enable" | "plan enable" => create_fast_sandbox(),
+        "rotate" => create_multi_profile_sandbox(),
+        "plan show" => create_sandbox_with_saved_plan(),
+        "audit export" => create_sandbox_with_signing_key(),
+        "audit anchor" => create_sandbox_with_signing_tools(),
+        "audit verify" | "audit list" | "audit show" => create_sandbox_with_sample_log(),
+        "tools verify" => create_sandbox_with_pinned_tools(),
+        _ if command.starts_with("tools") => create_sandbox_with_own_tools(),
+        _ => create_enabled_sandbox(),
     }
 }
 
-fn with_signing_keys() -> Sandbox {
-    let mut sb = in_use();
+fn create_sandbox_with_signing_tools() -> Sandbox {
+    let mut sb = create_enabled_sandbox();
     let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"me@example.com $(cat key.pub)\" >allowed_signers &&
         minisign -G -W -p minisign.pub -s minisign.key";
     // Without them the lines that want them are not run either.
-    sb.script("home", &["/bin/sh", "-c"], keys, &[]);
+    sb.run_shell_script("home", &["/bin/sh", "-c"], keys, &[]);
     let anchor = sb.run(&["audit", "anchor"]);
-    sb.env(
+    sb.set_env(
         "SEQ_AND_HASH",
         anchor.stdout.trim().rsplit(' ').next().expect("a head"),
     );
@@ -97,17 +99,17 @@ fn with_signing_keys() -> Sandbox {
 }
 
 #[test]
-fn the_examples_run() {
+fn help_examples_succeed() {
     for examples in EXAMPLES {
         // Put where shells read them when they start: tests/suite/complete.rs types in those shells.
         let lines: Vec<String> = examples
-            .rows()
+            .to_rows()
             .into_iter()
             .filter(|row| !row.contains("source"))
             .collect();
-        let sb = world(examples.command);
+        let sb = create_example_sandbox(examples.command);
         let run = || {
-            sb.records_of("run.begin")[0]["run"]
+            sb.read_entries_by_type("run.begin")[0]["run"]
                 .as_str()
                 .expect("a name")
                 .to_owned()
@@ -121,7 +123,7 @@ fn the_examples_run() {
             row.replace("--expect SEQ:HASH", "--expect \"${SEQ_AND_HASH}\"")
         };
         let lines: Vec<String> = lines.into_iter().map(filled).collect();
-        run_lines(examples.command, &sb, &lines, PHRASES, 0);
-        assert_kept(&sb);
+        run_lines(examples.command, &sb, &lines, CONFIRMATION_PHRASES, 0);
+        assert_secrets_contained(&sb);
     }
 }

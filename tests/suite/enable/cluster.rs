@@ -1,18 +1,18 @@
 //! kubectl, its context and the cluster.
 
-use super::{enable, error, refused};
+use super::{expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
 /// Runs `enable` with a cluster changed by `change`, which must end with this code, and returns the error.
-fn failing(code: i32, more: &[&str], change: impl FnOnce(&Sandbox)) -> String {
+fn expect_error(code: i32, more: &[&str], change: impl FnOnce(&Sandbox)) -> String {
     let sb = Sandbox::new();
     change(&sb);
-    error(&refused(&sb, code, more))
+    extract_error(&expect_refusal(&sb, code, more))
 }
 
 #[test]
-fn kubectls() {
+fn enable_works_with_each_supported_kubectl() {
     for version in [
         "v1.20.2",
         "v1.24.0",
@@ -21,19 +21,19 @@ fn kubectls() {
         "v1.37.1",
     ] {
         let sb = Sandbox::new();
-        sb.kubectl_version(version);
-        let run = enable(&sb, &["--verify", "require"]);
+        sb.set_kubectl_version(version);
+        let run = run_enable(&sb, &["--verify", "require"]);
         assert_eq!(run.code, 0, "{version}: {}", run.stderr);
         assert_eq!(sb.read(super::TOKEN_FILE).into_bytes(), sb.admin_token());
     }
 }
 
 #[test]
-fn a_kubectl_that_is_too_old() {
+fn enable_refuses_outdated_kubectl() {
     let version = json!({"clientVersion": {"major": "1", "minor": "19", "gitVersion": "v1.19.16"}})
         .to_string();
-    let text = failing(4, &[], |sb| {
-        sb.fault(json!({"tool": "kubectl", "contains": ["version"], "do": {"exit": {"code": 0, "stdout": version}}}));
+    let text = expect_error(4, &[], |sb| {
+        sb.inject_fault(json!({"tool": "kubectl", "contains": ["version"], "do": {"exit": {"code": 0, "stdout": version}}}));
     });
     insta::assert_snapshot!(text, @"
     error: kubectl 1.19.16 is too old: kubectl 1.20.0 or newer is needed
@@ -43,13 +43,13 @@ fn a_kubectl_that_is_too_old() {
 }
 
 #[test]
-fn the_namespace_is_not_there() {
+fn enable_fails_when_namespace_is_missing() {
     let sb = Sandbox::new();
-    let before = sb.picture();
+    let before = sb.snapshot_files();
     let run = sb.run(&["enable", "-n", "influx"]);
     assert_eq!(run.code, 1);
-    assert!(sb.picture() == before);
-    insta::assert_snapshot!(error(&run), @r#"
+    assert!(sb.snapshot_files() == before);
+    insta::assert_snapshot!(extract_error(&run), @r#"
     error: secret `admin-token` cannot be read: Error from server (NotFound): namespaces "influx" not found
     hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
     audit head [UID] 15:[SHA256]
@@ -57,9 +57,9 @@ fn the_namespace_is_not_there() {
 }
 
 #[test]
-fn forbidden() {
+fn enable_refuses_when_secret_is_forbidden() {
     let rule = json!({"verb": "get", "resource": "secrets"});
-    insta::assert_snapshot!(failing(4, &[], |sb| sb.deny(rule)), @r#"
+    insta::assert_snapshot!(expect_error(4, &[], |sb| sb.deny_access(rule)), @r#"
     error: secret `admin-token` cannot be read: Error from server (Forbidden): secrets "admin-token" is forbidden: User "admin" cannot get resource "secrets" in API group "" in the namespace "influxdb"
     hint: ask for this right, or use another account (`--context`, `--as`)
     audit head [UID] 15:[SHA256]
@@ -67,12 +67,12 @@ fn forbidden() {
 }
 
 #[test]
-fn an_account_without_any_rights() {
+fn enable_refuses_account_without_permissions() {
     for pins in [
         &["--context", "sim-viewer"][..],
         &["--as", "viewer", "--as-group", "nobody"],
     ] {
-        let text = failing(4, pins, |_| ());
+        let text = expect_error(4, pins, |_| ());
         assert!(
             text.contains("User \"viewer\" cannot get resource \"secrets\""),
             "{text}"
@@ -81,11 +81,11 @@ fn an_account_without_any_rights() {
 }
 
 #[test]
-fn unauthorized_for_each_kubectl() {
+fn unauthorized_error_hints_at_login_for_each_kubectl() {
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
-        let text = failing(4, &[], |sb| {
-            sb.kubectl_version(version);
-            sb.cluster(|cluster| cluster["unauthorized"] = json!(true));
+        let text = expect_error(4, &[], |sb| {
+            sb.set_kubectl_version(version);
+            sb.edit_cluster(|cluster| cluster["unauthorized"] = json!(true));
         });
         assert!(
             text.contains("hint: log in to the cluster first"),
@@ -95,11 +95,11 @@ fn unauthorized_for_each_kubectl() {
 }
 
 #[test]
-fn unreachable_for_each_kubectl() {
+fn unreachable_cluster_exits_with_5_for_each_kubectl() {
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
-        let text = failing(5, &[], |sb| {
-            sb.kubectl_version(version);
-            sb.cluster(|cluster| cluster["unreachable"] = json!(true));
+        let text = expect_error(5, &[], |sb| {
+            sb.set_kubectl_version(version);
+            sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
         });
         assert!(
             text.contains("The connection to the server 127.0.0.1:26443 was refused"),
@@ -109,8 +109,8 @@ fn unreachable_for_each_kubectl() {
 }
 
 #[test]
-fn an_unknown_context() {
-    insta::assert_snapshot!(failing(1, &["--context", "nope"], |_| ()), @"
+fn enable_fails_for_unknown_context() {
+    insta::assert_snapshot!(expect_error(1, &["--context", "nope"], |_| ()), @"
     error: the context in force cannot be found out: cannot locate context nope
     hint: known contexts: `kubectl config get-contexts --output name`
     audit head [UID] 11:[SHA256]
@@ -118,13 +118,13 @@ fn an_unknown_context() {
 }
 
 #[test]
-fn no_kubeconfig() {
-    insta::assert_snapshot!(failing(1, &[], |sb| sb.world(|world| world["current_context"] = json!(""))), @r"
+fn enable_fails_without_kubeconfig_or_context() {
+    insta::assert_snapshot!(expect_error(1, &[], |sb| sb.edit_state(|world| world["current_context"] = json!(""))), @r"
     error: no cluster is named: no context is in force
     hint: name a kubeconfig (`--kubeconfig`, KUBECONFIG) and a context (`--context`)
     audit head [UID] 11:[SHA256]
     ");
-    let text = failing(1, &["--kubeconfig", "/no/where"], |_| ());
+    let text = expect_error(1, &["--kubeconfig", "/no/where"], |_| ());
     // As kubectl 1.20 to 1.37 say themselves, a file that is not there is an empty one to `config view`.
     assert!(
         text.starts_with("error: no cluster is named: `/no/where` is not there\nhint: "),
@@ -132,9 +132,9 @@ fn no_kubeconfig() {
     );
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
         let mut sb = Sandbox::new();
-        sb.kubectl_version(version);
-        sb.env("KUBECONFIG", "/no/where");
-        let text = error(&refused(&sb, 1, &[]));
+        sb.set_kubectl_version(version);
+        sb.set_env("KUBECONFIG", "/no/where");
+        let text = extract_error(&expect_refusal(&sb, 1, &[]));
         assert!(
             text.starts_with("error: no cluster is named: no context is in force\nhint: "),
             "{text}"
@@ -143,31 +143,31 @@ fn no_kubeconfig() {
 }
 
 #[test]
-fn inside_a_cluster_there_is_no_context() {
+fn enable_in_cluster_passes_no_context() {
     let mut sb = Sandbox::new();
-    sb.world(|world| {
+    sb.edit_state(|world| {
         world["current_context"] = json!("");
         world["in_cluster"] =
             json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-        .env("KUBERNETES_SERVICE_PORT", "443");
-    let run = enable(&sb, &[]);
+    sb.set_env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .set_env("KUBERNETES_SERVICE_PORT", "443");
+    let run = run_enable(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         !sb.call_lines().contains("--context"),
         "{}",
         sb.call_lines()
     );
-    sb.deny(json!({"verb": "get", "resource": "namespaces"}));
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces"}));
+    assert_eq!(run_enable(&sb, &[]).code, 0);
 }
 
 #[test]
-fn every_call_is_pinned_and_flags_are_handed_on() {
+fn kubectl_calls_carry_context_and_global_flags() {
     let sb = Sandbox::new();
     let kubeconfig = sb.write("home/kube config", "").display().to_string();
-    let run = enable(
+    let run = run_enable(
         &sb,
         &[
             "--kubeconfig",
@@ -193,19 +193,19 @@ fn every_call_is_pinned_and_flags_are_handed_on() {
 }
 
 #[test]
-fn an_account_that_may_not_read_kube_system() {
+fn enable_falls_back_when_kube_system_is_forbidden() {
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let lines = sb.call_lines();
     assert_eq!(
         lines.matches("get namespace influxdb ").count(),
         2,
         "{lines}"
     );
-    sb.deny(json!({"verb": "get", "resource": "namespaces"}));
-    sb.forget_calls();
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces"}));
+    sb.clear_calls();
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     let lines = sb.call_lines();
     assert_eq!(
         lines
@@ -224,74 +224,74 @@ fn an_account_that_may_not_read_kube_system() {
 }
 
 /// Holds `enable` before its second call with these words, changes the world, and lets it go on.
-fn changed_meanwhile(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
-    let before = sb.picture();
-    sb.fault(
+fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
+    let before = sb.snapshot_files();
+    sb.inject_fault(
         json!({"tool": "kubectl", "contains": words, "nth": 2, "before": true,
                     "do": {"wait_for_file": {"path": "second-look"}}}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_reached("second-look");
+    sb.wait_for_gate("second-look");
     change();
-    sb.release("second-look");
+    sb.release_gate("second-look");
     let run = running.wait();
     assert_eq!(run.code, 4, "{}", run.stderr);
-    assert!(sb.picture() == before);
+    assert!(sb.snapshot_files() == before);
     let said =
         "error: the context leads to another cluster now than at the start of this run\nhint: ";
     assert!(run.stderr.contains(said), "{}", run.stderr);
-    sb.assert_no_secret(&[]);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn another_cluster_under_the_same_name() {
+fn enable_refuses_when_cluster_uid_changes() {
     let sb = Sandbox::new();
     let other = json!("6b1f1f0e-0000-4000-8000-000000000001");
-    changed_meanwhile(&sb, &["kube-system"], || {
-        sb.cluster(|cluster| cluster["namespaces"]["kube-system"] = other)
+    assert_cluster_change_refused(&sb, &["kube-system"], || {
+        sb.edit_cluster(|cluster| cluster["namespaces"]["kube-system"] = other)
     });
 }
 
 #[test]
-fn another_context_of_the_same_name() {
+fn enable_refuses_when_context_is_redefined() {
     let sb = Sandbox::new();
-    changed_meanwhile(&sb, &["kube-system"], || {
-        sb.world(|world| world["contexts"]["sim-dev"]["cluster"] = json!("prod"));
+    assert_cluster_change_refused(&sb, &["kube-system"], || {
+        sb.edit_state(|world| world["contexts"]["sim-dev"]["cluster"] = json!("prod"));
     });
 }
 
 #[test]
-fn another_namespace_for_an_account_that_sees_no_more() {
+fn enable_refuses_when_namespace_uid_changes() {
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
     let other = json!("6b1f1f0e-0000-4000-8000-000000000002");
-    changed_meanwhile(&sb, &["namespace", "influxdb"], || {
-        sb.cluster(|cluster| cluster["namespaces"]["influxdb"] = other)
+    assert_cluster_change_refused(&sb, &["namespace", "influxdb"], || {
+        sb.edit_cluster(|cluster| cluster["namespaces"]["influxdb"] = other)
     });
 }
 
 #[test]
-fn the_current_context_may_change_meanwhile() {
+fn enable_keeps_context_when_current_context_changes() {
     let sb = Sandbox::new();
-    sb.fault(
+    sb.inject_fault(
         json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 1, "before": true,
                     "do": {"wait_for_file": {"path": "look"}}}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_reached("look");
-    sb.world(|world| world["current_context"] = json!("acme-prod"));
-    sb.release("look");
+    sb.wait_for_gate("look");
+    sb.edit_state(|world| world["current_context"] = json!("acme-prod"));
+    sb.release_gate("look");
     assert_eq!(running.wait().code, 0);
     assert_eq!(sb.read(super::TOKEN_FILE).into_bytes(), sb.admin_token());
 }
 
 #[test]
-fn a_kuberc_has_no_say() {
+fn enable_ignores_kuberc() {
     let sb = Sandbox::new();
     sb.write(
         "home/.kube/kuberc",
         "overrides:\n- command: create\n  flags:\n  - name: dry-run\n    default: client\n",
     );
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert_eq!(sb.run(&["doctor", "-n", "influxdb"]).code, 0);
 }

@@ -1,36 +1,38 @@
 //! The configuration as people have it.
 
-use super::{CONFIG, TOKEN_FILE, enable, error, named_token_file, refused};
+use super::{
+    CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
+};
 use crate::sandbox::Sandbox;
 use std::os::unix::fs::symlink;
 
-const SECOND: &str =
+const SECOND_PROFILE: &str =
     "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
 
 /// A sandbox with this change to its configuration.
-fn with(change: impl FnOnce(String) -> String) -> Sandbox {
+fn create_sandbox_with_config(change: impl FnOnce(String) -> String) -> Sandbox {
     let sb = Sandbox::new();
-    let config = change(sb.read(CONFIG));
-    sb.write(CONFIG, config);
+    let config = change(sb.read(CONFIG_FILE));
+    sb.write(CONFIG_FILE, config);
     sb
 }
 
 #[test]
-fn a_missing_profile_is_told_with_those_that_are_there() {
-    let sb = with(|config| config + SECOND);
-    insta::assert_snapshot!(error(&refused(&sb, 1, &["--profile", "third"])), @"
+fn missing_profile_error_lists_known_profiles() {
+    let sb = create_sandbox_with_config(|config| config + SECOND_PROFILE);
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &["--profile", "third"])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `third` (known profiles: default, second)
     hint: name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT
     audit head [UID] 11:[SHA256]
     ");
-    let text = error(&refused(&sb, 1, &["--profile", "Default"]));
+    let text = extract_error(&expect_refusal(&sb, 1, &["--profile", "Default"]));
     assert!(text.contains("hint: did you mean `default`?"), "{text}");
 }
 
 #[test]
-fn a_profile_is_made() {
+fn create_profile_appends_profile_once() {
     let sb = Sandbox::new();
-    let before = sb.read(CONFIG);
+    let before = sb.read(CONFIG_FILE);
     let make = [
         "--profile",
         "new",
@@ -41,9 +43,9 @@ fn a_profile_is_made() {
         "26444",
     ];
     let file = "home/.config/influxctl/admin-token-new.json";
-    let run = super::enable_into(&sb, file, &make);
+    let run = super::run_enable_with_token_file(&sb, file, &make);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let after = sb.read(CONFIG);
+    let after = sb.read(CONFIG_FILE);
     insta::assert_snapshot!(after.strip_prefix(&before).expect("appended").trim_start().replace(&sb.root().display().to_string(), "[SANDBOX]"), @r#"
     [[profile]]
         name = "new"
@@ -54,8 +56,8 @@ fn a_profile_is_made() {
         [profile.auth.token]
             token_file = "[SANDBOX]/home/.config/influxctl/admin-token-new.json"
     "#);
-    let again = super::enable_into(&sb, file, &make);
-    assert_eq!((again.code, sb.read(CONFIG)), (0, after.clone()));
+    let again = super::run_enable_with_token_file(&sb, file, &make);
+    assert_eq!((again.code, sb.read(CONFIG_FILE)), (0, after.clone()));
     let other = [
         "--profile",
         "new",
@@ -65,44 +67,49 @@ fn a_profile_is_made() {
         "--port",
         "1",
     ];
-    let run = super::enable_into(&sb, file, &other);
-    assert_eq!((run.code, sb.read(CONFIG)), (4, after), "{}", run.stderr);
+    let run = super::run_enable_with_token_file(&sb, file, &other);
+    assert_eq!(
+        (run.code, sb.read(CONFIG_FILE)),
+        (4, after),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
-fn a_configuration_is_made() {
+fn create_profile_creates_missing_config() {
     let sb = Sandbox::new();
-    std::fs::remove_dir_all(sb.home(".config/influxctl")).expect("sandbox");
-    let run = enable(
+    std::fs::remove_dir_all(sb.home_path(".config/influxctl")).expect("sandbox");
+    let run = run_enable(
         &sb,
         &["--create-profile", "--host", "127.0.0.1", "--port", "26444"],
     );
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(
         (
-            sb.mode("home/.config/influxctl"),
-            sb.mode(CONFIG),
-            sb.mode(TOKEN_FILE)
+            sb.file_mode("home/.config/influxctl"),
+            sb.file_mode(CONFIG_FILE),
+            sb.file_mode(TOKEN_FILE)
         ),
         (0o700, 0o600, 0o600)
     );
     assert_eq!(
-        named_token_file(&sb),
+        read_configured_token_file(&sb),
         sb.path(TOKEN_FILE).display().to_string()
     );
 }
 
 #[test]
-fn no_configuration() {
+fn enable_fails_for_missing_or_empty_config() {
     let sb = Sandbox::new();
-    std::fs::remove_file(sb.config()).expect("sandbox");
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+    std::fs::remove_file(sb.config_path()).expect("sandbox");
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: there is no influxctl configuration at `[SANDBOX]/home/.config/influxctl/config.toml`
     hint: name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT
     audit head [UID] 11:[SHA256]
     ");
-    sb.write(CONFIG, "");
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+    sb.write(CONFIG_FILE, "");
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `default`: the configuration has no profiles
     hint: add a `[[profile]]` with name, product, host and port
     audit head [UID] 21:[SHA256]
@@ -110,9 +117,9 @@ fn no_configuration() {
 }
 
 #[test]
-fn dedicated_has_no_admin_token() {
-    let sb = with(|config| config.replace("\"clustered\"", "\"dedicated\""));
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+fn enable_fails_for_dedicated_profile() {
+    let sb = create_sandbox_with_config(|config| config.replace("\"clustered\"", "\"dedicated\""));
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` is for product `dedicated`
     hint: admin tokens are for InfluxDB Clustered: choose a profile with product `clustered`
     audit head [UID] 11:[SHA256]
@@ -120,9 +127,10 @@ fn dedicated_has_no_admin_token() {
 }
 
 #[test]
-fn two_profiles_of_one_name() {
-    let sb = with(|config| config + &SECOND.replace("second", "default"));
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+fn enable_fails_for_duplicate_profile_names() {
+    let sb =
+        create_sandbox_with_config(|config| config + &SECOND_PROFILE.replace("second", "default"));
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: more than one profile is named `default`
     hint: give each profile a name of its own
     audit head [UID] 11:[SHA256]
@@ -130,7 +138,7 @@ fn two_profiles_of_one_name() {
 }
 
 #[test]
-fn a_broken_file_is_told_without_its_text() {
+fn invalid_toml_error_omits_file_content() {
     let place = regex::Regex::new(r"config\.toml`: not valid TOML at line \d+, column \d+\nhint: ")
         .expect("pattern");
     for line in [
@@ -139,9 +147,9 @@ fn a_broken_file_is_told_without_its_text() {
         "mgmt_token = \"a\"\n    mgmt_token = \"planted-secret\"",
         "mgmt_token = { planted-secret }",
     ] {
-        let sb = with(|config| config.replace("port = \"26444\"", line));
-        let run = refused(&sb, 1, &["-v"]);
-        let text = error(&run);
+        let sb = create_sandbox_with_config(|config| config.replace("port = \"26444\"", line));
+        let run = expect_refusal(&sb, 1, &["-v"]);
+        let text = extract_error(&run);
         assert!(place.is_match(&text), "{text}");
         for shown in [
             run.stdout,
@@ -158,26 +166,26 @@ fn a_broken_file_is_told_without_its_text() {
 }
 
 #[test]
-fn what_cannot_be_read() {
+fn enable_fails_for_unreadable_config() {
     let sb = Sandbox::new();
     sb.write(
-        CONFIG,
+        CONFIG_FILE,
         b"[[profile]]\nname = \"default\"\nhost = \"\xff\"\n",
     );
-    let text = error(&refused(&sb, 1, &[]));
+    let text = extract_error(&expect_refusal(&sb, 1, &[]));
     assert!(
         text.contains("config.toml` is not UTF-8 in line 3\nhint: "),
         "{text}"
     );
-    sb.write(CONFIG, "#".repeat((1 << 20) + 1));
-    let text = error(&refused(&sb, 1, &[]));
+    sb.write(CONFIG_FILE, "#".repeat((1 << 20) + 1));
+    let text = extract_error(&expect_refusal(&sb, 1, &[]));
     assert!(
         text.contains("cannot be read: it is larger than 1048576 bytes"),
         "{text}"
     );
-    std::fs::remove_file(sb.config()).expect("sandbox");
-    std::fs::create_dir(sb.config()).expect("sandbox");
-    let text = error(&refused(&sb, 1, &[]));
+    std::fs::remove_file(sb.config_path()).expect("sandbox");
+    std::fs::create_dir(sb.config_path()).expect("sandbox");
+    let text = extract_error(&expect_refusal(&sb, 1, &[]));
     assert!(
         text.contains("cannot be read: it is not a regular file"),
         "{text}"
@@ -185,10 +193,10 @@ fn what_cannot_be_read() {
 }
 
 #[test]
-fn what_may_not_be_written() {
+fn enable_refuses_read_only_config() {
     let sb = Sandbox::new();
-    sb.chmod(CONFIG, 0o444);
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
+    sb.chmod(CONFIG_FILE, 0o444);
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml` is read-only
     hint: chmod u+w '[SANDBOX]/home/.config/influxctl/config.toml'
     audit head [UID] 11:[SHA256]
@@ -200,14 +208,16 @@ fn what_may_not_be_written() {
 }
 
 #[test]
-fn a_symlink_is_followed_and_kept() {
+fn symlinked_config_is_edited_and_link_kept() {
     let sb = Sandbox::new();
-    let real = sb.write("home/dotfiles/influxctl.toml", sb.read(CONFIG));
-    std::fs::remove_file(sb.config()).expect("sandbox");
-    symlink("../../dotfiles/influxctl.toml", sb.config()).expect("sandbox");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    let real = sb.write("home/dotfiles/influxctl.toml", sb.read(CONFIG_FILE));
+    std::fs::remove_file(sb.config_path()).expect("sandbox");
+    symlink("../../dotfiles/influxctl.toml", sb.config_path()).expect("sandbox");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert_eq!(
-        std::fs::read_link(sb.config()).expect("a link").to_str(),
+        std::fs::read_link(sb.config_path())
+            .expect("a link")
+            .to_str(),
         Some("../../dotfiles/influxctl.toml")
     );
     assert!(
@@ -216,31 +226,31 @@ fn a_symlink_is_followed_and_kept() {
             .contains("token_file")
     );
     assert_eq!(
-        named_token_file(&sb),
+        read_configured_token_file(&sb),
         sb.path(TOKEN_FILE).display().to_string()
     );
-    assert_eq!(sb.names("home/dotfiles"), ["influxctl.toml"]);
+    assert_eq!(sb.list_directory("home/dotfiles"), ["influxctl.toml"]);
 }
 
 #[test]
-fn mode_and_owner_are_kept() {
+fn config_mode_and_owner_are_preserved() {
     for mode in [0o600, 0o640, 0o644, 0o664] {
         let sb = Sandbox::new();
-        sb.chmod(CONFIG, mode);
+        sb.chmod(CONFIG_FILE, mode);
         let owned = rustix::process::geteuid().is_root();
         if owned {
-            std::os::unix::fs::chown(sb.config(), Some(1234), Some(4321)).expect("root may");
+            std::os::unix::fs::chown(sb.config_path(), Some(1234), Some(4321)).expect("root may");
         }
-        assert_eq!(enable(&sb, &[]).code, 0);
-        assert_eq!(sb.mode(CONFIG), mode);
+        assert_eq!(run_enable(&sb, &[]).code, 0);
+        assert_eq!(sb.file_mode(CONFIG_FILE), mode);
         use std::os::unix::fs::MetadataExt as _;
-        let meta = std::fs::metadata(sb.config()).expect("there");
+        let meta = std::fs::metadata(sb.config_path()).expect("there");
         assert!(!owned || (meta.uid(), meta.gid()) == (1234, 4321));
     }
 }
 
 #[test]
-fn every_other_byte_stays() {
+fn enable_preserves_other_config_lines() {
     for (what, text) in [
         (
             "CRLF",
@@ -256,10 +266,10 @@ fn every_other_byte_stays() {
         ),
     ] {
         let sb = Sandbox::new();
-        sb.write(CONFIG, text);
-        let run = enable(&sb, &[]);
+        sb.write(CONFIG_FILE, text);
+        let run = run_enable(&sb, &[]);
         assert_eq!(run.code, 0, "{what}: {}", run.stderr);
-        let after = sb.read(CONFIG);
+        let after = sb.read(CONFIG_FILE);
         let mut rest = after.lines();
         assert!(
             text.lines().all(|line| rest.any(|there| there == line)),
@@ -267,21 +277,23 @@ fn every_other_byte_stays() {
         );
         assert_eq!(after.contains("\r\n"), what == "CRLF");
         assert_eq!(
-            named_token_file(&sb),
+            read_configured_token_file(&sb),
             sb.path(TOKEN_FILE).display().to_string()
         );
     }
 }
 
 #[test]
-fn the_right_profile_of_several() {
-    let sb = with(|config| config + SECOND + &SECOND.replace("second", "third"));
+fn enable_edits_only_the_named_profile() {
+    let sb = create_sandbox_with_config(|config| {
+        config + SECOND_PROFILE + &SECOND_PROFILE.replace("second", "third")
+    });
     let file = "home/.config/influxctl/admin-token-second.json";
     assert_eq!(
-        super::enable_into(&sb, file, &["--profile", "second"]).code,
+        super::run_enable_with_token_file(&sb, file, &["--profile", "second"]).code,
         0
     );
-    let document: toml_edit::DocumentMut = sb.read(CONFIG).parse().expect("TOML");
+    let document: toml_edit::DocumentMut = sb.read(CONFIG_FILE).parse().expect("TOML");
     let has = |index: usize| {
         document["profile"][index]
             .get("auth")
@@ -291,46 +303,50 @@ fn the_right_profile_of_several() {
 }
 
 #[test]
-fn another_configuration_is_named() {
+fn enable_uses_config_from_flag_or_variable() {
     let mut sb = Sandbox::new();
-    let usual = sb.read(CONFIG);
+    let usual = sb.read(CONFIG_FILE);
     for name in ["--config", "INFLUXCTL_PROFILE"] {
         let other = sb.write(format!("home/{name}/other.toml"), &usual);
         let file = format!("home/{name}/admin-token-default.json");
         let run = if name == "--config" {
-            super::enable_into(&sb, &file, &["--config", other.to_str().expect("text")])
+            super::run_enable_with_token_file(
+                &sb,
+                &file,
+                &["--config", other.to_str().expect("text")],
+            )
         } else {
-            sb.env(name, &other);
-            super::enable_into(&sb, &file, &[])
+            sb.set_env(name, &other);
+            super::run_enable_with_token_file(&sb, &file, &[])
         };
         assert_eq!(run.code, 0, "{}", run.stderr);
         assert_eq!(
-            (sb.read(CONFIG), sb.read(&file).into_bytes()),
+            (sb.read(CONFIG_FILE), sb.read(&file).into_bytes()),
             (usual.clone(), sb.admin_token())
         );
         std::fs::remove_file(sb.path(&file)).expect("written");
     }
-    sb.influxctl_version("2.10.1");
-    let run = enable(&sb, &[]);
+    sb.set_influxctl_version("2.10.1");
+    let run = run_enable(&sb, &[]);
     assert!(
         run.stderr
             .contains("warning: INFLUXCTL_PROFILE is set, but influxctl before 2.10.2"),
         "{}",
         run.stderr
     );
-    assert_ne!(sb.read(CONFIG), usual);
+    assert_ne!(sb.read(CONFIG_FILE), usual);
 }
 
 #[test]
-fn changed_by_someone_else_meanwhile() {
+fn enable_stops_when_config_changes_meanwhile() {
     let sb = Sandbox::new();
-    sb.fault(
+    sb.inject_fault(
         serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"wait_for_file": {"path": "trial"}}}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_reached("trial");
-    let theirs = sb.read(CONFIG) + "# a line of theirs\n";
-    sb.write(CONFIG, &theirs);
+    sb.wait_for_gate("trial");
+    let theirs = sb.read(CONFIG_FILE) + "# a line of theirs\n";
+    sb.write(CONFIG_FILE, &theirs);
     let second = sb.run(&["enable", "-n", "influxdb"]);
     assert_eq!(second.code, 4, "{}", second.stderr);
     assert!(
@@ -338,9 +354,9 @@ fn changed_by_someone_else_meanwhile() {
         "{}",
         second.stderr
     );
-    sb.release("trial");
+    sb.release_gate("trial");
     let run = running.wait();
-    assert_eq!(sb.read(CONFIG), theirs);
+    assert_eq!(sb.read(CONFIG_FILE), theirs);
     assert!(
         run.stderr.contains("was changed by someone else meanwhile"),
         "{}",
@@ -351,5 +367,5 @@ fn changed_by_someone_else_meanwhile() {
         "the token file was written before: {}",
         run.stderr
     );
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
 }

@@ -1,17 +1,17 @@
 //! `--dry-run`: as a plan, and as a script that does the same.
 
-use super::{CONFIG, TOKEN_FILE, enable, refused};
-use crate::sandbox::{Run, Sandbox, skipped};
+use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, run_enable};
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
 /// A dry run, which changes nothing and runs nothing but the look.
-fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
-    let before = sb.picture();
-    let run = enable(sb, more);
+fn execute_dry_run(sb: &Sandbox, more: &[&str]) -> CommandOutput {
+    let before = sb.snapshot_files();
+    let run = run_enable(sb, more);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(sb.picture() == before);
+    assert!(sb.snapshot_files() == before);
     let lines = sb.call_lines();
     assert!(
         lines.lines().count() == 3 && !lines.contains("secrets") && !lines.contains("database"),
@@ -21,7 +21,7 @@ fn dry_run(sb: &Sandbox, more: &[&str]) -> Run {
 }
 
 /// A program of the system, with the fakes in front.
-pub fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
+pub fn run_system_program(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
     #[expect(
         clippy::disallowed_methods,
         reason = "tests run what the program prints"
@@ -32,12 +32,12 @@ pub fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String
         .args(args)
         .env_clear()
         .env("PATH", path)
-        .env("HOME", sb.home(""))
+        .env("HOME", sb.home_path(""))
         .env("FAKE_STATE", sb.path("state"));
     command
         .env("TMPDIR", sb.path("tmp"))
         .env("LC_ALL", "C.UTF-8");
-    let output = command.current_dir(sb.home("")).output().ok()?;
+    let output = command.current_dir(sb.home_path("")).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     Some((
         output.status.code().expect("no signal"),
@@ -46,26 +46,26 @@ pub fn system(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String
 }
 
 /// Writes the script and has shellcheck look at it.
-pub fn shellcheck(sb: &Sandbox, script: &str) -> String {
+pub fn check_script(sb: &Sandbox, script: &str) -> String {
     let file = sb.write("tmp/script.sh", script).display().to_string();
-    match system(sb, "shellcheck", &["--severity=style", &file]) {
+    match run_system_program(sb, "shellcheck", &["--severity=style", &file]) {
         Some((code, text)) => assert_eq!((code, text.as_str()), (0, ""), "shellcheck"),
-        None => skipped("shellcheck is not installed, nobody looked at the script"),
+        None => report_skipped("shellcheck is not installed, nobody looked at the script"),
     }
     file
 }
 
 /// The same, and runs it.
 pub fn run_script(sb: &Sandbox, script: &str, args: &[&str]) -> (i32, String) {
-    let file = shellcheck(sb, script);
-    system(sb, "sh", &[&[&*file], args].concat()).expect("sh")
+    let file = check_script(sb, script);
+    run_system_program(sb, "sh", &[&[&*file], args].concat()).expect("sh")
 }
 
 #[test]
-fn as_a_plan() {
+fn dry_run_prints_plan() {
     let sb = Sandbox::new();
-    let run = dry_run(&sb, &["--dry-run"]);
-    insta::assert_snapshot!(run.normalised(), @r#"
+    let run = execute_dry_run(&sb, &["--dry-run"]);
+    insta::assert_snapshot!(run.normalized_output(), @r#"
     exit 0
     --- stdout
     plan: enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
@@ -102,22 +102,22 @@ fn as_a_plan() {
     audit head [UID] 11:[SHA256]
     "#);
     assert_eq!(
-        dry_run_again(&sb, "--dry-run=plan").normalised_stdout(),
-        run.normalised_stdout()
+        repeat_dry_run(&sb, "--dry-run=plan").normalized_stdout(),
+        run.normalized_stdout()
     );
 }
 
-fn dry_run_again(sb: &Sandbox, how: &str) -> Run {
-    sb.forget_calls();
-    dry_run(sb, &[how])
+fn repeat_dry_run(sb: &Sandbox, how: &str) -> CommandOutput {
+    sb.clear_calls();
+    execute_dry_run(sb, &[how])
 }
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
-fn as_a_script() {
+fn dry_run_prints_script() {
     let sb = Sandbox::new();
-    let run = dry_run(&sb, &["--dry-run=script"]);
-    insta::assert_snapshot!(run.normalised_stdout().replace(&cksums(&run.stdout)[0], "[CKSUM-1]").replace(&cksums(&run.stdout)[1], "[CKSUM-2]"), @r#"
+    let run = execute_dry_run(&sb, &["--dry-run=script"]);
+    insta::assert_snapshot!(run.normalized_stdout().replace(&extract_checksums(&run.stdout)[0], "[CKSUM-1]").replace(&extract_checksums(&run.stdout)[1], "[CKSUM-2]"), @r#"
     #!/bin/sh
     # enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
     # made by bypassctl [VERSION] read it before you run it: it is for once, and where
@@ -197,7 +197,7 @@ fn as_a_script() {
 }
 
 /// What the script compares files with: they hold the sandbox's path.
-fn cksums(script: &str) -> Vec<String> {
+fn extract_checksums(script: &str) -> Vec<String> {
     let pattern = regex::Regex::new(r"'(\d+ \d+)'").expect("a pattern");
     pattern
         .captures_iter(script)
@@ -206,40 +206,40 @@ fn cksums(script: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_script_does_what_enable_does() {
+fn script_produces_same_files_as_enable() {
     let sb = Sandbox::new();
-    let script = dry_run(&sb, &["--dry-run=script"]).stdout;
-    let config = sb.read(CONFIG);
-    sb.chmod(CONFIG, 0o640);
+    let script = execute_dry_run(&sb, &["--dry-run=script"]).stdout;
+    let config = sb.read(CONFIG_FILE);
+    sb.chmod(CONFIG_FILE, 0o640);
     let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
     let by_script = (
-        sb.read(CONFIG),
+        sb.read(CONFIG_FILE),
         sb.read(TOKEN_FILE),
-        sb.mode(TOKEN_FILE),
-        sb.mode(CONFIG),
+        sb.file_mode(TOKEN_FILE),
+        sb.file_mode(CONFIG_FILE),
     );
     assert_eq!(
-        sb.names("home/.config/influxctl"),
+        sb.list_directory("home/.config/influxctl"),
         ["admin-token-default.json", "config.toml"]
     );
-    sb.assert_no_secret(&[Path::new(TOKEN_FILE)]);
-    sb.write(CONFIG, config);
+    sb.assert_no_secret_leaked(&[Path::new(TOKEN_FILE)]);
+    sb.write(CONFIG_FILE, config);
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert_eq!(
         (
-            sb.read(CONFIG),
+            sb.read(CONFIG_FILE),
             sb.read(TOKEN_FILE),
-            sb.mode(TOKEN_FILE),
-            sb.mode(CONFIG)
+            sb.file_mode(TOKEN_FILE),
+            sb.file_mode(CONFIG_FILE)
         ),
         by_script
     );
 }
 
 #[test]
-fn the_script_with_strange_paths_and_a_new_profile() {
+fn script_handles_special_paths_and_new_profile() {
     let sb = Sandbox::new();
     let name = "it's \"a\" $HOME `x` ü.json";
     let more = [
@@ -253,30 +253,30 @@ fn the_script_with_strange_paths_and_a_new_profile() {
         "--token-file",
         name,
     ];
-    let script = dry_run(&sb, &[&more[..], &["--dry-run=script"]].concat()).stdout;
+    let script = execute_dry_run(&sb, &[&more[..], &["--dry-run=script"]].concat()).stdout;
     let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!((code, text.as_str()), (0, ""));
     assert_eq!(
         sb.read(format!("home/{name}")).into_bytes(),
         sb.admin_token()
     );
-    let by_script = sb.read(CONFIG);
-    let run = super::enable_into(&sb, &format!("home/{name}"), &more);
+    let by_script = sb.read(CONFIG_FILE);
+    let run = super::run_enable_with_token_file(&sb, &format!("home/{name}"), &more);
     assert!(
         run.code == 0 && run.stdout.contains("unchanged"),
         "{}{}",
         run.stdout,
         run.stderr
     );
-    assert_eq!(sb.read(CONFIG), by_script);
+    assert_eq!(sb.read(CONFIG_FILE), by_script);
 }
 
 #[test]
-fn the_script_stops_where_enable_would() {
+fn script_stops_where_enable_refuses() {
     let sb = Sandbox::new();
-    let script = dry_run(&sb, &["--dry-run=script"]).stdout;
-    let before = sb.picture();
-    sb.fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": "error\trpc error: code = Unauthenticated\n"}}}));
+    let script = execute_dry_run(&sb, &["--dry-run=script"]).stdout;
+    let before = sb.snapshot_files();
+    sb.inject_fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": "error\trpc error: code = Unauthenticated\n"}}}));
     let (code, text) = run_script(&sb, &script, &[]);
     assert!(
         code == 1 && text.ends_with("the token was refused\n"),
@@ -285,29 +285,29 @@ fn the_script_stops_where_enable_would() {
     let names = |picture: &std::collections::BTreeMap<_, _>| {
         picture.keys().cloned().collect::<Vec<std::path::PathBuf>>()
     };
-    assert_eq!(names(&sb.picture()), names(&before));
-    sb.no_faults();
-    sb.drop_admin_token_key();
+    assert_eq!(names(&sb.snapshot_files()), names(&before));
+    sb.clear_faults();
+    sb.remove_admin_token_key();
     let (code, text) = run_script(&sb, &script, &[]);
     assert_eq!(
         (code, text.as_str()),
         (1, "the secret admin-token has no key token\n")
     );
-    sb.write(CONFIG, sb.read(CONFIG) + "# changed\n");
+    sb.write(CONFIG_FILE, sb.read(CONFIG_FILE) + "# changed\n");
     let (code, text) = run_script(&sb, &script, &[]);
     assert!(
         code == 1 && text.contains("is not the file that this script was made for"),
         "{text}"
     );
-    sb.assert_no_secret(&[]);
+    sb.assert_no_secret_leaked(&[]);
 }
 
 #[test]
-fn of_what_is_done_already() {
+fn dry_run_omits_satisfied_edit() {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
-    sb.forget_calls();
-    let text = dry_run(&sb, &["--dry-run"]).stdout;
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    sb.clear_calls();
+    let text = execute_dry_run(&sb, &["--dry-run"]).stdout;
     assert!(
         text.contains("write-token") && !text.contains("edit-profile"),
         "{text}"
@@ -315,16 +315,19 @@ fn of_what_is_done_already() {
 }
 
 #[test]
-fn neighbouring_lines_are_not_shown() {
+fn dry_run_hides_secrets_in_neighbouring_lines() {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace(
+    let config = sb.read(CONFIG_FILE).replace(
         "client_id",
         "client_secret = \"planted-3\"\n        client_id",
     );
-    sb.write(CONFIG, config + "\n        mgmt_token = \"planted-4\"\n");
+    sb.write(
+        CONFIG_FILE,
+        config + "\n        mgmt_token = \"planted-4\"\n",
+    );
     for how in ["--dry-run", "--dry-run=script"] {
-        sb.forget_calls();
-        let run = enable(&sb, &[how, "-v"]);
+        sb.clear_calls();
+        let run = run_enable(&sb, &[how, "-v"]);
         assert!(
             !run.stdout.contains("planted") && !run.stderr.contains("planted"),
             "{}{}",
@@ -335,9 +338,9 @@ fn neighbouring_lines_are_not_shown() {
 }
 
 #[test]
-fn as_json() {
+fn dry_run_json_report_contains_plan_and_script() {
     let sb = Sandbox::new();
-    let run = dry_run(&sb, &["--dry-run", "-o", "json"]);
+    let run = execute_dry_run(&sb, &["--dry-run", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let plan = report["plan"].as_array().expect("a plan");
     let ids: Vec<&str> = plan.iter().filter_map(|step| step["id"].as_str()).collect();
@@ -355,8 +358,8 @@ fn as_json() {
     assert_eq!(plan[0]["argv"][1], "get");
     assert_eq!(plan[4]["content"], "<token from step 1>");
     assert_eq!(report["changed"], false);
-    sb.forget_calls();
-    let run = dry_run(&sb, &["--dry-run=script", "-o", "json"]);
+    sb.clear_calls();
+    let run = execute_dry_run(&sb, &["--dry-run=script", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert!(
         report["script"]
@@ -366,9 +369,9 @@ fn as_json() {
 }
 
 #[test]
-fn what_would_be_refused_is() {
+fn dry_run_refuses_what_enable_refuses() {
     let sb = Sandbox::new();
-    sb.chmod(CONFIG, 0o444);
-    refused(&sb, 4, &["--dry-run"]);
-    refused(&sb, 4, &["--dry-run=script", "--context", "acme-prod"]);
+    sb.chmod(CONFIG_FILE, 0o444);
+    expect_refusal(&sb, 4, &["--dry-run"]);
+    expect_refusal(&sb, 4, &["--dry-run=script", "--context", "acme-prod"]);
 }

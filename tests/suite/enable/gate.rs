@@ -1,14 +1,14 @@
 //! What stops it before anything is looked at.
 
-use super::{CONFIG, enable, error, refused};
+use super::{CONFIG_FILE, expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
 #[test]
-fn a_namespace_is_never_guessed() {
+fn enable_requires_valid_namespace() {
     let mut sb = Sandbox::new();
     let run = sb.run(&["enable"]);
-    insta::assert_snapshot!(run.normalised(), @r"
+    insta::assert_snapshot!(run.normalized_output(), @r"
     exit 2
     --- stdout
     --- stderr
@@ -20,15 +20,15 @@ fn a_namespace_is_never_guessed() {
     for bad in ["", "--all", "Influx", "a/b"] {
         assert_eq!(sb.run(&["enable", "--namespace", bad]).code, 2, "{bad}");
     }
-    sb.env("BYPASSCTL_NAMESPACE", "influxdb");
+    sb.set_env("BYPASSCTL_NAMESPACE", "influxdb");
     assert_eq!(sb.run(&["enable"]).code, 0);
 }
 
 #[test]
-fn production_that_is_named() {
+fn enable_refuses_named_production_target() {
     let sb = Sandbox::new();
-    let run = refused(&sb, 4, &["--context", "acme-prod"]);
-    insta::assert_snapshot!(error(&run), @r"
+    let run = expect_refusal(&sb, 4, &["--context", "acme-prod"]);
+    insta::assert_snapshot!(extract_error(&run), @r"
     error: `acme-prod` looks like production, where the admin token must not be used
     hint: if it is not production, say so with --allow-production
     audit head [UID] 3:[SHA256]
@@ -41,10 +41,10 @@ fn production_that_is_named() {
 }
 
 #[test]
-fn production_that_is_in_force() {
+fn enable_refuses_current_production_context() {
     let sb = Sandbox::new();
-    sb.world(|world| world["current_context"] = json!("acme-prod"));
-    let run = refused(&sb, 4, &[]);
+    sb.edit_state(|world| world["current_context"] = json!("acme-prod"));
+    let run = expect_refusal(&sb, 4, &[]);
     assert!(
         run.stderr
             .contains("error: `acme-prod` looks like production"),
@@ -55,13 +55,13 @@ fn production_that_is_in_force() {
 }
 
 #[test]
-fn production_that_is_allowed() {
+fn allow_production_flag_permits_production() {
     let sb = Sandbox::new();
     let config = sb
-        .read(CONFIG)
+        .read(CONFIG_FILE)
         .replace("127.0.0.1", "influxdb.prod.invalid");
-    sb.write(CONFIG, config);
-    let run = enable(&sb, &["--context", "acme-prod", "--allow-production"]);
+    sb.write(CONFIG_FILE, config);
+    let run = run_enable(&sb, &["--context", "acme-prod", "--allow-production"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         run.stderr
@@ -72,7 +72,7 @@ fn production_that_is_allowed() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense() {
+fn invalid_enable_options_are_usage_errors() {
     let sb = Sandbox::new();
     let lines: [&[&str]; 6] = [
         &["--create-profile"],
@@ -88,7 +88,7 @@ fn a_command_line_that_makes_no_sense() {
     }
     assert_eq!(sb.call_lines(), "");
     assert!(
-        !sb.home(".local/state/bypassctl").exists(),
+        !sb.home_path(".local/state/bypassctl").exists(),
         "nothing to record"
     );
 }

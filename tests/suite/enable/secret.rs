@@ -1,15 +1,15 @@
 //! The secret `admin-token` is not as it should be.
 
-use super::{enable, error, refused};
+use super::{expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 #[test]
-fn without_the_key() {
+fn enable_fails_when_secret_has_no_token_key() {
     let sb = Sandbox::new();
-    sb.drop_admin_token_key();
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r"
+    sb.remove_admin_token_key();
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @r"
     error: secret `admin-token` has no key `token`
     hint: look at its keys: `kubectl describe secrets/admin-token --namespace NS`
     audit head [UID] 15:[SHA256]
@@ -18,7 +18,7 @@ fn without_the_key() {
 }
 
 #[test]
-fn empty_or_not_base64_or_too_large() {
+fn enable_fails_for_invalid_token_value() {
     let sb = Sandbox::new();
     for (text, said) in [
         ("", "has an empty key `token`"),
@@ -26,8 +26,8 @@ fn empty_or_not_base64_or_too_large() {
         ("aW52ZW50ZWQ", "is not base64"),
         (&STANDARD.encode(vec![b'x'; (1 << 20) + 1]), "is over 1 MiB"),
     ] {
-        sb.set_admin_token_text(text);
-        let run = refused(&sb, 1, &[]);
+        sb.set_admin_token_base64(text);
+        let run = expect_refusal(&sb, 1, &[]);
         assert!(
             run.stderr.contains("secret `admin-token`") && run.stderr.contains(said),
             "{}",
@@ -42,11 +42,11 @@ fn empty_or_not_base64_or_too_large() {
 }
 
 #[test]
-fn far_too_large() {
+fn enable_kills_kubectl_that_prints_too_much() {
     let sb = Sandbox::new();
-    sb.set_admin_token_text(&"QUJD".repeat(1 << 20));
-    let run = refused(&sb, 1, &[]);
-    insta::assert_snapshot!(error(&run), @r"
+    sb.set_admin_token_base64(&"QUJD".repeat(1 << 20));
+    let run = expect_refusal(&sb, 1, &[]);
+    insta::assert_snapshot!(extract_error(&run), @r"
     error: kubectl printed more on standard output than any right answer needs, and was ended
     hint: run the same command by hand; it is in the audit log
     audit head [UID] 15:[SHA256]
@@ -54,10 +54,10 @@ fn far_too_large() {
 }
 
 #[test]
-fn not_there() {
+fn enable_fails_when_secret_is_missing() {
     let sb = Sandbox::new();
     sb.remove_secret("admin-token");
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @r#"
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @r#"
     error: secret `admin-token` cannot be read: Error from server (NotFound): secrets "admin-token" not found
     hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`; a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one
     audit head [UID] 15:[SHA256]
@@ -65,7 +65,7 @@ fn not_there() {
 }
 
 #[test]
-fn any_bytes_are_written_as_they_are() {
+fn token_bytes_are_written_unchanged() {
     let mut sb = Sandbox::new();
     for token in [
         b"line one\nline two\n\n".as_slice(),
@@ -73,7 +73,7 @@ fn any_bytes_are_written_as_they_are() {
         b"{\"access_token\": 1} ",
     ] {
         sb.set_admin_token(token);
-        assert_eq!(enable(&sb, &[]).code, 0);
+        assert_eq!(run_enable(&sb, &[]).code, 0);
         assert_eq!(
             std::fs::read(sb.path(super::TOKEN_FILE)).expect("written"),
             token

@@ -1,26 +1,29 @@
 //! Where the token goes.
 
-use super::{CONFIG, TOKEN_FILE, enable, enable_into, error, named_token_file, refused};
+use super::{
+    CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
+    run_enable_with_token_file,
+};
 use crate::sandbox::Sandbox;
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 
 #[test]
-fn a_directory_that_others_can_write_to() {
+fn enable_refuses_directory_writable_by_others() {
     let sb = Sandbox::new();
     sb.chmod("home/.config/influxctl", 0o775);
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
     error: the token file cannot go there: others can write to the directory `[SANDBOX]/home/.config/influxctl` (mode 0775)
     hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or name another place: --token-file FILE
     audit head [UID] 11:[SHA256]
     ");
     sb.chmod("home/.config/influxctl", 0o1777);
-    refused(&sb, 4, &[]);
+    expect_refusal(&sb, 4, &[]);
 }
 
 #[test]
-fn a_directory_that_is_not_there() {
+fn enable_refuses_missing_token_directory() {
     let sb = Sandbox::new();
-    let run = refused(&sb, 4, &["--token-file", "nowhere/token.json"]);
+    let run = expect_refusal(&sb, 4, &["--token-file", "nowhere/token.json"]);
     assert!(
         run.stderr
             .contains("error: the token file cannot go there: the directory `"),
@@ -30,7 +33,7 @@ fn a_directory_that_is_not_there() {
 }
 
 #[test]
-fn what_is_no_regular_file_stays() {
+fn enable_refuses_token_file_that_is_not_regular() {
     for kind in ["directory", "symlink", "dangling", "fifo"] {
         let sb = Sandbox::new();
         let target = sb.path(TOKEN_FILE);
@@ -44,8 +47,8 @@ fn what_is_no_regular_file_stays() {
                 rustix::fs::mknodat(rustix::fs::CWD, &target, fifo, mode, 0).expect("sandbox");
             }
         }
-        let run = refused(&sb, 4, &[]);
-        let text = error(&run);
+        let run = expect_refusal(&sb, 4, &[]);
+        let text = extract_error(&run);
         let said = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
         assert!(text.starts_with(said), "{kind}: {text}");
         let meta = target.symlink_metadata().expect("still there");
@@ -57,17 +60,17 @@ fn what_is_no_regular_file_stays() {
 }
 
 #[test]
-fn an_existing_file_is_replaced_as_a_whole() {
+fn existing_token_file_is_replaced_not_overwritten() {
     let sb = Sandbox::new();
     sb.write(
         TOKEN_FILE,
         "an older one, and longer than the new: ".repeat(200),
     );
-    let hard = sb.home("hard-link");
+    let hard = sb.home_path("hard-link");
     std::fs::hard_link(sb.path(TOKEN_FILE), &hard).expect("sandbox");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    assert_eq!(sb.mode(TOKEN_FILE), 0o600);
+    assert_eq!(sb.file_mode(TOKEN_FILE), 0o600);
     let old = std::fs::read_to_string(hard).expect("sandbox");
     assert!(
         old.starts_with("an older one"),
@@ -76,7 +79,7 @@ fn an_existing_file_is_replaced_as_a_whole() {
 }
 
 #[test]
-fn paths_as_people_have_them() {
+fn token_file_path_with_special_characters_works() {
     let names = [
         "token.json",
         "a b/to ken.json",
@@ -88,11 +91,14 @@ fn paths_as_people_have_them() {
         let sb = Sandbox::new();
         let file = format!("home/{name}");
         std::fs::create_dir_all(sb.path(&file).parent().expect("below")).expect("sandbox");
-        let run = enable_into(&sb, &file, &["--token-file", name]);
+        let run = run_enable_with_token_file(&sb, &file, &["--token-file", name]);
         assert_eq!(run.code, 0, "{name}: {}", run.stderr);
         assert_eq!(sb.read(&file).into_bytes(), sb.admin_token(), "{name}");
-        assert_eq!(named_token_file(&sb), sb.path(&file).display().to_string());
-        let again = enable_into(&sb, &file, &["--token-file", name]);
+        assert_eq!(
+            read_configured_token_file(&sb),
+            sb.path(&file).display().to_string()
+        );
+        let again = run_enable_with_token_file(&sb, &file, &["--token-file", name]);
         assert!(
             again.code == 0 && again.stdout.contains("unchanged"),
             "{name}: {}",
@@ -103,26 +109,26 @@ fn paths_as_people_have_them() {
 }
 
 #[test]
-fn another_place_than_before() {
+fn enable_updates_config_for_new_token_file() {
     let sb = Sandbox::new();
-    assert_eq!(enable(&sb, &[]).code, 0);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
-    let old = sb.read(CONFIG);
+    let old = sb.read(CONFIG_FILE);
     assert_eq!(
-        enable_into(&sb, "home/other.json", &["--token-file", "other.json"]).code,
+        run_enable_with_token_file(&sb, "home/other.json", &["--token-file", "other.json"]).code,
         0
     );
-    let other = sb.home("other.json").display().to_string();
+    let other = sb.home_path("other.json").display().to_string();
     assert_eq!(
-        sb.read(CONFIG),
+        sb.read(CONFIG_FILE),
         old.replace(&sb.path(TOKEN_FILE).display().to_string(), &other)
     );
 }
 
 #[test]
-fn a_path_that_names_no_file() {
+fn invalid_token_file_path_is_usage_error() {
     let sb = Sandbox::new();
-    let run = refused(&sb, 2, &["--token-file", "/"]);
+    let run = expect_refusal(&sb, 2, &["--token-file", "/"]);
     assert!(
         run.stderr.contains("cannot be named in a configuration"),
         "{}",
@@ -136,13 +142,13 @@ fn a_path_that_names_no_file() {
 }
 
 #[test]
-fn a_file_that_another_profile_uses() {
+fn enable_warns_when_profiles_share_token_file() {
     let sb = Sandbox::new();
     let second = "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
-    let config = sb.read(CONFIG) + second;
-    sb.write(CONFIG, config);
-    assert_eq!(enable(&sb, &[]).code, 0);
-    let run = enable(
+    let config = sb.read(CONFIG_FILE) + second;
+    sb.write(CONFIG_FILE, config);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let run = run_enable(
         &sb,
         &[
             "--profile",
@@ -161,17 +167,17 @@ fn a_file_that_another_profile_uses() {
 }
 
 #[test]
-fn a_profile_name_that_makes_no_file_name() {
+fn unusual_profile_name_requires_token_file_option() {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("\"default\"", "\"my site/1\"");
-    sb.write(CONFIG, config);
-    let run = refused(&sb, 2, &["--profile", "my site/1"]);
+    let config = sb.read(CONFIG_FILE).replace("\"default\"", "\"my site/1\"");
+    sb.write(CONFIG_FILE, config);
+    let run = expect_refusal(&sb, 2, &["--profile", "my site/1"]);
     assert!(
         run.stderr.contains("hint: name one: --token-file FILE"),
         "{}",
         run.stderr
     );
-    let run = enable_into(
+    let run = run_enable_with_token_file(
         &sb,
         "home/t.json",
         &["--profile", "my site/1", "--token-file", "t.json"],
@@ -180,46 +186,50 @@ fn a_profile_name_that_makes_no_file_name() {
 }
 
 #[test]
-fn neither_the_configuration_nor_the_record_can_be_it() {
+fn config_and_log_are_refused_as_token_file() {
     let sb = Sandbox::new();
     assert_eq!(
-        enable(&sb, &["--dry-run"]).code,
+        run_enable(&sb, &["--dry-run"]).code,
         0,
         "there is a record from here on"
     );
-    symlink(sb.config(), sb.path("home/link.toml")).expect("sandbox");
-    std::fs::hard_link(sb.config(), sb.path("home/.config/influxctl/hard.toml")).expect("sandbox");
-    let log = sb.log();
+    symlink(sb.config_path(), sb.path("home/link.toml")).expect("sandbox");
+    std::fs::hard_link(
+        sb.config_path(),
+        sb.path("home/.config/influxctl/hard.toml"),
+    )
+    .expect("sandbox");
+    let log = sb.log_path();
     for taken in [
         ".config/influxctl/config.toml",
         ".config/influxctl/hard.toml",
         log.to_str().expect("text"),
     ] {
-        let before = sb.read(CONFIG);
-        let run = enable(&sb, &["--token-file", taken]);
+        let before = sb.read(CONFIG_FILE);
+        let run = run_enable(&sb, &["--token-file", taken]);
         assert!(
             run.code == 4 && run.stderr.contains("cannot be the token file"),
             "{taken}: {}",
             run.stderr
         );
-        assert_eq!(sb.read(CONFIG), before);
+        assert_eq!(sb.read(CONFIG_FILE), before);
     }
 }
 
 #[test]
-fn the_one_that_is_in_use_is_kept_and_one_that_is_left_is_named() {
+fn enable_reuses_token_file_and_warns_when_moved() {
     let sb = Sandbox::new();
     assert_eq!(
-        enable_into(&sb, "home/first.json", &["--token-file", "first.json"]).code,
+        run_enable_with_token_file(&sb, "home/first.json", &["--token-file", "first.json"]).code,
         0
     );
-    let again = enable_into(&sb, "home/first.json", &[]);
+    let again = run_enable_with_token_file(&sb, "home/first.json", &[]);
     assert!(
         again.code == 0 && again.stdout.contains("unchanged write-token"),
         "{}",
         again.stdout
     );
-    assert!(sb.read(CONFIG).contains("first.json") && !sb.path(TOKEN_FILE).exists());
+    assert!(sb.read(CONFIG_FILE).contains("first.json") && !sb.path(TOKEN_FILE).exists());
     let moved = sb.run(&["enable", "-n", "influxdb", "--token-file", "second.json"]);
     assert!(
         moved
@@ -228,25 +238,28 @@ fn the_one_that_is_in_use_is_kept_and_one_that_is_left_is_named() {
         "{}",
         moved.stderr
     );
-    assert!(named_token_file(&sb).ends_with("/second.json") && sb.path("home/first.json").exists());
+    assert!(
+        read_configured_token_file(&sb).ends_with("/second.json")
+            && sb.path("home/first.json").exists()
+    );
 }
 
 #[test]
-fn what_is_no_token_is_neither_replaced_nor_deleted() {
+fn file_without_token_is_never_replaced_or_deleted() {
     let sb = Sandbox::new();
     let notes = sb.write("home/notes.txt", "my very own notes");
-    let run = refused(&sb, 4, &["--token-file", "notes.txt"]);
+    let run = expect_refusal(&sb, 4, &["--token-file", "notes.txt"]);
     assert!(
         run.stderr.contains("does not look like a token"),
         "{}",
         run.stderr
     );
-    let config = sb.read(CONFIG)
+    let config = sb.read(CONFIG_FILE)
         + &format!(
             "\n    [profile.auth.token]\n        token_file = {:?}\n",
             notes.display().to_string()
         );
-    sb.write(CONFIG, config);
+    sb.write(CONFIG_FILE, config);
     let run = sb.run(&["disable"]);
     assert!(
         run.code == 0 && run.stderr.contains("stays: it does not look like a token"),
@@ -254,5 +267,5 @@ fn what_is_no_token_is_neither_replaced_nor_deleted() {
         run.stderr
     );
     assert_eq!(sb.read("home/notes.txt"), "my very own notes");
-    assert!(!sb.read(CONFIG).contains("notes.txt"));
+    assert!(!sb.read(CONFIG_FILE).contains("notes.txt"));
 }

@@ -1,45 +1,47 @@
 //! The trial of the token, and which influxctl it is.
 
-use super::{CONFIG, TOKEN_FILE, enable, error, refused};
+use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
 /// A profile whose host nobody knows.
-fn lost() -> Sandbox {
+fn create_sandbox_with_unknown_host() -> Sandbox {
     let sb = Sandbox::new();
-    let config = sb.read(CONFIG).replace("127.0.0.1", "influxdb.invalid");
-    sb.write(CONFIG, config);
+    let config = sb
+        .read(CONFIG_FILE)
+        .replace("127.0.0.1", "influxdb.invalid");
+    sb.write(CONFIG_FILE, config);
     sb
 }
 
-fn tried(sb: &Sandbox) -> bool {
+fn has_token_probe(sb: &Sandbox) -> bool {
     sb.call_lines().contains("database list")
 }
 
 #[test]
-fn a_refused_token() {
+fn enable_fails_when_token_is_rejected() {
     for text in [
         "rpc error: code = Unauthenticated desc = no",
         "rpc error: code = PermissionDenied desc = no",
     ] {
         let sb = Sandbox::new();
-        sb.fault(json!({"tool": "influxctl", "contains": ["list"],
+        sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"],
                         "do": {"exit": {"code": 1, "stderr": format!("error\t{text}\n")}}}));
         for how in ["try", "require"] {
-            let run = refused(&sb, 1, &["--verify", how]);
+            let run = expect_refusal(&sb, 1, &["--verify", how]);
             assert!(run.stderr.contains(text), "{}", run.stderr);
         }
     }
 }
 
 #[test]
-fn a_token_of_another_cluster() {
+fn enable_fails_for_token_of_another_cluster() {
     let sb = Sandbox::new();
     let config = sb
-        .read(CONFIG)
+        .read(CONFIG_FILE)
         .replace("127.0.0.1", "influxdb.prod.invalid");
-    sb.write(CONFIG, config);
-    insta::assert_snapshot!(error(&refused(&sb, 1, &[])), @"
+    sb.write(CONFIG_FILE, config);
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: the token was refused by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc = token is not valid
     hint: does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it
     audit head [UID] 21:[SHA256]
@@ -47,10 +49,10 @@ fn a_token_of_another_cluster() {
 }
 
 #[test]
-fn inconclusive_goes_on_and_says_so() {
-    let sb = lost();
-    let run = enable(&sb, &[]);
-    insta::assert_snapshot!(super::settled(&run), @r#"
+fn inconclusive_probe_continues_with_warning() {
+    let sb = create_sandbox_with_unknown_host();
+    let run = run_enable(&sb, &[]);
+    insta::assert_snapshot!(super::normalize_step_order(&run), @r#"
     exit 10
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
@@ -69,14 +71,14 @@ fn inconclusive_goes_on_and_says_so() {
     audit head [UID] 25:[SHA256]
     "#);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    let again = enable(&sb, &["--verify", "try"]);
+    let again = run_enable(&sb, &["--verify", "try"]);
     assert_eq!(again.code, 10);
 }
 
 #[test]
-fn inconclusive_is_not_enough_where_proof_is_required() {
-    let sb = lost();
-    insta::assert_snapshot!(error(&refused(&sb, 1, &["--verify", "require"])), @r#"
+fn inconclusive_probe_fails_when_verification_is_required() {
+    let sb = create_sandbox_with_unknown_host();
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &["--verify", "require"])), @r#"
     error: the token could not be tried with influxdb.invalid:26444: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
     hint: look at host, port and TLS settings of the profile; --verify try goes on without this proof
     audit head [UID] 21:[SHA256]
@@ -84,16 +86,16 @@ fn inconclusive_is_not_enough_where_proof_is_required() {
 }
 
 #[test]
-fn a_trial_that_is_skipped() {
-    let sb = lost();
-    let run = enable(&sb, &["--verify", "skip"]);
+fn verify_skip_runs_no_token_probe() {
+    let sb = create_sandbox_with_unknown_host();
+    let run = run_enable(&sb, &["--verify", "skip"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(!tried(&sb), "{}", sb.call_lines());
+    assert!(!has_token_probe(&sb), "{}", sb.call_lines());
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
 }
 
 #[test]
-fn inconclusive_in_many_ways() {
+fn unusable_probe_answers_are_inconclusive() {
     let with = |name: &str| -> serde_json::Value { json!(name) };
     for what in [
         with("silent"),
@@ -102,9 +104,9 @@ fn inconclusive_in_many_ways() {
         json!({"flood": {"bytes": 50_000_000}}),
     ] {
         let sb = Sandbox::new();
-        sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": what}));
-        refused(&sb, 1, &["--verify", "require"]);
-        let run = enable(&sb, &[]);
+        sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"], "do": what}));
+        expect_refusal(&sb, 1, &["--verify", "require"]);
+        let run = run_enable(&sb, &[]);
         assert_eq!(run.code, 10, "{what}: {}", run.stderr);
         assert!(
             run.stderr
@@ -116,12 +118,12 @@ fn inconclusive_in_many_ways() {
 }
 
 #[test]
-fn a_tls_error_is_no_refusal() {
+fn tls_error_makes_probe_inconclusive() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority")
     });
-    let run = enable(&sb, &[]);
+    let run = run_enable(&sb, &[]);
     assert_eq!(run.code, 10, "{}", run.stderr);
     assert!(
         run.stderr
@@ -132,51 +134,51 @@ fn a_tls_error_is_no_refusal() {
 }
 
 #[test]
-fn an_influxctl_that_prints_the_token() {
+fn token_printed_by_influxctl_is_not_leaked() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "influxctl", "contains": ["list"], "do": "print_secret"}));
-    let run = enable(&sb, &[]);
+    sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"], "do": "print_secret"}));
+    let run = run_enable(&sb, &[]);
     assert_eq!(run.code, 10);
     assert!(run.stderr.contains("could not be tried"), "{}", run.stderr);
 }
 
 #[test]
-fn an_influxctl_that_is_too_old() {
+fn enable_refuses_outdated_influxctl() {
     let sb = Sandbox::new();
-    sb.influxctl_version("2.1.0");
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
+    sb.set_influxctl_version("2.1.0");
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
     error: influxctl 2.1.0 is too old: influxctl 2.2.0 or newer is needed
     hint: update it, or name another: --influxctl PATH
     audit head [UID] 11:[SHA256]
     ");
-    let run = refused(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
+    let run = expect_refusal(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
     assert!(
         run.stderr
             .contains("--assume-influxctl-version 2.2.0 is not needed and not used"),
         "{}",
         run.stderr
     );
-    sb.influxctl_version("2.2.0");
-    assert_eq!(enable(&sb, &[]).code, 0);
+    sb.set_influxctl_version("2.2.0");
+    assert_eq!(run_enable(&sb, &[]).code, 0);
 }
 
 #[test]
-fn an_influxctl_that_cannot_tell_its_version() {
+fn unknown_influxctl_version_can_be_assumed() {
     let sb = Sandbox::new();
-    sb.influxctl_version("2.4.1");
-    sb.influxctl_prints("influxctl version dev\n");
-    insta::assert_snapshot!(error(&refused(&sb, 4, &[])), @"
+    sb.set_influxctl_version("2.4.1");
+    sb.set_influxctl_version_output("influxctl version dev\n");
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
     error: the version of influxctl cannot be found out
     hint: from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z
     audit head [UID] 10:[SHA256]
     ");
-    let run = refused(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
+    let run = expect_refusal(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
     assert!(
         run.stderr.contains("influxctl 2.1.9 is too old"),
         "{}",
         run.stderr
     );
-    let run = enable(&sb, &["--assume-influxctl-version", "2.4.1"]);
+    let run = run_enable(&sb, &["--assume-influxctl-version", "2.4.1"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         run.stderr
@@ -187,22 +189,22 @@ fn an_influxctl_that_cannot_tell_its_version() {
 }
 
 #[test]
-fn an_older_cached_token_has_no_part_in_the_trial() {
+fn probe_ignores_older_cached_token() {
     let sb = Sandbox::new();
-    sb.influxctl_version("2.3.0");
+    sb.set_influxctl_version("2.3.0");
     sb.write(
         "home/.cache/influxctl/default.json",
         "an older token of somebody",
     );
     let cache = || {
-        sb.picture()
+        sb.snapshot_files()
             .into_iter()
-            .filter(|(path, _)| path.starts_with(sb.home(".cache")))
+            .filter(|(path, _)| path.starts_with(sb.home_path(".cache")))
             .collect::<Vec<_>>()
     };
     let before = cache();
-    let run = enable(&sb, &["--verify", "require"]);
-    insta::assert_snapshot!(super::settled(&run), @"
+    let run = run_enable(&sb, &["--verify", "require"]);
+    insta::assert_snapshot!(super::normalize_step_order(&run), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
@@ -224,11 +226,11 @@ fn an_older_cached_token_has_no_part_in_the_trial() {
     audit head [UID] 25:[SHA256]
     ");
     assert_eq!(cache(), before);
-    assert!(tried(&sb));
+    assert!(has_token_probe(&sb));
 }
 
 #[test]
-fn what_stands_beside_the_token_is_told() {
+fn enable_warns_about_other_profile_credentials() {
     let lines = [
         (
             "2.12.0",
@@ -243,13 +245,13 @@ fn what_stands_beside_the_token_is_told() {
     ];
     for (version, line, told) in lines {
         let sb = Sandbox::new();
-        sb.influxctl_version(version);
-        let config = sb.read(CONFIG).replace(
+        sb.set_influxctl_version(version);
+        let config = sb.read(CONFIG_FILE).replace(
             "client_id = \"example\"",
             &format!("client_id = \"example\"\n{line}"),
         );
-        sb.write(CONFIG, config);
-        let run = enable(&sb, &[]);
+        sb.write(CONFIG_FILE, config);
+        let run = run_enable(&sb, &[]);
         assert!(run.code == 0 && run.stderr.contains(told), "{}", run.stderr);
         assert_eq!(
             run.stderr.contains("refuses a profile"),
@@ -266,10 +268,10 @@ fn what_stands_beside_the_token_is_told() {
     }
     let sb = Sandbox::new();
     let config = sb
-        .read(CONFIG)
+        .read(CONFIG_FILE)
         .replace("product =", "mgmt_token = \"planted-2\"\n    product =");
-    sb.write(CONFIG, config);
-    let run = enable(&sb, &["-v"]);
+    sb.write(CONFIG_FILE, config);
+    let run = run_enable(&sb, &["-v"]);
     assert!(
         run.code == 0
             && run

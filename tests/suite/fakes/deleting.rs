@@ -1,52 +1,57 @@
 //! Deletions that do not end.
 
-use super::{done, wait_for_looks};
-use crate::sandbox::{Running, Sandbox, wait_until};
+use super::{run_kubectl_ok, wait_for_polls};
+use crate::sandbox::{RunningCommand, Sandbox, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-const DELETE: &str = "delete secrets/rsa-keys --namespace influxdb";
-const DELETED: &str = "secret \"rsa-keys\" deleted from influxdb namespace\n";
+const DELETE_KEYS: &str = "delete secrets/rsa-keys --namespace influxdb";
+const DELETE_OUTPUT: &str = "secret \"rsa-keys\" deleted from influxdb namespace\n";
 
-fn uid(sb: &Sandbox) -> Value {
-    sb.now()["secrets"]["influxdb/rsa-keys"]["meta"]["uid"].clone()
+fn get_keys_uid(sb: &Sandbox) -> Value {
+    sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"]["meta"]["uid"].clone()
 }
 
 /// A sandbox whose keys something holds, the UID of those, and a deletion that waits.
-fn held() -> (Sandbox, Value, Running) {
+fn spawn_stuck_deletion() -> (Sandbox, Value, RunningCommand) {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
-    let keys = uid(&sb);
-    let deletion = sb.spawn_tool("kubectl", &super::words(DELETE));
-    wait_until("it says so", || deletion.so_far("stdout") == DELETED);
-    wait_for_looks(&sb);
+    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
+    let keys = get_keys_uid(&sb);
+    let deletion = sb.spawn_tool("kubectl", &super::split_words(DELETE_KEYS));
+    wait_until("it says so", || {
+        deletion.read_output("stdout") == DELETE_OUTPUT
+    });
+    wait_for_polls(&sb);
     (sb, keys, deletion)
 }
 
 #[test]
-fn what_is_held_stays_and_the_deletion_waits() {
-    let (sb, keys, deletion) = held();
-    deletion.signal(Signal::TERM);
+fn deletion_waits_while_finalizer_holds_secret() {
+    let (sb, keys, deletion) = spawn_stuck_deletion();
+    deletion.send_signal(Signal::TERM);
     let run = deletion.wait();
     assert_eq!(
         (run.code, run.stdout.as_str(), run.stderr.as_str()),
-        (128 + 15, DELETED, "")
+        (128 + 15, DELETE_OUTPUT, "")
     );
     assert!(keys.is_string());
-    assert_eq!(uid(&sb), keys);
-    assert_eq!(done(&sb, &format!("{DELETE} --wait=false")), DELETED);
-    assert_eq!(uid(&sb), keys);
-    done(&sb, "delete secrets/admin-token --namespace influxdb");
+    assert_eq!(get_keys_uid(&sb), keys);
+    assert_eq!(
+        run_kubectl_ok(&sb, &format!("{DELETE_KEYS} --wait=false")),
+        DELETE_OUTPUT
+    );
+    assert_eq!(get_keys_uid(&sb), keys);
+    run_kubectl_ok(&sb, "delete secrets/admin-token --namespace influxdb");
     assert!(
-        sb.now()["secrets"]["influxdb/admin-token"].is_null(),
+        sb.refresh_cluster()["secrets"]["influxdb/admin-token"].is_null(),
         "nothing holds this one"
     );
 }
 
 #[test]
-fn what_is_let_go_goes() {
-    let (sb, _, deletion) = held();
-    sb.cluster(|cluster| cluster["stuck_deletes"] = json!([]));
+fn deletion_completes_when_finalizer_removed() {
+    let (sb, _, deletion) = spawn_stuck_deletion();
+    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));
     assert_eq!(deletion.wait().code, 0);
-    assert_eq!(uid(&sb), Value::Null);
+    assert_eq!(get_keys_uid(&sb), Value::Null);
 }

@@ -1,42 +1,42 @@
 //! Faults on order.
 
-use super::{done, kubectl};
+use super::{run_kubectl, run_kubectl_ok};
 use crate::sandbox::Sandbox;
 use rustix::process::Signal;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-const DELETE: &str = "delete secrets/rsa-keys --namespace influxdb";
-const VERSION: &str = "version --client";
+const DELETE_KEYS: &str = "delete secrets/rsa-keys --namespace influxdb";
+const GET_VERSION: &str = "version --client";
 
 fn has_keys(sb: &Sandbox) -> bool {
-    sb.now()["secrets"]["influxdb/rsa-keys"].is_object()
+    sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"].is_object()
 }
 
 #[test]
-fn before_or_after_the_effect() {
+fn fault_strikes_before_or_after_the_effect() {
     let failing = json!({"exit": {"code": 7, "stdout": "o", "stderr": "e"}});
     for before in [true, false] {
         let sb = Sandbox::new();
-        sb.fault(
+        sb.inject_fault(
             json!({"tool": "kubectl", "contains": ["delete"], "before": before, "do": failing}),
         );
-        let run = kubectl(&sb, DELETE);
+        let run = run_kubectl(&sb, DELETE_KEYS);
         assert_eq!(
             (run.code, run.stdout.as_str(), run.stderr.as_str()),
             (7, "o", "e")
         );
         assert_eq!(has_keys(&sb), before);
-        assert_eq!(kubectl(&sb, VERSION).code, 0, "another call");
+        assert_eq!(run_kubectl(&sb, GET_VERSION).code, 0, "another call");
     }
 }
 
 #[test]
-fn which_of_the_calls() {
+fn fault_filters_select_calls() {
     let codes = |fault: serde_json::Value| -> Vec<i32> {
         let sb = Sandbox::new();
-        sb.fault(fault);
-        (0..4).map(|_| kubectl(&sb, VERSION).code).collect()
+        sb.inject_fault(fault);
+        (0..4).map(|_| run_kubectl(&sb, GET_VERSION).code).collect()
     };
     let failing = json!({"exit": {"code": 1}});
     assert_eq!(
@@ -74,45 +74,47 @@ fn which_of_the_calls() {
 }
 
 #[test]
-fn strange_output() {
+fn output_faults_replace_output() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "nth": 1, "do": "garbage"}));
-    sb.fault(json!({"tool": "kubectl", "nth": 2, "do": "silent"}));
-    sb.fault(json!({"tool": "kubectl", "nth": 3, "do": {"flood": {"bytes": 20_000_000}}}));
-    sb.fault(json!({"tool": "kubectl", "nth": 4, "do": {"flood_stderr": {"bytes": 10_000}}}));
-    assert!(kubectl(&sb, VERSION).stdout.contains('\u{fffd}'));
-    let silent = kubectl(&sb, VERSION);
+    sb.inject_fault(json!({"tool": "kubectl", "nth": 1, "do": "garbage"}));
+    sb.inject_fault(json!({"tool": "kubectl", "nth": 2, "do": "silent"}));
+    sb.inject_fault(json!({"tool": "kubectl", "nth": 3, "do": {"flood": {"bytes": 20_000_000}}}));
+    sb.inject_fault(
+        json!({"tool": "kubectl", "nth": 4, "do": {"flood_stderr": {"bytes": 10_000}}}),
+    );
+    assert!(run_kubectl(&sb, GET_VERSION).stdout.contains('\u{fffd}'));
+    let silent = run_kubectl(&sb, GET_VERSION);
     assert_eq!(
         (silent.code, silent.stdout + &silent.stderr),
         (0, String::new())
     );
-    assert_eq!(kubectl(&sb, VERSION).stdout.len(), 20_000_000);
-    assert_eq!(kubectl(&sb, VERSION).stderr.len(), 10_000);
+    assert_eq!(run_kubectl(&sb, GET_VERSION).stdout.len(), 20_000_000);
+    assert_eq!(run_kubectl(&sb, GET_VERSION).stderr.len(), 10_000);
 }
 
 #[test]
-fn a_delay_goes_on() {
+fn delayed_call_still_succeeds() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "do": {"delay": {"ms": 300}}}));
+    sb.inject_fault(json!({"tool": "kubectl", "do": {"delay": {"ms": 300}}}));
     let start = Instant::now();
-    assert!(done(&sb, VERSION).starts_with("Client Version: v1.34.5"));
+    assert!(run_kubectl_ok(&sb, GET_VERSION).starts_with("Client Version: v1.34.5"));
     assert!(start.elapsed() >= Duration::from_millis(300));
 }
 
 #[test]
-fn hanging_politely_or_not() {
+fn hanging_call_ignores_sigterm_until_killed() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "before": true, "do": "hang_ignoring_term"}));
+    sb.inject_fault(json!({"tool": "kubectl", "before": true, "do": "hang_ignoring_term"}));
     let running = sb.spawn_tool("kubectl", &["version", "--client"]);
-    crate::sandbox::wait_until("it ignores SIGTERM", || ignores_term(&sb));
-    running.signal(Signal::TERM);
+    crate::sandbox::wait_until("it ignores SIGTERM", || has_sigterm_handler(&sb));
+    running.send_signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(100));
-    running.signal(Signal::KILL);
+    running.send_signal(Signal::KILL);
     assert_eq!(running.wait().code, 128 + 9);
 }
 
 /// Whether the kernel lists SIGTERM (bit 14) among the signals that the last call has a handler for.
-fn ignores_term(sb: &Sandbox) -> bool {
+fn has_sigterm_handler(sb: &Sandbox) -> bool {
     let Some(call) = sb.calls().pop() else {
         return false;
     };
@@ -125,10 +127,10 @@ fn ignores_term(sb: &Sandbox) -> bool {
 }
 
 #[test]
-fn a_tool_that_tells() {
+fn print_secret_fault_prints_token_in_several_forms() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "influxctl", "do": "print_secret"}));
-    let run = sb.tool("influxctl", &["version"], None);
+    sb.inject_fault(json!({"tool": "influxctl", "do": "print_secret"}));
+    let run = sb.run_tool("influxctl", &["version"], None);
     let told: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(
         (run.code, told[0].as_bytes().to_vec(), told.len()),
@@ -136,14 +138,14 @@ fn a_tool_that_tells() {
     );
     let json: String = serde_json::from_str(told[1]).expect("a string");
     assert_eq!(json.as_bytes(), sb.admin_token());
-    assert_eq!(sb.find_secrets(&[]).len(), 1);
+    assert_eq!(sb.find_leaked_secrets(&[]).len(), 1);
 }
 
 #[test]
-fn a_mistyped_fault_fails() {
+fn mistyped_fault_is_an_error() {
     let sb = Sandbox::new();
-    sb.fault(json!({"tool": "kubectl", "contain": ["x"], "do": "hang"}));
-    let run = kubectl(&sb, VERSION);
+    sb.inject_fault(json!({"tool": "kubectl", "contain": ["x"], "do": "hang"}));
+    let run = run_kubectl(&sb, GET_VERSION);
     assert!(
         run.code == 101 && run.stderr.contains("unknown field `contain`"),
         "{}",
@@ -151,10 +153,10 @@ fn a_mistyped_fault_fails() {
     );
 }
 
-const NAMESPACE: &str = "get namespace influxdb --output name";
+const GET_NAMESPACE: &str = "get namespace influxdb --output name";
 
-fn is_refused(sb: &Sandbox, line: &str) -> bool {
-    let run = kubectl(sb, line);
+fn is_connection_refused(sb: &Sandbox, line: &str) -> bool {
+    let run = run_kubectl(sb, line);
     let refused = run
         .stderr
         .ends_with("was refused - did you specify the right host or port?\n");
@@ -168,32 +170,36 @@ fn is_refused(sb: &Sandbox, line: &str) -> bool {
 }
 
 #[test]
-fn a_server_is_away_for_a_while() {
+fn unreachable_fault_affects_one_cluster_temporarily() {
     for before in [true, false] {
         let sb = Sandbox::new();
-        sb.fault(json!({"tool": "kubectl", "nth": 1, "before": before, "do": {"unreachable": {"ms": 600_000}}}));
-        assert_eq!(is_refused(&sb, NAMESPACE), before, "the call itself");
-        assert!(is_refused(&sb, NAMESPACE));
+        sb.inject_fault(json!({"tool": "kubectl", "nth": 1, "before": before, "do": {"unreachable": {"ms": 600_000}}}));
+        assert_eq!(
+            is_connection_refused(&sb, GET_NAMESPACE),
+            before,
+            "the call itself"
+        );
+        assert!(is_connection_refused(&sb, GET_NAMESPACE));
         assert!(
-            is_refused(&sb, &format!("{NAMESPACE} --context sim-viewer")),
+            is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context sim-viewer")),
             "the same cluster"
         );
         assert!(
-            !is_refused(&sb, &format!("{NAMESPACE} --context acme-prod")),
+            !is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context acme-prod")),
             "another cluster"
         );
     }
     let sb = Sandbox::new();
     let of_prod = json!(["--context", "acme-prod"]);
-    sb.fault(json!({"tool": "kubectl", "contains": of_prod, "nth": 1, "do": {"unreachable": {"ms": 300}}}));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": of_prod, "nth": 1, "do": {"unreachable": {"ms": 300}}}));
     let start = Instant::now();
-    assert!(!is_refused(
+    assert!(!is_connection_refused(
         &sb,
-        &format!("{NAMESPACE} --context acme-prod")
+        &format!("{GET_NAMESPACE} --context acme-prod")
     ));
-    assert!(!is_refused(&sb, NAMESPACE));
+    assert!(!is_connection_refused(&sb, GET_NAMESPACE));
     crate::sandbox::wait_until("it is back", || {
-        !is_refused(&sb, &format!("{NAMESPACE} --context acme-prod"))
+        !is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context acme-prod"))
     });
     assert!(start.elapsed() >= Duration::from_millis(300));
 }

@@ -1,9 +1,9 @@
 //! `kubectl patch --local`.
 
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::{Value, json};
 
-fn patched(sb: &Sandbox, document: &Value, patch: &Value, flags: &[&str]) -> Run {
+fn run_patch(sb: &Sandbox, document: &Value, patch: &Value, flags: &[&str]) -> CommandOutput {
     let patch = patch.to_string();
     let fixed = [
         "patch",
@@ -16,21 +16,21 @@ fn patched(sb: &Sandbox, document: &Value, patch: &Value, flags: &[&str]) -> Run
         "--patch",
         &patch,
     ];
-    sb.tool(
+    sb.run_tool(
         "kubectl",
         &[&fixed, flags].concat(),
         Some(&document.to_string()),
     )
 }
 
-fn document() -> Value {
+fn build_document() -> Value {
     json!({"kind": "Job", "apiVersion": "batch/v1",
            "metadata": {"name": "old", "annotations": {"a/b": "1", "c~d": "<>&"}, "managedFields": [{"manager": "m"}]},
            "spec": {"list": [1, 2]}})
 }
 
 /// What the real ones print of the patch in the next test.
-const PRINTED: &str = r#"{
+const PATCH_OUTPUT: &str = r#"{
     "apiVersion": "batch/v1",
     "kind": "Job",
     "metadata": {
@@ -52,9 +52,9 @@ const PRINTED: &str = r#"{
 "#;
 
 #[test]
-fn a_patch_is_done_without_a_cluster() {
+fn local_patch_works_without_cluster() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["unreachable"] = json!(true));
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
     let patch = json!([
         {"op": "replace", "path": "/metadata/name", "value": "new"},
         {"op": "remove", "path": "/metadata/annotations/a~1b"},
@@ -63,10 +63,10 @@ fn a_patch_is_done_without_a_cluster() {
         {"op": "replace", "path": "/spec/list/2", "value": "two"},
         {"op": "add", "path": "/spec/suspend", "value": null},
     ]);
-    let run = patched(&sb, &document(), &patch, &["--namespace", "influxdb"]);
+    let run = run_patch(&sb, &build_document(), &patch, &["--namespace", "influxdb"]);
     assert_eq!(
         (run.code, run.stdout.as_str(), run.stderr.as_str()),
-        (0, PRINTED, "")
+        (0, PATCH_OUTPUT, "")
     );
     let read = sb
         .calls()
@@ -75,12 +75,12 @@ fn a_patch_is_done_without_a_cluster() {
         .expect("what it read");
     assert_eq!(
         serde_json::from_str::<Value>(&read).expect("JSON"),
-        document()
+        build_document()
     );
     let escaped = json!([{"op": "replace", "path": "/metadata/annotations/c~0d", "value": "2"},
                          {"op": "remove", "path": "/spec/list/0"}]);
-    sb.kubectl_version("v1.20.2");
-    let run = patched(&sb, &document(), &escaped, &[]);
+    sb.set_kubectl_version("v1.20.2");
+    let run = run_patch(&sb, &build_document(), &escaped, &[]);
     let printed: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!(
         (
@@ -97,7 +97,7 @@ fn a_patch_is_done_without_a_cluster() {
 }
 
 #[test]
-fn patches_that_do_not_fit() {
+fn inapplicable_patches_fail_with_kubectl_errors() {
     let sb = Sandbox::new();
     let missing = ": missing value";
     let rows = [
@@ -133,15 +133,19 @@ fn patches_that_do_not_fit() {
             "/spec/list/7",
             format!("Object to be patched is missing field (/spec/list/7{missing})"),
         ),
-        ("add", "/spec/list/7", out_of_bounds("add")),
-        ("remove", "/spec/list/7", out_of_bounds("remove")),
+        ("add", "/spec/list/7", format_out_of_bounds_error("add")),
+        (
+            "remove",
+            "/spec/list/7",
+            format_out_of_bounds_error("remove"),
+        ),
     ];
     for (operation, path, text) in rows {
         let mut patch = json!([{"op": operation, "path": path}]);
         if operation != "remove" {
             patch[0]["value"] = json!(1);
         }
-        let run = patched(&sb, &document(), &patch, &[]);
+        let run = run_patch(&sb, &build_document(), &patch, &[]);
         assert_eq!(
             (run.code, run.stdout, run.stderr),
             (1, String::new(), format!("error: {text}\n")),
@@ -149,9 +153,9 @@ fn patches_that_do_not_fit() {
         );
     }
     // What is missing is not missed by `replace`, whatever RFC 6902 says.
-    let run = patched(
+    let run = run_patch(
         &sb,
-        &document(),
+        &build_document(),
         &json!([{"op": "replace", "path": "/spec/x", "value": 1}]),
         &[],
     );
@@ -162,38 +166,38 @@ fn patches_that_do_not_fit() {
     );
 }
 
-fn out_of_bounds(operation: &str) -> String {
+fn format_out_of_bounds_error(operation: &str) -> String {
     format!(
         "error in {operation} for path: '/spec/list/7': Unable to access invalid index: 7: invalid index referenced"
     )
 }
 
 #[test]
-fn the_configuration_is_read_all_the_same() {
+fn local_patch_still_checks_kubeconfig_and_namespace() {
     let sb = Sandbox::new();
     let err = |document: Value, flags: &[&str]| {
-        let run = patched(&sb, &document, &json!([]), flags);
+        let run = run_patch(&sb, &document, &json!([]), flags);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""));
         run.stderr
     };
-    let context = err(document(), &["--context", "nope"]);
+    let context = err(build_document(), &["--context", "nope"]);
     assert_eq!(
         context,
         "Error in configuration: context was not found for specified context: nope\n"
     );
-    let kubeconfig = err(document(), &["--kubeconfig", "/no/where"]);
+    let kubeconfig = err(build_document(), &["--kubeconfig", "/no/where"]);
     assert_eq!(
         kubeconfig,
         "error: stat /no/where: no such file or directory\n"
     );
-    let mut elsewhere = document();
+    let mut elsewhere = build_document();
     elsewhere["metadata"]["namespace"] = json!("q");
     let namespace = err(elsewhere, &["--namespace", "influxdb"]);
     assert!(
         namespace.starts_with("error: the namespace from the provided object \"q\" does not match"),
         "{namespace}"
     );
-    let empty = sb.tool(
+    let empty = sb.run_tool(
         "kubectl",
         &[
             "patch",
@@ -212,7 +216,7 @@ fn the_configuration_is_read_all_the_same() {
 }
 
 #[test]
-fn patches_that_nobody_uses() {
+fn unsupported_patches_exit_with_99() {
     let sb = Sandbox::new();
     for (patch, flags) in [
         (
@@ -227,14 +231,19 @@ fn patches_that_nobody_uses() {
         (json!({}), &[]),
         (json!([]), &["--watch"]),
     ] {
-        assert_eq!(patched(&sb, &document(), &patch, flags).code, 99, "{patch}");
+        assert_eq!(
+            run_patch(&sb, &build_document(), &patch, flags).code,
+            99,
+            "{patch}"
+        );
     }
     for words in [
         "patch --filename - --type=json --output json --patch []",
         "patch --local --filename - --type=merge",
     ] {
         assert_eq!(
-            sb.tool("kubectl", &super::words(words), Some("{}")).code,
+            sb.run_tool("kubectl", &super::split_words(words), Some("{}"))
+                .code,
             99,
             "{words}"
         );

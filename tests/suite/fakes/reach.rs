@@ -1,11 +1,11 @@
 //! Getting to the cluster, and being allowed there.
 
-use super::{TOKEN, done, kubectl};
+use super::{GET_TOKEN_ARGS, run_kubectl, run_kubectl_ok};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
-const UID: &str = "get namespace kube-system --output jsonpath={.metadata.uid}";
-const VIEW: &[&str] = &[
+const GET_CLUSTER_UID: &str = "get namespace kube-system --output jsonpath={.metadata.uid}";
+const VIEW_CONTEXT_ARGS: &[&str] = &[
     "config",
     "view",
     "--minify",
@@ -13,33 +13,33 @@ const VIEW: &[&str] = &[
     r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#,
 ];
 
-fn view(sb: &Sandbox, pins: &[&str]) -> (i32, String) {
-    let run = sb.tool("kubectl", &[VIEW, pins].concat(), None);
+fn view_context(sb: &Sandbox, pins: &[&str]) -> (i32, String) {
+    let run = sb.run_tool("kubectl", &[VIEW_CONTEXT_ARGS, pins].concat(), None);
     (run.code, run.stdout + &run.stderr)
 }
 
 #[test]
-fn contexts() {
+fn context_flag_selects_cluster() {
     let sb = Sandbox::new();
     assert_eq!(
-        view(&sb, &[]),
+        view_context(&sb, &[]),
         (0, "sim-dev\nhttps://127.0.0.1:26443\n".into())
     );
     let prod = (0, "acme-prod\nhttps://prod.k8s.invalid:6443\n".to_owned());
-    assert_eq!(view(&sb, &["--context", "acme-prod"]), prod);
+    assert_eq!(view_context(&sb, &["--context", "acme-prod"]), prod);
     assert_eq!(
-        view(&sb, &["--context", "nope"]),
+        view_context(&sb, &["--context", "nope"]),
         (1, "error: cannot locate context nope\n".into())
     );
     assert_ne!(
-        done(&sb, UID),
-        done(&sb, &format!("{UID} --context acme-prod"))
+        run_kubectl_ok(&sb, GET_CLUSTER_UID),
+        run_kubectl_ok(&sb, &format!("{GET_CLUSTER_UID} --context acme-prod"))
     );
     assert_eq!(
-        done(&sb, UID),
-        done(&sb, &format!("--context sim-dev {UID}"))
+        run_kubectl_ok(&sb, GET_CLUSTER_UID),
+        run_kubectl_ok(&sb, &format!("--context sim-dev {GET_CLUSTER_UID}"))
     );
-    let run = kubectl(&sb, &format!("{UID} --context nope"));
+    let run = run_kubectl(&sb, &format!("{GET_CLUSTER_UID} --context nope"));
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (1, "error: context \"nope\" does not exist\n")
@@ -47,39 +47,39 @@ fn contexts() {
 }
 
 #[test]
-fn without_a_context() {
+fn missing_context_falls_back_to_in_cluster() {
     let sb = Sandbox::new();
-    sb.world(|world| world["current_context"] = json!(""));
+    sb.edit_state(|world| world["current_context"] = json!(""));
     let nothing = (
         1,
         "error: current-context must exist in order to minify\n".to_owned(),
     );
-    assert_eq!(view(&sb, &[]), nothing);
-    assert!(kubectl(&sb, UID).stderr.ends_with(
+    assert_eq!(view_context(&sb, &[]), nothing);
+    assert!(run_kubectl(&sb, GET_CLUSTER_UID).stderr.ends_with(
         "The connection to the server localhost:8080 was refused - did you specify the right host or port?\n"
     ));
-    sb.world(|world| {
+    sb.edit_state(|world| {
         world["in_cluster"] =
             json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
-    assert_eq!(done(&sb, UID).len(), 36);
-    assert_eq!(view(&sb, &[]), nothing);
+    assert_eq!(run_kubectl_ok(&sb, GET_CLUSTER_UID).len(), 36);
+    assert_eq!(view_context(&sb, &[]), nothing);
 }
 
 #[test]
-fn kubeconfigs() {
+fn kubeconfig_flag_selects_file() {
     let sb = Sandbox::new();
     let other = sb.write("other.kubeconfig", "");
     let other = other.to_str().expect("text");
-    sb.world(|world| {
+    sb.edit_state(|world| {
         let prod = world["contexts"]["acme-prod"].clone();
         world["kubeconfigs"][other] = json!({"contexts": {"p": prod}, "current_context": "p"});
     });
     assert_eq!(
-        view(&sb, &["--kubeconfig", other]),
+        view_context(&sb, &["--kubeconfig", other]),
         (0, "p\nhttps://prod.k8s.invalid:6443\n".into())
     );
-    let missing = kubectl(&sb, &format!("{UID} --kubeconfig /no/where"));
+    let missing = run_kubectl(&sb, &format!("{GET_CLUSTER_UID} --kubeconfig /no/where"));
     assert_eq!(
         (missing.code, missing.stderr.as_str()),
         (1, "error: stat /no/where: no such file or directory\n")
@@ -87,13 +87,13 @@ fn kubeconfigs() {
 }
 
 #[test]
-fn rights() {
+fn viewer_is_forbidden_to_read_secrets() {
     let sb = Sandbox::new();
     for pins in [
         "--context sim-viewer",
         "--as viewer --as-group a --as-group b",
     ] {
-        let run = kubectl(&sb, &format!("{} {pins}", TOKEN.join(" ")));
+        let run = run_kubectl(&sb, &format!("{} {pins}", GET_TOKEN_ARGS.join(" ")));
         let text = "Error from server (Forbidden): secrets \"admin-token\" is forbidden: User \"viewer\" cannot get \
                     resource \"secrets\" in API group \"\" in the namespace \"influxdb\"\n";
         assert_eq!((run.code, run.stderr.as_str()), (1, text));
@@ -101,10 +101,10 @@ fn rights() {
 }
 
 #[test]
-fn rights_can_be_taken() {
+fn denied_permissions_are_enforced() {
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
-    let run = kubectl(&sb, UID);
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
+    let run = run_kubectl(&sb, GET_CLUSTER_UID);
     assert!(
         run.stderr
             .contains("namespaces \"kube-system\" is forbidden: User \"admin\" cannot get"),
@@ -112,12 +112,14 @@ fn rights_can_be_taken() {
         run.stderr
     );
     assert_eq!(
-        done(&sb, "get namespace influxdb --output name"),
+        run_kubectl_ok(&sb, "get namespace influxdb --output name"),
         "namespace/influxdb\n"
     );
-    sb.deny(json!({"verb": "delete", "resource": "*", "user": "admin", "namespace": "influxdb"}));
+    sb.deny_access(
+        json!({"verb": "delete", "resource": "*", "user": "admin", "namespace": "influxdb"}),
+    );
     assert_eq!(
-        kubectl(
+        run_kubectl(
             &sb,
             "auth can-i delete secrets/rsa-keys --namespace influxdb"
         )
@@ -125,35 +127,38 @@ fn rights_can_be_taken() {
         "no\n"
     );
     assert_eq!(
-        kubectl(&sb, "auth can-i get secrets/rsa-keys --namespace influxdb").stdout,
+        run_kubectl(&sb, "auth can-i get secrets/rsa-keys --namespace influxdb").stdout,
         "yes\n"
     );
     assert_eq!(
-        kubectl(&sb, "delete secrets/rsa-keys --namespace influxdb").code,
+        run_kubectl(&sb, "delete secrets/rsa-keys --namespace influxdb").code,
         1
     );
 }
 
 #[test]
-fn servers_that_refuse() {
+fn unauthorized_and_unreachable_servers_fail() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["unauthorized"] = json!(true));
+    sb.edit_cluster(|cluster| cluster["unauthorized"] = json!(true));
     assert_eq!(
-        kubectl(&sb, UID).stderr,
+        run_kubectl(&sb, GET_CLUSTER_UID).stderr,
         "error: You must be logged in to the server (Unauthorized)\n"
     );
-    sb.cluster(|cluster| cluster["unreachable"] = json!(true));
-    assert!(kubectl(&sb, UID).stderr.ends_with(
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
+    assert!(run_kubectl(&sb, GET_CLUSTER_UID).stderr.ends_with(
         "The connection to the server 127.0.0.1:26443 was refused - did you specify the right host or port?\n"
     ));
-    assert_eq!(done(&sb, &format!("{UID} --context acme-prod")).len(), 36);
+    assert_eq!(
+        run_kubectl_ok(&sb, &format!("{GET_CLUSTER_UID} --context acme-prod")).len(),
+        36
+    );
 }
 
 #[test]
-fn vendors_and_versions_between() {
+fn vendor_and_intermediate_versions_are_supported() {
     let sb = Sandbox::new();
-    sb.kubectl_version("v1.28.5-eks-5e0fdde");
-    let text = done(&sb, "version --client --output json");
+    sb.set_kubectl_version("v1.28.5-eks-5e0fdde");
+    let text = run_kubectl_ok(&sb, "version --client --output json");
     assert!(
         text.contains("\"gitVersion\": \"v1.28.5-eks-5e0fdde\"")
             && text.contains("\"minor\": \"28+\""),
@@ -164,14 +169,14 @@ fn vendors_and_versions_between() {
         ("v1.35.0", "deleted from influxdb namespace\n"),
     ] {
         let sb = Sandbox::new();
-        sb.kubectl_version(version);
-        let text = done(&sb, "delete secrets/rsa-keys --namespace influxdb");
+        sb.set_kubectl_version(version);
+        let text = run_kubectl_ok(&sb, "delete secrets/rsa-keys --namespace influxdb");
         assert_eq!(text, format!("secret \"rsa-keys\" {deleted}"));
     }
 }
 
 #[test]
-fn a_missing_one_of_two_is_told_beside_the_other() {
+fn missing_secret_is_reported_beside_existing_one() {
     let sb = Sandbox::new();
     sb.remove_secret("rsa-keys");
     let columns =
@@ -179,7 +184,7 @@ fn a_missing_one_of_two_is_told_beside_the_other() {
     let line = format!(
         "get secrets/rsa-keys secrets/admin-token --namespace influxdb --output {columns} --no-headers"
     );
-    let run = kubectl(&sb, &line);
+    let run = run_kubectl(&sb, &line);
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (
@@ -195,10 +200,10 @@ fn a_missing_one_of_two_is_told_beside_the_other() {
 }
 
 #[test]
-fn a_mistyped_setting_fails() {
+fn mistyped_cluster_setting_is_an_error() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["unreachabel"] = json!(true));
-    let run = kubectl(&sb, UID);
+    sb.edit_cluster(|cluster| cluster["unreachabel"] = json!(true));
+    let run = run_kubectl(&sb, GET_CLUSTER_UID);
     assert!(
         run.code == 101 && run.stderr.contains("unknown field `unreachabel`"),
         "{}",
@@ -207,17 +212,17 @@ fn a_mistyped_setting_fails() {
 }
 
 #[test]
-fn several_namespaces_in_one_call() {
+fn get_prints_accessible_namespaces_and_reports_others() {
     let sb = Sandbox::new();
     let get = |names: &str| {
         let line = format!(
             "get namespace {names} --output custom-columns=NAME:.metadata.name,UID:.metadata.uid"
         );
-        kubectl(&sb, &format!("{line} --no-headers"))
+        run_kubectl(&sb, &format!("{line} --no-headers"))
     };
     let both = get("kube-system influxdb");
     let uid = |name: &str| {
-        sb.now()["namespaces"][name]
+        sb.refresh_cluster()["namespaces"][name]
             .as_str()
             .expect("a UID")
             .to_owned()
@@ -238,7 +243,7 @@ fn several_namespaces_in_one_call() {
         (missing.code, &missing.stdout, missing.stderr.as_str()),
         (1, &own, text)
     );
-    sb.deny(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
+    sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
     let forbidden = get("kube-system influxdb");
     let text = "Error from server (Forbidden): namespaces \"kube-system\" is forbidden: User \"admin\" cannot get resource \
                 \"namespaces\" in API group \"\" in the namespace \"kube-system\"\n";

@@ -1,21 +1,21 @@
 //! What becomes of tokens when keys, jobs and pods go.
 
-use super::token::try_token;
-use super::{done, kubectl};
+use super::token::probe_token;
+use super::{run_kubectl, run_kubectl_ok};
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-const NS: &str = "--namespace influxdb";
+const NAMESPACE_FLAG: &str = "--namespace influxdb";
 
 /// A call in the namespace, which must succeed.
-fn here(sb: &Sandbox, line: &str) -> String {
-    done(sb, &format!("{line} {NS}"))
+fn run_in_namespace(sb: &Sandbox, line: &str) -> String {
+    run_kubectl_ok(sb, &format!("{line} {NAMESPACE_FLAG}"))
 }
 
 /// Waits for a job.
-fn completed(sb: &Sandbox, job: &str) {
-    here(
+fn wait_for_job(sb: &Sandbox, job: &str) {
+    run_in_namespace(
         sb,
         &format!("wait --for=condition=complete job/{job} --timeout=30s"),
     );
@@ -24,7 +24,7 @@ fn completed(sb: &Sandbox, job: &str) {
 /// A job made again under a new name, as the recorded clone.
 fn clone_job(sb: &Sandbox, from: &str, name: &str) -> i32 {
     let app = from.rsplit_once('-').expect("a suffix").0;
-    let text = here(sb, &format!("get job/{from} --output json"));
+    let text = run_in_namespace(sb, &format!("get job/{from} --output json"));
     let job: Value = serde_json::from_str(&text).expect("JSON");
     let mut template = job["spec"]["template"].clone();
     template["metadata"] = json!({"labels": {"app": app}});
@@ -39,17 +39,17 @@ fn clone_job(sb: &Sandbox, from: &str, name: &str) -> i32 {
         "--output",
         "name",
     ];
-    sb.tool("kubectl", &create, Some(&manifest.to_string()))
+    sb.run_tool("kubectl", &create, Some(&manifest.to_string()))
         .code
 }
 
 #[test]
-fn the_first_procedure_with_clones() {
+fn cloned_jobs_revoke_old_token() {
     let sb = Sandbox::new();
     let old = sb.admin_token();
-    here(&sb, "delete secrets/rsa-keys secrets/admin-token");
+    run_in_namespace(&sb, "delete secrets/rsa-keys secrets/admin-token");
     assert_eq!(
-        try_token(&sb, &old).code,
+        probe_token(&sb, &old).code,
         0,
         "pods keep the key they have loaded"
     );
@@ -59,63 +59,66 @@ fn the_first_procedure_with_clones() {
         1,
         "it is there already"
     );
-    completed(&sb, "key-gen-001");
-    let text = here(&sb, "delete pods --selector app=token-management");
+    wait_for_job(&sb, "key-gen-001");
+    let text = run_in_namespace(&sb, "delete pods --selector app=token-management");
     assert_eq!(text.lines().count(), 2, "{text}");
-    here(
+    run_in_namespace(
         &sb,
         "wait --for=condition=Ready pods --selector app=token-management --timeout=30s",
     );
-    let status = here(
+    let status = run_in_namespace(
         &sb,
         "rollout status deployment/token-management --timeout=30s",
     );
     assert!(status.ends_with("successfully rolled out\n"));
-    assert_eq!(try_token(&sb, &old).code, 1);
+    assert_eq!(probe_token(&sb, &old).code, 1);
     assert_eq!(
         clone_job(&sb, "create-admin-token-7c9d2b41", "create-admin-token-001"),
         0
     );
-    completed(&sb, "create-admin-token-001");
+    wait_for_job(&sb, "create-admin-token-001");
     assert_ne!(sb.admin_token(), old);
-    assert_eq!(try_token(&sb, &sb.admin_token()).code, 0);
-    assert_eq!(try_token(&sb, &old).code, 1);
+    assert_eq!(probe_token(&sb, &sb.admin_token()).code, 0);
+    assert_eq!(probe_token(&sb, &old).code, 1);
 }
 
 #[test]
-fn the_operator_makes_jobs_again_unless_paused() {
+fn operator_recreates_deleted_jobs_unless_paused() {
     let sb = Sandbox::new();
-    sb.operator();
+    sb.install_operator();
     let old = sb.admin_token();
-    let uid = |sb: &Sandbox| sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
+    let uid = |sb: &Sandbox| {
+        sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone()
+    };
     let before = uid(&sb);
-    let jobs = format!("delete job/key-gen-7c9d2b41 job/create-admin-token-7c9d2b41 {NS}");
-    here(&sb, "delete secret rsa-keys admin-token");
-    sb.pause_operator(true);
-    done(&sb, &jobs);
+    let jobs =
+        format!("delete job/key-gen-7c9d2b41 job/create-admin-token-7c9d2b41 {NAMESPACE_FLAG}");
+    run_in_namespace(&sb, "delete secret rsa-keys admin-token");
+    sb.set_operator_paused(true);
+    run_kubectl_ok(&sb, &jobs);
     std::thread::sleep(std::time::Duration::from_millis(400));
     assert_eq!(uid(&sb), Value::Null);
-    sb.pause_operator(false);
+    sb.set_operator_paused(false);
     wait_until("there is a token again", || {
-        sb.now()["secrets"]["influxdb/admin-token"].is_object()
+        sb.refresh_cluster()["secrets"]["influxdb/admin-token"].is_object()
     });
     assert_ne!(uid(&sb), before);
     assert_ne!(sb.admin_token(), old);
 }
 
 #[test]
-fn pods_serve_until_they_are_gone_and_start_when_there_are_keys() {
+fn terminating_pods_serve_and_new_pods_await_keys() {
     let sb = Sandbox::new();
     let old = sb.admin_token();
-    sb.cluster(|cluster| cluster["term_seconds"] = json!(1.0));
-    here(&sb, "delete secrets/rsa-keys");
-    here(
+    sb.edit_cluster(|cluster| cluster["term_seconds"] = json!(1.0));
+    run_in_namespace(&sb, "delete secrets/rsa-keys");
+    run_in_namespace(
         &sb,
         "delete pods --selector app=token-management --wait=false",
     );
-    assert_eq!(try_token(&sb, &old).code, 0);
+    assert_eq!(probe_token(&sb, &old).code, 0);
     let pods = |sb: &Sandbox| {
-        let text = here(sb, "get pods --selector app=token-management --output json");
+        let text = run_in_namespace(sb, "get pods --selector app=token-management --output json");
         serde_json::from_str::<Value>(&text).expect("JSON")["items"]
             .as_array()
             .expect("a list")
@@ -132,7 +135,7 @@ fn pods_serve_until_they_are_gone_and_start_when_there_are_keys() {
             .iter()
             .all(|pod| pod["status"]["phase"] == "Pending")
     );
-    assert_eq!(try_token(&sb, &old).code, 1);
+    assert_eq!(probe_token(&sb, &old).code, 1);
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"), 0);
     wait_until("they run", || {
         pods(&sb)
@@ -142,44 +145,44 @@ fn pods_serve_until_they_are_gone_and_start_when_there_are_keys() {
 }
 
 #[test]
-fn a_sticky_token_outlives_its_key() {
+fn sticky_token_stays_valid_until_replaced() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["sticky"] = json!(true));
+    sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
     let old = sb.admin_token();
-    here(&sb, "delete secrets/rsa-keys secrets/admin-token");
+    run_in_namespace(&sb, "delete secrets/rsa-keys secrets/admin-token");
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"), 0);
-    completed(&sb, "key-gen-001");
-    here(&sb, "delete pods --selector app=token-management");
-    assert_eq!(try_token(&sb, &old).code, 0);
+    wait_for_job(&sb, "key-gen-001");
+    run_in_namespace(&sb, "delete pods --selector app=token-management");
+    assert_eq!(probe_token(&sb, &old).code, 0);
     assert_eq!(
         clone_job(&sb, "create-admin-token-7c9d2b41", "create-admin-token-001"),
         0
     );
-    completed(&sb, "create-admin-token-001");
-    assert_eq!(try_token(&sb, &old).code, 1);
+    wait_for_job(&sb, "create-admin-token-001");
+    assert_eq!(probe_token(&sb, &old).code, 1);
 }
 
 #[test]
-fn jobs_fail_or_never_end_on_order() {
+fn job_fates_make_jobs_fail_or_hang() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["job_fates"] = json!({"key-gen-001": "fail", "key-gen-002": "stuck"})
     });
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"), 0);
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-002"), 0);
-    here(
+    run_in_namespace(
         &sb,
         "wait --for=condition=failed job/key-gen-001 --timeout=30s",
     );
-    let run = kubectl(
+    let run = run_kubectl(
         &sb,
-        &format!("wait --for=condition=failed job/key-gen-002 {NS} --timeout=1s"),
+        &format!("wait --for=condition=failed job/key-gen-002 {NAMESPACE_FLAG} --timeout=1s"),
     );
     assert_eq!(
         run.stderr,
         "error: timed out waiting for the condition on jobs/key-gen-002\n"
     );
-    let text = here(
+    let text = run_in_namespace(
         &sb,
         "get pods --selector job-name=key-gen-002 --output json",
     );
@@ -187,9 +190,9 @@ fn jobs_fail_or_never_end_on_order() {
 }
 
 #[test]
-fn dry_runs_can_be_refused() {
+fn server_dry_run_can_be_refused() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["dry_run_refusal"] = json!("admission webhook \"w\" does not support dry run")
     });
     let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x"},
@@ -200,7 +203,7 @@ fn dry_runs_can_be_refused() {
             more,
         ]
         .concat();
-        sb.tool("kubectl", &args, Some(&manifest.to_string()))
+        sb.run_tool("kubectl", &args, Some(&manifest.to_string()))
     };
     let run = create(&["--dry-run=server", "--output", "name"]);
     assert!(
@@ -212,12 +215,12 @@ fn dry_runs_can_be_refused() {
     let job: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!(
         job["metadata"]["uid"],
-        sb.now()["jobs"]["influxdb/x"]["meta"]["uid"]
+        sb.refresh_cluster()["jobs"]["influxdb/x"]["meta"]["uid"]
     );
 }
 
 #[test]
-fn a_watch_shows_pods_come_and_go() {
+fn pod_watch_shows_deletions_and_replacements() {
     let sb = Sandbox::new();
     let selector = [
         "--selector",
@@ -233,14 +236,14 @@ fn a_watch_shows_pods_come_and_go() {
     .concat();
     let running = sb.spawn_tool("kubectl", &watch);
     wait_until("both are printed", || {
-        running.so_far("stdout").matches("\n}\n").count() == 2
+        running.read_output("stdout").matches("\n}\n").count() == 2
     });
-    here(&sb, "delete pods --selector app=token-management");
+    run_in_namespace(&sb, "delete pods --selector app=token-management");
     wait_until("new ones run", || {
-        running_uids(&running.so_far("stdout")).len() == 4
+        list_running_uids(&running.read_output("stdout")).len() == 4
     });
-    sb.deny(json!({"verb": "watch", "resource": "pods"}));
-    let run = sb.tool("kubectl", &watch, None);
+    sb.deny_access(json!({"verb": "watch", "resource": "pods"}));
+    let run = sb.run_tool("kubectl", &watch, None);
     assert!(
         run.code == 1 && run.stderr.contains("cannot watch resource \"pods\""),
         "{}",
@@ -249,7 +252,7 @@ fn a_watch_shows_pods_come_and_go() {
 }
 
 /// The UIDs of the pods that a watch showed running and staying.
-fn running_uids(watched: &str) -> BTreeSet<String> {
+fn list_running_uids(watched: &str) -> BTreeSet<String> {
     let documents = serde_json::Deserializer::from_str(watched).into_iter::<Value>();
     let running = documents
         .filter_map(Result::ok)
@@ -259,14 +262,14 @@ fn running_uids(watched: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn other_workloads() {
+fn other_deployment_can_serve_tokens() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         let all = cluster["deployments"].as_object_mut().expect("deployments");
         all.remove("influxdb/token-management").expect("there");
         cluster["pods"] = json!({});
     });
-    sb.fake(&[
+    sb.run_fake(&[
         "deployment",
         "influxdb",
         "core",
@@ -275,11 +278,11 @@ fn other_workloads() {
         "rsa-keys",
     ]);
     wait_until("its pod serves", || {
-        try_token(&sb, &sb.admin_token()).code == 0
+        probe_token(&sb, &sb.admin_token()).code == 0
     });
-    let none = kubectl(
+    let none = run_kubectl(
         &sb,
-        &format!("delete pods --selector app=token-management {NS}"),
+        &format!("delete pods --selector app=token-management {NAMESPACE_FLAG}"),
     );
     assert_eq!(
         (none.code, none.stdout.as_str()),

@@ -1,20 +1,24 @@
 //! Watches by selector: events, what is not there yet, and a server that goes away.
 
-use super::{created, done, job, kubectl, object, wait_for_looks, words};
-use crate::sandbox::{Running, Sandbox, wait_until};
+use super::{
+    build_job, create_object_ok, get_object, run_kubectl, run_kubectl_ok, split_words,
+    wait_for_polls,
+};
+use crate::sandbox::{RunningCommand, Sandbox, wait_until};
 use serde_json::{Value, json};
 
-const JOB: &str = "get jobs --field-selector metadata.name=late --namespace influxdb --output json";
-const PODS: &str = "get pods --selector job-name=late --namespace influxdb --output json";
-const EVENTS: &str = "--watch --output-watch-events";
+const GET_LATE_JOB: &str =
+    "get jobs --field-selector metadata.name=late --namespace influxdb --output json";
+const GET_LATE_PODS: &str = "get pods --selector job-name=late --namespace influxdb --output json";
+const WATCH_EVENTS_FLAGS: &str = "--watch --output-watch-events";
 
-fn spawn(sb: &Sandbox, line: &str) -> Running {
-    sb.spawn_tool("kubectl", &words(line))
+fn spawn_kubectl(sb: &Sandbox, line: &str) -> RunningCommand {
+    sb.spawn_tool("kubectl", &split_words(line))
 }
 
 /// The lines that a watch has printed so far, each an event.
-fn events(running: &Running) -> Vec<Value> {
-    let text = running.so_far("stdout");
+fn parse_events(running: &RunningCommand) -> Vec<Value> {
+    let text = running.read_output("stdout");
     let whole = text
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'));
@@ -23,61 +27,64 @@ fn events(running: &Running) -> Vec<Value> {
         .collect()
 }
 
-fn types(events: &[Value]) -> Vec<&str> {
+fn list_event_types(events: &[Value]) -> Vec<&str> {
     events
         .iter()
         .map(|event| event["type"].as_str().expect("a type"))
         .collect()
 }
 
-fn late(sb: &Sandbox) {
-    created(sb, &job("late", &json!({})));
+fn create_late_job(sb: &Sandbox) {
+    create_object_ok(sb, &build_job("late", &json!({})));
 }
 
 /// Waits for the job's end.
-fn complete(sb: &Sandbox) {
-    done(
+fn wait_for_late_job(sb: &Sandbox) {
+    run_kubectl_ok(
         sb,
         "wait --for=condition=complete job/late --namespace influxdb --timeout=60s",
     );
 }
 
 #[test]
-fn a_job_that_is_not_there_yet_is_waited_for() {
+fn watch_reports_events_of_later_created_job() {
     let sb = Sandbox::new();
-    let [job, pods] = [JOB, PODS].map(|line| spawn(&sb, &format!("{line} {EVENTS}")));
-    wait_for_looks(&sb);
-    wait_for_looks(&sb);
-    assert_eq!(job.so_far("stdout") + &pods.so_far("stdout"), "");
-    late(&sb);
-    complete(&sb);
-    let shown = object(&sb, "job/late");
+    let [job, pods] = [GET_LATE_JOB, GET_LATE_PODS]
+        .map(|line| spawn_kubectl(&sb, &format!("{line} {WATCH_EVENTS_FLAGS}")));
+    wait_for_polls(&sb);
+    wait_for_polls(&sb);
+    assert_eq!(job.read_output("stdout") + &pods.read_output("stdout"), "");
+    create_late_job(&sb);
+    wait_for_late_job(&sb);
+    let shown = get_object(&sb, "job/late");
     let is_complete = |event: &Value| event["object"]["status"]["succeeded"] == 1;
     wait_until("its end is printed", || {
-        events(&job).last().is_some_and(is_complete)
+        parse_events(&job).last().is_some_and(is_complete)
     });
-    done(&sb, "delete job/late --namespace influxdb");
-    let gone = |running: &Running| {
-        events(running)
+    run_kubectl_ok(&sb, "delete job/late --namespace influxdb");
+    let gone = |running: &RunningCommand| {
+        parse_events(running)
             .last()
             .is_some_and(|event| event["type"] == "DELETED")
     };
     wait_until("both are gone", || gone(&job) && gone(&pods));
-    late(&sb);
-    wait_until("another is there", || events(&job).len() > 2 && !gone(&job));
+    create_late_job(&sb);
+    wait_until("another is there", || {
+        parse_events(&job).len() > 2 && !gone(&job)
+    });
     for (running, kind) in [(&job, "Job"), (&pods, "Pod")] {
-        let events = events(running);
+        let events = parse_events(running);
         let end = events
             .iter()
             .position(|event| event["type"] == "DELETED")
             .expect("it went");
-        assert_eq!(types(&events)[0], "ADDED");
+        assert_eq!(list_event_types(&events)[0], "ADDED");
         assert!(
-            types(&events)[1..end]
+            list_event_types(&events)[1..end]
                 .iter()
                 .all(|kind| *kind == "MODIFIED"),
             "{:?}",
-            types(&events)
+            list_event_types(&events)
         );
         assert!(end > 1 && events.iter().all(|event| event["object"]["kind"] == kind));
         assert_eq!(
@@ -86,7 +93,7 @@ fn a_job_that_is_not_there_yet_is_waited_for() {
             "as it last was"
         );
     }
-    let all = events(&job);
+    let all = parse_events(&job);
     let second = all
         .iter()
         .rposition(|event| event["type"] == "ADDED")
@@ -97,19 +104,21 @@ fn a_job_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn what_is_there_comes_first_and_whole() {
+fn watch_prints_existing_object_first() {
     let sb = Sandbox::new();
-    let line = JOB.replace("late", "key-gen-7c9d2b41");
-    let running = spawn(&sb, &format!("{line} {EVENTS}"));
-    wait_until("it is printed", || running.so_far("stdout").ends_with('\n'));
-    let text = running.so_far("stdout");
+    let line = GET_LATE_JOB.replace("late", "key-gen-7c9d2b41");
+    let running = spawn_kubectl(&sb, &format!("{line} {WATCH_EVENTS_FLAGS}"));
+    wait_until("it is printed", || {
+        running.read_output("stdout").ends_with('\n')
+    });
+    let text = running.read_output("stdout");
     let start = "{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"annotations\":{";
     assert!(
         text.starts_with(start) && text.matches('\n').count() == 1,
         "{text}"
     );
     // Unlike documents, events hold what kubectl otherwise leaves out.
-    let mut event = events(&running).remove(0);
+    let mut event = parse_events(&running).remove(0);
     let metadata = event["object"]["metadata"]
         .as_object_mut()
         .expect("metadata");
@@ -118,36 +127,36 @@ fn what_is_there_comes_first_and_whole() {
             .remove("managedFields")
             .is_some_and(|fields| fields.is_array())
     );
-    assert_eq!(event["object"], object(&sb, "job/key-gen-7c9d2b41"));
-    let plain = spawn(&sb, &format!("{line} --watch"));
+    assert_eq!(event["object"], get_object(&sb, "job/key-gen-7c9d2b41"));
+    let plain = spawn_kubectl(&sb, &format!("{line} --watch"));
     wait_until("it is printed", || {
-        plain.so_far("stdout").ends_with("\n}\n")
+        plain.read_output("stdout").ends_with("\n}\n")
     });
     assert_eq!(
-        serde_json::from_str::<Value>(&plain.so_far("stdout")).expect("JSON"),
+        serde_json::from_str::<Value>(&plain.read_output("stdout")).expect("JSON"),
         event["object"]
     );
 }
 
 #[test]
-fn signs_are_escaped_in_events() {
+fn watch_events_escape_html_characters() {
     let sb = Sandbox::new();
-    let mut manifest = job("late", &json!({}));
+    let mut manifest = build_job("late", &json!({}));
     manifest["metadata"]["annotations"] = json!({"q": "<>&é"});
-    created(&sb, &manifest);
-    let running = spawn(&sb, &format!("{JOB} {EVENTS}"));
+    create_object_ok(&sb, &manifest);
+    let running = spawn_kubectl(&sb, &format!("{GET_LATE_JOB} {WATCH_EVENTS_FLAGS}"));
     wait_until("it is printed", || {
         running
-            .so_far("stdout")
+            .read_output("stdout")
             .contains(r#"{"q":"\u003c\u003e\u0026é"}"#)
     });
 }
 
 #[test]
-fn a_name_selects_in_a_list() {
+fn field_selector_filters_jobs_by_exact_name() {
     let sb = Sandbox::new();
     let names = |name: &str| -> Vec<Value> {
-        let list = object(&sb, &format!("jobs --field-selector metadata.name={name}"));
+        let list = get_object(&sb, &format!("jobs --field-selector metadata.name={name}"));
         list["items"]
             .as_array()
             .expect("a list")
@@ -162,7 +171,7 @@ fn a_name_selects_in_a_list() {
         "get jobs --field-selector metadata.name=x --output name",
     ] {
         assert_eq!(
-            kubectl(&sb, &format!("{line} --namespace influxdb")).code,
+            run_kubectl(&sb, &format!("{line} --namespace influxdb")).code,
             99,
             "{line}"
         );
@@ -170,12 +179,12 @@ fn a_name_selects_in_a_list() {
 }
 
 #[test]
-fn list_and_watch_are_needed() {
+fn watch_requires_list_and_watch_permissions() {
     let forbidden = |verb: &str, version: &str, line: &str| {
         let sb = Sandbox::new();
-        sb.kubectl_version(version);
-        sb.deny(json!({"verb": verb, "resource": "*"}));
-        let run = kubectl(&sb, line);
+        sb.set_kubectl_version(version);
+        sb.deny_access(json!({"verb": verb, "resource": "*"}));
+        let run = run_kubectl(&sb, line);
         assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{line}");
         run.stderr
     };
@@ -186,14 +195,25 @@ fn list_and_watch_are_needed() {
         )
     };
     for verb in ["list", "watch"] {
-        let job = forbidden(verb, "v1.32.3", &format!("{JOB} {EVENTS}"));
+        let job = forbidden(
+            verb,
+            "v1.32.3",
+            &format!("{GET_LATE_JOB} {WATCH_EVENTS_FLAGS}"),
+        );
         assert_eq!(job, text("jobs.batch \"late\"", verb, "jobs", "batch"));
         assert_eq!(
-            forbidden(verb, "v1.32.3", &format!("{PODS} {EVENTS}")),
+            forbidden(
+                verb,
+                "v1.32.3",
+                &format!("{GET_LATE_PODS} {WATCH_EVENTS_FLAGS}")
+            ),
             text("pods", verb, "pods", "")
         );
     }
-    for line in [format!("{JOB} {EVENTS}"), format!("{JOB} --watch")] {
+    for line in [
+        format!("{GET_LATE_JOB} {WATCH_EVENTS_FLAGS}"),
+        format!("{GET_LATE_JOB} --watch"),
+    ] {
         let old = forbidden("watch", "v1.30.0", &line);
         assert_eq!(
             old,
@@ -202,8 +222,8 @@ fn list_and_watch_are_needed() {
     }
     // The empty list of a forbidden one, as without a name.
     let sb = Sandbox::new();
-    sb.deny(json!({"verb": "list", "resource": "jobs", "name": "late"}));
-    let run = kubectl(&sb, JOB);
+    sb.deny_access(json!({"verb": "list", "resource": "jobs", "name": "late"}));
+    let run = run_kubectl(&sb, GET_LATE_JOB);
     assert_eq!(
         (run.code, run.stderr),
         (1, text("jobs.batch \"late\"", "list", "jobs", "batch"))
@@ -215,23 +235,25 @@ fn list_and_watch_are_needed() {
 }
 
 #[test]
-fn a_watch_ends_with_its_server() {
+fn watch_ends_when_server_becomes_unreachable() {
     let gone = |what_happens: &dyn Fn(&Sandbox)| {
         let sb = Sandbox::new();
-        late(&sb);
-        complete(&sb);
+        create_late_job(&sb);
+        wait_for_late_job(&sb);
         let lines = [
-            format!("{JOB} {EVENTS}"),
-            format!("{PODS} --watch"),
-            JOB.replace("jobs --field-selector metadata.name=", "job/") + " --watch",
+            format!("{GET_LATE_JOB} {WATCH_EVENTS_FLAGS}"),
+            format!("{GET_LATE_PODS} --watch"),
+            GET_LATE_JOB.replace("jobs --field-selector metadata.name=", "job/") + " --watch",
         ];
-        let running = lines.map(|line| spawn(&sb, &line));
+        let running = lines.map(|line| spawn_kubectl(&sb, &line));
         wait_until("all is printed", || {
-            running.iter().all(|r| r.so_far("stdout").ends_with("}\n"))
+            running
+                .iter()
+                .all(|r| r.read_output("stdout").ends_with("}\n"))
         });
-        wait_for_looks(&sb);
-        wait_for_looks(&sb);
-        let before = running.each_ref().map(|r| r.so_far("stdout"));
+        wait_for_polls(&sb);
+        wait_for_polls(&sb);
+        let before = running.each_ref().map(|r| r.read_output("stdout"));
         what_happens(&sb);
         for (running, before) in running.into_iter().zip(before) {
             let run = running.wait();
@@ -242,10 +264,12 @@ fn a_watch_ends_with_its_server() {
             );
         }
     };
-    gone(&|sb| sb.cluster(|cluster| cluster["unreachable"] = json!(true)));
+    gone(&|sb| sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true)));
     // However short it was: the connection is lost.
     gone(&|sb| {
-        sb.fault(json!({"tool": "kubectl", "contains": ["get"], "do": {"unreachable": {"ms": 1}}}));
-        done(sb, "get namespace influxdb --output name");
+        sb.inject_fault(
+            json!({"tool": "kubectl", "contains": ["get"], "do": {"unreachable": {"ms": 1}}}),
+        );
+        run_kubectl_ok(sb, "get namespace influxdb --output name");
     });
 }

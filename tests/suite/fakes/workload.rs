@@ -1,40 +1,40 @@
 //! Jobs that do not run, and jobs that do not stay.
 
-use super::{create, created, done, job, kubectl, object};
+use super::{build_job, create_object, create_object_ok, get_object, run_kubectl, run_kubectl_ok};
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::{Value, json};
 
 /// A sandbox with a job `odd` of this fate and these fields, and one like any other beside it, which has ended.
-fn beside_another(fate: Option<&str>, more: &Value) -> Sandbox {
+fn create_sandbox_with_odd_job(fate: Option<&str>, more: &Value) -> Sandbox {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["job_seconds"] = json!(0.2);
         cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
     });
-    created(&sb, &job("odd", more));
-    created(&sb, &job("usual", &json!({})));
-    done(
+    create_object_ok(&sb, &build_job("odd", more));
+    create_object_ok(&sb, &build_job("usual", &json!({})));
+    run_kubectl_ok(
         &sb,
         "wait --for=condition=complete job/usual --namespace influxdb --timeout=60s",
     );
     sb
 }
 
-fn pods(sb: &Sandbox) -> Vec<Value> {
-    object(sb, "pods --selector job-name=odd")["items"]
+fn list_odd_pods(sb: &Sandbox) -> Vec<Value> {
+    get_object(sb, "pods --selector job-name=odd")["items"]
         .as_array()
         .expect("a list")
         .clone()
 }
 
-fn only_pod(sb: &Sandbox) -> Value {
-    let mut pods = pods(sb);
+fn get_only_odd_pod(sb: &Sandbox) -> Value {
+    let mut pods = list_odd_pods(sb);
     assert_eq!(pods.len(), 1, "{pods:?}");
     pods.remove(0)
 }
 
 /// The status and the reason of a pod's condition.
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a Value)> {
+fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a Value)> {
     let mut all = object["status"]["conditions"]
         .as_array()
         .into_iter()
@@ -44,16 +44,16 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a Value)
 }
 
 /// Nothing keeps the job from running any more.
-fn assert_runs_once_let(sb: &Sandbox) {
-    sb.cluster(|cluster| {
+fn assert_job_completes_once_unblocked(sb: &Sandbox) {
+    sb.edit_cluster(|cluster| {
         cluster["job_fates"] = json!({});
         cluster["jobs"]["influxdb/odd"]["spec"]["suspend"] = json!(false);
     });
-    done(
+    run_kubectl_ok(
         sb,
         "wait --for=condition=complete job/odd --namespace influxdb --timeout=60s",
     );
-    let pod = only_pod(sb);
+    let pod = get_only_odd_pod(sb);
     assert_eq!(
         (&pod["status"]["phase"], &pod["spec"]["nodeName"]),
         (&json!("Succeeded"), &json!("sim-node"))
@@ -61,13 +61,13 @@ fn assert_runs_once_let(sb: &Sandbox) {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled() {
-    let sb = beside_another(Some("image"), &json!({}));
+fn unpullable_image_keeps_pod_pending() {
+    let sb = create_sandbox_with_odd_job(Some("image"), &json!({}));
     let waiting = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"].clone();
     wait_until("the kubelet says so", || {
-        waiting(&only_pod(&sb)).is_object()
+        waiting(&get_only_odd_pod(&sb)).is_object()
     });
-    let pod = only_pod(&sb);
+    let pod = get_only_odd_pod(&sb);
     let text = "Back-off pulling image \"sim.invalid/c:1\"";
     assert_eq!(
         waiting(&pod),
@@ -78,28 +78,28 @@ fn an_image_that_cannot_be_pulled() {
         (&json!("Pending"), &json!("sim-node"))
     );
     assert_eq!(
-        condition(&pod, "PodScheduled"),
+        find_condition(&pod, "PodScheduled"),
         Some((&json!("True"), &Value::Null))
     );
     assert_eq!(
-        condition(&pod, "Ready"),
+        find_condition(&pod, "Ready"),
         Some((&json!("False"), &json!("ContainersNotReady")))
     );
-    let status = &object(&sb, "job/odd")["status"];
+    let status = &get_object(&sb, "job/odd")["status"];
     assert_eq!(
         (&status["active"], &status["conditions"]),
         (&json!(1), &Value::Null)
     );
-    assert_runs_once_let(&sb);
+    assert_job_completes_once_unblocked(&sb);
 }
 
 #[test]
-fn a_pod_that_no_node_takes() {
-    let sb = beside_another(Some("unschedulable"), &json!({}));
-    let pod = only_pod(&sb);
+fn unschedulable_pod_stays_pending() {
+    let sb = create_sandbox_with_odd_job(Some("unschedulable"), &json!({}));
+    let pod = get_only_odd_pod(&sb);
     let status = &pod["status"];
     assert_eq!(
-        condition(&pod, "PodScheduled"),
+        find_condition(&pod, "PodScheduled"),
         Some((&json!("False"), &json!("Unschedulable")))
     );
     assert_eq!(
@@ -111,45 +111,45 @@ fn a_pod_that_no_node_takes() {
         (&json!("Pending"), &Value::Null)
     );
     assert_eq!(pod["spec"]["nodeName"], Value::Null);
-    let status = &object(&sb, "job/odd")["status"];
+    let status = &get_object(&sb, "job/odd")["status"];
     assert_eq!(
         (&status["active"], &status["conditions"]),
         (&json!(1), &Value::Null)
     );
-    assert_runs_once_let(&sb);
+    assert_job_completes_once_unblocked(&sb);
 }
 
 #[test]
-fn pods_that_the_server_refuses() {
-    let sb = beside_another(Some("no-pod"), &json!({}));
-    assert_eq!(pods(&sb).len(), 0);
-    let status = &object(&sb, "job/odd")["status"];
+fn refused_pods_leave_job_without_pods() {
+    let sb = create_sandbox_with_odd_job(Some("no-pod"), &json!({}));
+    assert_eq!(list_odd_pods(&sb).len(), 0);
+    let status = &get_object(&sb, "job/odd")["status"];
     assert_eq!(
         (&status["active"], &status["conditions"]),
         (&Value::Null, &Value::Null)
     );
     assert!(status["startTime"].is_string());
-    assert_runs_once_let(&sb);
+    assert_job_completes_once_unblocked(&sb);
 }
 
 #[test]
-fn a_suspended_job_waits() {
-    let sb = beside_another(None, &json!({"suspend": true}));
-    assert_eq!(pods(&sb).len(), 0);
-    let job = object(&sb, "job/odd");
+fn suspended_job_creates_no_pods() {
+    let sb = create_sandbox_with_odd_job(None, &json!({"suspend": true}));
+    assert_eq!(list_odd_pods(&sb).len(), 0);
+    let job = get_object(&sb, "job/odd");
     assert_eq!(
-        condition(&job, "Suspended"),
+        find_condition(&job, "Suspended"),
         Some((&json!("True"), &json!("JobSuspended")))
     );
     assert_eq!(
         (&job["status"]["active"], &job["status"]["startTime"]),
         (&Value::Null, &Value::Null)
     );
-    done(
+    run_kubectl_ok(
         &sb,
         "wait --for=condition=Suspended job/odd --namespace influxdb --timeout=1s",
     );
-    let table = done(&sb, "get jobs --namespace influxdb");
+    let table = run_kubectl_ok(&sb, "get jobs --namespace influxdb");
     let row = table
         .lines()
         .find(|line| line.starts_with("odd "))
@@ -158,19 +158,19 @@ fn a_suspended_job_waits() {
         row.split_whitespace().take(3).collect::<Vec<_>>(),
         ["odd", "Suspended", "0/1"]
     );
-    assert_runs_once_let(&sb);
+    assert_job_completes_once_unblocked(&sb);
 }
 
 #[test]
-fn a_job_that_failed_says_why() {
-    let sb = beside_another(Some("fail"), &json!({"backoffLimit": 6}));
-    done(
+fn failed_job_reports_reason() {
+    let sb = create_sandbox_with_odd_job(Some("fail"), &json!({"backoffLimit": 6}));
+    run_kubectl_ok(
         &sb,
         "wait --for=condition=failed job/odd --namespace influxdb --timeout=60s",
     );
-    let job = object(&sb, "job/odd");
+    let job = get_object(&sb, "job/odd");
     assert_eq!(
-        condition(&job, "Failed"),
+        find_condition(&job, "Failed"),
         Some((&json!("True"), &json!("BackoffLimitExceeded")))
     );
     let conditions = job["status"]["conditions"].as_array().expect("conditions");
@@ -179,14 +179,14 @@ fn a_job_that_failed_says_why() {
             .iter()
             .all(|c| c["message"] == "Job has reached the specified backoff limit")
     );
-    assert_eq!(pods(&sb).len(), 1, "no second attempt");
+    assert_eq!(list_odd_pods(&sb).len(), 1, "no second attempt");
 }
 
 #[test]
-fn a_mistyped_fate_fails() {
+fn mistyped_job_fate_is_an_error() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["job_fates"] = json!({"odd": "imgae"}));
-    let run = kubectl(&sb, "get namespace influxdb --output name");
+    sb.edit_cluster(|cluster| cluster["job_fates"] = json!({"odd": "imgae"}));
+    let run = run_kubectl(&sb, "get namespace influxdb --output name");
     assert!(
         run.code == 101 && run.stderr.contains("unknown variant `imgae`"),
         "{}",
@@ -195,38 +195,38 @@ fn a_mistyped_fate_fails() {
 }
 
 #[test]
-fn jobs_go_some_time_after_their_end() {
+fn finished_jobs_are_deleted_after_ttl() {
     for (fate, seconds) in [(None, 1), (Some("fail"), 0)] {
         let sb = Sandbox::new();
-        sb.cluster(|cluster| {
+        sb.edit_cluster(|cluster| {
             cluster["job_seconds"] = json!(0.2);
             cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
         });
-        created(
+        create_object_ok(
             &sb,
-            &job("odd", &json!({"ttlSecondsAfterFinished": seconds})),
+            &build_job("odd", &json!({"ttlSecondsAfterFinished": seconds})),
         );
-        created(&sb, &job("odd-too", &json!({})));
+        create_object_ok(&sb, &build_job("odd-too", &json!({})));
         let mut ended = 0;
         wait_until("it is gone", || {
-            let job = &sb.now()["jobs"]["influxdb/odd"];
+            let job = &sb.refresh_cluster()["jobs"]["influxdb/odd"];
             ended = job["ended_ms"].as_u64().unwrap_or(ended);
             job.is_null()
         });
         let clock = sb
-            .world(|world| world["clock_ms"].as_u64())
+            .edit_state(|world| world["clock_ms"].as_u64())
             .expect("a time");
         assert!(
             ended > 0 && clock >= ended + seconds * 1000,
             "{ended} to {clock}"
         );
-        assert_eq!(pods(&sb).len(), 0, "its pods went with it");
+        assert_eq!(list_odd_pods(&sb).len(), 0, "its pods went with it");
         wait_until("the other has ended", || {
-            let phase = sb.now()["jobs"]["influxdb/odd-too"]["phase"].clone();
+            let phase = sb.refresh_cluster()["jobs"]["influxdb/odd-too"]["phase"].clone();
             phase == "complete" || phase == "failed"
         });
         assert_eq!(
-            create(&sb, &job("odd", &json!({})), &["--output", "name"]).code,
+            create_object(&sb, &build_job("odd", &json!({})), &["--output", "name"]).code,
             0,
             "its name is free"
         );

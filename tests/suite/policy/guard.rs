@@ -1,14 +1,14 @@
 //! What a policy asks for before something is changed, and what it fills in.
 
-use super::{error, policy, run};
-use crate::revoke::{enabled, quick};
+use super::{extract_error, run_with_exit_code, write_policy};
+use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::Sandbox;
 use std::path::Path;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
 #[test]
-fn production_is_what_the_policy_says() {
+fn policy_patterns_define_production() {
     let sb = Sandbox::new();
     for (patterns, looks) in [
         ("context = [\"sim-*\"]", Some("sim-dev")),
@@ -22,8 +22,8 @@ fn production_is_what_the_policy_says() {
             None,
         ),
     ] {
-        policy(&sb, &format!("[guard.production]\n{patterns}\n"));
-        let told = sb.run(ENABLE);
+        write_policy(&sb, &format!("[guard.production]\n{patterns}\n"));
+        let told = sb.run(ENABLE_ARGS);
         match looks {
             Some(name) => {
                 assert_eq!(told.code, 4, "{}", told.stderr);
@@ -33,8 +33,8 @@ fn production_is_what_the_policy_says() {
                     "{}",
                     told.stderr
                 );
-                run(&sb, 0, &["enable", "-n", "influxdb", "--allow-production"]);
-                let doctor = run(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
+                run_with_exit_code(&sb, 0, &["enable", "-n", "influxdb", "--allow-production"]);
+                let doctor = run_with_exit_code(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
                 assert!(
                     doctor.contains(&format!("production: `{name}` looks like production")),
                     "{doctor}"
@@ -43,7 +43,7 @@ fn production_is_what_the_policy_says() {
             None => assert_eq!(told.code, 0, "{}", told.stderr),
         }
     }
-    policy(&sb, "[guard.production]\ncontext = []\n");
+    write_policy(&sb, "[guard.production]\ncontext = []\n");
     let told = sb.run(&["enable", "-n", "influxdb-prod"]);
     assert!(
         told.stderr
@@ -54,11 +54,11 @@ fn production_is_what_the_policy_says() {
 }
 
 #[test]
-fn a_locked_policy_is_not_loosened_by_flags() {
+fn locked_policy_refuses_overriding_flags() {
     let sb = Sandbox::new();
     let kubectl = sb.path("bin/kubectl").display().to_string();
-    let log = sb.home("site.jsonl").display().to_string();
-    policy(
+    let log = sb.home_path("site.jsonl").display().to_string();
+    write_policy(
         &sb,
         &format!(
             "locked = true\n[guard.production]\ncontext = [\"sim-dev\"]\n[tools.kubectl]\npath = \"{kubectl}\"\n[audit]\nfile = \"site.jsonl\"\n"
@@ -69,46 +69,54 @@ fn a_locked_policy_is_not_loosened_by_flags() {
         &["--kubectl", "other"],
         &["--audit-log", "other.jsonl"],
     ]
-    .map(|more| error(&run(&sb, 4, &[ENABLE, more].concat())))
+    .map(|more| extract_error(&run_with_exit_code(&sb, 4, &[ENABLE_ARGS, more].concat())))
     .concat();
     insta::assert_snapshot!(told);
     // What says the same loosens nothing.
-    run(&sb, 0, &["disable", "--audit-log", &log]);
-    let verified = run(&sb, 0, &["audit", "verify"]);
+    run_with_exit_code(&sb, 0, &["disable", "--audit-log", &log]);
+    let verified = run_with_exit_code(&sb, 0, &["audit", "verify"]);
     assert!(
         verified.stdout.contains("site.jsonl"),
         "the policy's log is the one that is looked at: {}",
         verified.stdout
     );
-    run(&sb, 0, &["audit", "list", "--audit-log", &log]);
+    run_with_exit_code(&sb, 0, &["audit", "list", "--audit-log", &log]);
 }
 
 #[test]
-fn where_the_record_is_kept() {
+fn policy_sets_and_enforces_audit_log_path() {
     let mut sb = Sandbox::new();
-    policy(&sb, "[audit]\nfile = \"~/logs/site.jsonl\"\n");
-    run(&sb, 0, &["disable"]);
-    assert!(sb.home("logs/site.jsonl").exists() && !sb.log().exists());
-    run(&sb, 0, &["disable", "--audit-log", "own.jsonl"]);
-    assert!(sb.home("own.jsonl").exists(), "a default is no rule");
-    policy(
+    write_policy(&sb, "[audit]\nfile = \"~/logs/site.jsonl\"\n");
+    run_with_exit_code(&sb, 0, &["disable"]);
+    assert!(sb.home_path("logs/site.jsonl").exists() && !sb.log_path().exists());
+    run_with_exit_code(&sb, 0, &["disable", "--audit-log", "own.jsonl"]);
+    assert!(sb.home_path("own.jsonl").exists(), "a default is no rule");
+    write_policy(
         &sb,
         "[audit]\nfile = \"~/logs/site.jsonl\"\nrequire = true\n",
     );
-    let told = error(&run(&sb, 4, &["disable", "--audit-log", "third.jsonl"]));
+    let told = extract_error(&run_with_exit_code(
+        &sb,
+        4,
+        &["disable", "--audit-log", "third.jsonl"],
+    ));
     insta::assert_snapshot!(told);
-    sb.env("BYPASSCTL_AUDIT_LOG", sb.home("third.jsonl"));
-    run(&sb, 4, &["disable"]);
-    assert!(!sb.home("third.jsonl").exists());
+    sb.set_env("BYPASSCTL_AUDIT_LOG", sb.home_path("third.jsonl"));
+    run_with_exit_code(&sb, 4, &["disable"]);
+    assert!(!sb.home_path("third.jsonl").exists());
 }
 
 #[test]
-fn a_reason_is_wanted_where_something_changes() {
+fn policy_can_require_a_reason_for_changes() {
     let sb = Sandbox::new();
-    policy(&sb, "[guard]\nrequire_reason = \"CHG-[0-9]+\"\n");
-    let told = run(&sb, 4, ENABLE);
-    let other = run(&sb, 4, &["enable", "-n", "influxdb", "--reason", "because"]);
-    insta::assert_snapshot!(format!("{}\n{}", error(&told), error(&other)));
+    write_policy(&sb, "[guard]\nrequire_reason = \"CHG-[0-9]+\"\n");
+    let told = run_with_exit_code(&sb, 4, ENABLE_ARGS);
+    let other = run_with_exit_code(&sb, 4, &["enable", "-n", "influxdb", "--reason", "because"]);
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        extract_error(&told),
+        extract_error(&other)
+    ));
     assert_eq!(sb.call_lines(), "", "it stops before anything is run");
     for args in [
         &["status", "-n", "influxdb"][..],
@@ -124,18 +132,21 @@ fn a_reason_is_wanted_where_something_changes() {
             told.stderr
         );
     }
-    run(&sb, 4, &["apply", "p"]);
-    run(&sb, 0, &["apply", "p", "--reason", "CHG-7 by the board"]);
-    run(&sb, 0, &["disable", "--reason", "see CHG-8"]);
-    assert_eq!(sb.records_of("run.end").last().expect("a run")["code"], 0);
+    run_with_exit_code(&sb, 4, &["apply", "p"]);
+    run_with_exit_code(&sb, 0, &["apply", "p", "--reason", "CHG-7 by the board"]);
+    run_with_exit_code(&sb, 0, &["disable", "--reason", "see CHG-8"]);
+    assert_eq!(
+        sb.read_entries_by_type("run.end").last().expect("a run")["code"],
+        0
+    );
 }
 
 /// What a policy or a flag holds makes no line of its own, and steers no terminal.
 #[test]
-fn what_is_quoted_is_shown_as_it_is() {
+fn quoted_reason_and_pattern_are_escaped() {
     let sb = Sandbox::new();
-    policy(&sb, "[guard]\nrequire_reason = \"^CHG\u{202e}$\"\n");
-    let told = run(
+    write_policy(&sb, "[guard]\nrequire_reason = \"^CHG\u{202e}$\"\n");
+    let told = run_with_exit_code(
         &sb,
         4,
         &["disable", "--reason", "x\n::add-mask::ok\u{1b}[2J"],
@@ -148,21 +159,21 @@ fn what_is_quoted_is_shown_as_it_is() {
 }
 
 #[test]
-fn a_plan_is_wanted() {
-    let sb = enabled();
-    policy(&sb, "[guard]\nrequire_plan = [\"revoke\"]\n");
-    sb.forget_calls();
-    let told = run(
+fn policy_can_require_a_plan() {
+    let sb = create_enabled_sandbox();
+    write_policy(&sb, "[guard]\nrequire_plan = [\"revoke\"]\n");
+    sb.clear_calls();
+    let told = run_with_exit_code(
         &sb,
         4,
         &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
     );
-    insta::assert_snapshot!(error(&told));
+    insta::assert_snapshot!(extract_error(&told));
     assert_eq!(sb.call_lines(), "");
-    run(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run"]);
-    run(&sb, 0, &["plan", "revoke", "-n", "influxdb", "--out", "p"]);
-    run(&sb, 0, &["apply", "p", "--confirm", "sim-dev/influxdb"]);
-    run(
+    run_with_exit_code(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run"]);
+    run_with_exit_code(&sb, 0, &["plan", "revoke", "-n", "influxdb", "--out", "p"]);
+    run_with_exit_code(&sb, 0, &["apply", "p", "--confirm", "sim-dev/influxdb"]);
+    run_with_exit_code(
         &sb,
         0,
         &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
@@ -170,16 +181,16 @@ fn a_plan_is_wanted() {
 }
 
 #[test]
-fn defaults_of_a_namespace() {
-    let sb = quick();
-    let (config, token) = (sb.home("other.toml"), sb.home("token.json"));
+fn namespace_defaults_yield_to_command_line() {
+    let sb = create_fast_sandbox();
+    let (config, token) = (sb.home_path("other.toml"), sb.home_path("token.json"));
     std::fs::write(
         &config,
         sb.read("home/.config/influxctl/config.toml")
             .replace("\"default\"", "\"site\""),
     )
     .expect("sandbox");
-    policy(
+    write_policy(
         &sb,
         "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\ntoken_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\nkey_gen_job = \"key-gen-none\"\n",
     );
@@ -187,20 +198,20 @@ fn defaults_of_a_namespace() {
         "to end it: bypassctl disable --profile site --config {}\n",
         config.display()
     );
-    let told = run(&sb, 0, ENABLE).stdout;
+    let told = run_with_exit_code(&sb, 0, ENABLE_ARGS).stdout;
     assert!(told.ends_with(&to_end), "{told}");
     assert_eq!(
         std::fs::read(&token).expect("the token's file"),
         sb.admin_token()
     );
-    sb.assert_no_secret(&[Path::new("home/token.json")]);
-    let told = run(&sb, 4, &["revoke", "-n", "influxdb", "--dry-run"]);
+    sb.assert_no_secret_leaked(&[Path::new("home/token.json")]);
+    let told = run_with_exit_code(&sb, 4, &["revoke", "-n", "influxdb", "--dry-run"]);
     assert!(
         told.stderr.contains("no pod matches `app=nothing`"),
         "{}",
         told.stderr
     );
-    let told = run(
+    let told = run_with_exit_code(
         &sb,
         4,
         &[
@@ -229,17 +240,17 @@ fn defaults_of_a_namespace() {
         "--key-gen-job",
         "key-gen-7c9d2b41",
     ];
-    run(&sb, 0, &[&own[..], &["--dry-run"]].concat());
-    run(&sb, 0, &[&["plan"], &own[..], &["--out", "p"]].concat());
+    run_with_exit_code(&sb, 0, &[&own[..], &["--dry-run"]].concat());
+    run_with_exit_code(&sb, 0, &[&["plan"], &own[..], &["--out", "p"]].concat());
     let plan: serde_json::Value = serde_json::from_str(&sb.read("home/p")).expect("JSON");
     let how = &plan["request"]["command"]["revoke"]["how"];
     assert_eq!(
         (&how["rerun"], &how["restart_selector"]),
         (&"clone".into(), &"app=token-management".into())
     );
-    policy(
+    write_policy(
         &sb,
         "[namespaces.influxdb]\nrestart_selector = \"app=nothing\"\n",
     );
-    run(&sb, 0, &["apply", "p", "--confirm", "sim-dev/influxdb"]);
+    run_with_exit_code(&sb, 0, &["apply", "p", "--confirm", "sim-dev/influxdb"]);
 }

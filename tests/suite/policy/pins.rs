@@ -1,19 +1,22 @@
 //! What is pinned runs, and nothing else.
 
-use super::{digest, error, pinned, policy, run, with_own_tools};
+use super::{
+    build_pinned_policy, create_sandbox_with_own_tools, extract_error, hash_tool,
+    run_with_exit_code, write_policy,
+};
 use crate::sandbox::Sandbox;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
 #[test]
-fn what_is_pinned_runs() {
-    let sb = with_own_tools();
-    policy(&sb, &pinned(&sb));
-    run(&sb, 0, ENABLE);
-    let sha256 = digest(&sb, "kubectl");
-    let intents = sb.records_of("intent");
+fn pinned_tools_run_and_digests_are_logged() {
+    let sb = create_sandbox_with_own_tools();
+    write_policy(&sb, &build_pinned_policy(&sb));
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
+    let sha256 = hash_tool(&sb, "kubectl");
+    let intents = sb.read_entries_by_type("intent");
     let of_kubectl: Vec<_> = intents
         .iter()
         .filter(|intent| intent["argv"][0] == "kubectl")
@@ -33,64 +36,64 @@ fn what_is_pinned_runs() {
 }
 
 #[test]
-fn digests_are_taken_as_people_write_them() {
-    let sb = with_own_tools();
-    let text = pinned(&sb);
-    let upper = digest(&sb, "kubectl").to_uppercase();
-    policy(
+fn pin_accepts_prefixed_uppercase_and_several_digests() {
+    let sb = create_sandbox_with_own_tools();
+    let text = build_pinned_policy(&sb);
+    let upper = hash_tool(&sb, "kubectl").to_uppercase();
+    write_policy(
         &sb,
-        &text.replace(&digest(&sb, "kubectl"), &format!("sha256:{upper}")),
+        &text.replace(&hash_tool(&sb, "kubectl"), &format!("sha256:{upper}")),
     );
-    run(&sb, 0, &["tools", "verify"]);
-    policy(
+    run_with_exit_code(&sb, 0, &["tools", "verify"]);
+    write_policy(
         &sb,
         &text.replace(
-            &digest(&sb, "kubectl"),
+            &hash_tool(&sb, "kubectl"),
             &format!("{}\", \"{upper}", "0".repeat(64)),
         ),
     );
-    run(&sb, 0, ENABLE);
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
 #[test]
-fn what_is_not_pinned_is_never_executed() {
-    let sb = with_own_tools();
+fn unpinned_tools_are_refused_and_never_executed() {
+    let sb = create_sandbox_with_own_tools();
     let mut told = String::new();
     for text in [
         "[tools]\nrequire_pins = true\n".to_owned(),
         format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", "0".repeat(64)),
         format!(
             "[tools.kubectl]\nsha256 = [\"{}\"]\n",
-            digest(&sb, "influxctl").replace(|c| c != '0', "1")
+            hash_tool(&sb, "influxctl").replace(|c| c != '0', "1")
         ),
     ] {
-        policy(&sb, &text);
-        told += &error(&run(&sb, 4, ENABLE));
+        write_policy(&sb, &text);
+        told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
         assert!(
             !sb.call_lines().contains("kubectl"),
             "not even for its version: {}",
             sb.call_lines()
         );
-        sb.forget_calls();
+        sb.clear_calls();
     }
     insta::assert_snapshot!(told);
 }
 
 #[test]
-fn one_tool_pinned_leaves_the_other_free() {
-    let sb = with_own_tools();
-    policy(
+fn pinning_one_tool_leaves_other_unrestricted() {
+    let sb = create_sandbox_with_own_tools();
+    write_policy(
         &sb,
         &format!(
             "[tools.influxctl]\nsha256 = [\"{}\"]\n",
-            digest(&sb, "influxctl")
+            hash_tool(&sb, "influxctl")
         ),
     );
-    run(&sb, 0, ENABLE);
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
 /// A program of another name or kind that would start the real one.
-fn instead(sb: &Sandbox, script: bool, name: &str) {
+fn replace_kubectl(sb: &Sandbox, script: bool, name: &str) {
     let (kubectl, other) = (sb.path("bin/kubectl"), sb.path("bin").join(name));
     std::fs::rename(&kubectl, sb.path("bin/kubectl.real")).expect("sandbox");
     if script {
@@ -111,7 +114,7 @@ fn instead(sb: &Sandbox, script: bool, name: &str) {
 }
 
 #[test]
-fn what_starts_another_cannot_be_pinned() {
+fn scripts_and_launchers_cannot_be_pinned() {
     let mut told = String::new();
     for (script, name) in [
         (true, "kubectl"),
@@ -119,18 +122,18 @@ fn what_starts_another_cannot_be_pinned() {
         (false, "minikube"),
         (false, "k3s-arm64"),
     ] {
-        let sb = with_own_tools();
-        instead(&sb, script, name);
-        policy(&sb, &pinned(&sb));
-        told += &error(&run(&sb, 4, ENABLE));
+        let sb = create_sandbox_with_own_tools();
+        replace_kubectl(&sb, script, name);
+        write_policy(&sb, &build_pinned_policy(&sb));
+        told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
         assert!(!sb.call_lines().contains("kubectl"), "{}", sb.call_lines());
-        told += &error(&run(&sb, 4, &["tools", "pin"]));
+        told += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
     }
-    let sb = with_own_tools();
-    sb.kubectl_version("v1.32.4-dispatcher");
-    policy(&sb, &pinned(&sb));
-    told += &error(&run(&sb, 4, ENABLE));
-    told += &error(&run(&sb, 4, &["tools", "pin"]));
+    let sb = create_sandbox_with_own_tools();
+    sb.set_kubectl_version("v1.32.4-dispatcher");
+    write_policy(&sb, &build_pinned_policy(&sb));
+    told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
+    told += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
     insta::assert_snapshot!(told);
     let calls = sb.call_lines();
     assert!(
@@ -140,9 +143,9 @@ fn what_starts_another_cannot_be_pinned() {
 }
 
 #[test]
-fn unpinned_ones_still_run() {
-    let sb = with_own_tools();
-    instead(&sb, true, "kubectl");
+fn unpinned_wrapper_tools_still_run() {
+    let sb = create_sandbox_with_own_tools();
+    replace_kubectl(&sb, true, "kubectl");
     // The fake goes by the name that it is called by, which `exec` in a script of sh cannot give.
     sb.write(
         "bin/kubectl",
@@ -151,37 +154,37 @@ fn unpinned_ones_still_run() {
             sb.path("bin/kubectl.real").display()
         ),
     );
-    run(&sb, 0, ENABLE);
-    let sb = with_own_tools();
-    sb.kubectl_version("v1.32.4-dispatcher");
-    run(&sb, 0, ENABLE);
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
+    let sb = create_sandbox_with_own_tools();
+    sb.set_kubectl_version("v1.32.4-dispatcher");
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
 #[test]
-fn a_version_that_the_policy_does_not_have_run() {
-    let sb = with_own_tools();
-    policy(&sb, "[tools.kubectl]\nversion = \">=1.30, <1.34\"\n");
-    let told = error(&run(&sb, 4, ENABLE));
+fn version_outside_policy_range_is_refused() {
+    let sb = create_sandbox_with_own_tools();
+    write_policy(&sb, "[tools.kubectl]\nversion = \">=1.30, <1.34\"\n");
+    let told = extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
     insta::assert_snapshot!(told);
-    policy(
+    write_policy(
         &sb,
         "[tools.kubectl]\nversion = \"=1.34.5-eks-1\"\n[tools.influxctl]\nversion = \"2\"\n",
     );
-    sb.kubectl_version("v1.34.5-eks-4f4795d");
-    run(&sb, 0, ENABLE);
+    sb.set_kubectl_version("v1.34.5-eks-4f4795d");
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
 /// A revocation can do without influxctl, but not with another one than the policy's.
 #[test]
-fn a_revocation_is_refused_as_well() {
-    let sb = with_own_tools();
+fn revoke_is_refused_when_influxctl_violates_policy() {
+    let sb = create_sandbox_with_own_tools();
     for text in [
-        pinned(&sb).replace(&digest(&sb, "influxctl"), &"0".repeat(64)),
+        build_pinned_policy(&sb).replace(&hash_tool(&sb, "influxctl"), &"0".repeat(64)),
         "[tools.influxctl]\nversion = \">=3\"\n".to_owned(),
     ] {
-        policy(&sb, &text);
+        write_policy(&sb, &text);
         for command in ["revoke", "rotate"] {
-            run(
+            run_with_exit_code(
                 &sb,
                 4,
                 &[command, "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
@@ -193,10 +196,10 @@ fn a_revocation_is_refused_as_well() {
 
 /// A version that is only assumed is nothing to a policy.
 #[test]
-fn a_version_that_is_not_told() {
-    let sb = with_own_tools();
-    sb.influxctl_prints("influxctl version dev\n");
-    policy(&sb, "[tools.influxctl]\nversion = \">=2.9\"\n");
+fn assumed_version_does_not_satisfy_policy() {
+    let sb = create_sandbox_with_own_tools();
+    sb.set_influxctl_version_output("influxctl version dev\n");
+    write_policy(&sb, "[tools.influxctl]\nversion = \">=2.9\"\n");
     let assumed = [
         "enable",
         "-n",
@@ -204,31 +207,31 @@ fn a_version_that_is_not_told() {
         "--assume-influxctl-version",
         "2.12.0",
     ];
-    insta::assert_snapshot!(error(&run(&sb, 4, &assumed)));
-    let told = run(&sb, 4, &["tools", "verify"]).stdout;
+    insta::assert_snapshot!(extract_error(&run_with_exit_code(&sb, 4, &assumed)));
+    let told = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
     assert!(
         told.contains("failed    influxctl: influxctl does not tell its version"),
         "{told}"
     );
-    policy(
+    write_policy(
         &sb,
         &format!(
             "[tools.influxctl]\nsha256 = [\"{}\"]\n",
-            digest(&sb, "influxctl")
+            hash_tool(&sb, "influxctl")
         ),
     );
-    run(&sb, 0, &assumed);
+    run_with_exit_code(&sb, 0, &assumed);
 }
 
 #[test]
-fn one_that_is_too_large_is_not_hashed() {
-    let sb = with_own_tools();
+fn oversized_tool_is_refused() {
+    let sb = create_sandbox_with_own_tools();
     let file = std::fs::File::options()
         .write(true)
         .open(sb.path("bin/kubectl"))
         .expect("the fake");
     file.set_len((1 << 30) + 1).expect("sandbox");
-    let told = run(&sb, 1, ENABLE);
+    let told = run_with_exit_code(&sb, 1, ENABLE_ARGS);
     assert!(
         told.stderr.contains("it is larger than 1 GiB"),
         "{}",
@@ -237,15 +240,15 @@ fn one_that_is_too_large_is_not_hashed() {
 }
 
 #[test]
-fn the_path_of_the_policy_goes_before_path() {
-    let sb = with_own_tools();
-    std::fs::create_dir(sb.home("tools")).expect("sandbox");
-    std::fs::rename(sb.path("bin/kubectl"), sb.home("tools/kubectl")).expect("sandbox");
-    policy(&sb, "[tools.kubectl]\npath = \"tools/kubectl\"\n");
-    run(&sb, 0, ENABLE);
-    policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
-    insta::assert_snapshot!(error(&run(&sb, 1, ENABLE)));
-    let told = run(
+fn policy_tool_path_precedes_search_path() {
+    let sb = create_sandbox_with_own_tools();
+    std::fs::create_dir(sb.home_path("tools")).expect("sandbox");
+    std::fs::rename(sb.path("bin/kubectl"), sb.home_path("tools/kubectl")).expect("sandbox");
+    write_policy(&sb, "[tools.kubectl]\npath = \"tools/kubectl\"\n");
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
+    write_policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
+    insta::assert_snapshot!(extract_error(&run_with_exit_code(&sb, 1, ENABLE_ARGS)));
+    let told = run_with_exit_code(
         &sb,
         1,
         &["enable", "-n", "influxdb", "--kubectl", "/no/where"],

@@ -1,39 +1,42 @@
 //! What was hashed is what runs.
 
-use super::{own_tools, pinned, policy, run, with_own_tools};
-use crate::crash::{STRACE, can_trace};
-use crate::revoke::quick;
-use crate::sandbox::{Running, Sandbox, wait_until};
+use super::{
+    build_pinned_policy, create_sandbox_with_own_tools, install_own_tools, run_with_exit_code,
+    write_policy,
+};
+use crate::crash::{STRACE_PATH, can_trace};
+use crate::revoke::create_fast_sandbox;
+use crate::sandbox::{RunningCommand, Sandbox, wait_until};
 use rustix::process::Signal;
 use serde_json::json;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-const ENABLE: &[&str] = &["enable", "-n", "influxdb"];
+const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
 /// `enable`, held at influxctl's first call, after kubectl was looked at and before most of its calls.
-fn held(sb: &Sandbox) -> Running {
-    sb.fault(json!({"tool": "influxctl", "contains": ["version"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
-    let running = sb.spawn(ENABLE);
-    sb.wait_reached("gate");
+fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
+    sb.inject_fault(json!({"tool": "influxctl", "contains": ["version"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    let running = sb.spawn(ENABLE_ARGS);
+    sb.wait_for_gate("gate");
     running
 }
 
 #[test]
-fn a_tool_that_is_put_in_its_place_does_not_run() {
+fn tool_renamed_over_does_not_run() {
     for is_pinned in [true, false] {
-        let sb = with_own_tools();
+        let sb = create_sandbox_with_own_tools();
         if is_pinned {
-            policy(&sb, &pinned(&sb));
+            write_policy(&sb, &build_pinned_policy(&sb));
         }
-        let running = held(&sb);
+        let running = spawn_held_enable(&sb);
         let other = sb.write(
             "tmp/other",
             format!("#!/bin/sh\n: >{}\nexit 1\n", sb.path("swapped").display()),
         );
         std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
         std::fs::rename(other, sb.path("bin/kubectl")).expect("sandbox");
-        sb.release("gate");
+        sb.release_gate("gate");
         let told = running.wait();
         assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
         assert!(!sb.path("swapped").exists(), "the other one did not run");
@@ -45,7 +48,7 @@ fn a_tool_that_is_put_in_its_place_does_not_run() {
 }
 
 /// Writes to the file itself once no process runs it.
-fn overwrite(sb: &Sandbox, bytes: &[u8]) {
+fn overwrite_kubectl(sb: &Sandbox, bytes: &[u8]) {
     let path = sb.path("bin/kubectl");
     wait_until("kubectl can be written to", || {
         let file = std::fs::File::options().append(true).open(&path);
@@ -54,14 +57,14 @@ fn overwrite(sb: &Sandbox, bytes: &[u8]) {
 }
 
 #[test]
-fn one_that_is_overwritten_does_not_run_either() {
-    let sb = with_own_tools();
-    let running = held(&sb);
-    overwrite(&sb, b"another program");
-    sb.release("gate");
+fn overwritten_tool_is_refused() {
+    let sb = create_sandbox_with_own_tools();
+    let running = spawn_held_enable(&sb);
+    overwrite_kubectl(&sb, b"another program");
+    sb.release_gate("gate");
     let told = running.wait();
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
-    insta::assert_snapshot!(super::error(&told));
+    insta::assert_snapshot!(super::extract_error(&told));
     assert!(
         !sb.call_lines().contains("admin-token"),
         "{}",
@@ -71,14 +74,14 @@ fn one_that_is_overwritten_does_not_run_either() {
 
 /// Between the last look at it and its start: what has started by then is ended, and the run with it.
 #[test]
-fn one_that_is_overwritten_right_before_it_starts_is_ended() {
+fn tool_overwritten_before_start_is_killed() {
     if !can_trace() {
         return;
     }
-    let sb = with_own_tools();
-    policy(&sb, &pinned(&sb));
+    let sb = create_sandbox_with_own_tools();
+    write_policy(&sb, &build_pinned_policy(&sb));
     let delay = [
-        STRACE,
+        STRACE_PATH,
         "-f",
         "-qq",
         "-o",
@@ -88,11 +91,11 @@ fn one_that_is_overwritten_right_before_it_starts_is_ended() {
         "-e",
         "inject=execve:delay_enter=4000000",
     ];
-    let running = sb.spawn_under(&delay, &["tools", "verify"]);
+    let running = sb.spawn_with_wrapper(&delay, &["tools", "verify"]);
     wait_until("kubectl is about to start", || {
-        sb.log().exists() && !sb.records_of("intent").is_empty()
+        sb.log_path().exists() && !sb.read_entries_by_type("intent").is_empty()
     });
-    overwrite(&sb, b"another program");
+    overwrite_kubectl(&sb, b"another program");
     let told = running.wait();
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
     assert!(
@@ -100,36 +103,36 @@ fn one_that_is_overwritten_right_before_it_starts_is_ended() {
         "{}",
         told.stdout
     );
-    assert_eq!(sb.records_of("result")[0]["error"], "overwritten");
-    sb.assert_verified();
+    assert_eq!(sb.read_entries_by_type("result")[0]["error"], "overwritten");
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_new_name_or_mode_is_no_other_program() {
-    let sb = with_own_tools();
-    let running = held(&sb);
-    overwrite(&sb, b"");
+fn tool_with_new_link_or_mode_still_runs() {
+    let sb = create_sandbox_with_own_tools();
+    let running = spawn_held_enable(&sb);
+    overwrite_kubectl(&sb, b"");
     sb.chmod("bin/kubectl", 0o700);
     std::fs::hard_link(sb.path("bin/kubectl"), sb.path("bin/another-name")).expect("sandbox");
-    sb.release("gate");
+    sb.release_gate("gate");
     let told = running.wait();
     assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
 }
 
 #[test]
-fn one_that_is_overwritten_after_the_first_change_stops_the_revocation() {
-    let sb = quick();
-    own_tools(&sb);
+fn tool_overwritten_during_revocation_stops_it() {
+    let sb = create_fast_sandbox();
+    install_own_tools(&sb);
     let path = sb.path("bin/kubectl");
-    run(&sb, 0, ENABLE);
-    sb.fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "do": {"wait_for_file": {"path": "gate"}}}));
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(&["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
-    sb.wait_reached("gate");
+    sb.wait_for_gate("gate");
     // Stopped, it starts no other kubectl before that one has ended and its file can be written to.
-    running.signal(Signal::STOP);
-    sb.release("gate");
-    overwrite(&sb, b"another program");
-    running.signal(Signal::CONT);
+    running.send_signal(Signal::STOP);
+    sb.release_gate("gate");
+    overwrite_kubectl(&sb, b"another program");
+    running.send_signal(Signal::CONT);
     let told = running.wait();
     assert_eq!(told.code, 8, "{}{}", told.stdout, told.stderr);
     assert!(
@@ -147,8 +150,8 @@ fn one_that_is_overwritten_after_the_first_change_stops_the_revocation() {
     )
     .expect("sandbox");
     std::fs::rename(sb.path("tmp/kubectl"), &path).expect("sandbox");
-    sb.no_faults();
-    run(
+    sb.clear_faults();
+    run_with_exit_code(
         &sb,
         0,
         &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"],

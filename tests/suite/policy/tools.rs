@@ -1,36 +1,46 @@
 //! `tools list`, `pin`, `verify`.
 
-use super::{digest, error, pinned, policy, run, with_own_tools};
-use crate::sandbox::Run;
+use super::{
+    build_pinned_policy, create_sandbox_with_own_tools, extract_error, hash_tool,
+    run_with_exit_code, write_policy,
+};
+use crate::sandbox::CommandOutput;
 use serde_json::Value;
 
 /// Without who may write to what leads to the sandbox.
-fn settled(run: &Run) -> String {
+fn normalize_writers(run: &CommandOutput) -> String {
     let writers = regex::Regex::new("(?m)^  writable by  .*$").expect("a pattern");
     writers
-        .replace_all(&run.normalised(), "  writable by  [WRITERS]")
+        .replace_all(&run.normalized_output(), "  writable by  [WRITERS]")
         .into_owned()
 }
 
 #[test]
-fn listed() {
-    let sb = with_own_tools();
-    insta::assert_snapshot!("listed", settled(&run(&sb, 0, &["tools", "list"])));
-    policy(
+fn list_reports_tools_and_pins() {
+    let sb = create_sandbox_with_own_tools();
+    insta::assert_snapshot!(
+        "listed",
+        normalize_writers(&run_with_exit_code(&sb, 0, &["tools", "list"]))
+    );
+    write_policy(
         &sb,
-        &pinned(&sb).replace(&digest(&sb, "influxctl"), &"0".repeat(64)),
+        &build_pinned_policy(&sb).replace(&hash_tool(&sb, "influxctl"), &"0".repeat(64)),
     );
     insta::assert_snapshot!(
         "listed_with_a_policy",
-        settled(&run(&sb, 0, &["tools", "list"]))
+        normalize_writers(&run_with_exit_code(&sb, 0, &["tools", "list"]))
     );
     let json: Value =
-        serde_json::from_str(&run(&sb, 0, &["tools", "list", "-o", "json"]).stdout).expect("JSON");
+        serde_json::from_str(&run_with_exit_code(&sb, 0, &["tools", "list", "-o", "json"]).stdout)
+            .expect("JSON");
     assert_eq!(
         (&json["listed"][0]["pinned"], &json["listed"][0]["refused"]),
         (&true.into(), &Value::Null)
     );
-    assert_eq!(json["listed"][0]["sha256"], digest(&sb, "kubectl").as_str());
+    assert_eq!(
+        json["listed"][0]["sha256"],
+        hash_tool(&sb, "kubectl").as_str()
+    );
     assert!(
         json["listed"][1]["refused"].is_string() && json["listed"][1]["version"].is_null(),
         "{json}"
@@ -44,26 +54,30 @@ fn listed() {
 }
 
 #[test]
-fn who_can_write_is_told() {
-    let sb = with_own_tools();
+fn list_reports_who_can_write_to_tools() {
+    let sb = create_sandbox_with_own_tools();
     sb.chmod("bin", 0o777);
-    let told = run(&sb, 0, &["tools", "list"]).stdout;
+    let told = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
     assert!(
         told.contains("writable by") && told.contains("everyone"),
         "{told}"
     );
     sb.chmod("bin", 0o1777);
-    let told = run(&sb, 0, &["tools", "list"]).stdout;
+    let told = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
     assert!(!told.contains("everyone"), "{told}");
     sb.chmod("bin/kubectl", 0o757);
-    assert!(run(&sb, 0, &["tools", "list"]).stdout.contains("everyone"));
+    assert!(
+        run_with_exit_code(&sb, 0, &["tools", "list"])
+            .stdout
+            .contains("everyone")
+    );
 }
 
 #[test]
-fn one_that_is_missing_hides_the_other_from_nobody() {
-    let sb = with_own_tools();
+fn list_reports_remaining_tool_when_one_is_missing() {
+    let sb = create_sandbox_with_own_tools();
     std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
-    let told = run(&sb, 1, &["tools", "list"]);
+    let told = run_with_exit_code(&sb, 1, &["tools", "list"]);
     assert!(
         told.stdout.contains("\ninfluxctl 2.") && told.stderr.contains("`kubectl` is not in PATH"),
         "{}",
@@ -72,40 +86,58 @@ fn one_that_is_missing_hides_the_other_from_nobody() {
 }
 
 #[test]
-fn pinned_and_verified() {
-    let sb = with_own_tools();
-    insta::assert_snapshot!("no_policy", error(&run(&sb, 4, &["tools", "verify"])));
-    let section = run(&sb, 0, &["tools", "pin"]);
-    insta::assert_snapshot!("the_section", section.normalised());
-    policy(&sb, &section.stdout);
-    insta::assert_snapshot!("verified", run(&sb, 0, &["tools", "verify"]).normalised());
-    policy(&sb, "[guard]\nrequire_plan = true\n");
-    insta::assert_snapshot!("pins_nothing", error(&run(&sb, 4, &["tools", "verify"])));
-    policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
-    run(&sb, 0, &["tools", "verify"]);
-    policy(&sb, "[tools.kubectl]\nversion = \"=1.30\"\n");
-    run(&sb, 4, &["tools", "verify"]);
+fn pin_output_verifies_and_mismatches_fail() {
+    let sb = create_sandbox_with_own_tools();
+    insta::assert_snapshot!(
+        "no_policy",
+        extract_error(&run_with_exit_code(&sb, 4, &["tools", "verify"]))
+    );
+    let section = run_with_exit_code(&sb, 0, &["tools", "pin"]);
+    insta::assert_snapshot!("the_section", section.normalized_output());
+    write_policy(&sb, &section.stdout);
+    insta::assert_snapshot!(
+        "verified",
+        run_with_exit_code(&sb, 0, &["tools", "verify"]).normalized_output()
+    );
+    write_policy(&sb, "[guard]\nrequire_plan = true\n");
+    insta::assert_snapshot!(
+        "pins_nothing",
+        extract_error(&run_with_exit_code(&sb, 4, &["tools", "verify"]))
+    );
+    write_policy(&sb, "[tools.kubectl]\nversion = \"1.30\"\n");
+    run_with_exit_code(&sb, 0, &["tools", "verify"]);
+    write_policy(&sb, "[tools.kubectl]\nversion = \"=1.30\"\n");
+    run_with_exit_code(&sb, 4, &["tools", "verify"]);
     let one = format!(
         "[tools.kubectl]\nsha256 = [\"{}\"]\n",
-        digest(&sb, "kubectl")
+        hash_tool(&sb, "kubectl")
     );
-    policy(&sb, &one);
-    insta::assert_snapshot!("one_pinned", run(&sb, 0, &["tools", "verify"]).normalised());
-    policy(
+    write_policy(&sb, &one);
+    insta::assert_snapshot!(
+        "one_pinned",
+        run_with_exit_code(&sb, 0, &["tools", "verify"]).normalized_output()
+    );
+    write_policy(
         &sb,
         &format!("[tools]\nrequire_pins = true\n{one}version = \"=1.30.1\"\n"),
     );
-    insta::assert_snapshot!("not_pinned", run(&sb, 4, &["tools", "verify"]).normalised());
-    policy(
+    insta::assert_snapshot!(
+        "not_pinned",
+        run_with_exit_code(&sb, 4, &["tools", "verify"]).normalized_output()
+    );
+    write_policy(
         &sb,
         &section
             .stdout
-            .replace(&digest(&sb, "kubectl"), &"0".repeat(64)),
+            .replace(&hash_tool(&sb, "kubectl"), &"0".repeat(64)),
     );
     sb.chmod("bin/influxctl", 0o757);
-    insta::assert_snapshot!("another", run(&sb, 4, &["tools", "verify"]).normalised());
+    insta::assert_snapshot!(
+        "another",
+        run_with_exit_code(&sb, 4, &["tools", "verify"]).normalized_output()
+    );
     std::fs::remove_file(sb.path("bin/influxctl")).expect("sandbox");
-    let told = run(&sb, 4, &["tools", "verify", "-o", "json"]);
+    let told = run_with_exit_code(&sb, 4, &["tools", "verify", "-o", "json"]);
     let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
     assert_eq!(
         json["checks"]
@@ -116,15 +148,15 @@ fn pinned_and_verified() {
             .count(),
         2
     );
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn what_is_pinned_and_too_old_does_not_verify() {
-    let sb = with_own_tools();
-    sb.kubectl_version("v1.19.3");
-    policy(&sb, &pinned(&sb));
-    let told = run(&sb, 4, &["tools", "verify"]).stdout;
+fn verify_fails_for_pinned_but_outdated_tool() {
+    let sb = create_sandbox_with_own_tools();
+    sb.set_kubectl_version("v1.19.3");
+    write_policy(&sb, &build_pinned_policy(&sb));
+    let told = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
     assert!(
         told.contains("failed    kubectl: kubectl 1.19.3 is too old"),
         "{told}"
@@ -133,40 +165,40 @@ fn what_is_pinned_and_too_old_does_not_verify() {
 
 /// A path in a policy is as seen from where it was found, also for what is written into it.
 #[test]
-fn a_policy_that_is_a_symlink_stays_one() {
-    let sb = with_own_tools();
+fn pin_write_keeps_policy_symlink() {
+    let sb = create_sandbox_with_own_tools();
     let real = sb.write(
         "home/site/real.toml",
         "[tools.kubectl]\npath = \"../bin/kubectl\"\n",
     );
-    std::os::unix::fs::symlink(&real, sb.home("bypassctl.toml")).expect("sandbox");
-    run(&sb, 0, &["tools", "pin", "--write"]);
-    assert!(sb.home("bypassctl.toml").is_symlink());
+    std::os::unix::fs::symlink(&real, sb.home_path("bypassctl.toml")).expect("sandbox");
+    run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
+    assert!(sb.home_path("bypassctl.toml").is_symlink());
     let new = sb.read("home/site/real.toml");
     assert!(
         new.contains("sha256 = ") && new.contains("path = \"../bin/kubectl\"\n"),
         "{new}"
     );
-    run(&sb, 0, &["tools", "verify"]);
+    run_with_exit_code(&sb, 0, &["tools", "verify"]);
 }
 
 #[test]
-fn written_into_the_policy() {
-    let sb = with_own_tools();
-    run(&sb, 0, &["tools", "pin", "--write"]);
+fn pin_write_updates_policy_and_keeps_other_text() {
+    let sb = create_sandbox_with_own_tools();
+    run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     assert_eq!(
-        sb.mode("home/bypassctl.toml") & 0o777,
+        sb.file_mode("home/bypassctl.toml") & 0o777,
         0o644,
         "there is nothing secret in it"
     );
     let new = sb.read("home/bypassctl.toml");
-    assert_eq!(new, run(&sb, 0, &["tools", "pin"]).stdout);
-    run(&sb, 0, &["tools", "verify"]);
+    assert_eq!(new, run_with_exit_code(&sb, 0, &["tools", "pin"]).stdout);
+    run_with_exit_code(&sb, 0, &["tools", "verify"]);
 
     let text =
         "# ours\n[guard] # strict\nrequire_reason = \"CHG\"\n\n[tools]\nrequire_pins = true\n";
-    policy(&sb, text);
-    let told = run(&sb, 0, &["tools", "pin", "--write"]);
+    write_policy(&sb, text);
+    let told = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     assert!(
         told.stderr
             .contains("warning: the version of kubectl is not known"),
@@ -178,31 +210,34 @@ fn written_into_the_policy() {
         once.starts_with(text) && !once.contains("version"),
         "{once}"
     );
-    assert_eq!(sb.mode("home/bypassctl.toml") & 0o777, 0o644);
-    run(&sb, 0, &["tools", "pin", "--write"]);
+    assert_eq!(sb.file_mode("home/bypassctl.toml") & 0o777, 0o644);
+    run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     let twice = sb.read("home/bypassctl.toml");
     assert!(
         twice.starts_with(text) && twice.contains("version = \"=1.34.5\""),
         "{twice}"
     );
-    let told = run(&sb, 0, &["tools", "pin", "--write"]).stdout;
+    let told = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]).stdout;
     assert!(told.contains("has them pinned already"), "{told}");
-    run(&sb, 0, &["tools", "verify"]);
+    run_with_exit_code(&sb, 0, &["tools", "verify"]);
     let outdated = format!(
         "[tools.kubectl]\nsha256 = [\n  \"{}\", # the vendor's\n]\n",
         "0".repeat(64)
     );
-    policy(&sb, &outdated);
-    run(&sb, 0, &["tools", "pin", "--write"]);
+    write_policy(&sb, &outdated);
+    run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     let new = sb.read("home/bypassctl.toml");
     assert!(
         new.contains(&format!(
             "  \"{}\", # the vendor's\n]\n",
-            digest(&sb, "kubectl")
+            hash_tool(&sb, "kubectl")
         )),
         "{new}"
     );
-    policy(&sb, "tools = { require_pins = true }\n");
-    insta::assert_snapshot!("inline", error(&run(&sb, 4, &["tools", "pin", "--write"])));
-    sb.assert_verified();
+    write_policy(&sb, "tools = { require_pins = true }\n");
+    insta::assert_snapshot!(
+        "inline",
+        extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin", "--write"]))
+    );
+    sb.assert_log_intact();
 }

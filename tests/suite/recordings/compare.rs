@@ -5,13 +5,13 @@ use serde_json::Value;
 use std::sync::LazyLock;
 
 /// An answer of either side.
-pub struct Answer<'a> {
+pub struct ComparedOutput<'a> {
     pub code: i32,
     pub stdout: &'a str,
     pub stderr: &'a str,
 }
 
-static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+static VOLATILE_PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
         (
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -32,32 +32,32 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         .collect()
 });
 
-static TIME: LazyLock<Regex> =
+static TIMESTAMP_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").expect("a rule"));
 
-static AGES: LazyLock<Regex> =
+static AGE_COLUMNS_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
 
 /// One text to compare.
-pub fn normalised(answer: &Answer<'_>) -> String {
+pub fn normalize_output(answer: &ComparedOutput<'_>) -> String {
     format!(
         "exit {}\n--- stdout\n{}--- stderr\n{}",
         answer.code,
-        stream(answer.stdout),
-        stream(answer.stderr)
+        normalize_stream(answer.stdout),
+        normalize_stream(answer.stderr)
     )
 }
 
-fn stream(text: &str) -> String {
-    let mut text = documents(text).unwrap_or_else(|| text.to_owned());
-    for (rule, name) in RULES.iter() {
+fn normalize_stream(text: &str) -> String {
+    let mut text = normalize_documents(text).unwrap_or_else(|| text.to_owned());
+    for (rule, name) in VOLATILE_PATTERNS.iter() {
         text = rule.replace_all(&text, *name).into_owned();
     }
-    ages(&times(&text))
+    replace_ages(&replace_times(&text))
 }
 
 /// Times, but not those that say when a kubectl was built: those are the same in every run.
-fn times(text: &str) -> String {
+fn replace_times(text: &str) -> String {
     let is_build = |at: usize| {
         text[..at]
             .to_lowercase()
@@ -72,20 +72,21 @@ fn times(text: &str) -> String {
             "[TIME]".to_owned()
         }
     };
-    TIME.replace_all(text, replace).into_owned()
+    TIMESTAMP_PATTERN.replace_all(text, replace).into_owned()
 }
 
 /// The last two columns of the table of jobs; the second last keeps its width.
-fn ages(text: &str) -> String {
+fn replace_ages(text: &str) -> String {
     let width = |c: &Captures<'_>| c[2].len() + c[3].len();
-    AGES.replace_all(text, |c: &Captures<'_>| {
-        format!("{}[AGE to {}] [AGE]", &c[1], width(c))
-    })
-    .into_owned()
+    AGE_COLUMNS_PATTERN
+        .replace_all(text, |c: &Captures<'_>| {
+            format!("{}[AGE to {}] [AGE]", &c[1], width(c))
+        })
+        .into_owned()
 }
 
 /// JSON documents, where kubectl printed them as it prints objects: what varies is replaced, the form is kept.
-fn documents(text: &str) -> Option<String> {
+fn normalize_documents(text: &str) -> Option<String> {
     if !text.starts_with("{\n    \"apiVersion\"") {
         return None;
     }
@@ -97,19 +98,19 @@ fn documents(text: &str) -> Option<String> {
         let end = stream.byte_offset();
         let printed = &text[start..end];
         // The spaces, newlines and order of keys that were printed: those of the document printed anew, or not.
-        let form = if printed.trim_start() == print(&document) {
+        let form = if printed.trim_start() == format_document(&document) {
             "as kubectl prints"
         } else {
             printed
         };
-        simplify(&mut document);
-        out += &format!("[{form}]\n{}", print(&document));
+        simplify_value(&mut document);
+        out += &format!("[{form}]\n{}", format_document(&document));
         start = end;
     }
     Some(out + &text[start..])
 }
 
-fn print(document: &Value) -> String {
+fn format_document(document: &Value) -> String {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut printer = serde_json::Serializer::with_formatter(&mut bytes, format);
@@ -117,9 +118,9 @@ fn print(document: &Value) -> String {
     String::from_utf8(bytes).expect("JSON is UTF-8")
 }
 
-fn simplify(value: &mut Value) {
+fn simplify_value(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(simplify),
+        Value::Array(items) => items.iter_mut().for_each(simplify_value),
         Value::Object(map) => {
             // Old kubectls show it, and it is there in the fake's answer too, but only its outline.
             if let Some(fields) = map.get_mut("managedFields") {
@@ -132,7 +133,7 @@ fn simplify(value: &mut Value) {
                     conditions.sort_by_key(|c| c["type"].as_str().map(str::to_owned));
                 }
             }
-            map.values_mut().for_each(simplify);
+            map.values_mut().for_each(simplify_value);
         }
         _ => {}
     }

@@ -1,22 +1,25 @@
 //! A run that was cut short is carried on, from the cluster and, for a day, from the record.
 
-use super::{assert_revoked, changes, enabled, steps, told, uid};
-use crate::crash::end_orphans;
+use super::{
+    assert_revoked, create_enabled_sandbox, extract_progress, get_secret_uid, list_cluster_changes,
+    list_plan_steps,
+};
+use crate::crash::kill_orphans;
 use crate::enable::TOKEN_FILE;
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
-const ROTATE: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
 /// Killed when all in the cluster is new, and the profile has the old token still.
-fn killed_before_the_token_is_read(sb: &Sandbox) {
-    sb.fault(json!({"tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true, "do": "kill_parent"}));
-    assert_eq!(sb.run(ROTATE).code, 128 + 9);
-    end_orphans(sb);
-    sb.no_faults();
-    sb.forget_calls();
+fn kill_before_token_is_read(sb: &Sandbox) {
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true, "do": "kill_parent"}));
+    assert_eq!(sb.run(ROTATE_ARGS).code, 128 + 9);
+    kill_orphans(sb);
+    sb.clear_faults();
+    sb.clear_calls();
     // The pods are younger than the keys by more than what a shown time leaves open: a whole second.
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"] = json!(
             cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
                 .as_u64()
@@ -27,37 +30,47 @@ fn killed_before_the_token_is_read(sb: &Sandbox) {
 }
 
 #[test]
-fn the_record_tells_what_is_new() {
-    let sb = enabled();
+fn rotate_resumes_from_audit_log() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
-    killed_before_the_token_is_read(&sb);
-    let (keys, token) = (uid(&sb, "rsa-keys"), uid(&sb, "admin-token"));
-    let run = super::ended(&sb, 10, ROTATE);
-    insta::assert_snapshot!(told(&run));
+    kill_before_token_is_read(&sb);
+    let (keys, token) = (
+        get_secret_uid(&sb, "rsa-keys"),
+        get_secret_uid(&sb, "admin-token"),
+    );
+    let run = super::run_with_exit_code(&sb, 10, ROTATE_ARGS);
+    insta::assert_snapshot!(extract_progress(&run));
     assert_eq!(
-        (uid(&sb, "rsa-keys"), uid(&sb, "admin-token")),
+        (
+            get_secret_uid(&sb, "rsa-keys"),
+            get_secret_uid(&sb, "admin-token")
+        ),
         (keys, token)
     );
     assert_revoked(&sb, &old, "carried on");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
     // What came to its end is no more carried on with.
-    let next = super::ended(&sb, 0, ROTATE);
+    let next = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert!(
-        steps(&next).contains(&"delete-rsa-keys".to_owned()),
+        list_plan_steps(&next).contains(&"delete-rsa-keys".to_owned()),
         "{}",
         next.stdout
     );
 }
 
 #[test]
-fn on_another_host_all_in_order_is_a_fresh_start() {
-    let sb = enabled();
+fn rotate_without_audit_log_starts_fresh() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
-    killed_before_the_token_is_read(&sb);
+    kill_before_token_is_read(&sb);
     let elsewhere = sb.path("elsewhere.jsonl").display().to_string();
-    let run = super::ended(&sb, 0, &[ROTATE, &["--audit-log", &elsewhere]].concat());
+    let run = super::run_with_exit_code(
+        &sb,
+        0,
+        &[ROTATE_ARGS, &["--audit-log", &elsewhere]].concat(),
+    );
     assert!(
-        steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
         "{}",
         run.stdout
     );
@@ -65,11 +78,11 @@ fn on_another_host_all_in_order_is_a_fresh_start() {
 }
 
 #[test]
-fn a_dry_run_ends_nothing() {
-    let sb = enabled();
-    killed_before_the_token_is_read(&sb);
+fn dry_run_keeps_unfinished_revocation() {
+    let sb = create_enabled_sandbox();
+    kill_before_token_is_read(&sb);
     for _ in 0..2 {
-        let run = super::ended(&sb, 0, &["rotate", "-n", "influxdb", "--dry-run"]);
+        let run = super::run_with_exit_code(&sb, 0, &["rotate", "-n", "influxdb", "--dry-run"]);
         assert!(
             run.stderr
                 .contains("a revocation has begun here and did not come to its end"),
@@ -77,7 +90,7 @@ fn a_dry_run_ends_nothing() {
             run.stderr
         );
         assert!(
-            !steps(&run).contains(&"delete-rsa-keys".to_owned()),
+            !list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
             "{}",
             run.stdout
         );
@@ -85,52 +98,52 @@ fn a_dry_run_ends_nothing() {
 }
 
 #[test]
-fn another_namespace_of_the_record_is_another_matter() {
-    let sb = enabled();
-    killed_before_the_token_is_read(&sb);
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+fn rotate_ignores_unfinished_run_of_other_namespace() {
+    let sb = create_enabled_sandbox();
+    kill_before_token_is_read(&sb);
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
     // As if that run had been about another namespace.
     std::fs::write(
-        sb.log(),
+        sb.log_path(),
         text.replace(r#""namespace":"influxdb""#, r#""namespace":"influxdc""#),
     )
     .expect("sandbox");
-    let run = super::ended(&sb, 0, ROTATE);
+    let run = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert!(
-        steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
         "{}",
         run.stdout
     );
 }
 
 #[test]
-fn the_record_is_believed_for_a_day() {
-    let sb = enabled();
-    killed_before_the_token_is_read(&sb);
-    let text = String::from_utf8(sb.log_bytes()).expect("ASCII");
+fn rotate_ignores_unfinished_run_after_a_day() {
+    let sb = create_enabled_sandbox();
+    kill_before_token_is_read(&sb);
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
     let times = regex::Regex::new(r#""ts":"\d{4}"#).expect("a pattern");
     std::fs::write(
-        sb.log(),
+        sb.log_path(),
         times.replace_all(&text, r#""ts":"2020"#).as_bytes(),
     )
     .expect("sandbox");
-    let run = super::ended(&sb, 0, ROTATE);
+    let run = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert!(
-        steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
         "{}",
         run.stdout
     );
 }
 
 #[test]
-fn who_puts_the_new_token_to_use_means_that_one_next() {
-    let sb = enabled();
-    killed_before_the_token_is_read(&sb);
-    super::ended(&sb, 0, &["enable", "-n", "influxdb"]);
+fn revoke_after_enable_starts_fresh() {
+    let sb = create_enabled_sandbox();
+    kill_before_token_is_read(&sb);
+    super::run_with_exit_code(&sb, 0, &["enable", "-n", "influxdb"]);
     let in_use = sb.admin_token();
-    let run = super::ended(&sb, 0, ROTATE);
+    let run = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert!(
-        steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
         "{}",
         run.stdout
     );
@@ -138,13 +151,13 @@ fn who_puts_the_new_token_to_use_means_that_one_next() {
 }
 
 #[test]
-fn again_is_explicit() {
-    let sb = enabled();
+fn start_over_flag_prevents_resume() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
-    killed_before_the_token_is_read(&sb);
-    let keys = uid(&sb, "rsa-keys");
-    super::ended(&sb, 0, &[ROTATE, &["--again"]].concat());
-    assert_ne!(uid(&sb, "rsa-keys"), keys);
+    kill_before_token_is_read(&sb);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    super::run_with_exit_code(&sb, 0, &[ROTATE_ARGS, &["--again"]].concat());
+    assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
     assert_revoked(&sb, &old, "again");
-    assert!(changes(&sb).contains("delete secrets/rsa-keys"));
+    assert!(list_cluster_changes(&sb).contains("delete secrets/rsa-keys"));
 }

@@ -1,20 +1,25 @@
 //! What cannot be undone is confirmed. A person at a terminal is played in `scripts/e2e-revoke`.
 
-use super::{REVOKE, changes, error, objects, quick};
+use super::{
+    REVOKE_ARGS, create_fast_sandbox, extract_error, list_cluster_changes, list_object_uids,
+};
 use crate::sandbox::Sandbox;
 
-fn unconfirmed(sb: &Sandbox, args: &[&str]) -> String {
-    let before = objects(sb);
+fn expect_confirmation_needed(sb: &Sandbox, args: &[&str]) -> String {
+    let before = list_object_uids(sb);
     let run = sb.run(args);
     assert_eq!(run.code, 7, "{}{}", run.stdout, run.stderr);
-    assert_eq!((objects(sb), changes(sb).as_str()), (before, ""));
-    error(&run)
+    assert_eq!(
+        (list_object_uids(sb), list_cluster_changes(sb).as_str()),
+        (before, "")
+    );
+    extract_error(&run)
 }
 
 #[test]
-fn without_a_terminal() {
-    let sb = quick();
-    insta::assert_snapshot!(unconfirmed(&sb, &["revoke", "-n", "influxdb"]), @"
+fn revoke_without_terminal_requires_confirm_flag() {
+    let sb = create_fast_sandbox();
+    insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]), @"
     error: nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed
     hint: if that is what you mean: --confirm 'sim-dev/influxdb'
     ");
@@ -24,7 +29,7 @@ fn without_a_terminal() {
             == 7,
         "a pipe is nobody"
     );
-    let end = sb.records_of("run.end").pop().expect("an end");
+    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
         (end["outcome"].as_str(), end["changed"].as_bool()),
         (Some("confirmation-needed"), Some(false))
@@ -32,7 +37,7 @@ fn without_a_terminal() {
 }
 
 #[test]
-fn at_a_terminal_where_something_else_is_typed() {
+fn wrong_phrase_at_terminal_is_refused() {
     for (typed, told) in [
         ("\n", "to go on: error: not confirmed"),
         (
@@ -42,9 +47,9 @@ fn at_a_terminal_where_something_else_is_typed() {
         // The end of the input: nobody has ended the line of the question.
         ("\u{4}", "to go on: \nerror: not confirmed"),
     ] {
-        let sb = quick();
+        let sb = create_fast_sandbox();
         let shell = ["/bin/bash", "-c", "exec bypassctl revoke -n influxdb"];
-        let run = sb.type_in_shell(&shell, typed);
+        let run = sb.run_shell_in_terminal(&shell, typed);
         let shown = run.stdout.replace('\r', "");
         assert!(run.code == 7 && shown.contains(told), "{typed:?}: {shown}");
         assert!(
@@ -53,41 +58,41 @@ fn at_a_terminal_where_something_else_is_typed() {
             ),
             "{shown}"
         );
-        assert_eq!(changes(&sb), "");
+        assert_eq!(list_cluster_changes(&sb), "");
     }
 }
 
 #[test]
-fn for_another_place() {
-    let sb = quick();
-    insta::assert_snapshot!(unconfirmed(&sb, &["revoke", "-n", "influxdb", "--confirm", "acme-prod/influxdb"]), @"
+fn confirmation_for_another_target_is_refused() {
+    let sb = create_fast_sandbox();
+    insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb", "--confirm", "acme-prod/influxdb"]), @"
     error: `acme-prod/influxdb` was confirmed, but this is `sim-dev/influxdb`
     hint: if that is what you mean: --confirm 'sim-dev/influxdb'
     ");
 }
 
 #[test]
-fn in_ci() {
-    let mut sb = quick();
-    sb.env("CI", "true");
-    insta::assert_snapshot!(unconfirmed(&sb, &["revoke", "-n", "influxdb"]), @"
+fn revoke_in_ci_requires_confirm_flag() {
+    let mut sb = create_fast_sandbox();
+    sb.set_env("CI", "true");
+    insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]), @"
     error: nobody can be asked in CI, and what cannot be undone needs to be confirmed
     hint: if that is what you mean: --confirm 'sim-dev/influxdb'
     ");
-    assert_eq!(sb.run(REVOKE).code, 0);
+    assert_eq!(sb.run(REVOKE_ARGS).code, 0);
 }
 
 #[test]
-fn in_a_cluster_there_is_no_context() {
-    let sb = quick();
-    sb.world(|world| {
+fn in_cluster_confirmation_names_no_context() {
+    let sb = create_fast_sandbox();
+    sb.edit_state(|world| {
         world["in_cluster"] = world["contexts"]["sim-dev"].clone();
         world["current_context"] = serde_json::json!("");
     });
     let mut sb = sb;
-    sb.env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-        .env("KUBERNETES_SERVICE_PORT", "443");
-    let told = unconfirmed(&sb, &["revoke", "-n", "influxdb"]);
+    sb.set_env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+        .set_env("KUBERNETES_SERVICE_PORT", "443");
+    let told = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);
     assert!(told.contains("--confirm 'in-cluster/influxdb'"), "{told}");
     assert_eq!(
         sb.run(&[

@@ -1,42 +1,48 @@
 //! `--dry-run`: the same looks and proofs, and nothing changed.
 
-use super::{changes, enabled, ended, objects, quick, steps};
-use crate::enable::{run_script, shellcheck};
+use super::{
+    create_enabled_sandbox, create_fast_sandbox, list_cluster_changes, list_object_uids,
+    list_plan_steps, run_with_exit_code,
+};
+use crate::enable::{check_script, run_script};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 
 /// A dry run, which changes nothing and asks nobody.
-fn shown(sb: &Sandbox, more: &[&str]) -> String {
-    let (before, picture) = (objects(sb), sb.picture());
-    let run = ended(sb, 0, &[&["revoke", "-n", "influxdb"], more].concat());
-    assert_eq!((objects(sb), changes(sb).as_str()), (before, ""));
-    assert!(sb.picture() == picture);
-    run.normalised()
+fn render_dry_run(sb: &Sandbox, more: &[&str]) -> String {
+    let (before, picture) = (list_object_uids(sb), sb.snapshot_files());
+    let run = run_with_exit_code(sb, 0, &[&["revoke", "-n", "influxdb"], more].concat());
+    assert_eq!(
+        (list_object_uids(sb), list_cluster_changes(sb).as_str()),
+        (before, "")
+    );
+    assert!(sb.snapshot_files() == picture);
+    run.normalized_output()
 }
 
 #[test]
-fn as_a_plan() {
-    let sb = quick();
-    insta::assert_snapshot!("plan_by_clones", shown(&sb, &["--dry-run"]));
+fn dry_run_prints_plan() {
+    let sb = create_fast_sandbox();
+    insta::assert_snapshot!("plan_by_clones", render_dry_run(&sb, &["--dry-run"]));
     insta::assert_snapshot!(
         "plan_without_a_new_token",
-        shown(&sb, &["--dry-run", "--no-new-token"])
+        render_dry_run(&sb, &["--dry-run", "--no-new-token"])
     );
-    sb.operator();
-    insta::assert_snapshot!("plan_by_kubit", shown(&sb, &["--dry-run"]));
+    sb.install_operator();
+    insta::assert_snapshot!("plan_by_kubit", render_dry_run(&sb, &["--dry-run"]));
 }
 
 #[test]
-fn of_what_is_left() {
-    let sb = quick();
+fn dry_run_omits_deletion_of_missing_keys() {
+    let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
-    insta::assert_snapshot!("plan_without_keys", shown(&sb, &["--dry-run"]));
+    insta::assert_snapshot!("plan_without_keys", render_dry_run(&sb, &["--dry-run"]));
 }
 
 #[test]
-fn as_json() {
-    let sb = quick();
-    let run = ended(
+fn dry_run_json_report_contains_plan() {
+    let sb = create_fast_sandbox();
+    let run = run_with_exit_code(
         &sb,
         0,
         &["revoke", "-n", "influxdb", "--dry-run", "-o", "json"],
@@ -47,13 +53,13 @@ fn as_json() {
         (&json!("done"), &json!(false), &Value::Null)
     );
     let plan = serde_json::to_string_pretty(&report["plan"]).expect("JSON");
-    insta::assert_snapshot!("plan_as_json", crate::sandbox::normalised(&plan, sb.root()));
+    insta::assert_snapshot!("plan_as_json", crate::sandbox::normalize(&plan, sb.root()));
 }
 
 #[test]
-fn with_pods_that_are_not_ready() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn dry_run_warns_about_unready_pods() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         cluster["start_seconds"] = json!(7200.0);
         let pods = cluster["pods"].as_object_mut().expect("pods");
         let pod = pods
@@ -62,7 +68,7 @@ fn with_pods_that_are_not_ready() {
             .expect("a pod");
         pod["phase"] = json!("Pending");
     });
-    let text = shown(&sb, &["--dry-run"]);
+    let text = render_dry_run(&sb, &["--dry-run"]);
     assert!(
         text.contains("those of the old UIDs are gone, and 1 others are ready"),
         "{text}"
@@ -74,9 +80,9 @@ fn with_pods_that_are_not_ready() {
 }
 
 #[test]
-fn as_a_script() {
-    let sb = quick();
-    sb.operator();
+fn dry_run_prints_script() {
+    let sb = create_fast_sandbox();
+    sb.install_operator();
     for (name, more) in [
         ("script_by_clones", "clone"),
         ("script_by_kubit", "operator"),
@@ -89,20 +95,21 @@ fn as_a_script() {
             "--rerun",
             more,
         ];
-        let run = ended(&sb, 0, &args);
-        assert_eq!(steps(&run), [""; 0]);
-        shellcheck(&sb, &run.stdout);
-        insta::assert_snapshot!(name, crate::sandbox::normalised(&run.stdout, sb.root()));
+        let run = run_with_exit_code(&sb, 0, &args);
+        assert_eq!(list_plan_steps(&run), [""; 0]);
+        check_script(&sb, &run.stdout);
+        insta::assert_snapshot!(name, crate::sandbox::normalize(&run.stdout, sb.root()));
     }
 }
 
 /// What it does with the argument is shown on a real control plane, by `scripts/e2e-revoke`.
 #[test]
-fn the_script_asks_for_the_phrase() {
+fn script_requires_confirmation_phrase() {
     for command in ["revoke", "rotate"] {
-        let sb = enabled();
-        let script = ended(&sb, 0, &[command, "-n", "influxdb", "--dry-run=script"]).stdout;
-        let before = objects(&sb);
+        let sb = create_enabled_sandbox();
+        let script =
+            run_with_exit_code(&sb, 0, &[command, "-n", "influxdb", "--dry-run=script"]).stdout;
+        let before = list_object_uids(&sb);
         for args in [&[][..], &["sim-dev/influxdc"]] {
             let (code, told) = run_script(&sb, &script, args);
             assert!(
@@ -110,6 +117,6 @@ fn the_script_asks_for_the_phrase() {
                 "{told}"
             );
         }
-        assert_eq!(objects(&sb), before, "{command}");
+        assert_eq!(list_object_uids(&sb), before, "{command}");
     }
 }

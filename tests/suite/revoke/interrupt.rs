@@ -1,32 +1,35 @@
 //! Ctrl-C, SIGTERM and a killed terminal, wherever a rotation is.
 
-use super::{CommandPoint, POINTS, accepted, assert_revoked, enabled, error, revoke, uid};
-use crate::sandbox::{Run, Running, Sandbox};
+use super::{
+    COMMAND_POINTS, CommandPoint, assert_revoked, create_enabled_sandbox, extract_error,
+    get_secret_uid, is_token_accepted, run_revoke,
+};
+use crate::sandbox::{CommandOutput, RunningCommand, Sandbox};
 use rustix::process::Signal;
 use serde_json::json;
 
-fn held(sb: &Sandbox, point: &CommandPoint) -> Running {
-    sb.fault(
+fn spawn_held_revoke(sb: &Sandbox, point: &CommandPoint) -> RunningCommand {
+    sb.inject_fault(
         json!({"tool": point.tool, "contains": point.contains, "lacks": point.lacks, "nth": point.nth, "before": true,
         "do": {"wait_for_file": {"path": "gate"}}}),
     );
-    let running = sb.spawn(super::REVOKE);
-    sb.wait_reached("gate");
+    let running = sb.spawn(super::REVOKE_ARGS);
+    sb.wait_for_gate("gate");
     running
 }
 
-fn point(name: &str) -> &'static CommandPoint {
-    POINTS
+fn find_point(name: &str) -> &'static CommandPoint {
+    COMMAND_POINTS
         .iter()
         .find(|point| point.name == name)
         .expect("a point")
 }
 
 /// Ended in order: all on record.
-fn assert_ended(sb: &Sandbox, run: &Run, code: i32, what: &str) {
+fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &str) {
     assert_eq!(run.code, code, "{what}: {}", run.stderr);
-    assert_eq!(sb.open_steps(), Vec::<String>::new(), "{what}");
-    let end = sb.records_of("run.end").pop().expect("an end");
+    assert_eq!(sb.list_unfinished_steps(), Vec::<String>::new(), "{what}");
+    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
         (&end["code"], &end["command"]),
         (&json!(code), &json!("revoke")),
@@ -35,102 +38,105 @@ fn assert_ended(sb: &Sandbox, run: &Run, code: i32, what: &str) {
 }
 
 #[test]
-fn before_anything_has_changed() {
+fn interrupt_before_first_change_changes_nothing() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
-        let sb = enabled();
-        let before = super::objects(&sb);
-        let running = held(&sb, point("dry run"));
-        running.signal(signal);
-        assert_ended(&sb, &running.wait(), code, "before");
-        assert_eq!(super::objects(&sb), before);
+        let sb = create_enabled_sandbox();
+        let before = super::list_object_uids(&sb);
+        let running = spawn_held_revoke(&sb, find_point("dry run"));
+        running.send_signal(signal);
+        assert_clean_interrupt(&sb, &running.wait(), code, "before");
+        assert_eq!(super::list_object_uids(&sb), before);
     }
 }
 
 #[test]
-fn in_each_wait() {
+fn interrupt_during_each_wait_can_be_resumed() {
     for name in ["watch key-gen", "watch pods", "watch create-admin-token"] {
         for signal in [Signal::INT, Signal::TERM] {
-            let sb = enabled();
+            let sb = create_enabled_sandbox();
             let old = sb.admin_token();
-            let running = held(&sb, point(name));
-            running.signal(signal);
+            let running = spawn_held_revoke(&sb, find_point(name));
+            running.send_signal(signal);
             let run = running.wait();
-            assert_ended(&sb, &run, 8, name);
+            assert_clean_interrupt(&sb, &run, 8, name);
             if name == "watch pods" && signal == Signal::INT {
-                insta::assert_snapshot!(error(&run), @"
+                insta::assert_snapshot!(extract_error(&run), @"
                 error: stopped by Ctrl-C
                 hint: the same command can be run again; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, see-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, see-admin-token, get-token, prove-revocation; something was changed before this: the same command again carries on from there
                 ");
             }
-            sb.no_faults();
-            let keys = uid(&sb, "rsa-keys");
-            let again = sb.run(super::REVOKE);
+            sb.clear_faults();
+            let keys = get_secret_uid(&sb, "rsa-keys");
+            let again = sb.run(super::REVOKE_ARGS);
             assert!([0, 10].contains(&again.code), "{name}: {}", again.stderr);
-            assert!(keys.is_none() || uid(&sb, "rsa-keys") == keys, "{name}");
-            assert!(!accepted(&sb, &old), "{name}");
+            assert!(
+                keys.is_none() || get_secret_uid(&sb, "rsa-keys") == keys,
+                "{name}"
+            );
+            assert!(!is_token_accepted(&sb, &old), "{name}");
         }
     }
 }
 
 /// A watch that its run has left behind may go on for as long as the server likes.
 #[test]
-fn a_watch_left_behind_keeps_nobody_waiting() {
+fn orphaned_watch_does_not_block_next_run() {
     for name in ["watch key-gen", "watch pods"] {
-        let sb = enabled();
-        let running = held(&sb, point(name));
-        running.signal(Signal::KILL);
+        let sb = create_enabled_sandbox();
+        let running = spawn_held_revoke(&sb, find_point(name));
+        running.send_signal(Signal::KILL);
         assert_eq!(running.wait().code, 128 + 9);
-        sb.no_faults();
-        let again = sb.run(super::REVOKE);
+        sb.clear_faults();
+        let again = sb.run(super::REVOKE_ARGS);
         assert!([0, 10].contains(&again.code), "{name}: {}", again.stderr);
-        sb.release("gate");
-        crate::crash::end_orphans(&sb);
+        sb.release_gate("gate");
+        crate::crash::kill_orphans(&sb);
     }
 }
 
 #[test]
-fn what_changes_something_may_finish() {
+fn interrupt_lets_changing_command_finish() {
     for name in [
         "delete keys",
         "delete token",
         "create key-gen",
         "delete pods",
     ] {
-        let sb = enabled();
+        let sb = create_enabled_sandbox();
         let old = sb.admin_token();
-        let running = held(&sb, point(name));
-        running.signal(Signal::INT);
-        sb.release("gate");
-        assert_ended(&sb, &running.wait(), 8, name);
-        let results = sb.records_of("result");
+        let running = spawn_held_revoke(&sb, find_point(name));
+        running.send_signal(Signal::INT);
+        sb.release_gate("gate");
+        assert_clean_interrupt(&sb, &running.wait(), 8, name);
+        let results = sb.read_entries_by_type("result");
         assert!(
             results
                 .iter()
                 .all(|result| result["error"] != "interrupted"),
             "{name}: its outcome is known"
         );
-        sb.no_faults();
-        let again = sb.run(super::REVOKE);
+        sb.clear_faults();
+        let again = sb.run(super::REVOKE_ARGS);
         assert!([0, 10].contains(&again.code), "{name}: {}", again.stderr);
         assert_revoked(&sb, &old, name);
     }
 }
 
 #[test]
-fn a_second_signal_does_not_wait() {
-    let sb = enabled();
-    let running = held(&sb, point("delete keys"));
-    running.signal(Signal::INT);
+fn second_interrupt_kills_running_command() {
+    let sb = create_enabled_sandbox();
+    let running = spawn_held_revoke(&sb, find_point("delete keys"));
+    running.send_signal(Signal::INT);
     // The first has been heard when the second is sent: they are told apart by a handler, not by a queue.
     std::thread::sleep(std::time::Duration::from_millis(200));
-    running.signal(Signal::INT);
+    running.send_signal(Signal::INT);
     let run = running.wait();
-    assert_ended(&sb, &run, 8, "twice");
+    assert_clean_interrupt(&sb, &run, 8, "twice");
     assert!(
-        sb.records_of("result")
+        sb.read_entries_by_type("result")
             .iter()
             .any(|result| result["error"] == "interrupted")
     );
-    sb.no_faults();
-    revoke(&sb, 0, &[]);
+    sb.clear_faults();
+    run_revoke(&sb, 0, &[]);
 }

@@ -1,44 +1,47 @@
 //! What the proof shows, and what it does not.
 
-use super::{accepted, assert_revoked, enabled, error, quick, revoke, told, uid};
+use super::{
+    assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
+    get_secret_uid, is_token_accepted, run_revoke,
+};
 use serde_json::{Value, json};
 
 /// The outcome of the proof, as JSON has it.
-fn outcome(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
-    let run = revoke(sb, code, &[&["-o", "json"], more].concat());
+fn read_verification(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
+    let run = run_revoke(sb, code, &[&["-o", "json"], more].concat());
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     report["proof"].clone()
 }
 
 #[test]
-fn without_a_new_token() {
-    let sb = quick();
+fn revoke_without_new_token_is_verified() {
+    let sb = create_fast_sandbox();
     let old = sb.admin_token();
     assert_eq!(
-        outcome(&sb, 0, &["--no-new-token"]),
+        read_verification(&sb, 0, &["--no-new-token"]),
         json!({"outcome": "proven"})
     );
-    assert_eq!(uid(&sb, "admin-token"), None);
-    assert!(!accepted(&sb, &old));
+    assert_eq!(get_secret_uid(&sb, "admin-token"), None);
+    assert!(!is_token_accepted(&sb, &old));
     // Going on from there makes a token, and leaves the keys alone.
-    let keys = uid(&sb, "rsa-keys");
-    let next = revoke(&sb, 10, &[]);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    let next = run_revoke(&sb, 10, &[]);
     assert!(
         next.stderr.contains("no copy of the old token is at hand"),
         "{}",
         next.stderr
     );
-    assert_eq!(uid(&sb, "rsa-keys"), keys);
+    assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
     assert_revoked(&sb, &old, "carried on");
 }
 
 #[test]
-fn a_sticky_token_without_a_new_one() {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["sticky"] = json!(true));
+fn sticky_token_stays_accepted_without_new_token() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
     let old = sb.admin_token();
-    let run = revoke(&sb, 11, &["--no-new-token", "--grace", "1s"]);
-    insta::assert_snapshot!(told(&run), @"
+    let run = run_revoke(&sb, 11, &["--no-new-token", "--grace", "1s"]);
+    insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
@@ -56,27 +59,29 @@ fn a_sticky_token_without_a_new_one() {
     warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
        hint: some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token
     ");
-    assert!(accepted(&sb, &old));
-    revoke(&sb, 10, &[]);
+    assert!(is_token_accepted(&sb, &old));
+    run_revoke(&sb, 10, &[]);
     assert_revoked(&sb, &old, "with a new one");
 }
 
 #[test]
-fn a_sticky_token_with_a_new_one() {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["sticky"] = json!(true));
-    assert_eq!(outcome(&sb, 0, &[]), json!({"outcome": "proven"}));
+fn sticky_token_is_rejected_after_new_token() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
+    assert_eq!(read_verification(&sb, 0, &[]), json!({"outcome": "proven"}));
 }
 
 #[test]
-fn no_influxctl_or_no_profile() {
-    let sb = quick();
+fn verification_is_inconclusive_without_influxctl_or_profile() {
+    let sb = create_fast_sandbox();
     // What was named has to be there; what was not may do without.
-    assert!(super::refused(&sb, 1, &["--influxctl", "/nonexistent"]).contains("is not there"));
+    assert!(
+        super::expect_refusal(&sb, 1, &["--influxctl", "/nonexistent"]).contains("is not there")
+    );
     std::fs::rename(sb.path("bin/influxctl"), sb.path("influxctl")).expect("sandbox");
-    let run = revoke(&sb, 10, &[]);
+    let run = run_revoke(&sb, 10, &[]);
     std::fs::rename(sb.path("influxctl"), sb.path("bin/influxctl")).expect("sandbox");
-    insta::assert_snapshot!(told(&run), @"
+    insta::assert_snapshot!(extract_progress(&run), @"
     exit 10
     --- stdout
     seen      operator: kubit is absent: jobs are made again as clones
@@ -99,19 +104,19 @@ fn no_influxctl_or_no_profile() {
     warning: that the old token is refused was not shown: no token can be tried here
        hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
     ");
-    std::fs::remove_file(sb.config()).expect("it is there");
-    let proof = outcome(&sb, 10, &[]);
+    std::fs::remove_file(sb.config_path()).expect("it is there");
+    let proof = read_verification(&sb, 10, &[]);
     assert_eq!(proof["outcome"], "inconclusive");
 }
 
 #[test]
-fn a_profile_of_another_place() {
-    let sb = quick();
+fn verification_is_inconclusive_when_profile_names_another_host() {
+    let sb = create_fast_sandbox();
     let config = sb
         .read("home/.config/influxctl/config.toml")
         .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write("home/.config/influxctl/config.toml", config);
-    let run = revoke(&sb, 10, &["--grace", "1s"]);
+    let run = run_revoke(&sb, 10, &["--grace", "1s"]);
     assert!(
         run.stderr.contains(
             "the old token is refused by influxdb.prod.invalid:26444 already, so the proof will be inconclusive"
@@ -122,13 +127,13 @@ fn a_profile_of_another_place() {
 }
 
 #[test]
-fn a_copy_of_the_old_token() {
-    let sb = enabled();
+fn old_token_file_verifies_revocation() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
     sb.write("home/old.json", &old);
     // The secret's data is not read then.
     assert_eq!(
-        outcome(&sb, 0, &["--old-token-file", "old.json"]),
+        read_verification(&sb, 0, &["--old-token-file", "old.json"]),
         json!({"outcome": "proven"})
     );
     let reads = |sb: &crate::sandbox::Sandbox| {
@@ -139,17 +144,17 @@ fn a_copy_of_the_old_token() {
     };
     assert_eq!(reads(&sb), 1, "only the new one");
     sb.write("home/old.json", "not a token, but notes");
-    let run = super::ended(
+    let run = super::run_with_exit_code(
         &sb,
         1,
-        &[super::REVOKE, &["--old-token-file", "old.json"]].concat(),
+        &[super::REVOKE_ARGS, &["--old-token-file", "old.json"]].concat(),
     );
-    insta::assert_snapshot!(error(&run), @"
+    insta::assert_snapshot!(extract_error(&run), @"
     error: `[SANDBOX]/home/old.json` holds no token
     hint: --old-token-file names a file that holds the token as `enable` writes it
     ");
     sb.write("home/old.json", &old);
-    let again = revoke(&sb, 10, &["--old-token-file", "old.json", "--grace", "1s"]);
+    let again = run_revoke(&sb, 10, &["--old-token-file", "old.json", "--grace", "1s"]);
     assert!(
         again
             .stderr
@@ -160,23 +165,23 @@ fn a_copy_of_the_old_token() {
 }
 
 #[test]
-fn the_profiles_copy_where_the_cluster_has_none() {
-    let sb = enabled();
+fn profile_token_verifies_when_secret_is_missing() {
+    let sb = create_enabled_sandbox();
     let old = sb.admin_token();
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     // Pods serve the old keys until they are restarted, so the copy is still accepted.
-    assert_eq!(outcome(&sb, 0, &[]), json!({"outcome": "proven"}));
+    assert_eq!(read_verification(&sb, 0, &[]), json!({"outcome": "proven"}));
     assert_revoked(&sb, &old, "from the profile's copy");
 }
 
 #[test]
-fn a_trial_that_cannot_be_made() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn failed_token_probe_makes_verification_inconclusive() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority")
     });
-    let run = revoke(&sb, 10, &["--grace", "1s"]);
+    let run = run_revoke(&sb, 10, &["--grace", "1s"]);
     assert!(
         run.stderr.contains(
             "that the old token is refused was not shown: the old token could not be tried"

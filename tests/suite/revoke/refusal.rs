@@ -1,10 +1,10 @@
 //! What is refused, with nothing changed.
 
-use super::{quick, refused, revoke};
+use super::{create_fast_sandbox, expect_refusal, run_revoke};
 use serde_json::json;
 
 #[test]
-fn one_right_is_missing() {
+fn revoke_refuses_when_one_permission_is_missing() {
     for (verb, resource, name) in [
         ("delete", "secrets", "rsa-keys"),
         ("delete", "secrets", "admin-token"),
@@ -13,13 +13,13 @@ fn one_right_is_missing() {
         ("watch", "pods", ""),
         ("delete", "pods", ""),
     ] {
-        let sb = quick();
+        let sb = create_fast_sandbox();
         let mut rule = json!({"verb": verb, "resource": resource});
         if !name.is_empty() {
             rule["name"] = json!(name);
         }
-        sb.deny(rule);
-        let told = refused(&sb, 4, &[]);
+        sb.deny_access(rule);
+        let told = expect_refusal(&sb, 4, &[]);
         let group = if resource == "jobs" { ".batch" } else { "" };
         let what = if name.is_empty() {
             format!("{verb} {resource}{group}")
@@ -34,11 +34,11 @@ fn one_right_is_missing() {
 }
 
 #[test]
-fn what_may_not_be_looked_at() {
+fn revoke_refuses_when_objects_cannot_be_read() {
     for (verb, resource) in [("get", "secrets"), ("list", "jobs"), ("list", "pods")] {
-        let sb = quick();
-        sb.deny(json!({"verb": verb, "resource": resource}));
-        let told = refused(&sb, 4, &[]);
+        let sb = create_fast_sandbox();
+        sb.deny_access(json!({"verb": verb, "resource": resource}));
+        let told = expect_refusal(&sb, 4, &[]);
         assert!(
             told.contains(&format!("cannot {verb} resource \"{resource}\"")),
             "{told}"
@@ -47,47 +47,47 @@ fn what_may_not_be_looked_at() {
 }
 
 #[test]
-fn by_kubit_only_what_kubit_needs() {
-    let sb = quick();
-    sb.operator();
-    sb.deny(json!({"verb": "create", "resource": "jobs"}));
-    revoke(&sb, 0, &[]);
-    sb.deny(json!({"verb": "delete", "resource": "jobs"}));
-    sb.forget_calls();
-    assert!(refused(&sb, 4, &[]).contains("this account may not: delete jobs.batch"));
+fn revoke_with_operator_requires_only_its_permissions() {
+    let sb = create_fast_sandbox();
+    sb.install_operator();
+    sb.deny_access(json!({"verb": "create", "resource": "jobs"}));
+    run_revoke(&sb, 0, &[]);
+    sb.deny_access(json!({"verb": "delete", "resource": "jobs"}));
+    sb.clear_calls();
+    assert!(expect_refusal(&sb, 4, &[]).contains("this account may not: delete jobs.batch"));
 }
 
 #[test]
-fn a_namespace_without_influxdb() {
-    let sb = quick();
-    insta::assert_snapshot!(refused(&sb, 4, &["--restart-selector", "app=x"]), @"
+fn revoke_refuses_namespace_without_influxdb() {
+    let sb = create_fast_sandbox();
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &["--restart-selector", "app=x"]), @"
     error: no pod matches `app=x`: nothing would be restarted, and the old keys stay in use
     hint: these mount or read secret `rsa-keys`: `app=token-management`; name those that serve tokens with --restart-selector (ingesters, if among them, need not restart)
     ");
-    let elsewhere = super::ended(
+    let elsewhere = super::run_with_exit_code(
         &sb,
         4,
         &["revoke", "-n", "default", "--confirm", "sim-dev/default"],
     );
-    insta::assert_snapshot!(super::error(&elsewhere), @"
+    insta::assert_snapshot!(super::extract_error(&elsewhere), @"
     error: namespace `default` has neither the secrets nor the jobs of InfluxDB Clustered
     hint: is it the right namespace? `kubectl get secrets,jobs --namespace default`
     ");
-    let nowhere = super::ended(
+    let nowhere = super::run_with_exit_code(
         &sb,
         1,
         &["revoke", "-n", "nope", "--confirm", "sim-dev/nope"],
     );
-    insta::assert_snapshot!(super::error(&nowhere), @r#"
+    insta::assert_snapshot!(super::extract_error(&nowhere), @r#"
     error: the secrets cannot be looked at: Error from server (NotFound): namespaces "nope" not found
     hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
     "#);
 }
 
 #[test]
-fn no_pod_matches() {
-    let sb = quick();
-    sb.fake(&[
+fn revoke_refuses_when_no_pod_matches_selector() {
+    let sb = create_fast_sandbox();
+    sb.run_fake(&[
         "deployment",
         "influxdb",
         "core",
@@ -95,7 +95,7 @@ fn no_pod_matches() {
         "1",
         "rsa-keys",
     ]);
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["deployments"]
             .as_object_mut()
             .expect("deployments")
@@ -103,17 +103,17 @@ fn no_pod_matches() {
         let pods = cluster["pods"].as_object_mut().expect("pods");
         pods.retain(|_, pod| pod["meta"]["labels"]["app"] != "token-management");
     });
-    sb.now();
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @"
+    sb.refresh_cluster();
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: no pod matches `app=token-management`: nothing would be restarted, and the old keys stay in use
     hint: these mount or read secret `rsa-keys`: `app=core`; name those that serve tokens with --restart-selector (ingesters, if among them, need not restart)
     ");
 }
 
 #[test]
-fn no_job() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn revoke_refuses_when_job_is_missing() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         drop(
             cluster["jobs"]
                 .as_object_mut()
@@ -121,31 +121,31 @@ fn no_job() {
                 .remove("influxdb/key-gen-7c9d2b41"),
         )
     });
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @"
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: there is no job `key-gen`: secret `rsa-keys` could not be made again
     hint: apply the release again (`kubit local apply`), or name another job: --key-gen-job NAME; there are: `kubectl get jobs --namespace influxdb`
     ");
 }
 
 #[test]
-fn jobs_that_differ() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn revoke_refuses_ambiguous_jobs() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         let mut other = cluster["jobs"]["influxdb/key-gen-7c9d2b41"].clone();
         other["meta"]["name"] = json!("key-gen-00000000");
         other["spec"]["template"]["spec"]["containers"][0]["image"] =
             json!("sim.invalid/key-gen:20240101");
         cluster["jobs"]["influxdb/key-gen-00000000"] = other;
     });
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @"
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: several jobs could be the one that makes `rsa-keys`, and they differ: `key-gen-00000000`, `key-gen-7c9d2b41`
     hint: look at them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one: --key-gen-job NAME
     ");
-    insta::assert_snapshot!(refused(&sb, 4, &["--key-gen-job", "key-gen-1"]), @"
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &["--key-gen-job", "key-gen-1"]), @"
     error: there is no job `key-gen-1` that could make secret `rsa-keys`
     hint: known ones: `key-gen-00000000`, `key-gen-7c9d2b41`
     ");
-    let run = revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
+    let run = run_revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
     assert!(
         run.stdout.contains("made from job/key-gen-7c9d2b41"),
         "{}",
@@ -154,39 +154,41 @@ fn jobs_that_differ() {
 }
 
 #[test]
-fn a_job_that_has_failed() {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["jobs"]["influxdb/key-gen-7c9d2b41"]["phase"] = json!("failed"));
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @"
+fn revoke_refuses_failed_job_unless_check_is_skipped() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
+        cluster["jobs"]["influxdb/key-gen-7c9d2b41"]["phase"] = json!("failed")
+    });
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: job `key-gen-7c9d2b41` has failed (BackoffLimitExceeded: Job has reached the specified backoff limit): it would not make secret `rsa-keys` either
     hint: `kubectl logs job/key-gen-7c9d2b41 --namespace influxdb` shows why; --waive failed-job goes on all the same
     ");
-    revoke(&sb, 0, &["--waive", "failed-job"]);
+    run_revoke(&sb, 0, &["--waive", "failed-job"]);
 }
 
 #[test]
-fn a_job_at_work() {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["job_seconds"] = json!(600.0));
-    sb.fake(&["job", "influxdb", "create-admin-token-7c9d2b42"]);
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @"
+fn revoke_refuses_while_job_is_running() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["job_seconds"] = json!(600.0));
+    sb.run_fake(&["job", "influxdb", "create-admin-token-7c9d2b42"]);
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: job `create-admin-token-7c9d2b42` is at work: it could make secret `admin-token` at any moment
     hint: wait for its end: `kubectl get job/create-admin-token-7c9d2b42 --namespace influxdb --watch`
     ");
 }
 
 #[test]
-fn a_server_that_knows_no_dry_run() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn revoke_refuses_failed_dry_run_unless_skipped() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         cluster["dry_run_refusal"] = json!("admission webhook \"w\" does not support dry run")
     });
-    insta::assert_snapshot!(refused(&sb, 4, &[]), @r#"
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @r#"
     error: the server would not make the clones of the jobs: Error from server (BadRequest): error when creating "STDIN": admission webhook "w" does not support dry run
     hint: --waive dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone
     "#);
-    revoke(&sb, 0, &["--waive", "dry-run"]);
-    let begin = sb.records_of("run.begin").pop().expect("a run");
+    run_revoke(&sb, 0, &["--waive", "dry-run"]);
+    let begin = sb.read_entries_by_type("run.begin").pop().expect("a run");
     assert!(
         begin["argv"].to_string().contains(r#""--waive","dry-run""#),
         "what was waived is on record: {begin}"
@@ -194,11 +196,11 @@ fn a_server_that_knows_no_dry_run() {
 }
 
 #[test]
-fn the_documented_command() {
+fn rerun_from_job_is_refused_for_each_kubectl() {
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
-        let sb = quick();
-        sb.kubectl_version(version);
-        let told = refused(&sb, 4, &["--rerun", "from-job"]);
+        let sb = create_fast_sandbox();
+        sb.set_kubectl_version(version);
+        let told = expect_refusal(&sb, 4, &["--rerun", "from-job"]);
         if version == "v1.28.3" {
             insta::assert_snapshot!(told, @"
             error: this kubectl does not accept the documented command: unknown object type *v1.Job
@@ -210,19 +212,19 @@ fn the_documented_command() {
 }
 
 #[test]
-fn kubit_where_it_does_not_run() {
-    let sb = quick();
-    insta::assert_snapshot!(refused(&sb, 4, &["--rerun", "operator"]), @"
+fn rerun_by_operator_is_refused_without_operator() {
+    let sb = create_fast_sandbox();
+    insta::assert_snapshot!(expect_refusal(&sb, 4, &["--rerun", "operator"]), @"
     error: kubit would not make the jobs again (kubit is absent)
     hint: --rerun clone makes them again without it
     ");
 }
 
 #[test]
-fn a_cluster_out_of_reach() {
-    let sb = quick();
-    sb.cluster(|cluster| cluster["unreachable"] = json!(true));
-    let run = super::ended(&sb, 5, super::REVOKE);
+fn revoke_exits_with_5_when_cluster_is_unreachable() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
+    let run = super::run_with_exit_code(&sb, 5, super::REVOKE_ARGS);
     assert!(
         run.stderr
             .contains("did you specify the right host or port"),

@@ -1,17 +1,19 @@
 //! `rotate`
 
-use super::{assert_revoked, enabled, ended, error, quick};
-use crate::enable::{CONFIG, TOKEN_FILE};
+use super::{
+    assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, run_with_exit_code,
+};
+use crate::enable::{CONFIG_FILE, TOKEN_FILE};
 use crate::sandbox::Sandbox;
 use std::path::Path;
 
-const ROTATE: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
 /// Two more profiles of the same place, the second with the token of the first, and one of another product.
-fn with_profiles(sb: &Sandbox) {
-    let config = sb.read(CONFIG);
+fn add_profiles(sb: &Sandbox) {
+    let config = sb.read(CONFIG_FILE);
     let profile = |name: &str, file: &str| {
-        let file = sb.home(file);
+        let file = sb.home_path(file);
         format!(
             "\n[[profile]]\nname = \"{name}\"\nproduct = \"clustered\"\nhost = \"127.0.0.1\"\nport = \"26444\"\n[profile.tls]\ndisable = true\n\
              [profile.auth.token]\ntoken_file = \"{}\"\n",
@@ -19,7 +21,7 @@ fn with_profiles(sb: &Sandbox) {
         )
     };
     sb.write(
-        CONFIG,
+        CONFIG_FILE,
         config + &profile("test", "test.json") + &profile("other", "other.json"),
     );
     sb.write("home/test.json", sb.admin_token());
@@ -30,10 +32,10 @@ fn with_profiles(sb: &Sandbox) {
     sb.chmod("home/test.json", 0o600);
 }
 
-fn rotate(sb: &Sandbox, code: i32, more: &[&str]) -> crate::sandbox::Run {
-    let run = sb.run(&[ROTATE, more].concat());
+fn run_rotate(sb: &Sandbox, code: i32, more: &[&str]) -> crate::sandbox::CommandOutput {
+    let run = sb.run(&[ROTATE_ARGS, more].concat());
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-    sb.assert_no_secret(&[
+    sb.assert_no_secret_leaked(&[
         Path::new(TOKEN_FILE),
         Path::new("home/test.json"),
         Path::new("tmp/token.json"),
@@ -42,31 +44,34 @@ fn rotate(sb: &Sandbox, code: i32, more: &[&str]) -> crate::sandbox::Run {
 }
 
 #[test]
-fn the_profile_gets_the_new_token() {
-    let sb = enabled();
-    let (old, config) = (sb.admin_token(), sb.read(CONFIG));
-    let run = ended(&sb, 0, ROTATE);
-    insta::assert_snapshot!("rotate", super::settled(&run.normalised()));
+fn rotate_writes_new_token_for_profile() {
+    let sb = create_enabled_sandbox();
+    let (old, config) = (sb.admin_token(), sb.read(CONFIG_FILE));
+    let run = run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    insta::assert_snapshot!(
+        "rotate",
+        super::normalize_step_order(&run.normalized_output())
+    );
     assert_revoked(&sb, &old, "rotate");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    assert_eq!(sb.read(CONFIG), config, "it names the same file");
+    assert_eq!(sb.read(CONFIG_FILE), config, "it names the same file");
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 0);
-    sb.assert_verified();
+    sb.assert_log_intact();
 }
 
 #[test]
-fn a_profile_that_had_none() {
-    let sb = quick();
-    ended(&sb, 0, ROTATE);
+fn rotate_configures_profile_without_token() {
+    let sb = create_fast_sandbox();
+    run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 0);
 }
 
 #[test]
-fn several_profiles() {
-    let sb = enabled();
-    with_profiles(&sb);
-    rotate(&sb, 0, &["--profile", "default", "--profile", "test"]);
+fn rotate_updates_each_named_profile() {
+    let sb = create_enabled_sandbox();
+    add_profiles(&sb);
+    run_rotate(&sb, 0, &["--profile", "default", "--profile", "test"]);
     let new = sb.admin_token();
     assert_eq!(
         (
@@ -92,10 +97,10 @@ fn several_profiles() {
 }
 
 #[test]
-fn every_profile_that_held_the_old_one() {
-    let sb = enabled();
-    with_profiles(&sb);
-    let run = rotate(&sb, 0, &["--all-profiles"]);
+fn rotate_all_profiles_updates_those_with_old_token() {
+    let sb = create_enabled_sandbox();
+    add_profiles(&sb);
+    let run = run_rotate(&sb, 0, &["--all-profiles"]);
     assert!(
         run.stdout
             .contains("in use with profile `default`, `test`\n"),
@@ -117,18 +122,18 @@ fn every_profile_that_held_the_old_one() {
 }
 
 #[test]
-fn no_profile_holds_it() {
-    let sb = quick();
-    let run = rotate(&sb, 4, &["--all-profiles"]);
-    insta::assert_snapshot!(error(&run), @"
+fn rotate_all_profiles_refuses_when_none_has_token() {
+    let sb = create_fast_sandbox();
+    let run = run_rotate(&sb, 4, &["--all-profiles"]);
+    insta::assert_snapshot!(extract_error(&run), @"
     error: no profile's token file holds the old token
     hint: name the profiles that are to get the new one: --profile NAME
     ");
 }
 
 #[test]
-fn production_is_for_those_who_say_so() {
-    let sb = quick();
+fn rotate_refuses_production_but_revoke_allows_it() {
+    let sb = create_fast_sandbox();
     let run = sb.run(&[
         "rotate",
         "-n",

@@ -1,28 +1,35 @@
 //! Every state that can be observed, and every way of rerunning.
 
-use super::{assert_revoked, changes, enabled, quick, revoke, steps, told, uid};
+use super::{
+    assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_progress, get_secret_uid,
+    list_cluster_changes, list_plan_steps, run_revoke,
+};
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::json;
 
 /// What `revoke` does then: its plan's steps, and the calls that changed something.
-fn carried_out(sb: &Sandbox, more: &[&str]) -> String {
-    let old = sb.now()["secrets"]["influxdb/admin-token"]
+fn describe_revocation(sb: &Sandbox, more: &[&str]) -> String {
+    let old = sb.refresh_cluster()["secrets"]["influxdb/admin-token"]
         .is_object()
         .then(|| sb.admin_token());
-    let run = revoke(sb, if old.is_some() { 0 } else { 10 }, more);
+    let run = run_revoke(sb, if old.is_some() { 0 } else { 10 }, more);
     if let Some(old) = old {
         assert_revoked(sb, &old, "revoked");
     }
-    sb.assert_verified();
-    format!("{}\n{}", steps(&run).join(" "), changes(sb))
+    sb.assert_log_intact();
+    format!(
+        "{}\n{}",
+        list_plan_steps(&run).join(" "),
+        list_cluster_changes(sb)
+    )
 }
 
 #[test]
-fn by_kubit() {
-    let sb = quick();
-    sb.operator();
-    let before = sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
-    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+fn revoke_deletes_jobs_when_operator_recreates_them() {
+    let sb = create_fast_sandbox();
+    sb.install_operator();
+    let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
+    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
     check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
@@ -31,25 +38,25 @@ fn by_kubit() {
     kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev
     ");
     assert_ne!(
-        sb.now()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"],
+        sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"],
         before
     );
 }
 
 #[test]
-fn kubit_paused_or_not_to_be_seen() {
-    let paused = quick();
-    paused.operator();
-    paused.pause_operator(true);
-    let hidden = quick();
-    hidden.operator();
-    hidden.deny(json!({"verb": "list", "resource": "deployments"}));
-    let asked = quick();
-    asked.operator();
+fn revoke_clones_jobs_when_operator_is_unavailable() {
+    let paused = create_fast_sandbox();
+    paused.install_operator();
+    paused.set_operator_paused(true);
+    let hidden = create_fast_sandbox();
+    hidden.install_operator();
+    hidden.deny_access(json!({"verb": "list", "resource": "deployments"}));
+    let asked = create_fast_sandbox();
+    asked.install_operator();
     let all = [
-        carried_out(&paused, &[]),
-        carried_out(&hidden, &[]),
-        carried_out(&asked, &["--rerun", "clone"]),
+        describe_revocation(&paused, &[]),
+        describe_revocation(&hidden, &[]),
+        describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(all[0], @"
     check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
@@ -63,10 +70,10 @@ fn kubit_paused_or_not_to_be_seen() {
 }
 
 #[test]
-fn the_keys_are_missing() {
-    let sb = quick();
+fn revoke_with_missing_keys_recreates_both_secrets() {
+    let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
-    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
     check-cluster delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -76,11 +83,11 @@ fn the_keys_are_missing() {
 }
 
 #[test]
-fn both_secrets_are_missing() {
-    let sb = quick();
+fn revoke_with_both_secrets_missing_recreates_them() {
+    let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
-    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
     check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -89,8 +96,8 @@ fn both_secrets_are_missing() {
 }
 
 /// As if its job had not been done since the keys were made.
-fn forget_token_job(sb: &Sandbox) {
-    sb.cluster(|cluster| {
+fn backdate_token_job(sb: &Sandbox) {
+    sb.edit_cluster(|cluster| {
         let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
             .as_u64()
             .expect("a time");
@@ -99,11 +106,11 @@ fn forget_token_job(sb: &Sandbox) {
 }
 
 #[test]
-fn the_token_is_missing() {
-    let sb = quick();
+fn revoke_with_missing_token_keeps_only_new_keys() {
+    let sb = create_fast_sandbox();
     sb.remove_secret("admin-token");
-    let keys = uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
     check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -111,30 +118,30 @@ fn the_token_is_missing() {
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
     assert_ne!(
-        uid(&sb, "rsa-keys"),
+        get_secret_uid(&sb, "rsa-keys"),
         keys,
         "it was made with these keys and taken away: they are as old as it"
     );
-    let sb = quick();
+    let sb = create_fast_sandbox();
     sb.remove_secret("admin-token");
-    forget_token_job(&sb);
-    let keys = uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(carried_out(&sb, &[]), @"
+    backdate_token_job(&sb);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
     check-cluster restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
     assert_eq!(
-        uid(&sb, "rsa-keys"),
+        get_secret_uid(&sb, "rsa-keys"),
         keys,
         "none was made since the keys were: they are new"
     );
 }
 
 #[test]
-fn the_token_is_older_than_the_keys() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn revoke_keeps_keys_newer_than_token() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
             .as_u64()
             .expect("a time");
@@ -143,39 +150,39 @@ fn the_token_is_older_than_the_keys() {
             pod["meta"]["created_ms"] = json!(made);
         }
     });
-    let keys = uid(&sb, "rsa-keys");
-    let run = revoke(&sb, 11, &["--grace", "1s"]);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    let run = run_revoke(&sb, 11, &["--grace", "1s"]);
     // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
-    insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
+    insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
     check-cluster delete-admin-token restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
-    assert_eq!(uid(&sb, "rsa-keys"), keys);
+    assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
 
 #[test]
-fn again_starts_over() {
-    let sb = quick();
+fn start_over_flag_deletes_new_keys() {
+    let sb = create_fast_sandbox();
     sb.remove_secret("admin-token");
-    forget_token_job(&sb);
-    let keys = uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(carried_out(&sb, &["--again"]), @"
+    backdate_token_job(&sb);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    insta::assert_snapshot!(describe_revocation(&sb, &["--again"]), @"
     check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
-    assert_ne!(uid(&sb, "rsa-keys"), keys);
+    assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
 
 #[test]
-fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
-    let sb = quick();
+fn revoke_awaits_running_job_when_secret_is_missing() {
+    let sb = create_fast_sandbox();
     let old = sb.admin_token();
-    sb.cluster(|cluster| {
+    sb.edit_cluster(|cluster| {
         cluster["secrets"]
             .as_object_mut()
             .expect("secrets")
@@ -186,10 +193,10 @@ fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
             .remove("influxdb/admin-token");
         cluster["job_seconds"] = json!(1.0);
     });
-    sb.fake(&["job", "influxdb", "key-gen-001"]);
-    sb.forget_calls();
-    let run = revoke(&sb, 10, &[]);
-    insta::assert_snapshot!(format!("{}\n{}", steps(&run).join(" "), changes(&sb)), @"
+    sb.run_fake(&["job", "influxdb", "key-gen-001"]);
+    sb.clear_calls();
+    let run = run_revoke(&sb, 10, &[]);
+    insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
     check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -198,9 +205,9 @@ fn a_job_at_work_is_awaited_where_its_secret_is_missing() {
 }
 
 #[test]
-fn several_that_do_the_same_and_many_pods() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn revoke_handles_equivalent_jobs_and_many_pods() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         let mut other = cluster["jobs"]["influxdb/key-gen-7c9d2b41"].clone();
         other["meta"]["name"] = json!("key-gen-00000000");
         other["meta"]["uid"] = json!("11111111-1111-4111-8111-111111111111");
@@ -213,7 +220,7 @@ fn several_that_do_the_same_and_many_pods() {
         cluster["deployments"]["influxdb/token-management"]["replicas"] = json!(5);
     });
     wait_until("five pods serve", || {
-        let pods = sb.now()["pods"].clone();
+        let pods = sb.refresh_cluster()["pods"].clone();
         let all = pods.as_object().expect("pods").values();
         all.filter(|pod| {
             pod["meta"]["labels"]["app"] == "token-management" && pod["phase"] == "Running"
@@ -221,7 +228,7 @@ fn several_that_do_the_same_and_many_pods() {
         .count()
             == 5
     });
-    let run = revoke(&sb, 0, &[]);
+    let run = run_revoke(&sb, 0, &[]);
     assert!(
         run.stdout
             .contains("reading job `key-gen-1000`, made from job/key-gen-00000000"),
@@ -237,17 +244,17 @@ fn several_that_do_the_same_and_many_pods() {
 }
 
 #[test]
-fn jobs_that_are_suspended_or_clear_themselves_away() {
-    let sb = quick();
-    sb.cluster(|cluster| {
+fn clones_omit_ttl_and_suspension() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
         let job = &mut cluster["jobs"]["influxdb/key-gen-7c9d2b41"];
         job["spec"]["ttlSecondsAfterFinished"] = json!(86_400);
         let job = &mut cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"];
         job["spec"]["suspend"] = json!(true);
         job["phase"] = json!("active");
     });
-    let run = revoke(&sb, 0, &[]);
-    insta::assert_snapshot!(told(&run), @"
+    let run = run_revoke(&sb, 0, &[]);
+    insta::assert_snapshot!(extract_progress(&run), @"
     exit 0
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
@@ -269,7 +276,7 @@ fn jobs_that_are_suspended_or_clear_themselves_away() {
     warning: job `create-admin-token-7c9d2b41` is suspended: its clone runs all the same
        hint: find out who suspended it, and why
     ");
-    let spec = sb.now()["jobs"]["influxdb/key-gen-001"]["spec"].clone();
+    let spec = sb.refresh_cluster()["jobs"]["influxdb/key-gen-001"]["spec"].clone();
     assert!(
         spec["ttlSecondsAfterFinished"].is_null(),
         "its end must be seen: {spec}"
@@ -277,9 +284,9 @@ fn jobs_that_are_suspended_or_clear_themselves_away() {
 }
 
 #[test]
-fn another_selector() {
-    let sb = enabled();
-    sb.fake(&[
+fn token_stays_accepted_when_selector_misses_pods() {
+    let sb = create_enabled_sandbox();
+    sb.run_fake(&[
         "deployment",
         "influxdb",
         "core",
@@ -288,19 +295,19 @@ fn another_selector() {
         "rsa-keys",
     ]);
     wait_until("its pod serves", || {
-        let pods = sb.now()["pods"].clone();
+        let pods = sb.refresh_cluster()["pods"].clone();
         pods.as_object()
             .expect("pods")
             .values()
             .any(|pod| pod["meta"]["labels"]["app"] == "core" && pod["phase"] == "Running")
     });
     // The old token lives on in the pods that were not named: seen, not assumed.
-    let run = revoke(
+    let run = run_revoke(
         &sb,
         11,
         &["--restart-selector", "app=core", "--grace", "1s"],
     );
-    insta::assert_snapshot!(told(&run), @"
+    insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
     proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now

@@ -33,8 +33,8 @@ impl Sandbox {
 
     /// One line for each call, in order, as one would type it; made comparable as output is.
     pub fn call_lines(&self) -> String {
-        let lines: Vec<String> = self.calls().iter().map(Call::line).collect();
-        super::normal::normalised(&lines.concat(), self.root())
+        let lines: Vec<String> = self.calls().iter().map(Call::to_shell_line).collect();
+        super::normal::normalize(&lines.concat(), self.root())
     }
 
     /// The same sorted, for calls made at the same time.
@@ -46,7 +46,7 @@ impl Sandbox {
     }
 
     /// Forgets the calls so far.
-    pub fn forget_calls(&self) {
+    pub fn clear_calls(&self) {
         // Absent before the first call.
         let _ = std::fs::remove_file(self.path("state/calls.jsonl"));
     }
@@ -54,7 +54,7 @@ impl Sandbox {
 
 impl Call {
     /// The call as one line.
-    pub fn line(&self) -> String {
+    pub fn to_shell_line(&self) -> String {
         let mut line = self.tool.clone();
         for word in &self.argv {
             let plain = !word.is_empty() && !word.contains([' ', '"', '\'', '\\', '\n', '$']);

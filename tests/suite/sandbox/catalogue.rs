@@ -4,23 +4,23 @@ use regex::Regex;
 use std::sync::LazyLock;
 
 /// A row of `docs/ERRORS.md`.
-pub struct Row {
+pub struct ErrorRow {
     /// The message as it stands there, `…` for what varies.
     pub message: String,
     pattern: Regex,
     /// The exit codes; none for a warning.
-    codes: Vec<i32>,
+    exit_codes: Vec<i32>,
 }
 
-impl Row {
+impl ErrorRow {
     /// Whether that message is meant; backticks are for who reads the table.
-    pub fn is(&self, message: &str) -> bool {
+    pub fn matches(&self, message: &str) -> bool {
         self.pattern.is_match(&message.replace('`', ""))
     }
 }
 
 /// All rows, in the order of the document.
-pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+pub static ERROR_ROWS: LazyLock<Vec<ErrorRow>> = LazyLock::new(|| {
     let document = include_str!("../../../docs/ERRORS.md");
     let code = Regex::new("`([^`]+)`").expect("a pattern");
     let rows = document
@@ -44,10 +44,10 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 let parts: Vec<String> = message.split('…').map(regex::escape).collect();
                 let pattern =
                     Regex::new(&format!("(?s)^{}$", parts.join(".*"))).expect("a pattern");
-                Row {
+                ErrorRow {
                     message,
                     pattern,
-                    codes: codes.clone(),
+                    exit_codes: codes.clone(),
                 }
             })
         });
@@ -55,14 +55,14 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
 });
 
 /// Fails the test where the program told something that the document has not.
-pub fn assert_known(exit: i32, told: &str) {
-    if let Some(unknown) = unknown(exit, told) {
+pub fn assert_documented(exit: i32, told: &str) {
+    if let Some(unknown) = find_undocumented(exit, told) {
         panic!("docs/ERRORS.md has no row for this, or it has no hint: {unknown}\n{told}");
     }
 }
 
 /// The first error or warning that no row has, or that has no hint; `error: ` and `warning: ` begin a line.
-pub fn unknown(exit: i32, stderr: &str) -> Option<String> {
+pub fn find_undocumented(exit: i32, stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().collect();
     let is_told = |line: &str| {
         ["error: ", "warning: "]
@@ -79,15 +79,17 @@ pub fn unknown(exit: i32, stderr: &str) -> Option<String> {
         if !hinted(*at) {
             return true;
         }
-        let known = |message: &str, of_kind: &dyn Fn(&Row) -> bool| {
-            ROWS.iter().any(|row| of_kind(row) && row.is(message))
+        let known = |message: &str, of_kind: &dyn Fn(&ErrorRow) -> bool| {
+            ERROR_ROWS
+                .iter()
+                .any(|row| of_kind(row) && row.matches(message))
         };
         match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
             // Whatever it was, it is 8 once something was changed.
             (Some(error), _) => !known(error, &|row| {
-                row.codes.contains(&exit) || (exit == 8 && !row.codes.is_empty())
+                row.exit_codes.contains(&exit) || (exit == 8 && !row.exit_codes.is_empty())
             }),
-            (_, Some(warning)) => !known(warning, &|row| row.codes.is_empty()),
+            (_, Some(warning)) => !known(warning, &|row| row.exit_codes.is_empty()),
             _ => false,
         }
     })

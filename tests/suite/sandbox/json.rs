@@ -8,15 +8,17 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::LazyLock;
 
-const COMPOSED: [&str; 3] = ["anyOf", "oneOf", "allOf"];
+const COMPOSITION_KEYWORDS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
 /// Where the schemas are, for each other; nothing is there.
-const BASE: &str = "https://schemas.invalid/";
+const BASE_URL: &str = "https://schemas.invalid/";
 
-static REPORT: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| compiled("report.json"));
-static PLAN: LazyLock<(Schemas, SchemaIndex)> = LazyLock::new(|| compiled("plan.json"));
+static REPORT_SCHEMA: LazyLock<(Schemas, SchemaIndex)> =
+    LazyLock::new(|| compile_schema("report.json"));
+static PLAN_SCHEMA: LazyLock<(Schemas, SchemaIndex)> =
+    LazyLock::new(|| compile_schema("plan.json"));
 
-fn compiled(name: &str) -> (Schemas, SchemaIndex) {
+fn compile_schema(name: &str) -> (Schemas, SchemaIndex) {
     let (mut compiler, mut schemas) = (Compiler::new(), Schemas::new());
     for name in ["report.json", "plan.json"] {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -24,29 +26,29 @@ fn compiled(name: &str) -> (Schemas, SchemaIndex) {
             .join(name);
         let mut schema =
             serde_json::from_slice(&std::fs::read(file).expect("a schema")).expect("JSON");
-        closed(&mut schema);
+        close_schema(&mut schema);
         compiler
-            .add_resource(&format!("{BASE}{name}"), schema)
+            .add_resource(&format!("{BASE_URL}{name}"), schema)
             .expect("a schema");
     }
     let index = compiler
-        .compile(&format!("{BASE}{name}"), &mut schemas)
+        .compile(&format!("{BASE_URL}{name}"), &mut schemas)
         .expect("a schema");
     (schemas, index)
 }
 
 /// Makes it a schema in which no key is left undescribed: what is printed now is all described.
-fn closed(schema: &mut Value) {
+fn close_schema(schema: &mut Value) {
     let mut parts = BTreeSet::new();
-    collect_parts(schema, &mut parts);
-    close(schema, false);
+    collect_partial_definitions(schema, &mut parts);
+    forbid_unknown_keys(schema, false);
     for (name, definition) in schema["$defs"].as_object_mut().into_iter().flatten() {
-        close(definition, parts.contains(name));
+        forbid_unknown_keys(definition, parts.contains(name));
     }
 }
 
 /// The definitions that are a part of an object: the rest of it has other keys.
-fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
+fn collect_partial_definitions(schema: &Value, parts: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
             if let (true, Some(name)) = (fields.contains_key("properties"), fields.get("$ref")) {
@@ -58,20 +60,25 @@ fn collect_parts(schema: &Value, parts: &mut BTreeSet<String>) {
             }
             fields
                 .values()
-                .for_each(|value| collect_parts(value, parts));
+                .for_each(|value| collect_partial_definitions(value, parts));
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_parts(item, parts)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_partial_definitions(item, parts)),
         _ => {}
     }
 }
 
 /// Lets no object have keys that are not described; what is a part of one says nothing of the others.
-fn close(schema: &mut Value, is_part: bool) {
+fn forbid_unknown_keys(schema: &mut Value, is_part: bool) {
     let Value::Object(fields) = schema else {
         return;
     };
-    let composed =
-        |fields: &Map<String, Value>| COMPOSED.iter().any(|name| fields.contains_key(*name));
+    let composed = |fields: &Map<String, Value>| {
+        COMPOSITION_KEYWORDS
+            .iter()
+            .any(|name| fields.contains_key(*name))
+    };
     let is_object = fields.contains_key("properties");
     if is_object && !is_part {
         let other = composed(fields) || fields.contains_key("$ref");
@@ -86,18 +93,22 @@ fn close(schema: &mut Value, is_part: bool) {
         match (name.as_str(), value) {
             ("properties", Value::Object(properties)) => properties
                 .values_mut()
-                .for_each(|value| close(value, false)),
-            (name, Value::Array(items)) if COMPOSED.contains(&name) || name == "prefixItems" => {
-                let is_part = COMPOSED.contains(&name) && (is_object || is_part);
-                items.iter_mut().for_each(|item| close(item, is_part));
+                .for_each(|value| forbid_unknown_keys(value, false)),
+            (name, Value::Array(items))
+                if COMPOSITION_KEYWORDS.contains(&name) || name == "prefixItems" =>
+            {
+                let is_part = COMPOSITION_KEYWORDS.contains(&name) && (is_object || is_part);
+                items
+                    .iter_mut()
+                    .for_each(|item| forbid_unknown_keys(item, is_part));
             }
-            ("items" | "additionalProperties", value) => close(value, false),
+            ("items" | "additionalProperties", value) => forbid_unknown_keys(value, false),
             _ => {}
         }
     }
 }
 
-fn validated((schemas, index): &(Schemas, SchemaIndex), text: &str) -> Value {
+fn parse_and_validate((schemas, index): &(Schemas, SchemaIndex), text: &str) -> Value {
     let object: Value =
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
     schemas
@@ -107,17 +118,17 @@ fn validated((schemas, index): &(Schemas, SchemaIndex), text: &str) -> Value {
 }
 
 /// What `-o json` printed, or the test fails: it is not the one object that is documented.
-pub fn report(text: &str) -> Value {
-    validated(&REPORT, text)
+pub fn parse_report(text: &str) -> Value {
+    parse_and_validate(&REPORT_SCHEMA, text)
 }
 
 /// A plan that was written down, likewise.
-pub fn plan(text: &str) -> Value {
-    validated(&PLAN, text)
+pub fn parse_plan(text: &str) -> Value {
+    parse_and_validate(&PLAN_SCHEMA, text)
 }
 
 /// Whether a command line of bypassctl asks for JSON.
-pub fn is_asked_for(command: &Command) -> bool {
+pub fn is_json_requested(command: &Command) -> bool {
     let words: Vec<&OsStr> = command.get_args().collect();
     let two = words
         .windows(2)

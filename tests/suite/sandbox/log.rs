@@ -1,12 +1,12 @@
 //! The record that bypassctl keeps in the sandbox.
 
-use super::{Run, Sandbox};
+use super::{CommandOutput, Sandbox};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
 /// SHA-256 as lower-case hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
+pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -14,46 +14,46 @@ pub fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The lines of a log, each with its LF.
-pub fn lines(log: &[u8]) -> Vec<&[u8]> {
+pub fn split_lines(log: &[u8]) -> Vec<&[u8]> {
     log.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
 impl Sandbox {
     /// Where the record is by default.
-    pub fn log(&self) -> PathBuf {
-        self.home(".local/state/bypassctl/audit.jsonl")
+    pub fn log_path(&self) -> PathBuf {
+        self.home_path(".local/state/bypassctl/audit.jsonl")
     }
 
     /// Its bytes.
-    pub fn log_bytes(&self) -> Vec<u8> {
-        std::fs::read(self.log()).unwrap_or_default()
+    pub fn read_log(&self) -> Vec<u8> {
+        std::fs::read(self.log_path()).unwrap_or_default()
     }
 
     /// Its records; torn lines are passed over.
-    pub fn records(&self) -> Vec<Value> {
-        lines(&self.log_bytes())
+    pub fn read_entries(&self) -> Vec<Value> {
+        split_lines(&self.read_log())
             .into_iter()
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect()
     }
 
     /// Those of one type.
-    pub fn records_of(&self, kind: &str) -> Vec<Value> {
-        self.records()
+    pub fn read_entries_by_type(&self, kind: &str) -> Vec<Value> {
+        self.read_entries()
             .into_iter()
             .filter(|record| record["type"] == kind)
             .collect()
     }
 
     /// The intents that have no result, by step.
-    pub fn open_steps(&self) -> Vec<String> {
+    pub fn list_unfinished_steps(&self) -> Vec<String> {
         let ended: Vec<Value> = self
-            .records_of("result")
+            .read_entries_by_type("result")
             .into_iter()
             .map(|result| result["intent"].clone())
             .collect();
         let intents = self
-            .records_of("intent")
+            .read_entries_by_type("intent")
             .into_iter()
             .filter(|intent| !ended.contains(&intent["seq"]));
         intents
@@ -62,16 +62,16 @@ impl Sandbox {
     }
 
     /// Runs `audit verify` and fails the test if the record does not hold.
-    pub fn assert_verified(&self) -> Run {
+    pub fn assert_log_intact(&self) -> CommandOutput {
         let run = self.run(&["audit", "verify"]);
         assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
         run
     }
 }
 
-impl Run {
+impl CommandOutput {
     /// `SEQ:HASH` of the head that the run printed.
-    pub fn head(&self) -> &str {
+    pub fn audit_head(&self) -> &str {
         let line = self
             .stderr
             .lines()

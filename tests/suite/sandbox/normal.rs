@@ -1,12 +1,12 @@
 //! Output made the same in every run, for snapshots.
 
-use super::Run;
+use super::CommandOutput;
 use regex::Regex;
 use std::path::Path;
 use std::sync::LazyLock;
 
 /// What varies, and what stands for it. The order matters.
-static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
         // Since when a run goes on, which a terminal does not show.
         (r"(?m)^(\w+ +\S+: .*) \(at \d+\.\d s\)$", "$1"),
@@ -34,8 +34,8 @@ static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// Takes out what varies.
-pub fn normalised(text: &str, root: &Path) -> String {
-    let fake = super::fake();
+pub fn normalize(text: &str, root: &Path) -> String {
+    let fake = super::build_fake();
     let mut text = text.to_owned();
     let resolved = root.canonicalize().unwrap_or_else(|_| root.to_owned());
     for (path, name) in [
@@ -45,24 +45,24 @@ pub fn normalised(text: &str, root: &Path) -> String {
     ] {
         text = text.replace(path.to_str().expect("a path of text"), name);
     }
-    for (rule, name) in RULES.iter() {
+    for (rule, name) in NORMALIZATION_RULES.iter() {
         text = rule.replace_all(&text, *name).into_owned();
     }
     text
 }
 
-impl Run {
+impl CommandOutput {
     /// Exit code and output, without what varies.
-    pub fn normalised(&self) -> String {
+    pub fn normalized_output(&self) -> String {
         let text = format!(
             "exit {}\n--- stdout\n{}--- stderr\n{}",
             self.code, self.stdout, self.stderr
         );
-        normalised(&text, &self.root)
+        normalize(&text, &self.root)
     }
 
     /// Standard output without what varies.
-    pub fn normalised_stdout(&self) -> String {
-        normalised(&self.stdout, &self.root)
+    pub fn normalized_stdout(&self) -> String {
+        normalize(&self.stdout, &self.root)
     }
 }

@@ -6,20 +6,20 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// One file or directory: kind and mode, inode, time of the last change in nanoseconds, content.
-pub type Picture = (u32, u64, i128, Vec<u8>);
+pub type FileSnapshot = (u32, u64, i128, Vec<u8>);
 
 impl Sandbox {
     /// All in the home directory but bypassctl's own state.
-    pub fn picture(&self) -> BTreeMap<PathBuf, Picture> {
+    pub fn snapshot_files(&self) -> BTreeMap<PathBuf, FileSnapshot> {
         let mut all = BTreeMap::new();
         for top in [".config", ".cache", ".kube"] {
-            add(&self.home(top), &mut all);
+            collect_snapshots(&self.home_path(top), &mut all);
         }
         all
     }
 
     /// The names in a directory of the sandbox, sorted.
-    pub fn names(&self, directory: &str) -> Vec<String> {
+    pub fn list_directory(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(directory)).expect("a directory of the sandbox");
         let mut names: Vec<String> = entries
             .map(|e| e.expect("entry").file_name().to_string_lossy().into())
@@ -29,7 +29,7 @@ impl Sandbox {
     }
 
     /// Permission bits of a file of the sandbox.
-    pub fn mode(&self, name: impl AsRef<Path>) -> u32 {
+    pub fn file_mode(&self, name: impl AsRef<Path>) -> u32 {
         std::fs::metadata(self.path(name))
             .expect("a file of the sandbox")
             .mode()
@@ -44,7 +44,7 @@ impl Sandbox {
     }
 }
 
-fn add(path: &Path, all: &mut BTreeMap<PathBuf, Picture>) {
+fn collect_snapshots(path: &Path, all: &mut BTreeMap<PathBuf, FileSnapshot>) {
     let Ok(meta) = path.symlink_metadata() else {
         return;
     };
@@ -63,6 +63,6 @@ fn add(path: &Path, all: &mut BTreeMap<PathBuf, Picture>) {
         .flatten()
         .filter(|_| meta.is_dir())
     {
-        add(&entry.path(), all);
+        collect_snapshots(&entry.path(), all);
     }
 }

@@ -1,6 +1,6 @@
 //! Running things in the sandbox.
 
-use super::{Sandbox, XDG, catalogue, json};
+use super::{Sandbox, XDG_DIRECTORIES, catalogue, json};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,11 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What came of a run.
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct CommandOutput {
     /// The exit code; 128 and the signal if a signal ended it.
     pub code: i32,
     /// Standard output; what is no UTF-8 is replaced.
@@ -27,35 +27,36 @@ pub struct Run {
 }
 
 /// A program that has not ended yet. It is killed when this is dropped.
-pub struct Running {
+pub struct RunningCommand {
     child: Child,
     root: PathBuf,
-    out: PathBuf,
+    output_path: PathBuf,
     /// Whether it was asked for JSON.
-    json: bool,
+    expects_json: bool,
     /// Whether it is the program itself, and no script and no tool.
-    own: bool,
+    is_bypassctl: bool,
 }
 
 impl Sandbox {
     /// Runs bypassctl to its end, with nothing on standard input.
-    pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Run {
+    pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> CommandOutput {
         self.spawn(args).wait()
     }
 
     /// The same with a file of this text on standard input.
-    pub fn run_with_stdin<A: AsRef<OsStr>>(&self, args: &[A], stdin: &str) -> Run {
+    pub fn run_with_stdin<A: AsRef<OsStr>>(&self, args: &[A], stdin: &str) -> CommandOutput {
         let file = File::open(self.write("tmp/stdin", stdin)).expect("sandbox");
-        self.start(self.bypassctl(args).stdin(file)).wait()
+        self.spawn_command(self.bypassctl_command(args).stdin(file))
+            .wait()
     }
 
     /// Starts bypassctl, to send it signals or to hold it at a known point.
-    pub fn spawn<A: AsRef<OsStr>>(&self, args: &[A]) -> Running {
-        self.start(&mut self.bypassctl(args))
+    pub fn spawn<A: AsRef<OsStr>>(&self, args: &[A]) -> RunningCommand {
+        self.spawn_command(&mut self.bypassctl_command(args))
     }
 
     /// Starts bypassctl by way of another program, which is outside the sandbox: `strace`, `prlimit`.
-    pub fn spawn_under(&self, wrapper: &[&str], args: &[&str]) -> Running {
+    pub fn spawn_with_wrapper(&self, wrapper: &[&str], args: &[&str]) -> RunningCommand {
         let (program, before) = wrapper.split_first().expect("a program");
         let name = Path::new(program)
             .file_name()
@@ -67,32 +68,44 @@ impl Sandbox {
             .chain([env!("CARGO_BIN_EXE_bypassctl")])
             .chain(args.iter().copied())
             .collect();
-        self.start(&mut self.command(Path::new(program), name, &all))
+        self.spawn_command(&mut self.build_command(Path::new(program), name, &all))
     }
 
     /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
-    pub fn run_on_system<A: AsRef<OsStr>>(&self, args: &[A]) -> Run {
-        let mut command = self.command(&super::elsewhere(), "bypassctl", args);
-        self.start(command.env("ELSEWHERE", self.path("etc")))
+    pub fn run_with_system_dir<A: AsRef<OsStr>>(&self, args: &[A]) -> CommandOutput {
+        let mut command = self.build_command(&super::build_custom_system_dir(), "bypassctl", args);
+        self.spawn_command(command.env("ELSEWHERE", self.path("etc")))
             .wait()
     }
 
     /// Writes the manual pages into a directory.
-    pub fn write_manual(&self, directory: &str) -> Run {
-        self.start(&mut self.command(&super::manual(), "manual", &[self.path(directory)]))
-            .wait()
+    pub fn write_manual_pages(&self, directory: &str) -> CommandOutput {
+        self.spawn_command(&mut self.build_command(
+            &super::build_manual(),
+            "manual",
+            &[self.path(directory)],
+        ))
+        .wait()
     }
 
     /// Runs bypassctl to its end in another directory than the home.
-    pub fn run_in<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> Run {
-        self.start(self.bypassctl(args).current_dir(self.path(directory)))
-            .wait()
+    pub fn run_in_directory<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> CommandOutput {
+        self.spawn_command(
+            self.bypassctl_command(args)
+                .current_dir(self.path(directory)),
+        )
+        .wait()
     }
 
     /// Runs bypassctl with `stdout` or `stderr` going to a device, and returns the exit code.
-    pub fn run_into<A: AsRef<OsStr>>(&self, device: &str, stream: &str, args: &[A]) -> i32 {
+    pub fn run_with_output_device<A: AsRef<OsStr>>(
+        &self,
+        device: &str,
+        stream: &str,
+        args: &[A],
+    ) -> i32 {
         let file = || File::options().write(true).open(device).expect("a device");
-        let mut command = self.bypassctl(args);
+        let mut command = self.bypassctl_command(args);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         match stream {
             "stdout" => command.stdout(file()),
@@ -110,27 +123,28 @@ impl Sandbox {
     }
 
     /// Runs a script as CI does, with bypassctl, the fakes and the system's own programs in PATH.
-    pub fn script(
+    pub fn run_shell_script(
         &self,
         directory: &str,
         shell: &[&str],
         script: &str,
         env: &[(String, String)],
-    ) -> Run {
-        let mut command = self.shell(shell);
+    ) -> CommandOutput {
+        let mut command = self.shell_command(shell);
         command
             .arg(script)
             .envs(env.iter().map(|(name, value)| (name, value)));
-        self.start(command.current_dir(self.path(directory))).wait()
+        self.spawn_command(command.current_dir(self.path(directory)))
+            .wait()
     }
 
-    pub(super) fn shell(&self, shell: &[&str]) -> Command {
+    pub(super) fn shell_command(&self, shell: &[&str]) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_bypassctl"))
             .parent()
             .expect("a directory")
             .display();
         let (shell, args) = shell.split_first().expect("a shell");
-        let mut command = self.command(Path::new(shell), shell, args);
+        let mut command = self.build_command(Path::new(shell), shell, args);
         command.env(
             "PATH",
             format!("{}:{program}:/usr/bin:/bin", self.path("bin").display()),
@@ -138,8 +152,8 @@ impl Sandbox {
         command
     }
 
-    pub(super) fn bypassctl<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
-        self.command(
+    pub(super) fn bypassctl_command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+        self.build_command(
             Path::new(env!("CARGO_BIN_EXE_bypassctl")),
             "bypassctl",
             args,
@@ -147,28 +161,33 @@ impl Sandbox {
     }
 
     /// Runs one of the fakes as bypassctl would.
-    pub fn tool<A: AsRef<OsStr>>(&self, tool: &str, args: &[A], stdin: Option<&str>) -> Run {
-        let mut command = self.command(&self.path("bin").join(tool), tool, args);
+    pub fn run_tool<A: AsRef<OsStr>>(
+        &self,
+        tool: &str,
+        args: &[A],
+        stdin: Option<&str>,
+    ) -> CommandOutput {
+        let mut command = self.build_command(&self.path("bin").join(tool), tool, args);
         if let Some(text) = stdin {
             command.stdin(File::open(self.write("tmp/stdin", text)).expect("sandbox"));
         }
-        self.start(&mut command).wait()
+        self.spawn_command(&mut command).wait()
     }
 
     /// Starts one of the fakes.
-    pub fn spawn_tool<A: AsRef<OsStr>>(&self, tool: &str, args: &[A]) -> Running {
-        self.start(&mut self.command(&self.path("bin").join(tool), tool, args))
+    pub fn spawn_tool<A: AsRef<OsStr>>(&self, tool: &str, args: &[A]) -> RunningCommand {
+        self.spawn_command(&mut self.build_command(&self.path("bin").join(tool), tool, args))
     }
 
     /// Gives the fake itself an order, such as `["operator", "influxdb"]`.
-    pub fn fake(&self, order: &[&str]) {
+    pub fn run_fake(&self, order: &[&str]) {
         let run = self
-            .start(&mut self.command(&super::fake(), "fake", order))
+            .spawn_command(&mut self.build_command(&super::build_fake(), "fake", order))
             .wait();
         assert_eq!(run.code, 0, "fake {order:?}: {}", run.stderr);
     }
 
-    fn command<A: AsRef<OsStr>>(&self, program: &Path, name: &str, args: &[A]) -> Command {
+    fn build_command<A: AsRef<OsStr>>(&self, program: &Path, name: &str, args: &[A]) -> Command {
         #[expect(
             clippy::disallowed_methods,
             reason = "tests run the program from outside"
@@ -187,16 +206,16 @@ impl Sandbox {
         command
             .env("FAKE_STATE", self.path("state"))
             .env("TMPDIR", self.path("tmp"));
-        command.envs(XDG.map(|(name, place)| (name, self.path(place))));
+        command.envs(XDG_DIRECTORIES.map(|(name, place)| (name, self.path(place))));
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
 
     /// Output goes to files: nobody has to read while it runs, and a grandchild that keeps it open holds nobody up.
-    fn start(&self, command: &mut Command) -> Running {
+    fn spawn_command(&self, command: &mut Command) -> RunningCommand {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
-        let json = json::is_asked_for(command);
+        let json = json::is_json_requested(command);
         let name = Path::new(command.get_program())
             .file_name()
             .unwrap_or_default();
@@ -206,23 +225,23 @@ impl Sandbox {
             .stderr(file("stderr"))
             .spawn()
             .expect("a program that runs");
-        Running {
+        RunningCommand {
             child,
             root: self.root().to_owned(),
-            out,
-            json,
-            own,
+            output_path: out,
+            expects_json: json,
+            is_bypassctl: own,
         }
     }
 
     /// Waits until a fault `wait_for_file` with this path is reached.
-    pub fn wait_reached(&self, path: &str) {
+    pub fn wait_for_gate(&self, path: &str) {
         let file = self.path("state").join(format!("reached-{path}"));
         wait_until(&format!("a call reaches {path}"), || file.exists());
     }
 
     /// Lets the call go on that waits there.
-    pub fn release(&self, path: &str) {
+    pub fn release_gate(&self, path: &str) {
         self.write(Path::new("state").join(path), "");
     }
 }
@@ -245,33 +264,33 @@ pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
 }
 
 /// Says that a part of a test could not be done here, where `cargo test` does not hide it.
-pub fn skipped(why: &str) {
+pub fn report_skipped(why: &str) {
     // A test goes on without a reader.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Looks again and again, and fails the test if it takes too long.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TEST_TIMEOUT;
     while !holds() {
         assert!(Instant::now() < end, "waited too long until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-impl Running {
+impl RunningCommand {
     /// Its process number.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub fn send_signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("a child that is there");
     }
 
     /// Waits for the end.
-    pub fn wait(mut self) -> Run {
+    pub fn wait(mut self) -> CommandOutput {
         let mut status = None;
         wait_until("a program ends", || {
             status = self.child.try_wait().expect("a child of ours");
@@ -282,30 +301,30 @@ impl Running {
             .code()
             .or_else(|| status.signal().map(|signal| 128 + signal))
             .expect("an end");
-        if self.json && status.code().is_some() {
-            let report = json::report(&self.so_far("stdout"));
+        if self.expects_json && status.code().is_some() {
+            let report = json::parse_report(&self.read_output("stdout"));
             assert_eq!(report["exit_code"], code, "{report:#}");
         }
-        let run = Run {
+        let run = CommandOutput {
             code,
-            stdout: self.so_far("stdout"),
-            stderr: self.so_far("stderr"),
+            stdout: self.read_output("stdout"),
+            stderr: self.read_output("stderr"),
             root: self.root.clone(),
         };
-        if self.own {
-            catalogue::assert_known(code, &run.stderr);
+        if self.is_bypassctl {
+            catalogue::assert_documented(code, &run.stderr);
         }
         run
     }
 
     /// What it has printed so far on `stdout` or `stderr`.
-    pub fn so_far(&self, stream: &str) -> String {
-        let bytes = std::fs::read(self.out.with_extension(stream)).expect("sandbox");
+    pub fn read_output(&self, stream: &str) -> String {
+        let bytes = std::fs::read(self.output_path.with_extension(stream)).expect("sandbox");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         // Both fail where it has ended, which is what is wanted.
         let _ = self.child.kill();

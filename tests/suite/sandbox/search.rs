@@ -8,33 +8,37 @@ use std::path::{Path, PathBuf};
 
 impl Sandbox {
     /// All tokens and keys that were ever made, or put there by the test.
-    pub fn secrets(&self) -> Vec<Vec<u8>> {
-        let made = self.world(|world| world["made"].as_array().cloned().unwrap_or_default());
+    pub fn list_secrets(&self) -> Vec<Vec<u8>> {
+        let made = self.edit_state(|world| world["made"].as_array().cloned().unwrap_or_default());
         let made = made.iter().map(|text| {
             STANDARD
                 .decode(text.as_str().expect("text"))
                 .expect("base64")
         });
-        made.chain(self.secrets.iter().cloned()).collect()
+        made.chain(self.extra_secrets.iter().cloned()).collect()
     }
 
     /// Fails if a secret is anywhere in the sandbox, raw, base64 or hex: in a file or its name, in what was printed, in
     /// the arguments or the environment of a process. Spared are the fake's own state and `spared`, the token files.
-    pub fn assert_no_secret(&self, spared: &[&Path]) {
-        let found = self.find_secrets(spared);
+    pub fn assert_no_secret_leaked(&self, spared: &[&Path]) {
+        let found = self.find_leaked_secrets(spared);
         assert!(found.is_empty(), "secrets in {found:?}");
     }
 
     /// Where secrets are, as paths relative to the sandbox.
-    pub fn find_secrets(&self, spared: &[&Path]) -> Vec<PathBuf> {
-        let needles: Vec<Vec<u8>> = self.secrets().iter().flat_map(|s| forms(s)).collect();
+    pub fn find_leaked_secrets(&self, spared: &[&Path]) -> Vec<PathBuf> {
+        let needles: Vec<Vec<u8>> = self
+            .list_secrets()
+            .iter()
+            .flat_map(|s| list_encodings(s))
+            .collect();
         assert!(needles.len() > 20, "a sandbox has secrets to look for");
         let mut files = Vec::new();
-        files_below(self.root(), &mut files);
+        collect_files(self.root(), &mut files);
         files.retain(|file| {
-            !spared.iter().any(|s| self.root().join(s) == *file) && !own_state(file)
+            !spared.iter().any(|s| self.root().join(s) == *file) && !is_fake_state(file)
         });
-        let any: Vec<String> = needles.iter().map(|n| literal(n)).collect();
+        let any: Vec<String> = needles.iter().map(|n| escape_bytes(n)).collect();
         let any = regex::bytes::Regex::new(&any.join("|")).expect("literals");
         let holds = |haystack: &[u8]| any.is_match(haystack);
         files.retain(|file| {
@@ -49,16 +53,16 @@ impl Sandbox {
 }
 
 /// The fake keeps its secrets here; its records of calls and processes are searched like everything else.
-fn own_state(file: &Path) -> bool {
+fn is_fake_state(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     file.parent().is_some_and(|p| p.ends_with("state")) && name.starts_with("cluster.json")
 }
 
-fn files_below(directory: &Path, files: &mut Vec<PathBuf>) {
+fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let kind = entry.file_type().expect("a file in the sandbox");
         if kind.is_dir() {
-            files_below(&entry.path(), files);
+            collect_files(&entry.path(), files);
         } else if kind.is_file() {
             files.push(entry.path());
         }
@@ -66,7 +70,7 @@ fn files_below(directory: &Path, files: &mut Vec<PathBuf>) {
 }
 
 /// The secret itself, as JSON and a URL have it, its hex, and its base64 wherever in a longer text it may have begun.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
+fn list_encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
     let percent: String = secret.iter().map(|b| format!("%{b:02x}")).collect();
     let quoted = Value::from(String::from_utf8_lossy(secret)).to_string();
@@ -88,7 +92,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A pattern that matches exactly these bytes.
-fn literal(bytes: &[u8]) -> String {
+fn escape_bytes(bytes: &[u8]) -> String {
     let escaped = bytes
         .iter()
         .map(|b| format!("\\x{b:02x}"))

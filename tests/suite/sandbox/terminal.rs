@@ -1,6 +1,6 @@
 //! Running bypassctl at a terminal.
 
-use super::{Run, Sandbox, catalogue};
+use super::{CommandOutput, Sandbox, catalogue};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,18 +9,18 @@ use std::process::Command;
 
 impl Sandbox {
     /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
-    pub fn run_at_terminal(&self, args: &[&str]) -> Run {
-        let run = self.at_terminal(self.bypassctl(args), "");
-        catalogue::assert_known(run.code, &run.stdout);
+    pub fn run_in_terminal(&self, args: &[&str]) -> CommandOutput {
+        let run = self.run_command_in_terminal(self.bypassctl_command(args), "");
+        catalogue::assert_documented(run.code, &run.stdout);
         run
     }
 
     /// Runs a shell at a terminal, where somebody types this.
-    pub fn type_in_shell(&self, shell: &[&str], typed: &str) -> Run {
-        self.at_terminal(self.shell(shell), typed)
+    pub fn run_shell_in_terminal(&self, shell: &[&str], typed: &str) -> CommandOutput {
+        self.run_command_in_terminal(self.shell_command(shell), typed)
     }
 
-    fn at_terminal(&self, mut command: Command, typed: &str) -> Run {
+    fn run_command_in_terminal(&self, mut command: Command, typed: &str) -> CommandOutput {
         let mut terminal =
             File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal"));
         grantpt(&terminal)
@@ -48,7 +48,7 @@ impl Sandbox {
             .code()
             .expect("an exit code");
         let stdout = String::from_utf8_lossy(&shown).into_owned();
-        Run {
+        CommandOutput {
             code,
             stdout,
             stderr: String::new(),

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::fs::File;
 
 /// The secret of the admin token, as the state calls it.
-const ADMIN_TOKEN: &str = "influxdb/admin-token";
+const ADMIN_TOKEN_KEY: &str = "influxdb/admin-token";
 
 impl Sandbox {
     /// Changes anything: `world["current_context"] = json!("acme-prod")`. A field that the fake does not know makes
     /// every later call fail.
-    pub fn world<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
+    pub fn edit_state<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -28,38 +28,38 @@ impl Sandbox {
     }
 
     /// Changes the cluster of context `sim-dev`: `c["unreachable"] = json!(true)`.
-    pub fn cluster<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
-        self.world(|world| change(&mut world["clusters"]["sim"]))
+    pub fn edit_cluster<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
+        self.edit_state(|world| change(&mut world["clusters"]["sim"]))
     }
 
     /// Lets the time since the last call have its effects, then looks.
-    pub fn now(&self) -> Value {
-        self.fake(&["tick"]);
-        self.cluster(|cluster| cluster.clone())
+    pub fn refresh_cluster(&self) -> Value {
+        self.run_fake(&["tick"]);
+        self.edit_cluster(|cluster| cluster.clone())
     }
 
     /// Which kubectl: `v1.28.3`.
-    pub fn kubectl_version(&self, version: &str) {
-        self.world(|world| world["kubectl_version"] = json!(version));
+    pub fn set_kubectl_version(&self, version: &str) {
+        self.edit_state(|world| world["kubectl_version"] = json!(version));
     }
 
     /// Which influxctl, as it behaves and as it says: `2.4.0`.
-    pub fn influxctl_version(&self, version: &str) {
-        self.world(|world| world["influxctl_version"] = json!(version));
+    pub fn set_influxctl_version(&self, version: &str) {
+        self.edit_state(|world| world["influxctl_version"] = json!(version));
     }
 
     /// Exactly what `influxctl version` prints.
-    pub fn influxctl_prints(&self, text: &str) {
-        self.world(|world| world["influxctl_prints"] = json!(text));
+    pub fn set_influxctl_version_output(&self, text: &str) {
+        self.edit_state(|world| world["influxctl_prints"] = json!(text));
     }
 
     /// Forbids: `json!({"verb": "get", "resource": "secrets"})`, and where wanted `user`, `name`, `namespace`.
-    pub fn deny(&self, rule: Value) {
-        self.cluster(|cluster| cluster["denied"].as_array_mut().expect("a list").push(rule));
+    pub fn deny_access(&self, rule: Value) {
+        self.edit_cluster(|cluster| cluster["denied"].as_array_mut().expect("a list").push(rule));
     }
 
     /// Orders a fault; see `fixtures/fake/fault.rs`. The order of orders is kept.
-    pub fn fault(&self, fault: Value) {
+    pub fn inject_fault(&self, fault: Value) {
         let text =
             std::fs::read_to_string(self.path("state/faults.json")).unwrap_or_else(|_| "[]".into());
         let mut faults: Vec<Value> = serde_json::from_str(&text).expect("a list");
@@ -68,26 +68,27 @@ impl Sandbox {
     }
 
     /// No faults from now on.
-    pub fn no_faults(&self) {
+    pub fn clear_faults(&self) {
         self.write("state/faults.json", "[]");
         self.write("state/fault-counts.json", "[]");
     }
 
     /// The kubit operator, running, with an AppInstance of namespace `influxdb`.
-    pub fn operator(&self) {
-        self.fake(&["operator", "influxdb"]);
+    pub fn install_operator(&self) {
+        self.run_fake(&["operator", "influxdb"]);
     }
 
     /// Pauses it, or ends the pause.
-    pub fn pause_operator(&self, pause: bool) {
-        self.cluster(|cluster| {
+    pub fn set_operator_paused(&self, pause: bool) {
+        self.edit_cluster(|cluster| {
             cluster["appinstances"]["influxdb/influxdb"]["spec"]["pause"] = json!(pause)
         });
     }
 
     /// The decoded admin token as the cluster has it now.
     pub fn admin_token(&self) -> Vec<u8> {
-        let text = self.cluster(|cluster| cluster["secrets"][ADMIN_TOKEN]["data"]["token"].clone());
+        let text = self
+            .edit_cluster(|cluster| cluster["secrets"][ADMIN_TOKEN_KEY]["data"]["token"].clone());
         STANDARD
             .decode(text.as_str().expect("an admin token"))
             .expect("base64")
@@ -95,30 +96,32 @@ impl Sandbox {
 
     /// Puts other bytes into the admin token. influxctl accepts them as it did the old ones.
     pub fn set_admin_token(&mut self, bytes: &[u8]) {
-        self.secrets.push(bytes.to_vec());
+        self.extra_secrets.push(bytes.to_vec());
         let text = STANDARD.encode(bytes);
-        self.cluster(|cluster| {
+        self.edit_cluster(|cluster| {
             cluster["extra_tokens"]
                 .as_array_mut()
                 .expect("a list")
                 .push(json!(text));
-            cluster["secrets"][ADMIN_TOKEN]["data"]["token"] = json!(text);
+            cluster["secrets"][ADMIN_TOKEN_KEY]["data"]["token"] = json!(text);
         });
     }
 
     /// Puts a text where the base64 of the admin token should be: invalid, empty, huge.
-    pub fn set_admin_token_text(&self, text: &str) {
-        self.cluster(|cluster| cluster["secrets"][ADMIN_TOKEN]["data"]["token"] = json!(text));
+    pub fn set_admin_token_base64(&self, text: &str) {
+        self.edit_cluster(|cluster| {
+            cluster["secrets"][ADMIN_TOKEN_KEY]["data"]["token"] = json!(text)
+        });
     }
 
     /// Takes the key `token` out of secret `admin-token`.
-    pub fn drop_admin_token_key(&self) {
-        self.cluster(|cluster| cluster["secrets"][ADMIN_TOKEN]["data"] = json!({}));
+    pub fn remove_admin_token_key(&self) {
+        self.edit_cluster(|cluster| cluster["secrets"][ADMIN_TOKEN_KEY]["data"] = json!({}));
     }
 
     /// Takes a secret of namespace `influxdb` away.
     pub fn remove_secret(&self, name: &str) {
-        self.cluster(|cluster| {
+        self.edit_cluster(|cluster| {
             let secrets = cluster["secrets"].as_object_mut().expect("secrets");
             secrets
                 .remove(&format!("influxdb/{name}"))

@@ -5,18 +5,18 @@
 mod run;
 
 use super::Runs;
-use crate::app::audit::{plain, verify};
-use crate::audit::{Finding, Source, Verified};
+use crate::app::audit::{sanitize_text, verify};
+use crate::audit::{Finding, LogFile, LogVerification};
 use crate::error::Result;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
-const STYLE: &str = include_str!("page.css");
+const STYLESHEET: &str = include_str!("page.css");
 
 /// Text as it stands in a page: nothing in it is markup, steers a terminal or turns the reading direction.
-fn text(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in plain(text).chars() {
+    for c in sanitize_text(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -31,97 +31,104 @@ fn text(text: &str) -> String {
 
 /// A page under way. Whatever is put into it as text is escaped; markup is written by this module alone.
 #[derive(Default)]
-struct Page(String);
+struct HtmlPage(String);
 
-impl Page {
+impl HtmlPage {
     /// Markup, without anything from the record but what is escaped already.
-    fn raw(&mut self, markup: impl Display) {
+    fn push_markup(&mut self, markup: impl Display) {
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{markup}");
     }
 
     /// Names and what they have; what has nothing is left out.
-    fn facts(&mut self, facts: &[(&str, Option<String>)]) {
-        self.raw("<dl>");
+    fn push_facts(&mut self, facts: &[(&str, Option<String>)]) {
+        self.push_markup("<dl>");
         for (name, fact) in facts {
             if let Some(fact) = fact {
-                self.raw(format_args!(
+                self.push_markup(format_args!(
                     "<dt>{}</dt><dd>{}</dd>",
-                    text(name),
-                    text(fact)
+                    escape_html(name),
+                    escape_html(fact)
                 ));
             }
         }
-        self.raw("</dl>");
+        self.push_markup("</dl>");
     }
 
-    fn list(&mut self, items: &[String]) {
+    fn push_list(&mut self, items: &[String]) {
         if items.is_empty() {
             return;
         }
-        self.raw("<ul>");
+        self.push_markup("<ul>");
         items
             .iter()
-            .for_each(|item| self.raw(format_args!("<li>{}</li>", text(item))));
-        self.raw("</ul>");
+            .for_each(|item| self.push_markup(format_args!("<li>{}</li>", escape_html(item))));
+        self.push_markup("</ul>");
     }
 }
 
-pub(super) fn of(logs: &[Source], runs: &Runs) -> Result<String> {
-    let verified = verify::verified(logs, None)?;
-    let mut page = Page::default();
-    page.raw("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
-    page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
-    page.raw("<meta name=\"viewport\" content=\"width=device-width\">\n<title>The audit record of bypassctl</title>");
-    page.raw(format_args!(
-        "<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>The audit record of bypassctl</h1>"
+pub(super) fn render_html(logs: &[LogFile], runs: &Runs) -> Result<String> {
+    let verified = verify::verify_logs(logs, None)?;
+    let mut page = HtmlPage::default();
+    page.push_markup("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">");
+    page.push_markup("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
+    page.push_markup("<meta name=\"viewport\" content=\"width=device-width\">\n<title>The audit record of bypassctl</title>");
+    page.push_markup(format_args!(
+        "<style>\n{STYLESHEET}</style>\n</head>\n<body>\n<h1>The audit record of bypassctl</h1>"
     ));
-    page.raw(format_args!(
+    page.push_markup(format_args!(
         "<p class=\"soft\">Made on {} at {:.0} by bypassctl {}. Times are UTC, by the clock of the host that recorded them.</p>",
-        text(&crate::audit::host()),
+        escape_html(&crate::audit::get_host_name()),
         jiff::Timestamp::now(),
         env!("CARGO_PKG_VERSION")
     ));
-    verdict(&mut page, &verified);
-    page.raw("<h2>Runs</h2>");
-    run::table(&mut page, runs);
+    push_verification(&mut page, &verified);
+    page.push_markup("<h2>Runs</h2>");
+    run::push_run_table(&mut page, runs);
     runs.iter()
-        .for_each(|(id, records)| run::section(&mut page, id, records));
-    check_it_yourself(&mut page, &verified);
-    page.raw("</body>\n</html>");
+        .for_each(|(id, records)| run::push_run_section(&mut page, id, records));
+    push_verify_instructions(&mut page, &verified);
+    page.push_markup("</body>\n</html>");
     Ok(page.0)
 }
 
-fn name(path: &Path) -> String {
+fn format_file_name(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
 }
 
-fn verdict(page: &mut Page, verified: &Verified) {
-    let records: u64 = verified.logs.iter().map(|log| log.report.records).sum();
+fn push_verification(page: &mut HtmlPage, verified: &LogVerification) {
+    let records: u64 = verified
+        .logs
+        .iter()
+        .map(|log| log.report.record_count)
+        .sum();
     let head = verified
         .logs
         .last()
         .and_then(|log| log.report.head.clone())
         .unwrap_or_default();
-    if verified.holds {
-        page.raw(format_args!("<div class=\"verdict good\"><strong class=\"good\">The record holds.</strong><p>{records} records: none was edited, put in, or cut out between others, and each result has its command. Whether records were cut off at the end is not seen from here: compare this head with one that was kept elsewhere, in a ticket or a CI log.</p>"));
+    if verified.intact {
+        page.push_markup(format_args!("<div class=\"verdict good\"><strong class=\"good\">The record holds.</strong><p>{records} records: none was edited, put in, or cut out between others, and each result has its command. Whether records were cut off at the end is not seen from here: compare this head with one that was kept elsewhere, in a ticket or a CI log.</p>"));
     } else {
-        page.raw(format_args!("<div class=\"verdict bad\"><strong class=\"bad\">The record does not hold.</strong><p>{records} records. What is shown below is what the files say now; from the first place named here on it is not proven to be what was written.</p>"));
+        page.push_markup(format_args!("<div class=\"verdict bad\"><strong class=\"bad\">The record does not hold.</strong><p>{records} records. What is shown below is what the files say now; from the first place named here on it is not proven to be what was written.</p>"));
     }
-    page.raw(format_args!("<p>Head: <code>{}</code></p>", text(&head)));
+    page.push_markup(format_args!(
+        "<p>Head: <code>{}</code></p>",
+        escape_html(&head)
+    ));
     let several = verified.logs.len() > 1;
     let place = |file: &Path, finding: &Finding| {
         let file = if several {
-            format!("{}, ", name(file))
+            format!("{}, ", format_file_name(file))
         } else {
             String::new()
         };
         format!(
             "{file}line {}, byte {}: {}",
-            finding.line, finding.offset, finding.what
+            finding.line, finding.offset, finding.message
         )
     };
     let reports = || verified.logs.iter().map(|log| (&log.file, &log.report));
@@ -135,8 +142,8 @@ fn verdict(page: &mut Page, verified: &Verified) {
         .links
         .broken
         .iter()
-        .map(|link| format!("{}: {}", name(&link.file), link.what));
-    page.list(&found.chain(broken).collect::<Vec<_>>());
+        .map(|link| format!("{}: {}", format_file_name(&link.file), link.message));
+    page.push_list(&found.chain(broken).collect::<Vec<_>>());
     let odd = reports().flat_map(|(file, report)| {
         report
             .unknown
@@ -148,14 +155,14 @@ fn verdict(page: &mut Page, verified: &Verified) {
         .links
         .open
         .iter()
-        .map(|link| format!("{}: {}", name(&link.file), link.what));
+        .map(|link| format!("{}: {}", format_file_name(&link.file), link.message));
     let notes: Vec<String> = odd.chain(open).collect();
     if !notes.is_empty() {
-        page.raw("<p class=\"warn\">What is not known, or was mended:</p>");
-        page.list(&notes);
+        page.push_markup("<p class=\"warn\">What is not known, or was mended:</p>");
+        page.push_list(&notes);
     }
-    page.raw("</div>");
-    page.facts(
+    page.push_markup("</div>");
+    page.push_facts(
         &verified
             .logs
             .iter()
@@ -164,17 +171,17 @@ fn verdict(page: &mut Page, verified: &Verified) {
     );
 }
 
-fn check_it_yourself(page: &mut Page, verified: &Verified) {
+fn push_verify_instructions(page: &mut HtmlPage, verified: &LogVerification) {
     let files: Vec<String> = verified
         .logs
         .iter()
         .map(|log| log.file.display().to_string())
         .collect();
-    let files = crate::plan::shell_line(&files);
-    page.raw("<h2>To check it without this page</h2>");
-    page.raw(format_args!(
+    let files = crate::plan::format_shell_line(&files);
+    page.push_markup("<h2>To check it without this page</h2>");
+    page.push_markup(format_args!(
         "<p>This page proves nothing: the files do. <code>bypassctl audit verify --expect SEQ:HASH {files}</code>, or, with none of bypassctl&#39;s code, <code>scripts/audit-verify.sh {files} SEQ:HASH</code>, with a head that was kept elsewhere.</p>",
-        files = text(&files)
+        files = escape_html(&files)
     ));
 }
 
@@ -183,9 +190,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_never_markup() {
+    fn escape_html_neutralizes_markup_and_controls() {
         assert_eq!(
-            text("<script>a('&')</script>\u{1b}[2J\u{202e}\""),
+            escape_html("<script>a('&')</script>\u{1b}[2J\u{202e}\""),
             "&lt;script&gt;a(&#39;&amp;&#39;)&lt;/script&gt; [2J&quot;"
         );
     }

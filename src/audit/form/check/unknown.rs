@@ -6,10 +6,10 @@ use std::fmt;
 
 /// The names of an object's fields that no table has; each is there once.
 #[derive(Default)]
-pub(super) struct Unknown(Vec<String>);
+pub(super) struct UnknownFields(Vec<String>);
 
-impl Unknown {
-    pub(super) fn note<E: Error>(&mut self, name: &str) -> Result<(), E> {
+impl UnknownFields {
+    pub(super) fn add_name<E: Error>(&mut self, name: &str) -> Result<(), E> {
         if self.0.iter().any(|known| known == name) {
             return Err(E::custom(format_args!("field `{name}` is there twice")));
         }
@@ -18,13 +18,13 @@ impl Unknown {
     }
 
     /// A name, and the value behind it.
-    pub(super) fn take<'de, A: MapAccess<'de>>(
+    pub(super) fn skip_field<'de, A: MapAccess<'de>>(
         &mut self,
         name: &str,
         map: &mut A,
     ) -> Result<(), A::Error> {
-        self.note(name)?;
-        map.next_value_seed(Free)
+        self.add_name(name)?;
+        map.next_value_seed(AnyValue)
     }
 }
 
@@ -32,17 +32,18 @@ impl Unknown {
 ///
 /// # Errors
 /// What it has, or why it is no JSON.
-pub fn strict(bytes: &[u8]) -> Result<(), String> {
+pub fn check_strict_json(bytes: &[u8]) -> Result<(), String> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
-    Free.deserialize(&mut input)
+    AnyValue
+        .deserialize(&mut input)
         .and_then(|()| input.end())
         .map_err(|error| error.to_string())
 }
 
 /// Any value without a float and without a name that is there twice.
-struct Free;
+struct AnyValue;
 
-impl<'de> DeserializeSeed<'de> for Free {
+impl<'de> DeserializeSeed<'de> for AnyValue {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<(), D::Error> {
@@ -50,7 +51,7 @@ impl<'de> DeserializeSeed<'de> for Free {
     }
 }
 
-impl<'de> Visitor<'de> for Free {
+impl<'de> Visitor<'de> for AnyValue {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -78,14 +79,14 @@ impl<'de> Visitor<'de> for Free {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Free)?.is_some() {}
+        while list.next_element_seed(AnyValue)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = Unknown::default();
+        let mut names = UnknownFields::default();
         while let Some(Key(name)) = map.next_key::<Key>()? {
-            names.take(&name, &mut map)?;
+            names.skip_field(&name, &mut map)?;
         }
         Ok(())
     }

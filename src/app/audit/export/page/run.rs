@@ -1,15 +1,15 @@
 //! A run in the page: who, where, which tools, what was proven, and each command as it ran.
 
-use super::{Page, text};
+use super::{HtmlPage, escape_html};
 use crate::app::audit::export::Runs;
-use crate::app::audit::{Ends, input, moment, words};
-use crate::audit::{Act, Body, Intent, Outcome, Record, RunBegin, Target, Text};
-use crate::error::{EXIT_CODES, Kind};
-use crate::plan::shell_line;
+use crate::app::audit::{CommandOutcomes, describe_input, format_time, format_words};
+use crate::audit::{Body, Intent, Operation, Record, ResultRecord, RunBegin, Target, Text};
+use crate::error::{EXIT_CODES, ErrorKind};
+use crate::plan::format_shell_line;
 use crate::tool::invocation::Effect;
 
 /// The steps that try a token, and what each shows.
-const PROOFS: [(&str, &str); 4] = [
+const TOKEN_PROBES: [(&str, &str); 4] = [
     ("try-token", "the token, before it was put to use"),
     ("try-old-token", "the old token, before it was revoked"),
     (
@@ -20,48 +20,49 @@ const PROOFS: [(&str, &str); 4] = [
 ];
 
 /// What there is to know of a whole run.
-struct Run<'a> {
+struct RunDetails<'a> {
     id: &'a str,
     begin: Option<&'a RunBegin>,
-    begun: &'a str,
+    started_at: &'a str,
     /// Exit code, outcome and whether anything was changed; `None` where it did not say how it ended.
     end: Option<(u8, &'a str, bool)>,
-    ended: Option<&'a str>,
+    ended_at: Option<&'a str>,
     target: Target,
     /// SHA-256 of the plan that it carried out.
-    plan: Option<&'a str>,
-    commands: usize,
+    plan_sha256: Option<&'a str>,
+    command_count: usize,
 }
 
-impl<'a> Run<'a> {
-    fn of(id: &'a str, records: &'a [Record]) -> Self {
+impl<'a> RunDetails<'a> {
+    fn from_records(id: &'a str, records: &'a [Record]) -> Self {
         let mut run = Self {
             id,
             begin: None,
-            begun: records.first().map_or("", |record| &record.ts),
+            started_at: records.first().map_or("", |record| &record.ts),
             end: None,
-            ended: None,
+            ended_at: None,
             target: Target::default(),
-            plan: None,
-            commands: 0,
+            plan_sha256: None,
+            command_count: 0,
         };
         for record in records {
             match &record.body {
                 Body::RunBegin(begin) => run.begin = Some(begin),
                 Body::Intent(intent) => {
                     run.target = intent.target.clone();
-                    run.plan = intent.plan.as_deref();
-                    run.commands += usize::from(matches!(intent.act, Act::Process { .. }));
+                    run.plan_sha256 = intent.plan.as_deref();
+                    run.command_count +=
+                        usize::from(matches!(intent.operation, Operation::Process { .. }));
                 }
                 Body::RunEnd {
-                    code,
+                    exit_code: code,
                     outcome,
                     changed,
                     target,
                     ..
                 } => {
                     run.end = Some((*code, outcome, *changed));
-                    (run.ended, run.target) = (Some(record.ts.as_str()), target.clone());
+                    (run.ended_at, run.target) = (Some(record.ts.as_str()), target.clone());
                 }
                 _ => {}
             }
@@ -83,7 +84,7 @@ impl<'a> Run<'a> {
     }
 
     /// What the outcome means, and whether it is a good one.
-    fn meaning(&self) -> (&'static str, String) {
+    fn describe_outcome(&self) -> (&'static str, String) {
         let Some((code, outcome, changed)) = self.end else {
             return (
                 "warn",
@@ -102,7 +103,12 @@ impl<'a> Run<'a> {
         let class = match known {
             Some((None, ..)) => "good",
             Some((
-                Some(Kind::Drift | Kind::Refused | Kind::Unconfirmed | Kind::Inconclusive),
+                Some(
+                    ErrorKind::Drift
+                    | ErrorKind::Refused
+                    | ErrorKind::Unconfirmed
+                    | ErrorKind::Inconclusive,
+                ),
                 ..,
             )) => "warn",
             _ => "bad",
@@ -110,7 +116,7 @@ impl<'a> Run<'a> {
         (class, format!("{meaning}; {changed}; exit code {code}"))
     }
 
-    fn place(&self) -> String {
+    fn format_target(&self) -> String {
         let parts = [
             self.target.context.as_deref(),
             self.target.namespace.as_deref(),
@@ -118,85 +124,91 @@ impl<'a> Run<'a> {
         parts.into_iter().flatten().collect::<Vec<_>>().join("/")
     }
 
-    fn tag(&self) -> String {
+    fn render_tag(&self) -> String {
         format!(
             "<span class=\"tag {}\">{}</span>",
-            self.meaning().0,
-            text(self.outcome())
+            self.describe_outcome().0,
+            escape_html(self.outcome())
         )
     }
 }
 
-pub(super) fn table(page: &mut Page, runs: &Runs) {
-    page.raw("<div class=\"wide\"><table>\n<tr><th>Begun</th><th>Command</th><th>Outcome</th><th>Where</th><th>Who</th><th class=\"number\">Commands</th><th>Reason</th></tr>");
+pub(super) fn push_run_table(page: &mut HtmlPage, runs: &Runs) {
+    page.push_markup("<div class=\"wide\"><table>\n<tr><th>Begun</th><th>Command</th><th>Outcome</th><th>Where</th><th>Who</th><th class=\"number\">Commands</th><th>Reason</th></tr>");
     for (id, records) in runs {
-        let run = Run::of(id, records);
+        let run = RunDetails::from_records(id, records);
         let who = run
             .begin
-            .map(|begin| format!("{}@{}", begin.who.name(), begin.who.host))
+            .map(|begin| format!("{}@{}", begin.actor.user_name(), begin.actor.host))
             .unwrap_or_default();
         let reason = run
             .begin
             .and_then(|begin| begin.reason.as_deref())
             .unwrap_or_default();
-        page.raw(format_args!(
+        page.push_markup(format_args!(
             "<tr><td class=\"nowrap\">{}</td><td><a href=\"#{}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
-            text(&moment(run.begun)),
-            text(id),
-            text(&run.title()),
-            run.tag(),
-            text(&run.place()),
-            text(&who),
-            run.commands,
-            text(reason)
+            escape_html(&format_time(run.started_at)),
+            escape_html(id),
+            escape_html(&run.title()),
+            run.render_tag(),
+            escape_html(&run.format_target()),
+            escape_html(&who),
+            run.command_count,
+            escape_html(reason)
         ));
     }
-    page.raw("</table></div>");
+    page.push_markup("</table></div>");
 }
 
-pub(super) fn section(page: &mut Page, id: &str, records: &[Record]) {
-    let run = Run::of(id, records);
-    let title = text(&run.title());
-    page.raw(format_args!(
+pub(super) fn push_run_section(page: &mut HtmlPage, id: &str, records: &[Record]) {
+    let run = RunDetails::from_records(id, records);
+    let title = escape_html(&run.title());
+    page.push_markup(format_args!(
         "<section id=\"{}\">\n<h2>{title} {}</h2>",
-        text(id),
-        run.tag()
+        escape_html(id),
+        run.render_tag()
     ));
-    page.raw(format_args!("<p>{}</p>", text(&run.meaning().1)));
-    about(page, &run, records);
-    let ends = Ends::of(records);
-    proofs(page, records, &ends);
-    page.raw("<h3>As it went</h3>\n<div class=\"wide\"><table>\n<tr><th class=\"number\">Record</th><th>Time</th><th>Step</th><th>What</th><th>How it ended</th></tr>");
+    page.push_markup(format_args!(
+        "<p>{}</p>",
+        escape_html(&run.describe_outcome().1)
+    ));
+    push_run_facts(page, &run, records);
+    let ends = CommandOutcomes::from_records(records);
+    push_token_probes(page, records, &ends);
+    page.push_markup("<h3>As it went</h3>\n<div class=\"wide\"><table>\n<tr><th class=\"number\">Record</th><th>Time</th><th>Step</th><th>What</th><th>How it ended</th></tr>");
     for record in records {
         if let Body::Intent(intent) = &record.body {
-            deed(page, record, intent, &ends);
+            push_action_row(page, record, intent, &ends);
         }
     }
-    page.raw("</table></div>\n</section>");
+    page.push_markup("</table></div>\n</section>");
 }
 
-fn of_path(path: &Text) -> String {
-    words(std::slice::from_ref(path)).concat()
+fn format_path(path: &Text) -> String {
+    format_words(std::slice::from_ref(path)).concat()
 }
 
-fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
+fn push_run_facts(page: &mut HtmlPage, run: &RunDetails<'_>, records: &[Record]) {
     let target = &run.target;
     let mut facts = vec![
         ("Run", Some(run.id.to_owned())),
         ("Log", records.first().map(|record| record.log.clone())),
-        ("Begun", Some(moment(run.begun))),
-        ("Ended", run.ended.map(moment)),
-        ("Plan (SHA-256)", run.plan.map(str::to_owned)),
+        ("Begun", Some(format_time(run.started_at))),
+        ("Ended", run.ended_at.map(format_time)),
+        ("Plan (SHA-256)", run.plan_sha256.map(str::to_owned)),
         ("Context", target.context.clone()),
         ("Server", target.server.clone()),
         ("Cluster (UID of kube-system)", target.cluster_uid.clone()),
         ("Namespace", target.namespace.clone()),
     ];
     if let Some(begin) = run.begin {
-        let who = &begin.who;
+        let who = &begin.actor;
         facts.extend([
             ("Reason", begin.reason.clone()),
-            ("User", Some(format!("{} (uid {})", who.name(), who.uid))),
+            (
+                "User",
+                Some(format!("{} (uid {})", who.user_name(), who.uid)),
+            ),
             (
                 "Logged in as",
                 who.login_uid.map(|uid| format!("uid {uid}")),
@@ -205,11 +217,14 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
             ("Host", Some(who.host.clone())),
             ("Terminal", who.tty.clone()),
             ("CI", who.ci.clone()),
-            ("Command line", Some(shell_line(&words(&begin.argv)))),
-            ("Directory", Some(of_path(&begin.cwd))),
+            (
+                "Command line",
+                Some(format_shell_line(&format_words(&begin.argv))),
+            ),
+            ("Directory", Some(format_path(&begin.cwd))),
             (
                 "bypassctl",
-                Some(executable(
+                Some(format_executable(
                     begin.exe.version.as_deref(),
                     &begin.exe.path,
                     begin.exe.sha256.as_deref(),
@@ -221,7 +236,7 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
         if let Body::Tool { name, exe, .. } = &record.body {
             facts.push((
                 name,
-                Some(executable(
+                Some(format_executable(
                     exe.version.as_deref(),
                     &exe.path,
                     exe.sha256.as_deref(),
@@ -229,40 +244,40 @@ fn about(page: &mut Page, run: &Run<'_>, records: &[Record]) {
             ));
         }
     }
-    page.facts(&facts);
+    page.push_facts(&facts);
 }
 
-fn executable(version: Option<&str>, path: &Text, sha256: Option<&str>) -> String {
+fn format_executable(version: Option<&str>, path: &Text, sha256: Option<&str>) -> String {
     let version = version.unwrap_or("of unknown version");
     format!(
         "{version}, {}, sha256 {}",
-        of_path(path),
+        format_path(path),
         sha256.unwrap_or("unknown")
     )
 }
 
 /// Each trial of a token. That its command succeeded is what accepts a token; why it failed is not on record, for what
 /// it printed may hold the token.
-fn proofs(page: &mut Page, records: &[Record], ends: &Ends<'_>) {
+fn push_token_probes(page: &mut HtmlPage, records: &[Record], ends: &CommandOutcomes<'_>) {
     let trials: Vec<(&Record, &str)> = records
         .iter()
-        .filter_map(|record| Some((record, trial(record)?)))
+        .filter_map(|record| Some((record, find_token_probe(record)?)))
         .collect();
     if trials.is_empty() {
         return;
     }
-    page.raw(
+    page.push_markup(
         "<h3>Proofs</h3>\n<table>\n<tr><th class=\"number\">Record</th><th>What was tried</th><th>Result</th></tr>",
     );
     let mut unaccepted = false;
     for (record, what) in trials {
-        let (class, result) = match ends.of_intent(record.seq) {
-            Some(Outcome {
+        let (class, result) = match ends.find_outcome(record.seq) {
+            Some(ResultRecord {
                 exit: Some(exit),
                 error: None,
                 ..
             }) if exit.code == Some(0) => ("good", "accepted"),
-            Some(Outcome {
+            Some(ResultRecord {
                 exit: Some(_),
                 error: None,
                 ..
@@ -270,68 +285,76 @@ fn proofs(page: &mut Page, records: &[Record], ends: &Ends<'_>) {
             _ => ("warn", "not known"),
         };
         unaccepted |= result == "not accepted";
-        let how = text(&ends.told(record.seq));
-        page.raw(format_args!(
+        let how = escape_html(&ends.describe_outcome(record.seq));
+        page.push_markup(format_args!(
             "<tr><td class=\"number\">{}</td><td>{}</td><td><span class=\"{class}\">{result}</span> ({how})</td></tr>",
             record.seq,
-            text(what)
+            escape_html(what)
         ));
     }
-    page.raw("</table>");
+    page.push_markup("</table>");
     if unaccepted {
-        page.raw("<p class=\"soft\">Whether what was not accepted was refused, or could not be asked about, is in the outcome of the run: <em>done</em> where it was refused, <em>inconclusive</em> where that is not known.</p>");
+        page.push_markup("<p class=\"soft\">Whether what was not accepted was refused, or could not be asked about, is in the outcome of the run: <em>done</em> where it was refused, <em>inconclusive</em> where that is not known.</p>");
     }
 }
 
-fn trial(record: &Record) -> Option<&'static str> {
+fn find_token_probe(record: &Record) -> Option<&'static str> {
     let Body::Intent(intent) = &record.body else {
         return None;
     };
-    PROOFS
+    TOKEN_PROBES
         .iter()
         .find(|(step, _)| *step == intent.step)
         .map(|(_, what)| *what)
 }
 
-fn deed(page: &mut Page, record: &Record, intent: &Intent, ends: &Ends<'_>) {
-    let what = match &intent.act {
-        Act::Process { argv, stdin, .. } => {
-            let from = stdin
-                .as_ref()
-                .map(|stdin| format!("<br><span class=\"soft\">{}</span>", text(&input(stdin))));
+fn push_action_row(
+    page: &mut HtmlPage,
+    record: &Record,
+    intent: &Intent,
+    ends: &CommandOutcomes<'_>,
+) {
+    let what = match &intent.operation {
+        Operation::Process { argv, stdin, .. } => {
+            let from = stdin.as_ref().map(|stdin| {
+                format!(
+                    "<br><span class=\"soft\">{}</span>",
+                    escape_html(&describe_input(stdin))
+                )
+            });
             format!(
                 "<code>{}</code>{}",
-                text(&shell_line(&words(argv))),
+                escape_html(&format_shell_line(&format_words(argv))),
                 from.unwrap_or_default()
             )
         }
-        Act::File { file } => {
+        Operation::File { file } => {
             format!(
                 "{} <code>{}</code>",
-                text(file.op.as_str()),
-                text(&of_path(&file.path))
+                escape_html(file.op.as_str()),
+                escape_html(&format_path(&file.path))
             )
         }
     };
     let (row, step) = match intent.effect {
         Effect::Changes => (
             " class=\"changes\"",
-            format!("<strong>{}</strong>", text(&intent.step)),
+            format!("<strong>{}</strong>", escape_html(&intent.step)),
         ),
-        Effect::Reads => ("", text(&intent.step)),
+        Effect::Reads => ("", escape_html(&intent.step)),
     };
-    let well = ends.of_intent(record.seq).is_some_and(went_well);
-    page.raw(format_args!(
+    let well = ends.find_outcome(record.seq).is_some_and(is_success);
+    page.push_markup(format_args!(
         "<tr{row}><td class=\"number\">{}</td><td class=\"nowrap\">{}</td><td class=\"nowrap\">{step}</td><td class=\"what\">{what}</td><td class=\"end{}\">{}</td></tr>",
         record.seq,
-        text(record.ts.split(['T', 'Z']).nth(1).unwrap_or(&record.ts)),
+        escape_html(record.ts.split(['T', 'Z']).nth(1).unwrap_or(&record.ts)),
         if well { "" } else { " warn" },
-        text(&ends.told(record.seq))
+        escape_html(&ends.describe_outcome(record.seq))
     ));
 }
 
 /// It ended by itself or as was wanted, and without an error.
-fn went_well(result: &Outcome) -> bool {
+fn is_success(result: &ResultRecord) -> bool {
     match (&result.error, &result.exit) {
         (Some(error), _) => error == "enough",
         (None, exit) => exit.as_ref().is_none_or(|exit| exit.code == Some(0)),
