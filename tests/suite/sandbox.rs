@@ -158,11 +158,11 @@ fn fake() -> PathBuf {
         .clone()
 }
 
-/// The program itself with another system's directory, up to date.
-fn elsewhere() -> PathBuf {
-    static ELSEWHERE: OnceLock<PathBuf> = OnceLock::new();
-    ELSEWHERE
-        .get_or_init(|| example("elsewhere", &["src", "fixtures/elsewhere"]))
+/// The program itself with another system directory, up to date.
+fn custom_system_dir() -> PathBuf {
+    static CUSTOM_SYSTEM_DIR: OnceLock<PathBuf> = OnceLock::new();
+    CUSTOM_SYSTEM_DIR
+        .get_or_init(|| example("custom_system_dir", &["src", "fixtures/custom_system_dir"]))
         .clone()
 }
 

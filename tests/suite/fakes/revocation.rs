@@ -163,7 +163,7 @@ fn a_sticky_token_outlives_its_key() {
 fn jobs_fail_or_never_end_on_order() {
     let sb = Sandbox::new();
     sb.cluster(|cluster| {
-        cluster["job_fates"] = json!({"key-gen-001": "fail", "key-gen-002": "stuck"})
+        cluster["job_faults"] = json!({"key-gen-001": "fail", "key-gen-002": "stuck"})
     });
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"), 0);
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-002"), 0);

@@ -9,7 +9,7 @@ fn beside_another(fate: Option<&str>, more: &Value) -> Sandbox {
     let sb = Sandbox::new();
     sb.cluster(|cluster| {
         cluster["job_seconds"] = json!(0.2);
-        cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
+        cluster["job_faults"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
     });
     created(&sb, &job("odd", more));
     created(&sb, &job("usual", &json!({})));
@@ -46,7 +46,7 @@ fn condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a Value)
 /// Nothing keeps the job from running any more.
 fn assert_runs_once_let(sb: &Sandbox) {
     sb.cluster(|cluster| {
-        cluster["job_fates"] = json!({});
+        cluster["job_faults"] = json!({});
         cluster["jobs"]["influxdb/odd"]["spec"]["suspend"] = json!(false);
     });
     done(
@@ -185,7 +185,7 @@ fn a_job_that_failed_says_why() {
 #[test]
 fn a_mistyped_fate_fails() {
     let sb = Sandbox::new();
-    sb.cluster(|cluster| cluster["job_fates"] = json!({"odd": "imgae"}));
+    sb.cluster(|cluster| cluster["job_faults"] = json!({"odd": "imgae"}));
     let run = kubectl(&sb, "get namespace influxdb --output name");
     assert!(
         run.code == 101 && run.stderr.contains("unknown variant `imgae`"),
@@ -200,7 +200,7 @@ fn jobs_go_some_time_after_their_end() {
         let sb = Sandbox::new();
         sb.cluster(|cluster| {
             cluster["job_seconds"] = json!(0.2);
-            cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
+            cluster["job_faults"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
         });
         created(
             &sb,

@@ -8,7 +8,7 @@ use serde_json::json;
 fn a_job_that_fails_ends_the_wait_at_once() {
     let sb = enabled();
     let old = sb.admin_token();
-    sb.cluster(|cluster| cluster["job_fates"] = json!({"key-gen-001": "fail"}));
+    sb.cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": "fail"}));
     let run = revoke(&sb, 8, &[]);
     insta::assert_snapshot!(error(&run), @"
     error: job `key-gen-001` failed (BackoffLimitExceeded: Job has reached the specified backoff limit)
@@ -40,7 +40,7 @@ fn a_job_that_fails_ends_the_wait_at_once() {
 /// What is told of a job that never ends, with its pods' own reason.
 fn waits_in_vain(fate: &str) -> String {
     let sb = quick();
-    sb.cluster(|cluster| cluster["job_fates"] = json!({"key-gen-001": fate}));
+    sb.cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": fate}));
     let run = revoke(&sb, 8, &["--wait-timeout", "5s"]);
     let text = run.normalised();
     let at = text

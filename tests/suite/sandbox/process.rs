@@ -72,8 +72,8 @@ impl Sandbox {
 
     /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
     pub fn run_on_system<A: AsRef<OsStr>>(&self, args: &[A]) -> Run {
-        let mut command = self.command(&super::elsewhere(), "bypassctl", args);
-        self.start(command.env("ELSEWHERE", self.path("etc")))
+        let mut command = self.command(&super::custom_system_dir(), "bypassctl", args);
+        self.start(command.env("BYPASSCTL_TEST_SYSTEM_DIR", self.path("etc")))
             .wait()
     }
 
@@ -200,7 +200,9 @@ impl Sandbox {
         let name = Path::new(command.get_program())
             .file_name()
             .unwrap_or_default();
-        let own = ["bypassctl", "elsewhere"].iter().any(|own| name == *own);
+        let own = ["bypassctl", "custom_system_dir"]
+            .iter()
+            .any(|own| name == *own);
         let child = command
             .stdout(file("stdout"))
             .stderr(file("stderr"))
