@@ -141,7 +141,8 @@ import hashlib, os, sys
 top = sys.argv[1]
 skipped = (".local/state", ".kube/cache", ".kube/http-cache", "run")
 for path, dirs, files in os.walk(top):
-    dirs[:] = [d for d in sorted(dirs) if os.path.relpath(os.path.join(path, d), top) not in skipped]
+    kept = [d for d in dirs if os.path.relpath(os.path.join(path, d), top) not in skipped]
+    dirs[:] = sorted(kept)
     for name in sorted(files):
         full = os.path.join(path, name)
         s = os.lstat(full)
