@@ -1,193 +1,289 @@
 #!/usr/bin/env bash
-# scripts/audit-verify.sh: whether an audit record holds, for those who trust none of bypassctl's own code.
+# scripts/audit-verify.sh: verifies an audit log without any of bypassctl's own code.
 #
 #   scripts/audit-verify.sh FILE... [SEQ:HASH]
 #
-# Needs bash, coreutils and jq only. Checks what docs/AUDIT.md says under "Verifying": chain and sequence, what every
-# record has and what each type has, each result's intent, torn lines and their recovery, of several files that each but
-# the oldest goes on from another, and, where it is given, that record SEQ of one of them has that hash. Exit code 0 only
-# if all holds. It starts some processes for each line: a log of a hundred thousand records takes minutes, and
-# `bypassctl audit verify` a moment.
+# Needs bash, coreutils and jq only. Checks the rules of docs/AUDIT.md, section "Verifying":
+#
+#   - the hash chain and the sequence numbers
+#   - the required fields of every entry and of each entry type
+#   - the intent of each result
+#   - torn bytes and their recovery
+#   - the links between several segments
+#   - with SEQ:HASH, that entry SEQ of one segment has that hash
+#
+# Exits with 0 only if the log is intact. Several processes start for each line: 100,000 entries
+# take minutes. `bypassctl audit verify` takes a second.
 set -euo pipefail
 export LC_ALL=C
 
+usage() {
+    awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$0" >&2
+    exit 2
+}
+die() { echo "audit-verify.sh: $*" >&2; exit 2; }
+
 files=("$@") expect=""
-if [ $# -gt 1 ] && [[ ${!#} =~ ^[0-9]+:[0-9a-fA-F]{64}$ ]]; then expect=${!#}; expect=${expect,,}; unset "files[-1]"; fi
-if [ ${#files[@]} = 0 ]; then sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; fi
-for file in "${!files[@]}"; do case ${files[$file]} in -*) files[file]=./${files[$file]} ;; esac; done
-for file in "${files[@]}"; do if [ ! -f "$file" ] || [ ! -r "$file" ]; then echo "cannot read $file" >&2; exit 2; fi; done
-for tool in jq sha256sum split; do command -v $tool >/dev/null || { echo "$tool is needed" >&2; exit 2; }; done
+if [ $# -gt 1 ] && [[ ${!#} =~ ^[0-9]+:[0-9a-fA-F]{64}$ ]]; then
+    expect=${!#}
+    expect=${expect,,}
+    unset "files[-1]"
+fi
+[ ${#files[@]} -gt 0 ] || usage
+for index in "${!files[@]}"; do
+    case ${files[$index]} in -*) files[index]=./${files[$index]} ;; esac
+done
+for file in "${files[@]}"; do
+    if [ ! -f "$file" ] || [ ! -r "$file" ]; then die "cannot read $file"; fi
+done
+for tool in jq sha256sum split; do
+    command -v $tool >/dev/null || die "$tool not found"
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export work
 
+# Prints the fields of an entry that `check_line` needs, and the first error in its form.
 # shellcheck disable=SC2016 # jq's own variables
-read_record='
-  def hash: type == "string" and test("^[0-9a-f]{64}$");
-  def uuid: type == "string" and test("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
-  def process: ["argv", "exe", "cwd", "env", "stdin"];
-  def every: {v: "number", seq: "number", prev: "string", type: "string", log: "string"};
-  def needs: {
-    "log.open": ["bypassctl", "reserves", "previous"],
-    "run.begin": ["run", "argv", "exe", "cwd", "who", "pid", "started", "reason", "command", "dry_run", "policy", "unfinished"],
-    "tool": ["run", "name", "path", "sha256", "version", "found"],
-    "intent": ["run", "step", "effect", "who", "target", "plan", "reason"],
-    "result": ["run", "intent", "exit", "ms", "stdout", "stderr", "files"],
-    "run.end": ["run", "command", "dry_run", "code", "outcome", "changed", "target"],
+parse_entry='
+  def is_hash: type == "string" and test("^[0-9a-f]{64}$");
+  def is_uuid:
+    type == "string" and test("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
+  def is_head: type == "string" and test("^[0-9]+:[0-9a-f]{64}$");
+  def is_object_reference:
+    type == "object" and has("kind") and has("name") and has("uid");
+  def process_fields: ["argv", "exe", "cwd", "env", "stdin"];
+  def common_fields:
+    {v: "number", seq: "number", prev: "string", type: "string", log: "string"};
+  def required_fields: {
+    "log.open": ["bypassctl", "preallocates", "previous"],
+    "run.begin": ["run", "argv", "exe", "cwd", "actor", "pid", "process_start", "reason",
+      "command", "dry_run", "policy", "unfinished"],
+    "tool": ["run", "name", "path", "sha256", "version", "found_at"],
+    "intent": ["run", "step", "effect", "actor", "target", "plan", "reason"],
+    "result": ["run", "intent", "exit", "duration_ms", "stdout", "stderr", "files"],
+    "run.end": ["run", "command", "dry_run", "exit_code", "outcome", "changed", "target"],
     "log.recover": ["torn"],
-    "log.rotate": ["who", "reason", "unfinished"]};
+    "log.rotate": ["actor", "reason", "unfinished"]};
+  def form_error:
+    . as $entry
+    | if .v != 2 then "format \(.v) is not supported, this script reads format 2"
+      elif required_fields[.type] == null then "unknown type"
+      elif (.prev | is_hash | not) then "prev is not a SHA-256"
+      elif (.log | is_uuid | not) then "log is not a UUID"
+      elif (.ts | type) != "string" then "ts is missing"
+      elif has("run") and (.run | is_uuid | not) then "run is not a UUID"
+      elif .type == "log.open" and .previous != null
+        and ((.previous.log? | is_uuid | not) or (.previous.head? | is_head | not))
+        then "previous is not a UUID and SEQ:HASH"
+      elif .type == "intent" and has("file")
+        and any(process_fields[] as $field | $entry | has($field); .)
+        then "the intent is about a file and a process"
+      elif .type == "intent" and (has("file") | not)
+        and any(process_fields[] as $field | $entry | has($field); . | not)
+        then "the intent is about neither a file nor a process"
+      elif has("object") and (.object | is_object_reference | not)
+        then "object lacks kind, name or uid"
+      elif (.stdin? | type) == "object" and (.stdin | has("derived_from"))
+        and (.stdin.derived_from | type != "array" or any(.[]; is_object_reference | not))
+        then "derived_from is not a list of objects with kind, name and uid"
+      else
+        [required_fields[.type][] | select(. as $field | $entry | has($field) | not)]
+        | if length > 0 then "missing \(join(", "))" else null end
+      end;
   try (fromjson
     | if type != "object" then null
-      else . as $r
-        | if all(every | to_entries[]; ($r[.key] | type) == .value) | not then null
-          else [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256, .previous?.log, .previous?.head, .run, (
-            if .v != 1 then "its version is \(.v)"
-            elif needs[.type] == null then "its type is not known"
-            elif (.prev | hash | not) then "its prev is no hash"
-            elif (.log | uuid | not) then "its log is no UUID"
-            elif (.ts | type) != "string" then "it has no time"
-            elif has("run") and (.run | uuid | not) then "its run is no UUID"
-            elif .type == "log.open" and .previous != null and ((.previous.log? | uuid | not) or (.previous.head? | type != "string" or (test("^[0-9]+:[0-9a-f]{64}$") | not))) then "its previous is not a UUID and SEQ:HASH"
-            elif .type == "intent" and (if has("file") then any(process[] as $k | $r | has($k); .) else any(process[] as $k | $r | has($k); . | not) end) then "it is not about a process or a file"
-            else ([needs[$r.type][] | select(. as $k | $r | has($k) | not)] | if length > 0 then "it lacks \(join(", "))" else null end) end)]
-            | map(. // "" | tostring | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " ")) | join("\u001f")
-          end
+      elif . as $entry | all(common_fields | to_entries[]; ($entry[.key] | type) == .value) | not
+      then null
+      else
+        [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256,
+          .previous?.log, .previous?.head, .run, form_error]
+        | map(. // "" | tostring
+          | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " "))
+        | join("\u001f")
       end) catch null | . // "null"'
 
-bad=0 anchored=0 all=0
-declare -A before=() before_head=() of_log=() heads=() ends=() follower=()
-finding() { bad=$((bad + 1)); echo "$file: $*"; }
-find() { finding "line $line, byte $offset: $*"; }
-digest() { tail -c +$((torn_start + 1)) "$file" | head -c "$1" | sha256sum | cut -c1-64; } # of the torn bytes
-# One line behind: whether a line is a record is known when the next one is, for that may be its recovery.
-judge() { # judge HASH BYTES LAST RECORD NEXT
-    local hash=$1 bytes=$2 last=$3 record=$4 is prev_is kind log_is step intent bytes_is digest_is before_is head_is run_is fault
-    local next_prev next_kind next_bytes next_digest
+findings=0 anchored=0 total=0
+declare -A previous_log=() previous_head=() file_of_log=() heads=() rotated=() successor=()
+report() { findings=$((findings + 1)); echo "$file: $*"; }
+report_line() { report "line $line, byte $offset: $*"; }
+torn_digest() { # torn_digest BYTES
+    tail -c +$((torn_start + 1)) "$file" | head -c "$1" | sha256sum | cut -c1-64
+}
+
+# Takes the next line as well: if that is the recovery of this line, this line is no entry.
+check_line() { # check_line HASH BYTES LAST-BYTE ENTRY NEXT-ENTRY
+    local hash=$1 bytes=$2 last_byte=$3 entry=$4
+    local e_seq e_prev e_type e_log e_step e_intent e_torn_bytes e_torn_digest
+    local e_previous_log e_previous_head e_run e_error
+    local next_prev next_type next_bytes next_digest
     line=$((line + 1))
-    [ "$last" = 0a ] || record=null
-    IFS=$'\x1f' read -r _ next_prev next_kind _ _ _ next_bytes next_digest _ <<<"$5"
-    if [ "$record" != null ] && [ "$next_kind" = log.recover ] && [ "$next_prev" = "$prev" ] && [ "$next_bytes" = $((torn_bytes + bytes)) ]; then
+    [ "$last_byte" = 0a ] || entry=null
+    IFS=$'\x1f' read -r _ next_prev next_type _ _ _ next_bytes next_digest _ <<<"$5"
+    if [ "$entry" != null ] && [ "$next_type" = log.recover ] && [ "$next_prev" = "$prev" ] &&
+        [ "$next_bytes" = $((torn_bytes + bytes)) ]; then
         [ "$torn_bytes" != 0 ] || torn_start=$offset
-        [ "$next_digest" != "$(digest "$next_bytes")" ] || record=null
+        [ "$next_digest" != "$(torn_digest "$next_bytes")" ] || entry=null
     fi
-    if [ "$record" = null ]; then
+    if [ "$entry" = null ]; then
         if [ "$torn_bytes" = 0 ]; then torn_start=$offset torn_line=$line; fi
         torn_bytes=$((torn_bytes + bytes))
     else
-        IFS=$'\x1f' read -r is prev_is kind log_is step intent bytes_is digest_is before_is head_is run_is fault <<<"$record"
-        records=$((records + 1))
-        if [ "$torn_bytes" != 0 ] && [ "$kind" = log.recover ] && [ "$bytes_is" = "$torn_bytes" ] && [ "$digest_is" = "$(digest "$torn_bytes")" ]; then
-            echo "$file: line $torn_line: $torn_bytes bytes are no record; a later run found and recorded them"
-        elif [ "$torn_bytes" != 0 ]; then
-            find "$torn_bytes bytes before it are no record, and no recovery of them is on record"
-        elif [ "$kind" = log.recover ]; then
-            find "it records torn bytes that are not there"
-        fi
-        torn_bytes=0
-        [ "$prev_is" = "$prev" ] || find "its prev is not the hash of the record before it"
-        [ "$is" = $((seq + 1)) ] || find "its sequence number is $is, not $((seq + 1))"
-        [ -z "$fault" ] || find "$fault"
-        [ "$closed" = 0 ] || find "the log was closed by a rotation before it"
-        [ "$kind" != log.rotate ] || closed=1
-        case $kind in
-        log.recover) ;;
-        log.open)
-            [ "$opened" = 0 ] || find "a log is opened once"
-            before[$file]=$before_is before_head[$file]=$head_is
-            ;;
-        *) [ "$opened" != 0 ] || find "a log begins with log.open" ;;
-        esac
-        [ "$kind" = log.recover ] || opened=1
-        if [ "$kind" = run.begin ]; then
-            [ -z "${runs[$run_is]+there}" ] || find "its run has begun already"
-        elif [ -n "$run_is" ] && [ -z "${runs[$run_is]+there}" ]; then
-            find "its run has not begun, or has ended"
-        fi
-        [ -z "$run_is" ] || runs[$run_is]=there
-        [ "$kind" != run.end ] || unset "runs[$run_is]"
-        [ -z "$log" ] || [ "$log" = "$log_is" ] || find "it belongs to another log"
-        log=$log_is
-        case $kind in
-        intent) open[$is]=$step of_run[$is]=$run_is ;;
-        result)
-            if [ -z "${open[$intent]+there}" ]; then
-                find "it is the result of record $intent, which is no intent that waits for one"
-            elif [ "${of_run[$intent]}" != "$run_is" ]; then
-                find "it is the result of record $intent, which is of another run"
-            fi
-            unset "open[$intent]"
-            ;;
-        esac
-        seq=$is prev=$hash
+        IFS=$'\x1f' read -r e_seq e_prev e_type e_log e_step e_intent e_torn_bytes e_torn_digest \
+            e_previous_log e_previous_head e_run e_error <<<"$entry"
+        entries=$((entries + 1))
+        check_torn_bytes
+        check_chain
+        check_run
+        check_intent
+        seq=$e_seq prev=$hash
         [ "$expect" != "$seq:$prev" ] || anchored=1
     fi
     offset=$((offset + bytes))
 }
-
-verify() { # one file
-    local line=0 offset=0 seq=0 prev log="" records=0 closed=0 opened=0 torn_start=0 torn_bytes=0 torn_line=0
-    local -A open=() runs=() of_run=()
-    prev=$(printf '%064d' 0)
-
-    # What each line is by itself: its SHA-256, its length, and its record or null. Without an LF it is none.
-    # shellcheck disable=SC2016 # expanded by the shell that split starts
-    split -l1 --filter='cat >"$work/line"; sha256sum <"$work/line" | cut -c1-64; wc -c <"$work/line"; tail -c1 "$work/line" | od -An -tx1 | tr -d " "; if tr -d "\n -~" <"$work/line" | head -c1 | wc -c | grep -qx 0; then head -c -1 "$work/line"; echo; else echo null; fi' "$file" >"$work/lines"
-    jq -Rr "$read_record" <(while read -r _ && read -r _ && read -r _ && IFS= read -r line; do printf '%s\n' "$line"; done <"$work/lines") >"$work/records"
-    held=""
-    exec 3<"$work/records"
-    while read -r hash && read -r bytes && read -r last && IFS= read -r _; do
-        IFS= read -r record <&3
-        if [ -n "$held" ]; then
-            # shellcheck disable=SC2086 # three words and a record without blanks at its ends
-            judge $held "$held_record" "$record"
+check_torn_bytes() {
+    if [ "$torn_bytes" != 0 ] && [ "$e_type" = log.recover ] &&
+        [ "$e_torn_bytes" = "$torn_bytes" ] &&
+        [ "$e_torn_digest" = "$(torn_digest "$torn_bytes")" ]; then
+        echo "$file: line $torn_line: a later run recovered $torn_bytes torn bytes"
+    elif [ "$torn_bytes" != 0 ]; then
+        report_line "no entry records the recovery of the $torn_bytes torn bytes before this entry"
+    elif [ "$e_type" = log.recover ]; then
+        report_line "the recovered torn bytes do not exist"
+    fi
+    torn_bytes=0
+}
+check_chain() {
+    [ "$e_prev" = "$prev" ] || report_line "prev is not the hash of the previous entry"
+    [ "$e_seq" = $((seq + 1)) ] || report_line "sequence number is $e_seq, not $((seq + 1))"
+    [ -z "$e_error" ] || report_line "$e_error"
+    [ "$is_rotated" = 0 ] || report_line "entry after the rotation of the log"
+    [ "$e_type" != log.rotate ] || is_rotated=1
+    case $e_type in
+    log.recover) ;;
+    log.open)
+        [ "$is_open" = 0 ] || report_line "second log.open"
+        previous_log[$file]=$e_previous_log previous_head[$file]=$e_previous_head
+        ;;
+    *) [ "$is_open" != 0 ] || report_line "the log does not begin with log.open" ;;
+    esac
+    [ "$e_type" = log.recover ] || is_open=1
+    [ -z "$log" ] || [ "$log" = "$e_log" ] || report_line "the entry belongs to another log"
+    log=$e_log
+}
+check_run() {
+    if [ "$e_type" = run.begin ]; then
+        [ -z "${runs[$e_run]+set}" ] || report_line "second run.begin of the run"
+    elif [ -n "$e_run" ] && [ -z "${runs[$e_run]+set}" ]; then
+        report_line "entry before run.begin or after run.end"
+    fi
+    [ -z "$e_run" ] || runs[$e_run]=1
+    [ "$e_type" != run.end ] || unset "runs[$e_run]"
+}
+check_intent() {
+    case $e_type in
+    intent) open_intents[$e_seq]=$e_step run_of_intent[$e_seq]=$e_run ;;
+    result)
+        if [ -z "${open_intents[$e_intent]+set}" ]; then
+            report_line "entry $e_intent is not an intent without a result"
+        elif [ "${run_of_intent[$e_intent]}" != "$e_run" ]; then
+            report_line "intent $e_intent belongs to another run"
         fi
-        held="$hash $bytes $last" held_record=$record
-    done <"$work/lines"
-    # shellcheck disable=SC2086
-    [ -z "$held" ] || judge $held "$held_record" null
-
-    if [ "$torn_bytes" != 0 ]; then line=$torn_line offset=$torn_start; find "the last $torn_bytes bytes are no record"; fi
-    [ $records != 0 ] || find "there is no record in it"
-    for is in "${!open[@]}"; do echo "$file: record $is, step ${open[$is]}, has no result: whether it happened is not known"; done
-    if [ -n "${of_log[${log:-none}]+there}" ]; then finding "it is the same log as ${of_log[$log]}"; fi
-    of_log[${log:-none}]=$file heads[$file]=$seq:$prev ends[$file]=$closed
-    all=$((all + records))
+        unset "open_intents[$e_intent]"
+        ;;
+    esac
 }
 
-for file in "${files[@]}"; do verify; done
+# For each line: its SHA-256, its length, its last byte, and the line, or null if it is not ASCII.
+# shellcheck disable=SC2016 # expanded by the shell that split starts
+split_line='
+    cat >"$work/line"
+    sha256sum <"$work/line" | cut -c1-64
+    wc -c <"$work/line"
+    tail -c1 "$work/line" | od -An -tx1 | tr -d " "
+    if tr -d "\n -~" <"$work/line" | head -c1 | wc -c | grep -qx 0; then
+        head -c -1 "$work/line"
+        echo
+    else
+        echo null
+    fi'
 
-# How they go on from each other: one is the oldest, and each other goes on from the end of one of them.
+verify_segment() {
+    local line=0 offset=0 seq=0 prev log="" entries=0 is_rotated=0 is_open=0
+    local torn_start=0 torn_bytes=0 torn_line=0
+    local hash bytes last_byte entry pending pending_entry
+    local -A open_intents=() runs=() run_of_intent=()
+    prev=$(printf '%064d' 0)
+
+    split -l1 --filter="$split_line" "$file" >"$work/lines"
+    while read -r _ && read -r _ && read -r _ && IFS= read -r text; do
+        printf '%s\n' "$text"
+    done <"$work/lines" | jq -Rr "$parse_entry" >"$work/entries"
+    pending="" pending_entry=""
+    exec 3<"$work/entries"
+    while read -r hash && read -r bytes && read -r last_byte && IFS= read -r _; do
+        IFS= read -r entry <&3
+        if [ -n "$pending" ]; then
+            # shellcheck disable=SC2086 # three words
+            check_line $pending "$pending_entry" "$entry"
+        fi
+        pending="$hash $bytes $last_byte" pending_entry=$entry
+    done <"$work/lines"
+    # shellcheck disable=SC2086 # three words
+    [ -z "$pending" ] || check_line $pending "$pending_entry" null
+
+    if [ "$torn_bytes" != 0 ]; then
+        line=$torn_line offset=$torn_start
+        report_line "the last $torn_bytes bytes are torn"
+    fi
+    [ $entries != 0 ] || report_line "no entries"
+    for seq_of_intent in "${!open_intents[@]}"; do
+        echo "$file: entry $seq_of_intent, step ${open_intents[$seq_of_intent]}: no result," \
+            "its outcome is unknown"
+    done
+    if [ -n "${file_of_log[${log:-none}]+set}" ]; then
+        report "the same log as ${file_of_log[$log]}"
+    fi
+    file_of_log[${log:-none}]=$file heads[$file]=$seq:$prev rotated[$file]=$is_rotated
+    total=$((total + entries))
+}
+
+for file in "${files[@]}"; do verify_segment; done
+
+# One segment is the oldest. Each other one continues the end of another segment.
 oldest=0
 for file in "${files[@]}"; do
-    is=${before[$file]:-}
-    if [ -z "$is" ]; then oldest=$((oldest + 1)); continue; fi
-    [ -z "${follower[$is]+there}" ] || finding "${follower[$is]} goes on from the same log"
-    follower[$is]=$file
-    other=${of_log[$is]:-}
+    log=${previous_log[$file]:-}
+    if [ -z "$log" ]; then oldest=$((oldest + 1)); continue; fi
+    [ -z "${successor[$log]+set}" ] || report "${successor[$log]} continues the same log"
+    successor[$log]=$file
+    other=${file_of_log[$log]:-}
     if [ -z "$other" ]; then
         oldest=$((oldest + 1))
-        echo "$file: it goes on from log $is, ${before_head[$file]}, which is not among these"
-    elif [ "${ends[$other]}" != 1 ] || [ "${heads[$other]}" != "${before_head[$file]}" ]; then
-        finding "it goes on from ${before_head[$file]}, which is not the end of $other"
+        echo "$file: the previous log $log, ${previous_head[$file]}, is not among these files"
+    elif [ "${rotated[$other]}" != 1 ] || [ "${heads[$other]}" != "${previous_head[$file]}" ]; then
+        report "previous is ${previous_head[$file]}, which is not the end of $other"
     fi
 done
 for file in "${files[@]}"; do
     log=""
-    for is in "${!of_log[@]}"; do [ "${of_log[$is]}" != "$file" ] || log=$is; done
-    if [ "${ends[$file]}" = 1 ] && [ -z "${follower[$log]+there}" ]; then
-        echo "$file: it was closed by a rotation, and the log that goes on from it is not among these"
+    for candidate in "${!file_of_log[@]}"; do
+        [ "${file_of_log[$candidate]}" != "$file" ] || log=$candidate
+    done
+    if [ "${rotated[$file]}" = 1 ] && [ -z "${successor[$log]+set}" ]; then
+        echo "$file: the log was rotated, and the next log is not among these files"
     fi
 done
-[ "$oldest" -le 1 ] || finding "these files are not one record: $oldest of them go on from none of the others"
+[ "$oldest" -le 1 ] || report "these files are not one audit log: $oldest have no previous segment"
 
 head=${heads[$file]}
 if [ -z "$expect" ]; then
-    echo "not anchored: records cut off at the end would not be seen; the last one is $head"
+    echo "not anchored: entries removed from the end would go unnoticed, head $head"
 elif [ $anchored = 0 ]; then
-    finding "the expected record is not there; the last one is $head"
+    report "the expected entry is missing, head $head"
 fi
-if [ $bad != 0 ]; then
-    echo "the record does not hold: $bad findings" >&2
+if [ $findings != 0 ]; then
+    echo "the audit log is not intact: $findings findings" >&2
     exit 1
 fi
-echo "$all records hold"
+echo "the audit log is intact: $total entries"

@@ -1,4 +1,4 @@
-//! Writes the manual pages into a directory, from the command line's own definitions:
+//! Generates the manual pages from the definitions of the command line:
 //!
 //!     cargo run --example manual -- DIRECTORY
 
@@ -14,33 +14,34 @@ use std::path::Path;
 const FILES: &[(&str, &str)] = &[
     (
         "~/.config/influxctl/config.toml",
-        "influxctl's configuration, with the connection profiles (macOS: ~/Library/Application Support/influxctl)",
+        "influxctl's configuration with the connection profiles \
+         (macOS: ~/Library/Application Support/influxctl)",
     ),
     (
         "~/.config/influxctl/admin-token-PROFILE.json",
-        "the token file that enable makes where the profile names none, mode 0600",
+        "the default token file of enable, mode 0600",
     ),
     (
         "~/.local/state/bypassctl/audit.jsonl",
-        "the record of every command that was run; closed logs stay beside it",
+        "the audit log; rotated segments are in the same directory",
     ),
     (
         "bypassctl.toml",
-        "the policy: in the working directory, or above up to the root of the repository",
+        "the policy, in the working directory or a parent up to the root of the repository",
     ),
     (
         "/etc/bypassctl/bypassctl.toml",
-        "the system's policy; where it is locked it goes before any other",
+        "the system's policy; a locked one overrides all others",
     ),
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("BYPASSCTL_NAMESPACE", "the namespace, as --namespace"),
-    ("BYPASSCTL_AUDIT_LOG", "the record, as --audit-log"),
-    ("BYPASSCTL_POLICY", "the policy, as --policy"),
+    ("BYPASSCTL_NAMESPACE", "default of --namespace"),
+    ("BYPASSCTL_AUDIT_LOG", "default of --audit-log"),
+    ("BYPASSCTL_POLICY", "default of --policy"),
     (
         "KUBECONFIG, KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT",
-        "as kubectl takes them",
+        "as in kubectl",
     ),
     (
         "INFLUXCTL_PROFILE",
@@ -48,57 +49,57 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     (
         "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, XDG_RUNTIME_DIR",
-        "where files are; the last must be a directory that only you can use",
+        "base directories; no other user may have access to the last one",
     ),
     (
         "CI, GITHUB_ACTIONS, GITLAB_CI, JENKINS_URL, BUILDKITE",
-        "where one is set nobody is asked, and nothing is told twice",
+        "a CI system: no prompts and no progress",
     ),
-    ("GITHUB_STEP_SUMMARY", "the file that a summary is added to"),
-    ("NO_COLOR", "no colour"),
+    ("GITHUB_STEP_SUMMARY", "file to which a summary is appended"),
+    ("NO_COLOR", "disables colours"),
 ];
 
 fn main() -> io::Result<()> {
     let Some(directory) = std::env::args_os().nth(1) else {
         return Err(io::Error::other(
-            "name the directory: cargo run --example manual -- DIRECTORY",
+            "missing directory: cargo run --example manual -- DIRECTORY",
         ));
     };
     let directory = Path::new(&directory);
     std::fs::create_dir_all(directory)?;
     let mut command = Cli::command();
     command.build();
-    page(directory, &command, &[])
+    write_page(directory, &command, &[])
 }
 
-/// What is told of a command on its own page.
-fn as_told(command: &Command, names: &[&str], is_first: bool) -> Command {
-    // What a short help leaves out is all the same to be read here; what every command takes is told once.
-    let told = |arg: Arg| {
-        let left_out = !is_first && arg.is_global_set();
-        arg.hide_short_help(false).hide(left_out)
+/// Adapts a command to its own page.
+fn prepare_command(command: &Command, names: &[&str], is_root: bool) -> Command {
+    // A page has the options that the short help hides. Only the first page has the global ones.
+    let adapt_arg = |arg: Arg| {
+        let is_hidden = !is_root && arg.is_global_set();
+        arg.hide_short_help(false).hide(is_hidden)
     };
-    let shown = command
+    let adapted = command
         .clone()
         .display_name(names.join("-"))
         .bin_name(names.join(" "))
-        .mut_args(told);
+        .mut_args(adapt_arg);
     // `bypassctl help COMMAND` has no page of its own.
     match command.find_subcommand("help") {
-        Some(_) => shown.mut_subcommand("help", |help| help.hide(true)),
-        None => shown,
+        Some(_) => adapted.mut_subcommand("help", |help| help.hide(true)),
+        None => adapted,
     }
 }
 
-/// A page for a command, and one for each that it has.
-fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
-    let names = [above, &[command.get_name()]].concat();
+/// Writes the pages of a command and its subcommands.
+fn write_page(directory: &Path, command: &Command, parents: &[&str]) -> io::Result<()> {
+    let names = [parents, &[command.get_name()]].concat();
     let mut text = Vec::new();
-    let is_first = above.is_empty();
+    let is_root = parents.is_empty();
     let name = names.join("-");
-    let shown = as_told(command, &names, is_first);
+    let command_page = prepare_command(command, &names, is_root);
     let source = format!("bypassctl {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(shown)
+    let man = Man::new(command_page)
         .title(name.to_uppercase())
         .source(source)
         .manual("bypassctl");
@@ -110,38 +111,39 @@ fn page(directory: &Path, command: &Command, above: &[&str]) -> io::Result<()> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
     }
-    if is_first {
-        list(
+    if is_root {
+        write_list(
             &mut text,
             "EXIT STATUS",
             EXIT_CODES
                 .iter()
                 .map(|(_, code, _, meaning)| (code.to_string(), meaning.replace('`', ""))),
         )?;
-        list(&mut text, "ENVIRONMENT", pairs(ENVIRONMENT))?;
-        list(&mut text, "FILES", pairs(FILES))?;
+        write_list(&mut text, "ENVIRONMENT", rows_of(ENVIRONMENT))?;
+        write_list(&mut text, "FILES", rows_of(FILES))?;
     }
     let path = names[1..].join(" ");
     EXAMPLES
         .iter()
         .filter(|examples| examples.command == path)
-        .try_for_each(|found| examples(&mut text, found))?;
-    if !is_first {
-        also(&mut text)?;
+        .try_for_each(|found| write_examples(&mut text, found))?;
+    if !is_root {
+        write_see_also(&mut text)?;
     }
     std::fs::write(directory.join(format!("{name}.1")), text)?;
     command
         .get_subcommands()
-        .filter(|below| below.get_name() != "help")
-        .try_for_each(|below| page(directory, below, &names))
+        .filter(|subcommand| subcommand.get_name() != "help")
+        .try_for_each(|subcommand| write_page(directory, subcommand, &names))
 }
 
-fn pairs(of: &'static [(&str, &str)]) -> impl Iterator<Item = (String, String)> {
-    of.iter()
+fn rows_of(pairs: &'static [(&str, &str)]) -> impl Iterator<Item = (String, String)> {
+    pairs
+        .iter()
         .map(|(name, meaning)| ((*name).to_owned(), (*meaning).to_owned()))
 }
 
-fn list(
+fn write_list(
     to: &mut impl Write,
     title: &str,
     rows: impl Iterator<Item = (String, String)>,
@@ -156,7 +158,7 @@ fn list(
     roff.to_writer(to)
 }
 
-fn examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
+fn write_examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["EXAMPLES"]).control("EX", []);
     for row in examples.to_rows() {
@@ -169,7 +171,7 @@ fn examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
     roff.to_writer(to)
 }
 
-fn also(to: &mut impl Write) -> io::Result<()> {
+fn write_see_also(to: &mut impl Write) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["SEE ALSO"]);
     let words: [Inline; 2] = [

@@ -45,9 +45,9 @@ type CommandResult = Result<Option<ErrorKind>>;
 
 /// Runs the program and returns its exit code.
 #[must_use]
-pub fn run(mut cli: Cli, surroundings: Environment) -> u8 {
-    let summary = surroundings.step_summary_path();
-    let ui = Ui::new(build_output_options(&cli, &surroundings));
+pub fn run(mut cli: Cli, environment: Environment) -> u8 {
+    let summary = environment.step_summary_path();
+    let ui = Ui::new(build_output_options(&cli, &environment));
     let unrecorded = |command: &str, outcome: &CommandResult, changed: bool| {
         let target = Default::default();
         finish_command(
@@ -67,26 +67,26 @@ pub fn run(mut cli: Cli, surroundings: Environment) -> u8 {
     if let Err(error) = check_output_format(&cli) {
         return unrecorded(full_command_name(&cli.command), &Err(error), false);
     }
-    if let Some(outcome) = run_without_policy(&cli.command, &surroundings, &ui) {
+    if let Some(outcome) = run_without_policy(&cli.command, &environment, &ui) {
         return unrecorded(full_command_name(&cli.command), &outcome, false);
     }
-    let policy = match policy::load_active_policy(&cli.common, &surroundings, &ui) {
+    let policy = match policy::load_active_policy(&cli.common, &environment, &ui) {
         Ok(policy) => policy,
         Err(error) => return unrecorded(full_command_name(&cli.command), &Err(error), false),
     };
     policy::apply_defaults(&mut cli, policy.as_ref());
     let prepared = match &cli.command {
         Command::Audit(command) => {
-            let (outcome, changed) = audit::run(command, &cli.common, &surroundings, &ui);
+            let (outcome, changed) = audit::run(command, &cli.common, &environment, &ui);
             return unrecorded(audit::audit_command_name(command), &outcome, changed);
         }
-        Command::Plan(args) => plan::prepare_plan(&cli, args, &surroundings),
-        Command::Apply(args) => plan::prepare_apply(&cli, args, &surroundings),
+        Command::Plan(args) => plan::prepare_plan(&cli, args, &environment),
+        Command::Apply(args) => plan::prepare_apply(&cli, args, &environment),
         _ => {
             return run_recorded(
                 &cli,
                 RunInputs {
-                    environment: surroundings,
+                    environment: environment,
                     policy,
                 },
                 &ui,
@@ -98,7 +98,7 @@ pub fn run(mut cli: Cli, surroundings: Environment) -> u8 {
         Ok((cli, mode)) => run_recorded(
             &cli,
             RunInputs {
-                environment: surroundings,
+                environment: environment,
                 policy,
             },
             &ui,
@@ -111,21 +111,21 @@ pub fn run(mut cli: Cli, surroundings: Environment) -> u8 {
 /// What only shows something needs neither a policy nor a record.
 fn run_without_policy(
     command: &Command,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> Option<CommandResult> {
     match command {
         Command::Plan(PlanArgs {
             subcommand: PlanSubcommand::Show(args),
             ..
-        }) => Some(plan::show_plan_file(args, surroundings, ui)),
+        }) => Some(plan::show_plan_file(args, environment, ui)),
         Command::Version => Some(version::run(ui)),
         Command::Completion { shell } => Some(complete::print_completion_script(*shell, ui)),
         _ => None,
     }
 }
 
-fn build_output_options(cli: &Cli, surroundings: &Environment) -> OutputOptions {
+fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
     let common = &cli.common;
     // A script is to be run, or reviewed: nothing else goes where it goes.
     let quiet = common.quiet || dry_run_format(&cli.command) == Some(DryRunFormat::Script);
@@ -134,9 +134,9 @@ fn build_output_options(cli: &Cli, surroundings: &Environment) -> OutputOptions 
         color: common.color,
         quiet,
         verbose: common.verbose && !quiet,
-        program_name: ProgramName::from_argv0(surroundings).display_name(),
-        ci: surroundings.is_ci(),
-        github: surroundings.is_github_actions(),
+        program_name: ProgramName::from_argv0(environment).display_name(),
+        ci: environment.is_ci(),
+        github: environment.is_github_actions(),
     }
 }
 
@@ -293,15 +293,15 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
 
 fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Executor, PathBuf)> {
     let RunInputs {
-        environment: surroundings,
+        environment: environment,
         policy,
     } = with;
     let interrupts = Interrupts::install().map_err(|error| {
         Error::failure(format!("signals cannot be taken over: {error}"))
             .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
     })?;
-    let state = places::state_dir(&surroundings)?;
-    let audit_log = places::audit_log_path(&cli.common, &surroundings)?;
+    let state = places::state_dir(&environment)?;
+    let audit_log = places::audit_log_path(&cli.common, &environment)?;
     policy::enforce_log_path(&audit_log, policy.as_ref())?;
     let setup = RunSetup {
         command: command_name(&cli.command),
@@ -310,7 +310,7 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
         policy,
         audit_log: audit_log.clone(),
         state_dir: state,
-        environment: surroundings,
+        environment: environment,
         timeout: cli.common.timeout,
         reason: cli.common.reason.clone(),
         interrupts,

@@ -13,7 +13,7 @@ mod running;
 mod scratch;
 mod spawn;
 mod summary;
-mod surroundings;
+mod environment;
 mod writers;
 
 pub use changing::{FileAccess, FileWrite};
@@ -24,7 +24,7 @@ pub use locate::ResolvedTool;
 pub use lock::TargetLock;
 pub use running::WatchResult;
 pub use summary::append_summary;
-pub use surroundings::{Environment, strip_credentials};
+pub use environment::{Environment, strip_credentials};
 pub use writers::{Writer, find_writers};
 
 use crate::audit::{

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# build.sh DIR: puts etcd, kube-apiserver and kube-controller-manager into DIR/bin, from Debian's packages and source
-# packages. Needs root (it installs packages) on a Debian with a `kubernetes` source package; about 6 minutes on 2 cores.
-# What is built already is kept, so a second run ends at once.
+# build.sh DIR: builds etcd, kube-apiserver and kube-controller-manager into DIR/bin.
+#
+# Uses Debian's packages and source packages. Needs root, because it installs packages, and a Debian
+# with a `kubernetes` source package. Takes about 6 minutes on 2 cores. A second run does nothing.
 set -euo pipefail
 
 [ $# = 1 ] || { echo "usage: build.sh DIR" >&2; exit 2; }
@@ -9,14 +10,15 @@ mkdir -p "$1/bin"
 dir=$(cd "$1" && pwd)
 
 exec 9>"$dir/.lock"
-flock 9 # two builds into one directory: the second waits, then finds it done
-if [ -x "$dir/bin/etcd" ] && [ -x "$dir/bin/kube-apiserver" ] && [ -x "$dir/bin/kube-controller-manager" ]; then
+flock 9 # a concurrent build into the same directory waits
+if [ -x "$dir/bin/etcd" ] && [ -x "$dir/bin/kube-apiserver" ] &&
+    [ -x "$dir/bin/kube-controller-manager" ]; then
     echo "already built in $dir/bin"
     exit 0
 fi
-[ "$(id -u)" = 0 ] || { echo "build.sh: root is needed to install Debian's packages" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || { echo "build.sh: run as root to install packages" >&2; exit 1; }
 
-apt() { # another apt may hold the lock
+apt() { # retries, because another apt may hold the lock
     local try
     for try in 1 2 3 4 5 6 7 8; do
         apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >"$dir/apt.log" 2>&1 && return
@@ -28,13 +30,15 @@ apt() { # another apt may hold the lock
 
 sources=/etc/apt/sources.list.d
 if [ -f "$sources/debian.sources" ]; then
-    [ -f "$sources/debian-src.sources" ] || sed 's/^Types:.*/Types: deb-src/' "$sources/debian.sources" >"$sources/debian-src.sources"
+    [ -f "$sources/debian-src.sources" ] ||
+        sed 's/^Types:.*/Types: deb-src/' "$sources/debian.sources" >"$sources/debian-src.sources"
 elif [ ! -f "$sources/debian-src.list" ]; then
     sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >"$sources/debian-src.list"
 fi
 apt update
 export DEBIAN_FRONTEND=noninteractive
-apt install -y --no-install-recommends etcd-server golang-go golang-github-modern-go-reflect2-dev dpkg-dev openssl ca-certificates
+apt install -y --no-install-recommends etcd-server golang-go \
+    golang-github-modern-go-reflect2-dev dpkg-dev openssl ca-certificates
 
 src=$dir/src/gopath/src/k8s.io/kubernetes
 mkdir -p "$dir/src/out" "$src"
@@ -43,25 +47,31 @@ compgen -G 'kubernetes_*.orig.tar.gz' >/dev/null || apt source --download-only k
 [ -f "$src/go.mod" ] || tar xzf kubernetes_*.orig.tar.gz --strip-components=1 -C "$src"
 
 cd "$src"
-export GO111MODULE=off GOPATH="$dir/src/gopath" GOFLAGS="" GOCACHE="$dir/src/gocache" CGO_ENABLED=0
+export GO111MODULE=off GOPATH="$dir/src/gopath" GOFLAGS="" CGO_ENABLED=0
+export GOCACHE="$dir/src/gocache"
 if [ ! -f pkg/generated/openapi/zz_generated.openapi.go ]; then
     go build -o ../../../../out/openapi-gen ./vendor/k8s.io/kube-openapi/cmd/openapi-gen
-    inputs=$(grep -rlE '\+k8s:openapi-gen=true' --include=*.go -R vendor/k8s.io/ pkg cmd | xargs -n1 dirname | sort -u | sed 's|^|k8s.io/kubernetes/|' | paste -sd,)
-    "$dir/src/out/openapi-gen" -O zz_generated.openapi -h /dev/null -p k8s.io/kubernetes/pkg/generated/openapi -i "$inputs" -r "$dir/src/violations.txt" 2>/dev/null
+    inputs=$(grep -rlE '\+k8s:openapi-gen=true' --include=*.go -R vendor/k8s.io/ pkg cmd |
+        xargs -n1 dirname | sort -u | sed 's|^|k8s.io/kubernetes/|' | paste -sd,)
+    "$dir/src/out/openapi-gen" -O zz_generated.openapi -h /dev/null \
+        -p k8s.io/kubernetes/pkg/generated/openapi -i "$inputs" \
+        -r "$dir/src/violations.txt" 2>/dev/null
 fi
-# The vendored reflect2 crashes with Go 1.18 and later: Debian's own is newer.
+# The vendored reflect2 crashes with Go 1.18 and later. Debian's package is newer.
 rm -rf vendor/github.com/modern-go/reflect2
 cp -rL /usr/share/gocode/src/github.com/modern-go/reflect2 vendor/github.com/modern-go/
 
 version=v1.20.2
 lib=k8s.io/kubernetes/vendor/k8s.io
-go build -ldflags "-s -w -X $lib/component-base/version.gitVersion=$version -X $lib/client-go/pkg/version.gitVersion=$version" \
+flags="-s -w -X $lib/component-base/version.gitVersion=$version"
+flags+=" -X $lib/client-go/pkg/version.gitVersion=$version"
+go build -ldflags "$flags" \
     -o "$dir/src/out/" ./cmd/kube-apiserver ./cmd/kube-controller-manager
 
-# Renamed into place only when whole, so that an interrupted build is never taken for a finished one.
+# Moves the programs last, so that an interrupted build never looks complete.
 mv "$dir/src/out/kube-apiserver" "$dir/src/out/kube-controller-manager" "$dir/bin/"
 cp "$(command -v etcd)" "$dir/bin/etcd.new"
 mv "$dir/bin/etcd.new" "$dir/bin/etcd"
 chmod -R u+w "$dir/src"
-rm -rf "$dir/src" "$dir/apt.log" # 2 GB that nothing needs any more
+rm -rf "$dir/src" "$dir/apt.log" # 2 GB
 ls -l "$dir/bin"

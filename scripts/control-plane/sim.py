@@ -1,11 +1,19 @@
-"""sim.py DIR: what runs inside an InfluxDB Clustered namespace and cannot be had here, played on a real control plane.
+"""sim.py DIR: simulates an InfluxDB Clustered namespace on a real control plane.
 
-It is the kubelet (pods reach Running or Succeeded, and take a while to go after deletion), the images of the jobs
-(key-gen writes secret rsa-keys, create-admin-token writes secret admin-token, each only if it is missing), the kubit
-operator if SIM_OPERATOR=1 (creates missing jobs again unless the AppInstance is paused), and the token check:
-POST /check accepts a token signed by the key that a token-management pod, not yet gone, loaded when it started. With
-SIM_STICKY=1 it also accepts the token last seen in secret admin-token until another is there (docs-v2 pull 5612)."""
-import base64, datetime, hashlib, http.client, http.server, json, os, secrets, ssl, sys, threading, time
+It acts as:
+
+- the kubelet: pods become Running or Succeeded, and take some time to terminate
+- the images of the jobs: key-gen creates the secret rsa-keys and create-admin-token the secret
+  admin-token, each only if it is missing
+- the kubit operator, with SIM_OPERATOR=1: recreates missing jobs unless the AppInstance is paused
+- the token check: POST /check accepts a token if its key was loaded at its start by a
+  token-management pod that still exists
+
+With SIM_STICKY=1 the token check also accepts the last content of the secret admin-token until the
+secret has another token (docs-v2 pull 5612).
+"""
+import base64, datetime, hashlib, http.client, http.server, json, os, secrets, ssl, sys, threading
+import time
 
 DIR, API, TOKEN = sys.argv[1], os.environ["SIM_API"], os.environ["SIM_TOKEN"]
 OPERATOR = os.environ.get("SIM_OPERATOR", "0") == "1"
@@ -13,144 +21,207 @@ STICKY = os.environ.get("SIM_STICKY", "0") == "1"
 JOB_SECONDS = float(os.environ.get("SIM_JOB_SECONDS", "0.3"))
 TERM_SECONDS = float(os.environ.get("SIM_TERM_SECONDS", "0.5"))
 NAMESPACES = os.environ.get("SIM_NAMESPACES", "influxdb").split()
-CTX = ssl._create_unverified_context()
-started, doomed, loaded = {}, {}, {}          # pod uid -> time bound / time deletion seen / key id loaded
-running = {}                                  # namespace -> uids of its pods, those going away too: they still serve
-last_token = {}                               # namespace -> what secret admin-token last held
-connection = threading.local()
+TLS = ssl._create_unverified_context()
+# By pod UID.
+started_at, terminating_since, loaded_key_ids = {}, {}, {}
+# Pod UIDs by namespace. Terminating pods still serve.
+running_pods = {}
+# The last content of the secret admin-token by namespace.
+last_tokens = {}
+local = threading.local()
 
 
-def call(method, path, body=None, ctype="application/json"):
-    headers = {"Authorization": "Bearer " + TOKEN, "Content-Type": ctype}
+def call(method, path, body=None, content_type="application/json"):
+    headers = {"Authorization": "Bearer " + TOKEN, "Content-Type": content_type}
     data = json.dumps(body) if body is not None else None
-    for last in (False, True):                # one connection a thread; made anew if the server has closed it meanwhile
+    # Each thread keeps a connection. The second attempt is for one that the server has closed.
+    for is_last in (False, True):
         try:
-            if not hasattr(connection, "c"):
+            if not hasattr(local, "connection"):
                 host, port = API.split(":")
-                connection.c = http.client.HTTPSConnection(host, int(port), context=CTX, timeout=10)
-            connection.c.request(method, path, data, headers)
-            r = connection.c.getresponse()
-            d = r.read()
-            return r.status, (json.loads(d) if d else None)
+                local.connection = http.client.HTTPSConnection(
+                    host, int(port), context=TLS, timeout=10)
+            local.connection.request(method, path, data, headers)
+            response = local.connection.getresponse()
+            content = response.read()
+            return response.status, (json.loads(content) if content else None)
         except (OSError, http.client.HTTPException):
-            if hasattr(connection, "c"):
-                connection.c.close()
-                del connection.c
-            if last: raise
+            if hasattr(local, "connection"):
+                local.connection.close()
+                del local.connection
+            if is_last: raise
 
 
-def b64(b): return base64.b64encode(b).decode()
-def url64(b): return base64.urlsafe_b64encode(b).rstrip(b"=").decode()
-def merge(path, body): return call("PATCH", path, body, "application/merge-patch+json")
+def base64_text(data): return base64.b64encode(data).decode()
+def base64_url(data): return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def patch(path, body): return call("PATCH", path, body, "application/merge-patch+json")
 
 
-def secret(ns, name):
-    st, s = call("GET", f"/api/v1/namespaces/{ns}/secrets/{name}")
-    return {k: base64.b64decode(v) for k, v in (s.get("data") or {}).items()} if st == 200 else None
+def read_secret(ns, name):
+    status, secret = call("GET", f"/api/v1/namespaces/{ns}/secrets/{name}")
+    if status != 200: return None
+    return {k: base64.b64decode(v) for k, v in (secret.get("data") or {}).items()}
 
 
-def make_secret(ns, name, data):
-    call("POST", f"/api/v1/namespaces/{ns}/secrets", {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name},
-                                                      "data": {k: b64(v) for k, v in data.items()}})
+def create_secret(ns, name, data):
+    call("POST", f"/api/v1/namespaces/{ns}/secrets",
+         {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": {"name": name},
+          "data": {k: base64_text(v) for k, v in data.items()}})
+
+
+def create_keys(ns):
+    key = secrets.token_bytes(64)
+    pem = (b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(key)
+           + b"\n-----END PRIVATE KEY-----\n")
+    key_id = hashlib.sha256(key).hexdigest()[:16]
+    create_secret(ns, "rsa-keys", {"private-key.pem": pem, "kid": key_id.encode()})
+
+
+def create_token(ns, key_id):
+    now = int(time.time())
+    header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
+    claims = {"iss": "admin", "sub": "admin-token", "iat": now, "exp": now + 315360000,
+              "jti": secrets.token_hex(8)}
+    parts = (json.dumps(header).encode(), json.dumps(claims).encode(), secrets.token_bytes(64))
+    token = {"access_token": ".".join(map(base64_url, parts)), "token_type": "Bearer"}
+    create_secret(ns, "admin-token", {"token": json.dumps(token).encode()})
 
 
 def run_image(ns, job):
+    """Runs the image of a job. Returns False if it fails."""
     if "key-gen" in job:
-        if secret(ns, "rsa-keys") is None:
-            k = secrets.token_bytes(64)
-            pem = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(k) + b"\n-----END PRIVATE KEY-----\n"
-            make_secret(ns, "rsa-keys", {"private-key.pem": pem, "kid": hashlib.sha256(k).hexdigest()[:16].encode()})
+        if read_secret(ns, "rsa-keys") is None: create_keys(ns)
     elif "create-admin-token" in job:
-        keys = secret(ns, "rsa-keys")
+        keys = read_secret(ns, "rsa-keys")
         if keys is None: return False
-        if secret(ns, "admin-token") is None:
-            now = int(time.time())
-            head = {"alg": "RS256", "kid": keys["kid"].decode(), "typ": "JWT"}
-            claims = {"iss": "admin", "sub": "admin-token", "iat": now, "exp": now + 315360000, "jti": secrets.token_hex(8)}
-            jwt = ".".join([url64(json.dumps(head).encode()), url64(json.dumps(claims).encode()), url64(secrets.token_bytes(64))])
-            make_secret(ns, "admin-token", {"token": json.dumps({"access_token": jwt, "token_type": "Bearer"}).encode()})
+        if read_secret(ns, "admin-token") is None: create_token(ns, keys["kid"].decode())
     return True
 
 
-def pod_tick(ns, p, now):
-    m, uid = p["metadata"], p["metadata"]["uid"]
-    path = f"/api/v1/namespaces/{ns}/pods/{m['name']}"
-    if "deletionTimestamp" in m:
-        if now - doomed.setdefault(uid, now) > TERM_SECONDS:
+def update_pod(ns, pod, now):
+    metadata, uid = pod["metadata"], pod["metadata"]["uid"]
+    path = f"/api/v1/namespaces/{ns}/pods/{metadata['name']}"
+    if "deletionTimestamp" in metadata:
+        if now - terminating_since.setdefault(uid, now) > TERM_SECONDS:
             call("DELETE", path, {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}})
         return
-    if not p["spec"].get("nodeName"):
-        call("POST", path + "/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": m["name"]},
-                                         "target": {"apiVersion": "v1", "kind": "Node", "name": "sim-node"}})
-        started[uid] = now
+    if not pod["spec"].get("nodeName"):
+        call("POST", path + "/binding",
+             {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]},
+              "target": {"apiVersion": "v1", "kind": "Node", "name": "sim-node"}})
+        started_at[uid] = now
         return
-    phase = p.get("status", {}).get("phase")
-    ts = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    cs = [{"name": c["name"], "image": c["image"], "imageID": "sim", "ready": False, "restartCount": 0, "started": False, "state": {}}
-          for c in p["spec"]["containers"]]
-    job = m.get("labels", {}).get("job-name")
-    if job:
-        if phase in ("Succeeded", "Failed") or now - started.setdefault(uid, now) < JOB_SECONDS: return
-        ok = "fail" not in (m.get("annotations") or {}).get("sim", "") and run_image(ns, job)
-        for c in cs:
-            c["state"] = {"terminated": {"exitCode": 0 if ok else 1, "reason": "Completed" if ok else "Error",
-                                         "finishedAt": ts, "startedAt": ts, "containerID": "sim://x"}}
-        merge(path + "/status", {"status": {"phase": "Succeeded" if ok else "Failed", "containerStatuses": cs,
-                                            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": ts}]}})
-    elif phase != "Running" or uid not in loaded:            # (Running and not loaded: sim.py itself was restarted)
-        loaded[uid] = None
-        if any((v.get("secret") or {}).get("secretName") == "rsa-keys" for v in p["spec"].get("volumes", [])):
-            keys = secret(ns, "rsa-keys")
-            if keys is None: return                      # as a real kubelet: waits for the secret to mount
-            loaded[uid] = keys["kid"].decode()
-        if phase == "Running": return
-        for c in cs:
-            c["ready"] = c["started"] = True
-            c["state"] = {"running": {"startedAt": ts}}
-        conditions = [{"type": t, "status": "True", "lastTransitionTime": ts} for t in ("Initialized", "Ready", "ContainersReady", "PodScheduled")]
-        merge(path + "/status", {"status": {"phase": "Running", "startTime": ts, "containerStatuses": cs, "conditions": conditions}})
+    job = metadata.get("labels", {}).get("job-name")
+    if job: update_job_pod(ns, pod, path, job, now)
+    else: update_service_pod(ns, pod, path)
 
 
-def operator_tick(ns):
-    st, ai = call("GET", f"/apis/kubecfg.dev/v1alpha1/namespaces/{ns}/appinstances/{ns}")
-    if st != 200 or ai["spec"].get("pause"): return
+def timestamp():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def container_statuses(pod, is_ready, state):
+    return [{"name": c["name"], "image": c["image"], "imageID": "sim", "ready": is_ready,
+             "restartCount": 0, "started": is_ready, "state": state}
+            for c in pod["spec"]["containers"]]
+
+
+def update_job_pod(ns, pod, path, job, now):
+    metadata, uid = pod["metadata"], pod["metadata"]["uid"]
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"): return
+    if now - started_at.setdefault(uid, now) < JOB_SECONDS: return
+    must_fail = "fail" in (metadata.get("annotations") or {}).get("sim", "")
+    succeeded, time_now = not must_fail and run_image(ns, job), timestamp()
+    state = {"terminated": {
+        "exitCode": 0 if succeeded else 1, "reason": "Completed" if succeeded else "Error",
+        "finishedAt": time_now, "startedAt": time_now, "containerID": "sim://x"}}
+    condition = {"type": "Ready", "status": "False", "lastTransitionTime": time_now}
+    patch(path + "/status", {"status": {
+        "phase": "Succeeded" if succeeded else "Failed",
+        "containerStatuses": container_statuses(pod, False, state), "conditions": [condition]}})
+
+
+def update_service_pod(ns, pod, path):
+    uid, is_running = pod["metadata"]["uid"], pod.get("status", {}).get("phase") == "Running"
+    # After a restart of sim.py a pod can be running without a known key.
+    if is_running and uid in loaded_key_ids: return
+    loaded_key_ids[uid] = None
+    volumes = pod["spec"].get("volumes", [])
+    if any((v.get("secret") or {}).get("secretName") == "rsa-keys" for v in volumes):
+        keys = read_secret(ns, "rsa-keys")
+        # A real kubelet waits for the secret to mount.
+        if keys is None: return
+        loaded_key_ids[uid] = keys["kid"].decode()
+    if is_running: return
+    time_now = timestamp()
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": time_now}
+                  for kind in ("Initialized", "Ready", "ContainersReady", "PodScheduled")]
+    statuses = container_statuses(pod, True, {"running": {"startedAt": time_now}})
+    patch(path + "/status", {"status": {
+        "phase": "Running", "startTime": time_now, "containerStatuses": statuses,
+        "conditions": conditions}})
+
+
+def recreate_jobs(ns):
+    path = f"/apis/kubecfg.dev/v1alpha1/namespaces/{ns}/appinstances/{ns}"
+    status, instance = call("GET", path)
+    if status != 200 or instance["spec"].get("pause"): return
     with open(f"{DIR}/objects-{ns}.json") as f: objects = json.load(f)["items"]
-    for o in objects:
-        if o["kind"] == "Job": call("POST", f"/apis/batch/v1/namespaces/{ns}/jobs", o)     # 409 where it exists
+    for item in objects:
+        # The server answers 409 if the job exists.
+        if item["kind"] == "Job": call("POST", f"/apis/batch/v1/namespaces/{ns}/jobs", item)
 
 
-def loop(ns):
+def update_namespace(ns):
+    status, pods = call("GET", f"/api/v1/namespaces/{ns}/pods")
+    now = time.time()
+    if status == 200:
+        # Keys before tokens.
+        pods = sorted(pods["items"], key=lambda p: "key-gen" not in p["metadata"]["name"])
+        for pod in pods: update_pod(ns, pod, now)
+        running_pods[ns] = {p["metadata"]["uid"] for p in pods}
+    if STICKY:
+        secret = read_secret(ns, "admin-token") or {}
+        last_tokens[ns] = secret.get("token", last_tokens.get(ns))
+    if OPERATOR: recreate_jobs(ns)
+
+
+def run_loop(ns):
     while True:
-        try:
-            st, pods = call("GET", f"/api/v1/namespaces/{ns}/pods")
-            now = time.time()
-            pods = sorted(pods["items"], key=lambda p: "key-gen" not in p["metadata"]["name"]) if st == 200 else []   # keys before tokens
-            for p in pods: pod_tick(ns, p, now)
-            if st == 200: running[ns] = {p["metadata"]["uid"] for p in pods}
-            if STICKY: last_token[ns] = (secret(ns, "admin-token") or {}).get("token", last_token.get(ns))
-            if OPERATOR: operator_tick(ns)
+        try: update_namespace(ns)
         except Exception as e: print("sim:", repr(e), file=sys.stderr, flush=True)
         time.sleep(0.15)
 
 
-class Check(http.server.BaseHTTPRequestHandler):
+def parse_key_id(body):
+    try:
+        jwt = json.loads(body)["access_token"] if body.startswith("{") else body
+        header = jwt.split(".")[0]
+        return json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+    except Exception: return None
+
+
+def is_accepted(body):
+    key_id = parse_key_id(body)
+    uids = set().union(*list(running_pods.values()))
+    if key_id and any(loaded_key_ids.get(uid) == key_id for uid in uids): return True
+    return STICKY and body.encode() in last_tokens.values()
+
+
+class TokenCheck(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode(errors="replace").strip()
-        try:
-            jwt = json.loads(body)["access_token"] if body.startswith("{") else body
-            h = jwt.split(".")[0]
-            kid = json.loads(base64.urlsafe_b64decode(h + "=" * (-len(h) % 4)))["kid"]
-        except Exception: kid = None
-        uids = set().union(*list(running.values()))
-        accepted = kid and any(loaded.get(u) == kid for u in uids) or STICKY and body.encode() in last_token.values()
-        self.send_response(200 if accepted else 401)
+        length = int(self.headers["Content-Length"] or 0)
+        body = self.rfile.read(length).decode(errors="replace").strip()
+        self.send_response(200 if is_accepted(body) else 401)
         self.end_headers()
 
-    def log_message(self, *a): pass
+    def log_message(self, *arguments): pass
 
 
 if __name__ == "__main__":
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SIM_HTTP"])), Check)
+    address = ("127.0.0.1", int(os.environ["SIM_HTTP"]))
+    server = http.server.ThreadingHTTPServer(address, TokenCheck)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    for n in NAMESPACES[1:] + (["kubit"] if OPERATOR else []): threading.Thread(target=loop, args=(n,), daemon=True).start()
-    loop(NAMESPACES[0])
+    for ns in NAMESPACES[1:] + (["kubit"] if OPERATOR else []):
+        threading.Thread(target=run_loop, args=(ns,), daemon=True).start()
+    run_loop(NAMESPACES[0])

@@ -1,26 +1,35 @@
 #!/usr/bin/env bash
-# scripts/lib/e2e.sh: what scripts/e2e and scripts/e2e-revoke share: the tools, the bundled control plane, the program as
-# the only user of a fresh machine, and the checks. Sourced with the variables of the first part set by nobody yet.
-# shellcheck disable=SC2034,SC2154 # much of what is set here is used there, and the other way round
+# scripts/lib/e2e.sh: shared by scripts/e2e, scripts/e2e-revoke and scripts/session.
+#
+# Finds the tools, starts the bundled control plane, runs bypassctl in a fresh home and counts the
+# checks.
+# shellcheck disable=SC2034,SC2154 # the sourcing script uses and sets some variables
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 control_plane=$root/scripts/control-plane
 cache=${CONTROL_PLANE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bypassctl/control-plane}
 
 die() { echo "${0##*/}: $*" >&2; exit 2; }
-usage() { # the comment at the top of the script
+usage() {
     awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$0" >&2
     exit 2
 }
-absolute() { [ -e "$1" ] || die "no such file: $1"; echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"; }
-
-kubectls=() kubeconfig="" context=() namespace="" influxctl="" config="" profile=default
-named_kubectl() { # named_kubectl 1.NN|PATH
-    if [ -x "$cache/kubectl/kubectl-$1" ]; then kubectls+=("$cache/kubectl/kubectl-$1"); else kubectls+=("$(absolute "$1")") || exit 2; fi
+absolute() {
+    [ -e "$1" ] || die "$1 not found"
+    echo "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")"
 }
 
-prepare() { # prepare TOOL...: what a run needs before its first check; sets bypassctl and work
+kubectls=() kubeconfig="" context=() namespace="" influxctl="" config="" profile=default
+add_kubectl() { # add_kubectl 1.NN|PATH
+    if [ -x "$cache/kubectl/kubectl-$1" ]; then
+        kubectls+=("$cache/kubectl/kubectl-$1")
+    else
+        kubectls+=("$(absolute "$1")") || exit 2
+    fi
+}
+
+prepare() { # prepare TOOL...: checks the tools, sets bypassctl and work
     local tool
-    for tool; do command -v "$tool" >/dev/null || die "$tool is needed"; done
+    for tool; do command -v "$tool" >/dev/null || die "$tool not found"; done
     if [ -n "${BYPASSCTL:-}" ]; then
         bypassctl=$(absolute "$BYPASSCTL") || exit 2
     else
@@ -29,12 +38,12 @@ prepare() { # prepare TOOL...: what a run needs before its first check; sets byp
     fi
     umask 077
     work=$(cd "$(mktemp -d)" && pwd -P)
-    trap finish EXIT
+    trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
 }
 # shellcheck disable=SC2329 # called by the trap
-finish() {
+clean_up() {
     local plane
     for plane in "$work"/cp*/; do
         [ ! -d "$plane" ] || "$control_plane/down.sh" "$plane"
@@ -42,21 +51,25 @@ finish() {
     if [ "${E2E_KEEP:-0}" = 1 ]; then echo "kept: $work"; else rm -rf "$work"; fi
 }
 
-# The bundled control plane, with the settings of up.sh that are named; sets where it is.
-cluster() { # cluster DIR [NAME=VALUE]...
+# Starts the bundled control plane with settings of up.sh. Sets cp and kubeconfig.
+start_cluster() { # start_cluster DIR [NAME=VALUE]...
     cp=$work/$1
     shift
-    [ -x "$cache/bin/kube-apiserver" ] || die "no control plane in $cache: run scripts/control-plane/build.sh and kubectls.sh with that directory"
+    [ -x "$cache/bin/kube-apiserver" ] ||
+        die "no control plane in $cache: run scripts/control-plane/build.sh and kubectls.sh on it"
     [ ${#kubectls[@]} -gt 0 ] || kubectls=("$cache/kubectl/kubectl-1.34")
     namespace=${namespace:-influxdb}
-    env NAMESPACES="$namespace" KUBE_BIN="$cache/bin" KUBECTL="${kubectls[0]}" "$@" "$control_plane/up.sh" "$cp" >"$work/up.log" 2>&1 ||
-        { cat "$work/up.log" "$cp"/*.log >&2; die "the control plane did not start"; }
+    env NAMESPACES="$namespace" KUBE_BIN="$cache/bin" KUBECTL="${kubectls[0]}" "$@" \
+        "$control_plane/up.sh" "$cp" >"$work/up.log" 2>&1 || {
+        cat "$work/up.log" "$cp"/*.log >&2
+        die "the control plane did not start"
+    }
     kubeconfig=$cp/admin.kubeconfig
 }
 
-# ---- running and checking -----------------------------------------------------------------------------------------
+# ---- running and checking ---------------------------------------------------------------------
 passed=0 failed=0 skipped=0
-ok() { passed=$((passed + 1)); printf 'ok    %s\n' "$*"; }
+pass() { passed=$((passed + 1)); printf 'ok    %s\n' "$*"; }
 skip() { skipped=$((skipped + 1)); printf 'skip  %s\n' "$*"; }
 fail() {
     failed=$((failed + 1))
@@ -64,69 +77,90 @@ fail() {
     local file
     for file in "${last:-}.out" "${last:-}.err"; do
         [ -s "$file" ] || continue
-        if [ -n "${needles:-}" ] && holds_token "$file"; then echo "      (${file##*/} withheld: it holds the token)"; else sed 's/^/      | /' "$file" | head -n 20 | cut -c1-400; fi
+        if [ -n "${needles:-}" ] && contains_token "$file"; then
+            echo "      (${file##*/} withheld: it contains the token)"
+        else
+            sed 's/^/      | /' "$file" | head -n 20 | cut -c1-400
+        fi
     done
 }
 check() { # check NAME COMMAND...
     local name=$1
     shift
-    if "$@" >/dev/null 2>&1; then ok "$name"; else fail "$name"; fi
+    if "$@" >/dev/null 2>&1; then pass "$name"; else fail "$name"; fi
 }
 not() { ! "$@"; }
-absent() { [ ! -e "$1" ]; }
+is_missing() { [ ! -e "$1" ]; }
 
-clean=() # what would steer the tools besides the flags, and how it is told
-while read -r name; do clean+=(-u "$name"); done < <(compgen -e | grep -E '^(INFLUXCTL_|BYPASSCTL_|KUBECONFIG$|KUBERC$|KUBECTL_|XDG_|GITHUB_ACTIONS$)')
-inside() { # inside HOME COMMAND...: as the only user of a fresh machine
+# Variables of the environment that would steer the tools or change the output.
+unset_options=()
+steering='^(INFLUXCTL_|BYPASSCTL_|KUBECONFIG$|KUBERC$|KUBECTL_|XDG_|GITHUB_ACTIONS$)'
+while read -r name; do unset_options+=(-u "$name"); done < <(compgen -e | grep -E "$steering")
+in_home() { # in_home HOME COMMAND...: runs a command as the only user of a fresh machine
     local home=$1
     shift
     (
-        umask 022 # the usual one: what must be private has to be made so
-        env "${clean[@]}" HOME="$home" XDG_CONFIG_HOME="$home/.config" XDG_CACHE_HOME="$home/.cache" XDG_DATA_HOME="$home/.local/share" \
-            XDG_STATE_HOME="$home/.local/state" XDG_RUNTIME_DIR="$home/run" PATH="$tools:$PATH" timeout 60 "$@" </dev/null
+        umask 022 # the default: bypassctl itself must make files private
+        env "${unset_options[@]}" HOME="$home" XDG_CONFIG_HOME="$home/.config" \
+            XDG_CACHE_HOME="$home/.cache" XDG_DATA_HOME="$home/.local/share" \
+            XDG_STATE_HOME="$home/.local/state" XDG_RUNTIME_DIR="$home/run" \
+            PATH="$tools:$PATH" timeout 60 "$@" </dev/null
     )
 }
 runs=0
-run() { # run HOME ARGUMENTS...: bypassctl; sets status, and last, the path of its outputs without the suffix
-    local home=$1
-    shift
+next_run() { # next_run NAME: sets last, the path of the run's output files without the suffix
     runs=$((runs + 1))
     last=$dir/run-$(printf %02d $runs)-$1
-    inside "$home" "$bypassctl" "$@" >"$last.out" 2>"$last.err"
+}
+run() { # run HOME ARGUMENTS...: runs bypassctl, sets status and last
+    local home=$1
+    shift
+    next_run "$1"
+    in_home "$home" "$bypassctl" "$@" >"$last.out" 2>"$last.err"
     status=$?
 }
-expect() { # expect CODE NAME ARGUMENTS...: bypassctl in $home ends with CODE
+expect() { # expect CODE NAME ARGUMENTS...: checks the exit code of bypassctl in $home
     local code=$1 name=$2
     shift 2
     run "$home" "$@"
-    if [ "$status" = "$code" ]; then ok "$name"; else fail "$name: exit $status, not $code"; fi
+    if [ "$status" = "$code" ]; then
+        pass "$name"
+    else
+        fail "$name: exit code $status, not $code"
+    fi
 }
-on() { common=(--kubeconfig "$1" "${context[@]}" --namespace "$namespace" --profile "$profile"); } # the cluster for the next runs
+use_kubeconfig() { # use_kubeconfig FILE: sets the common options of the next runs
+    common=(--kubeconfig "$1" "${context[@]}" --namespace "$namespace" --profile "$profile")
+}
 
-# All of a home but the record, kubectl's own cache and the runtime directory: one line a file, equal only if nobody
-# wrote to it, not even the same bytes.
+# Prints one line a file of a home: equal only if no process wrote to it, not even the same bytes.
+# Skips the audit log, kubectl's own cache and the runtime directory.
 snapshot() {
     python3 - "$1" <<'P'
 import hashlib, os, sys
 top = sys.argv[1]
+skipped = (".local/state", ".kube/cache", ".kube/http-cache", "run")
 for path, dirs, files in os.walk(top):
-    dirs[:] = [d for d in sorted(dirs) if os.path.relpath(os.path.join(path, d), top) not in (".local/state", ".kube/cache", ".kube/http-cache", "run")]
+    kept = [d for d in dirs if os.path.relpath(os.path.join(path, d), top) not in skipped]
+    dirs[:] = sorted(kept)
     for name in sorted(files):
         full = os.path.join(path, name)
         s = os.lstat(full)
-        print(os.path.relpath(full, top), oct(s.st_mode), s.st_ino, s.st_mtime_ns, hashlib.sha256(open(full, "rb").read()).hexdigest())
+        digest = hashlib.sha256(open(full, "rb").read()).hexdigest()
+        print(os.path.relpath(full, top), oct(s.st_mode), s.st_ino, s.st_mtime_ns, digest)
 P
 }
-remember() { before=$(snapshot "$home"); }
-unchanged() {
+take_snapshot() { before=$(snapshot "$home"); }
+check_unchanged() { # check_unchanged NAME: no file differs from the snapshot
     last=$dir/snapshot
     : >"$last.err"
     diff <(echo "$before") <(snapshot "$home") >"$last.out"
-    check "$1: no file touched" test ! -s "$last.out"
+    check "$1: no file changed" test ! -s "$last.out"
 }
 
-# The token, and what of it would give it away, in every spelling a log could use; one a line, in memory only.
-spellings() {
+# Reads a token in base64. Prints its sensitive parts in every encoding that a log could use, one a
+# line. They stay in memory.
+encodings() {
     python3 -c '
 import base64, json, re, sys, urllib.parse
 raw = base64.b64decode(sys.stdin.read())
@@ -134,23 +168,31 @@ parts = {raw} | {m for m in re.findall(rb"[A-Za-z0-9_.=-]{32,}", raw)}
 parts |= {p.rsplit(b".", 1)[1] for p in parts if p.count(b".") == 2}
 for p in parts:
     text = p.decode("utf-8", "replace")
-    for s in (text, json.dumps(text)[1:-1], base64.b64encode(p).decode(), base64.urlsafe_b64encode(p).decode().rstrip("="), p.hex(), p.hex().upper(), urllib.parse.quote(text, safe="")):
+    for s in (text, json.dumps(text)[1:-1], base64.b64encode(p).decode(),
+              base64.urlsafe_b64encode(p).decode().rstrip("="), p.hex(), p.hex().upper(),
+              urllib.parse.quote(text, safe="")):
         if len(s) >= 16 and "\n" not in s: print(s)'
 }
-holds_token() { grep -rqaF -f <(printf '%s\n' "$needles") -- "$@"; }
-only_in() { # only_in FILE DIRECTORY: the token is in FILE and nowhere else in DIRECTORY
+contains_token() { grep -rqaF -f <(printf '%s\n' "$needles") -- "$@"; }
+is_only_in() { # is_only_in FILE DIRECTORY: FILE and no other file in DIRECTORY contains the token
     [ "$(grep -rlaF -f <(printf '%s\n' "$needles") -- "$2")" = "$1" ]
 }
-mode() { python3 -c 'import os, sys; print(oct(os.lstat(sys.argv[1]).st_mode & 0o7777)[2:])' "$1"; }
-nothing_removed() { ! diff "$1" "$2" | grep -q '^<'; }
+mode() {
+    python3 -c 'import os, sys; print(oct(os.lstat(sys.argv[1]).st_mode & 0o7777)[2:])' "$1"
+}
+only_adds_lines() { ! diff "$1" "$2" | grep -q '^<'; }
 sha256() { openssl dgst -sha256 -r | cut -c1-64; }
 
-all_answered() { # each intent has its result
-    jq -s -e '[.[] | select(.type == "intent").seq] as $i | [.[] | select(.type == "result").intent] as $r | ($i | length) > 0 and ($i - $r) == []' "$1"
+every_intent_has_result() { # every_intent_has_result LOG
+    jq -s -e '[.[] | select(.type == "intent").seq] as $intents
+        | [.[] | select(.type == "result").intent] as $results
+        | ($intents | length) > 0 and ($intents - $results) == []' "$1"
 }
-head_of() { sed -n 's/.*audit head [0-9a-f-]* \([0-9]*:[0-9a-f]\{64\}\).*/\1/p' "$@" | tail -n 1; }
+audit_head() { # audit_head FILE...: prints the last audit head in bypassctl's output
+    sed -n 's/.*audit head [0-9a-f-]* \([0-9]*:[0-9a-f]\{64\}\).*/\1/p' "$@" | tail -n 1
+}
 
-new_home() {
+new_home() { # new_home NAME: sets home, conf and token_file
     home=$dir/$1
     conf=$home/$conf_path
     token_file=$(dirname "$conf")/admin-token-$profile.json
@@ -161,13 +203,16 @@ new_home() {
 conf_path=.config/influxctl/config.toml
 [ "$(uname)" != Darwin ] || conf_path="Library/Application Support/influxctl/config.toml"
 
-begin() { # begin NAME KUBECTL INFLUXCTL
+begin_story() { # begin_story NAME KUBECTL INFLUXCTL: sets dir and tools
     dir=$work/$1
     tools=$dir/bin
     runs=0 last=""
     mkdir -p "$tools"
     ln -s "$2" "$tools/kubectl"
     ln -s "$3" "$tools/influxctl"
-    on "$kubeconfig"
+    use_kubeconfig "$kubeconfig"
 }
-works() { inside "$home" influxctl --profile "$profile" --timeout 10s database list --format json | jq -e 'type == "array"'; }
+influxctl_works() {
+    in_home "$home" influxctl --profile "$profile" --timeout 10s database list --format json |
+        jq -e 'type == "array"'
+}

@@ -36,11 +36,11 @@ pub(super) fn audit_command_name(command: &AuditCommand) -> &'static str {
 pub(super) fn run(
     command: &AuditCommand,
     common: &CommonArgs,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> (CommandResult, bool) {
     let read = |act: &dyn Fn(&[LogFile]) -> CommandResult| {
-        let logs = open_logs(command.files(), common, surroundings);
+        let logs = open_logs(command.files(), common, environment);
         (logs.and_then(|logs| act(&logs)), false)
     };
     match command {
@@ -49,11 +49,11 @@ pub(super) fn run(
             read(&|logs| list::run(logs, args, common.namespace.as_deref(), ui))
         }
         AuditCommand::Show { run, .. } => read(&|logs| show::run(logs, run, ui)),
-        AuditCommand::Export(args) => read(&|logs| export::run(logs, args, surroundings, ui)),
+        AuditCommand::Export(args) => read(&|logs| export::run(logs, args, environment, ui)),
         AuditCommand::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
         AuditCommand::RotateLog => {
-            let log = places::audit_log_path(common, surroundings);
-            let rotated = log.and_then(|log| rotate::run(&log, common, surroundings, ui));
+            let log = places::audit_log_path(common, environment);
+            let rotated = log.and_then(|log| rotate::run(&log, common, environment, ui));
             let changed = rotated
                 .as_ref()
                 .map_or_else(|error| error.kind == ErrorKind::Stopped, |rotated| *rotated);
@@ -66,15 +66,15 @@ pub(super) fn run(
 fn open_logs(
     named: &[PathBuf],
     common: &CommonArgs,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> Result<Vec<LogFile>> {
     if named.is_empty() {
-        let log = places::audit_log_path(common, surroundings)?;
+        let log = places::audit_log_path(common, environment)?;
         return open_segments(&log).map_err(|error| log_read_error(&log, &error));
     }
     let mut sources: Vec<LogFile> = Vec::new();
     for file in named {
-        let path = surroundings.cwd.join(file);
+        let path = environment.cwd.join(file);
         let source = LogFile::open(&path).map_err(|error| log_read_error(&path, &error))?;
         if sources.iter().any(|other| other.is_same_file(&source)) {
             return Err(Error::usage(format!("`{}` is named twice", path.display()))

@@ -29,8 +29,8 @@ pub enum ProgramName {
 impl ProgramName {
     /// By the name of the command that was started.
     #[must_use]
-    pub fn from_argv0(surroundings: &Environment) -> Self {
-        let name = surroundings
+    pub fn from_argv0(environment: &Environment) -> Self {
+        let name = environment
             .argv
             .first()
             .map(Path::new)
@@ -57,9 +57,9 @@ impl ProgramName {
 ///
 /// # Errors
 /// What does not make sense about it; help and the version are told in this way as well.
-pub fn parse_command_line(surroundings: &Environment) -> Result<Cli, clap::Error> {
-    let matches = with_program_name(Cli::command(), ProgramName::from_argv0(surroundings))
-        .try_get_matches_from(&surroundings.argv)?;
+pub fn parse_command_line(environment: &Environment) -> Result<Cli, clap::Error> {
+    let matches = with_program_name(Cli::command(), ProgramName::from_argv0(environment))
+        .try_get_matches_from(&environment.argv)?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -98,15 +98,15 @@ fn rename_in_help(mut command: Command, called: ProgramName) -> Command {
 /// Answers kubectl: what the last of these words can be, one a line with what it means, and that no file names are
 /// wanted besides (kubectl's `ShellCompDirectiveNoFileComp`).
 #[must_use]
-pub fn complete_for_kubectl(surroundings: &Environment) -> u8 {
+pub fn complete_for_kubectl(environment: &Environment) -> u8 {
     let ui = Ui::new(OutputOptions::default());
-    let words = surroundings.argv.clone();
+    let words = environment.argv.clone();
     let last = words.len() - 1;
     let offered = complete(
-        &mut super::build_completion_command(surroundings),
+        &mut super::build_completion_command(environment),
         words,
         last,
-        Some(&surroundings.cwd),
+        Some(&environment.cwd),
     )
     .unwrap_or_default();
     for candidate in offered.iter().filter(|candidate| !candidate.is_hide_set()) {

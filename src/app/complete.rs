@@ -56,13 +56,13 @@ pub(super) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
 
 /// The command line, with what its values can be.
 #[must_use]
-pub fn build_completion_command(surroundings: &Environment) -> Command {
+pub fn build_completion_command(environment: &Environment) -> Command {
     let offer = |of: fn(&Environment) -> Vec<CompletionCandidate>| {
-        let surroundings = surroundings.clone();
-        ArgValueCandidates::new(move || of(&surroundings))
+        let environment = environment.clone();
+        ArgValueCandidates::new(move || of(&environment))
     };
     let add = |arg: Arg, of| arg.add(offer(of));
-    with_program_name(Cli::command(), ProgramName::from_argv0(surroundings))
+    with_program_name(Cli::command(), ProgramName::from_argv0(environment))
         .mut_arg("context", |arg| add(arg, complete_contexts))
         .mut_arg("profiles", |arg| add(arg, complete_profiles))
         .mut_subcommand("audit", |audit| {
@@ -79,10 +79,10 @@ pub fn build_completion_command(surroundings: &Environment) -> Command {
 }
 
 /// The contexts of the kubeconfig that kubectl would use.
-fn complete_contexts(surroundings: &Environment) -> Vec<CompletionCandidate> {
-    let files = match surroundings.var("KUBECONFIG") {
+fn complete_contexts(environment: &Environment) -> Vec<CompletionCandidate> {
+    let files = match environment.var("KUBECONFIG") {
         Some(files) => std::env::split_paths(files).collect(),
-        None => surroundings
+        None => environment
             .home()
             .map(|home| home.join(".kube/config"))
             .into_iter()
@@ -90,7 +90,7 @@ fn complete_contexts(surroundings: &Environment) -> Vec<CompletionCandidate> {
     };
     let texts = files
         .iter()
-        .filter_map(|file| read_utf8(&surroundings.cwd.join(file)));
+        .filter_map(|file| read_utf8(&environment.cwd.join(file)));
     texts
         .flat_map(|text| parse_contexts(&text))
         .map(CompletionCandidate::new)
@@ -122,11 +122,11 @@ fn parse_contexts(text: &str) -> Vec<String> {
 }
 
 /// The profiles of influxctl's configuration.
-fn complete_profiles(surroundings: &Environment) -> Vec<CompletionCandidate> {
-    let named = surroundings
+fn complete_profiles(environment: &Environment) -> Vec<CompletionCandidate> {
+    let named = environment
         .var("INFLUXCTL_PROFILE")
-        .map(|path| surroundings.cwd.join(path));
-    let config = named.or_else(|| places::influxctl_config_path(surroundings).ok());
+        .map(|path| environment.cwd.join(path));
+    let config = named.or_else(|| places::influxctl_config_path(environment).ok());
     let text = config
         .and_then(|config| read_utf8(&config))
         .unwrap_or_default();
@@ -138,11 +138,11 @@ fn complete_profiles(surroundings: &Environment) -> Vec<CompletionCandidate> {
 }
 
 /// The latest runs on record, as far as the end of the log tells.
-fn complete_runs(surroundings: &Environment) -> Vec<CompletionCandidate> {
-    let named = surroundings
+fn complete_runs(environment: &Environment) -> Vec<CompletionCandidate> {
+    let named = environment
         .var("BYPASSCTL_AUDIT_LOG")
-        .map(|path| surroundings.cwd.join(path));
-    let log = named.or_else(|| places::default_audit_log_path(surroundings).ok());
+        .map(|path| environment.cwd.join(path));
+    let log = named.or_else(|| places::default_audit_log_path(environment).ok());
     let runs = log
         .and_then(|log| read_last_runs(&log).ok())
         .unwrap_or_default();

@@ -119,35 +119,35 @@ impl InfluxctlConfig {
 
 /// Where influxctl of that version looks, unless the user names another.
 pub(super) fn locate_config(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
-    let surroundings = session.exec.environment();
+    let environment = session.exec.environment();
     if let Some(path) = &session.common.config {
-        return Ok(surroundings.cwd.join(path));
+        return Ok(environment.cwd.join(path));
     }
-    match surroundings.var("INFLUXCTL_PROFILE") {
+    match environment.var("INFLUXCTL_PROFILE") {
         Some(path) if influxctl.is_none() || quirk::has_profile_variable(influxctl) => {
-            Ok(surroundings.cwd.join(path))
+            Ok(environment.cwd.join(path))
         }
         Some(_) => {
             session.ui.warn(
                 "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 does not look at it",
                 "name the configuration with --config FILE",
             );
-            places::influxctl_config_path(surroundings)
+            places::influxctl_config_path(environment)
         }
-        None => places::influxctl_config_path(surroundings),
+        None => places::influxctl_config_path(environment),
     }
 }
 
 /// Where `disable` looks, which does not ask influxctl for its version: also where a version before 2.10.2 looks.
 pub(super) fn list_candidates(session: &Session) -> Result<Vec<PathBuf>> {
-    let surroundings = session.exec.environment();
-    let default = places::influxctl_config_path(surroundings);
+    let environment = session.exec.environment();
+    let default = places::influxctl_config_path(environment);
     match (
         &session.common.config,
-        surroundings.var("INFLUXCTL_PROFILE"),
+        environment.var("INFLUXCTL_PROFILE"),
     ) {
-        (Some(path), _) => Ok(vec![surroundings.cwd.join(path)]),
-        (None, Some(path)) => Ok(std::iter::once(surroundings.cwd.join(path))
+        (Some(path), _) => Ok(vec![environment.cwd.join(path)]),
+        (None, Some(path)) => Ok(std::iter::once(environment.cwd.join(path))
             .chain(default.ok())
             .collect()),
         (None, None) => Ok(vec![default?]),

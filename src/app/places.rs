@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::exec::Environment;
 use std::path::{Path, PathBuf};
 
-fn require_home(surroundings: &Environment) -> Result<PathBuf> {
-    surroundings.home().map(Path::to_owned).ok_or_else(|| {
+fn require_home(environment: &Environment) -> Result<PathBuf> {
+    environment.home().map(Path::to_owned).ok_or_else(|| {
         Error::usage("HOME is not set to an absolute path")
             .hint("set HOME, or name the files: --config, --audit-log, and XDG_STATE_HOME")
     })
@@ -14,19 +14,19 @@ fn require_home(surroundings: &Environment) -> Result<PathBuf> {
 
 /// A base directory of the XDG specification; a relative one is to be ignored, as it says.
 fn resolve_base_dir(
-    surroundings: &Environment,
+    environment: &Environment,
     variable: &str,
     linux: &str,
     macos: &str,
 ) -> Result<PathBuf> {
-    match surroundings
+    match environment
         .var(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
     {
         Some(path) => Ok(path),
         None => Ok(
-            require_home(surroundings)?.join(if cfg!(target_os = "macos") {
+            require_home(environment)?.join(if cfg!(target_os = "macos") {
                 macos
             } else {
                 linux
@@ -36,9 +36,9 @@ fn resolve_base_dir(
 }
 
 /// Our own state: the record and the locks.
-pub(super) fn state_dir(surroundings: &Environment) -> Result<PathBuf> {
+pub(super) fn state_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
-        surroundings,
+        environment,
         "XDG_STATE_HOME",
         ".local/state",
         "Library/Application Support",
@@ -47,23 +47,23 @@ pub(super) fn state_dir(surroundings: &Environment) -> Result<PathBuf> {
 }
 
 /// The record.
-pub(super) fn audit_log_path(common: &CommonArgs, surroundings: &Environment) -> Result<PathBuf> {
+pub(super) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> Result<PathBuf> {
     match &common.audit_log {
-        Some(path) => Ok(surroundings.cwd.join(path)),
-        None => default_audit_log_path(surroundings),
+        Some(path) => Ok(environment.cwd.join(path)),
+        None => default_audit_log_path(environment),
     }
 }
 
 /// The record, where nothing names another.
-pub(super) fn default_audit_log_path(surroundings: &Environment) -> Result<PathBuf> {
-    Ok(state_dir(surroundings)?.join("audit.jsonl"))
+pub(super) fn default_audit_log_path(environment: &Environment) -> Result<PathBuf> {
+    Ok(state_dir(environment)?.join("audit.jsonl"))
 }
 
 /// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS
 /// (documentation of influxctl, "configure connection profiles").
-pub(super) fn influxctl_config_path(surroundings: &Environment) -> Result<PathBuf> {
+pub(super) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
-        surroundings,
+        environment,
         "XDG_CONFIG_HOME",
         ".config",
         "Library/Application Support",
@@ -72,9 +72,9 @@ pub(super) fn influxctl_config_path(surroundings: &Environment) -> Result<PathBu
 }
 
 /// Where influxctl before 2.3.1 kept copies of tokens: `~/.cache/influxctl` on Linux (documentation of influxctl).
-pub(super) fn influxctl_cache_dir(surroundings: &Environment) -> Result<PathBuf> {
+pub(super) fn influxctl_cache_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(
-        resolve_base_dir(surroundings, "XDG_CACHE_HOME", ".cache", "Library/Caches")?
+        resolve_base_dir(environment, "XDG_CACHE_HOME", ".cache", "Library/Caches")?
             .join("influxctl"),
     )
 }

@@ -93,7 +93,7 @@ impl PlanMode {
 pub(super) fn prepare_plan(
     cli: &Cli,
     plan: &PlanArgs,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> Result<(Cli, PlanMode)> {
     let out = plan.out.as_ref().ok_or_else(|| {
         Error::usage("it is not said where the plan goes").hint("name a file: --out FILE")
@@ -115,11 +115,11 @@ pub(super) fn prepare_plan(
             .hint("`plan` changes nothing; leave one of the two out"));
     }
     let request = PlanRequest {
-        common: absolutize_common_paths(&cli.common, surroundings),
-        command: absolutize_subcommand_paths(&plan.subcommand, surroundings),
+        common: absolutize_common_paths(&cli.common, environment),
+        command: absolutize_subcommand_paths(&plan.subcommand, environment),
     };
     let mode = PlanMode::Save {
-        path: surroundings.cwd.join(out),
+        path: environment.cwd.join(out),
         request: Box::new(request),
     };
     Ok((
@@ -145,8 +145,8 @@ fn into_command(what: PlanSubcommand) -> Command {
 }
 
 /// Relative paths are those of where it was planned.
-fn absolutize_common_paths(common: &CommonArgs, surroundings: &Environment) -> CommonArgs {
-    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| surroundings.cwd.join(path));
+fn absolutize_common_paths(common: &CommonArgs, environment: &Environment) -> CommonArgs {
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| environment.cwd.join(path));
     CommonArgs {
         kubectl: path(&common.kubectl),
         influxctl: path(&common.influxctl),
@@ -154,14 +154,14 @@ fn absolutize_common_paths(common: &CommonArgs, surroundings: &Environment) -> C
         kubeconfig: common
             .kubeconfig
             .as_ref()
-            .map(|file| surroundings.cwd.join(file).to_string_lossy().into_owned()),
+            .map(|file| environment.cwd.join(file).to_string_lossy().into_owned()),
         ..common.clone()
     }
 }
 
 fn absolutize_subcommand_paths(
     what: &PlanSubcommand,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> PlanSubcommand {
     let mut what = what.clone();
     let path = match &mut what {
@@ -169,7 +169,7 @@ fn absolutize_subcommand_paths(
         other => other.revocation_mut().map(|how| &mut how.old_token_file),
     };
     if let Some(path) = path {
-        *path = path.take().map(|path| surroundings.cwd.join(path));
+        *path = path.take().map(|path| environment.cwd.join(path));
     }
     what
 }
@@ -178,9 +178,9 @@ fn absolutize_subcommand_paths(
 pub(super) fn prepare_apply(
     cli: &Cli,
     args: &ApplyArgs,
-    surroundings: &Environment,
+    environment: &Environment,
 ) -> Result<(Cli, PlanMode)> {
-    let path = surroundings.cwd.join(&args.file);
+    let path = environment.cwd.join(&args.file);
     let (document, sha256) = open_plan_file(&path)?;
     if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != sha256) {
         return Err(Error::refusal(format!(
@@ -217,7 +217,7 @@ pub(super) fn prepare_apply(
             Error::usage("nothing of this plan is to be confirmed").hint("leave --confirm out")
         );
     }
-    let common = merge_options(&absolutize_common_paths(&cli.common, surroundings), common)?;
+    let common = merge_options(&absolutize_common_paths(&cli.common, environment), common)?;
     Ok((
         Cli {
             common,
@@ -326,10 +326,10 @@ fn open_plan_file(path: &Path) -> Result<(PlanFile, String)> {
 /// `plan show`
 pub(super) fn show_plan_file(
     args: &PlanShowArgs,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> CommandResult {
-    let (document, sha256) = open_plan_file(&surroundings.cwd.join(&args.file))?;
+    let (document, sha256) = open_plan_file(&environment.cwd.join(&args.file))?;
     match args.format {
         PlanFormat::Text => {
             ui.print_result(document.render().trim_end());

@@ -21,32 +21,32 @@ pub(super) const MAX_POLICY: u64 = 1 << 20;
 /// directory, or above it up to the root of its repository; else that of the system.
 pub(super) fn load_active_policy(
     common: &CommonArgs,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> Result<Option<ActivePolicy>> {
     let system = load_policy(
-        &surroundings.system_config_dir.join(FILE_NAME),
-        surroundings,
+        &environment.system_config_dir.join(FILE_NAME),
+        environment,
     )?;
     let named = common
         .policy
         .as_ref()
-        .map(|path| surroundings.cwd.join(path));
+        .map(|path| environment.cwd.join(path));
     if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
         enforce_locked_policy(
             system,
             named.as_deref(),
-            discover_policy(&surroundings.cwd).ok().flatten().as_deref(),
+            discover_policy(&environment.cwd).ok().flatten().as_deref(),
             ui,
         )?;
     } else if let Some(path) = named {
-        let policy = load_policy(&path, surroundings)?.ok_or_else(|| {
+        let policy = load_policy(&path, environment)?.ok_or_else(|| {
             Error::refusal(format!("there is no policy at `{}`", path.display()))
                 .hint("it is named by --policy or BYPASSCTL_POLICY")
         })?;
         return check_ownership(policy, false, ui).map(Some);
-    } else if let Some(path) = discover_policy(&surroundings.cwd)? {
-        let policy = load_policy(&path, surroundings)?;
+    } else if let Some(path) = discover_policy(&environment.cwd)? {
+        let policy = load_policy(&path, environment)?;
         return policy
             .map(|policy| check_ownership(policy, true, ui))
             .transpose();
@@ -124,7 +124,7 @@ fn try_exists(path: &Path) -> Result<bool> {
     }
 }
 
-fn load_policy(path: &Path, surroundings: &Environment) -> Result<Option<ActivePolicy>> {
+fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePolicy>> {
     let unusable = |why: String| {
         Error::refusal(format!(
             "the policy `{}` cannot be used: {why}",
@@ -146,10 +146,10 @@ fn load_policy(path: &Path, surroundings: &Environment) -> Result<Option<ActiveP
     let text = std::str::from_utf8(&file.bytes)
         .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let account_home = surroundings.account_home();
+    let account_home = environment.account_home();
     let places = PathContext {
         directory,
-        home: surroundings.home(),
+        home: environment.home(),
         account_home: account_home.as_deref(),
     };
     let policy = Policy::parse(text, &places)

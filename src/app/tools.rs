@@ -135,12 +135,12 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
         Some(policy) => policy.file.clone(),
         None => session.exec.environment().cwd.join(FILE_NAME),
     };
-    let surroundings = session.exec.environment();
-    let account_home = surroundings.account_home();
+    let environment = session.exec.environment();
+    let account_home = environment.account_home();
     let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
     let places = PathContext {
         directory: &directory,
-        home: surroundings.home(),
+        home: environment.home(),
         account_home: account_home.as_deref(),
     };
     // Symlinks are kept: what is replaced is the file that they lead to.

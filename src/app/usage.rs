@@ -21,13 +21,13 @@ All commands: bypassctl -h
 
 /// Tells what clap found, help and version among it, and returns the exit code.
 #[must_use]
-pub fn report_usage_error(error: &clap::Error, surroundings: &Environment) -> u8 {
+pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 {
     let (json, github) = (
-        is_json_requested(&surroundings.argv),
-        surroundings.is_github_actions(),
+        is_json_requested(&environment.argv),
+        environment.is_github_actions(),
     );
-    let called = ProgramName::from_argv0(surroundings).display_name();
-    if surroundings.argv.len() <= 1 {
+    let called = ProgramName::from_argv0(environment).display_name();
+    if environment.argv.len() <= 1 {
         Ui::new(OutputOptions {
             program_name: called,
             ..OutputOptions::default()

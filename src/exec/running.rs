@@ -3,7 +3,7 @@
 use super::pinning::executable_changed_error;
 use super::scratch::{self, ProbeDirectory};
 use super::spawn::{self, ProcessResult, ProcessSpec, StopPredicate, Termination};
-use super::{Executor, interrupted_error, lock_mutex, surroundings};
+use super::{Executor, interrupted_error, lock_mutex, environment};
 use crate::audit::{
     Body, Executable, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
 };
@@ -164,7 +164,7 @@ impl Executor {
             argv: argv.iter().map(Text::from).collect(),
             exe: to_executable(invocation.tool()),
             cwd: Text::from(&self.environment.cwd),
-            env: surroundings::select_recorded_env(&env),
+            env: environment::select_recorded_env(&env),
             stdin: invocation.stdin().map(|text| Stdin {
                 stream: Stream::from_bytes(text.as_bytes()),
                 derived_from: invocation.derived_from().to_vec(),

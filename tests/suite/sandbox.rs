@@ -163,7 +163,7 @@ fn build_fake() -> PathBuf {
 fn build_custom_system_dir() -> PathBuf {
     static CUSTOM_SYSTEM_DIR: OnceLock<PathBuf> = OnceLock::new();
     CUSTOM_SYSTEM_DIR
-        .get_or_init(|| build_example("elsewhere", &["src", "fixtures/elsewhere"]))
+        .get_or_init(|| build_example("custom_system_dir", &["src", "fixtures/custom_system_dir"]))
         .clone()
 }
 

@@ -17,7 +17,7 @@ type Runs = [(String, Vec<Record>)];
 pub(super) fn run(
     logs: &[LogFile],
     args: &AuditExportArgs,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> CommandResult {
     if args.directory.is_some() && args.format != ExportFormat::InToto {
@@ -43,7 +43,7 @@ pub(super) fn run(
             let directory = args.directory.as_ref().ok_or_else(|| {
                 Error::usage("no directory is named").hint("name it: --directory DIR")
             })?;
-            let directory = ExportDirectory::new(surroundings.cwd.join(directory));
+            let directory = ExportDirectory::new(environment.cwd.join(directory));
             in_toto::write_statements(
                 logs,
                 runs,

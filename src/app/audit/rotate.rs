@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) fn run(
     log: &Path,
     common: &CommonArgs,
-    surroundings: &Environment,
+    environment: &Environment,
     ui: &Ui,
 ) -> Result<bool> {
     if !log.exists() {
@@ -20,7 +20,7 @@ pub(super) fn run(
                 .hint("it has one after the first run of any command but `audit`"),
         );
     }
-    let Some(rotated) = Log::rotate(log, surroundings.detect_actor(), common.reason.clone())?
+    let Some(rotated) = Log::rotate(log, environment.detect_actor(), common.reason.clone())?
     else {
         ui.print_lines(&format!(
             "nothing is on record in {} since it was opened: there is nothing to close",

@@ -163,10 +163,10 @@ fn sticky_token_stays_valid_until_replaced() {
 }
 
 #[test]
-fn job_fates_make_jobs_fail_or_hang() {
+fn job_faults_make_jobs_fail_or_hang() {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| {
-        cluster["job_fates"] = json!({"key-gen-001": "fail", "key-gen-002": "stuck"})
+        cluster["job_faults"] = json!({"key-gen-001": "fail", "key-gen-002": "stuck"})
     });
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"), 0);
     assert_eq!(clone_job(&sb, "key-gen-7c9d2b41", "key-gen-002"), 0);

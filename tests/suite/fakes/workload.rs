@@ -9,7 +9,7 @@ fn create_sandbox_with_odd_job(fate: Option<&str>, more: &Value) -> Sandbox {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| {
         cluster["job_seconds"] = json!(0.2);
-        cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
+        cluster["job_faults"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
     });
     create_object_ok(&sb, &build_job("odd", more));
     create_object_ok(&sb, &build_job("usual", &json!({})));
@@ -46,7 +46,7 @@ fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a V
 /// Nothing keeps the job from running any more.
 fn assert_job_completes_once_unblocked(sb: &Sandbox) {
     sb.edit_cluster(|cluster| {
-        cluster["job_fates"] = json!({});
+        cluster["job_faults"] = json!({});
         cluster["jobs"]["influxdb/odd"]["spec"]["suspend"] = json!(false);
     });
     run_kubectl_ok(
@@ -185,7 +185,7 @@ fn failed_job_reports_reason() {
 #[test]
 fn mistyped_job_fate_is_an_error() {
     let sb = Sandbox::new();
-    sb.edit_cluster(|cluster| cluster["job_fates"] = json!({"odd": "imgae"}));
+    sb.edit_cluster(|cluster| cluster["job_faults"] = json!({"odd": "imgae"}));
     let run = run_kubectl(&sb, "get namespace influxdb --output name");
     assert!(
         run.code == 101 && run.stderr.contains("unknown variant `imgae`"),
@@ -200,7 +200,7 @@ fn finished_jobs_are_deleted_after_ttl() {
         let sb = Sandbox::new();
         sb.edit_cluster(|cluster| {
             cluster["job_seconds"] = json!(0.2);
-            cluster["job_fates"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
+            cluster["job_faults"] = fate.map_or(json!({}), |fate| json!({"odd": fate}));
         });
         create_object_ok(
             &sb,

@@ -11,7 +11,7 @@ use serde_json::json;
 fn failed_job_ends_wait_and_rerun_resumes() {
     let sb = create_enabled_sandbox();
     let old = sb.admin_token();
-    sb.edit_cluster(|cluster| cluster["job_fates"] = json!({"key-gen-001": "fail"}));
+    sb.edit_cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": "fail"}));
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(extract_error(&run), @"
     error: job `key-gen-001` failed (BackoffLimitExceeded: Job has reached the specified backoff limit)
@@ -43,7 +43,7 @@ fn failed_job_ends_wait_and_rerun_resumes() {
 /// What is told of a job that never ends, with its pods' own reason.
 fn revoke_until_timeout(fate: &str) -> String {
     let sb = create_fast_sandbox();
-    sb.edit_cluster(|cluster| cluster["job_fates"] = json!({"key-gen-001": fate}));
+    sb.edit_cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": fate}));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "5s"]);
     let text = run.normalized_output();
     let at = text

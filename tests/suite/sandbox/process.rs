@@ -74,7 +74,7 @@ impl Sandbox {
     /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
     pub fn run_with_system_dir<A: AsRef<OsStr>>(&self, args: &[A]) -> CommandOutput {
         let mut command = self.build_command(&super::build_custom_system_dir(), "bypassctl", args);
-        self.spawn_command(command.env("ELSEWHERE", self.path("etc")))
+        self.spawn_command(command.env("BYPASSCTL_TEST_SYSTEM_DIR", self.path("etc")))
             .wait()
     }
 
@@ -219,7 +219,9 @@ impl Sandbox {
         let name = Path::new(command.get_program())
             .file_name()
             .unwrap_or_default();
-        let own = ["bypassctl", "elsewhere"].iter().any(|own| name == *own);
+        let own = ["bypassctl", "custom_system_dir"]
+            .iter()
+            .any(|own| name == *own);
         let child = command
             .stdout(file("stdout"))
             .stderr(file("stderr"))

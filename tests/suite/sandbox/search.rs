@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 impl Sandbox {
     /// All tokens and keys that were ever made, or put there by the test.
     pub fn list_secrets(&self) -> Vec<Vec<u8>> {
-        let made = self.edit_state(|world| world["made"].as_array().cloned().unwrap_or_default());
+        let made = self.edit_state(|world| {
+            world["known_secrets"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default()
+        });
         let made = made.iter().map(|text| {
             STANDARD
                 .decode(text.as_str().expect("text"))

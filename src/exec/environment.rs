@@ -237,13 +237,13 @@ mod tests {
             ("KUBERC", "on"),
             ("OTHER", "kept"),
         ];
-        let surroundings = Environment {
+        let environment = Environment {
             argv: Vec::new(),
             env: env.map(|(name, value)| (name.into(), value.into())).into(),
             cwd: "/".into(),
             system_config_dir: "/etc/bypassctl".into(),
         };
-        let env = surroundings.build_child_env(
+        let env = environment.build_child_env(
             &EnvPolicy::Isolated,
             &[("HOME".into(), "/run/empty".into())],
         );
