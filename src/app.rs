@@ -86,7 +86,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
             return run_recorded(
                 &cli,
                 RunInputs {
-                    environment: environment,
+                    environment,
                     policy,
                 },
                 &ui,
@@ -98,7 +98,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         Ok((cli, mode)) => run_recorded(
             &cli,
             RunInputs {
-                environment: environment,
+                environment,
                 policy,
             },
             &ui,
@@ -293,7 +293,7 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
 
 fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Executor, PathBuf)> {
     let RunInputs {
-        environment: environment,
+        environment,
         policy,
     } = with;
     let interrupts = Interrupts::install().map_err(|error| {
@@ -310,7 +310,7 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
         policy,
         audit_log: audit_log.clone(),
         state_dir: state,
-        environment: environment,
+        environment,
         timeout: cli.common.timeout,
         reason: cli.common.reason.clone(),
         interrupts,
