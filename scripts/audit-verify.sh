@@ -67,7 +67,7 @@ parse_entry='
     "log.rotate": ["actor", "reason", "unfinished"]};
   def form_error:
     . as $entry
-    | if .v != 2 then "format \(.v) is not supported, this script reads format 2"
+    | if .v != 2 then "audit log format \(.v) is not supported, this script reads format 2"
       elif required_fields[.type] == null then "unknown type"
       elif (.prev | is_hash | not) then "prev is not a SHA-256"
       elif (.log | is_uuid | not) then "log is not a UUID"
@@ -132,6 +132,10 @@ check_line() { # check_line HASH BYTES LAST-BYTE ENTRY NEXT-ENTRY
         IFS=$'\x1f' read -r e_seq e_prev e_type e_log e_step e_intent e_torn_bytes e_torn_digest \
             e_previous_log e_previous_head e_run e_error <<<"$entry"
         entries=$((entries + 1))
+        if [ $entries = 1 ] && [[ $e_error = "audit log format"* ]]; then
+            echo "$file: $e_error" >&2
+            exit 1
+        fi
         check_torn_bytes
         check_chain
         check_run
