@@ -2,6 +2,7 @@
 //! without a durable record.
 
 mod changing;
+mod environment;
 mod export;
 mod files;
 mod interrupt;
@@ -13,10 +14,10 @@ mod running;
 mod scratch;
 mod spawn;
 mod summary;
-mod environment;
 mod writers;
 
 pub use changing::{FileAccess, FileWrite};
+pub use environment::{Environment, strip_credentials};
 pub use export::ExportDirectory;
 pub use files::{Snapshot, UnsafeDirectory, check_directory, find_stale_temp_file, read_file};
 pub use interrupt::Interrupts;
@@ -24,7 +25,6 @@ pub use locate::ResolvedTool;
 pub use lock::TargetLock;
 pub use running::WatchResult;
 pub use summary::append_summary;
-pub use environment::{Environment, strip_credentials};
 pub use writers::{Writer, find_writers};
 
 use crate::audit::{

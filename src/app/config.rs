@@ -142,10 +142,7 @@ pub(super) fn locate_config(session: &Session, influxctl: Option<&Version>) -> R
 pub(super) fn list_candidates(session: &Session) -> Result<Vec<PathBuf>> {
     let environment = session.exec.environment();
     let default = places::influxctl_config_path(environment);
-    match (
-        &session.common.config,
-        environment.var("INFLUXCTL_PROFILE"),
-    ) {
+    match (&session.common.config, environment.var("INFLUXCTL_PROFILE")) {
         (Some(path), _) => Ok(vec![environment.cwd.join(path)]),
         (None, Some(path)) => Ok(std::iter::once(environment.cwd.join(path))
             .chain(default.ok())

@@ -159,10 +159,7 @@ fn absolutize_common_paths(common: &CommonArgs, environment: &Environment) -> Co
     }
 }
 
-fn absolutize_subcommand_paths(
-    what: &PlanSubcommand,
-    environment: &Environment,
-) -> PlanSubcommand {
+fn absolutize_subcommand_paths(what: &PlanSubcommand, environment: &Environment) -> PlanSubcommand {
     let mut what = what.clone();
     let path = match &mut what {
         PlanSubcommand::Enable(args) => Some(&mut args.token_file),

@@ -24,10 +24,7 @@ pub(super) fn load_active_policy(
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Option<ActivePolicy>> {
-    let system = load_policy(
-        &environment.system_config_dir.join(FILE_NAME),
-        environment,
-    )?;
+    let system = load_policy(&environment.system_config_dir.join(FILE_NAME), environment)?;
     let named = common
         .policy
         .as_ref()

@@ -3,7 +3,7 @@
 use super::pinning::executable_changed_error;
 use super::scratch::{self, ProbeDirectory};
 use super::spawn::{self, ProcessResult, ProcessSpec, StopPredicate, Termination};
-use super::{Executor, interrupted_error, lock_mutex, environment};
+use super::{Executor, environment, interrupted_error, lock_mutex};
 use crate::audit::{
     Body, Executable, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
 };

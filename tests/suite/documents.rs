@@ -1,9 +1,9 @@
 //! The documents: the command lines in them parse, and do what is said of them; what they point to is there, and no exit
 //! code is left out.
 
+mod command_blocks;
 mod errors;
-mod executed;
-mod help;
+mod help_examples;
 
 use bypassctl::cli::Cli;
 use bypassctl::error::EXIT_CODES;

@@ -3,10 +3,10 @@
 mod cluster;
 mod config;
 mod dry_run;
-mod gate;
+mod guard;
 mod secret;
 mod token_file;
-mod trial;
+mod token_probe;
 
 pub use dry_run::{check_script, run_script, run_system_program};
 

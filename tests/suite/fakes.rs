@@ -1,15 +1,15 @@
 //! The fakes and the sandbox do what the other tests count on.
 
-mod boxed;
-mod creating;
-mod deleting;
+mod access;
+mod create;
+mod delete;
 mod faults;
-mod patching;
-mod reach;
+mod jobs;
+mod patch;
 mod revocation;
+mod sandbox_self_test;
 pub mod token;
-mod watching;
-mod workload;
+mod watch;
 
 use crate::sandbox::{CommandOutput, Sandbox, wait_until};
 use serde_json::{Value, json};

@@ -2,14 +2,14 @@
 //! with its schema: here are those that no other test asks for.
 
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
-use crate::sandbox::{Sandbox, json};
+use crate::sandbox::{Sandbox, report_schema};
 use serde_json::{Value, json};
 
 /// Runs this, which must end with this code, and returns what it printed.
 fn run_for_report(sb: &Sandbox, code: i32, args: &[&str]) -> Value {
     let run = sb.run(&[args, &["-o", "json"]].concat());
     assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
-    json::parse_report(&run.stdout)
+    report_schema::parse_report(&run.stdout)
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn show_and_apply_reports_match_saved_plan() {
     let file = sb.read("home/the.plan");
     assert_eq!(
         (&plan["plan"], &plan["dry_run"]),
-        (&json::parse_plan(&file), &json!(true))
+        (&report_schema::parse_plan(&file), &json!(true))
     );
     assert_eq!(plan["sha256"], crate::sandbox::sha256_hex(file.as_bytes()));
     for more in [
@@ -164,7 +164,7 @@ fn usage_error_report_has_message_and_hint() {
             &["--output=json"],
         ] {
             let run = sb.run(&[ask, args].concat());
-            let report = json::parse_report(&run.stdout);
+            let report = report_schema::parse_report(&run.stdout);
             assert_eq!(
                 (run.code, &report["error"]["code"]),
                 (2, &json!("usage")),

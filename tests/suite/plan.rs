@@ -1,6 +1,6 @@
 //! `plan` and `apply`: what was approved is what is done, or nothing is.
 
-mod left;
+mod resume;
 
 use crate::revoke::{
     create_enabled_sandbox, create_fast_sandbox, list_cluster_changes, list_object_uids,

@@ -1,10 +1,10 @@
 //! `bypassctl.toml`: which one is in force, and what it asks for.
 
-mod found;
-mod guard;
+mod discovery;
 mod pins;
-mod swap;
-mod tools;
+mod requirements;
+mod tool_commands;
+mod tool_replaced;
 
 use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,17 +1,17 @@
 //! `revoke` and `rotate`
 
-mod carry_on;
-mod confirm;
+mod concurrent_changes;
+mod confirmation;
 mod dry_run;
-mod guard;
+mod failure_matrix;
+mod initial_states;
 mod interrupt;
-mod matrix;
-mod proof;
-mod refusal;
+mod preflight;
+mod resume;
 mod rotate;
-mod states;
-mod trouble;
-mod waiting;
+mod safety;
+mod timeouts;
+mod verification;
 
 use crate::enable::TOKEN_FILE;
 use crate::sandbox::{Call, CommandOutput, Sandbox};

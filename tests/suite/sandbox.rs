@@ -2,20 +2,20 @@
 //!
 //! `PATH` holds nothing but the fakes: what bypassctl runs besides them fails.
 
-mod call;
-pub mod catalogue;
-pub mod json;
-mod log;
-mod normal;
-mod picture;
+mod audit_log;
+pub mod error_docs;
+mod fake_calls;
+mod fake_state;
+mod fs_snapshot;
+mod normalize;
 mod process;
-mod search;
+pub mod report_schema;
+mod secret_scan;
 mod terminal;
-mod world;
 
-pub use call::Call;
-pub use log::{sha256_hex, split_lines};
-pub use normal::normalize;
+pub use audit_log::{sha256_hex, split_lines};
+pub use fake_calls::Call;
+pub use normalize::normalize;
 pub use process::{CommandOutput, RunningCommand, report_skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};

@@ -20,8 +20,7 @@ pub(super) fn run(
                 .hint("it has one after the first run of any command but `audit`"),
         );
     }
-    let Some(rotated) = Log::rotate(log, environment.detect_actor(), common.reason.clone())?
-    else {
+    let Some(rotated) = Log::rotate(log, environment.detect_actor(), common.reason.clone())? else {
         ui.print_lines(&format!(
             "nothing is on record in {} since it was opened: there is nothing to close",
             log.display()

@@ -1,7 +1,7 @@
 //! GitHub's runner: what is a command to it, and the page of the job.
 
 use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
-use crate::sandbox::{CommandOutput, Sandbox, json, normalize};
+use crate::sandbox::{CommandOutput, Sandbox, normalize, report_schema};
 use serde_json::json;
 
 /// What a tool could say to have the runner do something.
@@ -124,7 +124,7 @@ fn json_and_junit_escape_workflow_commands() {
         extract_runner_commands(&run).is_empty() && run.stdout.contains("\\u0023"),
         "{run:?}"
     );
-    let in_github = json::parse_report(&run.stdout)["checks"].clone();
+    let in_github = report_schema::parse_report(&run.stdout)["checks"].clone();
     let junit = sb.run(&["status", "-n", "influxdb", "-o", "junit"]);
     assert!(
         extract_runner_commands(&junit).is_empty() && junit.stdout.contains("&#35;&#35;[add-path]"),
@@ -138,8 +138,9 @@ fn json_and_junit_escape_workflow_commands() {
         "{failed:?}"
     );
     sb.remove_env("GITHUB_ACTIONS");
-    let elsewhere = json::parse_report(&sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout)
-        ["checks"]
+    let elsewhere = report_schema::parse_report(
+        &sb.run(&["status", "-n", "influxdb", "-o", "json"]).stdout,
+    )["checks"]
         .clone();
     let details = |checks: &serde_json::Value| {
         let checks = checks.as_array().expect("checks").iter();

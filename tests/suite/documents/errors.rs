@@ -1,7 +1,7 @@
 //! `docs/ERRORS.md` has every error and warning that stands in the source, and none that does not.
 
-use crate::sandbox::catalogue::{ERROR_ROWS, find_undocumented};
-use crate::tidy::read_sources;
+use crate::architecture::read_sources;
+use crate::sandbox::error_docs::{ERROR_ROWS, find_undocumented};
 use regex::Regex;
 
 /// The messages of a source that are written where the error or warning is made, `X` for what varies. What kubectl says

@@ -1,6 +1,6 @@
 //! Running things in the sandbox.
 
-use super::{Sandbox, XDG_DIRECTORIES, catalogue, json};
+use super::{Sandbox, XDG_DIRECTORIES, error_docs, report_schema};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -215,7 +215,7 @@ impl Sandbox {
     fn spawn_command(&self, command: &mut Command) -> RunningCommand {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
-        let json = json::is_json_requested(command);
+        let json = report_schema::is_json_requested(command);
         let name = Path::new(command.get_program())
             .file_name()
             .unwrap_or_default();
@@ -304,7 +304,7 @@ impl RunningCommand {
             .or_else(|| status.signal().map(|signal| 128 + signal))
             .expect("an end");
         if self.expects_json && status.code().is_some() {
-            let report = json::parse_report(&self.read_output("stdout"));
+            let report = report_schema::parse_report(&self.read_output("stdout"));
             assert_eq!(report["exit_code"], code, "{report:#}");
         }
         let run = CommandOutput {
@@ -314,7 +314,7 @@ impl RunningCommand {
             root: self.root.clone(),
         };
         if self.is_bypassctl {
-            catalogue::assert_documented(code, &run.stderr);
+            error_docs::assert_documented(code, &run.stderr);
         }
         run
     }

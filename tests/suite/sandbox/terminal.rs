@@ -1,6 +1,6 @@
 //! Running bypassctl at a terminal.
 
-use super::{CommandOutput, Sandbox, catalogue};
+use super::{CommandOutput, Sandbox, error_docs};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -11,7 +11,7 @@ impl Sandbox {
     /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
     pub fn run_in_terminal(&self, args: &[&str]) -> CommandOutput {
         let run = self.run_command_in_terminal(self.bypassctl_command(args), "");
-        catalogue::assert_documented(run.code, &run.stdout);
+        error_docs::assert_documented(run.code, &run.stdout);
         run
     }
 

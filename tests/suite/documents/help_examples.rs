@@ -1,6 +1,6 @@
 //! The examples in the help and the manual page of each command: they are there, fit a screen, and are run.
 
-use super::executed::{
+use super::command_blocks::{
     CONFIRMATION_PHRASES, assert_secrets_contained, create_enabled_sandbox,
     create_multi_profile_sandbox, create_sandbox_with_own_tools, create_sandbox_with_pinned_tools,
     create_sandbox_with_sample_log, create_sandbox_with_saved_plan,
@@ -101,7 +101,7 @@ fn create_sandbox_with_signing_tools() -> Sandbox {
 #[test]
 fn help_examples_succeed() {
     for examples in EXAMPLES {
-        // Put where shells read them when they start: tests/suite/complete.rs types in those shells.
+        // Put where shells read them when they start: tests/suite/completion.rs types in those shells.
         let lines: Vec<String> = examples
             .to_rows()
             .into_iter()

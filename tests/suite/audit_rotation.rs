@@ -1,8 +1,8 @@
 //! `audit rotate`, and the record over several files.
 
+use crate::audit_verify::assert_shell_agrees;
 use crate::crash::{can_trace, kill_orphans, run_with_injection};
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
-use crate::verify::assert_shell_agrees;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;

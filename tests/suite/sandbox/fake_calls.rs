@@ -34,7 +34,7 @@ impl Sandbox {
     /// One line for each call, in order, as one would type it; made comparable as output is.
     pub fn call_lines(&self) -> String {
         let lines: Vec<String> = self.calls().iter().map(Call::to_shell_line).collect();
-        super::normal::normalize(&lines.concat(), self.root())
+        super::normalize::normalize(&lines.concat(), self.root())
     }
 
     /// The same sorted, for calls made at the same time.

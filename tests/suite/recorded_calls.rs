@@ -2,11 +2,11 @@
 //!
 //! What varies from run to run (UIDs, times, generated names, tokens) is made the same on both sides first.
 
-mod compare;
-mod steps;
+mod normalize;
+mod preparation;
 
 use crate::sandbox::{CommandOutput, Sandbox};
-use compare::{ComparedOutput, normalize_output};
+use normalize::{ComparedOutput, normalize_output};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ fn create_sandbox_for_recording(file: &str, kubectl: &str) -> Sandbox {
 
 /// Makes one call; `None` where it is not to be compared.
 fn replay_call(sb: &mut Sandbox, recording: &Recording) -> CommandOutput {
-    steps::prepare_call(sb, &recording.name);
+    preparation::prepare_call(sb, &recording.name);
     let mut own = recording.env.clone();
     if recording.name == "missing-kubeconfig" {
         own.insert("KUBECONFIG".into(), "/nonexistent/kubeconfig".into());
