@@ -1,6 +1,5 @@
 //! The commands, one per file: look, plan, confirm, carry out, report.
 
-mod audit;
 mod called;
 mod carry_out;
 mod cluster_steps;
@@ -12,7 +11,6 @@ mod doctor;
 mod enable;
 mod ending;
 mod observe;
-mod places;
 mod plan;
 mod policy;
 mod probe;
@@ -31,17 +29,16 @@ pub use complete::{COMPLETION_ENV as COMPLETE, build_completion_command};
 pub use usage::report_usage_error;
 
 use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand, ToolsCommand};
-use crate::error::{Error, ErrorKind, Result};
+use crate::commands::audit;
+use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, Executor, Interrupts, RunSetup};
 use crate::policy::ActivePolicy;
+use crate::session::paths as places;
 use crate::ui::{OutputFormat, OutputOptions, RunSummary, Ui};
 use ending::finish_command;
 use plan::PlanMode;
 use session::Session;
 use std::path::PathBuf;
-
-/// How a command that came to its end ended: `None` is done.
-type CommandResult = Result<Option<ErrorKind>>;
 
 /// Runs the program and returns its exit code.
 #[must_use]

@@ -181,6 +181,9 @@ impl Unhinted {
 /// What most functions of this program return.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The result of a command: an outcome other than plain success, or `None`.
+pub(crate) type CommandResult = Result<Option<ErrorKind>>;
+
 impl Error {
     /// A failure of that kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Unhinted {

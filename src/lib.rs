@@ -7,6 +7,7 @@
 pub mod app;
 pub mod audit;
 pub mod cli;
+mod commands;
 pub mod error;
 pub mod exec;
 pub mod plan;
@@ -14,5 +15,6 @@ pub mod policy;
 pub mod procedure;
 pub mod profile;
 pub mod secret;
+mod session;
 pub mod tool;
 pub mod ui;

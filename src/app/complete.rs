@@ -1,13 +1,14 @@
 //! What completion offers for a value: what is there on this machine, never what a cluster would have to be asked for.
 
-use super::audit::{format_time, sanitize_text};
+use super::CommandResult;
 use super::called::{ProgramName, with_program_name};
-use super::{CommandResult, places};
 use crate::audit::{self, Run};
 use crate::cli::{Cli, Shell};
+use crate::commands::audit::{format_time, sanitize_text};
 use crate::error::Error;
 use crate::exec::{Environment, read_file};
 use crate::profile;
+use crate::session::paths as places;
 use crate::ui::Ui;
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};

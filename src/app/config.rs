@@ -1,11 +1,11 @@
 //! influxctl's configuration as it is on disk.
 
-use super::places;
 use super::session::Session;
 use crate::error::{Error, Result};
 use crate::exec::{Snapshot, TargetLock, find_stale_temp_file, read_file};
 use crate::profile::{ConfigEdit, ConfigError};
 use crate::secret::compute_sha256_hex;
+use crate::session::paths as places;
 use crate::tool::quirk;
 use semver::Version;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,11 +1,11 @@
 //! `disable`
 
+use super::CommandResult;
 use super::carry_out::{MAX_TOKEN_FILE, RunState, execute_plan};
 use super::config::{self, InfluxctlConfig};
 use super::enable::is_default_token_file;
 use super::plan::{PlanObservation, should_execute};
 use super::session::Session;
-use super::{CommandResult, places};
 use crate::cli::DisableArgs;
 use crate::error::{Error, Result};
 use crate::exec::{find_stale_temp_file, read_file};
@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::procedure::disable::{DisableFacts, plan_disable};
 use crate::profile::{self, ConfigError, Profile};
 use crate::secret::is_token_like;
+use crate::session::paths as places;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(session: &Session, args: &DisableArgs) -> CommandResult {

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "audit",
             "cli",
+            "commands",
             "error",
             "exec",
             "plan",
@@ -17,10 +18,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "procedure",
             "profile",
             "secret",
+            "session",
             "tool",
             "ui",
         ],
     ),
+    (
+        "commands",
+        &[
+            "audit", "cli", "error", "exec", "plan", "session", "tool", "ui",
+        ],
+    ),
+    ("session", &["cli", "error", "exec"]),
     ("cli", &["error", "procedure", "tool", "ui"]),
     ("ui", &["audit", "error", "plan", "tool"]),
     ("exec", &["audit", "error", "policy", "secret", "tool"]),
@@ -194,7 +203,7 @@ fn files_are_changed_only_by_executor() {
         "renameat",
     ];
     assert_words_only_in(&["ExportDirectory::new"], |source| {
-        source.path == "app/audit/export.rs"
+        source.path == "commands/audit/export.rs"
     });
     // A rotation changes the record's own names.
     assert_words_only_in(&changes, |source| {

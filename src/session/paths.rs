@@ -36,7 +36,7 @@ fn resolve_base_dir(
 }
 
 /// Our own state: the record and the locks.
-pub(super) fn state_dir(environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn state_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
         environment,
         "XDG_STATE_HOME",
@@ -47,7 +47,7 @@ pub(super) fn state_dir(environment: &Environment) -> Result<PathBuf> {
 }
 
 /// The record.
-pub(super) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> Result<PathBuf> {
     match &common.audit_log {
         Some(path) => Ok(environment.cwd.join(path)),
         None => default_audit_log_path(environment),
@@ -55,13 +55,13 @@ pub(super) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> 
 }
 
 /// The record, where nothing names another.
-pub(super) fn default_audit_log_path(environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn default_audit_log_path(environment: &Environment) -> Result<PathBuf> {
     Ok(state_dir(environment)?.join("audit.jsonl"))
 }
 
 /// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS
 /// (documentation of influxctl, "configure connection profiles").
-pub(super) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
         environment,
         "XDG_CONFIG_HOME",
@@ -72,7 +72,7 @@ pub(super) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf
 }
 
 /// Where influxctl before 2.3.1 kept copies of tokens: `~/.cache/influxctl` on Linux (documentation of influxctl).
-pub(super) fn influxctl_cache_dir(environment: &Environment) -> Result<PathBuf> {
+pub(crate) fn influxctl_cache_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(
         resolve_base_dir(environment, "XDG_CACHE_HOME", ".cache", "Library/Caches")?
             .join("influxctl"),

@@ -7,13 +7,14 @@ mod rotate;
 mod show;
 mod verify;
 
-use super::{CommandResult, places};
 use crate::audit::{
     self, Body, LogFile, Record, Stdin, Stream, Text, open_segments, sort_by_chain,
 };
 use crate::cli::{AuditCommand, CommonArgs};
+use crate::error::CommandResult;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::Environment;
+use crate::session::paths;
 use crate::tool::invocation::sanitize;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// As it is told in JSON.
-pub(super) fn audit_command_name(command: &AuditCommand) -> &'static str {
+pub(crate) fn audit_command_name(command: &AuditCommand) -> &'static str {
     match command {
         AuditCommand::Verify { .. } => "audit verify",
         AuditCommand::List(_) => "audit list",
@@ -33,7 +34,7 @@ pub(super) fn audit_command_name(command: &AuditCommand) -> &'static str {
 }
 
 /// Also whether anything was changed.
-pub(super) fn run(
+pub(crate) fn run(
     command: &AuditCommand,
     common: &CommonArgs,
     environment: &Environment,
@@ -52,7 +53,7 @@ pub(super) fn run(
         AuditCommand::Export(args) => read(&|logs| export::run(logs, args, environment, ui)),
         AuditCommand::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
         AuditCommand::RotateLog => {
-            let log = places::audit_log_path(common, environment);
+            let log = paths::audit_log_path(common, environment);
             let rotated = log.and_then(|log| rotate::run(&log, common, environment, ui));
             let changed = rotated
                 .as_ref()
@@ -69,7 +70,7 @@ fn open_logs(
     environment: &Environment,
 ) -> Result<Vec<LogFile>> {
     if named.is_empty() {
-        let log = places::audit_log_path(common, environment)?;
+        let log = paths::audit_log_path(common, environment)?;
         return open_segments(&log).map_err(|error| log_read_error(&log, &error));
     }
     let mut sources: Vec<LogFile> = Vec::new();
@@ -130,7 +131,7 @@ fn select_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (Stri
 }
 
 /// What the record holds may come from anywhere: nothing in it steers a terminal.
-pub(super) fn sanitize_text(text: &str) -> String {
+pub(crate) fn sanitize_text(text: &str) -> String {
     sanitize(text, usize::MAX)
 }
 
@@ -144,7 +145,7 @@ fn format_words(argv: &[Text]) -> Vec<String> {
 }
 
 /// `2026-01-01T00:00:00.123Z` as people read it.
-pub(super) fn format_time(ts: &str) -> String {
+pub(crate) fn format_time(ts: &str) -> String {
     sanitize_text(&ts.replacen('T', " ", 1))
 }
 

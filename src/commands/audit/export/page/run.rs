@@ -1,9 +1,9 @@
 //! A run in the page: who, where, which tools, what was proven, and each command as it ran.
 
 use super::{HtmlPage, escape_html};
-use crate::app::audit::export::Runs;
-use crate::app::audit::{CommandOutcomes, describe_input, format_time, format_words};
 use crate::audit::{Body, Intent, Operation, Record, ResultRecord, RunBegin, Target, Text};
+use crate::commands::audit::export::Runs;
+use crate::commands::audit::{CommandOutcomes, describe_input, format_time, format_words};
 use crate::error::{EXIT_CODES, ErrorKind};
 use crate::plan::format_shell_line;
 use crate::tool::invocation::Effect;

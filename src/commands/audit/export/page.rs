@@ -5,8 +5,8 @@
 mod run;
 
 use super::Runs;
-use crate::app::audit::{sanitize_text, verify};
 use crate::audit::{Finding, LogFile, LogVerification};
+use crate::commands::audit::{sanitize_text, verify};
 use crate::error::Result;
 use std::fmt::{Display, Write as _};
 use std::path::Path;

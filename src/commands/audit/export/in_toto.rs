@@ -1,8 +1,8 @@
 //! Statements of each result, the bytes to sign, and envelopes with signatures made elsewhere.
 
 use super::Runs;
-use crate::app::audit::verify;
 use crate::audit::{LogFile, Statement, build_statements};
+use crate::commands::audit::verify;
 use crate::error::{Error, Result};
 use crate::exec::ExportDirectory;
 use crate::ui::{ExportedFiles, Ui};

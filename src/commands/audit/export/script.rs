@@ -1,10 +1,10 @@
 //! The commands as a POSIX shell script, to be read, or run where each is wanted again.
 
 use super::Runs;
-use crate::app::audit::{
+use crate::audit::{Body, Intent, Operation, Record, Text};
+use crate::commands::audit::{
     CommandOutcomes, describe_input, format_time, format_words, sanitize_text,
 };
-use crate::audit::{Body, Intent, Operation, Record, Text};
 use crate::plan::script::shell_quote;
 use std::fmt::Write as _;
 

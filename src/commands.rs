@@ -1,0 +1,3 @@
+//! The commands, one file per command.
+
+pub(crate) mod audit;

@@ -1,0 +1,3 @@
+//! The context of one command.
+
+pub(crate) mod paths;
