@@ -305,7 +305,7 @@ impl JobDiagnostics<'_> {
         // A look that fails is on record, and the wait goes on: it has its own means to notice what is wrong.
         let output = match self
             .session
-            .run("look-at-pods", &command.with_timeout(POD_CHECK_TIMEOUT))
+            .run("list-pods", &command.with_timeout(POD_CHECK_TIMEOUT))
         {
             Ok(output) => output,
             Err(error)

@@ -71,9 +71,9 @@ impl PlanMode {
             .plan_file
             .steps
             .iter()
-            .filter(|step| step["at"].is_string());
+            .filter(|step| step["address"].is_string());
         let mut elsewhere = planned
-            .map(|step| serde_json::json!([step["at"], step["tls"]]))
+            .map(|step| serde_json::json!([step["address"], step["tls"]]))
             .filter(|at| *at != here);
         elsewhere.next().map_or(Ok(()), |planned| {
             let planned = sanitize(&planned.to_string(), 256);
@@ -311,11 +311,11 @@ fn join_values(values: &[String]) -> Option<String> {
 /// A plan's file, and its digest.
 fn open_plan_file(path: &Path) -> Result<(PlanFile, String)> {
     let unusable = |why: String| {
-        Error::refusal(format!("`{}` is no plan: {why}", path.display()))
-            .hint("make one with `bypassctl plan …`")
+        Error::refusal(format!("cannot read plan `{}`: {why}", path.display()))
+            .hint("create the plan again with `bypassctl plan … --out FILE`")
     };
     let file = read_file(path, MAX_PLAN).map_err(|error| unusable(error.to_string()))?;
-    let file = file.ok_or_else(|| unusable("it is not there".to_owned()))?;
+    let file = file.ok_or_else(|| unusable("file not found".to_owned()))?;
     let document = PlanFile::parse(&file.bytes).map_err(unusable)?;
     Ok((document, compute_sha256_hex(&file.bytes)))
 }

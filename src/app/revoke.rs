@@ -310,7 +310,7 @@ fn dry_run_jobs(
     }
     if !clones.is_empty() && ask.args.skip_check != Some(PreflightCheck::DryRun) {
         let output = session.run(
-            "try-jobs",
+            "dry-run-jobs",
             &facts
                 .target
                 .kubectl
@@ -325,7 +325,7 @@ fn dry_run_jobs(
         })?;
     }
     for command in documented {
-        let output = session.run("try-job-from-job", &command)?;
+        let output = session.run("dry-run-from-job", &command)?;
         kubectl::check_success(&output).map_err(|failure| {
             dry_run_error(
                 failure,
@@ -361,10 +361,10 @@ fn probe_old_token(
             .ui
             .warn(&format!("{why}, so the proof will be inconclusive"), hint);
     };
-    match probe_token(session, "try-old-token", command, profile, &old.token)? {
+    match probe_token(session, "probe-old-token", command, profile, &old.token)? {
         TokenVerdict::Accepted => {
             session.ui.report_step(
-                "try-old-token",
+                "probe-old-token",
                 "proven",
                 &format!("the old token is accepted by {at} now"),
             );
@@ -375,7 +375,7 @@ fn probe_old_token(
         }
         TokenVerdict::Rejected(_) if half_done && old.is_from_cluster => {
             session.ui.report_step(
-                "try-old-token",
+                "probe-old-token",
                 "proven",
                 &format!("the old token is refused by {at} already"),
             );
@@ -383,7 +383,7 @@ fn probe_old_token(
         }
         TokenVerdict::Rejected(_) => {
             let hint = if half_done {
-                "the revocation that had begun may have made it so: the record of that run shows whether it was accepted then (step `try-old-token`)"
+                "the revocation that had begun may have made it so: the record of that run shows whether it was accepted then (step `probe-old-token`)"
             } else {
                 "does the profile's host belong to this namespace? name another: --profile NAME"
             };

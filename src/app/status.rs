@@ -300,7 +300,7 @@ impl StatusReport<'_> {
         let at = profile.address();
         match probe_token(
             self.session,
-            "try-token",
+            "probe-token",
             &influxctl::probe_token(influxctl),
             profile,
             token,

@@ -221,7 +221,7 @@ impl JobStrategy {
             Self::Clone { .. } => "clone",
             Self::FromJob { .. } => "from-job",
             Self::Operator { .. } => "operator",
-            Self::AwaitExisting { .. } => "awaited",
+            Self::AwaitExisting { .. } => "await-existing",
             Self::Running { .. } => "running",
         }
     }

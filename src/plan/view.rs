@@ -26,10 +26,10 @@ pub struct StepView {
 /// A command: exactly what is executed, each argument apart. `<…>` stands for what is known only then.
 type Argv = Vec<String>;
 
-/// What a step does. Which kind it is shows in which fields it has.
+/// The action of a step, with its fields.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(untagged)]
+#[serde(tag = "action", rename_all = "kebab-case")]
 pub(super) enum ActionView {
     /// Reads the token.
     ReadToken {
@@ -93,7 +93,7 @@ pub(super) enum ActionView {
     },
     /// Has a job run again.
     RunJob {
-        /// How: `clone`, `from-job`, `operator`, `awaited`, `running`.
+        /// `clone`, `from-job`, `operator`, `await-existing` or `running`.
         strategy: &'static str,
         /// The job that is made or runs again; null where its name is not known.
         source: Option<ObjectRef>,

@@ -179,15 +179,22 @@ fn parse_production(section: &Section) -> Result<ProductionPatterns> {
 }
 
 fn parse_audit(section: &Section) -> Result<AuditPolicy> {
-    section.reject_unknown_keys(&["file", "require"])?;
+    if section.get("require").is_some() {
+        return Err(section.key_error(
+            "require",
+            "`require` in [audit] is now `enforce`",
+            "rename the key",
+        ));
+    }
+    section.reject_unknown_keys(&["file", "enforce"])?;
     let audit = AuditPolicy {
         file: section.parse_path("file")?,
-        enforce: section.parse_bool("require")?,
+        enforce: section.parse_bool("enforce")?,
     };
     if audit.enforce && audit.file.is_none() {
         return Err(section.key_error(
-            "require",
-            "`audit.require` needs `audit.file`",
+            "enforce",
+            "`audit.enforce` needs `audit.file`",
             "say where the record is to be",
         ));
     }

@@ -38,7 +38,7 @@ server = ["https://10.1.*"]
 
 [audit]
 file = "~/audit.jsonl"
-require = true
+enforce = true
 
 [namespaces.influxdb]
 profile = "clustered"
@@ -153,7 +153,8 @@ const INVALID_POLICIES: &[&str] = &[
     "[audit]\nfile = \"~root/x\"",
     "[guard]\nproduction = [\"x\"]",
     "[guard.production]\ncontext = [\"\"]",
-    "[audit]\nrequire = true",
+    "[audit]\nenforce = true",
+    "[audit]\nfile = \"x\"\nrequire = true",
     "[namespaces.Influx]",
     "[namespaces.a]\nrerun = \"clones\"",
     "[namespaces.a]\nrestart_selector = \"-x\"",

@@ -114,7 +114,7 @@ pub fn plan_token_setup(local: TokenSetup) -> Vec<Step> {
 
 fn record_cluster_step(facts: &EnableFacts) -> Step {
     Step {
-        id: "note-cluster",
+        id: "record-cluster",
         reason: "a context names a name: note which cluster it leads to".to_owned(),
         action: Action::RecordCluster(make_cluster_target(facts)),
         postcondition: "it is known which cluster the token is from".to_owned(),
@@ -143,7 +143,7 @@ fn make_cluster_target(facts: &EnableFacts) -> ClusterTarget {
 fn probe_token_step(facts: &EnableFacts) -> Step {
     let required = facts.verify == VerifyMode::Require;
     Step {
-        id: "try-token",
+        id: "probe-token",
         reason: "see that the cluster takes the token, before anything of yours changes".to_owned(),
         action: Action::ProbeToken {
             command: influxctl::probe_token(&facts.influxctl),

@@ -253,7 +253,7 @@ fn output_containing_token_is_withheld() {
         (token["stdout"].to_string(), &token["stderr"]["bytes"]),
         (WITHHELD_SECRET.to_owned(), &json!(0))
     );
-    let (_, trial) = find_step_entries(&records, "try-token");
+    let (_, trial) = find_step_entries(&records, "probe-token");
     assert_eq!(
         [trial["stdout"].to_string(), trial["stderr"].to_string()],
         [WITHHELD_SECRET, WITHHELD_SECRET]

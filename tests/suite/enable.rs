@@ -62,8 +62,8 @@ pub fn normalize_step_order(run: &CommandOutput) -> String {
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, step: &str| line.contains(&format!(" {step}: "));
     for (first, second) in [
-        ("try-token", "check-cluster"),
-        ("note-cluster", "get-token"),
+        ("probe-token", "check-cluster"),
+        ("record-cluster", "get-token"),
     ] {
         if let Some(at) = lines
             .windows(2)
@@ -93,9 +93,9 @@ fn enable_writes_token_and_edits_profile() {
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      note-cluster: the cluster answers, UID [UID]
+    done      record-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
-    done      try-token: the token was accepted by 127.0.0.1:26444
+    done      probe-token: the token was accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
     done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
@@ -163,9 +163,9 @@ fn enable_rerun_changes_nothing() {
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      note-cluster: the cluster answers, UID [UID]
+    done      record-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
-    done      try-token: the token was accepted by 127.0.0.1:26444
+    done      probe-token: the token was accepted by 127.0.0.1:26444
     unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json holds this token already
     done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
     --- stderr
@@ -272,8 +272,8 @@ fn enable_json_report_has_all_keys() {
             "check-cluster",
             "edit-profile",
             "get-token",
-            "note-cluster",
-            "try-token",
+            "record-cluster",
+            "probe-token",
             "write-token"
         ]
     );

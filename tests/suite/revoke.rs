@@ -93,7 +93,7 @@ pub fn extract_error(run: &CommandOutput) -> String {
 /// The output, with what is looked at side by side in one order.
 pub fn normalize_step_order(text: &str) -> String {
     let cut = |step: &str| format!("cut off in step `{step}`");
-    let (token, see) = (cut("get-token"), cut("see-admin-token"));
+    let (token, see) = (cut("get-token"), cut("verify-admin-token"));
     let text = match (text.find(&token), text.find(&see)) {
         // The two lines are the same but for the step.
         (Some(first), Some(second)) if first < second => &text
@@ -105,7 +105,7 @@ pub fn normalize_step_order(text: &str) -> String {
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, word: &str| line.starts_with("done ") && line.contains(word);
     let places = |word: &str| lines.iter().position(|line| is(line, word));
-    if let (Some(token), Some(see)) = (places(" get-token: "), places(" see-admin-token: "))
+    if let (Some(token), Some(see)) = (places(" get-token: "), places(" verify-admin-token: "))
         && token < see
     {
         lines.swap(token, see);

@@ -141,7 +141,7 @@ pub(super) fn find_resume_differences(
     let edited = planned
         .steps
         .iter()
-        .any(|step| step.get("edit").is_some() && was_begun(step));
+        .any(|step| step["action"] == "edit-file" && was_begun(step));
     let file = |file: &Value| {
         if edited {
             json!({ "path": file["path"] })
@@ -160,7 +160,9 @@ pub(super) fn find_resume_differences(
         let at = format!("/steps/{index}");
         match left.next_if(|now| is_same_step(step, now)) {
             Some(now) => compare_step(&at, step, now, &mut found),
-            None if is_change_step(step) && (step.get("write").is_some() || !was_begun(step)) => {
+            None if is_change_step(step)
+                && (step["action"] == "write-file" || !was_begun(step)) =>
+            {
                 found.push(Difference {
                     pointer: at,
                     planned: step["id"].clone(),
@@ -180,31 +182,39 @@ pub(super) fn find_resume_differences(
 
 /// Several profiles have steps of one name, each for a file of its own.
 fn is_same_step(planned: &Value, now: &Value) -> bool {
-    ["id", "write", "edit", "delete"]
+    ["id", "path"]
         .iter()
         .all(|name| planned.get(name) == now.get(name))
 }
 
 /// Whether a step changes anything: a file, a secret, a job, pods.
 fn is_change_step(step: &Value) -> bool {
-    ["write", "edit", "delete", "uid", "way", "ready"]
-        .iter()
-        .any(|name| step.get(name).is_some())
+    step["action"].as_str().is_some_and(|action| {
+        [
+            "write-file",
+            "edit-file",
+            "delete-file",
+            "delete-secret",
+            "run-job",
+            "restart-pods",
+        ]
+        .contains(&action)
+    })
 }
 
 /// A step that is left, against itself. A job may be at work by now under the name that the plan gives it; what has
 /// gone is not known any more by its UID; how many pods are ready changes, and so do the numbers of the steps.
 fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
-    let at_work = match now["way"].as_str() {
+    let at_work = match now["strategy"].as_str() {
         Some("running") => now["job"] == planned["job"],
-        Some("awaited") => planned["way"] == "operator",
+        Some("await-existing") => planned["strategy"] == "operator",
         _ => false,
     };
     let free = |name: &str| match name {
-        "why" | "holds" | "beside_previous" | "content" | "token" | "ready" => true,
-        "not_uid" => now[name].is_null(),
+        "reason" | "postcondition" | "parallel" | "content" | "token" | "ready_pods" => true,
+        "previous_uid" => now[name].is_null(),
         "argv" => now[name].is_null(),
-        "way" | "from" | "job" | "stdin" | "watch" => at_work,
+        "strategy" | "source" | "job" | "stdin" | "watch_argv" => at_work,
         _ => false,
     };
     for (name, value) in now

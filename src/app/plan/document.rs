@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// The version of this form.
-pub(in crate::app) const PLAN_SCHEMA: &str = "bypassctl.plan/1";
+pub(in crate::app) const PLAN_SCHEMA: &str = "bypassctl.plan/2";
 
 /// A plan as it is written down: what `plan` writes, and `apply` compares with what would be done now.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(in crate::app) struct PlanFile {
-    /// The version of this form: `bypassctl.plan/1`.
+    /// The version of this form: `bypassctl.plan/2`.
     schema: String,
     /// Version of the program that made it.
     bypassctl: String,
@@ -221,7 +221,7 @@ impl PlanFile {
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if head.schema != PLAN_SCHEMA {
             return Err(format!(
-                "its schema is `{}`, and this program knows `{PLAN_SCHEMA}`",
+                "schema `{}` is not supported, this program reads `{PLAN_SCHEMA}`",
                 head.schema
             ));
         }
@@ -337,7 +337,7 @@ fn strip_empty(value: &Value) -> Value {
 /// A step: its name and why, then each of its fields, commands as a shell takes them.
 fn render_step(step: &Value, number: usize) -> String {
     let text = |name: &str| step[name].as_str().unwrap_or_default();
-    let beside = if step["beside_previous"] == true {
+    let beside = if step["parallel"] == true {
         " (side by side with the one before)"
     } else {
         ""
@@ -345,10 +345,11 @@ fn render_step(step: &Value, number: usize) -> String {
     let mut lines = format!(
         "{number}. {}{beside}: {}\n",
         sanitize_text(text("id")),
-        sanitize_text(text("why"))
+        sanitize_text(text("reason"))
     );
     for (name, value) in step.as_object().into_iter().flatten() {
-        if ["id", "why", "holds", "beside_previous"].contains(&name.as_str()) || value.is_null() {
+        if ["id", "reason", "postcondition", "parallel"].contains(&name.as_str()) || value.is_null()
+        {
             continue;
         }
         let words = value.as_array().and_then(|items| {
@@ -358,7 +359,7 @@ fn render_step(step: &Value, number: usize) -> String {
                 .collect::<Option<Vec<String>>>()
         });
         let value = match (name.as_str(), words, value) {
-            ("argv" | "look" | "watch", Some(words), _) => {
+            ("argv" | "list_argv" | "watch_argv", Some(words), _) => {
                 format!("$ {}", format_shell_line(&words))
             }
             ("lines", Some(lines), _) => lines
@@ -375,7 +376,11 @@ fn render_step(step: &Value, number: usize) -> String {
         } else {
             value.join(" ")
         };
-        lines.push_str(&format!("   {:<8} {indented}\n", sanitize_text(name)));
+        lines.push_str(&format!("   {:<15} {indented}\n", sanitize_text(name)));
     }
-    lines + &format!("   then     {}\n", sanitize_text(text("holds")))
+    lines
+        + &format!(
+            "   then            {}\n",
+            sanitize_text(text("postcondition"))
+        )
 }

@@ -37,12 +37,12 @@ impl<'a> Planner<'a> {
         self.ensure_no_new_token()?;
         self.push_cluster_check();
         self.push_secret_deletions();
-        self.push_job_rerun(&KEY_GEN, ["rerun-key-gen", "see-rsa-keys"])?;
+        self.push_job_rerun(&KEY_GEN, ["rerun-key-gen", "verify-rsa-keys"])?;
         self.push_pod_restart();
         if self.facts.options.new_token {
             self.push_job_rerun(
                 &CREATE_ADMIN_TOKEN,
-                ["rerun-create-admin-token", "see-admin-token"],
+                ["rerun-create-admin-token", "verify-admin-token"],
             )?;
             self.push_token_read();
         }
@@ -98,7 +98,7 @@ impl<'a> Planner<'a> {
             return Ok(());
         }
         Err(Error::refusal("an unfinished revocation has made a new admin token: it would stay valid")
-            .hint("to end with it: run again without --no-new-token; to end without any token: start over, --again"))
+            .hint("to end with it: run again without --no-new-token; to end without any token: start over, --start-over"))
     }
 
     /// A context is a name: between the look and the deed it may have come to mean another cluster.
@@ -358,7 +358,7 @@ impl<'a> Planner<'a> {
                     kind.secret
                 ))
                 .hint(format!(
-                    "`kubectl logs job/{name} --namespace {}` shows why; --waive failed-job goes on all the same",
+                    "`kubectl logs job/{name} --namespace {}` shows why; --skip-check failed-job goes on all the same",
                     self.facts.target.namespace
                 )))
             }
@@ -476,7 +476,7 @@ impl<'a> Planner<'a> {
             "the old token, accepted before, is refused"
         };
         self.push_step(
-            "prove-revocation",
+            "verify-revocation",
             "show the result, do not assume it",
             Action::VerifyRevocation(prove),
             holds,

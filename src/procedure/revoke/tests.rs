@@ -131,12 +131,12 @@ const ALL_STEPS: [&str; 9] = [
     "delete-rsa-keys",
     "delete-admin-token",
     "rerun-key-gen",
-    "see-rsa-keys",
+    "verify-rsa-keys",
     "restart-pods",
     "rerun-create-admin-token",
-    "see-admin-token",
+    "verify-admin-token",
     "get-token",
-    "prove-revocation",
+    "verify-revocation",
 ];
 
 #[test]
@@ -330,7 +330,7 @@ fn plan_awaits_job_when_operator_has_not_recreated_it() {
             .map(|(_, w)| w.as_str())
             .collect::<Vec<_>>()
     };
-    assert_eq!(names(&facts), ["awaited", "operator"]);
+    assert_eq!(names(&facts), ["await-existing", "operator"]);
     facts
         .jobs
         .push(make_job("key-gen-7c9d2b41", 9, JobHealth::Active, "i"));
@@ -370,7 +370,7 @@ fn plan_is_refused_when_it_cannot_finish() {
         refused(|facts| facts.jobs[0] = make_job("key-gen-7c9d2b41", 1, JobHealth::Failed, "i"));
     assert!(
         failed.contains("has failed (BackoffLimitExceeded)")
-            && failed.contains("--waive failed-job"),
+            && failed.contains("--skip-check failed-job"),
         "{failed}"
     );
     let pods = refused(|facts| facts.pods_matched = false);
@@ -719,7 +719,7 @@ proptest! {
         prop_assert!(played.has_restarted || (stage.keys == SecretState::New && stage.pods == PodState::New), "{played:?}");
         let token_new = played.token == Some("new") || stage.token == SecretState::New;
         prop_assert!(if facts.options.new_token { token_new } else { played.token.is_none() }, "{played:?}");
-        prop_assert!(list_step_ids(&revocation).ends_with(&["prove-revocation"]));
+        prop_assert!(list_step_ids(&revocation).ends_with(&["verify-revocation"]));
     }
 
     #[test]

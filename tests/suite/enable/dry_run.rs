@@ -72,12 +72,12 @@ fn dry_run_prints_plan() {
     1. get-token: read the admin token from secret `admin-token` of namespace `influxdb`
        $ kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev
        then: the token is known, in memory only
-    2. note-cluster (side by side with 1): a context names a name: note which cluster it leads to
+    2. record-cluster (side by side with 1): a context names a name: note which cluster it leads to
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
        or, where that is forbidden, $ kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev
        or, where that is forbidden, $ kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev
        then: it is known which cluster the token is from
-    3. try-token: see that the cluster takes the token, before anything of yours changes
+    3. probe-token: see that the cluster takes the token, before anything of yours changes
        $ influxctl --config <throwaway configuration> --profile default database list --format json
        then: the token was not refused
     4. check-cluster (side by side with 3): make sure that the context leads there still, before anything of yours changes
@@ -145,12 +145,12 @@ fn dry_run_prints_script() {
     printf '%s' "$encoded" | decode >"$new_token"
     [ -s "$new_token" ] || fail 'the token is empty'
 
-    # note-cluster: a context names a name: note which cluster it leads to
+    # record-cluster: a context names a name: note which cluster it leads to
     cluster() { [SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev || :; }
     cluster=$(cluster)
     [ -n "$cluster" ] || fail 'the cluster cannot be told from another'
 
-    # try-token: see that the cluster takes the token, before anything of yours changes
+    # probe-token: see that the cluster takes the token, before anything of yours changes
     mkdir "$work/home"
     cat >"$work/config.toml" <<'END_OF_CONFIG'
     [[profile]]
@@ -348,8 +348,8 @@ fn dry_run_json_report_contains_plan_and_script() {
         ids,
         [
             "get-token",
-            "note-cluster",
-            "try-token",
+            "record-cluster",
+            "probe-token",
             "check-cluster",
             "write-token",
             "edit-profile"

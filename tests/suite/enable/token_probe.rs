@@ -56,7 +56,7 @@ fn inconclusive_probe_continues_with_warning() {
     exit 10
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      note-cluster: the cluster answers, UID [UID]
+    done      record-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -208,9 +208,9 @@ fn probe_ignores_older_cached_token() {
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      note-cluster: the cluster answers, UID [UID]
+    done      record-cluster: the cluster answers, UID [UID]
     done      check-cluster: the context leads to the same cluster as before
-    done      try-token: the token was accepted by 127.0.0.1:26444
+    done      probe-token: the token was accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
     done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable

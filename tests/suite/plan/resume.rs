@@ -144,7 +144,7 @@ fn apply_keeps_stale_files_when_plan_differs() {
     let sb = create_enabled_sandbox();
     save_plan(&sb, &["disable"]);
     let mut plan = read_plan(&sb);
-    plan["steps"][0]["why"] = json!("because");
+    plan["steps"][0]["reason"] = json!("because");
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     let left = sb.write(
         "home/.config/influxctl/.config.toml.bypassctl-new",

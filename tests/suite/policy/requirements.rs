@@ -93,7 +93,7 @@ fn policy_sets_and_enforces_audit_log_path() {
     assert!(sb.home_path("own.jsonl").exists(), "a default is no rule");
     write_policy(
         &sb,
-        "[audit]\nfile = \"~/logs/site.jsonl\"\nrequire = true\n",
+        "[audit]\nfile = \"~/logs/site.jsonl\"\nenforce = true\n",
     );
     let told = extract_error(&run_with_exit_code(
         &sb,

@@ -30,7 +30,7 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev
@@ -59,7 +59,7 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(all[0], @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -74,7 +74,7 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
-    check-cluster delete-admin-token rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -88,7 +88,7 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
-    check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -111,7 +111,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
-    check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -127,7 +127,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
-    check-cluster restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
@@ -154,7 +154,7 @@ fn revoke_keeps_keys_newer_than_token() {
     let run = run_revoke(&sb, 11, &["--grace", "1s"]);
     // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
     insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
-    check-cluster delete-admin-token restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -169,7 +169,7 @@ fn start_over_flag_deletes_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(describe_revocation(&sb, &["--again"]), @"
-    check-cluster delete-rsa-keys rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -197,11 +197,11 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
     insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
-    check-cluster rerun-key-gen see-rsa-keys restart-pods rerun-create-admin-token see-admin-token get-token prove-revocation
+    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     ");
-    assert_revoked(&sb, &old, "awaited");
+    assert_revoked(&sb, &old, "await-existing");
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn clones_omit_ttl_and_suspension() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 0
     --- stdout
-    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
@@ -265,12 +265,12 @@ fn clones_omit_ttl_and_suspension() {
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new ones are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      prove-revocation: the old token is refused by 127.0.0.1:26444 where the new one is accepted
+    done      verify-revocation: the old token is refused by 127.0.0.1:26444 where the new one is accepted
     revoked, proven; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended: its clone runs all the same
@@ -310,7 +310,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
-    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
@@ -318,10 +318,10 @@ fn token_stays_accepted_when_selector_misses_pods() {
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 1 old pods are gone, 1 new ones are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the old token is still accepted; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr

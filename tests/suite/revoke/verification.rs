@@ -44,7 +44,7 @@ fn sticky_token_stays_accepted_without_new_token() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
-    proven    try-old-token: the old token is accepted by 127.0.0.1:26444 now
+    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
     seen      operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
@@ -52,7 +52,7 @@ fn sticky_token_stays_accepted_without_new_token() {
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new ones are ready
     revoked, but the old token is still accepted; secret `admin-token` is gone, and no new one was made
     --- stderr
@@ -92,10 +92,10 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
     done      delete-admin-token: secret `admin-token` of UID [UID] is gone
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      see-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new ones are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      see-admin-token: secret `admin-token` has the new UID [UID]
+    done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, proof inconclusive; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr

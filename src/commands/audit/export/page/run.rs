@@ -10,13 +10,13 @@ use crate::tool::invocation::Effect;
 
 /// The steps that try a token, and what each shows.
 const TOKEN_PROBES: [(&str, &str); 4] = [
-    ("try-token", "the token, before it was put to use"),
-    ("try-old-token", "the old token, before it was revoked"),
+    ("probe-token", "the token, before it was put to use"),
+    ("probe-old-token", "the old token, before it was revoked"),
     (
-        "prove-revocation-old",
+        "verify-revocation-old",
         "the old token, after it was revoked",
     ),
-    ("prove-revocation-new", "the new token"),
+    ("verify-revocation-new", "the new token"),
 ];
 
 /// What there is to know of a whole run.
