@@ -1,29 +1,45 @@
-//! `docs/ERRORS.md` has every error and warning that stands in the source, and none that does not.
+//! `docs/ERRORS.md` has a row for each error and warning in the source, and no other row.
 
 use crate::architecture::read_sources;
 use crate::sandbox::error_docs::{ERROR_ROWS, find_undocumented};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use regex::Regex;
+use std::sync::LazyLock;
 
-/// The messages of a source that are written where the error or warning is made, `X` for what varies. What kubectl says
-/// follows after a colon.
+static PLACEHOLDER: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\{[^{}]*\}").expect("a pattern"));
+
+/// Returns the messages that a source passes to the constructors of errors and warnings, with `X`
+/// for each placeholder. The text that kubectl adds follows after a colon.
 fn extract_messages(source: &str) -> Vec<String> {
     let text = r#""((?:[^"\\]|\\.)*)""#;
-    let error =
-        r"(?:Error::(?:failed|usage|refused|of)|ui\s*\.warn)\(\s*(?:(?:Kind::\w+|kind),\s*)?";
-    let pattern =
-        |made: &str| Regex::new(&format!(r"{made}(?:&?format!\(\s*)?{text}")).expect("a pattern");
-    let varies = Regex::new(r"\{[^{}]*\}").expect("a pattern");
-    let found = |made: &str, more: &str| -> Vec<String> {
-        let of = |found: regex::Captures| varies.replace_all(&found[1], "X").into_owned() + more;
-        pattern(made).captures_iter(source).map(of).collect()
+    let error = r"(?:Error::(?:failure|usage|refusal|new)|ui\s*\.warn)\(\s*(?:(?:ErrorKind::\w+|kind),\s*)?";
+    let extract = |call: &str, suffix: &str| -> Vec<String> {
+        Regex::new(&format!(r"{call}(?:&?format!\(\s*)?{text}"))
+            .expect("a pattern")
+            .captures_iter(source)
+            .map(|found| {
+                PLACEHOLDER
+                    .replace_all(&unescape(&found[1]), "X")
+                    .into_owned()
+                    + suffix
+            })
+            .collect()
     };
-    let all = [found(error, ""), found(r"into_error\(\s*", ": X")].concat();
-    // What is only put together of other texts says nothing here, and the last watch is told within another error.
-    let all = all
+    [extract(error, ""), extract(r"into_error\(\s*", ": X")]
+        .concat()
         .into_iter()
-        .filter(|message| message != "the last watch failed: X");
-    all.filter(|message| message.chars().filter(|c| c.is_lowercase()).count() > 5)
+        // Another error quotes this one.
+        .filter(|message| message != "the last watch failed: X")
+        .filter(|message| message.chars().filter(|c| c.is_lowercase()).count() > 5)
         .collect()
+}
+
+/// Joins a literal that continues on the next line.
+fn unescape(literal: &str) -> String {
+    static CONTINUATION: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\\\n\s*").expect("a pattern"));
+    CONTINUATION.replace_all(literal, "").into_owned()
 }
 
 #[test]
@@ -34,7 +50,7 @@ fn errors_document_lists_every_source_message() {
         .collect();
     assert!(
         messages.len() > 150,
-        "only {} messages are found",
+        "only {} messages found",
         messages.len()
     );
     let missing: Vec<_> = messages
@@ -47,7 +63,7 @@ fn errors_document_lists_every_source_message() {
     );
 }
 
-/// What is not the program's own: kubectl's words, the system's, and those of the library that reads the command line.
+/// Texts of kubectl, of the system and of the command line parser.
 const EXTERNAL_MESSAGES: &[&str] = &[
     "Error from server (NotFound)",
     "Error from server (Forbidden)",
@@ -70,31 +86,82 @@ const EXTERNAL_MESSAGES: &[&str] = &[
     "cannot be used with",
 ];
 
-#[test]
-fn errors_document_lists_no_unknown_message() {
-    let goes_on = Regex::new(r"\\\n\s*").expect("a pattern");
-    let source: String = read_sources()
-        .into_iter()
-        .map(|source| source.code.replace('`', ""))
-        .collect();
-    let source = goes_on.replace_all(&source, "").into_owned() + &EXTERNAL_MESSAGES.join("\n");
-    // What stands between two things that vary; a colon often joins two texts.
-    let parts = Regex::new("…|: ").expect("a pattern");
-    let longest = |message: &str| {
-        parts
+/// Appends the string literals of a source that can be part of a message: none of a hint, an
+/// attribute or the second argument of `warn`, which is its hint.
+fn collect_message_literals(tokens: TokenStream, literals: &mut Vec<String>) {
+    let mut last_ident = String::new();
+    let mut is_attribute = false;
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => {
+                let stream = group.stream();
+                match (group.delimiter(), last_ident.as_str()) {
+                    (Delimiter::Parenthesis, "hint" | "with_hint") => {}
+                    (Delimiter::Bracket, _) if is_attribute => {}
+                    (Delimiter::Parenthesis, "warn") => {
+                        let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
+                        let message = stream.into_iter().take_while(|token| !is_comma(token));
+                        collect_message_literals(message.collect(), literals);
+                    }
+                    _ => collect_message_literals(stream, literals),
+                }
+                last_ident.clear();
+                is_attribute = false;
+            }
+            TokenTree::Ident(ident) => last_ident = ident.to_string(),
+            TokenTree::Punct(punct) => is_attribute = punct.as_char() == '#',
+            TokenTree::Literal(literal) => literals.push(unescape(&literal.to_string())),
+        }
+    }
+}
+
+/// Returns the rows of `docs/ERRORS.md` that match no literal.
+fn find_stale_rows<'a>(literals: &[String], rows: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    static SEPARATOR: LazyLock<Regex> = LazyLock::new(|| Regex::new("…|: ").expect("a pattern"));
+    let literals: Vec<String> = literals.iter().map(|text| text.replace('`', "")).collect();
+    let is_known = |message: &&str| {
+        let longest_part = SEPARATOR
             .split(message)
             .max_by_key(|part| part.len())
             .unwrap_or_default()
-            .to_owned()
+            .trim();
+        literals
+            .iter()
+            .map(String::as_str)
+            .chain(EXTERNAL_MESSAGES.iter().copied())
+            .any(|text| text.contains(longest_part))
     };
-    let is_there = |message: &str| source.contains(longest(message).trim());
-    let wrong: Vec<&str> = ERROR_ROWS
-        .iter()
-        .map(|row| row.message.as_str())
-        .filter(|message| !is_there(message))
-        .collect();
-    assert!(wrong.is_empty(), "nothing in the source is like {wrong:#?}");
-    assert!(!is_there("the moon cannot be read: …"));
+    rows.filter(|message| !is_known(message)).collect()
+}
+
+#[test]
+fn errors_document_lists_no_unknown_message() {
+    let mut literals = Vec::new();
+    for source in read_sources() {
+        let tokens = source.code.parse().expect("a source that compiles");
+        collect_message_literals(tokens, &mut literals);
+    }
+    let rows = || ERROR_ROWS.iter().map(|row| row.message.as_str());
+    let stale = find_stale_rows(&literals, rows());
+    assert!(
+        stale.is_empty(),
+        "no message in the source is like {stale:#?}"
+    );
+    let made_up = ["cannot read the moon: …"];
+    assert_eq!(find_stale_rows(&literals, made_up.into_iter()), made_up);
+}
+
+#[test]
+fn hint_is_no_message_of_the_errors_document() {
+    let source =
+        r#"Error::failure("cannot read").hint("run it again"); ui.warn(&format!("a"), "b");"#;
+    let mut literals = Vec::new();
+    collect_message_literals(source.parse().expect("tokens"), &mut literals);
+    assert_eq!(literals, ["\"cannot read\"", "\"a\""]);
+    assert_eq!(
+        find_stale_rows(&literals, ["run it again"].into_iter()),
+        ["run it again"]
+    );
 }
 
 #[test]
@@ -124,7 +191,7 @@ fn undocumented_message_is_detected() {
         "no hint"
     );
     assert_eq!(
-        extract_messages("Error::failed(format!(\"`{}` is not there: {error}\", p))"),
+        extract_messages("Error::failure(format!(\"`{}` is not there: {error}\", p))"),
         ["`X` is not there: X"]
     );
 }
