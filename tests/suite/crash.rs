@@ -370,7 +370,7 @@ fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &s
     let ends = sb.read_entries_by_type("run.end");
     assert_eq!(ends.len(), 1, "{what}");
     assert_eq!(
-        (&ends[0]["code"], &ends[0]["changed"]),
+        (&ends[0]["exit_code"], &ends[0]["changed"]),
         (&json!(code), &json!(false)),
         "{what}"
     );

@@ -228,7 +228,7 @@ fn full_token_disk_leaves_files_unchanged() {
     assert_eq!(disk.list_names(), ["filler", "token.json"]);
     let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["code"], &end["changed"], sb.list_unfinished_steps()),
+        (&end["exit_code"], &end["changed"], sb.list_unfinished_steps()),
         (&json!(1), &json!(false), Vec::new())
     );
     assert!(sb.read_entries_by_type("result").iter().any(|r| {
@@ -287,7 +287,7 @@ fn full_config_disk_stops_enable_after_token_write() {
     );
     let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["code"], &end["changed"], sb.list_unfinished_steps()),
+        (&end["exit_code"], &end["changed"], sb.list_unfinished_steps()),
         (&json!(8), &json!(true), Vec::new())
     );
     disk.clear();

@@ -359,7 +359,7 @@ fn cloned_job_has_only_bypassctl_labels() {
         .find(|intent| intent["step"] == "rerun-key-gen")
         .expect("on record");
     assert_eq!(
-        made["stdin"]["made_from"],
+        made["stdin"]["derived_from"],
         json!([{"name": "job/key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])
     );
 }

@@ -136,7 +136,7 @@ fn policy_can_require_a_reason_for_changes() {
     run_with_exit_code(&sb, 0, &["apply", "p", "--reason", "CHG-7 by the board"]);
     run_with_exit_code(&sb, 0, &["disable", "--reason", "see CHG-8"]);
     assert_eq!(
-        sb.read_entries_by_type("run.end").last().expect("a run")["code"],
+        sb.read_entries_by_type("run.end").last().expect("a run")["exit_code"],
         0
     );
 }

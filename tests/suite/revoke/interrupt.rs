@@ -31,7 +31,7 @@ fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &s
     assert_eq!(sb.list_unfinished_steps(), Vec::<String>::new(), "{what}");
     let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
-        (&end["code"], &end["command"]),
+        (&end["exit_code"], &end["command"]),
         (&json!(code), &json!("revoke")),
         "{what}"
     );
