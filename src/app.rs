@@ -1,43 +1,27 @@
-//! The commands, one per file: look, plan, confirm, carry out, report.
+//! Dispatches a command: finds the policy, applies its defaults, starts the run, finishes it.
 
-mod called;
-mod carry_out;
-mod cluster_steps;
-mod complete;
-mod config;
-mod confirm;
-mod disable;
-mod doctor;
-mod enable;
-mod ending;
-mod observe;
-mod plan;
+mod defaults;
+mod finish;
 mod policy;
-mod probe;
-mod proof;
-mod revoke;
-mod rotate;
-mod session;
-mod status;
-mod tools;
 mod usage;
-mod version;
-mod wait;
 
-pub use called::{ProgramName, complete_for_kubectl, parse_command_line};
-pub use complete::{COMPLETION_ENV as COMPLETE, build_completion_command};
+pub use crate::commands::completion::{
+    COMPLETION_ENV as COMPLETE, build_completion_command, complete_for_kubectl,
+};
+pub use crate::session::program_name::{ProgramName, parse_command_line};
 pub use usage::report_usage_error;
 
-use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand, ToolsCommand};
-use crate::commands::audit;
+use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand};
+use crate::commands::{
+    audit, completion, disable, doctor, enable, plan, revoke, rotate, status, tools, version,
+};
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, Executor, Interrupts, RunSetup};
+use crate::plan_file::PlanMode;
 use crate::policy::ActivePolicy;
-use crate::session::paths as places;
+use crate::session::{Session, guard, paths};
 use crate::ui::{OutputFormat, OutputOptions, RunSummary, Ui};
-use ending::finish_command;
-use plan::PlanMode;
-use session::Session;
+use finish::finish_command;
 use std::path::PathBuf;
 
 /// Runs the program and returns its exit code.
@@ -62,20 +46,20 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         )
     };
     if let Err(error) = check_output_format(&cli) {
-        return unrecorded(full_command_name(&cli.command), &Err(error), false);
+        return unrecorded(cli.command.full_name(), &Err(error), false);
     }
     if let Some(outcome) = run_without_policy(&cli.command, &environment, &ui) {
-        return unrecorded(full_command_name(&cli.command), &outcome, false);
+        return unrecorded(cli.command.full_name(), &outcome, false);
     }
     let policy = match policy::load_active_policy(&cli.common, &environment, &ui) {
         Ok(policy) => policy,
-        Err(error) => return unrecorded(full_command_name(&cli.command), &Err(error), false),
+        Err(error) => return unrecorded(cli.command.full_name(), &Err(error), false),
     };
-    policy::apply_defaults(&mut cli, policy.as_ref());
+    defaults::apply_defaults(&mut cli, policy.as_ref());
     let prepared = match &cli.command {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, &cli.common, &environment, &ui);
-            return unrecorded(audit::audit_command_name(command), &outcome, changed);
+            return unrecorded(command.name(), &outcome, changed);
         }
         Command::Plan(args) => plan::prepare_plan(&cli, args, &environment),
         Command::Apply(args) => plan::prepare_apply(&cli, args, &environment),
@@ -101,7 +85,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
             &ui,
             &mode,
         ),
-        Err(error) => unrecorded(command_name(&cli.command), &Err(error), false),
+        Err(error) => unrecorded(cli.command.name(), &Err(error), false),
     }
 }
 
@@ -117,7 +101,7 @@ fn run_without_policy(
             ..
         }) => Some(plan::show_plan_file(args, environment, ui)),
         Command::Version => Some(version::run(ui)),
-        Command::Completion { shell } => Some(complete::print_completion_script(*shell, ui)),
+        Command::Completion { shell } => Some(completion::print_completion_script(*shell, ui)),
         _ => None,
     }
 }
@@ -125,7 +109,7 @@ fn run_without_policy(
 fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
     let common = &cli.common;
     // A script is to be run, or reviewed: nothing else goes where it goes.
-    let quiet = common.quiet || dry_run_format(&cli.command) == Some(DryRunFormat::Script);
+    let quiet = common.quiet || cli.command.dry_run() == Some(DryRunFormat::Script);
     OutputOptions {
         format: common.output,
         color: common.color,
@@ -143,42 +127,11 @@ struct RunInputs {
     policy: Option<ActivePolicy>,
 }
 
-fn command_name(command: &Command) -> &'static str {
-    match command {
-        Command::Enable(_) => "enable",
-        Command::Disable(_) => "disable",
-        Command::Revoke(_) => "revoke",
-        Command::Rotate(_) => "rotate",
-        Command::Status => "status",
-        Command::Doctor => "doctor",
-        Command::Tools(ToolsCommand::List) => "tools list",
-        Command::Tools(ToolsCommand::Pin { .. }) => "tools pin",
-        Command::Tools(ToolsCommand::Verify) => "tools verify",
-        Command::Version => "version",
-        Command::Completion { .. } => "completion",
-        Command::Audit(_) => "audit",
-        Command::Plan(_) => "plan",
-        Command::Apply(_) => "apply",
-    }
-}
-
-/// With the command of a command.
-fn full_command_name(command: &Command) -> &'static str {
-    match command {
-        Command::Audit(command) => audit::audit_command_name(command),
-        Command::Plan(PlanArgs {
-            subcommand: PlanSubcommand::Show(_),
-            ..
-        }) => "plan show",
-        command => command_name(command),
-    }
-}
-
 /// The commands that report checks.
 const CHECK_COMMANDS: &[&str] = &["doctor", "status", "tools verify", "audit verify"];
 
 fn check_output_format(cli: &Cli) -> Result<()> {
-    let name = full_command_name(&cli.command);
+    let name = cli.command.full_name();
     if cli.common.output != OutputFormat::Junit || CHECK_COMMANDS.contains(&name) {
         return Ok(());
     }
@@ -186,24 +139,6 @@ fn check_output_format(cli: &Cli) -> Result<()> {
         "`{name}` reports no checks, and -o junit is for those"
     ))
     .hint(format!("these do: {}", CHECK_COMMANDS.join(", "))))
-}
-
-/// In which form a command only shows what it would do.
-fn dry_run_format(command: &Command) -> Option<DryRunFormat> {
-    match command {
-        Command::Enable(args) => args.dry_run,
-        Command::Disable(args) => args.dry_run,
-        Command::Revoke(args) => args.revocation.dry_run,
-        Command::Rotate(args) => args.revocation.dry_run,
-        Command::Status
-        | Command::Doctor
-        | Command::Tools(_)
-        | Command::Audit(_)
-        | Command::Version
-        | Command::Completion { .. }
-        | Command::Plan(_)
-        | Command::Apply(_) => None,
-    }
 }
 
 fn reject_multiple_profiles(command: &Command, common: &CommonArgs) -> Result<()> {
@@ -216,10 +151,10 @@ fn reject_multiple_profiles(command: &Command, common: &CommonArgs) -> Result<()
 
 /// Every command that runs or changes anything is a run in the record.
 fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
-    let (command, name) = (&cli.command, command_name(&cli.command));
+    let (command, name) = (&cli.command, cli.command.name());
     let (summary, dry_run) = (
         with.environment.step_summary_path(),
-        dry_run_format(&cli.command).is_some(),
+        cli.command.dry_run().is_some(),
     );
     let (executor, audit_log) = match start_run(cli, with, ui, mode) {
         Ok(begun) => begun,
@@ -243,14 +178,14 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         .first()
         .map_or("default", String::as_str);
     let session = Session {
-        exec: &executor,
+        executor: &executor,
         ui,
         common: &cli.common,
         mode,
         profile,
     };
     let allowed = reject_multiple_profiles(command, &cli.common)
-        .and_then(|()| policy::enforce_guard(&session, command));
+        .and_then(|()| guard::enforce_guard(&session, command));
     let outcome = allowed.and_then(|()| match command {
         Command::Enable(args) => enable::run(&session, args),
         Command::Disable(args) => disable::run(&session, args),
@@ -297,12 +232,12 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
         Error::failure(format!("signals cannot be taken over: {error}"))
             .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
     })?;
-    let state = places::state_dir(&environment)?;
-    let audit_log = places::audit_log_path(&cli.common, &environment)?;
+    let state = paths::state_dir(&environment)?;
+    let audit_log = paths::audit_log_path(&cli.common, &environment)?;
     policy::enforce_log_path(&audit_log, policy.as_ref())?;
     let setup = RunSetup {
-        command: command_name(&cli.command),
-        dry_run: dry_run_format(&cli.command).is_some(),
+        command: cli.command.name(),
+        dry_run: cli.command.dry_run().is_some(),
         plan_sha256: mode.plan_digest().map(str::to_owned),
         policy,
         audit_log: audit_log.clone(),
@@ -328,9 +263,4 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
         ui.warn(&what, "this run looks at what is there now");
     }
     Ok((executor, audit_log))
-}
-
-#[cfg(test)]
-mod schema {
-    mod tests;
 }

@@ -1,6 +1,7 @@
 //! The command line, and nothing else.
 
 mod audit;
+mod command;
 pub mod examples;
 mod plan;
 mod revoke;

@@ -11,10 +11,17 @@ mod commands;
 pub mod error;
 pub mod exec;
 pub mod plan;
+mod plan_file;
 pub mod policy;
 pub mod procedure;
 pub mod profile;
 pub mod secret;
 mod session;
+mod steps;
 pub mod tool;
 pub mod ui;
+
+#[cfg(test)]
+mod schema {
+    mod tests;
+}

@@ -16,6 +16,9 @@ use semver::VersionReq;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// The largest policy file that is read, in bytes. A policy has some hundred.
+pub const MAX_POLICY: u64 = 1 << 20;
+
 /// The name of the file.
 pub const FILE_NAME: &str = "bypassctl.toml";
 

@@ -1,25 +1,17 @@
-//! Which policy is in force, and what it asks for.
+//! Finds the policy in force and checks who can change it.
 
-use super::command_name;
-use super::session::Session;
-use crate::cli::{Cli, Command, CommonArgs, EnableArgs, PlanArgs, PlanSubcommand, RevocationArgs};
+use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
 use crate::exec::{Environment, Writer, find_writers, read_file};
-use crate::policy::{ActivePolicy, FILE_NAME, NamespaceDefaults, PathContext, Policy};
-use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
-use crate::procedure::{PRODUCTION_PATTERNS, find_production_name};
+use crate::policy::{ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, Policy};
 use crate::secret::compute_sha256_hex;
-use crate::tool::invocation::sanitize;
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A policy is some hundred bytes; more is another file.
-pub(super) const MAX_POLICY: u64 = 1 << 20;
-
 /// The policy in force: that of the system where it is locked; else the one that is named; else the one of the working
 /// directory, or above it up to the root of its repository; else that of the system.
-pub(super) fn load_active_policy(
+pub(crate) fn load_active_policy(
     common: &CommonArgs,
     environment: &Environment,
     ui: &Ui,
@@ -198,86 +190,8 @@ fn check_ownership(policy: ActivePolicy, found: bool, ui: &Ui) -> Result<ActiveP
     Ok(policy)
 }
 
-/// Fills in what the command line leaves to the policy.
-pub(super) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
-    let file = policy.and_then(|policy| policy.policy.audit.file.clone());
-    cli.common.audit_log = cli.common.audit_log.take().or(file);
-    // What was planned is applied as it was asked for then.
-    if matches!(cli.command, Command::Apply(_)) {
-        return;
-    }
-    let none = NamespaceDefaults::default();
-    let namespaces = policy.map(|policy| &policy.policy.namespaces);
-    let defaults = namespaces
-        .zip(cli.common.namespace.as_ref())
-        .and_then(|(of, name)| of.get(name))
-        .unwrap_or(&none);
-    let common = &mut cli.common;
-    if common.profiles.is_empty() {
-        common.profiles = vec![
-            defaults
-                .profile
-                .clone()
-                .unwrap_or_else(|| "default".to_owned()),
-        ];
-    }
-    common.config = common.config.take().or_else(|| defaults.config.clone());
-    if let Some(enable) = enable_args_mut(&mut cli.command) {
-        enable.token_file = enable
-            .token_file
-            .take()
-            .or_else(|| defaults.token_file.clone());
-    }
-    if let Some(how) = revocation_args_mut(&mut cli.command) {
-        // What holds without either is said as well, for who reads a plan.
-        let selector = how
-            .restart_selector
-            .take()
-            .or_else(|| defaults.restart_selector.clone());
-        how.restart_selector = selector.or_else(|| Some(DOCUMENTED_SELECTOR.to_owned()));
-        how.key_gen_job = how
-            .key_gen_job
-            .take()
-            .or_else(|| defaults.key_gen_job.clone());
-        let token_job = how.create_admin_token_job.take();
-        how.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
-        how.rerun = how.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
-    }
-}
-
-fn enable_args_mut(command: &mut Command) -> Option<&mut EnableArgs> {
-    match command {
-        Command::Enable(args)
-        | Command::Plan(PlanArgs {
-            subcommand: PlanSubcommand::Enable(args),
-            ..
-        }) => Some(args),
-        _ => None,
-    }
-}
-
-fn revocation_args_mut(command: &mut Command) -> Option<&mut RevocationArgs> {
-    match command {
-        Command::Revoke(args) => Some(&mut args.revocation),
-        Command::Rotate(args) => Some(&mut args.revocation),
-        Command::Plan(args) => args.subcommand.revocation_mut(),
-        _ => None,
-    }
-}
-
-/// The pods that load the keys, where the command line does not name them.
-pub(super) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
-    let defaults = session
-        .exec
-        .policy()
-        .and_then(|policy| policy.policy.namespaces.get(namespace));
-    defaults
-        .and_then(|defaults| defaults.restart_selector.as_deref())
-        .unwrap_or(DOCUMENTED_SELECTOR)
-}
-
 /// Fails where the record would be kept elsewhere than the policy has it.
-pub(super) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) -> Result<()> {
+pub(crate) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) -> Result<()> {
     let Some(policy) = policy else { return Ok(()) };
     match &policy.policy.audit.file {
         Some(file)
@@ -293,96 +207,4 @@ pub(super) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) 
         }
         _ => Ok(()),
     }
-}
-
-/// Fails where the policy asks for more before this command changes something.
-pub(super) fn enforce_guard(session: &Session, command: &Command) -> Result<()> {
-    let Some(policy) = session
-        .exec
-        .policy()
-        .filter(|_| session.can_change(command))
-    else {
-        return Ok(());
-    };
-    let (guard, name) = (&policy.policy.guard, command_name(command));
-    let file = policy.file.display();
-    if guard.require_plan.iter().any(|guarded| guarded == name)
-        && session.mode.plan_digest().is_none()
-    {
-        return Err(Error::refusal(format!("the policy `{file}` has `{name}` carried out from a plan only")).hint(
-            format!("bypassctl plan {name} … --out FILE, have it approved, then bypassctl apply FILE --expect SHA256"),
-        ));
-    }
-    let Some(pattern) = &guard.require_reason else {
-        return Ok(());
-    };
-    match &session.common.reason {
-        Some(reason) if pattern.is_match(reason) => Ok(()),
-        given => {
-            let given = given.as_ref().map_or_else(
-                || "none is given".to_owned(),
-                |given| format!("`{}` does not", sanitize(given, 200)),
-            );
-            Err(Error::refusal(format!(
-                "the policy `{file}` wants a reason that matches `{pattern}`, and {given}"
-            ))
-            .hint("say why: --reason TEXT"))
-        }
-    }
-}
-
-/// Fails where context, namespace or server looks like production, unless that was allowed.
-pub(super) fn refuse_production(
-    session: &Session,
-    allowed: bool,
-    context: Option<&str>,
-) -> Result<()> {
-    let policy = session.exec.policy();
-    let server = session.exec.target().server;
-    let Some(name) = detect_production_name(session, context, server.as_deref()) else {
-        return Ok(());
-    };
-    let refused = Error::refusal(format!(
-        "`{name}` looks like production, where the admin token must not be used"
-    ));
-    match policy.filter(|policy| policy.policy.locked) {
-        None if allowed => Ok(()),
-        None => Err(refused.hint("if it is not production, say so with --allow-production")),
-        Some(locked) => Err(refused.hint(format!(
-            "the policy `{}` is locked, so --allow-production is not taken: have its patterns changed if it is not production",
-            locked.file.display()
-        ))),
-    }
-}
-
-/// The first of context, namespace and server that looks like production.
-pub(super) fn detect_production_name(
-    session: &Session,
-    context: Option<&str>,
-    server: Option<&str>,
-) -> Option<String> {
-    let production = session
-        .exec
-        .policy()
-        .map(|policy| policy.policy.guard.production.clone())
-        .unwrap_or_default();
-    let built_in = || {
-        PRODUCTION_PATTERNS
-            .iter()
-            .map(|pattern| (*pattern).to_owned())
-            .collect()
-    };
-    [
-        (context, production.context.unwrap_or_else(built_in)),
-        (
-            session.common.namespace.as_deref(),
-            production.namespace.unwrap_or_else(built_in),
-        ),
-        (server, production.server.unwrap_or_default()),
-    ]
-    .into_iter()
-    .find_map(|(name, patterns)| {
-        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
-        find_production_name(&[name?], &patterns).map(str::to_owned)
-    })
 }

@@ -1,8 +1,8 @@
 //! A command line that does not make sense, told in the form that it asks for.
 
-use super::called::ProgramName;
 use crate::error::{Error, ErrorKind};
 use crate::exec::Environment;
+use crate::session::program_name::ProgramName;
 use crate::tool::invocation::sanitize;
 use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};

@@ -21,18 +21,6 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// As it is told in JSON.
-pub(crate) fn audit_command_name(command: &AuditCommand) -> &'static str {
-    match command {
-        AuditCommand::Verify { .. } => "audit verify",
-        AuditCommand::List(_) => "audit list",
-        AuditCommand::Show { .. } => "audit show",
-        AuditCommand::Export(_) => "audit export",
-        AuditCommand::Anchor { .. } => "audit anchor",
-        AuditCommand::RotateLog => "audit rotate",
-    }
-}
-
 /// Also whether anything was changed.
 pub(crate) fn run(
     command: &AuditCommand,

@@ -1,0 +1,221 @@
+//! Completion of values from this machine. It never asks a cluster.
+
+use super::audit::{format_time, sanitize_text};
+use crate::audit::{self, Run};
+use crate::cli::{Cli, Shell};
+use crate::error::{CommandResult, Error};
+use crate::exec::{Environment, read_file};
+use crate::profile;
+use crate::session::paths;
+use crate::session::program_name::{ProgramName, with_program_name};
+use crate::tool::invocation::escape_controls;
+use crate::ui::{OutputOptions, Ui};
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
+use clap_complete::env::Shells;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Larger files are passed over: somebody waits for a key.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The runs that are offered, the latest first.
+const MAX_RUNS: usize = 50;
+
+/// The variable in which a shell asks for completion.
+pub const COMPLETION_ENV: &str = "_BYPASSCTL_COMPLETE";
+
+/// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
+pub(crate) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
+    let shells = Shells::builtins();
+    let unknown = || {
+        Error::failure(format!("there is no completion for {}", shell.as_str()))
+            .hint("bash, zsh and fish have one")
+    };
+    let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
+    let mut script = Vec::new();
+    completer
+        .write_registration(
+            COMPLETION_ENV,
+            "bypassctl",
+            "bypassctl",
+            "bypassctl",
+            &mut script,
+        )
+        .map_err(|error| {
+            Error::failure(format!("the completion cannot be made: {error}")).into_internal_bug()
+        })?;
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash {
+        script.push_str(include_str!("completion/joined.bash"));
+    }
+    ui.print_document(&script);
+    ui.update_fields(|fields| fields.script = Some(script));
+    Ok(None)
+}
+
+/// The command line, with what its values can be.
+#[must_use]
+pub fn build_completion_command(environment: &Environment) -> Command {
+    let offer = |of: fn(&Environment) -> Vec<CompletionCandidate>| {
+        let environment = environment.clone();
+        ArgValueCandidates::new(move || of(&environment))
+    };
+    let add = |arg: Arg, of| arg.add(offer(of));
+    with_program_name(Cli::command(), ProgramName::from_argv0(environment))
+        .mut_arg("context", |arg| add(arg, complete_contexts))
+        .mut_arg("profiles", |arg| add(arg, complete_profiles))
+        .mut_subcommand("audit", |audit| {
+            audit
+                // What is changed is put at the end, so each says again which place it has.
+                .mut_subcommand("show", |show| {
+                    show.mut_arg("run", |arg| add(arg, complete_runs).index(1))
+                        .mut_arg("files", |arg| arg.index(2))
+                })
+                .mut_subcommand("export", |export| {
+                    export.mut_arg("run", |arg| add(arg, complete_runs))
+                })
+        })
+}
+
+/// Answers kubectl: what the last of these words can be, one a line with what it means, and that no file names are
+/// wanted besides (kubectl's `ShellCompDirectiveNoFileComp`).
+#[must_use]
+pub fn complete_for_kubectl(environment: &Environment) -> u8 {
+    let ui = Ui::new(OutputOptions::default());
+    let words = environment.argv.clone();
+    let last = words.len() - 1;
+    let offered = complete(
+        &mut build_completion_command(environment),
+        words,
+        last,
+        Some(&environment.cwd),
+    )
+    .unwrap_or_default();
+    for candidate in offered.iter().filter(|candidate| !candidate.is_hide_set()) {
+        let value = candidate.get_value().to_string_lossy();
+        let help = candidate
+            .get_help()
+            .map(|help| format!("\t{}", escape_controls(&help.to_string())))
+            .unwrap_or_default();
+        ui.print_document(&format!("{}{help}\n", escape_controls(&value)));
+    }
+    ui.print_document(":4\n");
+    0
+}
+
+/// The contexts of the kubeconfig that kubectl would use.
+fn complete_contexts(environment: &Environment) -> Vec<CompletionCandidate> {
+    let files = match environment.var("KUBECONFIG") {
+        Some(files) => std::env::split_paths(files).collect(),
+        None => environment
+            .home()
+            .map(|home| home.join(".kube/config"))
+            .into_iter()
+            .collect::<Vec<PathBuf>>(),
+    };
+    let texts = files
+        .iter()
+        .filter_map(|file| read_utf8(&environment.cwd.join(file)));
+    texts
+        .flat_map(|text| parse_contexts(&text))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The names of the contexts, as far as the file is written as kubectl writes it; in another form it offers none.
+fn parse_contexts(text: &str) -> Vec<String> {
+    let lines = text
+        .lines()
+        .skip_while(|line| line.trim_end() != "contexts:")
+        .skip(1);
+    let mut names = Vec::new();
+    let mut keys = None;
+    for line in lines.take_while(|line| line.starts_with([' ', '-'])) {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        let (column, content) = match content.strip_prefix("- ") {
+            Some(content) => (indent + 2, content),
+            None => (indent, content),
+        };
+        // The first entry shows where the keys of all of them stand.
+        let keys = *keys.get_or_insert(column);
+        if let Some(name) = content.strip_prefix("name:").filter(|_| column == keys) {
+            names.push(name.trim().trim_matches(['"', '\'']).to_owned());
+        }
+    }
+    names
+}
+
+/// The profiles of influxctl's configuration.
+fn complete_profiles(environment: &Environment) -> Vec<CompletionCandidate> {
+    let named = environment
+        .var("INFLUXCTL_PROFILE")
+        .map(|path| environment.cwd.join(path));
+    let config = named.or_else(|| paths::influxctl_config_path(environment).ok());
+    let text = config
+        .and_then(|config| read_utf8(&config))
+        .unwrap_or_default();
+    let profiles = profile::list_profiles(&text).unwrap_or_default();
+    profiles
+        .into_iter()
+        .map(|profile| CompletionCandidate::new(profile.name).help(profile.host.map(Into::into)))
+        .collect()
+}
+
+/// The latest runs on record, as far as the end of the log tells.
+fn complete_runs(environment: &Environment) -> Vec<CompletionCandidate> {
+    let named = environment
+        .var("BYPASSCTL_AUDIT_LOG")
+        .map(|path| environment.cwd.join(path));
+    let log = named.or_else(|| paths::default_audit_log_path(environment).ok());
+    let runs = log
+        .and_then(|log| read_last_runs(&log).ok())
+        .unwrap_or_default();
+    let offer = |(order, run): (usize, Run)| {
+        let help = format!(
+            "{} {}, {}",
+            format_time(&run.started_at),
+            sanitize_text(&run.command),
+            sanitize_text(&run.outcome)
+        );
+        CompletionCandidate::new(sanitize_text(&run.run))
+            .help(Some(help.into()))
+            .display_order(Some(order))
+    };
+    runs.into_iter()
+        .rev()
+        .take(MAX_RUNS)
+        .enumerate()
+        .map(offer)
+        .collect()
+}
+
+fn read_last_runs(log: &Path) -> io::Result<Vec<Run>> {
+    let mut file = File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MAX_FILE)))?;
+    audit::list_runs(&mut BufReader::new(file.take(MAX_FILE)))
+}
+
+fn read_utf8(path: &Path) -> Option<String> {
+    let file = read_file(path, MAX_FILE).ok().flatten()?;
+    std::str::from_utf8(&file.bytes).ok().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_contexts_reads_kubectl_and_handwritten_kubeconfigs() {
+        let by_kubectl = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://x\n  name: c\ncontexts:\n- context:\n    cluster: c\n    extensions:\n    - extension:\n        name: no\n      name: neither\n    user: u\n  name: sim-dev\n- context:\n    cluster: c\n  name: \"with blank\"\ncurrent-context: sim-dev\nusers:\n- name: u\n";
+        assert_eq!(parse_contexts(by_kubectl), ["sim-dev", "with blank"]);
+        let by_hand = "contexts:\n  - name: a\n    context: {cluster: c}\n  - name: b\n    context: {}\nusers: []\n";
+        assert_eq!(parse_contexts(by_hand), ["a", "b"]);
+        for none in ["", "contexts: []\n", "contexts:\n", "{\"contexts\": []}"] {
+            assert_eq!(parse_contexts(none), [""; 0], "{none}");
+        }
+    }
+}

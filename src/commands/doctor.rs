@@ -1,0 +1,120 @@
+//! `doctor`
+
+pub(crate) mod cluster;
+pub(crate) mod local;
+
+use crate::error::{CommandResult, Error, Result};
+use crate::policy::ActivePolicy;
+use crate::session::Session;
+use crate::session::cluster::resolve_context;
+use crate::session::guard::detect_production_name;
+use crate::session::runner::join_thread;
+use crate::session::tools::{resolve_influxctl, resolve_kubectl};
+use crate::tool::Tool;
+use crate::tool::kubectl::Kubectl;
+use crate::ui::{Check, CheckState};
+
+pub(crate) fn run(session: &Session) -> CommandResult {
+    let namespace = session.require_namespace()?;
+    let (cluster, influxctl) = std::thread::scope(|scope| {
+        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        (check_cluster(session, namespace), join_thread(influxctl))
+    });
+    let mut checks = vec![check_policy(session)];
+    checks.extend(cluster?);
+    let influxctl = session.propagate_fatal(influxctl)?;
+    checks.push(check_tool("influxctl", &influxctl));
+    checks.extend(local::run_checks(session, influxctl.as_ref().ok())?);
+    let is_failed = |check: &&Check| check.state == CheckState::Failed;
+    let failed = checks.iter().filter(is_failed).count();
+    let of_enable = checks
+        .iter()
+        .filter(is_failed)
+        .any(|check| !check.is_revocation_only);
+    checks
+        .into_iter()
+        .for_each(|check| session.ui.report_check(check));
+    if failed == 0 {
+        session.ui.print_lines("every precondition holds");
+        return Ok(None);
+    }
+    let (whose, hint) = match of_enable {
+        true => ("", "each `failed` line says what mends it"),
+        false => (
+            ", all of them of a revocation",
+            "`enable` needs none of these; each `failed` line says what mends it",
+        ),
+    };
+    Err(Error::failure(format!("{failed} of the preconditions do not hold{whose}")).hint(hint))
+}
+
+fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
+    let tool = session.propagate_fatal(resolve_kubectl(session))?;
+    let mut checks = vec![check_tool("kubectl", &tool)];
+    let Ok(tool) = tool else { return Ok(checks) };
+    let kubectl = match session.propagate_fatal(resolve_context(session, tool))? {
+        Ok(kubectl) => kubectl,
+        Err(error) => {
+            checks.push(Check::from_error("context", &error));
+            return Ok(checks);
+        }
+    };
+    checks.push(check_context(session, &kubectl));
+    let server = session.executor.target().server;
+    if let Some(name) = detect_production_name(
+        session,
+        kubectl.global_flags.context.as_deref(),
+        server.as_deref(),
+    ) {
+        let locked = session
+            .executor
+            .policy()
+            .is_some_and(|policy| policy.policy.locked);
+        let hint = if locked {
+            "`enable` and `rotate` refuse; the policy is locked: have its patterns changed if it is not production"
+        } else {
+            "`enable` refuses; if it is not production, enable --allow-production"
+        };
+        checks.push(Check::warning(
+            "production",
+            format!("`{name}` looks like production"),
+            hint,
+        ));
+    }
+    checks.extend(cluster::run_checks(session, &kubectl, namespace)?);
+    Ok(checks)
+}
+
+fn check_policy(session: &Session) -> Check {
+    let policy = session.executor.policy();
+    Check::ok(
+        "policy",
+        policy.map_or(
+            "none in force, so no tool is pinned".to_owned(),
+            ActivePolicy::describe,
+        ),
+    )
+}
+
+fn check_context(session: &Session, kubectl: &Kubectl) -> Check {
+    let server = session.executor.target().server.unwrap_or_default();
+    let context = kubectl.global_flags.context.as_ref().map_or_else(
+        || "none: in the cluster".to_owned(),
+        |context| format!("`{context}`"),
+    );
+    Check::ok("context", format!("{context}, server {server}"))
+}
+
+fn check_tool(name: &str, tool: &Result<Tool>) -> Check {
+    match tool {
+        Ok(tool) => {
+            let version = tool
+                .version
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            Check::ok(name, format!("{version} at {}", tool.path.display()))
+        }
+        Err(error) => Check::from_error(name, error),
+    }
+}

@@ -1,0 +1,35 @@
+//! `revoke`
+
+use super::revocation::request::RevocationRequest;
+use super::revocation::{gather_context, observe, run_revocation};
+use crate::cli::RevokeArgs;
+use crate::error::{CommandResult, Result};
+use crate::session::Session;
+use crate::session::cluster::resolve_context;
+use crate::session::runner::join_thread;
+use crate::session::tools::{resolve_influxctl, resolve_kubectl};
+use crate::tool::Tool;
+use crate::tool::kubectl::Kubectl;
+
+pub(crate) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
+    let (kubectl, influxctl) = resolve_revocation_tools(session)?;
+    let trial = observe::prepare_token_probe(session, influxctl)?;
+    let scene = gather_context(session, kubectl, &args.revocation, trial)?;
+    let ask = RevocationRequest {
+        command: "revoke",
+        args: &args.revocation,
+        new_token: !args.no_new_token,
+        profiles: vec![session.profile.to_owned()],
+    };
+    run_revocation(session, scene, &ask, Vec::new())
+}
+
+/// kubectl pinned; influxctl beside it, which a revocation can go without.
+fn resolve_revocation_tools(session: &Session) -> Result<(Kubectl, Result<Tool>)> {
+    std::thread::scope(|scope| {
+        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        let kubectl = resolve_kubectl(session).and_then(|tool| resolve_context(session, tool));
+        let influxctl = join_thread(influxctl);
+        Ok((kubectl?, influxctl))
+    })
+}

@@ -1,0 +1,303 @@
+//! `tools`: the kubectl and influxctl that would run, and whether they are pinned.
+
+use crate::cli::ToolsCommand;
+use crate::error::{CommandResult, Error, Result};
+use crate::exec::{FileAccess, FileWrite, ResolvedTool, find_writers, read_file};
+use crate::policy::{
+    self, ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, PinnedTool, ToolPolicy,
+};
+use crate::session::Session;
+use crate::session::tools::{accept_tool, inspect_tool};
+use crate::tool::ToolName;
+use crate::tool::invocation::escape_controls;
+use crate::ui::{Check, CheckState, InstalledTool};
+use std::path::Path;
+
+const TOOL_NAMES: [ToolName; 2] = [ToolName::Kubectl, ToolName::Influxctl];
+
+pub(crate) fn run(session: &Session, command: ToolsCommand) -> CommandResult {
+    match command {
+        ToolsCommand::List => list_tools(session),
+        ToolsCommand::Pin { write } => pin_tools(session, write),
+        ToolsCommand::Verify => verify_tools(session),
+    }
+}
+
+fn list_tools(session: &Session) -> CommandResult {
+    let seen = TOOL_NAMES
+        .into_iter()
+        .map(|name| session.propagate_fatal(inspect_installed_tool(session, name)))
+        .collect::<Result<Vec<_>>>()?;
+    let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
+    let listed: Vec<InstalledTool> = listed.into_iter().flatten().collect();
+    session.ui.print_lines(&format!(
+        "policy: {}",
+        session
+            .executor
+            .policy()
+            .map_or("none in force".to_owned(), ActivePolicy::describe)
+    ));
+    for tool in &listed {
+        let version = tool.version.as_deref().unwrap_or("of unknown version");
+        session.ui.print_lines(&format!(
+            "{} {version}, {}",
+            tool.name,
+            describe_pin_status(tool)
+        ));
+        let leads = if tool.found_at == tool.path {
+            String::new()
+        } else {
+            format!(", found as {}", tool.found_at)
+        };
+        session
+            .ui
+            .print_lines(&format!("  path         {}{leads}", tool.path));
+        session
+            .ui
+            .print_lines(&format!("  sha256       {}", tool.sha256));
+        session
+            .ui
+            .print_lines(&format!("  writable by  {}", tool.writable_by.join(", ")));
+    }
+    session
+        .ui
+        .update_fields(|fields| fields.installed_tools = Some(listed));
+    missing
+        .into_iter()
+        .find_map(Result::err)
+        .map_or(Ok(None), Err)
+}
+
+fn describe_pin_status(tool: &InstalledTool) -> String {
+    match (&tool.refusal, tool.pinned) {
+        (Some(why), _) => format!("refused: {why}"),
+        (None, true) => "pinned".to_owned(),
+        (None, false) => "not pinned".to_owned(),
+    }
+}
+
+fn inspect_installed_tool(session: &Session, name: ToolName) -> Result<InstalledTool> {
+    let found = inspect_tool(session, name)?;
+    let refused = match found.refusal {
+        Some(refused) => Some(refused),
+        None => session
+            .propagate_fatal(accept_tool(session, found.tool.clone()))?
+            .err(),
+    };
+    Ok(InstalledTool {
+        name: name.as_str().to_owned(),
+        writable_by: find_writers(&found.tool.found_at)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        found_at: found.tool.found_at.display().to_string(),
+        path: found.tool.path.display().to_string(),
+        version: found.tool.version.as_ref().map(ToString::to_string),
+        sha256: found.tool.sha256.unwrap_or_default(),
+        pinned: is_pinned(session, name),
+        refusal: refused.map(|why| why.message),
+    })
+}
+
+fn is_pinned(session: &Session, name: ToolName) -> bool {
+    session
+        .executor
+        .policy()
+        .is_some_and(|policy| policy.policy.tools.pin(name).is_pinned())
+}
+
+/// The section for what is installed: printed, or put into the policy in force.
+fn pin_tools(session: &Session, write: bool) -> CommandResult {
+    let seen = TOOL_NAMES
+        .into_iter()
+        .map(|name| session.propagate_fatal(pin_tool(session, name)))
+        .collect::<Result<Vec<_>>>()?;
+    let (tools, others): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
+    let tools: Vec<PinnedTool> = tools.into_iter().flatten().collect();
+    if !write && !tools.is_empty() {
+        let section = policy::render_tools_section(&tools, others.is_empty());
+        session.ui.print_document(&section);
+        session
+            .ui
+            .update_fields(|fields| fields.tools_section = Some(section));
+    }
+    if let Some(error) = others.into_iter().find_map(Result::err) {
+        return Err(error);
+    }
+    if !write {
+        return Ok(None);
+    }
+    write_pins_to_policy(session, &tools)
+}
+
+/// Put into the policy in force, or into a new one in the working directory.
+fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResult {
+    let file = match session.executor.policy() {
+        Some(policy) => policy.file.clone(),
+        None => session.executor.environment().cwd.join(FILE_NAME),
+    };
+    let environment = session.executor.environment();
+    let account_home = environment.account_home();
+    let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
+    let places = PathContext {
+        directory: &directory,
+        home: environment.home(),
+        account_home: account_home.as_deref(),
+    };
+    // Symlinks are kept: what is replaced is the file that they lead to.
+    let file = file.canonicalize().unwrap_or(file);
+    let unusable = |why: String| Error::refusal(format!("`{}`: {why}", file.display()));
+    let paste = "paste what `bypassctl tools pin` prints";
+    let old =
+        read_file(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(paste))?;
+    let text = old
+        .as_ref()
+        .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
+        .map_err(|error| unusable(error.to_string()).hint(paste))?;
+    let new = policy::pin_tools(text, tools, &places)
+        .map_err(|error| unusable(error.to_string()).hint(error.hint))?;
+    if new == text {
+        session
+            .ui
+            .print_lines(&format!("{} has them pinned already", file.display()));
+        return Ok(None);
+    }
+    let write = FileWrite {
+        path: &file,
+        bytes: new.as_bytes(),
+        old_file: old.as_ref(),
+        access: FileAccess::WorldReadable,
+        is_secret: false,
+    };
+    session.executor.write_file("write-policy", &write)?;
+    session
+        .ui
+        .print_lines(&format!("pinned in {}", file.display()));
+    session
+        .ui
+        .update_fields(|fields| fields.file = Some(file.display().to_string()));
+    if !session
+        .executor
+        .policy()
+        .is_none_or(|policy| policy.policy.tools.require_pins)
+    {
+        session.ui.print_lines(
+            "what is not pinned still runs: `require_pins = true` in [tools] has it refused",
+        );
+    }
+    Ok(None)
+}
+
+fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {
+    let ResolvedTool {
+        tool,
+        indirection: starts_another,
+        ..
+    } = inspect_tool(session, name)?;
+    if let Some(what) = starts_another {
+        return Err(Error::refusal(format!(
+            "`{}` cannot be pinned: {what}",
+            tool.path.display()
+        ))
+        .hint(format!(
+            "name the {} that runs in the end: --{0} PATH",
+            name.as_str()
+        )));
+    }
+    if tool.version.is_none() {
+        let hint = "once its digest is in the policy, `bypassctl tools pin` asks it";
+        session.ui.warn(
+            &format!("the version of {} is not known", name.as_str()),
+            hint,
+        );
+    }
+    if tool
+        .path
+        .to_str()
+        .is_none_or(|path| escape_controls(path) != path)
+    {
+        return Err(Error::refusal(format!(
+            "`{}` cannot be pinned: its path cannot be written down as it is",
+            tool.path.display()
+        ))
+        .hint("give it a path of plain text"));
+    }
+    let sha256 = tool.sha256.unwrap_or_default();
+    Ok(PinnedTool {
+        name,
+        path: tool.path,
+        found_at: tool.found_at,
+        version: tool.version,
+        sha256,
+    })
+}
+
+/// For CI: nothing but what the policy has pinned.
+fn verify_tools(session: &Session) -> CommandResult {
+    let Some(policy) = session.executor.policy() else {
+        return Err(Error::refusal("no policy is in force, so nothing is pinned")
+            .hint("`bypassctl tools pin --write` makes one here; one that is elsewhere: --policy FILE"));
+    };
+    if policy.policy.tools == ToolPolicy::default() {
+        return Err(Error::refusal(format!(
+            "the policy `{}` says nothing of the tools",
+            policy.file.display()
+        ))
+        .hint("`bypassctl tools pin --write` puts what is installed into it"));
+    }
+    session
+        .ui
+        .report_check(Check::ok("policy", policy.describe()));
+    let checks = TOOL_NAMES
+        .into_iter()
+        .map(|name| verify_tool(session, name))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    let failed = checks
+        .iter()
+        .filter(|check| check.state == CheckState::Failed)
+        .count();
+    checks
+        .into_iter()
+        .for_each(|check| session.ui.report_check(check));
+    if failed == 0 {
+        session.ui.print_lines("what is pinned is what would run");
+        return Ok(None);
+    }
+    Err(Error::refusal("what would run is not what is pinned").hint("each `failed` line says why"))
+}
+
+fn verify_tool(session: &Session, name: ToolName) -> Result<Vec<Check>> {
+    let found = match session.propagate_fatal(inspect_tool(session, name))? {
+        Ok(found) => found,
+        Err(error) => return Ok(vec![Check::from_error(name.as_str(), &error)]),
+    };
+    let warnings = found
+        .warnings
+        .iter()
+        .map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
+    let tool = &found.tool;
+    let accepted = found
+        .refusal
+        .map_or_else(|| accept_tool(session, tool.clone()), Err);
+    let check = match session.propagate_fatal(accepted)? {
+        Err(error) => Check::from_error(name.as_str(), &error),
+        Ok(_) if !is_pinned(session, name) => Check::warning(
+            name.as_str(),
+            format!("{} is not pinned by its digest", tool.path.display()),
+            "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",
+        ),
+        Ok(_) => {
+            let version = tool
+                .version
+                .as_ref()
+                .map_or("of unknown version".to_owned(), ToString::to_string);
+            let sha256 = tool.sha256.as_deref().unwrap_or_default();
+            Check::ok(
+                name.as_str(),
+                format!("{version} at {}, sha256 {sha256}", tool.path.display()),
+            )
+        }
+    };
+    Ok(warnings.chain([check]).collect())
+}

@@ -1,0 +1,50 @@
+//! Runs tools and shows their commands to the user.
+
+use crate::error::{ErrorKind, Result};
+use crate::exec::{Executor, WatchResult};
+use crate::tool::invocation::{Invocation, ToolOutput};
+use crate::ui::Ui;
+
+/// The executor and the user interface of one command.
+#[derive(Clone, Copy)]
+pub(crate) struct Runner<'a> {
+    pub(crate) executor: &'a Executor,
+    pub(crate) ui: &'a Ui,
+}
+
+impl Runner<'_> {
+    /// Runs a command and, with `--verbose`, prints it first.
+    pub(crate) fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
+        self.ui.print_command(&invocation.argv(None));
+        self.executor.run(step, invocation)
+    }
+
+    /// Runs a watch command until `is_enough` accepts its output.
+    pub(crate) fn watch(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        is_enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<WatchResult> {
+        self.ui.print_command(&invocation.argv(None));
+        self.executor.watch(step, invocation, is_enough)
+    }
+
+    /// Separates failures that end the command from failures that are findings.
+    ///
+    /// An interruption and an unwritable audit log end every command.
+    pub(crate) fn propagate_fatal<T>(&self, result: Result<T>) -> Result<Result<T>> {
+        self.executor.check_interrupted()?;
+        match result {
+            Err(error) if error.kind == ErrorKind::Unrecorded => Err(error),
+            other => Ok(other),
+        }
+    }
+}
+
+/// A thread's result. One that panicked has already ended the program.
+pub(crate) fn join_thread<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
