@@ -14,6 +14,7 @@ pub(crate) mod watch;
 use crate::error::Result;
 use crate::plan::{Action, Plan, Step};
 use crate::session::runner::{Runner, join_thread};
+use crate::ui::StepOutcome;
 use cluster::{check_cluster, record_cluster, verify_cluster_id};
 use state::{RunState, StepStatus};
 use token::{
@@ -55,7 +56,7 @@ fn execute_action(runner: &Runner, step: &Step, known: &RunState) -> Result<()> 
             let token = read_token(runner, step.id, command)?;
             runner.ui.report_step(
                 step.id,
-                "done",
+                StepOutcome::Done,
                 &format!(
                     "secret `admin-token` read, fingerprint {}",
                     token.fingerprint()
@@ -79,7 +80,7 @@ fn execute_action(runner: &Runner, step: &Step, known: &RunState) -> Result<()> 
         {
             runner.ui.report_step(
                 step.id,
-                "left",
+                StepOutcome::Skipped,
                 "the new token is refused: what the profile has stays",
             );
             Ok(())

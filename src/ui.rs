@@ -12,7 +12,7 @@ pub use check::{Check, CheckState};
 pub use manner::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
     CommandFields, Difference, ExportedFiles, InstalledTool, LogHead, Progress, RecordView, Report,
-    ReportedPlan, RevocationVerification, VersionInfo,
+    ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
 };
 
 use crate::audit::{Head, Target};
@@ -187,25 +187,26 @@ impl Ui {
         }
     }
 
-    /// A step that is done, or was not needed.
-    pub fn report_step(&self, id: &str, done: &str, detail: &str) {
-        // Held until it is told: the lines are in the order of their times.
-        let mut told = self.lock_report();
-        let ms = self.elapsed_ms();
-        told.steps.push(StepReport {
+    /// Reports a step that is done, or that needed nothing.
+    pub fn report_step(&self, id: &str, outcome: StepOutcome, detail: &str) {
+        // Locked until the line is written: the lines stay in the order of their times.
+        let mut report = self.lock_report();
+        let elapsed_ms = self.elapsed_ms();
+        report.steps.push(StepReport {
             id: id.to_owned(),
-            outcome: done.to_owned(),
+            outcome,
             detail: detail.to_owned(),
-            elapsed_ms: ms,
+            elapsed_ms,
         });
-        // Who watches has a clock; who reads it later has none.
+        // A log that is read later needs the time, a terminal does not.
         let at = if self.is_interactive() {
             String::new()
         } else {
-            format!(" (at {}.{} s)", ms / 1000, ms / 100 % 10)
+            format!(" (at {}.{} s)", elapsed_ms / 1000, elapsed_ms / 100 % 10)
         };
         self.write_out(&format!(
-            "{SUCCESS_STYLE}{done:<9}{SUCCESS_STYLE:#} {id}: {}{at}\n",
+            "{SUCCESS_STYLE}{:<9}{SUCCESS_STYLE:#} {id}: {}{at}\n",
+            outcome.as_str(),
             escape_controls(detail)
         ));
     }

@@ -41,7 +41,7 @@ pub enum AuditCommand {
         file: Option<PathBuf>,
     },
     /// Close the log, and go on in a new one; the closed one stays beside it, and nothing is ever removed
-    #[command(after_long_help = examples::render_examples("audit rotate"))]
+    #[command(after_long_help = examples::render_examples("audit rotate-log"))]
     RotateLog,
 }
 

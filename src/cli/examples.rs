@@ -298,9 +298,9 @@ pub const EXAMPLES: &[Examples] = &[
         "",
     ),
     new_examples(
-        "audit rotate",
+        "audit rotate-log",
         &[(
-            "bypassctl audit rotate",
+            "bypassctl audit rotate-log",
             "tells the heads of both: keep them elsewhere",
         )],
         "",

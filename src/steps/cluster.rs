@@ -7,6 +7,7 @@ use crate::session::cluster::{describe_cluster_id, identify_cluster};
 use crate::session::runner::Runner;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, KubectlError, SecretUid};
+use crate::ui::StepOutcome;
 
 pub(super) fn record_cluster(
     runner: &Runner,
@@ -20,7 +21,7 @@ pub(super) fn record_cluster(
     }
     runner
         .ui
-        .report_step(step, "done", &describe_cluster_id(&cluster));
+        .report_step(step, StepOutcome::Done, &describe_cluster_id(&cluster));
     Ok(())
 }
 
@@ -52,7 +53,7 @@ pub(super) fn verify_cluster_id(
     if shown == expected {
         runner.ui.report_step(
             step,
-            "done",
+            StepOutcome::Done,
             "the context leads to the same cluster as before",
         );
         return Ok(());
@@ -81,7 +82,7 @@ pub(crate) fn delete_secret(
         None => {
             runner.ui.report_step(
                 step,
-                "unchanged",
+                StepOutcome::Unchanged,
                 &format!("secret `{}` is gone already", deletion.name),
             );
             return Ok(());
@@ -110,7 +111,7 @@ pub(crate) fn delete_secret(
     }
     runner.ui.report_step(
         step,
-        "done",
+        StepOutcome::Done,
         &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid),
     );
     known.cache_secret_uids(secrets);
@@ -149,7 +150,7 @@ pub(crate) fn verify_new_secret(
     };
     runner.ui.report_step(
         step,
-        "done",
+        StepOutcome::Done,
         &format!("secret `{}` has the new UID {}", wanted.name, made.uid),
     );
     Ok(())

@@ -10,6 +10,7 @@ use crate::plan_file::document::{MAX_PLAN, PlanFile, PlanObservation};
 use crate::plan_file::{PlanMode, SavedPlan};
 use crate::secret::compute_sha256_hex;
 use crate::session::runner::Runner;
+use crate::ui::StepOutcome;
 use std::path::Path;
 
 /// What is to become of this plan: whether it is carried out now. Otherwise it is shown, or written down.
@@ -119,7 +120,7 @@ fn ensure_unchanged(
     if differences.is_empty() {
         runner.ui.report_step(
             "plan",
-            "same",
+            StepOutcome::Verified,
             &format!("all is as the plan has it, sha256 {}", saved.sha256),
         );
         return Ok(());

@@ -8,6 +8,7 @@ use crate::procedure::revoke::{CREATE_ADMIN_TOKEN, JobKind, KEY_GEN};
 use crate::session::runner::Runner;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::{self, EventType, Job, KubectlError, Pod, WatchEvent};
+use crate::ui::StepOutcome;
 use std::time::{Duration, Instant};
 
 /// How long a job may take before its pods are looked at, and then again.
@@ -61,7 +62,7 @@ pub(crate) fn run_job(runner: &Runner, step: &str, run: &JobRun) -> Result<()> {
     };
     runner
         .ui
-        .report_step(step, "done", &format!("job {name} {how}"));
+        .report_step(step, StepOutcome::Done, &format!("job {name} {how}"));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::plan::PodRestart;
 use crate::session::runner::Runner;
 use crate::tool::kubectl::{self, EventType, KubectlError, Pod, WatchEvent};
+use crate::ui::StepOutcome;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ pub(crate) fn restart_pods(runner: &Runner, step: &str, restart: &PodRestart) ->
     };
     runner.ui.report_step(
         step,
-        "done",
+        StepOutcome::Done,
         &format!("{gone}{} new ones are ready", restart.ready_pods),
     );
     Ok(())

@@ -11,6 +11,7 @@ use crate::session::token_file::{MAX_TOKEN_FILE, is_owner_only};
 use crate::tool::influxctl::{self, TokenVerdict};
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, KubectlError, TokenError};
+use crate::ui::StepOutcome;
 use std::path::Path;
 
 /// Reads the admin token; from then on no record and no message may hold it.
@@ -89,7 +90,7 @@ pub(super) fn handle_token_verdict(
     let at = profile.address();
     match verdict {
         TokenVerdict::Accepted => {
-            runner.ui.report_step(step, "done", &format!("the token was accepted by {at}"));
+            runner.ui.report_step(step, StepOutcome::Done, &format!("the token was accepted by {at}"));
             Ok(())
         }
         TokenVerdict::Rejected(said) => Err(Error::failure(format!("the token was refused by {at}: {said}"))
@@ -116,7 +117,7 @@ pub(super) fn write_token(runner: &Runner, step: &str, path: &Path, token: &Secr
     if right {
         runner.ui.report_step(
             step,
-            "unchanged",
+            StepOutcome::Unchanged,
             &format!("{} holds this token already", path.display()),
         );
         return Ok(());
@@ -131,7 +132,7 @@ pub(super) fn write_token(runner: &Runner, step: &str, path: &Path, token: &Secr
     runner.executor.write_file(step, &write)?;
     runner.ui.report_step(
         step,
-        "done",
+        StepOutcome::Done,
         &format!("{} written, mode 0600", path.display()),
     );
     Ok(())
@@ -164,16 +165,20 @@ pub(super) fn edit_config(
         is_secret: secret,
     };
     runner.executor.write_file(step, &write)?;
-    runner
-        .ui
-        .report_step(step, "done", &format!("{} edited", path.display()));
+    runner.ui.report_step(
+        step,
+        StepOutcome::Done,
+        &format!("{} edited", path.display()),
+    );
     Ok(())
 }
 
 pub(super) fn delete_token(runner: &Runner, step: &str, path: &Path) -> Result<()> {
     runner.executor.delete_file(step, path)?;
-    runner
-        .ui
-        .report_step(step, "done", &format!("{} deleted", path.display()));
+    runner.ui.report_step(
+        step,
+        StepOutcome::Done,
+        &format!("{} deleted", path.display()),
+    );
     Ok(())
 }

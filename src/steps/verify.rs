@@ -7,7 +7,7 @@ use crate::plan::{TokenProbe, VerificationStep};
 use crate::secret::Secret;
 use crate::session::runner::{Runner, join_thread};
 use crate::tool::influxctl::TokenVerdict;
-use crate::ui::RevocationVerification;
+use crate::ui::{RevocationVerification, StepOutcome};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -44,13 +44,13 @@ pub(crate) fn verify_revocation(
         RevocationVerification::Verified if prove.new_token => {
             runner.ui.report_step(
                 step,
-                "done",
+                StepOutcome::Done,
                 &format!("the old token is refused by {at} where the new one is accepted"),
             );
         }
         RevocationVerification::Verified => runner.ui.report_step(
             step,
-            "done",
+            StepOutcome::Done,
             &format!("the old token, accepted before, is refused by {at}"),
         ),
         RevocationVerification::StillAccepted => runner.ui.warn(
@@ -75,7 +75,7 @@ const MANUAL_PROBE_HINT: &str = "with a copy of it (--old-token-file) and a prof
 
 fn still_accepted_hint(new_token: bool) -> &'static str {
     if new_token {
-        "do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --again; or does the profile's host belong to another cluster?"
+        "do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --start-over; or does the profile's host belong to another cluster?"
     } else {
         "some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token"
     }

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// The version of this form: within it keys are added, never changed or removed.
-pub(super) const REPORT_SCHEMA: &str = "bypassctl/1";
+pub(super) const REPORT_SCHEMA: &str = "bypassctl/2";
 
 /// What a command did or found: the one object that `-o json` prints, whatever the command and however it ended.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report<'a> {
-    /// The version of this form: `bypassctl/1`.
+    /// The version of this form: `bypassctl/2`.
     pub(super) schema: &'static str,
     /// Which command: `enable`, `audit verify`, …; with `plan` and `apply` the command that is planned, once that is known; `bypassctl` where the command line does not make sense.
     pub(super) command: &'a str,
@@ -101,17 +101,46 @@ pub(super) struct Warning {
     pub(super) hint: String,
 }
 
-/// A step that is done, or was not needed.
+/// The result of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum StepOutcome {
+    /// The step ran, and its postcondition is met.
+    Done,
+    /// The step found its postcondition met and changed nothing.
+    Unchanged,
+    /// The step does not apply and was left out.
+    Skipped,
+    /// The plan leaves the step out: its postcondition was met before the plan was made.
+    Satisfied,
+    /// A preflight check or a comparison that succeeded.
+    Verified,
+}
+
+impl StepOutcome {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+            Self::Satisfied => "satisfied",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// A step that is done, or that needed nothing.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct StepReport {
-    /// The step's name, stable; as in the plan.
+    /// The step's ID, stable, as in the plan.
     pub(super) id: String,
-    /// What came of it, in a word: `done`, `unchanged`, `left`, `held`, `proven`, `seen`, `same`.
-    pub(super) outcome: String,
-    /// What came of it.
+    /// The step's outcome.
+    pub(super) outcome: StepOutcome,
+    /// The outcome in a sentence.
     pub(super) detail: String,
-    /// When it ended, in milliseconds since the run began.
+    /// Milliseconds from the start of the run to the end of the step.
     pub(super) elapsed_ms: u64,
 }
 
@@ -146,10 +175,10 @@ pub struct CommandFields {
     /// `audit anchor`: the last record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Head>,
-    /// `audit rotate`: the log that was closed.
+    /// `audit rotate-log`: the log that was closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_log: Option<LogHead>,
-    /// `audit rotate`: the log that goes on from it.
+    /// `audit rotate-log`: the log that goes on from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_log: Option<LogHead>,
     /// `audit list`: the runs on record, in the order in which they began.

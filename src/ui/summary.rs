@@ -98,7 +98,11 @@ fn push_paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
 }
 
 fn step_row(step: &StepReport) -> [String; 3] {
-    [step.id.clone(), step.outcome.clone(), step.detail.clone()]
+    [
+        step.id.clone(),
+        step.outcome.as_str().to_owned(),
+        step.detail.clone(),
+    ]
 }
 
 fn check_row(check: &Check) -> [String; 3] {

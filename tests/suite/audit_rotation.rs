@@ -1,4 +1,4 @@
-//! `audit rotate`, and the record over several files.
+//! `audit rotate-log`, and the record over several files.
 
 use crate::audit_verify::assert_shell_agrees;
 use crate::crash::{can_trace, kill_orphans, run_with_injection};
@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ROTATE_LOG_ARGS: &[&str] = &["audit", "rotate"];
+const ROTATE_LOG_ARGS: &[&str] = &["audit", "rotate-log"];
 
 /// The files of the record, the newest first, as the tool has them.
 fn list_log_files(sb: &Sandbox) -> Vec<PathBuf> {
     let run = sb.run(&["audit", "verify", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
-    let logs = report["verify"]["logs"].as_array().expect("logs").clone();
+    let logs = report["log_verification"]["logs"]
+        .as_array()
+        .expect("logs")
+        .clone();
     logs.iter()
         .rev()
         .map(|log| PathBuf::from(log["file"].as_str().expect("a path")))
@@ -132,7 +135,7 @@ fn rotation_keeps_closed_log_and_links_new_one() {
     );
     assert_eq!(list_log_files(&sb).len(), 2);
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let quiet = sb.run(&["audit", "rotate", "-q"]);
+    let quiet = sb.run(&["audit", "rotate-log", "-q"]);
     assert!(
         quiet.stderr.matches("audit head ").count() == 2,
         "what anchors is always told: {}",
@@ -205,7 +208,7 @@ fn failed_rotation_is_reported_and_completed_later() {
         run.stderr
     );
     sb.write(&next, before);
-    let run = sb.run(&["audit", "rotate", "-o", "json"]);
+    let run = sb.run(&["audit", "rotate-log", "-o", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!(
         (run.code, &report["changed"]),
@@ -213,7 +216,7 @@ fn failed_rotation_is_reported_and_completed_later() {
         "{}",
         run.stderr
     );
-    assert_eq!(report["closed"]["file"], json!(list_log_files(&sb)[1]));
+    assert_eq!(report["closed_log"]["file"], json!(list_log_files(&sb)[1]));
     sb.assert_log_intact();
 }
 
@@ -389,8 +392,8 @@ fn segments_verify_in_any_order_and_subset() {
     let report: Value = serde_json::from_str(&json.stdout).expect("JSON");
     assert_eq!(
         (
-            &report["verify"]["holds"],
-            &report["verify"]["logs"][2]["closed"]
+            &report["log_verification"]["intact"],
+            &report["log_verification"]["logs"][2]["closed"]
         ),
         (&json!(true), &json!(false))
     );

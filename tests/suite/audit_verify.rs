@@ -507,13 +507,13 @@ fn verify_json_report_lists_findings() {
     let report = |run: &CommandOutput| serde_json::from_str::<Value>(&run.stdout).expect("JSON");
     let good = report(&verify_log(&sb, &log, &["-o", "json", "--expect", &head]));
     assert_eq!(
-        (&good["exit_code"], &good["verify"]["anchored"]),
+        (&good["exit_code"], &good["log_verification"]["anchored"]),
         (&0.into(), &true.into())
     );
     assert_eq!(
         (
-            &good["verify"]["logs"][0]["records"],
-            &good["verify"]["logs"][0]["head"]
+            &good["log_verification"]["logs"][0]["record_count"],
+            &good["log_verification"]["logs"][0]["head"]
         ),
         (&split_lines(&log).len().into(), &head.into())
     );
@@ -524,10 +524,10 @@ fn verify_json_report_lists_findings() {
         (&bad["exit_code"], &bad["outcome"]),
         (&1.into(), &"failed".into())
     );
-    let finding = &bad["verify"]["logs"][0]["findings"][0];
+    let finding = &bad["log_verification"]["logs"][0]["findings"][0];
     assert_eq!(
         (&finding["line"], &finding["offset"]),
         (&4.into(), &cut.len().into())
     );
-    assert_eq!(bad["verify"]["anchored"], Value::Null);
+    assert_eq!(bad["log_verification"]["anchored"], Value::Null);
 }

@@ -228,8 +228,12 @@ fn version_prints_program_and_format_versions() {
         serde_json::from_str(&sb.run(&["version", "-o", "json"]).stdout).expect("JSON");
     let versions = &json["versions"];
     assert_eq!(
-        (&versions["report"], &versions["plan"], &versions["record"]),
-        (&"bypassctl/1".into(), &"bypassctl.plan/1".into(), &1.into())
+        (
+            &versions["report"],
+            &versions["plan"],
+            &versions["audit_log"]
+        ),
+        (&"bypassctl/2".into(), &"bypassctl.plan/2".into(), &1.into())
     );
     assert!(!sb.log_path().exists(), "it is no run");
 }

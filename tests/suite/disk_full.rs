@@ -138,7 +138,7 @@ fn commands_run_nothing_when_log_is_read_only() {
         "{}",
         run.stderr
     );
-    let rotate = sb.run(&["audit", "rotate", "--audit-log", &log]);
+    let rotate = sb.run(&["audit", "rotate-log", "--audit-log", &log]);
     assert!(
         rotate.code == 9 && rotate.stderr.contains("Read-only file system"),
         "{}",
@@ -228,7 +228,11 @@ fn full_token_disk_leaves_files_unchanged() {
     assert_eq!(disk.list_names(), ["filler", "token.json"]);
     let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["exit_code"], &end["changed"], sb.list_unfinished_steps()),
+        (
+            &end["exit_code"],
+            &end["changed"],
+            sb.list_unfinished_steps()
+        ),
         (&json!(1), &json!(false), Vec::new())
     );
     assert!(sb.read_entries_by_type("result").iter().any(|r| {
@@ -287,7 +291,11 @@ fn full_config_disk_stops_enable_after_token_write() {
     );
     let end = sb.read_entries_by_type("run.end").remove(0);
     assert_eq!(
-        (&end["exit_code"], &end["changed"], sb.list_unfinished_steps()),
+        (
+            &end["exit_code"],
+            &end["changed"],
+            sb.list_unfinished_steps()
+        ),
         (&json!(8), &json!(true), Vec::new())
     );
     disk.clear();

@@ -39,15 +39,15 @@ fn show_and_apply_reports_match_saved_plan() {
     let confirm = ["apply", "the.plan", "--confirm", "sim-dev/influxdb"];
     let done = run_for_report(&sb, 0, &confirm);
     assert_eq!(
-        (&done["proof"], &done["dry_run"]),
-        (&json!({"outcome": "proven"}), &json!(false))
+        (&done["verification"], &done["dry_run"]),
+        (&json!({"outcome": "verified"}), &json!(false))
     );
     assert_eq!(done["sha256"], plan["sha256"]);
     let times: Vec<u64> = done["steps"]
         .as_array()
         .expect("steps")
         .iter()
-        .filter_map(|s| s["ms"].as_u64())
+        .filter_map(|s| s["elapsed_ms"].as_u64())
         .collect();
     assert!(
         times.len() > 8 && times.is_sorted() && times[0] > 0,
@@ -87,11 +87,11 @@ fn audit_reports_match_schema() {
         .expect("a run")
         .to_owned();
     assert_eq!(
-        run_for_report(&sb, 0, &["audit", "show", &run])["run_shown"],
+        run_for_report(&sb, 0, &["audit", "show", &run])["shown_run"],
         *run
     );
     assert!(run_for_report(&sb, 0, &["audit", "export"])["script"].is_string());
-    assert!(run_for_report(&sb, 0, &["audit", "export", "--format", "html"])["page"].is_string());
+    assert!(run_for_report(&sb, 0, &["audit", "export", "--format", "html"])["html"].is_string());
     std::fs::create_dir(sb.home_path("statements")).expect("sandbox");
     let exported = run_for_report(
         &sb,
@@ -106,18 +106,18 @@ fn audit_reports_match_schema() {
         ],
     );
     assert!(exported["exported"]["files"][0].is_string());
-    let rotated = run_for_report(&sb, 0, &["audit", "rotate"]);
+    let rotated = run_for_report(&sb, 0, &["audit", "rotate-log"]);
     // One more than what was anchored: the record that closes it.
     let (seq, closed) = (
         head["seq"].as_u64().expect("a number"),
-        &rotated["closed"]["head"],
+        &rotated["closed_log"]["head"],
     );
     assert_eq!(
         (closed["seq"].as_u64(), &closed["log"]),
         (Some(seq + 1), &head["log"])
     );
     assert_eq!(
-        rotated["opened"]["head"],
+        rotated["new_log"]["head"],
         run_for_report(&sb, 0, &["audit", "anchor"])["head"]
     );
     assert_eq!(

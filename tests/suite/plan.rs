@@ -134,19 +134,19 @@ fn plan_saves_file_and_changes_nothing() {
 fn plan_show_renders_all_options_and_strips_controls() {
     let sb = create_enabled_sandbox();
     let asked = [
-        "--waive",
+        "--skip-check",
         "failed-job",
-        "--again",
-        "--grace",
+        "--start-over",
+        "--grace-period",
         "1s",
         "--old-token-file",
         ".config/influxctl/admin-token-default.json",
     ];
     let run = save_plan(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
     for told in [
-        "\"again\":true",
-        "\"waive\":\"failed-job\"",
-        "\"grace\":1000",
+        "\"start_over\":true",
+        "\"skip_check\":\"failed-job\"",
+        "\"grace_period\":1000",
         "\"old_token_file\":\"/",
         "address         127.0.0.1:26444",
         "stdin           {\"sha256\":",

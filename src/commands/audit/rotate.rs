@@ -1,4 +1,4 @@
-//! `audit rotate`: the log closed, and another that goes on from it.
+//! `audit rotate-log`: the log closed, and another that goes on from it.
 
 use crate::audit::Log;
 use crate::cli::CommonArgs;

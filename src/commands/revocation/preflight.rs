@@ -11,6 +11,7 @@ use crate::steps::token::probe_token;
 use crate::tool::influxctl::TokenVerdict;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, JobManifest, KubectlError};
+use crate::ui::StepOutcome;
 
 /// Fails where the account may not do what the plan needs.
 pub(super) fn check_permissions(
@@ -22,7 +23,7 @@ pub(super) fn check_permissions(
     if args.skip_check == Some(PreflightCheck::Permissions) {
         return Ok(());
     }
-    let waive = "--waive permissions goes on without this proof";
+    let waive = "--skip-check permissions goes on without this proof";
     let allowed = allowed.map_err(|failure| {
         let error = failure.into_error("what this account may do cannot be found out");
         Error {
@@ -115,7 +116,7 @@ fn dry_run_jobs(
             dry_run_error(
                 failure,
                 "the server would not make the clones of the jobs",
-                "--waive dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone",
+                "--skip-check dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone",
             )
         })?;
     }
@@ -166,7 +167,7 @@ fn probe_old_token(
         TokenVerdict::Accepted => {
             session.ui.report_step(
                 "probe-old-token",
-                "proven",
+                StepOutcome::Verified,
                 &format!("the old token is accepted by {at} now"),
             );
             Ok(OldToken {
@@ -177,7 +178,7 @@ fn probe_old_token(
         TokenVerdict::Rejected(_) if half_done && old.is_from_cluster => {
             session.ui.report_step(
                 "probe-old-token",
-                "proven",
+                StepOutcome::Verified,
                 &format!("the old token is refused by {at} already"),
             );
             Ok(old)

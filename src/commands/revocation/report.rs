@@ -6,7 +6,7 @@ use crate::plan::{Action, Plan};
 use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts};
 use crate::session::Session;
 use crate::steps::state::{RunState, StepStatus};
-use crate::ui::{Progress, RevocationVerification};
+use crate::ui::{Progress, RevocationVerification, StepOutcome};
 
 pub(super) fn report_preflight(
     session: &Session,
@@ -16,19 +16,21 @@ pub(super) fn report_preflight(
     if let Some(why) = &revocation.resuming {
         session.ui.warn(
             &format!("a revocation has begun here and did not come to its end, or another is in it right now: {why}"),
-            "this run carries on with it; --again starts over, and deletes what it has made",
+            "this run carries on with it; --start-over starts over, and deletes what it has made",
         );
     }
     for (step, held) in &revocation.satisfied {
-        session.ui.report_step(step, "held", held);
+        session.ui.report_step(step, StepOutcome::Satisfied, held);
     }
     for (what, hint) in &revocation.warnings {
         session.ui.warn(what, hint);
     }
     if facts.options.rerun == Rerun::Auto {
-        session
-            .ui
-            .report_step("operator", "seen", &facts.operator.describe_effect());
+        session.ui.report_step(
+            "operator",
+            StepOutcome::Verified,
+            &facts.operator.describe_effect(),
+        );
     }
     session
         .ui
@@ -72,7 +74,7 @@ pub(super) fn add_progress(
         .ui
         .update_fields(|fields| fields.progress = Some(progress));
     let again = if ask.args.start_over {
-        "; without --again it carries on, with it it starts over"
+        "; without --start-over it carries on, with it it starts over"
     } else {
         ""
     };
@@ -129,7 +131,7 @@ pub(super) fn report_outcome(
     if !deleted && shown != RevocationVerification::Verified {
         session.ui.warn(
             &format!("no keys were deleted by this run: {REUSED_SECRETS_NOTE}"),
-            "a token that these keys have signed is still valid; to revoke it: the same command with --again",
+            "a token that these keys have signed is still valid; to revoke it: the same command with --start-over",
         );
     }
     match shown {

@@ -227,7 +227,7 @@ fn create_sandbox_with_log_copy() -> Sandbox {
 
 fn create_sandbox_with_rotated_logs() -> Sandbox {
     let mut sb = create_enabled_sandbox();
-    assert_eq!(sb.run(&["audit", "rotate"]).code, 0);
+    assert_eq!(sb.run(&["audit", "rotate-log"]).code, 0);
     let run = sb.run(&["disable"]);
     for entry in std::fs::read_dir(sb.log_path().parent().expect("a directory"))
         .expect("logs")

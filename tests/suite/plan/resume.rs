@@ -104,7 +104,12 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
             });
         }),
         // What the plan's own first run has made.
-        ("/uid is \"", &["delete", "pods"], &["--again"], &|_| ()),
+        (
+            "/uid is \"",
+            &["delete", "pods"],
+            &["--start-over"],
+            &|_| (),
+        ),
         ("/from/uid is \"", token, &[], &|sb| {
             sb.edit_cluster(|cluster| {
                 let jobs = cluster["jobs"].as_object_mut().expect("jobs");

@@ -34,19 +34,22 @@ fn list_reports_tools_and_pins() {
         serde_json::from_str(&run_with_exit_code(&sb, 0, &["tools", "list", "-o", "json"]).stdout)
             .expect("JSON");
     assert_eq!(
-        (&json["listed"][0]["pinned"], &json["listed"][0]["refused"]),
+        (
+            &json["installed_tools"][0]["pinned"],
+            &json["listed"][0]["refusal"]
+        ),
         (&true.into(), &Value::Null)
     );
     assert_eq!(
-        json["listed"][0]["sha256"],
+        json["installed_tools"][0]["sha256"],
         hash_tool(&sb, "kubectl").as_str()
     );
     assert!(
-        json["listed"][1]["refused"].is_string() && json["listed"][1]["version"].is_null(),
+        json["installed_tools"][1]["refusal"].is_string() && json["listed"][1]["version"].is_null(),
         "{json}"
     );
     assert!(
-        !json["listed"][0]["writable_by"]
+        !json["installed_tools"][0]["writable_by"]
             .as_array()
             .expect("a list")
             .is_empty()

@@ -49,7 +49,7 @@ fn dry_run_json_report_contains_plan() {
     );
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     assert_eq!(
-        (&report["outcome"], &report["changed"], &report["half_done"]),
+        (&report["outcome"], &report["changed"], &report["resuming"]),
         (&json!("done"), &json!(false), &Value::Null)
     );
     let plan = serde_json::to_string_pretty(&report["plan"]).expect("JSON");

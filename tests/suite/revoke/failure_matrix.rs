@@ -21,7 +21,7 @@ const ROTATE_ARGS: &[&str] = &[
     "5s",
     "--timeout",
     "5s",
-    "--grace",
+    "--grace-period",
     "2s",
 ];
 

@@ -151,7 +151,7 @@ fn revoke_keeps_keys_newer_than_token() {
         }
     });
     let keys = get_secret_uid(&sb, "rsa-keys");
-    let run = run_revoke(&sb, 11, &["--grace", "1s"]);
+    let run = run_revoke(&sb, 11, &["--grace-period", "1s"]);
     // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
     insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
     check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
@@ -168,7 +168,7 @@ fn start_over_flag_deletes_new_keys() {
     sb.remove_secret("admin-token");
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(describe_revocation(&sb, &["--again"]), @"
+    insta::assert_snapshot!(describe_revocation(&sb, &["--start-over"]), @"
     check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -257,8 +257,8 @@ fn clones_omit_ttl_and_suspension() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 0
     --- stdout
-    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    seen      operator: kubit is absent: jobs are made again as clones
+    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
@@ -305,13 +305,13 @@ fn token_stays_accepted_when_selector_misses_pods() {
     let run = run_revoke(
         &sb,
         11,
-        &["--restart-selector", "app=core", "--grace", "1s"],
+        &["--restart-selector", "app=core", "--grace-period", "1s"],
     );
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
-    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    seen      operator: kubit is absent: jobs are made again as clones
+    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
@@ -326,6 +326,6 @@ fn token_stays_accepted_when_selector_misses_pods() {
     revoked, but the old token is still accepted; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr
     warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
-       hint: do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --again; or does the profile's host belong to another cluster?
+       hint: do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --start-over; or does the profile's host belong to another cluster?
     ");
 }

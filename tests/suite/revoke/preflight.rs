@@ -161,9 +161,9 @@ fn revoke_refuses_failed_job_unless_check_is_skipped() {
     });
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
     error: job `key-gen-7c9d2b41` has failed (BackoffLimitExceeded: Job has reached the specified backoff limit): it would not make secret `rsa-keys` either
-    hint: `kubectl logs job/key-gen-7c9d2b41 --namespace influxdb` shows why; --waive failed-job goes on all the same
+    hint: `kubectl logs job/key-gen-7c9d2b41 --namespace influxdb` shows why; --skip-check failed-job goes on all the same
     ");
-    run_revoke(&sb, 0, &["--waive", "failed-job"]);
+    run_revoke(&sb, 0, &["--skip-check", "failed-job"]);
 }
 
 #[test]
@@ -185,12 +185,14 @@ fn revoke_refuses_failed_dry_run_unless_skipped() {
     });
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @r#"
     error: the server would not make the clones of the jobs: Error from server (BadRequest): error when creating "STDIN": admission webhook "w" does not support dry run
-    hint: --waive dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone
+    hint: --skip-check dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone
     "#);
-    run_revoke(&sb, 0, &["--waive", "dry-run"]);
+    run_revoke(&sb, 0, &["--skip-check", "dry-run"]);
     let begin = sb.read_entries_by_type("run.begin").pop().expect("a run");
     assert!(
-        begin["argv"].to_string().contains(r#""--waive","dry-run""#),
+        begin["argv"]
+            .to_string()
+            .contains(r#""--skip-check","dry-run""#),
         "what was waived is on record: {begin}"
     );
 }

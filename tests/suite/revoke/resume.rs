@@ -156,7 +156,7 @@ fn start_over_flag_prevents_resume() {
     let old = sb.admin_token();
     kill_before_token_is_read(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
-    super::run_with_exit_code(&sb, 0, &[ROTATE_ARGS, &["--again"]].concat());
+    super::run_with_exit_code(&sb, 0, &[ROTATE_ARGS, &["--start-over"]].concat());
     assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
     assert_revoked(&sb, &old, "again");
     assert!(list_cluster_changes(&sb).contains("delete secrets/rsa-keys"));

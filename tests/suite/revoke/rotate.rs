@@ -154,7 +154,7 @@ fn rotate_refuses_production_but_revoke_allows_it() {
         "acme-prod",
         "--confirm",
         "acme-prod/influxdb",
-        "--grace",
+        "--grace-period",
         "1s",
     ];
     let run = sb.run(&[&["revoke", "-n", "influxdb"][..], &confirmed].concat());

@@ -41,7 +41,7 @@ fn rejected_new_token_leaves_profile_unchanged() {
         11,
         &[
             ROTATE_ARGS,
-            &["--restart-selector", "app=querier", "--grace", "1s"],
+            &["--restart-selector", "app=querier", "--grace-period", "1s"],
         ]
         .concat(),
     );
@@ -82,12 +82,12 @@ fn no_new_token_is_refused_after_unfinished_revocation() {
     let told = expect_refusal(&sb, 4, &["--no-new-token"]);
     insta::assert_snapshot!(told, @"
     error: an unfinished revocation has made a new admin token: it would stay valid
-    hint: to end with it: run again without --no-new-token; to end without any token: start over, --again
+    hint: to end with it: run again without --no-new-token; to end without any token: start over, --start-over
     ");
     let run = run_with_exit_code(
         &sb,
         0,
-        &[REVOKE_ARGS, &["--no-new-token", "--again"]].concat(),
+        &[REVOKE_ARGS, &["--no-new-token", "--start-over"]].concat(),
     );
     assert!(
         list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),

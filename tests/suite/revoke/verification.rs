@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn read_verification(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
     let run = run_revoke(sb, code, &[&["-o", "json"], more].concat());
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
-    report["proof"].clone()
+    report["verification"].clone()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn revoke_without_new_token_is_verified() {
     let old = sb.admin_token();
     assert_eq!(
         read_verification(&sb, 0, &["--no-new-token"]),
-        json!({"outcome": "proven"})
+        json!({"outcome": "verified"})
     );
     assert_eq!(get_secret_uid(&sb, "admin-token"), None);
     assert!(!is_token_accepted(&sb, &old));
@@ -40,12 +40,12 @@ fn sticky_token_stays_accepted_without_new_token() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
     let old = sb.admin_token();
-    let run = run_revoke(&sb, 11, &["--no-new-token", "--grace", "1s"]);
+    let run = run_revoke(&sb, 11, &["--no-new-token", "--grace-period", "1s"]);
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 11
     --- stdout
-    proven    probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    seen      operator: kubit is absent: jobs are made again as clones
+    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  operator: kubit is absent: jobs are made again as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
@@ -68,7 +68,10 @@ fn sticky_token_stays_accepted_without_new_token() {
 fn sticky_token_is_rejected_after_new_token() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
-    assert_eq!(read_verification(&sb, 0, &[]), json!({"outcome": "proven"}));
+    assert_eq!(
+        read_verification(&sb, 0, &[]),
+        json!({"outcome": "verified"})
+    );
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 10
     --- stdout
-    seen      operator: kubit is absent: jobs are made again as clones
+    verified  operator: kubit is absent: jobs are made again as clones
        must print [UID]
        (no token can be tried: the proof will be inconclusive)
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
@@ -116,7 +119,7 @@ fn verification_is_inconclusive_when_profile_names_another_host() {
         .read("home/.config/influxctl/config.toml")
         .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write("home/.config/influxctl/config.toml", config);
-    let run = run_revoke(&sb, 10, &["--grace", "1s"]);
+    let run = run_revoke(&sb, 10, &["--grace-period", "1s"]);
     assert!(
         run.stderr.contains(
             "the old token is refused by influxdb.prod.invalid:26444 already, so the proof will be inconclusive"
@@ -134,7 +137,7 @@ fn old_token_file_verifies_revocation() {
     // The secret's data is not read then.
     assert_eq!(
         read_verification(&sb, 0, &["--old-token-file", "old.json"]),
-        json!({"outcome": "proven"})
+        json!({"outcome": "verified"})
     );
     let reads = |sb: &crate::sandbox::Sandbox| {
         sb.calls()
@@ -154,7 +157,11 @@ fn old_token_file_verifies_revocation() {
     hint: --old-token-file names a file that holds the token as `enable` writes it
     ");
     sb.write("home/old.json", &old);
-    let again = run_revoke(&sb, 10, &["--old-token-file", "old.json", "--grace", "1s"]);
+    let again = run_revoke(
+        &sb,
+        10,
+        &["--old-token-file", "old.json", "--grace-period", "1s"],
+    );
     assert!(
         again
             .stderr
@@ -171,7 +178,10 @@ fn profile_token_verifies_when_secret_is_missing() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     // Pods serve the old keys until they are restarted, so the copy is still accepted.
-    assert_eq!(read_verification(&sb, 0, &[]), json!({"outcome": "proven"}));
+    assert_eq!(
+        read_verification(&sb, 0, &[]),
+        json!({"outcome": "verified"})
+    );
     assert_revoked(&sb, &old, "from the profile's copy");
 }
 
@@ -181,7 +191,7 @@ fn failed_token_probe_makes_verification_inconclusive() {
     sb.edit_cluster(|cluster| {
         cluster["influx_tls_error"] = json!("x509: certificate signed by unknown authority")
     });
-    let run = run_revoke(&sb, 10, &["--grace", "1s"]);
+    let run = run_revoke(&sb, 10, &["--grace-period", "1s"]);
     assert!(
         run.stderr.contains(
             "that the old token is refused was not shown: the old token could not be tried"
