@@ -28,26 +28,3 @@ pub use segments::{
 };
 pub use under_way::PlanProgress;
 pub use verify::{Finding, LogReport, verify_log};
-
-/// This machine's name, as the kernel knows it.
-#[must_use]
-pub fn get_host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
-/// When a process started: the boot's name and clock ticks since. `None` where the system does not tell (not Linux), or
-/// when there is no such process, or it has ended.
-#[must_use]
-pub fn read_process_start(pid: u32) -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Fields 3 and 22 (proc(5)); the name in field 2 may hold blanks, and ends with the last parenthesis.
-    let mut fields = stat.rsplit(')').next()?.split_whitespace();
-    // One that has ended, and that its parent has not asked after, is still there by name.
-    fields.next().filter(|state| !["Z", "X"].contains(state))?;
-    let ticks = fields.nth(18)?;
-    Some(format!("{}:{ticks}", boot.trim()))
-}

@@ -10,7 +10,7 @@ pub(crate) mod document;
 use crate::cli::PlanRequest;
 use crate::error::{Error, Result};
 use crate::profile::Profile;
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 use document::PlanFile;
 use std::path::PathBuf;
 
@@ -62,7 +62,7 @@ impl PlanMode {
             .map(|step| serde_json::json!([step["address"], step["tls"]]))
             .filter(|at| *at != here);
         elsewhere.next().map_or(Ok(()), |planned| {
-            let planned = sanitize(&planned.to_string(), 256);
+            let planned = sanitize_truncated(&planned.to_string(), 256);
             Err(Error::refusal(format!(
                 "not as the plan has it: tokens are tried with {planned} in the plan, and {here} now"
             ))

@@ -18,7 +18,7 @@ pub use report::{
 use crate::audit::{Head, Target};
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, format_shell_line};
-use crate::tool::invocation::escape_controls;
+use crate::text::escape_controls;
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};

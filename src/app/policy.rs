@@ -1,10 +1,10 @@
 //! Finds the policy in force and checks who can change it.
 
 use crate::cli::CommonArgs;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::{Environment, Writer, find_writers, read_file};
 use crate::policy::{ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, Policy};
-use crate::secret::compute_sha256_hex;
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePo
     Ok(Some(ActivePolicy {
         policy,
         file: path.to_owned(),
-        sha256: compute_sha256_hex(&file.bytes),
+        sha256: Digest::compute(&file.bytes).to_string(),
     }))
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::exec::Environment;
 use crate::session::program_name::ProgramName;
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use std::ffi::OsString;
@@ -95,7 +95,7 @@ fn convert_clap_error(error: &clap::Error) -> Error {
     }
     let text = error.render().to_string();
     let line = |part: &str| {
-        sanitize(
+        sanitize_truncated(
             &part.split_whitespace().collect::<Vec<_>>().join(" "),
             usize::MAX,
         )

@@ -2,7 +2,7 @@
 
 use super::lines::for_each_record;
 use super::record::{Body, RunBegin, Target};
-use crate::secret::compute_sha256_hex;
+use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead};
 
@@ -152,7 +152,7 @@ pub fn read_records(
         let Ok(body) = serde_json::from_slice::<Body>(line) else {
             return;
         };
-        let sha256 = compute_sha256_hex(line);
+        let sha256 = Digest::compute(line).to_string();
         let record = Record {
             seq: glance.seq,
             ts: glance.ts,

@@ -1,7 +1,7 @@
 //! The records of a log, one after another; what is no record is passed over.
 
 use super::record::{Body, TornBytes};
-use crate::secret::encode_hex;
+use crate::digest::encode_hex;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, BufRead};
 

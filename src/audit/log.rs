@@ -10,8 +10,9 @@ use super::line::{RECORD_VERSION, RecordLine, ZERO_HASH, encode_line};
 use super::record::{Body, PreviousLog, Target, TornBytes, UnfinishedCommand};
 use super::tail::{self, Tail};
 use super::under_way::{self, PlanProgress};
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::{Redactor, compute_sha256_hex};
+use crate::redact::Redactor;
 use crate::tool::invocation::ObjectRef;
 use file::{open_log_file, preallocate};
 use std::fs::File;
@@ -355,7 +356,7 @@ impl Log {
         }
         let torn = TornBytes {
             bytes: bytes.len() as u64,
-            sha256: compute_sha256_hex(&bytes),
+            sha256: Digest::compute(&bytes).to_string(),
         };
         self.write_record(None, &Body::LogRecover { torn }, &Redactor::default())
     }
@@ -398,7 +399,7 @@ impl Log {
         self.head = Head {
             log: self.id.clone(),
             seq,
-            hash: compute_sha256_hex(&line),
+            hash: Digest::compute(&line).to_string(),
         };
         Ok(())
     }

@@ -325,7 +325,7 @@ impl Stream {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self::Digest {
             bytes: bytes.len() as u64,
-            sha256: crate::secret::compute_sha256_hex(bytes),
+            sha256: crate::digest::Digest::compute(bytes).to_string(),
         }
     }
 

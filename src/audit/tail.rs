@@ -4,7 +4,7 @@ use super::lines::for_each_record;
 use super::log::Head;
 use super::record::{Body, UnfinishedCommand};
 use super::under_way::RunProcess;
-use crate::secret::compute_sha256_hex;
+use crate::digest::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -137,7 +137,7 @@ fn parse_window(bytes: &[u8], start: u64) -> Option<Tail> {
     let head = head.map(|(log, seq, line)| Head {
         log,
         seq,
-        hash: compute_sha256_hex(line),
+        hash: Digest::compute(line).to_string(),
     });
     let length = (bytes.len() - good_until) as u64;
     let torn = (length > 0).then(|| TornRange {

@@ -35,7 +35,7 @@ impl RunProcess {
     fn is_local(&self) -> bool {
         self.actor
             .as_ref()
-            .is_some_and(|who| who.host == super::get_host_name())
+            .is_some_and(|who| who.host == crate::host::get_host_name())
     }
 
     /// Whether the very process that began the run is still there. One on another host cannot be asked after.
@@ -49,7 +49,7 @@ impl RunProcess {
         };
         match (
             &self.process_start,
-            super::read_process_start(pid.as_raw_nonzero().get().unsigned_abs()),
+            crate::host::read_process_start(pid.as_raw_nonzero().get().unsigned_abs()),
         ) {
             (Some(then), Some(now)) => *then == now,
             (Some(_), None) => false,

@@ -5,7 +5,7 @@ mod blocks;
 use super::form::{ParsedLine, RecordType};
 use super::lines::TornAccumulator;
 use super::record::PreviousLog;
-use crate::secret::encode_hex;
+use crate::digest::encode_hex;
 use blocks::CheckedLine;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,7 +15,7 @@ use crate::error::CommandResult;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::Environment;
 use crate::session::paths;
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize;
 use crate::ui::Ui;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
@@ -118,15 +118,10 @@ fn select_run<'a, T>(found: &'a [(String, T)], wanted: &str) -> Result<&'a (Stri
     }
 }
 
-/// What the record holds may come from anywhere: nothing in it steers a terminal.
-pub(crate) fn sanitize_text(text: &str) -> String {
-    sanitize(text, usize::MAX)
-}
-
 /// Bytes that are no text are shown as what they are recorded as.
 fn format_words(argv: &[Text]) -> Vec<String> {
     let word = |text: &Text| match text {
-        Text::Utf8(text) => sanitize_text(text),
+        Text::Utf8(text) => sanitize(text),
         Text::Bytes { b64 } => format!("<base64 {b64}>"),
     };
     argv.iter().map(word).collect()
@@ -134,7 +129,7 @@ fn format_words(argv: &[Text]) -> Vec<String> {
 
 /// `2026-01-01T00:00:00.123Z` as people read it.
 pub(crate) fn format_time(ts: &str) -> String {
-    sanitize_text(&ts.replacen('T', " ", 1))
+    sanitize(&ts.replacen('T', " ", 1))
 }
 
 /// What a command read, as far as that is on record.
@@ -153,7 +148,7 @@ fn describe_input(stdin: &Stdin) -> String {
         Stream::Digest { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
         Stream::Withheld { .. } => "withheld".to_owned(),
     };
-    sanitize_text(&format!("input: {what}{from}"))
+    sanitize(&format!("input: {what}{from}"))
 }
 
 /// How each command of a run ended.

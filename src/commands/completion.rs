@@ -1,6 +1,6 @@
 //! Completion of values from this machine. It never asks a cluster.
 
-use super::audit::{format_time, sanitize_text};
+use super::audit::format_time;
 use crate::audit::{self, Run};
 use crate::cli::{Cli, Shell};
 use crate::error::{CommandResult, Error};
@@ -8,7 +8,7 @@ use crate::exec::{Environment, read_file};
 use crate::profile;
 use crate::session::paths;
 use crate::session::program_name::{ProgramName, with_program_name};
-use crate::tool::invocation::escape_controls;
+use crate::text::{escape_controls, sanitize};
 use crate::ui::{OutputOptions, Ui};
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
@@ -177,10 +177,10 @@ fn complete_runs(environment: &Environment) -> Vec<CompletionCandidate> {
         let help = format!(
             "{} {}, {}",
             format_time(&run.started_at),
-            sanitize_text(&run.command),
-            sanitize_text(&run.outcome)
+            sanitize(&run.command),
+            sanitize(&run.outcome)
         );
-        CompletionCandidate::new(sanitize_text(&run.run))
+        CompletionCandidate::new(sanitize(&run.run))
             .help(Some(help.into()))
             .display_order(Some(order))
     };

@@ -4,11 +4,11 @@ use crate::cli::{
     ApplyArgs, Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanFormat, PlanRequest,
     PlanShowArgs, PlanSubcommand,
 };
+use crate::digest::Digest;
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, read_file};
 use crate::plan_file::document::{MAX_PLAN, PlanFile};
 use crate::plan_file::{PlanMode, SavedPlan};
-use crate::secret::compute_sha256_hex;
 use crate::ui::Ui;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
@@ -241,7 +241,7 @@ fn open_plan_file(path: &Path) -> Result<(PlanFile, String)> {
     let file = read_file(path, MAX_PLAN).map_err(|error| unusable(error.to_string()))?;
     let file = file.ok_or_else(|| unusable("file not found".to_owned()))?;
     let document = PlanFile::parse(&file.bytes).map_err(unusable)?;
-    Ok((document, compute_sha256_hex(&file.bytes)))
+    Ok((document, Digest::compute(&file.bytes).to_string()))
 }
 
 /// `plan show`

@@ -8,8 +8,8 @@ use crate::policy::{
 };
 use crate::session::Session;
 use crate::session::tools::{accept_tool, inspect_tool};
+use crate::text::escape_controls;
 use crate::tool::ToolName;
-use crate::tool::invocation::escape_controls;
 use crate::ui::{Check, CheckState, InstalledTool};
 use std::path::Path;
 

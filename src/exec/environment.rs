@@ -126,7 +126,7 @@ impl Environment {
             user,
             login_uid,
             sudo_user: self.utf8_var("SUDO_USER").map(str::to_owned),
-            host: crate::audit::get_host_name(),
+            host: crate::host::get_host_name(),
             tty,
             ci: self.detect_ci(),
         }

@@ -1,14 +1,15 @@
 //! Ctrl-C, SIGTERM and SIGHUP as events that a wait can see.
 
+use super::event::ProcessEvent;
+use super::sync::lock_mutex;
+use crate::error::{Error, ErrorKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use super::spawn::ProcessEvent;
 
 #[derive(Default)]
 struct SignalState {
@@ -34,10 +35,7 @@ impl Interrupts {
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 theirs.signal.store(signal, Ordering::SeqCst);
-                let waiting = theirs
-                    .subscribers
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let waiting = lock_mutex(&theirs.subscribers);
                 waiting
                     .iter()
                     .for_each(|waiter| drop(waiter.send(ProcessEvent::Signal)));
@@ -62,14 +60,30 @@ impl Interrupts {
 
     /// Tells a wait of every signal from now on, and of one raised before.
     pub(super) fn subscribe(&self, waiter: Sender<ProcessEvent>) {
-        let mut waiting = self
-            .0
-            .subscribers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock_mutex(&self.0.subscribers);
         if self.raised_signal().is_some() {
             drop(waiter.send(ProcessEvent::Signal));
         }
         waiting.push(waiter);
     }
+}
+
+pub(super) fn interrupted_error(signal: i32) -> Error {
+    let kind = if signal == SIGINT {
+        ErrorKind::Interrupted
+    } else {
+        ErrorKind::Terminated
+    };
+    Error::new(
+        kind,
+        format!(
+            "stopped by {}",
+            if kind == ErrorKind::Interrupted {
+                "Ctrl-C"
+            } else {
+                "a signal"
+            }
+        ),
+    )
+    .hint("the same command can be run again")
 }

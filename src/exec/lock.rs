@@ -1,13 +1,14 @@
 //! One run at a time for one target.
 
+use super::sync::lock_mutex;
 use crate::error::{Error, ErrorKind, Result};
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// How long what a holder says of itself is at least, in bytes: all of one length, so that none shows the end of another.
@@ -31,7 +32,7 @@ impl RunLocks {
     /// # Errors
     /// Those of the system: no more descriptors.
     pub(super) fn duplicate_inheritable(&self) -> io::Result<Vec<OwnedFd>> {
-        let locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let locks = lock_mutex(&self.0);
         // Unlike a copy by the standard library this one is not closed by exec.
         locks
             .iter()
@@ -41,10 +42,7 @@ impl RunLocks {
     }
 
     pub(super) fn add_lock(&self, lock: &TargetLock) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&lock.0));
+        lock_mutex(&self.0).push(Arc::downgrade(&lock.0));
     }
 }
 
@@ -68,7 +66,7 @@ pub(super) fn acquire_lock(
     let path = directory.join(format!("{name}.lock"));
     match try_acquire_lock(directory, &path, holder) {
         Ok(Ok(lock)) => Ok(lock),
-        Ok(Err(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize(&other, 200)))
+        Ok(Err(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize_truncated(&other, 200)))
             .hint("wait until it has ended; where that process is gone, a kubectl or influxctl that it has left behind is still at work (`ps -e | grep -E 'kubectl|influxctl'`)")),
         Err(error) => Err(Error::new(ErrorKind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
             .hint("the state directory must be writable: see XDG_STATE_HOME")),

@@ -1,8 +1,9 @@
 //! Which file a tool is, opened once; and whether the policy has it run.
 
-use super::locate::{ExplicitPath, ResolvedTool, locate_tool};
+use super::executor::Executor;
+use super::find_tool::{ExplicitPath, ResolvedTool, locate_tool};
 use super::program::Program;
-use super::{Executor, lock_mutex};
+use super::sync::lock_mutex;
 use crate::error::{Error, Result};
 use crate::policy::{ActivePolicy, ToolPin};
 use crate::tool::{self, Tool, ToolName};
@@ -25,7 +26,8 @@ impl Executor {
         if let Some(policy) = self.policy().filter(|policy| policy.requires_pin(name)) {
             let sha256 = program
                 .compute_sha256()
-                .map_err(|error| hash_error(&found.tool, &error))?;
+                .map_err(|error| hash_error(&found.tool, &error))?
+                .to_string();
             found.refusal = check_pin(policy, &found, &sha256);
             found.tool.sha256 = Some(sha256);
         }
@@ -83,6 +85,7 @@ impl Executor {
             None => self
                 .get_program(tool)?
                 .compute_sha256()
+                .map(|sha256| sha256.to_string())
                 .map_err(|error| hash_error(tool, &error)),
         }
     }

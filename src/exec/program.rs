@@ -1,8 +1,7 @@
 //! A tool's file, opened once: what is hashed is what runs, whatever its name leads to by then.
 
-use super::lock_mutex;
-use crate::secret::encode_hex;
-use sha2::{Digest as _, Sha256};
+use super::sync::lock_mutex;
+use crate::digest::{Digest, Hasher};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -27,9 +26,9 @@ pub(super) struct Program {
     content_digest: Mutex<Option<ContentDigest>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 struct ContentDigest {
-    sha256: String,
+    sha256: Digest,
     stamp: FileStamp,
 }
 
@@ -88,18 +87,15 @@ impl Program {
     ///
     /// # Errors
     /// Those of reading, and where it was changed meanwhile.
-    pub(super) fn compute_sha256(&self) -> io::Result<String> {
+    pub(super) fn compute_sha256(&self) -> io::Result<Digest> {
         let (sha256, stamp) = self.hash_content()?;
         let mut hashed = lock_mutex(&self.content_digest);
-        Ok(hashed
-            .get_or_insert(ContentDigest { sha256, stamp })
-            .sha256
-            .clone())
+        Ok(hashed.get_or_insert(ContentDigest { sha256, stamp }).sha256)
     }
 
     /// Whether it is still what was hashed: to be asked right before it runs. What cannot be read any more is not.
     pub(super) fn is_unchanged(&self) -> bool {
-        let Some(ContentDigest { sha256, stamp }) = lock_mutex(&self.content_digest).clone() else {
+        let Some(ContentDigest { sha256, stamp }) = *lock_mutex(&self.content_digest) else {
             return true;
         };
         let now = self
@@ -120,7 +116,7 @@ impl Program {
         is_same
     }
 
-    fn hash_content(&self) -> io::Result<(String, FileStamp)> {
+    fn hash_content(&self) -> io::Result<(Digest, FileStamp)> {
         let file = self.open_file()?;
         let stamp = FileStamp::from(&file.metadata()?);
         let sha256 = compute_file_sha256(&file)?;
@@ -149,15 +145,15 @@ impl Program {
 ///
 /// # Errors
 /// Those of reading.
-pub(super) fn compute_file_sha256(file: &File) -> io::Result<String> {
-    let mut digest = Sha256::new();
+pub(super) fn compute_file_sha256(file: &File) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
     let mut chunk = vec![0; 256 << 10];
     let mut at = 0;
     loop {
         match file.read_at(&mut chunk, at)? {
-            0 => return Ok(encode_hex(&digest.finalize())),
+            0 => return Ok(hasher.finish()),
             length => {
-                digest.update(&chunk[..length]);
+                hasher.update(&chunk[..length]);
                 at += length as u64;
             }
         }

@@ -1,8 +1,9 @@
 //! The only place that starts a process. It takes the receipt of a durable record.
 
+use super::event::ProcessEvent;
 use super::interrupt::Interrupts;
-use super::lock_mutex;
 use super::program::Program;
+use super::sync::lock_mutex;
 use crate::audit::Receipt;
 use crate::tool::invocation::ProcessExit;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -71,16 +72,6 @@ pub(super) struct ProcessResult {
 
 /// What a stream has brought so far.
 type SharedBuffer = Arc<Mutex<Zeroizing<Vec<u8>>>>;
-
-/// What a wait can see.
-pub(super) enum ProcessEvent {
-    /// Standard output has brought more.
-    Output,
-    /// One of the streams has ended; `false` where it was cut off at its limit.
-    StreamEnd(&'static str, bool),
-    Exited(io::Result<ExitStatus>),
-    Signal,
-}
 
 impl ProcessResult {
     /// Something went wrong before it could be started.

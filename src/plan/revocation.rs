@@ -2,8 +2,8 @@
 
 use super::view::{ActionView, StdinDigest, to_argv};
 use super::{ClusterTarget, format_command};
+use crate::digest::Digest;
 use crate::profile::Profile;
-use crate::secret::compute_sha256_hex;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::JobManifest;
 use std::time::Duration;
@@ -174,7 +174,7 @@ impl JobRun {
             job: self.job_name().map(str::to_owned),
             argv: command.as_ref().map(to_argv),
             stdin: stdin.map(|text| StdinDigest {
-                sha256: compute_sha256_hex(text.as_bytes()),
+                sha256: Digest::compute(text.as_bytes()).to_string(),
             }),
             watch_argv: to_argv(&self.watch_command()),
             secret: self.secret,

@@ -37,7 +37,7 @@ trap 'exit 143' TERM
 /// The whole script.
 #[must_use]
 pub fn render_script(plan: &Plan) -> String {
-    let about = plan.about.replace(|c: char| c.is_control(), " ");
+    let about = crate::text::blank_controls(&plan.about);
     let mut script = format!(
         "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it: it is for once, and where\n# it was cut short, or has run, have another made\n{SCRIPT_HEADER}",
         plan.command,

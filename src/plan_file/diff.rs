@@ -1,7 +1,7 @@
 //! Whether two plans are the same, and where they are not.
 
 use super::document::PlanFile;
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 use crate::ui::Difference;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ pub(crate) fn format_differences(differences: &[Difference]) -> String {
         .iter()
         .filter(|difference| ranks(difference) == first)
         .collect();
-    let value = |value: &Value| sanitize(&value.to_string(), 96);
+    let value = |value: &Value| sanitize_truncated(&value.to_string(), 96);
     let mut told: Vec<String> = shown
         .iter()
         .take(MAX_DIFFERENCES_SHOWN)
@@ -113,7 +113,7 @@ fn format_line_difference(at: &str, planned: &str, now: &str) -> String {
         .count();
     let line = |text: &str| {
         text.lines().nth(same).map_or("its end".to_owned(), |line| {
-            format!("`{}`", sanitize(line, 96))
+            format!("`{}`", sanitize_truncated(line, 96))
         })
     };
     format!(

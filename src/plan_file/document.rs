@@ -5,8 +5,8 @@ use crate::cli::PlanRequest;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::plan::{Plan, format_shell_line, script};
+use crate::text::{sanitize, sanitize_truncated};
 use crate::tool::ToolInfo;
-use crate::tool::invocation::sanitize;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -164,7 +164,7 @@ impl PlanObservation {
                 FileContent::Withheld { withheld: "secret" }
             } else {
                 FileContent::Digest {
-                    sha256: crate::secret::compute_sha256_hex(text.as_bytes()),
+                    sha256: crate::digest::Digest::compute(text.as_bytes()).to_string(),
                 }
             }
         });
@@ -207,7 +207,7 @@ impl PlanFile {
 
     /// Reads a file; why it is none where it is none. What is wrong may quote the file, and is told as that may be.
     pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        Self::parse_unsanitized(bytes).map_err(|why| sanitize(&why, 256))
+        Self::parse_unsanitized(bytes).map_err(|why| sanitize_truncated(&why, 256))
     }
 
     fn parse_unsanitized(bytes: &[u8]) -> std::result::Result<Self, String> {
@@ -225,7 +225,7 @@ impl PlanFile {
         }
         crate::audit::check_strict_json(bytes)?;
         let document: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let as_shown = |line: &str| sanitize(line, usize::MAX) == line;
+        let as_shown = |line: &str| sanitize(line) == line;
         if document.bypassctl.parse::<semver::Version>().is_err() {
             Err("`bypassctl` is no version".to_owned())
         } else if !document.script.lines().all(as_shown) {
@@ -294,7 +294,7 @@ impl PlanFile {
         lines.extend(seen.map(|seen| ("seen", seen.to_string())));
         let mut text: String = lines
             .iter()
-            .map(|(name, what)| format!("{name:<10}{}\n", sanitize_text(what)))
+            .map(|(name, what)| format!("{name:<10}{}\n", sanitize(what)))
             .collect();
         for (step, number) in self.steps.iter().zip(1..) {
             text.push_str(&render_step(step, number));
@@ -309,10 +309,6 @@ impl PlanFile {
 fn serialize_error(error: &serde_json::Error) -> Error {
     Error::refusal(format!("this plan cannot be written down: {error}"))
         .hint("name files by paths in UTF-8")
-}
-
-fn sanitize_text(text: &str) -> String {
-    sanitize(text, usize::MAX)
 }
 
 /// Without what says nothing: null, false, nothing in it.
@@ -342,8 +338,8 @@ fn render_step(step: &Value, number: usize) -> String {
     };
     let mut lines = format!(
         "{number}. {}{beside}: {}\n",
-        sanitize_text(text("id")),
-        sanitize_text(text("reason"))
+        sanitize(text("id")),
+        sanitize(text("reason"))
     );
     for (name, value) in step.as_object().into_iter().flatten() {
         if ["id", "reason", "postcondition", "parallel"].contains(&name.as_str()) || value.is_null()
@@ -362,23 +358,19 @@ fn render_step(step: &Value, number: usize) -> String {
             }
             ("lines", Some(lines), _) => lines
                 .iter()
-                .map(|line| format!("\n     {}", sanitize_text(line)))
+                .map(|line| format!("\n     {}", sanitize(line)))
                 .collect(),
             (_, _, Value::String(text)) => text.clone(),
             (_, _, other) => strip_empty(other).to_string(),
         };
         // Line by line: a text that holds a line's end looks like no line of its own.
-        let value: Vec<String> = value.split('\n').map(sanitize_text).collect();
+        let value: Vec<String> = value.split('\n').map(sanitize).collect();
         let indented = if name == "lines" {
             value.join("\n")
         } else {
             value.join(" ")
         };
-        lines.push_str(&format!("   {:<15} {indented}\n", sanitize_text(name)));
+        lines.push_str(&format!("   {:<15} {indented}\n", sanitize(name)));
     }
-    lines
-        + &format!(
-            "   then            {}\n",
-            sanitize_text(text("postcondition"))
-        )
+    lines + &format!("   then            {}\n", sanitize(text("postcondition")))
 }

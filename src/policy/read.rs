@@ -308,7 +308,7 @@ impl<'a> Section<'a> {
         else {
             return Ok(());
         };
-        let shown = tool::invocation::sanitize(&self.key_path(&unknown), 80);
+        let shown = crate::text::sanitize_truncated(&self.key_path(&unknown), 80);
         let what = format!("`{shown}` is not known{}", suggest_nearest(&unknown, known));
         Err(self.key_error(&unknown, what, format!("known here: {}", known.join(", "))))
     }
@@ -383,7 +383,7 @@ impl<'a> Section<'a> {
         let array = item.as_array().ok_or_else(wrong)?;
         let of = |value: &Value| {
             let text = value.as_str().ok_or_else(wrong)?;
-            let shown = tool::invocation::sanitize(text, 80);
+            let shown = crate::text::sanitize_truncated(text, 80);
             parse(text).map_err(|why| self.invalid_value(key, &format!("holds `{shown}`"), &why))
         };
         array.iter().map(of).collect::<Result<Vec<T>>>().map(Some)

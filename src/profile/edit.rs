@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::line::Lines;
-use super::quote::escape_controls;
+use crate::text::escape_controls_except_tab;
 
 /// One replacement: `range`, in bytes of the old text, becomes `text`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn build_changed_lines(sign: char, text: &str, at: &Range<usize>, whole: bool) -
     part.split('\n')
         .zip(number..)
         .map(|(line, number)| {
-            let text = escape_controls(line.strip_suffix('\r').unwrap_or(line));
+            let text = escape_controls_except_tab(line.strip_suffix('\r').unwrap_or(line));
             ChangedLine { number, sign, text }
         })
         .collect()

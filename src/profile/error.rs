@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::quote::escape_controls;
+use crate::text::escape_controls_except_tab;
 
 /// Why a configuration could not be read or edited. Lines and columns count from 1, columns in
 /// characters.
@@ -66,7 +66,7 @@ impl ConfigError {
             Self::NoProfiles { .. } => "add a `[[profile]]` with name, product, host and port".into(),
             Self::NoSuchProfile { name, known } => {
                 let similar = known.iter().find(|k| k.trim().eq_ignore_ascii_case(name.trim()))?;
-                format!("did you mean `{}`?", escape_controls(similar))
+                format!("did you mean `{}`?", escape_controls_except_tab(similar))
             }
             Self::DuplicateProfile { .. } => "give each profile a name of its own".into(),
             Self::NotClustered { .. } => {
@@ -91,15 +91,18 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "no profile `{}`: the configuration has no profiles",
-                    escape_controls(name)
+                    escape_controls_except_tab(name)
                 )
             }
             Self::NoSuchProfile { name, known } => {
-                let known: Vec<_> = known.iter().map(|k| escape_controls(k)).collect();
+                let known: Vec<_> = known
+                    .iter()
+                    .map(|k| escape_controls_except_tab(k))
+                    .collect();
                 write!(
                     f,
                     "no profile `{}` (known profiles: {})",
-                    escape_controls(name),
+                    escape_controls_except_tab(name),
                     known.join(", ")
                 )
             }
@@ -107,19 +110,23 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "more than one profile is named `{}`",
-                    escape_controls(name)
+                    escape_controls_except_tab(name)
                 )
             }
             Self::NotClustered { name, product } => {
                 write!(
                     f,
                     "profile `{}` is for product `{}`",
-                    escape_controls(name),
-                    escape_controls(product)
+                    escape_controls_except_tab(name),
+                    escape_controls_except_tab(product)
                 )
             }
             Self::ProfileExists { name } => {
-                write!(f, "profile `{}` exists already", escape_controls(name))
+                write!(
+                    f,
+                    "profile `{}` exists already",
+                    escape_controls_except_tab(name)
+                )
             }
             Self::Shape {
                 message: what,

@@ -24,17 +24,3 @@ pub(super) fn to_basic_string(value: &str) -> String {
     quoted.push('"');
     quoted
 }
-
-/// `text` with control characters spelt out, for messages: an escape sequence in a profile's name
-/// must not reach the terminal.
-pub(super) fn escape_controls(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}

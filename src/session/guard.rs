@@ -5,7 +5,7 @@ use crate::cli::Command;
 use crate::error::{Error, Result};
 use crate::procedure::revoke::DOCUMENTED_SELECTOR;
 use crate::procedure::{PRODUCTION_PATTERNS, find_production_name};
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 
 /// The pods that load the keys, where the command line does not name them.
 pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
@@ -44,7 +44,7 @@ pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> 
         given => {
             let given = given.as_ref().map_or_else(
                 || "none is given".to_owned(),
-                |given| format!("`{}` does not", sanitize(given, 200)),
+                |given| format!("`{}` does not", sanitize_truncated(given, 200)),
             );
             Err(Error::refusal(format!(
                 "the policy `{file}` wants a reason that matches `{pattern}`, and {given}"

@@ -1,10 +1,10 @@
 //! influxctl's configuration file on disk.
 
 use super::{Session, paths};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::{Snapshot, TargetLock, find_stale_temp_file, read_file};
 use crate::profile::{ConfigEdit, ConfigError, Profile};
-use crate::secret::compute_sha256_hex;
 use crate::tool::Tool;
 use crate::tool::quirk::{self, QuirkContext};
 use semver::Version;
@@ -156,7 +156,7 @@ pub(crate) fn lock_config(session: &Session, named: &Path) -> Result<TargetLock>
     let path = resolve_symlinks(named);
     let name = format!(
         "config-{}",
-        &compute_sha256_hex(path.as_os_str().as_encoded_bytes())[..16]
+        &Digest::compute(path.as_os_str().as_encoded_bytes()).to_string()[..16]
     );
     session
         .executor

@@ -2,13 +2,13 @@
 
 use crate::audit::PlanProgress;
 use crate::cli::{DryRunFormat, PlanRequest};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::read_file;
 use crate::plan::{Plan, script};
 use crate::plan_file::diff::{find_differences, find_resume_differences, format_differences};
 use crate::plan_file::document::{MAX_PLAN, PlanFile, PlanObservation};
 use crate::plan_file::{PlanMode, SavedPlan};
-use crate::secret::compute_sha256_hex;
 use crate::session::runner::Runner;
 use crate::ui::StepOutcome;
 use std::path::Path;
@@ -69,7 +69,7 @@ fn save_plan(
     runner
         .executor
         .write_document("write-plan", out, &bytes, old.as_ref())?;
-    let sha256 = compute_sha256_hex(&bytes);
+    let sha256 = Digest::compute(&bytes).to_string();
     runner.ui.print_plan(&document.render());
     runner.ui.print_lines(&format!(
         "written to {}; nothing was changed",

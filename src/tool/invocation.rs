@@ -1,11 +1,10 @@
 //! One command as plain data. Only the constructors in [`super::kubectl`] and [`super::influxctl`] make one.
 
 use super::{Tool, ToolName};
-use regex::Regex;
+use crate::text::sanitize_truncated;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -268,7 +267,7 @@ impl ToolOutput {
 #[must_use]
 pub fn quote_line(line: &str) -> String {
     let line = line.trim();
-    sanitize(
+    sanitize_truncated(
         line.strip_prefix("error: ")
             .or_else(|| line.strip_prefix("error\t"))
             .unwrap_or(line),
@@ -281,50 +280,6 @@ fn is_klog_line(line: &str) -> bool {
     matches!(bytes.next(), Some(b'I' | b'W' | b'E' | b'F'))
         && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
         && bytes.next() == Some(b' ')
-}
-
-/// Text from a tool, made fit for a terminal: no control characters, nothing that looks like a token, at most `max`
-/// characters.
-#[must_use]
-pub fn sanitize(text: &str, max: usize) -> String {
-    // What JSON looks like in base64: a JWT, or a secret's value as kubectl prints it. A tool may print a token that
-    // this run has not read and so cannot know.
-    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant")
-    });
-    let text = TOKEN.replace_all(text, "[token]");
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
-    let mut out: String = text
-        .chars()
-        .map(clean)
-        .filter(|c| !is_invisible(*c))
-        .take(max)
-        .collect();
-    if text.chars().count() > max {
-        out.push('…');
-    }
-    out
-}
-
-/// Text for a terminal, whoever wrote it, in one line: what steers a terminal or is not seen is spelt out, so that a
-/// path is shown as the path it is.
-#[must_use]
-pub fn escape_controls(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || is_invisible(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Characters that turn the reading direction around, begin a line or are not seen, and so can make one text look like
-/// another.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -355,10 +310,6 @@ mod tests {
         );
         assert_eq!(last_error_line(" \n"), "it said nothing (exit code 1)");
         assert_eq!(last_error_line("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
-        assert_eq!(
-            escape_controls("/a\u{1b}[2J\n::b\u{202e}é"),
-            "/a\\u{1b}[2J\\u{a}::b\\u{202e}é"
-        );
         assert_eq!(
             last_error_line("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""),
             "bad token \"[token]\""

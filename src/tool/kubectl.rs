@@ -18,10 +18,11 @@ pub use manifest::{JobManifest, comparable_spec};
 pub use objects::{AppInstance, Deployment, Job, Metadata, Pod, SecretUid};
 pub use revocation::{check_jobs_dry_run, check_success, parse_created_uid};
 
-use super::invocation::{Invocation, Sensitivity, ToolOutput, sanitize};
+use super::invocation::{Invocation, Sensitivity, ToolOutput};
 use super::permission::{self, Permission};
 use super::{Tool, find_version};
 use crate::secret::Secret;
+use crate::text::sanitize_truncated;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use semver::Version;
@@ -430,6 +431,6 @@ fn excerpt_stdout(output: &ToolOutput) -> String {
     if line.is_empty() {
         "it printed nothing".to_owned()
     } else {
-        format!("it printed `{}`", sanitize(line, 60))
+        format!("it printed `{}`", sanitize_truncated(line, 60))
     }
 }

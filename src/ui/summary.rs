@@ -2,7 +2,7 @@
 
 use super::check::{Check, CheckState};
 use super::report::{Report, StepReport};
-use crate::tool::invocation::sanitize;
+use crate::text::sanitize_truncated;
 use std::fmt::Write as _;
 
 /// More rows are no help to a reader.
@@ -24,7 +24,7 @@ fn escape_markdown(text: &str) -> String {
             format!("&#{};", u32::from(c))
         }
     };
-    sanitize(text, MAX_TEXT_CHARS)
+    sanitize_truncated(text, MAX_TEXT_CHARS)
         .chars()
         .map(written)
         .collect()

@@ -11,7 +11,7 @@ use crate::audit::segments::read_header;
 use crate::audit::tail::{self, RotationRecord, Tail};
 use crate::audit::under_way;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Redactor;
+use crate::redact::Redactor;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs::File;

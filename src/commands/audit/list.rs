@@ -1,8 +1,9 @@
 //! `audit list`: runs, one a line.
 
-use super::{CommandResult, format_time, read_each, sanitize_text, verify};
+use super::{CommandResult, format_time, read_each, verify};
 use crate::audit::{LogFile, Run, list_runs};
 use crate::cli::AuditListArgs;
+use crate::text::sanitize;
 use crate::ui::Ui;
 
 pub(super) fn run(
@@ -65,7 +66,7 @@ fn format_run(run: &Run) -> String {
         .as_ref()
         .map(|reason| format!(", {reason}"))
         .unwrap_or_default();
-    sanitize_text(&format!(
+    sanitize(&format!(
         "{}  {}  {}{dry}: {}, {place}, {}@{}, {} commands{reason}",
         format_time(&run.started_at),
         run.run,

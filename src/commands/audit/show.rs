@@ -1,18 +1,18 @@
 //! `audit show`: one run, as it went.
 
 use super::{
-    CommandOutcomes, CommandResult, format_time, format_words, read_each, sanitize_text,
-    select_run, verify,
+    CommandOutcomes, CommandResult, format_time, format_words, read_each, select_run, verify,
 };
 use crate::audit::{Body, LogFile, Operation, Record, RunBegin, Text, read_records};
 use crate::plan::format_shell_line;
+use crate::text::sanitize;
 use crate::ui::{RecordView, Ui};
 
 pub(super) fn run(logs: &[LogFile], wanted: &str, ui: &Ui) -> CommandResult {
     let found = read_each(logs, |log| read_records(log, wanted))?;
     let (id, records) = select_run(&found, wanted)?;
     let ends = CommandOutcomes::from_records(records);
-    ui.print_lines(&format!("run {}", sanitize_text(id)));
+    ui.print_lines(&format!("run {}", sanitize(id)));
     records
         .iter()
         .filter_map(|record| describe_record(record, &ends))
@@ -68,11 +68,7 @@ fn describe_record(record: &Record, ends: &CommandOutcomes) -> Option<String> {
         | Body::LogRecover { .. }
         | Body::LogRotate { .. } => return None,
     };
-    Some(format!(
-        "{}  {}",
-        format_time(&record.ts),
-        sanitize_text(&text)
-    ))
+    Some(format!("{}  {}", format_time(&record.ts), sanitize(&text)))
 }
 
 fn format_path(path: &Text) -> String {

@@ -1,8 +1,9 @@
 //! `audit verify`
 
-use super::{CommandResult, log_read_error, sanitize_text};
+use super::{CommandResult, log_read_error};
 use crate::audit::{Finding, LogFile, LogVerification, Segment, check_links, verify_log};
 use crate::error::{Error, Result};
+use crate::text::sanitize;
 use crate::ui::{Check, Ui};
 
 pub(super) fn run(logs: &[LogFile], expect: Option<&(u64, String)>, ui: &Ui) -> CommandResult {
@@ -94,14 +95,14 @@ fn report_verification(ui: &Ui, verified: &LogVerification) {
     for link in &verified.links.broken {
         ui.report_check(Check::failure(
             &link.file.display().to_string(),
-            sanitize_text(&link.message),
+            sanitize(&link.message),
             "name all files of one record, and no others",
         ));
     }
     for link in &verified.links.open {
         ui.report_check(Check::warning(
             &link.file.display().to_string(),
-            sanitize_text(&link.message),
+            sanitize(&link.message),
             "name that log as well: bypassctl audit verify FILE…",
         ));
     }
@@ -112,21 +113,21 @@ fn report_segment(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&F
     for finding in &report.findings {
         ui.report_check(Check::failure(
             &place(finding),
-            sanitize_text(&finding.message),
+            sanitize(&finding.message),
             "what stands before this line still holds",
         ));
     }
     for finding in &report.recovered {
         ui.report_check(Check::warning(
             &place(finding),
-            sanitize_text(&finding.message),
+            sanitize(&finding.message),
             "a run was cut off there while it wrote; nothing that it began without a record can have run",
         ));
     }
     for finding in &report.unknown {
         ui.report_check(Check::warning(
             &place(finding),
-            sanitize_text(&finding.message),
+            sanitize(&finding.message),
             "look at the object itself; a later run has done so",
         ));
     }

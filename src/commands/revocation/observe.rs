@@ -1,12 +1,13 @@
 //! Reads that a revocation needs, run in parallel.
 
 use crate::cli::RevocationArgs;
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::TargetLock;
 use crate::plan::{ClusterTarget, TokenProbe};
 use crate::procedure::revoke::{self, Operator, Rerun};
 use crate::profile;
-use crate::secret::{Secret, compute_sha256_hex};
+use crate::secret::Secret;
 use crate::session::Session;
 use crate::session::cluster::identify_cluster;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
@@ -145,7 +146,7 @@ fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<
     };
     let name = format!(
         "namespace-{}",
-        &compute_sha256_hex(format!("{cluster}/{namespace}").as_bytes())[..16]
+        &Digest::compute(format!("{cluster}/{namespace}").as_bytes()).to_string()[..16]
     );
     session
         .executor

@@ -6,8 +6,9 @@ mod run;
 
 use super::Runs;
 use crate::audit::{Finding, LogFile, LogVerification};
-use crate::commands::audit::{sanitize_text, verify};
+use crate::commands::audit::verify;
 use crate::error::Result;
+use crate::text::sanitize;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ const STYLESHEET: &str = include_str!("page.css");
 /// Text as it stands in a page: nothing in it is markup, steers a terminal or turns the reading direction.
 fn escape_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in sanitize_text(text).chars() {
+    for c in sanitize(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -78,7 +79,7 @@ pub(super) fn render_html(logs: &[LogFile], runs: &Runs) -> Result<String> {
     ));
     page.push_markup(format_args!(
         "<p class=\"soft\">Made on {} at {:.0} by bypassctl {}. Times are UTC, by the clock of the host that recorded them.</p>",
-        escape_html(&crate::audit::get_host_name()),
+        escape_html(&crate::host::get_host_name()),
         jiff::Timestamp::now(),
         env!("CARGO_PKG_VERSION")
     ));

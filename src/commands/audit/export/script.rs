@@ -2,10 +2,9 @@
 
 use super::Runs;
 use crate::audit::{Body, Intent, Operation, Record, Text};
-use crate::commands::audit::{
-    CommandOutcomes, describe_input, format_time, format_words, sanitize_text,
-};
+use crate::commands::audit::{CommandOutcomes, describe_input, format_time, format_words};
 use crate::plan::script::shell_quote;
+use crate::text::sanitize;
 use std::fmt::Write as _;
 
 /// What a script of a record that does not hold begins with.
@@ -31,7 +30,7 @@ pub(super) fn render_audit_script(runs: &Runs, holds: bool) -> String {
 
 fn render_run(id: &str, records: &[Record]) -> String {
     let ends = CommandOutcomes::from_records(records);
-    let mut script = format!("\n# run {}\n", sanitize_text(id));
+    let mut script = format!("\n# run {}\n", sanitize(id));
     for record in records {
         let Body::Intent(intent) = &record.body else {
             continue;
@@ -41,8 +40,8 @@ fn render_run(id: &str, records: &[Record]) -> String {
             script,
             "# {} {}: {}",
             format_time(&record.ts),
-            sanitize_text(&intent.step),
-            sanitize_text(&ends.describe_outcome(record.seq))
+            sanitize(&intent.step),
+            sanitize(&ends.describe_outcome(record.seq))
         );
         script.push_str(&render_intent(intent));
     }
@@ -70,7 +69,7 @@ fn render_intent(intent: &Intent) -> String {
                 .map(|word| shell_quote(word))
                 .collect::<Vec<_>>()
                 .join(" ");
-            sanitize_text(&format!("# {line} <({})", describe_input(stdin))) + "\n"
+            sanitize(&format!("# {line} <({})", describe_input(stdin))) + "\n"
         }
         Operation::File { file } => {
             format!(

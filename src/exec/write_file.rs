@@ -1,7 +1,8 @@
 //! Files changed as a whole, each change between its intent and its result.
 
+use super::executor::Executor;
 use super::files::{self, ModeSource, Snapshot, WriteOutcome};
-use super::{Executor, lock_mutex};
+use super::sync::lock_mutex;
 use crate::audit::{Body, FileChange, FileOp, Operation, Receipt, ResultRecord, Stream, Text};
 use crate::error::{Error, Result};
 use crate::tool::invocation::Effect;

@@ -1,15 +1,17 @@
 //! Commands run to their end, each between its intent and its result.
 
+use super::environment;
+use super::executor::{Executor, to_executable};
+use super::interrupt::interrupted_error;
 use super::pinning::executable_changed_error;
 use super::scratch::{self, ProbeDirectory};
 use super::spawn::{self, ProcessResult, ProcessSpec, StopPredicate, Termination};
-use super::{Executor, environment, interrupted_error, lock_mutex};
+use super::sync::lock_mutex;
 use crate::audit::{
-    Body, Executable, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
+    Body, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
-use crate::tool::Tool;
 use crate::tool::invocation::{Effect, Invocation, Sensitivity, Timeout, ToolOutput};
 use std::io;
 use std::path::Path;
@@ -305,16 +307,6 @@ impl Termination {
             Self::Interrupted => "interrupted".to_owned(),
             Self::ConditionMet => "enough".to_owned(),
         }
-    }
-}
-
-/// An executable as the record shows it: without its version while it is asked for it, and without its digest unless it
-/// is pinned.
-pub(super) fn to_executable(tool: &Tool) -> Executable {
-    Executable {
-        path: Text::from(&tool.path),
-        sha256: tool.sha256.clone(),
-        version: tool.version.as_ref().map(ToString::to_string),
     }
 }
 

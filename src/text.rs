@@ -1,0 +1,108 @@
+//! Text of unknown origin made safe to print: no control characters and none that are invisible.
+
+use regex::Regex;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// Replaces everything that looks like a token, blanks out control characters and removes
+/// invisible ones.
+#[must_use]
+pub(crate) fn sanitize(text: &str) -> String {
+    let text = redact_tokens(text);
+    blank_controls(&text).replace(is_invisible, "")
+}
+
+/// Like [`sanitize`], cut to `max` characters. An ellipsis marks the cut.
+#[must_use]
+pub(crate) fn sanitize_truncated(text: &str, max: usize) -> String {
+    let text = redact_tokens(text);
+    let is_longer = text.chars().count() > max;
+    let mut out: String = sanitize(&text).chars().take(max).collect();
+    if is_longer {
+        out.push('…');
+    }
+    out
+}
+
+/// Replaces whatever JSON looks like in base64: a JWT, or a secret's value as kubectl prints it.
+/// A tool may print a token that this run has not read and so cannot redact by its value.
+fn redact_tokens(text: &str) -> Cow<'_, str> {
+    static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("eyJ[A-Za-z0-9+/=_.-]{16,}").expect("the pattern is a constant")
+    });
+    TOKEN.replace_all(text, "[token]")
+}
+
+/// Replaces each control character with a space.
+#[must_use]
+pub(crate) fn blank_controls(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+/// Spells out control and invisible characters (`\u{1b}`), so that a path is shown as the path it
+/// is. The result is one line.
+#[must_use]
+pub(crate) fn escape_controls(text: &str) -> String {
+    escape(text, |c| c.is_control() || is_invisible(c))
+}
+
+/// Spells out control characters other than the tab, as a diff of a file needs it.
+#[must_use]
+pub(crate) fn escape_controls_except_tab(text: &str) -> String {
+    escape(text, |c| c.is_control() && c != '\t')
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_escaped(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Tells characters that change the reading direction, break a line or are invisible: these can
+/// make one text look like another.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sanitize_removes_controls_invisible_characters_and_tokens() {
+        assert_eq!(sanitize("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
+        assert_eq!(
+            sanitize("token eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A is bad"),
+            "token [token] is bad"
+        );
+    }
+
+    #[test]
+    fn sanitize_truncated_marks_the_cut() {
+        assert_eq!(sanitize_truncated("éa\nb", 4), "éa b");
+        assert_eq!(sanitize_truncated("éa\nbc", 4), "éa b…");
+    }
+
+    #[test]
+    fn escape_controls_spells_out_what_is_not_seen() {
+        assert_eq!(
+            escape_controls("/a\u{1b}[2J\n::b\t\u{202e}é"),
+            "/a\\u{1b}[2J\\u{a}::b\\u{9}\\u{202e}é"
+        );
+        assert_eq!(escape_controls_except_tab("a\t\u{1b}é"), "a\t\\u{1b}é");
+    }
+}
