@@ -146,18 +146,23 @@ pub struct Error {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// The error behind it. The message quotes it, so nothing prints it again.
+    pub(crate) source: Option<Cause>,
 }
+
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong, before it is said what to do about it: without that it is no [`Error`], and cannot be returned.
 ///
 /// ```compile_fail,E0308
-/// let failed: bypassctl::error::Result<()> = Err(bypassctl::error::Error::failed("it did not work"));
+/// let failed: bypassctl::error::Result<()> = Err(bypassctl::error::Error::failure("it did not work"));
 /// ```
 #[derive(Debug)]
 #[must_use = "it is an error once it has a hint"]
 pub struct Unhinted {
     kind: ErrorKind,
     message: String,
+    source: Option<Cause>,
 }
 
 impl Unhinted {
@@ -167,7 +172,14 @@ impl Unhinted {
             kind: self.kind,
             message: self.message,
             hint: hint.into(),
+            source: self.source,
         }
+    }
+
+    /// Records the error behind this one. The message quotes it already.
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
     }
 
     /// The failure, where nothing but a mistake of the program can be behind it.
@@ -190,6 +202,7 @@ impl Error {
         Unhinted {
             kind,
             message: message.into(),
+            source: None,
         }
     }
 
@@ -234,4 +247,27 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&**self.source.as_ref()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn source_returns_the_cause() {
+        let cause = std::io::Error::other("disk full");
+        let error = Error::failure("cannot write `x`: disk full")
+            .caused_by(cause)
+            .hint("free some space");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("disk full")
+        );
+        assert!(Error::failure("failed").hint("retry").source().is_none());
+    }
+}

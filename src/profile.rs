@@ -36,6 +36,8 @@ pub use error::ConfigError;
 
 use node::TokenFilePath;
 use quote::to_basic_string;
+use regex::Regex;
+use std::sync::LazyLock;
 
 /// One connection profile, as far as bypassctl needs it. Holds no secret: of `client_secret` and
 /// `mgmt_token` it only says whether they are there.
@@ -225,7 +227,8 @@ pub fn render_probe_config(profile: &Profile, token_file: &str) -> String {
 /// and the database `token` are the keys that do; a name that only looks like one is taken for one.
 #[must_use]
 pub fn can_hold_secret(text: &str) -> bool {
-    let token =
-        regex::Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant");
-    text.contains("client_secret") || text.contains("mgmt_token") || token.is_match(text)
+    static TOKEN_KEY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"(^|[^A-Za-z0-9_-])"?token"?\s*="#).expect("the pattern is a constant")
+    });
+    text.contains("client_secret") || text.contains("mgmt_token") || TOKEN_KEY.is_match(text)
 }

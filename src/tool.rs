@@ -6,9 +6,11 @@ pub mod kubectl;
 pub mod permission;
 pub mod quirk;
 
+use regex::Regex;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// Which of the two tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,11 +117,11 @@ impl From<Tool> for ToolInfo {
 /// suffix: semver would take it for a pre-release, older than the release, so only the three numbers are compared.
 #[must_use]
 pub fn find_version(text: &str) -> Option<Version> {
-    let pattern = regex::Regex::new(
-        r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)",
-    )
-    .expect("the pattern is a constant");
-    let found = pattern.captures(text)?;
+    static VERSION: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)")
+            .expect("the pattern is a constant")
+    });
+    let found = VERSION.captures(text)?;
     let part = |index: usize| found[index].parse().ok();
     Some(Version::new(part(1)?, part(2)?, part(3)?))
 }

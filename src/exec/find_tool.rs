@@ -35,6 +35,7 @@ pub(super) fn locate_tool(
     };
     let real = found.canonicalize().map_err(|error| {
         Error::failure(format!("`{}` cannot be resolved: {error}", found.display()))
+            .caused_by(error)
             .hint("look at each directory and symlink on the way to it")
     })?;
     // Whoever can write to a directory that is searched before can put another tool in front.
@@ -74,7 +75,9 @@ pub(super) struct ExplicitPath {
 fn check_explicit_path(named: &ExplicitPath) -> Result<PathBuf> {
     let path = &named.path;
     let meta = std::fs::metadata(path).map_err(|error| {
-        Error::failure(format!("`{}` is not there: {error}", path.display())).hint(&named.hint)
+        Error::failure(format!("`{}` is not there: {error}", path.display()))
+            .caused_by(error)
+            .hint(&named.hint)
     })?;
     if !meta.is_file() {
         return Err(

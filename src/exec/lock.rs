@@ -65,10 +65,11 @@ pub(super) fn acquire_lock(
 ) -> Result<TargetLock> {
     let path = directory.join(format!("{name}.lock"));
     match try_acquire_lock(directory, &path, holder) {
-        Ok(Ok(lock)) => Ok(lock),
-        Ok(Err(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize_truncated(&other, 200)))
+        Ok(LockAttempt::Acquired(lock)) => Ok(lock),
+        Ok(LockAttempt::HeldBy(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize_truncated(&other, 200)))
             .hint("wait until it has ended; where that process is gone, a kubectl or influxctl that it has left behind is still at work (`ps -e | grep -E 'kubectl|influxctl'`)")),
         Err(error) => Err(Error::new(ErrorKind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
+            .caused_by(error)
             .hint("the state directory must be writable: see XDG_STATE_HOME")),
     }
 }
@@ -86,11 +87,13 @@ fn read_holder(file: &File) -> io::Result<String> {
     Ok("it has not said yet who it is".to_owned())
 }
 
-fn try_acquire_lock(
-    directory: &Path,
-    path: &Path,
-    holder: &str,
-) -> io::Result<std::result::Result<TargetLock, String>> {
+enum LockAttempt {
+    Acquired(TargetLock),
+    /// Another run has it: this is how it describes itself.
+    HeldBy(String),
+}
+
+fn try_acquire_lock(directory: &Path, path: &Path, holder: &str) -> io::Result<LockAttempt> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -105,11 +108,11 @@ fn try_acquire_lock(
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return read_holder(&file).map(Err);
+            return read_holder(&file).map(LockAttempt::HeldBy);
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
     // One write over the last holder's, so that who reads meanwhile reads the one or the other.
     file.write_all_at(format!("{holder:<HOLDER_LEN$}").as_bytes(), 0)?;
-    Ok(Ok(TargetLock(Arc::new(file))))
+    Ok(LockAttempt::Acquired(TargetLock(Arc::new(file))))
 }

@@ -21,12 +21,12 @@ impl Executor {
         let named = self.find_explicit_path(name, named)?;
         let mut found = locate_tool(name, named.as_ref(), self.environment.var("PATH"))?;
         let program =
-            Program::open(&found.tool.path).map_err(|error| hash_error(&found.tool, &error))?;
+            Program::open(&found.tool.path).map_err(|error| hash_error(&found.tool, error))?;
         found.indirection = find_indirection(&found.tool, &program);
         if let Some(policy) = self.policy().filter(|policy| policy.requires_pin(name)) {
             let sha256 = program
                 .compute_sha256()
-                .map_err(|error| hash_error(&found.tool, &error))?
+                .map_err(|error| hash_error(&found.tool, error))?
                 .to_string();
             found.refusal = check_pin(policy, &found, &sha256);
             found.tool.sha256 = Some(sha256);
@@ -86,7 +86,7 @@ impl Executor {
                 .get_program(tool)?
                 .compute_sha256()
                 .map(|sha256| sha256.to_string())
-                .map_err(|error| hash_error(tool, &error)),
+                .map_err(|error| hash_error(tool, error)),
         }
     }
 
@@ -174,10 +174,11 @@ pub(super) fn executable_changed_error(tool: &Tool) -> Error {
     .hint("find out who did that; run again once it is the right one")
 }
 
-fn hash_error(tool: &Tool, error: &std::io::Error) -> Error {
+fn hash_error(tool: &Tool, error: std::io::Error) -> Error {
     Error::failure(format!(
         "`{}` cannot be hashed: {error}",
         tool.path.display()
     ))
+    .caused_by(error)
     .hint("the record needs its digest: it must be readable, and no program is larger than 1 GiB")
 }

@@ -82,10 +82,10 @@ impl Executor {
                 "no private place for the trial could be made in `{}`: {error}",
                 parent.display()
             ))
+            .caused_by(error)
             .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
         };
-        self.remove_stale_directories(step, &parent)
-            .and_then(|swept| swept.map_err(cannot))?;
+        self.remove_stale_directories(step, &parent, cannot)?;
         let path = scratch::generate_path(&parent);
         let change = FileChange {
             op: FileOp::TempDir,
@@ -119,12 +119,13 @@ impl Executor {
     }
 
     /// Takes away what killed runs left, each on record.
-    fn remove_stale_directories(&self, step: &str, parent: &Path) -> Result<io::Result<()>> {
-        let stale = match scratch::find_stale_directories(parent) {
-            Ok(stale) => stale,
-            Err(error) => return Ok(Err(error)),
-        };
-        for (path, _lock) in stale {
+    fn remove_stale_directories(
+        &self,
+        step: &str,
+        parent: &Path,
+        cannot: impl Fn(io::Error) -> Error,
+    ) -> Result<()> {
+        for (path, _lock) in scratch::find_stale_directories(parent).map_err(&cannot)? {
             let before = Some(Stream::new_withheld());
             let change = FileChange {
                 op: FileOp::Delete,
@@ -141,11 +142,9 @@ impl Executor {
             )?;
             let swept = scratch::remove_stale_directory(&begun, &path);
             self.record_file_change(begun, change, swept.as_ref().err())?;
-            if swept.is_err() {
-                return Ok(swept);
-            }
+            swept.map_err(&cannot)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn execute(
@@ -279,6 +278,7 @@ impl Executor {
             (Some(Termination::ExecutableChanged), _) => Err(executable_changed_error(invocation.tool())),
             (Some(Termination::NotStarted(error)), _) => {
                 Err(Error::failure(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
+                    .caused_by(error)
                     .hint(format!("is it a program for this machine? another: --{name} PATH")))
             }
         }

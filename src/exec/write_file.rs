@@ -69,9 +69,7 @@ impl Executor {
             _ => ModeSource::Fixed(0o600),
         };
         let done = files::replace_file(&begun, write.path, write.bytes, &like);
-        self.finish_file_change(begun, change, done, |path, error| {
-            write_error(&path, &error)
-        })
+        self.finish_file_change(begun, change, done, |path, error| write_error(&path, error))
     }
 
     /// Writes what was only asked to be written down, mode 0600: that changes nothing of what this program is about.
@@ -103,7 +101,7 @@ impl Executor {
         let done = files::replace_file(&begun, path, bytes, &ModeSource::Fixed(0o600));
         self.record_file_change(begun, change, done.result.as_ref().err())?;
         done.result
-            .map_err(|error| write_error(&path.display().to_string(), &error))
+            .map_err(|error| write_error(&path.display().to_string(), error))
     }
 
     /// Deletes a file that holds a secret.
@@ -129,6 +127,7 @@ impl Executor {
         let done = files::delete_file(&begun, path);
         self.finish_file_change(begun, change, done, |path, error| {
             Error::failure(format!("`{path}` could not be deleted: {error}"))
+                .caused_by(error)
                 .hint("delete it yourself: it holds a token")
         })
     }
@@ -195,7 +194,8 @@ impl Executor {
     }
 }
 
-fn write_error(path: &str, error: &std::io::Error) -> Error {
+fn write_error(path: &str, error: std::io::Error) -> Error {
     Error::failure(format!("`{path}` could not be written: {error}"))
+        .caused_by(error)
         .hint("look at the directory's owner, mode and free room")
 }

@@ -11,6 +11,7 @@ use regex::Regex;
 use semver::{Prerelease, VersionReq};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use toml_edit::{Document, Item, TableLike, Value};
 
 /// What a path in a policy is relative to.
@@ -98,9 +99,9 @@ fn parse_digests(section: &Section) -> Result<Vec<String>> {
 /// As Cargo writes them. Vendors' suffixes (`-eks-…`, `-dispatcher`) would be taken for pre-releases, older than the
 /// release; the tools' versions are compared without them as well.
 fn parse_version_requirement(text: &str) -> std::result::Result<VersionReq, String> {
-    let digits = regex::Regex::new(r"\bv(\d)")
-        .expect("the pattern is a constant")
-        .replace_all(text, "$1");
+    static V_PREFIX: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\bv(\d)").expect("the pattern is a constant"));
+    let digits = V_PREFIX.replace_all(text, "$1");
     let mut requirement: VersionReq = digits.parse().map_err(|error| {
         format!("it is no version requirement such as `=1.34.5` or `>=1.30, <1.36`: {error}")
     })?;
