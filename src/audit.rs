@@ -17,7 +17,7 @@ mod verify;
 pub use form::check_strict_json;
 pub use history::{Record, Run, list_runs, read_records};
 pub use in_toto::{Statement, build_statements};
-pub use line::RECORD_VERSION;
+pub use line::{RECORD_VERSION, UnsupportedFormat};
 pub use log::{Head, Log, LogRotation, PriorState, Receipt};
 pub use record::{
     Actor, Body, Executable, FileChange, FileOp, Intent, Operation, ResultRecord, RunBegin, Stdin,

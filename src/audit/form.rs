@@ -143,6 +143,7 @@ const TARGET: FieldType = FieldType::Fields(&[
 ]);
 const BASE64: &[Field] = &[required("b64", FieldType::Word)];
 const OBJECT: FieldType = FieldType::Fields(&[
+    required("kind", FieldType::OneOf(&["Secret", "Job"])),
     required("name", FieldType::Word),
     required("uid", FieldType::Word),
 ]);
@@ -152,7 +153,7 @@ const UNFINISHED: FieldType = FieldType::ListOf(&FieldType::Fields(&[
     required("step", FieldType::Word),
 ]));
 const FILE: FieldType = FieldType::Fields(&[
-    required("op", FieldType::OneOf(&["write", "delete", "scratch"])),
+    required("op", FieldType::OneOf(&["write", "delete", "temp-dir"])),
     required("path", FieldType::Text),
     nullable("before", FieldType::Stream),
     nullable("after", FieldType::Stream),
@@ -185,7 +186,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
         RecordType::LogOpen,
         &[
             required("bypassctl", FieldType::Word),
-            required("reserves", FieldType::Flag),
+            required("preallocates", FieldType::Flag),
             nullable("previous", PREVIOUS),
         ],
     ),
@@ -196,9 +197,9 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
             required("argv", FieldType::ListOf(&FieldType::Text)),
             required("exe", EXE),
             required("cwd", FieldType::Text),
-            required("who", ACTOR),
+            required("actor", ACTOR),
             required("pid", FieldType::Count),
-            nullable("started", FieldType::Word),
+            nullable("process_start", FieldType::Word),
             nullable("reason", FieldType::Word),
             required("command", FieldType::Word),
             required("dry_run", FieldType::Flag),
@@ -214,7 +215,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
             required("path", FieldType::Text),
             nullable("sha256", FieldType::Hash),
             nullable("version", FieldType::Word),
-            required("found", FieldType::Word),
+            required("found_at", FieldType::Word),
         ],
     ),
     (
@@ -223,7 +224,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
             required("run", FieldType::Uuid),
             required("step", FieldType::Word),
             required("effect", FieldType::OneOf(&["reads", "changes"])),
-            required("who", ACTOR),
+            required("actor", ACTOR),
             required("target", TARGET),
             nullable("plan", FieldType::Hash),
             nullable("reason", FieldType::Word),
@@ -242,7 +243,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
             required("run", FieldType::Uuid),
             required("intent", FieldType::Count),
             nullable("exit", FieldType::Exit),
-            required("ms", FieldType::Count),
+            required("duration_ms", FieldType::Count),
             nullable("stdout", FieldType::Stream),
             nullable("stderr", FieldType::Stream),
             required("files", FieldType::ListOf(&FILE)),
@@ -255,7 +256,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
             required("run", FieldType::Uuid),
             required("command", FieldType::Word),
             required("dry_run", FieldType::Flag),
-            required("code", FieldType::Count),
+            required("exit_code", FieldType::Count),
             required("outcome", FieldType::Word),
             required("changed", FieldType::Flag),
             required("target", TARGET),
@@ -265,7 +266,7 @@ const RECORD_FIELDS: &[(RecordType, &[Field])] = &[
     (
         RecordType::LogRotate,
         &[
-            required("who", ACTOR),
+            required("actor", ACTOR),
             nullable("reason", FieldType::Word),
             required("unfinished", UNFINISHED),
         ],

@@ -119,7 +119,7 @@ fn build_byproducts(result: &ResultRecord) -> Value {
         "stderr": result.stderr,
         "files": result.files,
         "error": result.error,
-        "ms": result.duration_ms,
+        "duration_ms": result.duration_ms,
     })
 }
 
@@ -131,12 +131,12 @@ fn build_environment(run: &str, begun: &Record, ended: &Record, intent: &Intent)
     json!({
         "variables": env,
         "cwd": cwd,
-        "who": intent.actor,
+        "actor": intent.actor,
         "target": intent.target,
         "reason": intent.reason,
         "log": begun.log,
         "run": run,
-        "begun": begun.ts,
-        "ended": ended.ts,
+        "started_at": begun.ts,
+        "ended_at": ended.ts,
     })
 }

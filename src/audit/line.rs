@@ -3,13 +3,47 @@
 use super::record::Body;
 use serde::Serialize;
 use serde_json::ser::Formatter;
+use std::fmt;
 use std::io;
 
 /// What `prev` is in the first record of a log.
 pub const ZERO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// The version of the record's form.
-pub const RECORD_VERSION: u32 = 1;
+/// Version of the log format.
+pub const RECORD_VERSION: u32 = 2;
+
+/// Error for a log of another format version.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnsupportedFormat(pub(super) u64);
+
+impl fmt::Display for UnsupportedFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "audit log format {} is not supported, this program reads format {RECORD_VERSION}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for UnsupportedFormat {}
+
+impl UnsupportedFormat {
+    /// Returns whether this is why a log could not be opened.
+    #[must_use]
+    pub fn is_cause_of(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
+/// Checks the format version of a log.
+pub(super) fn ensure_supported_format(version: u64) -> io::Result<()> {
+    if version == u64::from(RECORD_VERSION) {
+        Ok(())
+    } else {
+        Err(io::Error::other(UnsupportedFormat(version)))
+    }
+}
 
 /// One line.
 #[derive(Serialize)]
@@ -71,7 +105,7 @@ mod tests {
             previous: None,
         };
         let line = encode_line(&RecordLine {
-            v: 1,
+            v: RECORD_VERSION,
             seq: 1,
             prev: ZERO_HASH,
             body: &body,

@@ -6,7 +6,7 @@ mod rotate;
 pub(super) use file::is_file_at_path;
 pub use rotate::LogRotation;
 
-use super::line::{RECORD_VERSION, RecordLine, ZERO_HASH, encode_line};
+use super::line::{RECORD_VERSION, RecordLine, UnsupportedFormat, ZERO_HASH, encode_line};
 use super::record::{Body, PreviousLog, Target, TornBytes, UnfinishedCommand};
 use super::tail::{self, Tail};
 use super::under_way::{self, PlanProgress};
@@ -426,6 +426,17 @@ impl Log {
 }
 
 fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorKind::Unrecorded, format!("the audit record could not be made in `{}`: {error}", path.display()))
-        .hint("nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log")
+    let hint = if UnsupportedFormat::is_cause_of(error) {
+        "move the old log elsewhere, or name another file with --audit-log"
+    } else {
+        "nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log"
+    };
+    Error::new(
+        ErrorKind::Unrecorded,
+        format!(
+            "the audit record could not be made in `{}`: {error}",
+            path.display()
+        ),
+    )
+    .hint(hint)
 }

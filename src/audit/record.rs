@@ -255,7 +255,7 @@ pub enum Operation {
 /// How a file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum FileOp {
     /// It is written.
     Write,
@@ -366,7 +366,7 @@ pub struct ResultRecord {
     pub stderr: Option<Stream>,
     /// The files as they are now.
     pub files: Vec<FileChange>,
-    /// Why it did not come to its end: `not-started`, `overwritten`, `timed-out`, `too-much-output`, `interrupted`, `enough` (a watch
+    /// Why it did not come to its end: `not-started`, `executable-changed`, `timed-out`, `too-much-output`, `interrupted`, `condition-met` (a watch
     /// that had shown what was waited for), or an error of the system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -1,5 +1,6 @@
 //! Logs that go on from each other, across rotations.
 
+use super::line::ensure_supported_format;
 use super::log::Head;
 use super::record::{Body, PreviousLog};
 use super::tail;
@@ -140,6 +141,11 @@ pub(super) struct LogHeader {
     pub(super) previous: Option<PreviousLog>,
 }
 
+#[derive(Deserialize)]
+struct FormatVersion {
+    v: u64,
+}
+
 /// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
 pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
     let mut start = vec![0; HEADER_WINDOW];
@@ -148,10 +154,14 @@ pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
         length += read;
     }
     let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
-    let line = start[..length]
+    let mut lines = start[..length]
         .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| line.ends_with(b"\n"))
-        .find(opens);
+        .filter(|line| line.ends_with(b"\n"));
+    let version = lines
+        .clone()
+        .find_map(|line| serde_json::from_slice::<FormatVersion>(line).ok());
+    version.map_or(Ok(()), |format| ensure_supported_format(format.v))?;
+    let line = lines.find(opens);
     Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 

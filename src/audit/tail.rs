@@ -1,5 +1,6 @@
 //! The end of a log, read backwards: a long log costs no more than a short one.
 
+use super::line::{RECORD_VERSION, ensure_supported_format};
 use super::lines::for_each_record;
 use super::log::Head;
 use super::record::{Body, UnfinishedCommand};
@@ -15,7 +16,7 @@ use std::os::unix::fs::FileExt as _;
 const INITIAL_WINDOW: u64 = 128 << 10;
 
 /// How the first record begins.
-const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":1,"seq":1,"#;
+const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
 
 /// Where a search for a good record ends: further back, this is no audit log.
 const MAX_WINDOW: u64 = 64 << 20;
@@ -104,10 +105,17 @@ pub(super) fn ensure_is_log(file: &File) -> io::Result<()> {
     let mut start = [0; FIRST_RECORD_PREFIX.len()];
     let length = file.read_at(&mut start, 0)?;
     if start[..length] == FIRST_RECORD_PREFIX[..length] {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is not an audit log"))
+        return Ok(());
     }
+    parse_version(&start[..length]).map_or(Ok(()), ensure_supported_format)?;
+    Err(io::Error::other("it is not an audit log"))
+}
+
+/// Parses the version out of the first bytes of a log.
+fn parse_version(start: &[u8]) -> Option<u64> {
+    let digits = start.strip_prefix(br#"{"v":"#)?;
+    let (digits, _) = digits.split_at(digits.iter().position(|byte| *byte == b',')?);
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
@@ -173,7 +181,7 @@ fn parse_header(line: &[u8]) -> Option<RecordHeader> {
     let record = line.strip_suffix(b"\n")?;
     serde_json::from_slice::<RecordHeader>(record)
         .ok()
-        .filter(|glance| glance.v == 1)
+        .filter(|glance| glance.v == RECORD_VERSION)
 }
 
 /// Intents without a result, of runs without an end, whose process is gone and that no later run has named.

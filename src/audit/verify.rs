@@ -3,6 +3,7 @@
 mod blocks;
 
 use super::form::{ParsedLine, RecordType};
+use super::line::{RECORD_VERSION, UnsupportedFormat};
 use super::lines::TornAccumulator;
 use super::record::PreviousLog;
 use crate::digest::encode_hex;
@@ -223,11 +224,8 @@ impl Verifier {
             record.kind,
             Some(RecordType::LogOpen | RecordType::LogRecover)
         );
-        if record.version != 1 {
-            Some(format!(
-                "its version is {}, and this program knows 1",
-                record.version
-            ))
+        if record.version != u64::from(RECORD_VERSION) {
+            Some(UnsupportedFormat(record.version).to_string())
         } else if let Some(wrong) = &record.format_error {
             Some(format!("its form is not that of a record: {wrong}"))
         } else if !self.has_log_open && !opens {

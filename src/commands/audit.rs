@@ -8,7 +8,8 @@ mod show;
 mod verify;
 
 use crate::audit::{
-    self, Body, LogFile, Record, Stdin, Stream, Text, open_segments, sort_by_chain,
+    self, Body, LogFile, Record, Stdin, Stream, Text, UnsupportedFormat, open_segments,
+    sort_by_chain,
 };
 use crate::cli::{AuditCommand, CommonArgs};
 use crate::error::CommandResult;
@@ -99,7 +100,11 @@ fn log_read_error(path: &Path, error: &io::Error) -> Error {
         "the record `{}` cannot be read: {error}",
         path.display()
     ))
-    .hint("name the file: bypassctl audit … FILE, or --audit-log FILE")
+    .hint(if UnsupportedFormat::is_cause_of(error) {
+        "read it with the version of bypassctl that wrote it"
+    } else {
+        "name the file: bypassctl audit … FILE, or --audit-log FILE"
+    })
 }
 
 /// The one run whose name begins so.
@@ -180,7 +185,7 @@ fn describe_result(result: &audit::ResultRecord) -> String {
         &result.error,
         result.exit.as_ref().map(|exit| (exit.code, exit.signal)),
     ) {
-        (Some(error), _) if error == "enough" => "ended, having shown enough".to_owned(),
+        (Some(error), _) if error == "condition-met" => "ended, having shown enough".to_owned(),
         (Some(error), _) => error.clone(),
         (None, Some((Some(code), _))) => format!("exit {code}"),
         (None, Some((None, signal))) => format!("signal {}", signal.unwrap_or_default()),

@@ -94,7 +94,7 @@ impl Executor {
             after: None,
         };
         let begun = self.record_intent(
-            &format!("{step}-scratch"),
+            &format!("{step}-temp-dir"),
             Effect::Reads,
             Operation::File {
                 file: change.clone(),
@@ -301,11 +301,11 @@ impl Termination {
     fn to_record_text(&self) -> String {
         match self {
             Self::NotStarted(error) => format!("not-started: {error}"),
-            Self::ExecutableChanged => "overwritten".to_owned(),
+            Self::ExecutableChanged => "executable-changed".to_owned(),
             Self::TimedOut { .. } => "timed-out".to_owned(),
             Self::TooMuchOutput(_) => "too-much-output".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
-            Self::ConditionMet => "enough".to_owned(),
+            Self::ConditionMet => "condition-met".to_owned(),
         }
     }
 }

@@ -125,10 +125,10 @@ impl JobRun {
         match &self.strategy {
             JobStrategy::Clone { manifest, .. } => Some(kubectl.create_job(namespace, manifest)),
             JobStrategy::FromJob { source: from, name } => {
-                Some(kubectl.create_job_from_job(namespace, strip_kind(&from.name), name))
+                Some(kubectl.create_job_from_job(namespace, &from.name, name))
             }
             JobStrategy::Operator { job } => {
-                Some(kubectl.delete_job(namespace, strip_kind(&job.name), &job.uid))
+                Some(kubectl.delete_job(namespace, &job.name, &job.uid))
             }
             JobStrategy::AwaitExisting { .. } | JobStrategy::Running { .. } => None,
         }
@@ -149,9 +149,7 @@ impl JobRun {
         match &self.strategy {
             JobStrategy::Clone { manifest, .. } => Some(&manifest.name),
             JobStrategy::FromJob { name, .. } => Some(name),
-            JobStrategy::Operator { job } | JobStrategy::Running { job } => {
-                Some(strip_kind(&job.name))
-            }
+            JobStrategy::Operator { job } | JobStrategy::Running { job } => Some(&job.name),
             JobStrategy::AwaitExisting { .. } => None,
         }
     }
@@ -190,7 +188,7 @@ impl JobRun {
                     "{}   reading job `{}`, made from {} (UID {})\n",
                     format_command(&command, "$"),
                     manifest.name,
-                    from.name,
+                    from,
                     from.uid
                 )
             }
@@ -201,7 +199,7 @@ impl JobRun {
                     job.uid
                 )
             }
-            (JobStrategy::Running { job }, _) => format!("   {} is at work already\n", job.name),
+            (JobStrategy::Running { job }, _) => format!("   {job} is at work already\n"),
             (JobStrategy::AwaitExisting { name_prefix: kind }, _) => {
                 format!("   kubit makes job {kind}-… again\n")
             }
@@ -359,9 +357,4 @@ impl VerificationStep {
             None => "   (no token can be tried: the proof will be inconclusive)\n".to_owned(),
         }
     }
-}
-
-/// A name without its kind.
-fn strip_kind(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, name)| name)
 }

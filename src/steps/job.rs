@@ -84,10 +84,10 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
             let look = run.target.kubectl.get_job_uid(namespace, &name);
             match kubectl::parse_uid(&runner.run(&format!("{step}-look"), &look)?) {
                 Ok(uid) if uid == job.uid => delete_job(runner, step, &command, job)?,
-                Ok(_) => return Err(concurrent_change_error(&job.name)),
+                Ok(_) => return Err(concurrent_change_error(&job.to_string())),
                 Err(KubectlError::NotFound(_)) => {}
                 Err(failure) => {
-                    return Err(failure.into_error(&format!("{} cannot be looked at", job.name)));
+                    return Err(failure.into_error(&format!("{job} cannot be looked at")));
                 }
             }
             Ok(ExpectedJob::Successor {
@@ -129,7 +129,7 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
 fn delete_job(runner: &Runner, step: &str, command: &Invocation, job: &ObjectRef) -> Result<()> {
     match kubectl::check_success(&runner.run(step, command)?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => Ok(()),
-        Err(failure) => Err(failure.into_error(&format!("{} could not be deleted", job.name))),
+        Err(failure) => Err(failure.into_error(&format!("{job} could not be deleted"))),
     }
 }
 

@@ -68,14 +68,36 @@ pub enum Timeout {
     Fixed(Duration),
 }
 
-/// An object of the cluster that a command is about, told from another of its name by the UID it had when it was seen.
+/// Kind of an [`ObjectRef`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum ObjectKind {
+    /// `v1` Secret.
+    Secret,
+    /// `batch/v1` Job.
+    Job,
+}
+
+/// An object of the cluster. The UID distinguishes it from a later object of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ObjectRef {
-    /// As kubectl names it: `secrets/rsa-keys`, `job/key-gen-7c9d2b41`.
+    /// Its kind.
+    pub kind: ObjectKind,
+    /// Its name.
     pub name: String,
     /// Its UID.
     pub uid: String,
+}
+
+impl fmt::Display for ObjectRef {
+    /// Writes the object as the documented commands name it: `secrets/rsa-keys`, `job/x`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ObjectKind::Secret => write!(f, "secrets/{}", self.name),
+            ObjectKind::Job => write!(f, "job/{}", self.name),
+        }
+    }
 }
 
 /// One command: what is run, and how it is watched.

@@ -76,7 +76,7 @@ fn every_intent_is_followed_by_its_result() {
                 Value::Null
             }
         );
-        assert!(result["ms"].is_u64());
+        assert!(result["duration_ms"].is_u64());
     }
     assert!(results.iter().all(|(intent, result)| intent < result));
     let mut intents: Vec<u64> = results.into_iter().map(|(intent, _)| intent).collect();
@@ -125,9 +125,9 @@ fn run_begin_and_end_are_logged() {
             .to_str()
             .expect("text")
     );
-    assert_eq!(begin["who"]["uid"], rustix::process::geteuid().as_raw());
+    assert_eq!(begin["actor"]["uid"], rustix::process::geteuid().as_raw());
     assert_eq!(
-        (&end["code"], &end["outcome"], &end["changed"]),
+        (&end["exit_code"], &end["outcome"], &end["changed"]),
         (&json!(0), &json!("done"), &json!(true))
     );
     assert_eq!(
@@ -158,7 +158,7 @@ fn both_tools_are_logged_with_digests() {
         let found = sb.path("bin").join(name);
         let real = found.canonicalize().expect("a fake");
         assert_eq!(
-            (&tool["name"], &tool["found"]),
+            (&tool["name"], &tool["found_at"]),
             (&json!(name), &json!(found))
         );
         assert_eq!(tool["path"], json!(real));
@@ -501,7 +501,10 @@ fn non_utf8_argument_is_logged_as_base64() {
     let odd = std::ffi::OsStr::from_bytes(b"/nowhere/\xff.toml");
     let run = sb.run(&["disable".as_ref(), "--config".as_ref(), odd]);
     assert_eq!(
-        (run.code, &sb.read_entries_by_type("run.end")[0]["code"]),
+        (
+            run.code,
+            &sb.read_entries_by_type("run.end")[0]["exit_code"]
+        ),
         (1, &json!(1)),
         "{}",
         run.stderr

@@ -271,8 +271,8 @@ fn run_stops_when_its_log_is_closed() {
     let log = sb.read_log();
     let end = split_lines(&log).last().expect("a record").to_vec();
     let record: Value = serde_json::from_slice(&end).expect("JSON");
-    let close = json!({"v": 1, "seq": record["seq"].as_u64().expect("a number") + 1, "prev": sha256_hex(&end), "type": "log.rotate",
-        "who": sb.read_entries_by_type("run.begin")[0]["who"], "reason": null, "unfinished": [], "log": record["log"], "ts": record["ts"]});
+    let close = json!({"v": 2, "seq": record["seq"].as_u64().expect("a number") + 1, "prev": sha256_hex(&end), "type": "log.rotate",
+        "actor": sb.read_entries_by_type("run.begin")[0]["actor"], "reason": null, "unfinished": [], "log": record["log"], "ts": record["ts"]});
     let closed = [log, format!("{close}\n").into_bytes()].concat();
     sb.write(sb.log_path(), &closed);
     sb.release_gate("gate");
@@ -309,7 +309,7 @@ fn unfinished_remote_run_blocks_rotation_for_a_day() {
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     kill_orphans(&sb);
     sb.clear_faults();
-    let host = sb.read_entries_by_type("run.begin")[0]["who"]["host"]
+    let host = sb.read_entries_by_type("run.begin")[0]["actor"]["host"]
         .as_str()
         .expect("a name")
         .to_owned();

@@ -362,7 +362,7 @@ struct StreamFields<'a> {
     sha256: Option<Cow<'a, str>>,
     #[serde(borrow)]
     withheld: Option<Cow<'a, str>>,
-    #[serde(rename = "made_from")]
+    #[serde(rename = "derived_from")]
     _derived_from: Option<Vec<ObjectRef>>,
 }
 

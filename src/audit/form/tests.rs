@@ -1,13 +1,14 @@
 //! Records as real runs write them, whole and maimed.
 
 use super::*;
+use crate::audit::line::RECORD_VERSION;
 use serde_json::{Map, Value, json};
 
 const UUID: &str = "0341f76c-5e91-4434-93a8-5447e0656ab6";
 const HASH: &str = "2ccd45f7c1c9b4f4bb7f3a5c9d5f6f6b7f3a5c9d5f6f6b7f3a5c9d5f6f6b7fff";
 
 fn make_record(kind: &str, fields: Value) -> Value {
-    let mut record = json!({"v": 1, "seq": 7, "prev": HASH, "type": kind});
+    let mut record = json!({"v": RECORD_VERSION, "seq": 7, "prev": HASH, "type": kind});
     let own = fields.as_object().unwrap().clone();
     record.as_object_mut().unwrap().extend(own);
     record["log"] = json!(UUID);
@@ -27,46 +28,46 @@ fn make_records() -> Vec<Value> {
         json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
     let seen = json!({"bytes": 3, "sha256": HASH});
-    let object = json!({"name": "secrets/rsa-keys", "uid": UUID});
-    let made = json!({"bytes": 3, "sha256": HASH, "made_from": [object]});
+    let object = json!({"kind": "Secret", "name": "rsa-keys", "uid": UUID});
+    let made = json!({"bytes": 3, "sha256": HASH, "derived_from": [object]});
     let file = json!({"op": "write", "path": {"b64": "Yf8="}, "before": null, "after": {"withheld": "secret"}});
     let unfinished = json!([{"run": UUID, "intent": 3, "step": "get-token"}]);
     vec![
         make_record(
             "log.open",
-            json!({"bypassctl": "0.1.0", "reserves": true, "previous": {"log": UUID, "head": format!("9:{HASH}")}}),
+            json!({"bypassctl": "0.1.0", "preallocates": true, "previous": {"log": UUID, "head": format!("9:{HASH}")}}),
         ),
         make_record(
             "run.begin",
-            json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "who": who, "pid": 1, "started": null,
+            json!({"argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "actor": who, "pid": 1, "process_start": null,
             "reason": null, "command": "enable", "dry_run": false, "policy": null, "unfinished": unfinished}),
         ),
         make_record(
             "tool",
-            json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found": "/k"}),
+            json!({"name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found_at": "/k"}),
         ),
         make_record(
             "intent",
             json!({"step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/", "env": {"KUBECONFIG": "/k"},
-            "stdin": made, "object": object, "who": who, "target": target, "plan": null, "reason": "CHG-12"}),
+            "stdin": made, "object": object, "actor": who, "target": target, "plan": null, "reason": "CHG-12"}),
         ),
         make_record(
             "intent",
-            json!({"step": "s", "effect": "changes", "file": file, "who": who, "target": target, "plan": HASH, "reason": null}),
+            json!({"step": "s", "effect": "changes", "file": file, "actor": who, "target": target, "plan": HASH, "reason": null}),
         ),
         make_record(
             "result",
-            json!({"intent": 6, "exit": {"code": 0, "signal": null}, "ms": 1, "stdout": seen, "stderr": null,
+            json!({"intent": 6, "exit": {"code": 0, "signal": null}, "duration_ms": 1, "stdout": seen, "stderr": null,
             "files": [file], "error": "timed-out"}),
         ),
         make_record(
             "run.end",
-            json!({"command": "enable", "dry_run": false, "code": 0, "outcome": "done", "changed": true, "target": target}),
+            json!({"command": "enable", "dry_run": false, "exit_code": 0, "outcome": "done", "changed": true, "target": target}),
         ),
         make_record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
         make_record(
             "log.rotate",
-            json!({"who": who, "reason": null, "unfinished": unfinished}),
+            json!({"actor": who, "reason": null, "unfinished": unfinished}),
         ),
     ]
 }
@@ -85,7 +86,7 @@ fn parse_line_accepts_every_record_type() {
         let shape = parse_line(&to_line(&record)).unwrap();
         assert_eq!(
             (shape.format_error, shape.seq, shape.version),
-            (None, 7, 1),
+            (None, 7, u64::from(RECORD_VERSION)),
             "{record}"
         );
         assert_eq!(shape.prev, parse_digest(HASH));
@@ -118,7 +119,12 @@ fn collect_pointers(value: &Value, at: &str, found: &mut Vec<String>) {
 }
 
 /// Fields that a record may lack.
-const OPTIONAL_FIELDS: &[&str] = &["/env/KUBECONFIG", "/stdin/made_from", "/object", "/error"];
+const OPTIONAL_FIELDS: &[&str] = &[
+    "/env/KUBECONFIG",
+    "/stdin/derived_from",
+    "/object",
+    "/error",
+];
 
 #[test]
 fn parse_line_reports_missing_or_mistyped_field() {
@@ -167,8 +173,8 @@ fn parse_line_describes_format_error() {
         [
             with("/effect", json!("writes")),
             with("/exe/sha256", json!(HASH.to_uppercase())),
-            with("/who/uid", json!(-1)),
-            with("/who", json!(null)),
+            with("/actor/uid", json!(-1)),
+            with("/actor", json!(null)),
             with("/ts", json!("yesterday")),
             with("/type", json!("intention")),
             with("/stdin", json!({"bytes": 3, "sha256": HASH, "withheld": "secret"})),

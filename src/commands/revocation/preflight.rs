@@ -92,10 +92,9 @@ fn dry_run_jobs(
         match &run.strategy {
             JobStrategy::Clone { manifest, .. } => clones.push(manifest.clone()),
             JobStrategy::FromJob { source: from, name } => {
-                let from = from.name.trim_start_matches("job/");
                 documented.push(facts.target.kubectl.dry_run_job_from_job(
                     &facts.target.namespace,
-                    from,
+                    &from.name,
                     name,
                 ));
             }

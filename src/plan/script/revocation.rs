@@ -6,7 +6,7 @@ use crate::plan::{
     VerificationStep,
 };
 use crate::profile;
-use crate::tool::invocation::Arg;
+use crate::tool::invocation::{Arg, ObjectRef};
 
 /// What stands in for the token's path in the throwaway configuration.
 const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
@@ -127,12 +127,12 @@ fn render_job_preflight(run: &JobRun) -> String {
             format!(
                 "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
                  k create --filename - --dry-run=server --output name <{file}\n",
-                render_uid_check(&from.name, &from.uid),
-                shell_quote(&from.name),
+                render_uid_check(from),
+                shell_quote(&from.to_string()),
                 shell_quote(patch),
             )
         }
-        JobStrategy::Operator { job } => render_uid_check(&job.name, &job.uid),
+        JobStrategy::Operator { job } => render_uid_check(job),
         JobStrategy::FromJob { .. }
         | JobStrategy::AwaitExisting { .. }
         | JobStrategy::Running { .. } => String::new(),
@@ -140,13 +140,14 @@ fn render_job_preflight(run: &JobRun) -> String {
 }
 
 /// The object is the one that was seen.
-fn render_uid_check(name: &str, uid: &str) -> String {
+fn render_uid_check(object: &ObjectRef) -> String {
     let message = shell_quote(&format!(
-        "{name} is not the one that this script was made for"
+        "{object} is not the one that this script was made for"
     ));
     format!(
-        "[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {uid} ] || fail {message}\n",
-        shell_quote(name)
+        "[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {} ] || fail {message}\n",
+        shell_quote(&object.to_string()),
+        object.uid
     )
 }
 
@@ -225,7 +226,7 @@ pub(super) fn render_run_job(run: &JobRun) -> String {
             )
         }
         (JobStrategy::Operator { job }, Some(command)) => {
-            render_uid_check(&job.name, &job.uid) + &render_command(&command) + "\n"
+            render_uid_check(job) + &render_command(&command) + "\n"
         }
         (_, Some(command)) => render_command(&command) + "\n",
         (_, None) => String::new(),

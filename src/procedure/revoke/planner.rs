@@ -9,7 +9,7 @@ use crate::plan::{
     Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
     Step, VerificationStep,
 };
-use crate::tool::invocation::ObjectRef;
+use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{Job, JobManifest, comparable_spec};
 
 /// Puts the steps together, from what was seen.
@@ -486,7 +486,8 @@ impl<'a> Planner<'a> {
 
 fn to_object_ref(job: &Job) -> ObjectRef {
     ObjectRef {
-        name: format!("job/{}", job.metadata.name),
+        kind: ObjectKind::Job,
+        name: job.metadata.name.clone(),
         uid: job.metadata.uid.clone(),
     }
 }

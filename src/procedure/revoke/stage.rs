@@ -3,7 +3,7 @@
 //! Creation times have a resolution of one second (Kubernetes), so two that are equal say nothing of their order.
 
 use super::jobs::CREATE_ADMIN_TOKEN;
-use crate::tool::invocation::ObjectRef;
+use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{Job, Pod, SecretUid};
 use jiff::Timestamp;
 
@@ -64,7 +64,7 @@ impl Observation<'_> {
     fn has_begun_deletion(&self, name: &str) -> bool {
         self.begun_deletions
             .iter()
-            .any(|object| object.name.strip_prefix("secrets/") == Some(name))
+            .any(|object| object.kind == ObjectKind::Secret && object.name == name)
     }
 
     fn is_deletion_begun(&self, secret: &SecretUid) -> bool {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{Action, JobStrategy};
+use crate::tool::invocation::ObjectKind;
 use crate::tool::kubectl::{GlobalFlags, Kubectl};
 use crate::tool::{Tool, ToolName};
 use proptest::prelude::*;
@@ -235,7 +236,8 @@ fn keys_are_old_when_only_token_was_deleted() {
 #[test]
 fn audit_log_distinguishes_new_secrets_from_old() {
     let begun = |uid: &str, name: &str| ObjectRef {
-        name: format!("secrets/{name}"),
+        kind: ObjectKind::Secret,
+        name: name.to_owned(),
         uid: uid.to_owned(),
     };
     let left = |begun: Vec<ObjectRef>, again: bool| {
@@ -425,7 +427,8 @@ fn restart_expects_as_many_pods_as_are_terminating() {
     let ready_after = |pods: Vec<Pod>| {
         let mut facts = make_facts();
         facts.begun_deletions = vec![ObjectRef {
-            name: "secrets/rsa-keys".to_owned(),
+            kind: ObjectKind::Secret,
+            name: "rsa-keys".to_owned(),
             uid: "gone".to_owned(),
         }];
         facts.pods_matched = !pods.is_empty();
@@ -629,14 +632,15 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                     .collect();
                 let name = |uid: &str| {
                     if uid.starts_with('k') {
-                        "secrets/rsa-keys"
+                        "rsa-keys"
                     } else {
-                        "secrets/admin-token"
+                        "admin-token"
                     }
                 };
                 let begun = begun
                     .into_iter()
                     .map(|uid| ObjectRef {
+                        kind: ObjectKind::Secret,
                         name: name(uid).to_owned(),
                         uid: uid.to_owned(),
                     })

@@ -1,6 +1,6 @@
 //! A job made again under another name.
 
-use super::super::invocation::ObjectRef;
+use super::super::invocation::{ObjectKind, ObjectRef};
 use super::Job;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,8 @@ impl JobManifest {
     #[must_use]
     pub fn from_job(job: &Job, namespace: &str, name: &str) -> Self {
         let object = ObjectRef {
-            name: format!("job/{}", job.metadata.name),
+            kind: ObjectKind::Job,
+            name: job.metadata.name.clone(),
             uid: job.metadata.uid.clone(),
         };
         let document = json!({
@@ -203,7 +204,8 @@ mod tests {
         assert_eq!(
             manifest.source,
             ObjectRef {
-                name: "job/key-gen-7c9d2b41".to_owned(),
+                kind: ObjectKind::Job,
+                name: "key-gen-7c9d2b41".to_owned(),
                 uid: "u1".to_owned()
             }
         );

@@ -1,6 +1,6 @@
 //! The commands of a revocation.
 
-use super::super::invocation::{Invocation, ObjectRef};
+use super::super::invocation::{Invocation, ObjectKind, ObjectRef};
 use super::{JobManifest, Kubectl, KubectlError, NO_VALIDATION, ToolOutput};
 
 /// What a watch may print at most, in bytes: a job with 1 MiB of environment is printed at each of its changes.
@@ -9,22 +9,24 @@ const MAX_WATCH_BYTES: usize = 64 << 20;
 impl Kubectl {
     /// The documented deletion of a secret. It waits until the secret is gone.
     pub fn delete_secret(&self, namespace: &str, name: &str, uid: &str) -> Invocation {
-        self.delete(namespace, format!("secrets/{name}"), uid)
+        self.delete(namespace, ObjectKind::Secret, name, uid)
     }
 
     /// The deletion of a job that kubit makes again, as documented since September 2024.
     pub fn delete_job(&self, namespace: &str, name: &str, uid: &str) -> Invocation {
-        self.delete(namespace, format!("job/{name}"), uid)
+        self.delete(namespace, ObjectKind::Job, name, uid)
     }
 
-    fn delete(&self, namespace: &str, object: String, uid: &str) -> Invocation {
-        let mut invocation = self
-            .build_call(["delete", &object, "--namespace", namespace])
-            .into_change();
-        invocation.object = Some(ObjectRef {
-            name: object,
+    fn delete(&self, namespace: &str, kind: ObjectKind, name: &str, uid: &str) -> Invocation {
+        let object = ObjectRef {
+            kind,
+            name: name.to_owned(),
             uid: uid.to_owned(),
-        });
+        };
+        let mut invocation = self
+            .build_call(["delete", &object.to_string(), "--namespace", namespace])
+            .into_change();
+        invocation.object = Some(object);
         invocation
     }
 

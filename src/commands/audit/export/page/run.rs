@@ -356,7 +356,7 @@ fn push_action_row(
 /// It ended by itself or as was wanted, and without an error.
 fn is_success(result: &ResultRecord) -> bool {
     match (&result.error, &result.exit) {
-        (Some(error), _) => error == "enough",
+        (Some(error), _) => error == "condition-met",
         (None, exit) => exit.as_ref().is_none_or(|exit| exit.code == Some(0)),
     }
 }
