@@ -4,7 +4,7 @@ use crate::cli::CommonArgs;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::{Environment, Writer, find_writers, read_file};
-use crate::policy::{ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, Policy};
+use crate::policy::{ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, parse_policy};
 use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -141,7 +141,7 @@ fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePo
         home: environment.home(),
         account_home: account_home.as_deref(),
     };
-    let policy = Policy::parse(text, &places)
+    let policy = parse_policy(text, &places)
         .map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
     Ok(Some(ActivePolicy {
         policy,

@@ -1,35 +1,30 @@
-//! Why a policy could not be read.
+//! Errors of a policy.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Why a policy could not be read, and where.
+/// An invalid policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyError {
-    /// The line, from 1.
+    /// Counted from 1.
     pub line: usize,
-    /// What is wrong.
     pub message: String,
-    /// What to do about it.
     pub hint: String,
 }
 
 impl PolicyError {
+    /// Computes the line from a byte range of the text. Without a range it is the first line.
     pub(super) fn new(
         text: &str,
         span: Option<Range<usize>>,
-        what: impl Into<String>,
+        message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        let at = span.map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..at]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
+        let start = span.map_or(0, |span| span.start.min(text.len()));
+        let before = &text.as_bytes()[..start];
         Self {
-            line,
-            message: what.into(),
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            message: message.into(),
             hint: hint.into(),
         }
     }

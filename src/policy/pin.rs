@@ -1,6 +1,8 @@
 //! The `[tools]` section for what is installed: to paste, or put into a policy whose every other byte stays.
 
-use super::{PathContext, Policy, PolicyError, ToolPin, ToolPolicy, read};
+use super::error::PolicyError;
+use super::model::{PathContext, Policy, ToolPin, ToolPolicy};
+use super::parse_policy;
 use crate::tool::ToolName;
 use semver::{Comparator, Op, Version, VersionReq};
 use std::ops::Range;
@@ -78,7 +80,7 @@ pub fn pin_tools(
     tools: &[PinnedTool],
     places: &PathContext,
 ) -> Result<String, PolicyError> {
-    let before = read::parse_policy(text, places)?;
+    let before = parse_policy(text, places)?;
     let document = Document::parse(text).map_err(|_| uneditable_error(text, None))?;
     let edits: Vec<TextEdit> = match document.get("tools") {
         None => vec![append_section(text, &render_tools_section(tools, true))],
@@ -267,7 +269,7 @@ fn has_only_pin_changes(
     tools: &[PinnedTool],
     places: &PathContext,
 ) -> bool {
-    let Ok(after) = read::parse_policy(after, places) else {
+    let Ok(after) = parse_policy(after, places) else {
         return false;
     };
     let pinned = tools.iter().all(|tool| {

@@ -1,5 +1,6 @@
 use super::*;
-
+use crate::procedure::revoke::Rerun;
+use crate::tool::ToolName;
 use std::path::Path;
 
 fn make_path_context() -> PathContext<'static> {
@@ -12,8 +13,8 @@ fn make_path_context() -> PathContext<'static> {
     }
 }
 
-fn parse_policy(text: &str) -> Result<Policy, PolicyError> {
-    Policy::parse(text, &make_path_context())
+fn parse(text: &str) -> Result<Policy, PolicyError> {
+    parse_policy(text, &make_path_context())
 }
 
 const FULL_POLICY: &str = r#"
@@ -53,7 +54,7 @@ rerun = "clone"
 
 #[test]
 fn policy_parses_every_key() {
-    let policy = parse_policy(FULL_POLICY).expect("a policy");
+    let policy = parse(FULL_POLICY).expect("a policy");
     assert!(policy.locked && policy.tools.require_pins && policy.audit.enforce);
     let ToolPin {
         path,
@@ -112,16 +113,16 @@ fn policy_parses_every_key() {
 
 #[test]
 fn empty_policy_requires_nothing() {
-    let policy = parse_policy("").expect("a policy");
+    let policy = parse("").expect("a policy");
     assert!(!policy.locked && !policy.tools.require_pins && policy.guard.require_plan.is_empty());
     assert!(policy.guard.require_reason.is_none() && policy.audit == AuditPolicy::default());
-    let all = parse_policy("[guard]\nrequire_plan = true")
+    let all = parse("[guard]\nrequire_plan = true")
         .expect("a policy")
         .guard
         .require_plan;
     assert_eq!(all, GUARDABLE_COMMANDS);
     assert!(
-        parse_policy("guard.require_plan = false")
+        parse("guard.require_plan = false")
             .expect("a policy")
             .guard
             .require_plan
@@ -152,9 +153,11 @@ const INVALID_POLICIES: &[&str] = &[
     "[guard]\nrequire_reason = \"\"",
     "[audit]\nfile = \"~root/x\"",
     "[guard]\nproduction = [\"x\"]",
+    "[guard]\nproduction = [[\"x\"]]",
     "[guard.production]\ncontext = [\"\"]",
     "[audit]\nenforce = true",
     "[audit]\nfile = \"x\"\nrequire = true",
+    "namespaces = 3",
     "[namespaces.Influx]",
     "[namespaces.a]\nrerun = \"clones\"",
     "[namespaces.a]\nrestart_selector = \"-x\"",
@@ -168,7 +171,7 @@ fn invalid_policy_is_an_error() {
     let told: String = INVALID_POLICIES
         .iter()
         .map(|text| {
-            let error = parse_policy(text).expect_err(text);
+            let error = parse(text).expect_err(text);
             format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
         })
         .collect();
@@ -177,12 +180,12 @@ fn invalid_policy_is_an_error() {
         home: None,
         ..make_path_context()
     };
-    let no_home = Policy::parse("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
+    let no_home = parse_policy("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
     assert_eq!(
         no_home.hint,
-        "no home directory is known: HOME where the policy is not locked, else the account's"
+        "write an absolute path: no home directory is known (HOME, or the account's if locked)"
     );
-    assert!(Policy::parse("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
+    assert!(parse_policy("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
 }
 
 fn make_pinned_tools(version: Option<&str>) -> Vec<PinnedTool> {
@@ -204,7 +207,7 @@ fn pin_policy(text: &str, version: Option<&str>) -> Result<String, PolicyError> 
 fn printed_tools_section_is_a_valid_policy() {
     let text = render_tools_section(&make_pinned_tools(Some("1.34.5")), true);
     insta::assert_snapshot!(text);
-    let tools = parse_policy(&text).expect("a policy").tools;
+    let tools = parse(&text).expect("a policy").tools;
     assert!(tools.require_pins && tools.kubectl.is_pinned() && tools.influxctl.is_pinned());
 }
 

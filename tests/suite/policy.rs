@@ -81,7 +81,7 @@ fn documented_policy_example_has_every_key() {
         home: Some(home),
         account_home: None,
     };
-    let policy = bypassctl::policy::Policy::parse(example, &places).expect(example);
+    let policy = bypassctl::policy::parse_policy(example, &places).expect(example);
     let shown = format!("{policy:?}").replace("patch: None", "");
     assert!(
         !shown.contains("None") && !shown.contains("[]"),

@@ -1,0 +1,166 @@
+//! The types of a policy.
+
+use crate::procedure::revoke::Rerun;
+use crate::tool::ToolName;
+use regex::Regex;
+use semver::VersionReq;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The maximum size of a policy file, in bytes. A policy has some hundred.
+pub const MAX_POLICY: u64 = 1 << 20;
+
+/// The name of the policy file.
+pub const FILE_NAME: &str = "bypassctl.toml";
+
+/// The commands that change a token or a profile, so `require_plan` can name them.
+pub const GUARDABLE_COMMANDS: &[&str] = &["enable", "disable", "revoke", "rotate"];
+
+/// The directories that paths in a policy are relative to.
+#[derive(Clone, Copy)]
+pub struct PathContext<'a> {
+    /// The directory of the policy.
+    pub directory: &'a Path,
+    /// HOME, for `~/`.
+    pub home: Option<&'a Path>,
+    /// The home directory of the account, for `~/` in a locked policy.
+    pub account_home: Option<&'a Path>,
+}
+
+/// A parsed policy.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// No flag can loosen a locked policy. A locked system policy precedes every other one.
+    pub locked: bool,
+    /// `[tools]`
+    pub tools: ToolPolicy,
+    /// `[guard]`
+    pub guard: Guard,
+    /// `[audit]`
+    pub audit: AuditPolicy,
+    /// `[namespaces]`
+    pub namespaces: BTreeMap<String, NamespaceDefaults>,
+}
+
+/// `[tools]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolPolicy {
+    /// Never execute a tool without a digest in the policy, not even for its version.
+    pub require_pins: bool,
+    /// `[tools.kubectl]`
+    pub kubectl: ToolPin,
+    /// `[tools.influxctl]`
+    pub influxctl: ToolPin,
+}
+
+impl ToolPolicy {
+    pub fn pin(&self, name: ToolName) -> &ToolPin {
+        match name {
+            ToolName::Kubectl => &self.kubectl,
+            ToolName::Influxctl => &self.influxctl,
+        }
+    }
+
+    pub(super) fn pin_mut(&mut self, name: ToolName) -> &mut ToolPin {
+        match name {
+            ToolName::Kubectl => &mut self.kubectl,
+            ToolName::Influxctl => &mut self.influxctl,
+        }
+    }
+}
+
+/// The requirements for one tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolPin {
+    /// Replaces the search in PATH.
+    pub path: Option<PathBuf>,
+    /// The accepted versions. Vendors' suffixes do not count on either side.
+    pub version: Option<VersionReq>,
+    /// The SHA-256 digests of the accepted files, in lower-case hexadecimal.
+    pub sha256: Vec<String>,
+}
+
+impl ToolPin {
+    pub fn is_pinned(&self) -> bool {
+        !self.sha256.is_empty()
+    }
+}
+
+/// `[guard]`
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// `[guard.production]`
+    pub production: ProductionPatterns,
+    /// The commands that only `apply` executes.
+    pub require_plan: Vec<String>,
+    /// Must match somewhere in `--reason`.
+    pub require_reason: Option<Regex>,
+}
+
+/// Patterns for whole names in any case, `*` for any text. `None` selects the built-in patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProductionPatterns {
+    pub context: Option<Vec<String>>,
+    pub namespace: Option<Vec<String>>,
+    /// For the address of the server.
+    pub server: Option<Vec<String>>,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditPolicy {
+    /// The audit log, unless `--audit-log` names another one.
+    pub file: Option<PathBuf>,
+    /// `--audit-log` cannot name another file.
+    pub enforce: bool,
+}
+
+/// `[namespaces.NAME]`, the defaults for options that the command line does not set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamespaceDefaults {
+    pub profile: Option<String>,
+    pub config: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
+    pub restart_selector: Option<String>,
+    pub key_gen_job: Option<String>,
+    pub create_admin_token_job: Option<String>,
+    pub rerun: Option<Rerun>,
+}
+
+/// The policy in force, with its source.
+#[derive(Clone, Debug)]
+pub struct ActivePolicy {
+    pub policy: Policy,
+    pub file: PathBuf,
+    /// SHA-256 of the file, for the audit log.
+    pub sha256: String,
+}
+
+impl ActivePolicy {
+    /// Formats file, digest and requirements for people.
+    pub fn describe(&self) -> String {
+        let guard = &self.policy.guard;
+        let plan = (!guard.require_plan.is_empty())
+            .then(|| format!("a plan for {}", guard.require_plan.join(", ")));
+        let reason = guard
+            .require_reason
+            .as_ref()
+            .map(|pattern| format!("a reason that matches `{pattern}`"));
+        let requirements: Vec<String> = plan.into_iter().chain(reason).collect();
+        let requirements = if requirements.is_empty() {
+            String::new()
+        } else {
+            format!(", requires {}", requirements.join(" and "))
+        };
+        let locked = if self.policy.locked { ", locked" } else { "" };
+        format!(
+            "{}{locked}, sha256 {}{requirements}",
+            self.file.display(),
+            self.sha256
+        )
+    }
+
+    pub fn requires_pin(&self, name: ToolName) -> bool {
+        self.policy.tools.require_pins || self.policy.tools.pin(name).is_pinned()
+    }
+}
