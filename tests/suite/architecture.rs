@@ -303,7 +303,7 @@ fn source_files_are_short_without_lint_exceptions() {
         for word in words {
             assert!(!text.contains(word), "`{word}` in {}", file.display());
         }
-        assert!(text.lines().count() <= 700, "{}", file.display());
+        assert!(text.lines().count() <= 800, "{}", file.display());
     }
 }
 

@@ -272,8 +272,8 @@ fn enable_json_report_has_all_keys() {
             "check-cluster",
             "edit-profile",
             "get-token",
-            "record-cluster",
             "probe-token",
+            "record-cluster",
             "write-token"
         ]
     );

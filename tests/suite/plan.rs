@@ -211,7 +211,7 @@ fn assert_executed_as_planned(sb: &Sandbox, run: &CommandOutput, code: i32) {
     ];
     let is_read = |step: &Value| {
         let id = step["id"].as_str().expect("a name");
-        reads.contains(&id) || id.starts_with("see-") || id.starts_with("prove-")
+        reads.contains(&id) || id.starts_with("verify-")
     };
     let planned: Vec<Value> = steps
         .iter()
@@ -476,7 +476,7 @@ fn apply_refuses_edited_plan() {
         ),
         (
             "is there twice",
-            good.replacen("\"id\":", "\"why\": \"\", \"id\":", 1),
+            good.replacen("\"id\":", "\"reason\": \"\", \"id\":", 1),
         ),
         (
             "a time limit is longer than nothing",

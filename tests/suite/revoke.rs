@@ -360,6 +360,6 @@ fn cloned_job_has_only_bypassctl_labels() {
         .expect("on record");
     assert_eq!(
         made["stdin"]["derived_from"],
-        json!([{"name": "job/key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])
+        json!([{"kind": "Job", "name": "key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])
     );
 }

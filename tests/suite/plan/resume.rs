@@ -110,7 +110,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
             &["--start-over"],
             &|_| (),
         ),
-        ("/from/uid is \"", token, &[], &|sb| {
+        ("/source/uid is \"", token, &[], &|sb| {
             sb.edit_cluster(|cluster| {
                 let jobs = cluster["jobs"].as_object_mut().expect("jobs");
                 jobs.values_mut().for_each(|job| {
@@ -155,7 +155,7 @@ fn apply_keeps_stale_files_when_plan_differs() {
         "home/.config/influxctl/.config.toml.bypassctl-new",
         "left by a run that was killed",
     );
-    expect_apply_refusal(&sb, "/steps/0/why is \"because\"", &[]);
+    expect_apply_refusal(&sb, "/steps/0/reason is \"because\"", &[]);
     assert!(left.exists());
 }
 

@@ -243,7 +243,7 @@ fn namespace_defaults_yield_to_command_line() {
     run_with_exit_code(&sb, 0, &[&own[..], &["--dry-run"]].concat());
     run_with_exit_code(&sb, 0, &[&["plan"], &own[..], &["--out", "p"]].concat());
     let plan: serde_json::Value = serde_json::from_str(&sb.read("home/p")).expect("JSON");
-    let how = &plan["request"]["command"]["revoke"]["how"];
+    let how = &plan["request"]["command"]["revoke"]["revocation"];
     assert_eq!(
         (&how["rerun"], &how["restart_selector"]),
         (&"clone".into(), &"app=token-management".into())
