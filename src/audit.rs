@@ -2,6 +2,7 @@
 //!
 //! The specification is `docs/AUDIT.md`.
 
+mod file;
 mod form;
 mod history;
 mod in_toto;
@@ -11,20 +12,20 @@ mod log;
 mod record;
 mod segments;
 mod tail;
-mod under_way;
+mod unfinished;
 mod verify;
 
 pub use form::check_strict_json;
 pub use history::{Record, Run, list_runs, read_records};
 pub use in_toto::{Statement, build_statements};
 pub use line::{RECORD_VERSION, UnsupportedFormat};
-pub use log::{Head, Log, LogRotation, PriorState, Receipt};
+pub use log::{Log, LogRotation, PriorState, Receipt};
 pub use record::{
-    Actor, Body, Executable, FileChange, FileOp, Intent, Operation, ResultRecord, RunBegin, Stdin,
-    Stream, Target, Text, UnfinishedCommand,
+    Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation, ResultRecord, RunBegin,
+    Stdin, Stream, Target, Text, UnfinishedCommand,
 };
 pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };
-pub use under_way::PlanProgress;
+pub use unfinished::PlanProgress;
 pub use verify::{Finding, LogReport, verify_log};

@@ -77,6 +77,24 @@ pub enum Body {
     },
 }
 
+/// The last record: what anchors a log from outside.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Head {
+    /// The log.
+    pub log: String,
+    /// The record's sequence number.
+    pub seq: u64,
+    /// SHA-256 of its raw line, LF included.
+    pub hash: String,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "audit head {} {}:{}", self.log, self.seq, self.hash)
+    }
+}
+
 /// The end of the log before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

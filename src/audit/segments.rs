@@ -1,20 +1,15 @@
 //! Logs that go on from each other, across rotations.
 
-use super::line::ensure_supported_format;
-use super::log::Head;
-use super::record::{Body, PreviousLog};
-use super::tail;
+use super::record::{Head, PreviousLog};
+use super::tail::{self, LogHeader, read_header};
 use super::verify::LogReport;
 use rustix::fs::{Mode, OFlags};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-
-/// How much of a log is looked at for its first record, in bytes.
-const HEADER_WINDOW: usize = 64 << 10;
 
 /// A log that is open to be read.
 pub struct LogFile {
@@ -100,7 +95,7 @@ pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
         .unwrap_or(Path::new("."));
     let current = loop {
         let current = LogFile::open_locked(path)?;
-        if super::log::is_file_at_path(path, &current.file)? {
+        if super::file::is_file_at_path(path, &current.file)? {
             break current;
         }
     };
@@ -132,37 +127,6 @@ pub fn sort_by_chain(mut left: Vec<LogFile>) -> Vec<LogFile> {
         ordered.push(left.remove(next));
     }
     ordered
-}
-
-/// How a log begins.
-#[derive(Default, Deserialize)]
-pub(super) struct LogHeader {
-    log: String,
-    pub(super) previous: Option<PreviousLog>,
-}
-
-#[derive(Deserialize)]
-struct FormatVersion {
-    v: u64,
-}
-
-/// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
-pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
-    let mut start = vec![0; HEADER_WINDOW];
-    let mut length = 0;
-    while let read @ 1.. = file.read_at(&mut start[length..], length as u64)? {
-        length += read;
-    }
-    let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
-    let mut lines = start[..length]
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| line.ends_with(b"\n"));
-    let version = lines
-        .clone()
-        .find_map(|line| serde_json::from_slice::<FormatVersion>(line).ok());
-    version.map_or(Ok(()), |format| ensure_supported_format(format.v))?;
-    let line = lines.find(opens);
-    Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 
 /// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names are somebody's own, such as copies.

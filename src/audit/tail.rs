@@ -2,9 +2,8 @@
 
 use super::line::{RECORD_VERSION, ensure_supported_format};
 use super::lines::for_each_record;
-use super::log::Head;
-use super::record::{Body, UnfinishedCommand};
-use super::under_way::RunProcess;
+use super::record::{Body, Head, PreviousLog, UnfinishedCommand};
+use super::unfinished::RunProcess;
 use crate::digest::Digest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -14,6 +13,9 @@ use std::os::unix::fs::FileExt as _;
 
 /// How much of the end is looked at first, in bytes: some hundred records.
 const INITIAL_WINDOW: u64 = 128 << 10;
+
+/// How much of a log is looked at for its first record, in bytes.
+const HEADER_WINDOW: usize = 64 << 10;
 
 /// How the first record begins.
 const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
@@ -116,6 +118,37 @@ fn parse_version(start: &[u8]) -> Option<u64> {
     let digits = start.strip_prefix(br#"{"v":"#)?;
     let (digits, _) = digits.split_at(digits.iter().position(|byte| *byte == b',')?);
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// How a log begins.
+#[derive(Default, Deserialize)]
+pub(super) struct LogHeader {
+    pub(super) log: String,
+    pub(super) previous: Option<PreviousLog>,
+}
+
+#[derive(Deserialize)]
+struct FormatVersion {
+    v: u64,
+}
+
+/// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
+pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
+    let mut start = vec![0; HEADER_WINDOW];
+    let mut length = 0;
+    while let read @ 1.. = file.read_at(&mut start[length..], length as u64)? {
+        length += read;
+    }
+    let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
+    let mut lines = start[..length]
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"));
+    let version = lines
+        .clone()
+        .find_map(|line| serde_json::from_slice::<FormatVersion>(line).ok());
+    version.map_or(Ok(()), |format| ensure_supported_format(format.v))?;
+    let line = lines.find(opens);
+    Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
 }
 
 /// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 /// Whether a path names this very file.
-pub(in crate::audit) fn is_file_at_path(path: &Path, file: &File) -> io::Result<bool> {
+pub(super) fn is_file_at_path(path: &Path, file: &File) -> io::Result<bool> {
     let ours = file.metadata()?;
     let named = std::fs::symlink_metadata(path)
         .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
