@@ -103,7 +103,10 @@ fn tool_overwritten_before_start_is_killed() {
         "{}",
         told.stdout
     );
-    assert_eq!(sb.read_entries_by_type("result")[0]["error"], "executable-changed");
+    assert_eq!(
+        sb.read_entries_by_type("result")[0]["error"],
+        "executable-changed"
+    );
     sb.assert_log_intact();
 }
 
