@@ -3,12 +3,14 @@
 mod checksum;
 mod revocation;
 pub mod script;
+mod secret_name;
 mod view;
 
 pub use revocation::{
     ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, SecretDeletion, TokenProbe,
     VerificationStep,
 };
+pub use secret_name::SecretName;
 pub use view::StepView;
 
 use crate::profile::{ConfigEdit, Profile};

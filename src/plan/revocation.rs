@@ -1,7 +1,7 @@
 //! The steps of a revocation, and how they are shown.
 
 use super::view::{ActionView, StdinDigest, to_argv};
-use super::{ClusterTarget, format_command};
+use super::{ClusterTarget, SecretName, format_command};
 use crate::digest::Digest;
 use crate::profile::Profile;
 use crate::tool::invocation::{Invocation, ObjectRef};
@@ -37,8 +37,7 @@ impl ExpectedCluster {
 pub struct SecretDeletion {
     /// Where it is.
     pub target: ClusterTarget,
-    /// Its name.
-    pub name: &'static str,
+    pub name: SecretName,
     /// Its UID when it was seen: a secret that somebody else has made meanwhile stays.
     pub uid: String,
 }
@@ -53,7 +52,7 @@ impl SecretDeletion {
     pub fn command(&self) -> Invocation {
         self.target
             .kubectl
-            .delete_secret(&self.target.namespace, self.name, &self.uid)
+            .delete_secret(&self.target.namespace, self.name.as_str(), &self.uid)
     }
 
     pub(super) fn to_view(&self) -> ActionView {
@@ -79,8 +78,8 @@ pub struct JobRun {
     pub target: ClusterTarget,
     /// How.
     pub strategy: JobStrategy,
-    /// The secret that it makes where it is missing.
-    pub secret: &'static str,
+    /// The secret that the job creates if it is missing.
+    pub secret: SecretName,
     /// How long it may take.
     pub timeout: Duration,
 }
@@ -229,8 +228,7 @@ impl JobStrategy {
 pub struct ExpectedSecret {
     /// Where it is.
     pub target: ClusterTarget,
-    /// Its name.
-    pub name: &'static str,
+    pub name: SecretName,
     /// The UID that it had before.
     pub previous_uid: Option<String>,
     /// The job that makes it, where its name is known.

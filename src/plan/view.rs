@@ -1,6 +1,6 @@
 //! A plan as data: in JSON and in the file that is written down. `docs/PLAN.md` describes it.
 
-use super::{Action, Plan, Step, format_changed_lines};
+use super::{Action, Plan, SecretName, Step, format_changed_lines};
 use crate::profile::Tls;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use serde::Serialize;
@@ -106,7 +106,7 @@ pub(super) enum ActionView {
         /// What shows how it goes.
         watch_argv: Argv,
         /// The secret that the job makes.
-        secret: &'static str,
+        secret: SecretName,
         /// How long it may take, in seconds.
         timeout_seconds: u64,
     },
@@ -115,7 +115,7 @@ pub(super) enum ActionView {
         /// What shows which secrets are there.
         argv: Argv,
         /// The secret.
-        secret: &'static str,
+        secret: SecretName,
         /// The UID that it had before; null where it is not known.
         previous_uid: Option<String>,
     },

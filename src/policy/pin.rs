@@ -2,7 +2,7 @@
 
 use super::error::PolicyError;
 use super::model::{PathContext, Policy, ToolPin, ToolPolicy};
-use super::parse_policy;
+use super::read::parse_policy;
 use crate::tool::ToolName;
 use semver::{Comparator, Op, Version, VersionReq};
 use std::ops::Range;

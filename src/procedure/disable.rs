@@ -1,28 +1,28 @@
-//! The reverse of "Configure influxctl to use the admin token", wanted before production. The cluster is not touched.
+//! The reverse of "Configure influxctl to use the admin token". It needs no cluster.
 
 use crate::plan::{Action, Plan, Step};
 use crate::profile::ConfigEdit;
 use std::path::PathBuf;
 
-/// All that planning may know.
+/// Everything that the plan depends on.
 pub struct DisableFacts {
-    /// What the plan is about, for people.
+    /// The subject of the plan, for people.
     pub about: String,
-    /// The profile's name.
+    /// The name of the profile.
     pub profile: String,
-    /// The configuration, symlinks resolved, and its text.
+    /// The configuration, symlinks resolved.
     pub config: PathBuf,
-    /// Its text.
     pub config_text: String,
-    /// What has to change in it, if anything.
+    /// The edit of the configuration, if it needs one.
     pub edit: Option<ConfigEdit>,
-    /// The token files that are there and that nothing else uses.
+    /// The existing token files that no other profile uses.
     pub token_files: Vec<PathBuf>,
 }
 
-/// The plan: the token goes first, so that a run that is cut short leaves no token behind, and a profile that still
-/// names the file is found and mended by the next.
-#[must_use]
+/// Plans to delete the token files, then to edit the profile.
+///
+/// In this order, an interrupted run leaves no token. The next run finds the profile that still
+/// names the file, and edits it.
 pub fn plan_disable(facts: DisableFacts) -> Plan {
     let delete = |path: PathBuf| Step {
         id: "delete-token",
@@ -35,7 +35,7 @@ pub fn plan_disable(facts: DisableFacts) -> Plan {
     if let Some(edit) = facts.edit {
         steps.push(Step {
             id: "edit-profile",
-            reason: format!("take the token file out of profile `{}`", facts.profile),
+            reason: format!("remove the token file from profile `{}`", facts.profile),
             action: Action::EditConfig {
                 path: facts.config,
                 old_text: Some(facts.config_text),

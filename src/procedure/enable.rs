@@ -1,7 +1,8 @@
-//! "Configure influxctl to use the admin token": InfluxDB Clustered documentation, "Manage admin tokens", 2024.
+//! "Configure influxctl to use the admin token": InfluxDB Clustered documentation, "Manage admin
+//! tokens", 2024.
 //!
-//! The page reads the token into a file and points the profile at it. Here the token is tried before anything of the
-//! user's changes, and the context must still lead to the same cluster by then.
+//! The page reads the token into a file and points the profile at it. The plan here tests the token
+//! first, and checks that the context still points to the same cluster.
 
 use crate::plan::{Action, ClusterTarget, Plan, Step};
 use crate::profile::{ConfigEdit, Profile};
@@ -11,39 +12,37 @@ use crate::tool::kubectl::Kubectl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Whether the token is tried, and what follows from it.
+/// Which result of the token probe stops the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VerifyMode {
-    /// It must be accepted.
+    /// Anything but acceptance.
     Require,
-    /// It must not be refused; when it cannot be tried, that is said.
+    /// A rejection. An inconclusive probe causes a warning.
     Try,
-    /// It is not tried.
+    /// None, because there is no probe.
     Skip,
 }
 
-/// All that planning may know.
+/// Everything that the plan depends on.
 pub struct EnableFacts {
-    /// kubectl, pinned.
+    /// With context and other flags pinned.
     pub kubectl: Kubectl,
-    /// influxctl.
     pub influxctl: Tool,
-    /// The namespace.
     pub namespace: String,
-    /// What the plan is about, for people.
+    /// The subject of the plan, for people.
     pub about: String,
-    /// The profile, with its host, port and TLS settings.
+    /// Supplies host, port and TLS settings of the token probe.
     pub profile: Profile,
-    /// What puts the token to use on this machine.
     pub token_setup: TokenSetup,
-    /// Whether the token is tried.
     pub verify: VerifyMode,
 }
 
-/// The plan. What is already right is told by its step when it runs: the token is not known before.
-#[must_use]
+/// Plans to read the token, test it, and write it.
+///
+/// The plan has every step, because the token is unknown before the first one. A step that finds
+/// nothing to change reports it when it runs.
 pub fn plan_enable(facts: EnableFacts) -> Plan {
     let mut steps = vec![Step {
         id: "get-token",
@@ -52,7 +51,7 @@ pub fn plan_enable(facts: EnableFacts) -> Plan {
             facts.namespace
         ),
         action: Action::ReadToken(facts.kubectl.get_admin_token(&facts.namespace)),
-        postcondition: "the token is known, in memory only".to_owned(),
+        postcondition: "the token is in memory only".to_owned(),
         parallel: false,
     }];
     steps.push(record_cluster_step(&facts));
@@ -68,40 +67,37 @@ pub fn plan_enable(facts: EnableFacts) -> Plan {
     }
 }
 
-/// What puts a token to use on this machine.
+/// The local files that make a profile use the token.
 pub struct TokenSetup {
-    /// The profile's name.
+    /// The name of the profile.
     pub profile: String,
     /// The configuration, symlinks resolved.
     pub config: PathBuf,
-    /// Its text; `None` when it is to be made.
+    /// `None` for a new configuration.
     pub config_text: Option<String>,
-    /// What has to change in it.
     pub edit: ConfigEdit,
-    /// Where the token goes.
     pub token_file: PathBuf,
 }
 
-/// The steps that put the token that has been read to use.
-#[must_use]
-pub fn plan_token_setup(local: TokenSetup) -> Vec<Step> {
+/// Plans to write the token of an earlier step and to point the profile at it.
+pub fn plan_token_setup(setup: TokenSetup) -> Vec<Step> {
     let mut steps = vec![Step {
         id: "write-token",
-        reason: "put the token where influxctl reads it".to_owned(),
+        reason: "write the token where influxctl reads it".to_owned(),
         action: Action::WriteToken {
-            path: local.token_file,
+            path: setup.token_file,
         },
-        postcondition: "the file holds exactly the token, mode 0600".to_owned(),
+        postcondition: "the file contains exactly the token, mode 0600".to_owned(),
         parallel: false,
     }];
-    if !local.edit.is_noop() {
+    if !setup.edit.is_noop() {
         steps.push(Step {
             id: "edit-profile",
-            reason: format!("point profile `{}` at the token file", local.profile),
+            reason: format!("point profile `{}` at the token file", setup.profile),
             action: Action::EditConfig {
-                path: local.config,
-                old_text: local.config_text,
-                edit: local.edit,
+                path: setup.config,
+                old_text: setup.config_text,
+                edit: setup.edit,
             },
             postcondition:
                 "`auth.token.token_file` of that profile is set, and nothing else differs"
@@ -115,9 +111,9 @@ pub fn plan_token_setup(local: TokenSetup) -> Vec<Step> {
 fn record_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "record-cluster",
-        reason: "a context names a name: note which cluster it leads to".to_owned(),
+        reason: "record the cluster that the context points to".to_owned(),
         action: Action::RecordCluster(make_cluster_target(facts)),
-        postcondition: "it is known which cluster the token is from".to_owned(),
+        postcondition: "the cluster of the token is known".to_owned(),
         parallel: true,
     }
 }
@@ -125,10 +121,10 @@ fn record_cluster_step(facts: &EnableFacts) -> Step {
 fn check_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "check-cluster",
-        reason: "make sure that the context leads there still, before anything of yours changes"
+        reason: "check before any of your files changes that the context points there still"
             .to_owned(),
         action: Action::CheckCluster(make_cluster_target(facts)),
-        postcondition: "it is the same cluster".to_owned(),
+        postcondition: "the cluster is the same".to_owned(),
         parallel: facts.verify != VerifyMode::Skip,
     }
 }
@@ -142,20 +138,20 @@ fn make_cluster_target(facts: &EnableFacts) -> ClusterTarget {
 
 fn probe_token_step(facts: &EnableFacts) -> Step {
     let required = facts.verify == VerifyMode::Require;
+    let postcondition = if required {
+        "the token was accepted"
+    } else {
+        "the token was not rejected"
+    };
     Step {
         id: "probe-token",
-        reason: "see that the cluster takes the token, before anything of yours changes".to_owned(),
+        reason: "test the token before any of your files changes".to_owned(),
         action: Action::ProbeToken {
             command: influxctl::probe_token(&facts.influxctl),
             profile: facts.profile.clone(),
             required,
         },
-        postcondition: if required {
-            "the token was accepted"
-        } else {
-            "the token was not refused"
-        }
-        .to_owned(),
+        postcondition: postcondition.to_owned(),
         parallel: false,
     }
 }

@@ -78,7 +78,10 @@ pub(crate) fn delete_secret(
         Some(secrets) => secrets,
         None => list_secret_uids(runner, &format!("{step}-look"), &deletion.list_command())?,
     };
-    match secrets.iter().find(|secret| secret.name == deletion.name) {
+    match secrets
+        .iter()
+        .find(|secret| secret.name == deletion.name.as_str())
+    {
         None => {
             runner.ui.report_step(
                 step,
@@ -132,7 +135,7 @@ pub(crate) fn verify_new_secret(
 ) -> Result<()> {
     let secrets = list_secret_uids(runner, step, &wanted.list_command())?;
     let made = secrets.iter().find(|secret| {
-        secret.name == wanted.name && Some(&secret.uid) != wanted.previous_uid.as_ref()
+        secret.name == wanted.name.as_str() && Some(&secret.uid) != wanted.previous_uid.as_ref()
     });
     let Some(made) = made else {
         let namespace = &wanted.target.namespace;

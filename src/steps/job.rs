@@ -4,7 +4,7 @@ use super::cluster::concurrent_change_error;
 use super::watch::{ConditionWatch, WatchObserver};
 use crate::error::{self, Error, Result};
 use crate::plan::{JobRun, JobStrategy};
-use crate::procedure::revoke::{CREATE_ADMIN_TOKEN, JobKind, KEY_GEN};
+use crate::procedure::revoke::JobKind;
 use crate::session::runner::Runner;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::{self, EventType, Job, KubectlError, Pod, WatchEvent};
@@ -113,11 +113,7 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
         }
         (JobStrategy::Running { job }, None) => Ok(ExpectedJob::Uid(job.uid.clone())),
         (JobStrategy::AwaitExisting { .. }, None) => {
-            Ok(ExpectedJob::Original(if run.secret == KEY_GEN.secret {
-                KEY_GEN
-            } else {
-                CREATE_ADMIN_TOKEN
-            }))
+            Ok(ExpectedJob::Original(JobKind::from_secret(run.secret)))
         }
         (_, None) => Err(
             Error::failure("a job is to run again, and there is no command for it")

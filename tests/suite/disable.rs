@@ -350,7 +350,7 @@ fn disable_dry_run_prints_plan_and_working_script() {
     1. delete-token: the admin token is long-lived: leave no copy
        delete [SANDBOX]/home/.config/influxctl/admin-token-default.json
        then: the file is gone
-    2. edit-profile: take the token file out of profile `default`
+    2. edit-profile: remove the token file from profile `default`
        edit [SANDBOX]/home/.config/influxctl/config.toml
          -  15
          -  16     [profile.auth.token]

@@ -61,7 +61,7 @@ fn doctor_passes_on_working_setup() {
     ok        job key-gen: key-gen-7c9d2b41
     ok        job create-admin-token: create-admin-token-7c9d2b41
     ok        pods: 2 of 2 labelled app=token-management are ready
-    ok        operator: kubit is absent: jobs are made again as clones
+    ok        operator: kubit is not installed: jobs are rerun as clones
     ok        influxctl: 2.12.0 at [FAKE]
     ok        configuration: [SANDBOX]/home/.config/influxctl/config.toml has profile `default`
     warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
@@ -122,7 +122,7 @@ fn doctor_reports_missing_permissions_for_viewer() {
                hint: ask for this right, or use another account (`--context`, `--as`)
     failed    pods: the pods cannot be listed: Error from server (Forbidden): pods is forbidden: User "viewer" cannot list resource "pods" in API group "" in the namespace "influxdb"
                hint: ask for this right, or use another account (`--context`, `--as`)
-    warning   operator: unknown: deployments of other namespaces may not be looked at
+    warning   operator: unknown: the account cannot list deployments of other namespaces
                hint: not needed: a revocation can make the jobs again by itself
     ok        influxctl: 2.12.0 at [FAKE]
     ok        configuration: [SANDBOX]/home/.config/influxctl/config.toml has profile `default`
@@ -224,10 +224,10 @@ fn doctor_reports_operator_state() {
     sb.deny_access(json!({"verb": "list", "resource": "deployments"}));
     all += &of_operator(&sb);
     insta::assert_snapshot!(all, @"
-    ok        operator: kubit is absent: jobs are made again as clones
-    ok        operator: kubit runs: it makes jobs again that are deleted
-    ok        operator: kubit runs, paused for this namespace: jobs are made again as clones
-    warning   operator: unknown: deployments of other namespaces may not be looked at
+    ok        operator: kubit is not installed: jobs are rerun as clones
+    ok        operator: kubit runs: it recreates deleted jobs
+    ok        operator: kubit runs, paused for this namespace: jobs are rerun as clones
+    warning   operator: unknown: the account cannot list deployments of other namespaces
                hint: not needed: a revocation can make the jobs again by itself
     ");
 }
@@ -255,7 +255,7 @@ fn doctor_reports_operator_that_is_not_running() {
     sb.run_fake(&["idle-operator"]);
     assert!(
         extract_check(&run_doctor(&sb, 0, &[]), "operator")
-            .contains("kubit is there but does not run")
+            .contains("kubit is installed but does not run")
     );
 }
 

@@ -257,15 +257,15 @@ fn check_jobs(jobs: std::result::Result<Vec<Job>, KubectlError>, namespace: &str
             )];
         }
     };
-    [revoke::KEY_GEN, revoke::CREATE_ADMIN_TOKEN]
-        .map(|kind| check_job(&jobs, &kind, namespace))
+    JobKind::ALL
+        .map(|kind| check_job(&jobs, kind, namespace))
         .into()
 }
 
-fn check_job(jobs: &[Job], kind: &JobKind, namespace: &str) -> Check {
+fn check_job(jobs: &[Job], kind: JobKind, namespace: &str) -> Check {
     let found: Vec<&Job> = kind.filter_jobs(jobs).collect();
     let names: Vec<&str> = found.iter().map(|job| job.metadata.name.as_str()).collect();
-    let name = format!("job {}", kind.name_prefix);
+    let name = format!("job {}", kind.name_prefix());
     if found.is_empty() {
         return Check::failure(
             &name,

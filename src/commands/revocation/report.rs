@@ -2,7 +2,7 @@
 
 use super::request::RevocationRequest;
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, SecretName};
 use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts};
 use crate::session::Session;
 use crate::steps::state::{RunState, StepStatus};
@@ -127,7 +127,7 @@ pub(super) fn report_outcome(
     let deleted = plan
         .steps
         .iter()
-        .any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "rsa-keys"));
+        .any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == SecretName::RsaKeys));
     if !deleted && shown != RevocationVerification::Verified {
         session.ui.warn(
             &format!("no keys were deleted by this run: {REUSED_SECRETS_NOTE}"),

@@ -3,7 +3,7 @@
 use super::{render_command, shell_quote};
 use crate::plan::{
     Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
-    VerificationStep,
+    SecretName, VerificationStep,
 };
 use crate::profile;
 use crate::tool::invocation::{Arg, ObjectRef};
@@ -157,7 +157,7 @@ fn render_old_token_probe(plan: &Plan, prove: &VerificationStep) -> String {
         return String::new();
     };
     let in_cluster = plan.steps.iter().any(
-        |step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == "admin-token"),
+        |step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == SecretName::AdminToken),
     );
     let copy = match &trial.profile.token_file {
         _ if in_cluster => {

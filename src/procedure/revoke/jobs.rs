@@ -1,97 +1,104 @@
-//! Which job makes the keys, which the token: found by name, as the documentation has it.
+//! The jobs that create the keys and the token, found by name as in the documentation.
 
 use crate::error::{Error, Result};
+use crate::plan::SecretName;
 use crate::tool::kubectl::{Job, comparable_spec};
 
-/// The jobs of one kind, `key-gen` or `create-admin-token`, and which of them is meant.
-pub struct JobKind {
-    /// How their names begin: alone, or before `-` and a suffix that changes with the release.
-    pub name_prefix: &'static str,
-    /// The flag that chooses one.
-    pub flag: &'static str,
-    /// The secret that they make where it is missing.
-    pub secret: &'static str,
+/// The jobs that create one of the secrets if it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    KeyGen,
+    CreateAdminToken,
 }
 
-/// The jobs that make the keys.
-pub const KEY_GEN: JobKind = JobKind {
-    name_prefix: "key-gen",
-    flag: "--key-gen-job",
-    secret: "rsa-keys",
-};
-
-/// The jobs that make the token.
-pub const CREATE_ADMIN_TOKEN: JobKind = JobKind {
-    name_prefix: "create-admin-token",
-    flag: "--create-admin-token-job",
-    secret: "admin-token",
-};
-
 impl JobKind {
-    /// Those of the kind. One that is being deleted is as good as gone.
-    pub fn filter_jobs<'a>(&self, jobs: &'a [Job]) -> impl Iterator<Item = &'a Job> {
-        let is_kind = |job: &&Job| {
-            let rest = job.metadata.name.strip_prefix(self.name_prefix);
+    pub const ALL: [Self; 2] = [Self::KeyGen, Self::CreateAdminToken];
+
+    /// Returns the whole name of a job, or its part before `-` and the suffix of a release.
+    pub const fn name_prefix(self) -> &'static str {
+        match self {
+            Self::KeyGen => "key-gen",
+            Self::CreateAdminToken => "create-admin-token",
+        }
+    }
+
+    /// Returns the option that chooses one of several jobs.
+    pub(super) const fn flag(self) -> &'static str {
+        match self {
+            Self::KeyGen => "--key-gen-job",
+            Self::CreateAdminToken => "--create-admin-token-job",
+        }
+    }
+
+    /// Returns the secret that the jobs create.
+    pub const fn secret(self) -> SecretName {
+        match self {
+            Self::KeyGen => SecretName::RsaKeys,
+            Self::CreateAdminToken => SecretName::AdminToken,
+        }
+    }
+
+    pub const fn from_secret(secret: SecretName) -> Self {
+        match secret {
+            SecretName::RsaKeys => Self::KeyGen,
+            SecretName::AdminToken => Self::CreateAdminToken,
+        }
+    }
+
+    /// Iterates over the jobs of this kind, without those that are being deleted.
+    pub fn filter_jobs(self, jobs: &[Job]) -> impl Iterator<Item = &Job> {
+        let is_kind = move |job: &&Job| {
+            let rest = job.metadata.name.strip_prefix(self.name_prefix());
             job.metadata.deletion_timestamp.is_none()
                 && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
         jobs.iter().filter(is_kind)
     }
 
-    /// The number of a job that stands in for another, as the documentation numbers them: `key-gen-001`. A release's
-    /// suffix has eight characters, and may be all digits.
-    fn clone_number(&self, name: &str) -> Option<u32> {
-        let digits = name.strip_prefix(self.name_prefix)?.strip_prefix('-')?;
-        let numbered =
+    /// Parses the number of a clone, numbered as in the documentation: `key-gen-001`.
+    ///
+    /// The suffix of a release has eight characters, and can be all digits.
+    fn clone_number(self, name: &str) -> Option<u32> {
+        let digits = name.strip_prefix(self.name_prefix())?.strip_prefix('-')?;
+        let is_number =
             (3..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|_| numbered)
+        digits.parse().ok().filter(|_| is_number)
     }
 
-    /// Whether a job was made in the place of another, by this program or by hand.
-    fn is_clone(&self, job: &Job) -> bool {
+    /// Returns whether a job replaces another one, created by this program or by hand.
+    fn is_clone(self, job: &Job) -> bool {
         job.is_clone() || self.clone_number(&job.metadata.name).is_some()
     }
 
-    /// Whether a job of the kind is one that kubit or the installer made.
-    #[must_use]
-    pub fn is_original(&self, job: &Job) -> bool {
+    /// Returns whether a job is of this kind and created by kubit or the installer.
+    pub fn is_original(self, job: &Job) -> bool {
         !self.is_clone(job) && self.filter_jobs(std::slice::from_ref(job)).next().is_some()
     }
 
-    /// The name for the next clone: one more than any so far.
-    #[must_use]
-    pub fn next_clone_name(&self, jobs: &[Job]) -> String {
-        let taken = jobs
+    /// Returns a name for a new clone, with a number above all others.
+    pub(super) fn next_clone_name(self, jobs: &[Job]) -> String {
+        let max = jobs
             .iter()
             .filter_map(|job| self.clone_number(&job.metadata.name))
             .max()
             .unwrap_or(0);
-        format!("{}-{:03}", self.name_prefix, taken + 1)
+        format!("{}-{:03}", self.name_prefix(), max + 1)
     }
 
-    /// The job that is meant: the one named, else the latest of those that all do the same work, originals before
-    /// clones; `None` where there is none.
+    /// Chooses the job to rerun. `None` if no job is of this kind.
+    ///
+    /// Without a given name it is the latest job, and a clone only without originals.
     ///
     /// # Errors
-    /// Refused where the named one is not there, or where several do different work.
-    pub fn choose_job<'a>(
-        &self,
+    /// Refused if the given job is missing, or if the candidates differ.
+    pub(super) fn choose_job<'a>(
+        self,
         jobs: &'a [Job],
-        named: Option<&str>,
+        given_name: Option<&str>,
         namespace: &str,
     ) -> Result<Option<&'a Job>> {
-        if let Some(named) = named {
-            let found = self
-                .filter_jobs(jobs)
-                .find(|job| job.metadata.name == named);
-            return found.map(Some).ok_or_else(|| {
-                let names = self.filter_jobs(jobs).map(|job| job.metadata.name.as_str());
-                Error::refusal(format!(
-                    "there is no job `{named}` that could make secret `{}`",
-                    self.secret
-                ))
-                .hint(format!("known ones: {}", join_names(names)))
-            });
+        if let Some(name) = given_name {
+            return self.find_job(jobs, name).map(Some);
         }
         let (clones, originals): (Vec<&Job>, Vec<&Job>) =
             self.filter_jobs(jobs).partition(|job| self.is_clone(job));
@@ -100,30 +107,43 @@ impl JobKind {
         } else {
             originals
         };
-        let latest = candidates
-            .iter()
-            .copied()
-            .max_by_key(|job| (job.metadata.creation_time(), job.metadata.name.clone()));
         if candidates
             .windows(2)
             .any(|pair| comparable_spec(pair[0]) != comparable_spec(pair[1]))
         {
-            let names = join_names(candidates.iter().map(|job| job.metadata.name.as_str()));
+            let names = join_names(candidates.iter().copied());
             return Err(Error::refusal(format!(
-                "several jobs could be the one that makes `{}`, and they differ: {names}",
-                self.secret
+                "several different jobs create secret `{}`: {names}",
+                self.secret()
             ))
             .hint(format!(
-                "look at them (`kubectl get jobs --output yaml --namespace {namespace}`), then choose one: {} NAME",
-                self.flag
+                "compare them (`kubectl get jobs --output yaml --namespace {namespace}`), \
+                 then choose one with {} NAME",
+                self.flag()
             )));
         }
-        Ok(latest)
+        let age = |job: &&&Job| (job.metadata.creation_time(), job.metadata.name.clone());
+        Ok(candidates.iter().max_by_key(age).copied())
+    }
+
+    fn find_job<'a>(self, jobs: &'a [Job], name: &str) -> Result<&'a Job> {
+        let found = self.filter_jobs(jobs).find(|job| job.metadata.name == name);
+        found.ok_or_else(|| {
+            Error::refusal(format!(
+                "no job `{name}` creates secret `{}`",
+                self.secret()
+            ))
+            .hint(format!(
+                "choose one of these with {}: {}",
+                self.flag(),
+                join_names(self.filter_jobs(jobs))
+            ))
+        })
     }
 }
 
-fn join_names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+fn join_names<'a>(jobs: impl Iterator<Item = &'a Job>) -> String {
+    let mut names: Vec<String> = jobs.map(|job| format!("`{}`", job.metadata.name)).collect();
     names.sort();
     if names.is_empty() {
         "none".to_owned()
@@ -146,7 +166,7 @@ mod tests {
     }
 
     fn choose_job_name(jobs: &[Job]) -> Option<&str> {
-        KEY_GEN
+        JobKind::KeyGen
             .choose_job(jobs, None, "influxdb")
             .unwrap()
             .map(|job| job.metadata.name.as_str())
@@ -184,22 +204,24 @@ mod tests {
             make_job("key-gen-aaaaaaaa", OLD_TIME, "i"),
             make_job("key-gen-bbbbbbbb", NEW_TIME, "j"),
         ];
-        let error = KEY_GEN.choose_job(&jobs, None, "influxdb").unwrap_err();
+        let error = JobKind::KeyGen
+            .choose_job(&jobs, None, "influxdb")
+            .unwrap_err();
         assert!(
             error
                 .message
-                .ends_with("differ: `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"),
+                .ends_with(": `key-gen-aaaaaaaa`, `key-gen-bbbbbbbb`"),
             "{error}"
         );
         assert!(error.hint.contains("--key-gen-job"));
         assert!(
-            KEY_GEN
+            JobKind::KeyGen
                 .choose_job(&jobs, Some("key-gen-aaaaaaaa"), "influxdb")
                 .unwrap()
                 .is_some()
         );
         assert!(
-            KEY_GEN
+            JobKind::KeyGen
                 .choose_job(&jobs, Some("key-gen-cccccccc"), "influxdb")
                 .is_err()
         );
@@ -212,7 +234,7 @@ mod tests {
                 .iter()
                 .map(|name| make_job(name, OLD_TIME, "i"))
                 .collect();
-            KEY_GEN.next_clone_name(&jobs)
+            JobKind::KeyGen.next_clone_name(&jobs)
         };
         assert_eq!(next(&["key-gen-7c9d2b41"]), "key-gen-001");
         assert_eq!(

@@ -1,29 +1,28 @@
-//! The kubit operator, which makes jobs again that are deleted: `spec.pause` of its AppInstance stops it.
+//! The kubit operator, which recreates deleted jobs unless `spec.pause` of its AppInstance is set.
 
 use crate::tool::kubectl::{AppInstance, Deployment, KubectlError};
 
-/// Whether kubit makes deleted jobs of a namespace again.
+/// Whether kubit recreates deleted jobs of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operator {
-    /// It does.
     Running,
-    /// It runs, paused for this namespace.
+    /// Runs, but is paused for this namespace.
     Paused,
-    /// It runs, but not for this namespace.
+    /// Runs, but not for this namespace.
     NoAppInstance,
-    /// It is installed, and none of its pods is ready.
+    /// Installed, but none of its pods is ready.
     Idle,
-    /// It is not installed, as after `kubit local apply`.
+    /// Not installed, as after `kubit local apply`.
     Absent,
-    /// This account may not look for it: that is not the same as that it is not there.
+    /// The account is not allowed to find out. kubit can still run.
     Unknown(&'static str),
 }
 
 impl Operator {
-    /// What two looks show: for kubit's deployments anywhere, and for AppInstances in the namespace.
+    /// Derives the state from kubit's deployments anywhere and the AppInstances of the namespace.
     ///
     /// # Errors
-    /// Of the first look, unless it is forbidden.
+    /// The error of `deployments`, unless it is forbidden to list them.
     pub fn from_deployments(
         deployments: Result<Vec<Deployment>, KubectlError>,
         instances: Option<Result<Vec<AppInstance>, KubectlError>>,
@@ -32,7 +31,7 @@ impl Operator {
             Ok(deployments) => deployments,
             Err(KubectlError::Forbidden(_)) => {
                 return Ok(Self::Unknown(
-                    "deployments of other namespaces may not be looked at",
+                    "the account cannot list deployments of other namespaces",
                 ));
             }
             Err(failure) => return Err(failure),
@@ -43,33 +42,30 @@ impl Operator {
             Some(Ok(instances)) if instances.iter().any(AppInstance::is_paused) => Self::Paused,
             Some(Ok(instances)) if instances.is_empty() => Self::NoAppInstance,
             Some(Ok(_)) => Self::Running,
-            _ => Self::Unknown("kubit runs, but whether it is paused here may not be looked at"),
+            _ => Self::Unknown("kubit runs, but the account cannot read whether it is paused here"),
         })
     }
 
-    /// How it stands.
-    #[must_use]
     pub fn describe_state(&self) -> String {
         match self {
             Self::Running => "kubit runs".to_owned(),
             Self::Paused => "kubit runs, paused for this namespace".to_owned(),
             Self::NoAppInstance => "kubit runs, but has no AppInstance here".to_owned(),
-            Self::Idle => "kubit is there but does not run".to_owned(),
-            Self::Absent => "kubit is absent".to_owned(),
-            Self::Unknown(why) => format!("unknown: {why}"),
+            Self::Idle => "kubit is installed but does not run".to_owned(),
+            Self::Absent => "kubit is not installed".to_owned(),
+            Self::Unknown(reason) => format!("unknown: {reason}"),
         }
     }
 
-    /// What that means for a revocation.
-    #[must_use]
+    /// Adds to the state how a revocation reruns jobs.
     pub fn describe_effect(&self) -> String {
-        let then = match self {
-            Self::Running => ": it makes jobs again that are deleted",
+        let effect = match self {
+            Self::Running => ": it recreates deleted jobs",
             Self::Unknown(_) => "",
             Self::Paused | Self::NoAppInstance | Self::Idle | Self::Absent => {
-                ": jobs are made again as clones"
+                ": jobs are rerun as clones"
             }
         };
-        self.describe_state() + then
+        self.describe_state() + effect
     }
 }

@@ -1,19 +1,100 @@
-//! Which steps are left to do, and how each is done.
+//! Plans the steps that a revocation still needs.
 
-use super::{
-    CREATE_ADMIN_TOKEN, DOCUMENTED_SELECTOR, JobKind, KEY_GEN, Operator, PodState, PreflightCheck,
-    Rerun, RevocationFacts, RevocationPlan, SecretState, Stage,
-};
+use super::facts::{RevocationFacts, RevocationPlan};
+use super::jobs::JobKind;
+use super::options::DOCUMENTED_SELECTOR;
+use super::stage::{Observation, PodState, SecretState, Stage};
+use super::strategy::StrategyChooser;
 use crate::error::{Error, Result};
 use crate::plan::{
-    Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
+    Action, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart, SecretDeletion, SecretName,
     Step, VerificationStep,
 };
-use crate::tool::invocation::{ObjectKind, ObjectRef};
-use crate::tool::kubectl::{Job, JobManifest, comparable_spec};
+use crate::tool::kubectl::Pod;
 
-/// Puts the steps together, from what was seen.
-pub(super) struct Planner<'a> {
+/// Plans a revocation. `local_steps` write the new token on this machine, for `rotate`.
+///
+/// # Errors
+/// [`crate::error::ErrorKind::Refused`] if the revocation could not finish.
+pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Result<RevocationPlan> {
+    let observation = Observation {
+        secrets: &facts.secrets,
+        jobs: &facts.jobs,
+        pods: &facts.pods,
+        begun_deletions: &facts.begun_deletions,
+    };
+    ensure_clustered_namespace(facts)?;
+    let stage = observation.determine_stage(facts.options.start_over);
+    // With new keys, the pods can be missing for a moment during their restart.
+    if stage.keys != SecretState::New {
+        ensure_pods_match(facts)?;
+    }
+    Planner::new(facts, stage).build_plan(local_steps)
+}
+
+fn ensure_clustered_namespace(facts: &RevocationFacts) -> Result<()> {
+    let has_job = |kind: &JobKind| kind.filter_jobs(&facts.jobs).next().is_some();
+    if !facts.secrets.is_empty() || JobKind::ALL.iter().any(has_job) {
+        return Ok(());
+    }
+    let namespace = &facts.target.namespace;
+    Err(Error::refusal(format!(
+        "namespace `{namespace}` has neither the secrets nor the jobs of InfluxDB Clustered"
+    ))
+    .hint(format!(
+        "check the namespace: `kubectl get secrets,jobs --namespace {namespace}`"
+    )))
+}
+
+fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
+    if facts.pods_matched {
+        return Ok(());
+    }
+    let uses_keys =
+        |pod: &&Pod| !pod.is_finished() && pod.uses_secret(SecretName::RsaKeys.as_str());
+    let mut workloads: Vec<String> = facts
+        .pods
+        .iter()
+        .filter(uses_keys)
+        .map(describe_workload)
+        .collect();
+    workloads.sort();
+    workloads.dedup();
+    let hint = if workloads.is_empty() {
+        format!(
+            "no pod of namespace `{0}` mounts or reads secret `rsa-keys`: find the pods that use \
+             it (`kubectl get pods --namespace {0} --output yaml`), then select them with \
+             --restart-selector",
+            facts.target.namespace
+        )
+    } else {
+        format!(
+            "these pods mount or read secret `rsa-keys`: {}. Select those that serve tokens with \
+             --restart-selector, ingesters do not need a restart",
+            workloads.join(", ")
+        )
+    };
+    Err(Error::refusal(format!(
+        "no pod matches `{}`: no pod would restart, and the old keys would stay in use",
+        facts.options.selector
+    ))
+    .hint(hint))
+}
+
+/// Names the label that a person would select the pod by.
+fn describe_workload(pod: &Pod) -> String {
+    let label = |wanted: &str| {
+        pod.labels()
+            .find(|(name, _)| *name == wanted)
+            .map(|(name, value)| format!("`{name}={value}`"))
+    };
+    label("app")
+        .or_else(|| label("app.kubernetes.io/name"))
+        .unwrap_or_else(|| format!("pod `{}`", pod.metadata.name))
+}
+
+/// Collects the steps of a plan.
+struct Planner<'a> {
     facts: &'a RevocationFacts,
     stage: Stage,
     steps: Vec<Step>,
@@ -22,7 +103,7 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(facts: &'a RevocationFacts, stage: Stage) -> Self {
+    fn new(facts: &'a RevocationFacts, stage: Stage) -> Self {
         Self {
             facts,
             stage,
@@ -32,34 +113,21 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// All steps in their order, with those of this machine before the proof.
-    pub(super) fn build_plan(mut self, local: Vec<Step>) -> Result<RevocationPlan> {
-        self.ensure_no_new_token()?;
+    fn build_plan(mut self, local_steps: Vec<Step>) -> Result<RevocationPlan> {
+        self.ensure_new_token_is_wanted()?;
         self.push_cluster_check();
         self.push_secret_deletions();
-        self.push_job_rerun(&KEY_GEN, ["rerun-key-gen", "verify-rsa-keys"])?;
+        self.push_job_rerun(JobKind::KeyGen)?;
         self.push_pod_restart();
         if self.facts.options.new_token {
-            self.push_job_rerun(
-                &CREATE_ADMIN_TOKEN,
-                ["rerun-create-admin-token", "verify-admin-token"],
-            )?;
+            self.push_job_rerun(JobKind::CreateAdminToken)?;
             self.push_token_read();
         }
         self.push_verification();
-        // A token that is refused is not put in the place of one that may still work.
-        self.steps.extend(local);
-        // Where nothing in the cluster is left to do, it is only looked at.
-        let only_looks = |step: &Step| {
-            !matches!(
-                step.action,
-                Action::DeleteSecret(_)
-                    | Action::RunJob(_)
-                    | Action::RestartPods(_)
-                    | Action::WriteToken { .. }
-            )
-        };
-        if self.steps.iter().all(only_looks) {
+        // A rejected token must not replace one that can still work.
+        self.steps.extend(local_steps);
+        // A plan that only reads the cluster does not need the cluster check.
+        if !self.steps.iter().any(needs_cluster_check) {
             self.steps
                 .retain(|step| !matches!(step.action, Action::SameCluster(_)));
         }
@@ -79,415 +147,249 @@ impl<'a> Planner<'a> {
     fn push_step(
         &mut self,
         id: &'static str,
-        why: impl Into<String>,
+        reason: impl Into<String>,
         action: Action,
-        holds: impl Into<String>,
+        postcondition: impl Into<String>,
     ) {
         self.steps.push(Step {
             id,
-            reason: why.into(),
+            reason: reason.into(),
             action,
-            postcondition: holds.into(),
+            postcondition: postcondition.into(),
             parallel: false,
         });
     }
 
-    /// A token that an unfinished revocation has made is valid, and would stay so with its secret gone.
-    fn ensure_no_new_token(&self) -> Result<()> {
+    /// Refuses to leave a new token behind that no later step would delete.
+    fn ensure_new_token_is_wanted(&self) -> Result<()> {
         if self.facts.options.new_token || self.stage.token != SecretState::New {
             return Ok(());
         }
-        Err(Error::refusal("an unfinished revocation has made a new admin token: it would stay valid")
-            .hint("to end with it: run again without --no-new-token; to end without any token: start over, --start-over"))
+        Err(Error::refusal(
+            "an unfinished revocation has created a new admin token, which would stay valid",
+        )
+        .hint(
+            "remove --no-new-token to finish with the new token, \
+             or add --start-over to finish without any token",
+        ))
     }
 
-    /// A context is a name: between the look and the deed it may have come to mean another cluster.
+    /// Checks the UID of the cluster again, because a context can change between two commands.
     fn push_cluster_check(&mut self) {
-        let id = &self.facts.cluster;
-        if let Some((command, expected)) =
-            id.recheck(&self.facts.target.kubectl, &self.facts.target.namespace)
-        {
+        let target = &self.facts.target;
+        let recheck = self
+            .facts
+            .cluster
+            .recheck(&target.kubectl, &target.namespace);
+        if let Some((command, expected)) = recheck {
             let action = Action::SameCluster(ExpectedCluster {
                 command,
                 expected: expected.to_owned(),
             });
             self.push_step(
                 "check-cluster",
-                "a context is a name, and it may lead elsewhere by now",
+                "the context can point to another cluster now",
                 action,
-                "it is the cluster that was looked at",
+                "the cluster is the one of the preflight checks",
             );
         }
     }
 
     fn push_secret_deletions(&mut self) {
-        let secrets = [
-            (
-                "delete-rsa-keys",
-                "rsa-keys",
-                self.stage.keys.clone(),
-                "from here on there is no way back: what was signed with these keys becomes worthless",
-            ),
-            (
-                "delete-admin-token",
-                "admin-token",
-                self.stage.token.clone(),
-                "its job makes a new one only where there is none",
-            ),
-        ];
-        for (id, name, stands, why) in secrets {
-            match stands {
+        for name in SecretName::ALL {
+            let (id, reason) = match name {
+                SecretName::RsaKeys => (
+                    "delete-rsa-keys",
+                    "this cannot be undone: all tokens signed with these keys become invalid",
+                ),
+                SecretName::AdminToken => (
+                    "delete-admin-token",
+                    "its job creates a token only if the secret is missing",
+                ),
+            };
+            match self.stage.secret(name).clone() {
                 SecretState::Old(uid) => {
-                    let deletion = SecretDeletion {
-                        target: self.facts.target.clone(),
-                        name,
-                        uid,
-                    };
-                    self.push_step(
-                        id,
-                        why,
-                        Action::DeleteSecret(deletion),
-                        format!("secret `{name}` of that UID is gone"),
-                    );
+                    let target = self.facts.target.clone();
+                    let action = Action::DeleteSecret(SecretDeletion { target, name, uid });
+                    let postcondition = format!("secret `{name}` with that UID is gone");
+                    self.push_step(id, reason, action, postcondition);
                 }
                 SecretState::Missing => self
                     .satisfied
-                    .push((id, format!("secret `{name}` is not there"))),
-                SecretState::New => self
-                    .satisfied
-                    .push((id, format!("secret `{name}` is a new one"))),
+                    .push((id, format!("secret `{name}` is missing"))),
+                SecretState::New => self.satisfied.push((id, format!("secret `{name}` is new"))),
             }
         }
     }
 
-    /// Has a job run again, where what it makes is not there yet.
-    fn push_job_rerun(
-        &mut self,
-        kind: &'static JobKind,
-        [rerun, see]: [&'static str; 2],
-    ) -> Result<()> {
-        let stands = if kind.secret == "rsa-keys" {
-            &self.stage.keys
-        } else {
-            &self.stage.token
+    /// Reruns the job of a secret, unless the secret is new.
+    fn push_job_rerun(&mut self, kind: JobKind) -> Result<()> {
+        let name = kind.secret();
+        let (rerun_id, verify_id) = match kind {
+            JobKind::KeyGen => ("rerun-key-gen", "verify-rsa-keys"),
+            JobKind::CreateAdminToken => ("rerun-create-admin-token", "verify-admin-token"),
         };
-        if *stands == SecretState::New {
-            self.satisfied
-                .push((rerun, format!("secret `{}` is a new one", kind.secret)));
-            return Ok(());
-        }
-        let old = match stands {
+        let previous_uid = match self.stage.secret(name) {
             SecretState::Old(uid) => Some(uid.clone()),
-            _ => None,
+            SecretState::Missing => None,
+            SecretState::New => {
+                self.satisfied
+                    .push((rerun_id, format!("secret `{name}` is new")));
+                return Ok(());
+            }
         };
-        let way = self.choose_strategy(kind, old.is_none())?;
-        let at = self.facts.target.clone();
+        let chooser = StrategyChooser {
+            facts: self.facts,
+            stage: &self.stage,
+        };
+        let strategy = chooser.choose(kind)?;
+        self.warnings.extend(chooser.suspension_warning(&strategy));
         let run = JobRun {
-            target: at.clone(),
-            strategy: way,
-            secret: kind.secret,
+            target: self.facts.target.clone(),
+            strategy,
+            secret: name,
             timeout: self.facts.options.timeout,
         };
         let secret = ExpectedSecret {
-            target: at,
-            name: kind.secret,
-            previous_uid: old,
+            target: self.facts.target.clone(),
+            name,
+            previous_uid,
             job: run.job_name().map(str::to_owned),
         };
-        let why = format!("its job makes secret `{}` anew", kind.secret);
         self.push_step(
-            rerun,
-            why,
+            rerun_id,
+            format!("this job creates secret `{name}`"),
             Action::RunJob(Box::new(run)),
-            "that very job is complete",
+            "the job is complete",
         );
-        let holds = format!("secret `{}` is there with a new UID", kind.secret);
         self.push_step(
-            see,
-            "a job that is complete may have made nothing",
+            verify_id,
+            "a completed job can have created nothing",
             Action::VerifySecret(secret),
-            holds,
+            format!("secret `{name}` exists with a new UID"),
         );
         Ok(())
     }
 
-    fn choose_strategy(&mut self, kind: &'static JobKind, missing: bool) -> Result<JobStrategy> {
-        let (facts, options) = (self.facts, &self.facts.options);
-        let named = if kind.secret == "rsa-keys" {
-            &options.key_gen_job
-        } else {
-            &options.create_admin_token_job
-        };
-        if let Some(active) = kind
-            .filter_jobs(&facts.jobs)
-            .filter(|job| job.is_active())
-            .max_by_key(|job| job.metadata.creation_time())
-        {
-            let name = &active.metadata.name;
-            // While what it makes is there, it may end without a word: then nothing would make it again. And a token that
-            // is made before the pods are new is of the old keys.
-            if missing && self.can_run_now(kind) {
-                return Ok(JobStrategy::Running {
-                    job: to_object_ref(active),
-                });
-            }
-            return Err(Error::refusal(format!(
-                "job `{name}` is at work: it could make secret `{}` at any moment",
-                kind.secret
-            ))
-            .hint(format!(
-                "wait for its end: `kubectl get job/{name} --namespace {} --watch`",
-                facts.target.namespace
-            )));
-        }
-        let job = kind.choose_job(&facts.jobs, named.as_deref(), &facts.target.namespace)?;
-        let by_kubit = match options.rerun {
-            Rerun::Operator => true,
-            Rerun::Auto => facts.operator == Operator::Running,
-            Rerun::Clone | Rerun::FromJob => false,
-        };
-        if by_kubit {
-            return self.choose_operator_strategy(kind, job, missing);
-        }
-        let job = job.ok_or_else(|| self.missing_job_error(kind))?;
-        self.check_not_failed(kind, job)?;
-        let name = kind.next_clone_name(&facts.jobs);
-        if options.rerun == Rerun::FromJob {
-            return Ok(JobStrategy::FromJob {
-                source: to_object_ref(job),
-                name,
-            });
-        }
-        if job.is_suspended() {
-            let text = format!(
-                "job `{}` is suspended: its clone runs all the same",
-                job.metadata.name
-            );
-            self.warnings
-                .push((text, "find out who suspended it, and why".to_owned()));
-        }
-        let manifest = JobManifest::from_job(job, &facts.target.namespace, &name);
-        Ok(JobStrategy::Clone {
-            patch: manifest.to_json_patch(job),
-            manifest,
-        })
-    }
-
-    /// Whether what this kind of job makes now is of the new keys, as far as can be told; the proof shows it for certain.
-    fn can_run_now(&self, kind: &JobKind) -> bool {
-        kind.secret == KEY_GEN.secret
-            || (self.stage.keys == SecretState::New && !self.stage.serves_old_keys)
-    }
-
-    fn choose_operator_strategy(
-        &self,
-        kind: &'static JobKind,
-        job: Option<&Job>,
-        missing: bool,
-    ) -> Result<JobStrategy> {
-        let facts = self.facts;
-        if facts.operator != Operator::Running {
-            return Err(Error::refusal(format!(
-                "kubit would not make the jobs again ({})",
-                facts.operator.describe_state()
-            ))
-            .hint("--rerun clone makes them again without it"));
-        }
-        match job {
-            Some(job) if job.is_suspended() => Err(Error::refusal(format!(
-                "job `{}` is suspended, and kubit would make it so again",
-                job.metadata.name
-            ))
-            .hint("--rerun clone runs it all the same")),
-            Some(job) if kind.is_original(job) => {
-                self.check_not_failed(kind, job)?;
-                Ok(JobStrategy::Operator {
-                    job: to_object_ref(job),
-                })
-            }
-            // Deleted by a run that was cut short: kubit is about to make it again.
-            None if missing => Ok(JobStrategy::AwaitExisting {
-                name_prefix: kind.name_prefix,
-            }),
-            Some(clone) => {
-                let text = format!(
-                    "job `{}` is a clone: kubit would not make it again",
-                    clone.metadata.name
-                );
-                Err(Error::refusal(text).hint("--rerun clone makes it again without kubit"))
-            }
-            _ => Err(self.missing_job_error(kind)),
-        }
-    }
-
-    fn missing_job_error(&self, kind: &JobKind) -> Error {
-        let namespace = &self.facts.target.namespace;
-        let hint = match &self.facts.operator {
-            Operator::Paused => format!(
-                "kubit makes it once its pause ends: `kubectl get appinstances.kubecfg.dev --namespace {namespace}`"
-            ),
-            _ => format!(
-                "apply the release again (`kubit local apply`), or name another job: {} NAME; there are: `kubectl get jobs --namespace {namespace}`",
-                kind.flag
-            ),
-        };
-        Error::refusal(format!(
-            "there is no job `{}`: secret `{}` could not be made again",
-            kind.name_prefix, kind.secret
-        ))
-        .hint(hint)
-    }
-
-    /// A job that failed is likely to fail again, unless another has done the same work.
-    fn check_not_failed(&self, kind: &JobKind, job: &Job) -> Result<()> {
-        let same = comparable_spec(job);
-        let worked = || {
-            self.facts
-                .jobs
-                .iter()
-                .any(|other| other.is_complete() && comparable_spec(other) == same)
-        };
-        match job.failure_reason() {
-            Some(why)
-                if !worked()
-                    && self.facts.options.skip_check != Some(PreflightCheck::FailedJob) =>
-            {
-                let name = &job.metadata.name;
-                Err(Error::refusal(format!(
-                    "job `{name}` has failed ({why}): it would not make secret `{}` either",
-                    kind.secret
-                ))
-                .hint(format!(
-                    "`kubectl logs job/{name} --namespace {}` shows why; --skip-check failed-job goes on all the same",
-                    self.facts.target.namespace
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn push_pod_restart(&mut self) {
-        let going = match &self.stage.pods {
+        let terminating = match &self.stage.pods {
             PodState::New => {
-                self.satisfied
-                    .push(("restart-pods", "all have loaded the new keys".to_owned()));
+                let reason = "all pods have loaded the new keys".to_owned();
+                self.satisfied.push(("restart-pods", reason));
                 return;
             }
-            PodState::Terminating(going) => Some(going.clone()),
+            PodState::Terminating(uids) => Some(uids.clone()),
             PodState::Old => None,
         };
-        let live = self
-            .facts
-            .pods
-            .iter()
-            .filter(|pod| !pod.is_finished() && pod.metadata.deletion_timestamp.is_none());
-        let (all, ready) = (
-            live.clone().count(),
-            live.filter(|pod| pod.is_ready()).count(),
-        );
-        let wanted = match &going {
-            // Those of a half-done revocation may just be waiting for the keys, or not be there yet.
-            Some(going) => all.max(going.len()).max(1),
-            None if self.stage.resuming.is_some() => all,
+        let is_live = |pod: &&Pod| !pod.is_finished() && pod.metadata.deletion_timestamp.is_none();
+        let live: Vec<&Pod> = self.facts.pods.iter().filter(is_live).collect();
+        let ready = live.iter().filter(|pod| pod.is_ready()).count();
+        let required = match &terminating {
+            // The new pods can wait for the keys, or not exist yet.
+            Some(uids) => live.len().max(uids.len()).max(1),
+            None if self.stage.resuming.is_some() => live.len(),
             None => ready,
         };
-        let selector = self.facts.options.selector.clone();
-        self.warn_about_pods(&selector, wanted, ready, all);
-        let why = if going.is_some() {
-            "their restart has begun"
+        self.warn_about_selector();
+        if required < live.len() {
+            self.warn_about_unready_pods(ready, live.len());
+        }
+        let reason = if terminating.is_some() {
+            "their restart has started"
         } else {
-            "they load the keys when they start, and serve the old ones until then"
+            "they load the keys only when they start"
         };
         let restart = PodRestart {
             target: self.facts.target.clone(),
-            selector,
-            ready_pods: wanted,
-            terminating: going,
+            selector: self.facts.options.selector.clone(),
+            ready_pods: required,
+            terminating,
             timeout: self.facts.options.timeout,
         };
         self.push_step(
             "restart-pods",
-            why,
+            reason,
             Action::RestartPods(restart),
-            format!("those of the old UIDs are gone, and {wanted} others are ready"),
+            format!("the pods with the old UIDs are gone, and {required} others are ready"),
         );
     }
 
-    fn warn_about_pods(&mut self, selector: &str, wanted: usize, ready: usize, all: usize) {
-        if selector != DOCUMENTED_SELECTOR
-            && !self
-                .facts
-                .pods
-                .iter()
-                .any(|pod| pod.uses_secret("rsa-keys"))
+    fn warn_about_selector(&mut self) {
+        let selector = &self.facts.options.selector;
+        let mut pods = self.facts.pods.iter();
+        if selector == DOCUMENTED_SELECTOR
+            || pods.any(|pod| pod.uses_secret(SecretName::RsaKeys.as_str()))
         {
-            self.warnings.push((
-                format!("none of the pods labelled {selector} mounts or reads secret `rsa-keys`: a restart of these may change nothing"),
-                "which do: `kubectl get pods --output yaml`; whatever still holds the old keys accepts the old token".to_owned(),
-            ));
+            return;
         }
-        if wanted < all {
-            let text = format!(
-                "only {ready} of {all} pods labelled {selector} are ready: no more than that are waited for after the restart"
-            );
-            self.warnings.push((
-                text,
-                format!(
-                    "`kubectl describe pods --selector {selector} --namespace {}`",
-                    self.facts.target.namespace
-                ),
-            ));
-        }
+        self.warnings.push((
+            format!(
+                "no pod with label {selector} mounts or reads secret `rsa-keys`: \
+                 their restart can be without effect"
+            ),
+            "look for the pods that do (`kubectl get pods --output yaml`): \
+             a pod with the old keys accepts the old token"
+                .to_owned(),
+        ));
     }
 
+    fn warn_about_unready_pods(&mut self, ready: usize, all: usize) {
+        let selector = &self.facts.options.selector;
+        self.warnings.push((
+            format!(
+                "only {ready} of {all} pods with label {selector} are ready: \
+                 the restart waits for no more than that"
+            ),
+            format!(
+                "check them with `kubectl describe pods --selector {selector} --namespace {}`",
+                self.facts.target.namespace
+            ),
+        ));
+    }
+
+    /// Reads the new token in parallel with the check of its UID, if the plan has one.
     fn push_token_read(&mut self) {
-        // Beside the look at its UID: neither needs the other.
-        let beside = self
+        let target = &self.facts.target;
+        let parallel = self
             .steps
             .last()
             .is_some_and(|step| matches!(step.action, Action::VerifySecret(_)));
-        self.push_step(
-            "get-token",
-            "read the new token, to show that it is accepted where the old one is not",
-            Action::ReadToken(
-                self.facts
-                    .target
-                    .kubectl
-                    .get_admin_token(&self.facts.target.namespace),
-            ),
-            "the new token is known, in memory only",
-        );
-        self.steps
-            .iter_mut()
-            .rev()
-            .take(1)
-            .for_each(|step| step.parallel = beside);
+        self.steps.push(Step {
+            id: "get-token",
+            reason: "read the new token for the verification".to_owned(),
+            action: Action::ReadToken(target.kubectl.get_admin_token(&target.namespace)),
+            postcondition: "the new token is in memory only".to_owned(),
+            parallel,
+        });
     }
 
     fn push_verification(&mut self) {
-        let prove = VerificationStep {
-            token_probe: self.facts.token_probe.clone(),
-            new_token: self.facts.options.new_token,
-            grace_period: self.facts.grace_period,
-        };
-        let holds = if self.facts.options.new_token {
-            "the old token is refused where the new one is accepted"
+        let new_token = self.facts.options.new_token;
+        let postcondition = if new_token {
+            "the old token is rejected, and the new one accepted"
         } else {
-            "the old token, accepted before, is refused"
+            "the old token, accepted before, is rejected"
+        };
+        let verification = VerificationStep {
+            token_probe: self.facts.token_probe.clone(),
+            new_token,
+            grace_period: self.facts.grace_period,
         };
         self.push_step(
             "verify-revocation",
-            "show the result, do not assume it",
-            Action::VerifyRevocation(prove),
-            holds,
+            "verify the result",
+            Action::VerifyRevocation(verification),
+            postcondition,
         );
     }
 }
 
-fn to_object_ref(job: &Job) -> ObjectRef {
-    ObjectRef {
-        kind: ObjectKind::Job,
-        name: job.metadata.name.clone(),
-        uid: job.metadata.uid.clone(),
-    }
+fn needs_cluster_check(step: &Step) -> bool {
+    matches!(
+        step.action,
+        Action::DeleteSecret(_)
+            | Action::RunJob(_)
+            | Action::RestartPods(_)
+            | Action::WriteToken { .. }
+    )
 }

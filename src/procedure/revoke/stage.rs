@@ -1,70 +1,81 @@
-//! How far a revocation has come, from what the cluster holds: helped by the record where there is one.
+//! The progress of a revocation, as the cluster and the audit log show it.
 //!
-//! Creation times have a resolution of one second (Kubernetes), so two that are equal say nothing of their order.
+//! Creation times have a resolution of one second (Kubernetes). Equal times show no order.
 
-use super::jobs::CREATE_ADMIN_TOKEN;
+use super::jobs::JobKind;
+use crate::plan::SecretName;
 use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{Job, Pod, SecretUid};
 use jiff::Timestamp;
 
-/// Where a secret stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretState {
-    /// It is not there, and has to be made.
+    /// Has to be created.
     Missing,
-    /// It is there, and has to go: its UID.
+    /// Has to be deleted. Contains the UID.
     Old(String),
-    /// It was made since the revocation began.
+    /// Created since the revocation began.
     New,
 }
 
-/// Where the pods that load the keys stand.
+/// The state of the pods that load the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PodState {
-    /// Some may have loaded the old keys.
+    /// At least one pod can have the old keys.
     Old,
-    /// Those that had are on their way out, or their successors are not ready yet: the UIDs of the former.
+    /// No pod with the old keys stays, but their restart has not finished. Contains the UIDs of the
+    /// old pods.
     Terminating(Vec<String>),
-    /// All have loaded the new ones.
+    /// All pods have the new keys.
     New,
 }
 
-/// Where all stands.
+/// The state of everything that a revocation replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Secret `rsa-keys`.
     pub keys: SecretState,
     /// Secret `admin-token`.
     pub token: SecretState,
-    /// The pods.
     pub pods: PodState,
-    /// Whether a pod has loaded the old keys for certain, and is no more than about to go.
+    /// A pod certainly has the old keys and is not being deleted.
     pub serves_old_keys: bool,
-    /// Why this is no fresh start, where it is none.
+    /// Why this is not a fresh start, if it is not.
     pub resuming: Option<String>,
 }
 
-/// What is looked at.
+impl Stage {
+    pub(super) fn secret(&self, name: SecretName) -> &SecretState {
+        match name {
+            SecretName::RsaKeys => &self.keys,
+            SecretName::AdminToken => &self.token,
+        }
+    }
+}
+
+/// The facts that show the progress.
 pub struct Observation<'a> {
-    /// The secrets that are there.
+    /// The existing secrets.
     pub secrets: &'a [SecretUid],
     /// All jobs of the namespace.
     pub jobs: &'a [Job],
     /// The pods that load the keys.
     pub pods: &'a [Pod],
-    /// What unfinished revocations on record have begun to delete.
+    /// The deletions that unfinished revocations in the audit log have started.
     pub begun_deletions: &'a [ObjectRef],
 }
 
 impl Observation<'_> {
-    fn find_secret(&self, name: &str) -> Option<&SecretUid> {
-        self.secrets.iter().find(|secret| secret.name == name)
+    fn find_secret(&self, name: SecretName) -> Option<&SecretUid> {
+        self.secrets
+            .iter()
+            .find(|secret| secret.name == name.as_str())
     }
 
-    fn has_begun_deletion(&self, name: &str) -> bool {
+    fn has_begun_deletion(&self, name: SecretName) -> bool {
         self.begun_deletions
             .iter()
-            .any(|object| object.kind == ObjectKind::Secret && object.name == name)
+            .any(|object| object.kind == ObjectKind::Secret && object.name == name.as_str())
     }
 
     fn is_deletion_begun(&self, secret: &SecretUid) -> bool {
@@ -73,34 +84,33 @@ impl Observation<'_> {
             .any(|object| object.uid == secret.uid)
     }
 
-    /// Finds out how far it has come; `again` starts over, whatever there is.
-    #[must_use]
-    pub fn determine_stage(&self, again: bool) -> Stage {
-        let (keys, token) = (
-            self.find_secret("rsa-keys"),
-            self.find_secret("admin-token"),
-        );
-        let half_done = if again {
+    /// Determines the stage. With `start_over`, nothing counts as new.
+    pub fn determine_stage(&self, start_over: bool) -> Stage {
+        let keys = self.find_secret(SecretName::RsaKeys);
+        let token = self.find_secret(SecretName::AdminToken);
+        let resuming = if start_over {
             None
         } else {
             self.find_resume_reason(keys, token)
         };
-        let keys_new =
-            half_done.is_some() && keys.is_some_and(|keys| !self.is_deletion_begun(keys));
-        let token_new = keys_new
+        let are_keys_new =
+            resuming.is_some() && keys.is_some_and(|keys| !self.is_deletion_begun(keys));
+        let is_token_new = are_keys_new
             && token.is_some_and(|token| !self.is_deletion_begun(token) && !is_older(token, keys));
-        let stands = |secret: Option<&SecretUid>, new: bool| match secret {
+        let secret_state = |secret: Option<&SecretUid>, is_new: bool| match secret {
             None => SecretState::Missing,
-            Some(_) if new => SecretState::New,
+            Some(_) if is_new => SecretState::New,
             Some(secret) => SecretState::Old(secret.uid.clone()),
         };
-        let since = keys.filter(|_| keys_new).and_then(SecretUid::creation_time);
+        let keys_time = keys
+            .filter(|_| are_keys_new)
+            .and_then(SecretUid::creation_time);
         Stage {
-            keys: stands(keys, keys_new),
-            token: stands(token, token_new),
-            pods: self.determine_pod_state(since),
-            serves_old_keys: self.has_pod_with_old_keys(since),
-            resuming: half_done,
+            keys: secret_state(keys, are_keys_new),
+            token: secret_state(token, is_token_new),
+            pods: self.determine_pod_state(keys_time),
+            serves_old_keys: self.has_pod_with_old_keys(keys_time),
+            resuming,
         }
     }
 
@@ -109,42 +119,43 @@ impl Observation<'_> {
         keys: Option<&SecretUid>,
         token: Option<&SecretUid>,
     ) -> Option<String> {
-        let recorded = self.has_begun_deletion("rsa-keys")
+        let is_logged = self.has_begun_deletion(SecretName::RsaKeys)
             && keys.is_none_or(|keys| !self.is_deletion_begun(keys));
-        match (keys, token) {
-            _ if recorded => Some(
-                "the record holds a revocation of these keys that did not come to its end"
-                    .to_owned(),
-            ),
-            (None, _) => Some("secret `rsa-keys` is missing".to_owned()),
+        let reason = match (keys, token) {
+            _ if is_logged => "the audit log has an unfinished revocation of these keys",
+            (None, _) => "secret `rsa-keys` is missing",
             (Some(keys), Some(token)) if is_older(token, Some(keys)) => {
-                Some("secret `admin-token` is older than secret `rsa-keys`".to_owned())
+                "secret `admin-token` is older than secret `rsa-keys`"
             }
-            (Some(keys), None) if !self.has_issued_token(keys) => Some(
-                "secret `admin-token` is missing, and none was made since `rsa-keys` was"
-                    .to_owned(),
-            ),
-            _ => None,
-        }
+            (Some(keys), None) if !self.has_issued_token(keys) => {
+                "secret `admin-token` is missing, and no job has created one since `rsa-keys`"
+            }
+            _ => return None,
+        };
+        Some(reason.to_owned())
     }
 
-    /// Whether a job made a token with these keys: then somebody has taken the token alone away, and the keys are as old
-    /// as any. To take them for new would leave every token that was issued valid.
+    /// Returns whether a job has created a token with these keys.
+    ///
+    /// Then somebody has deleted only the token. Keys that count as new in this case would leave
+    /// all issued tokens valid.
     fn has_issued_token(&self, keys: &SecretUid) -> bool {
-        let made = |job: &Job| {
+        let has_issued = |job: &Job| {
             job.completion_time()
                 .zip(keys.creation_time())
-                .is_some_and(|(done, made)| done >= made)
+                .is_some_and(|(completed, created)| completed >= created)
         };
-        CREATE_ADMIN_TOKEN.filter_jobs(self.jobs).any(made)
+        JobKind::CreateAdminToken
+            .filter_jobs(self.jobs)
+            .any(has_issued)
     }
 
-    fn has_pod_with_old_keys(&self, since: Option<Timestamp>) -> bool {
+    fn has_pod_with_old_keys(&self, keys_time: Option<Timestamp>) -> bool {
         let is_older = |pod: &Pod| {
-            since.is_none_or(|since| {
+            keys_time.is_none_or(|keys_time| {
                 pod.metadata
                     .creation_time()
-                    .is_some_and(|created| created < since)
+                    .is_some_and(|created| created < keys_time)
             })
         };
         self.pods.iter().any(|pod| {
@@ -152,43 +163,38 @@ impl Observation<'_> {
         })
     }
 
-    /// `since` is when the new keys were made, where there are any. A pod that is not strictly younger may have loaded
-    /// the old ones.
-    fn determine_pod_state(&self, since: Option<Timestamp>) -> PodState {
-        let Some(since) = since else {
+    /// `keys_time` is the creation time of new keys. A pod of the same second can have the old ones.
+    fn determine_pod_state(&self, keys_time: Option<Timestamp>) -> PodState {
+        let Some(keys_time) = keys_time else {
             return PodState::Old;
         };
-        let is_younger = |pod: &Pod| {
+        let is_younger = |pod: &&Pod| {
             pod.metadata
                 .creation_time()
-                .is_some_and(|created| created > since)
+                .is_some_and(|created| created > keys_time)
         };
-        let old: Vec<&Pod> = self
+        let (young, old): (Vec<&Pod>, Vec<&Pod>) = self
             .pods
             .iter()
-            .filter(|pod| !pod.is_finished() && !is_younger(pod))
-            .collect();
+            .filter(|pod| !pod.is_finished())
+            .partition(is_younger);
         if old
             .iter()
             .any(|pod| pod.metadata.deletion_timestamp.is_none())
         {
             return PodState::Old;
         }
-        let mut young = self
-            .pods
-            .iter()
-            .filter(|pod| !pod.is_finished() && is_younger(pod))
-            .peekable();
-        if old.is_empty() && young.peek().is_some() && young.all(Pod::is_ready) {
+        if old.is_empty() && !young.is_empty() && young.iter().all(|pod| pod.is_ready()) {
             return PodState::New;
         }
         PodState::Terminating(old.iter().map(|pod| pod.metadata.uid.clone()).collect())
     }
 }
 
-fn is_older(secret: &SecretUid, than: Option<&SecretUid>) -> bool {
+/// Returns whether `secret` is older than `other`. Unknown times show no order.
+fn is_older(secret: &SecretUid, other: Option<&SecretUid>) -> bool {
     let times = secret
         .creation_time()
-        .zip(than.and_then(SecretUid::creation_time));
+        .zip(other.and_then(SecretUid::creation_time));
     times.is_some_and(|(one, other)| one < other)
 }

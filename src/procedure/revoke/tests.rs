@@ -1,12 +1,15 @@
 //! Plans for any state that can be observed.
 
 use super::*;
-use crate::plan::{Action, JobStrategy};
-use crate::tool::invocation::ObjectKind;
-use crate::tool::kubectl::{GlobalFlags, Kubectl};
+use crate::error::Error;
+use crate::plan::{Action, ClusterTarget, JobStrategy, Plan, SecretName, Step};
+use crate::tool::invocation::{ObjectKind, ObjectRef};
+use crate::tool::kubectl::{ClusterId, GlobalFlags, Job, Kubectl, Pod, SecretUid};
+use crate::tool::permission::Permission;
 use crate::tool::{Tool, ToolName};
 use proptest::prelude::*;
 use serde_json::json;
+use std::time::Duration;
 
 fn make_target() -> ClusterTarget {
     let tool = Tool {
@@ -120,7 +123,7 @@ fn list_step_ids(revocation: &RevocationPlan) -> Vec<&'static str> {
         .collect()
 }
 
-fn list_strategies(plan: &Plan) -> Vec<(&'static str, &JobStrategy)> {
+fn list_strategies(plan: &Plan) -> Vec<(SecretName, &JobStrategy)> {
     let runs = plan.steps.iter().filter_map(|step| match &step.action {
         Action::RunJob(run) => Some((run.secret, &run.strategy)),
         _ => None,
@@ -346,7 +349,7 @@ fn plan_awaits_job_when_operator_has_not_recreated_it() {
             .err()
             .unwrap()
             .message
-            .contains("is at work")
+            .contains("is running")
     );
 }
 
@@ -364,14 +367,12 @@ fn plan_is_refused_when_it_cannot_finish() {
         nothing.contains("neither the secrets nor the jobs"),
         "{nothing}"
     );
-    assert!(refused(|facts| drop(facts.jobs.remove(0))).contains("there is no job `key-gen`"));
-    assert!(
-        refused(|facts| facts.jobs.truncate(1)).contains("there is no job `create-admin-token`")
-    );
+    assert!(refused(|facts| drop(facts.jobs.remove(0))).contains("job `key-gen` not found"));
+    assert!(refused(|facts| facts.jobs.truncate(1)).contains("job `create-admin-token` not found"));
     let failed =
         refused(|facts| facts.jobs[0] = make_job("key-gen-7c9d2b41", 1, JobHealth::Failed, "i"));
     assert!(
-        failed.contains("has failed (BackoffLimitExceeded)")
+        failed.contains("failed (BackoffLimitExceeded)")
             && failed.contains("--skip-check failed-job"),
         "{failed}"
     );
@@ -392,13 +393,13 @@ fn plan_is_refused_when_it_cannot_finish() {
         facts.jobs[1] = make_job("create-admin-token-7c9d2b41", 1, JobHealth::Active, "i");
     });
     assert!(
-        early.contains("job `create-admin-token-7c9d2b41` is at work"),
+        early.contains("job `create-admin-token-7c9d2b41` is running"),
         "{early}"
     );
     let other =
         refused(|facts| facts.options.key_gen_job = Some("create-admin-token-7c9d2b41".to_owned()));
     assert!(
-        other.contains("that could make secret `rsa-keys`"),
+        other.contains("no job `create-admin-token-7c9d2b41` creates secret `rsa-keys`"),
         "{other}"
     );
 }
@@ -414,7 +415,7 @@ fn plan_waits_when_token_job_is_running() {
     assert!(
         matches!(
             list_strategies(&revocation.plan)[..],
-            [("admin-token", JobStrategy::Running { .. })]
+            [(SecretName::AdminToken, JobStrategy::Running { .. })]
         ),
         "{:?}",
         list_step_ids(&revocation)
@@ -492,7 +493,6 @@ fn missing_permissions_follow_plan_steps() {
         )
         .is_empty()
     };
-    use crate::tool::permission::Permission;
     let clone = make_facts();
     for (verb, resource) in [
         ("get", "secrets/admin-token"),
@@ -686,14 +686,14 @@ fn simulate_plan(facts: &RevocationFacts, plan: &Plan) -> SimulatedState {
     };
     for step in &plan.steps {
         match &step.action {
-            Action::DeleteSecret(gone) if gone.name == "rsa-keys" => {
+            Action::DeleteSecret(gone) if gone.name == SecretName::RsaKeys => {
                 played.keys = played.keys.filter(|uid| *uid != gone.uid)
             }
             Action::DeleteSecret(gone) => {
                 played.token = played.token.filter(|uid| *uid != gone.uid)
             }
             // The images make a secret only where there is none.
-            Action::RunJob(run) if run.secret == "rsa-keys" => {
+            Action::RunJob(run) if run.secret == SecretName::RsaKeys => {
                 played.keys.get_or_insert("new");
             }
             Action::RunJob(_) => {
@@ -734,7 +734,7 @@ proptest! {
             Action::DeleteSecret(gone) => Some(gone.name),
             _ => None,
         });
-        for name in deleted.filter(|name| *name == "rsa-keys" || facts.options.new_token) {
+        for name in deleted.filter(|name| *name == SecretName::RsaKeys || facts.options.new_token) {
             let (_, way) = list_strategies(&revocation.plan).into_iter().find(|(secret, _)| *secret == name).expect("it is made again");
             let possible = match way {
                 JobStrategy::Clone { .. } | JobStrategy::FromJob { .. } => true,

@@ -71,22 +71,22 @@ fn dry_run_prints_plan() {
     plan: enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
     1. get-token: read the admin token from secret `admin-token` of namespace `influxdb`
        $ kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev
-       then: the token is known, in memory only
-    2. record-cluster (side by side with 1): a context names a name: note which cluster it leads to
+       then: the token is in memory only
+    2. record-cluster (side by side with 1): record the cluster that the context points to
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
        or, where that is forbidden, $ kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev
        or, where that is forbidden, $ kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev
-       then: it is known which cluster the token is from
-    3. probe-token: see that the cluster takes the token, before anything of yours changes
+       then: the cluster of the token is known
+    3. probe-token: test the token before any of your files changes
        $ influxctl --config <throwaway configuration> --profile default database list --format json
-       then: the token was not refused
-    4. check-cluster (side by side with 3): make sure that the context leads there still, before anything of yours changes
+       then: the token was not rejected
+    4. check-cluster (side by side with 3): check before any of your files changes that the context points there still
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
        or whichever answered before
-       then: it is the same cluster
-    5. write-token: put the token where influxctl reads it
+       then: the cluster is the same
+    5. write-token: write the token where influxctl reads it
        write [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600: <token from step 1>
-       then: the file holds exactly the token, mode 0600
+       then: the file contains exactly the token, mode 0600
     6. edit-profile: point profile `default` at the token file
        edit [SANDBOX]/home/.config/influxctl/config.toml
          +  15
@@ -145,12 +145,12 @@ fn dry_run_prints_script() {
     printf '%s' "$encoded" | decode >"$new_token"
     [ -s "$new_token" ] || fail 'the token is empty'
 
-    # record-cluster: a context names a name: note which cluster it leads to
+    # record-cluster: record the cluster that the context points to
     cluster() { [SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev || :; }
     cluster=$(cluster)
     [ -n "$cluster" ] || fail 'the cluster cannot be told from another'
 
-    # probe-token: see that the cluster takes the token, before anything of yours changes
+    # probe-token: test the token before any of your files changes
     mkdir "$work/home"
     cat >"$work/config.toml" <<'END_OF_CONFIG'
     [[profile]]
@@ -176,10 +176,10 @@ fn dry_run_prints_script() {
       echo 'the token could not be tried; going on without that proof' >&2
     fi
 
-    # check-cluster: make sure that the context leads there still, before anything of yours changes
+    # check-cluster: check before any of your files changes that the context points there still
     [ "$(cluster)" = "$cluster" ] || fail 'the context leads to another cluster now'
 
-    # write-token: put the token where influxctl reads it
+    # write-token: write the token where influxctl reads it
     mv -f "$new_token" [SANDBOX]/home/.config/influxctl/admin-token-default.json
 
     # edit-profile: point profile `default` at the token file

@@ -70,11 +70,11 @@ fn dry_run_warns_about_unready_pods() {
     });
     let text = render_dry_run(&sb, &["--dry-run"]);
     assert!(
-        text.contains("those of the old UIDs are gone, and 1 others are ready"),
+        text.contains("the pods with the old UIDs are gone, and 1 others are ready"),
         "{text}"
     );
     assert!(
-        text.contains("warning: only 1 of 2 pods labelled app=token-management are ready"),
+        text.contains("warning: only 1 of 2 pods with label app=token-management are ready"),
         "{text}"
     );
 }

@@ -258,7 +258,7 @@ fn clones_omit_ttl_and_suspension() {
     exit 0
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    verified  operator: kubit is absent: jobs are made again as clones
+    verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
@@ -273,7 +273,7 @@ fn clones_omit_ttl_and_suspension() {
     done      verify-revocation: the old token is refused by 127.0.0.1:26444 where the new one is accepted
     revoked, proven; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr
-    warning: job `create-admin-token-7c9d2b41` is suspended: its clone runs all the same
+    warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
        hint: find out who suspended it, and why
     ");
     let spec = sb.refresh_cluster()["jobs"]["influxdb/key-gen-001"]["spec"].clone();
@@ -311,7 +311,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
     exit 11
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    verified  operator: kubit is absent: jobs are made again as clones
+    verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before

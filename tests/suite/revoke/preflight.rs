@@ -61,8 +61,8 @@ fn revoke_with_operator_requires_only_its_permissions() {
 fn revoke_refuses_namespace_without_influxdb() {
     let sb = create_fast_sandbox();
     insta::assert_snapshot!(expect_refusal(&sb, 4, &["--restart-selector", "app=x"]), @"
-    error: no pod matches `app=x`: nothing would be restarted, and the old keys stay in use
-    hint: these mount or read secret `rsa-keys`: `app=token-management`; name those that serve tokens with --restart-selector (ingesters, if among them, need not restart)
+    error: no pod matches `app=x`: no pod would restart, and the old keys would stay in use
+    hint: these pods mount or read secret `rsa-keys`: `app=token-management`. Select those that serve tokens with --restart-selector, ingesters do not need a restart
     ");
     let elsewhere = super::run_with_exit_code(
         &sb,
@@ -71,7 +71,7 @@ fn revoke_refuses_namespace_without_influxdb() {
     );
     insta::assert_snapshot!(super::extract_error(&elsewhere), @"
     error: namespace `default` has neither the secrets nor the jobs of InfluxDB Clustered
-    hint: is it the right namespace? `kubectl get secrets,jobs --namespace default`
+    hint: check the namespace: `kubectl get secrets,jobs --namespace default`
     ");
     let nowhere = super::run_with_exit_code(
         &sb,
@@ -105,8 +105,8 @@ fn revoke_refuses_when_no_pod_matches_selector() {
     });
     sb.refresh_cluster();
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: no pod matches `app=token-management`: nothing would be restarted, and the old keys stay in use
-    hint: these mount or read secret `rsa-keys`: `app=core`; name those that serve tokens with --restart-selector (ingesters, if among them, need not restart)
+    error: no pod matches `app=token-management`: no pod would restart, and the old keys would stay in use
+    hint: these pods mount or read secret `rsa-keys`: `app=core`. Select those that serve tokens with --restart-selector, ingesters do not need a restart
     ");
 }
 
@@ -122,8 +122,8 @@ fn revoke_refuses_when_job_is_missing() {
         )
     });
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: there is no job `key-gen`: secret `rsa-keys` could not be made again
-    hint: apply the release again (`kubit local apply`), or name another job: --key-gen-job NAME; there are: `kubectl get jobs --namespace influxdb`
+    error: job `key-gen` not found: nothing could recreate secret `rsa-keys`
+    hint: apply the release again (`kubit local apply`), or choose one of `kubectl get jobs --namespace influxdb` with --key-gen-job NAME
     ");
 }
 
@@ -138,12 +138,12 @@ fn revoke_refuses_ambiguous_jobs() {
         cluster["jobs"]["influxdb/key-gen-00000000"] = other;
     });
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: several jobs could be the one that makes `rsa-keys`, and they differ: `key-gen-00000000`, `key-gen-7c9d2b41`
-    hint: look at them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one: --key-gen-job NAME
+    error: several different jobs create secret `rsa-keys`: `key-gen-00000000`, `key-gen-7c9d2b41`
+    hint: compare them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one with --key-gen-job NAME
     ");
     insta::assert_snapshot!(expect_refusal(&sb, 4, &["--key-gen-job", "key-gen-1"]), @"
-    error: there is no job `key-gen-1` that could make secret `rsa-keys`
-    hint: known ones: `key-gen-00000000`, `key-gen-7c9d2b41`
+    error: no job `key-gen-1` creates secret `rsa-keys`
+    hint: choose one of these with --key-gen-job: `key-gen-00000000`, `key-gen-7c9d2b41`
     ");
     let run = run_revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
     assert!(
@@ -160,8 +160,8 @@ fn revoke_refuses_failed_job_unless_check_is_skipped() {
         cluster["jobs"]["influxdb/key-gen-7c9d2b41"]["phase"] = json!("failed")
     });
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: job `key-gen-7c9d2b41` has failed (BackoffLimitExceeded: Job has reached the specified backoff limit): it would not make secret `rsa-keys` either
-    hint: `kubectl logs job/key-gen-7c9d2b41 --namespace influxdb` shows why; --skip-check failed-job goes on all the same
+    error: job `key-gen-7c9d2b41` failed (BackoffLimitExceeded: Job has reached the specified backoff limit), and can fail to create secret `rsa-keys` again
+    hint: look for the cause (`kubectl logs job/key-gen-7c9d2b41 --namespace influxdb`), or use --skip-check failed-job
     ");
     run_revoke(&sb, 0, &["--skip-check", "failed-job"]);
 }
@@ -172,8 +172,8 @@ fn revoke_refuses_while_job_is_running() {
     sb.edit_cluster(|cluster| cluster["job_seconds"] = json!(600.0));
     sb.run_fake(&["job", "influxdb", "create-admin-token-7c9d2b42"]);
     insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: job `create-admin-token-7c9d2b42` is at work: it could make secret `admin-token` at any moment
-    hint: wait for its end: `kubectl get job/create-admin-token-7c9d2b42 --namespace influxdb --watch`
+    error: job `create-admin-token-7c9d2b42` is running: it can create secret `admin-token` at any moment
+    hint: wait until it finishes: `kubectl get job/create-admin-token-7c9d2b42 --namespace influxdb --watch`
     ");
 }
 
@@ -217,8 +217,8 @@ fn rerun_from_job_is_refused_for_each_kubectl() {
 fn rerun_by_operator_is_refused_without_operator() {
     let sb = create_fast_sandbox();
     insta::assert_snapshot!(expect_refusal(&sb, 4, &["--rerun", "operator"]), @"
-    error: kubit would not make the jobs again (kubit is absent)
-    hint: --rerun clone makes them again without it
+    error: kubit would not recreate the jobs (kubit is not installed)
+    hint: use --rerun clone, which does not need kubit
     ");
 }
 

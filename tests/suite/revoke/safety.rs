@@ -47,7 +47,7 @@ fn rejected_new_token_leaves_profile_unchanged() {
     );
     assert!(
         run.stderr
-            .contains("none of the pods labelled app=querier mounts or reads secret `rsa-keys`"),
+            .contains("no pod with label app=querier mounts or reads secret `rsa-keys`"),
         "{}",
         run.stderr
     );
@@ -81,8 +81,8 @@ fn no_new_token_is_refused_after_unfinished_revocation() {
     });
     let told = expect_refusal(&sb, 4, &["--no-new-token"]);
     insta::assert_snapshot!(told, @"
-    error: an unfinished revocation has made a new admin token: it would stay valid
-    hint: to end with it: run again without --no-new-token; to end without any token: start over, --start-over
+    error: an unfinished revocation has created a new admin token, which would stay valid
+    hint: remove --no-new-token to finish with the new token, or add --start-over to finish without any token
     ");
     let run = run_with_exit_code(
         &sb,

@@ -175,8 +175,8 @@ fn revoke_stops_when_operator_is_paused_meanwhile() {
     // The job is gone and nobody makes it again: nothing to clone, and that is said.
     let stuck = super::run_with_exit_code(&sb, 4, super::REVOKE_ARGS);
     insta::assert_snapshot!(extract_error(&stuck), @"
-    error: there is no job `key-gen`: secret `rsa-keys` could not be made again
-    hint: kubit makes it once its pause ends: `kubectl get appinstances.kubecfg.dev --namespace influxdb`
+    error: job `key-gen` not found: nothing could recreate secret `rsa-keys`
+    hint: end kubit's pause, so that it recreates the job: `kubectl get appinstances.kubecfg.dev --namespace influxdb`
     ");
     sb.set_operator_paused(false);
     run_revoke(&sb, 10, &[]);

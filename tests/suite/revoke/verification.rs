@@ -45,7 +45,7 @@ fn sticky_token_stays_accepted_without_new_token() {
     exit 11
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
-    verified  operator: kubit is absent: jobs are made again as clones
+    verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
@@ -87,7 +87,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     insta::assert_snapshot!(extract_progress(&run), @"
     exit 10
     --- stdout
-    verified  operator: kubit is absent: jobs are made again as clones
+    verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
        (no token can be tried: the proof will be inconclusive)
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back

@@ -1,9 +1,9 @@
-//! What a revocation must be allowed to do.
+//! The permissions that a revocation needs.
 
-use crate::plan::{Action, JobStrategy, Plan};
+use crate::plan::{Action, JobStrategy, Plan, SecretName};
 use crate::tool::permission::Permission;
 
-/// What a step needs to be allowed, and the right as the cluster is asked for it.
+/// Each requirement with the verb and the resource to ask the cluster about.
 const REQUIREMENTS: &[(Requirement, &str, &str)] = &[
     (Requirement::Observe, "get", "secrets/admin-token"),
     (Requirement::Observe, "get", "secrets/rsa-keys"),
@@ -19,7 +19,7 @@ const REQUIREMENTS: &[(Requirement, &str, &str)] = &[
     (Requirement::DeletePods, "delete", "pods"),
 ];
 
-/// What a right is for.
+/// The use of a permission.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Requirement {
     Observe,
@@ -32,9 +32,10 @@ enum Requirement {
     DeletePods,
 }
 
-/// What a revocation may need, and no more: `delete pods --selector` lists and deletes one by one, it does not need
+/// Lists every permission that some revocation needs.
+///
+/// `delete pods --selector` lists the pods and deletes them one by one, so it does not need
 /// `deletecollection` (recordings `can-i-*`, and the verbs that the server logs).
-#[must_use]
 pub fn list_permissions(namespace: &str) -> Vec<Permission> {
     REQUIREMENTS
         .iter()
@@ -42,31 +43,34 @@ pub fn list_permissions(namespace: &str) -> Vec<Permission> {
         .collect()
 }
 
-/// Those of [`permissions`] that this plan needs and that are not given.
-#[must_use]
+/// Returns the permissions that the plan needs and the account lacks.
+///
+/// `allowed` has the order of [`list_permissions`].
 pub fn find_missing_permissions(plan: &Plan, namespace: &str, allowed: &[bool]) -> Vec<Permission> {
-    let needed = |right: Requirement| {
-        plan.steps
-            .iter()
-            .any(|step| action_requires(&step.action, right))
+    let is_needed = |requirement: Requirement| {
+        requirement == Requirement::Observe
+            || plan
+                .steps
+                .iter()
+                .any(|step| action_requires(&step.action, requirement))
     };
-    let rows = REQUIREMENTS
+    REQUIREMENTS
         .iter()
         .zip(list_permissions(namespace))
-        .zip(allowed);
-    rows.filter(|((row, _), allowed)| {
-        !**allowed && (row.0 == Requirement::Observe || needed(row.0))
-    })
-    .map(|((_, permission), _)| permission)
-    .collect()
+        .zip(allowed)
+        .filter(|(((requirement, ..), _), allowed)| !**allowed && is_needed(*requirement))
+        .map(|((_, permission), _)| permission)
+        .collect()
 }
 
-fn action_requires(action: &Action, right: Requirement) -> bool {
-    match (action, right) {
+fn action_requires(action: &Action, requirement: Requirement) -> bool {
+    match (action, requirement) {
         (Action::DeleteSecret(deletion), Requirement::DeleteToken) => {
-            deletion.name == "admin-token"
+            deletion.name == SecretName::AdminToken
         }
-        (Action::DeleteSecret(deletion), Requirement::DeleteKeys) => deletion.name == "rsa-keys",
+        (Action::DeleteSecret(deletion), Requirement::DeleteKeys) => {
+            deletion.name == SecretName::RsaKeys
+        }
         (Action::RunJob(_), Requirement::WatchJobs) => true,
         (Action::RunJob(run), Requirement::CreateJobs) => {
             matches!(

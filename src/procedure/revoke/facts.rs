@@ -1,0 +1,46 @@
+//! The input and the result of planning a revocation.
+
+use super::operator::Operator;
+use super::options::RevocationOptions;
+use crate::plan::{ClusterTarget, Plan, TokenProbe};
+use crate::tool::invocation::ObjectRef;
+use crate::tool::kubectl::{ClusterId, Job, Pod, SecretUid};
+use std::time::Duration;
+
+/// Everything that the plan depends on.
+#[cfg_attr(test, derive(Debug))]
+pub struct RevocationFacts {
+    pub target: ClusterTarget,
+    pub cluster: ClusterId,
+    /// The subject of the plan, for people.
+    pub about: String,
+    /// `revoke` or `rotate`.
+    pub command: &'static str,
+    /// The existing secrets.
+    pub secrets: Vec<SecretUid>,
+    /// All jobs of the namespace.
+    pub jobs: Vec<Job>,
+    /// The pods that match the selector. If none does, all pods of the namespace.
+    pub pods: Vec<Pod>,
+    /// Whether a pod matches the selector.
+    pub pods_matched: bool,
+    pub operator: Operator,
+    /// The deletions that unfinished revocations in the audit log have started.
+    pub begun_deletions: Vec<ObjectRef>,
+    pub options: RevocationOptions,
+    /// `None` without a way to probe a token.
+    pub token_probe: Option<TokenProbe>,
+    /// How long the old token can still be accepted afterwards.
+    pub grace_period: Duration,
+}
+
+/// A plan, with everything to report about it.
+pub struct RevocationPlan {
+    pub plan: Plan,
+    /// Why the plan resumes an earlier revocation, if it does.
+    pub resuming: Option<String>,
+    /// IDs of the steps that are already satisfied, with the reason.
+    pub satisfied: Vec<(&'static str, String)>,
+    /// Warnings, each with its hint.
+    pub warnings: Vec<(String, String)>,
+}

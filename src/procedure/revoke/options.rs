@@ -1,0 +1,79 @@
+//! The options of a revocation.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The label of the pods that the documented revocation restarts.
+pub const DOCUMENTED_SELECTOR: &str = "app=token-management";
+
+/// How to rerun a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Rerun {
+    /// By kubit if it runs, otherwise as a clone.
+    Auto,
+    /// By the documented `create job --from=job/…`.
+    FromJob,
+    /// As a clone.
+    Clone,
+    /// By kubit.
+    Operator,
+}
+
+impl Rerun {
+    pub const ALL: &[Self] = &[Self::Auto, Self::FromJob, Self::Clone, Self::Operator];
+
+    /// Returns the value as on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::FromJob => "from-job",
+            Self::Clone => "clone",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A preflight check that an option can skip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum PreflightCheck {
+    /// The account has all permissions.
+    Permissions,
+    /// The server accepts the clones in a dry run.
+    DryRun,
+    /// The jobs have not failed before.
+    FailedJob,
+}
+
+impl PreflightCheck {
+    pub const ALL: &[Self] = &[Self::Permissions, Self::DryRun, Self::FailedJob];
+
+    /// Returns the value as on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permissions => "permissions",
+            Self::DryRun => "dry-run",
+            Self::FailedJob => "failed-job",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct RevocationOptions {
+    pub rerun: Rerun,
+    /// Selects the pods that load the keys.
+    pub selector: String,
+    /// The job that creates the keys.
+    pub key_gen_job: Option<String>,
+    /// The job that creates the token.
+    pub create_admin_token_job: Option<String>,
+    pub start_over: bool,
+    /// Create a new token.
+    pub new_token: bool,
+    pub skip_check: Option<PreflightCheck>,
+    /// The limit of each wait.
+    pub timeout: Duration,
+}
