@@ -89,7 +89,7 @@ fn list_filters_runs_by_each_option() {
     );
     let none = list_runs(&sb, &["--user", "nobody-of-that-name"]);
     assert!(
-        none.code == 0 && none.stderr.contains("0 of 3 runs on record are shown"),
+        none.code == 0 && none.stderr.contains("0 of 3 runs match the filters"),
         "{}",
         none.stderr
     );
@@ -140,12 +140,12 @@ fn show_prints_each_command_and_outcome() {
         "{}",
         shown.stdout
     );
-    assert!(lines[1].contains("because of CHG-12"), "{}", lines[1]);
+    assert!(lines[1].contains("reason CHG-12"), "{}", lines[1]);
     assert!(
         lines
             .last()
             .expect("an end")
-            .ends_with("ended with 0 (done), something was changed")
+            .ends_with("exited with 0 (done), something was changed")
     );
     let killed = sb.run(&["audit", "show", &name(2)[..13]]);
     assert!(
@@ -156,13 +156,13 @@ fn show_prints_each_command_and_outcome() {
         killed.stdout
     );
     assert!(
-        killed.stdout.contains("how it ended is not known"),
+        killed.stdout.contains("result unknown"),
         "{}",
         killed.stdout
     );
     for (wanted, told) in [
-        ("", "3 runs have names that begin so"),
-        ("zz", "there is no run whose name begins so"),
+        ("", "3 run IDs start with ``"),
+        ("zz", "no run ID starts with `zz`"),
     ] {
         let run = sb.run(&["audit", "show", wanted]);
         assert!(run.code == 1 && run.stderr.contains(told), "{}", run.stderr);
@@ -257,7 +257,7 @@ fn anchor_prints_head_of_last_run() {
     let sb = Sandbox::new();
     let empty = sb.run(&["audit", "anchor"]);
     assert!(
-        empty.code == 1 && empty.stderr.contains("cannot be read"),
+        empty.code == 1 && empty.stderr.contains("cannot read the audit log"),
         "{}",
         empty.stderr
     );
@@ -318,7 +318,7 @@ fn documented_head_signing_commands_work() {
         );
         let (code, told) = run_system_program(&sb, "sh", &["-c", &script]).expect("a shell");
         assert!(
-            code == 0 && told.contains("the expected record is there"),
+            code == 0 && told.contains("the expected entry exists"),
             "{told}"
         );
         // Another head is not the one that was signed.
@@ -351,7 +351,7 @@ fn audit_commands_warn_when_log_is_corrupt() {
         for args in [&["list", file][..], &["show", run, file], &["export", file]] {
             let told = sb.run(&[&["audit"], args].concat());
             assert!(
-                told.code == 0 && told.stderr.contains("the record does not hold"),
+                told.code == 0 && told.stderr.contains("the audit log is not intact"),
                 "{args:?}: {}",
                 told.stderr
             );
@@ -361,7 +361,7 @@ fn audit_commands_warn_when_log_is_corrupt() {
                 told.stdout
             );
             assert!(
-                args[0] != "export" || told.stdout.contains("# The record does not hold"),
+                args[0] != "export" || told.stdout.contains("# The audit log is not intact"),
                 "{}",
                 told.stdout
             );

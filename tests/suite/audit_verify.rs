@@ -51,7 +51,7 @@ fn assert_log_broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> Com
     let run = verify_log(sb, log, args);
     assert_eq!(run.code, 1, "{what}: {}{}", run.stdout, run.stderr);
     assert!(
-        run.stderr.contains("does not hold"),
+        run.stderr.contains("is not intact"),
         "{what}: {}",
         run.stderr
     );
@@ -71,7 +71,7 @@ fn verify_accepts_intact_log() {
     let run = verify_log(&sb, &log, &["--expect", &head]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
-        run.stdout.contains("the expected record is there"),
+        run.stdout.contains("the expected entry exists"),
         "{}",
         run.stdout
     );
@@ -221,7 +221,7 @@ fn anchored_verify_detects_truncated_log() {
         );
         let run = assert_log_broken(&sb, "cut", &cut, &["--expect", &head]);
         assert!(
-            run.stdout.contains("the expected record is not there"),
+            run.stdout.contains("the expected entry is missing"),
             "{}",
             run.stdout
         );
@@ -485,7 +485,7 @@ fn verify_rejects_files_that_are_no_log() {
     let run = sb.run(&["audit", "verify"]);
     assert_eq!(run.code, 1);
     assert!(
-        run.stderr.contains("audit.jsonl` cannot be read"),
+        run.stderr.contains("cannot read the audit log"),
         "{}",
         run.stderr
     );

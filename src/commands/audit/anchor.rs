@@ -1,11 +1,11 @@
-//! `audit anchor`: the head, as a line to be kept elsewhere.
+//! `audit anchor`: prints the head, to be kept elsewhere.
 
-use super::{CommandResult, log_read_error};
+use super::source::{NO_RUN_HINT, log_read_error};
 use crate::audit::LogFile;
-use crate::error::Error;
+use crate::error::{CommandResult, Error};
 use crate::ui::Ui;
 
-/// Of the newest log; whether what stands before it holds is for `verify`.
+/// Prints the head of the newest segment. Does not verify the segments before it.
 pub(super) fn run(logs: &[LogFile], ui: &Ui) -> CommandResult {
     let Some(log) = logs.last() else {
         return Ok(None);
@@ -14,8 +14,11 @@ pub(super) fn run(logs: &[LogFile], ui: &Ui) -> CommandResult {
         .read_head()
         .map_err(|error| log_read_error(&log.path, &error))?;
     let head = head.ok_or_else(|| {
-        Error::failure(format!("there is no record in `{}`", log.path.display()))
-            .hint("it has one after the first run of any command but `audit`")
+        Error::failure(format!(
+            "the audit log `{}` has no entries",
+            log.path.display()
+        ))
+        .hint(NO_RUN_HINT)
     })?;
     ui.print_result(&head.to_string());
     ui.update_fields(|fields| fields.head = Some(head));

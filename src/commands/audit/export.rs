@@ -1,18 +1,16 @@
-//! `audit export`: the record in another form.
+//! `audit export`: converts the audit log to a script, an HTML page or in-toto statements.
 
+mod html;
 mod in_toto;
-mod page;
 mod script;
 
-use super::{CommandResult, read_each, select_run, verify};
-use crate::audit::{LogFile, Record, read_records};
+use super::source::{NO_RUN_HINT, RunEntries, read_each, select_run};
+use super::verify;
+use crate::audit::{LogFile, read_records};
 use crate::cli::{AuditExportArgs, ExportFormat};
-use crate::error::{Error, Result};
+use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, ExportDirectory};
 use crate::ui::Ui;
-
-/// Runs by name, each with its records.
-type Runs = [(String, Vec<Record>)];
 
 pub(super) fn run(
     logs: &[LogFile],
@@ -21,46 +19,42 @@ pub(super) fn run(
     ui: &Ui,
 ) -> CommandResult {
     if args.directory.is_some() && args.format != ExportFormat::InToto {
-        return Err(
-            Error::usage("--directory is for --format in-toto").hint("the other forms are printed")
-        );
+        return Err(Error::usage("--directory needs --format in-toto")
+            .hint("omit --directory: the other formats go to standard output"));
     }
-    let wanted = args.run.as_deref();
-    let all = read_each(logs, |log| read_records(log, wanted.unwrap_or_default()))?;
-    let runs = select_runs(&all, wanted)?;
+    let id_prefix = args.run.as_deref();
+    let all = read_each(logs, |log| read_records(log, id_prefix.unwrap_or_default()))?;
+    let runs = select_runs(&all, id_prefix)?;
     match args.format {
         ExportFormat::Script => {
-            let script = script::render_audit_script(runs, verify::warn_if_broken(logs, ui)?);
+            let script = script::render_audit_script(runs, verify::warn_unless_intact(logs, ui)?);
             ui.print_document(&script);
             ui.update_fields(|fields| fields.script = Some(script));
         }
         ExportFormat::Html => {
-            let page = page::render_html(logs, runs)?;
+            let page = html::render_page(&verify::verify_logs(logs, None)?, runs);
             ui.print_document(&page);
             ui.update_fields(|fields| fields.html = Some(page));
         }
         ExportFormat::InToto => {
             let directory = args.directory.as_ref().ok_or_else(|| {
-                Error::usage("no directory is named").hint("name it: --directory DIR")
+                Error::usage("missing --directory DIR").hint("create a directory and pass it")
             })?;
+            // A signature must not vouch for a log that somebody edited.
+            verify::ensure_intact(logs)?;
             let directory = ExportDirectory::new(environment.cwd.join(directory));
-            in_toto::write_statements(
-                logs,
-                runs,
-                &directory,
-                args.attach_signature.as_deref(),
-                ui,
-            )?;
+            in_toto::write_statements(runs, &directory, args.attach_signature.as_deref(), ui)?;
         }
     }
     Ok(None)
 }
 
-fn select_runs<'a>(all: &'a Runs, wanted: Option<&str>) -> Result<&'a Runs> {
-    match wanted {
-        Some(wanted) => Ok(std::slice::from_ref(select_run(all, wanted)?)),
-        None if all.is_empty() => Err(Error::failure("there is no run on record")
-            .hint("it has one after the first run of any command but `audit`")),
+fn select_runs<'a>(all: &'a [RunEntries], id_prefix: Option<&str>) -> Result<&'a [RunEntries]> {
+    match id_prefix {
+        Some(prefix) => Ok(std::slice::from_ref(select_run(all, prefix)?)),
+        None if all.is_empty() => {
+            Err(Error::failure("the audit log has no runs").hint(NO_RUN_HINT))
+        }
         None => Ok(all),
     }
 }

@@ -1,10 +1,17 @@
-//! `audit list`: runs, one a line.
+//! `audit list`: prints a table of runs.
 
-use super::{CommandResult, format_time, read_each, verify};
+use super::describe::format_time;
+use super::source::read_each;
+use super::verify;
 use crate::audit::{LogFile, Run, list_runs};
 use crate::cli::AuditListArgs;
+use crate::error::CommandResult;
 use crate::text::sanitize;
 use crate::ui::Ui;
+
+const COLUMNS: [&str; 8] = [
+    "STARTED", "RUN", "COMMAND", "OUTCOME", "TARGET", "USER", "COMMANDS", "REASON",
+];
 
 pub(super) fn run(
     logs: &[LogFile],
@@ -12,68 +19,79 @@ pub(super) fn run(
     namespace: Option<&str>,
     ui: &Ui,
 ) -> CommandResult {
-    let all = read_each(logs, list_runs)?;
-    let on_record = all.len();
-    let wanted: Vec<Run> = all
-        .into_iter()
-        .filter(|run| is_selected(run, args, namespace))
-        .collect();
-    wanted
-        .iter()
-        .for_each(|run| ui.print_lines(&format_run(run)));
-    let shown = wanted.len();
-    ui.update_fields(|fields| fields.runs = Some(wanted));
-    if shown < on_record {
-        let hint = "each filter hides some: --since, --until, --user, --command, --outcome, --namespace (also BYPASSCTL_NAMESPACE)";
+    let mut runs = read_each(logs, list_runs)?;
+    let total = runs.len();
+    runs.retain(|run| is_selected(run, args, namespace));
+    let shown = runs.len();
+    if shown > 0 {
+        ui.print_lines(&format_table(&runs));
+    }
+    ui.update_fields(|fields| fields.runs = Some(runs));
+    if shown < total {
         ui.warn(
-            &format!("{shown} of {on_record} runs on record are shown"),
-            hint,
+            &format!("{shown} of {total} runs match the filters"),
+            "to list more, omit --since, --until, --user, --command, --outcome, --namespace, \
+             or unset BYPASSCTL_NAMESPACE",
         );
     }
-    verify::warn_if_broken(logs, ui)?;
+    verify::warn_unless_intact(logs, ui)?;
     Ok(None)
 }
 
 fn is_selected(run: &Run, args: &AuditListArgs, namespace: Option<&str>) -> bool {
-    let is = |wanted: Option<&str>, what: &str| wanted.is_none_or(|wanted| wanted == what);
-    let begun = run.started_at.parse::<jiff::Timestamp>().ok();
-    is(args.user.as_deref(), &run.user)
-        && is(args.command.as_deref(), &run.command)
-        && is(args.outcome.as_deref(), &run.outcome)
-        && is(
+    let matches = |wanted: Option<&str>, value: &str| wanted.is_none_or(|wanted| wanted == value);
+    let started = run.started_at.parse::<jiff::Timestamp>().ok();
+    matches(args.user.as_deref(), &run.user)
+        && matches(args.command.as_deref(), &run.command)
+        && matches(args.outcome.as_deref(), &run.outcome)
+        && matches(
             namespace,
             run.target.namespace.as_deref().unwrap_or_default(),
         )
         && args
             .since
-            .is_none_or(|since| begun.is_some_and(|begun| begun >= since))
+            .is_none_or(|since| started.is_some_and(|started| started >= since))
         && args
             .until
-            .is_none_or(|until| begun.is_some_and(|begun| begun <= until))
+            .is_none_or(|until| started.is_some_and(|started| started <= until))
 }
 
-fn format_run(run: &Run) -> String {
-    let place = match (&run.target.context, &run.target.namespace) {
+fn format_table(runs: &[Run]) -> String {
+    let header = COLUMNS.map(str::to_owned);
+    let rows: Vec<[String; COLUMNS.len()]> = [header]
+        .into_iter()
+        .chain(runs.iter().map(format_row))
+        .collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..COLUMNS.len()).filter_map(width).collect();
+    let line = |row: &[String; COLUMNS.len()]| {
+        let cells = row.iter().zip(&widths);
+        let line: String = cells
+            .map(|(cell, width)| format!("{cell:width$}  "))
+            .collect();
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn format_row(run: &Run) -> [String; COLUMNS.len()] {
+    let target = match (&run.target.context, &run.target.namespace) {
         (context, Some(namespace)) => {
             format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster"))
         }
         (Some(context), None) => context.clone(),
         (None, None) => "-".to_owned(),
     };
-    let dry = if run.dry_run { " (dry run)" } else { "" };
-    let reason = run
-        .reason
-        .as_ref()
-        .map(|reason| format!(", {reason}"))
-        .unwrap_or_default();
-    sanitize(&format!(
-        "{}  {}  {}{dry}: {}, {place}, {}@{}, {} commands{reason}",
+    let dry_run = if run.dry_run { " (dry run)" } else { "" };
+    [
         format_time(&run.started_at),
-        run.run,
-        run.command,
-        run.outcome,
-        run.user,
-        run.host,
-        run.command_count
-    ))
+        run.run.clone(),
+        format!("{}{dry_run}", run.command),
+        run.outcome.clone(),
+        target,
+        format!("{}@{}", run.user, run.host),
+        run.command_count.to_string(),
+        run.reason.clone().unwrap_or_default(),
+    ]
+    .map(|cell| sanitize(&cell))
 }

@@ -1,5 +1,6 @@
-//! `audit rotate-log`: the log closed, and another that goes on from it.
+//! `audit rotate-log`: closes the audit log and opens a new segment that links to it.
 
+use super::source::NO_RUN_HINT;
 use crate::audit::Log;
 use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
@@ -7,7 +8,7 @@ use crate::exec::Environment;
 use crate::ui::{LogHead, Ui};
 use std::path::Path;
 
-/// Whether there was anything to close. Both heads are told: the closed log's, and the one that it is chained to.
+/// Returns whether the log had entries to close. Prints the heads of both segments.
 pub(super) fn run(
     log: &Path,
     common: &CommonArgs,
@@ -16,23 +17,25 @@ pub(super) fn run(
 ) -> Result<bool> {
     if !log.exists() {
         return Err(
-            Error::failure(format!("there is no record in `{}`", log.display()))
-                .hint("it has one after the first run of any command but `audit`"),
+            Error::failure(format!("audit log `{}` not found", log.display())).hint(NO_RUN_HINT),
         );
     }
     let Some(rotated) = Log::rotate(log, environment.detect_actor(), common.reason.clone())? else {
         ui.print_lines(&format!(
-            "nothing is on record in {} since it was opened: there is nothing to close",
+            "nothing to rotate: {} has no entries since it was opened",
             log.display()
         ));
         return Ok(false);
     };
-    for cut in &rotated.unfinished {
-        let what = format!(
-            "a run ({}) was cut off in step `{}`: how that ended is not on record, and the new log will not say so",
-            cut.run, cut.step
+    for command in &rotated.unfinished {
+        ui.warn(
+            &format!(
+                "run {} was killed in step `{}`: its result is unknown, and later runs will not \
+                 report it",
+                command.run, command.step
+            ),
+            "`bypassctl status` shows the current state",
         );
-        ui.warn(&what, "bypassctl status shows what is there now");
     }
     ui.print_lines(&format!("closed    {}", rotated.archived_path.display()));
     ui.print_lines(&format!("opened    {}", log.display()));

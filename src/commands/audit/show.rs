@@ -1,108 +1,91 @@
-//! `audit show`: one run, as it went.
+//! `audit show`: prints the entries of one run.
 
-use super::{
-    CommandOutcomes, CommandResult, format_time, format_words, read_each, select_run, verify,
+use super::describe::{
+    Results, describe_changed, describe_executable, format_text, format_time, format_words,
 };
-use crate::audit::{Body, LogFile, Operation, Record, RunBegin, Text, read_records};
+use super::source::{read_each, select_run};
+use super::verify;
+use crate::audit::{Body, LogFile, Operation, Record, RunBegin, read_records};
+use crate::error::CommandResult;
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
 use crate::ui::{RecordView, Ui};
 
-pub(super) fn run(logs: &[LogFile], wanted: &str, ui: &Ui) -> CommandResult {
-    let found = read_each(logs, |log| read_records(log, wanted))?;
-    let (id, records) = select_run(&found, wanted)?;
-    let ends = CommandOutcomes::from_records(records);
+pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
+    let runs = read_each(logs, |log| read_records(log, id_prefix))?;
+    let (id, entries) = select_run(&runs, id_prefix)?;
+    let results = Results::from_entries(entries);
     ui.print_lines(&format!("run {}", sanitize(id)));
-    records
+    entries
         .iter()
-        .filter_map(|record| describe_record(record, &ends))
+        .filter_map(|entry| describe_entry(entry, &results))
         .for_each(|line| ui.print_lines(&line));
     ui.update_fields(|fields| {
         fields.shown_run = Some(id.clone());
         fields.records = Some(
-            records
+            entries
                 .iter()
-                .map(|record| RecordView::new(record.seq, &record.ts, &record.body))
+                .map(|entry| RecordView::new(entry.seq, &entry.ts, &entry.body))
                 .collect(),
         );
     });
-    verify::warn_if_broken(logs, ui)?;
+    verify::warn_unless_intact(logs, ui)?;
     Ok(None)
 }
 
-/// One record for people; a result is told with its intent.
-fn describe_record(record: &Record, ends: &CommandOutcomes) -> Option<String> {
-    let text = match &record.body {
+/// Describes an entry in one line. A result is part of the line of its intent.
+fn describe_entry(entry: &Record, results: &Results) -> Option<String> {
+    let text = match &entry.body {
         Body::RunBegin(begin) => describe_start(begin),
-        Body::Tool { name, exe, .. } => {
-            let version = exe.version.as_deref().unwrap_or("of unknown version");
-            let digest = exe.sha256.as_deref().unwrap_or("unknown");
-            format!(
-                "{name} {version} at {}, sha256 {digest}",
-                format_path(&exe.path)
-            )
-        }
-        Body::Intent(intent) => {
-            format!(
-                "{}: {}: {}",
-                intent.step,
-                describe_action(&intent.operation),
-                ends.describe_outcome(record.seq)
-            )
-        }
+        Body::Tool { name, exe, .. } => format!("{name} {}", describe_executable(exe)),
+        Body::Intent(intent) => format!(
+            "{}: {}: {}",
+            intent.step,
+            describe_operation(&intent.operation),
+            results.describe(entry.seq)
+        ),
         Body::RunEnd {
-            exit_code: code,
+            exit_code,
             outcome,
             changed,
             ..
-        } => {
-            let changed = if *changed {
-                "something was changed"
-            } else {
-                "nothing was changed"
-            };
-            format!("ended with {code} ({outcome}), {changed}")
-        }
+        } => format!(
+            "exited with {exit_code} ({outcome}), {}",
+            describe_changed(*changed)
+        ),
         Body::Result(_)
         | Body::LogOpen { .. }
         | Body::LogRecover { .. }
         | Body::LogRotate { .. } => return None,
     };
-    Some(format!("{}  {}", format_time(&record.ts), sanitize(&text)))
-}
-
-fn format_path(path: &Text) -> String {
-    format_words(std::slice::from_ref(path)).concat()
+    Some(format!("{}  {}", format_time(&entry.ts), sanitize(&text)))
 }
 
 fn describe_start(begin: &RunBegin) -> String {
-    let who = &begin.actor;
-    let user = who
-        .user
-        .clone()
-        .unwrap_or_else(|| "a user without a name".to_owned());
-    let more = [
-        ("by sudo of", &who.sudo_user),
-        ("in", &who.ci),
-        ("because of", &begin.reason),
+    let actor = &begin.actor;
+    let user = actor.user.as_deref().unwrap_or("an unnamed user");
+    let details = [
+        ("sudo by", &actor.sudo_user),
+        ("CI", &actor.ci),
+        ("reason", &begin.reason),
     ];
-    let more: String = more
+    let details: String = details
         .iter()
-        .filter_map(|(word, what)| Some(format!(", {word} {}", what.as_ref()?)))
+        .filter_map(|(label, value)| Some(format!(", {label} {}", value.as_ref()?)))
         .collect();
     format!(
-        "begun by {user} (uid {}) on {}{more}: {}",
-        who.uid,
-        who.host,
+        "started by {user} (uid {}) on {}{details}: {}",
+        actor.uid,
+        actor.host,
         format_shell_line(&format_words(&begin.argv))
     )
 }
 
-fn describe_action(act: &Operation) -> String {
-    match act {
+fn describe_operation(operation: &Operation) -> String {
+    match operation {
         Operation::Process { argv, .. } => format!("$ {}", format_shell_line(&format_words(argv))),
         Operation::File { file } => {
-            format!("{} {}", file.op.as_str(), format_path(&file.path))
+            format!("{} {}", file.op.as_str(), format_text(&file.path))
         }
     }
 }

@@ -1,58 +1,65 @@
-//! `audit verify`
+//! `audit verify`: verifies the chain, the form of each entry and the links between segments.
 
-use super::{CommandResult, log_read_error};
+use super::describe::format_count;
+use super::source::log_read_error;
 use crate::audit::{Finding, LogFile, LogVerification, Segment, check_links, verify_log};
-use crate::error::{Error, Result};
+use crate::error::{CommandResult, Error, Result};
 use crate::text::sanitize;
 use crate::ui::{Check, Ui};
 
+const VERIFY_HINT: &str = "`bypassctl audit verify` prints the findings";
+
 pub(super) fn run(logs: &[LogFile], expect: Option<&(u64, String)>, ui: &Ui) -> CommandResult {
-    let verified = verify_logs(logs, expect)?;
-    report_verification(ui, &verified);
-    let findings = verified.links.broken.len()
-        + verified
-            .logs
-            .iter()
-            .map(|log| log.report.findings.len())
-            .sum::<usize>();
-    let holds = verified.intact;
-    ui.update_fields(|fields| fields.log_verification = Some(verified));
-    if holds {
+    let verification = verify_logs(logs, expect)?;
+    report_verification(ui, &verification);
+    let finding_count = count_findings(&verification);
+    let intact = verification.intact;
+    ui.update_fields(|fields| fields.log_verification = Some(verification));
+    if intact {
         return Ok(None);
     }
-    let what = match findings {
-        0 => "the expected record is not in it".to_owned(),
-        1 => "one finding".to_owned(),
-        many => format!("{many} findings"),
+    let fault = match finding_count {
+        0 => "the expected entry is missing".to_owned(),
+        count => format_count(count, "finding", "findings"),
     };
-    let named = match logs {
+    let name = match logs {
         [log] => format!("`{}`", log.path.display()),
         _ => format!("in {} files", logs.len()),
     };
-    Err(Error::failure(format!("the record {named} does not hold: {what}"))
-        .hint("keep the files as they are, and compare them with copies or with the heads that earlier runs printed"))
+    Err(
+        Error::failure(format!("the audit log {name} is not intact: {fault}")).hint(
+            "keep the files, and compare them with copies or with heads that earlier runs printed",
+        ),
+    )
 }
 
-/// Fails where the record does not hold.
+fn count_findings(verification: &LogVerification) -> u64 {
+    let in_segments: usize = verification
+        .logs
+        .iter()
+        .map(|log| log.report.findings.len())
+        .sum();
+    (verification.links.broken.len() + in_segments) as u64
+}
+
+/// Fails unless the log is intact.
 pub(super) fn ensure_intact(logs: &[LogFile]) -> Result<()> {
     if verify_logs(logs, None)?.intact {
         return Ok(());
     }
-    Err(Error::failure("the record does not hold")
-        .hint("bypassctl audit verify says what is wrong, and where"))
+    Err(Error::failure("the audit log is not intact").hint(VERIFY_HINT))
 }
 
-/// Says so where the record does not hold; returns whether it does.
-pub(super) fn warn_if_broken(logs: &[LogFile], ui: &Ui) -> Result<bool> {
-    let holds = verify_logs(logs, None)?.intact;
-    if !holds {
-        let hint = "bypassctl audit verify says what is wrong, and where";
+/// Warns unless the log is intact, and returns whether it is.
+pub(super) fn warn_unless_intact(logs: &[LogFile], ui: &Ui) -> Result<bool> {
+    let intact = verify_logs(logs, None)?.intact;
+    if !intact {
         ui.warn(
-            "the record does not hold: what is shown is what the files say now",
-            hint,
+            "the audit log is not intact: this output shows what the files contain now",
+            VERIFY_HINT,
         );
     }
-    Ok(holds)
+    Ok(intact)
 }
 
 pub(super) fn verify_logs(
@@ -71,19 +78,19 @@ pub(super) fn verify_logs(
     let logs = logs.iter().map(segment).collect::<Result<Vec<_>>>()?;
     let links = check_links(&logs);
     let anchored = expect.map(|_| logs.iter().any(|log| log.report.anchored == Some(true)));
-    let whole = logs.iter().all(|log| log.report.findings.is_empty()) && links.broken.is_empty();
+    let unbroken = logs.iter().all(|log| log.report.findings.is_empty()) && links.broken.is_empty();
     Ok(LogVerification {
-        intact: whole && anchored != Some(false),
+        intact: unbroken && anchored != Some(false),
         anchored,
         logs,
         links,
     })
 }
 
-fn report_verification(ui: &Ui, verified: &LogVerification) {
-    for log in &verified.logs {
+fn report_verification(ui: &Ui, verification: &LogVerification) {
+    for log in &verification.logs {
         let file = log.file.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = if verified.logs.len() > 1 {
+        let prefix = if verification.logs.len() > 1 {
             format!("{file}, ")
         } else {
             String::new()
@@ -92,75 +99,74 @@ fn report_verification(ui: &Ui, verified: &LogVerification) {
             format!("{prefix}line {}, byte {}", finding.line, finding.offset)
         });
     }
-    for link in &verified.links.broken {
+    for link in &verification.links.broken {
         ui.report_check(Check::failure(
             &link.file.display().to_string(),
             sanitize(&link.message),
-            "name all files of one record, and no others",
+            "pass all segments of one audit log and no other file",
         ));
     }
-    for link in &verified.links.open {
+    for link in &verification.links.open {
         ui.report_check(Check::warning(
             &link.file.display().to_string(),
             sanitize(&link.message),
-            "name that log as well: bypassctl audit verify FILE…",
+            "pass that segment too: `bypassctl audit verify FILE…`",
         ));
     }
-    ui.report_check(check_tail(verified));
+    ui.report_check(check_tail(verification));
 }
 
-fn report_segment(ui: &Ui, Segment { file, report }: &Segment, place: impl Fn(&Finding) -> String) {
+fn report_segment(
+    ui: &Ui,
+    Segment { file, report }: &Segment,
+    locate: impl Fn(&Finding) -> String,
+) {
     for finding in &report.findings {
         ui.report_check(Check::failure(
-            &place(finding),
+            &locate(finding),
             sanitize(&finding.message),
-            "what stands before this line still holds",
+            "the entries before this line are intact",
         ));
     }
     for finding in &report.recovered {
         ui.report_check(Check::warning(
-            &place(finding),
+            &locate(finding),
             sanitize(&finding.message),
-            "a run was cut off there while it wrote; nothing that it began without a record can have run",
+            "a run was killed while it wrote: no action runs before its entry is complete",
         ));
     }
     for finding in &report.unknown {
         ui.report_check(Check::warning(
-            &place(finding),
+            &locate(finding),
             sanitize(&finding.message),
-            "look at the object itself; a later run has done so",
+            "check the object itself, as every later run does",
         ));
     }
     if report.findings.is_empty() {
         ui.report_check(Check::ok(
             "chain",
-            format!("{} records of {}", report.record_count, file.display()),
+            format!("{} entries in {}", report.record_count, file.display()),
         ));
     }
 }
 
-fn check_tail(verified: &LogVerification) -> Check {
-    let head = verified
+fn check_tail(verification: &LogVerification) -> Check {
+    let head = verification
         .logs
         .last()
         .and_then(|log| log.report.head.as_deref())
         .unwrap_or("none");
-    match verified.anchored {
+    match verification.anchored {
         None => Check::warning(
             "tail",
-            format!(
-                "not anchored: records cut off at the end would not be seen; the last one is {head}"
-            ),
-            "--expect SEQ:HASH, from what an earlier run printed",
+            format!("not anchored: entries removed from the end would go unnoticed (head: {head})"),
+            "pass --expect SEQ:HASH from the output of an earlier run",
         ),
-        Some(true) => Check::ok(
-            "tail",
-            format!("the expected record is there; the last one is {head}"),
-        ),
+        Some(true) => Check::ok("tail", format!("the expected entry exists (head: {head})")),
         Some(false) => Check::failure(
             "tail",
-            format!("the expected record is not there; the last one is {head}"),
-            "records were cut off or rewritten, or this is another log",
+            format!("the expected entry is missing (head: {head})"),
+            "the log was truncated or rewritten, or the head belongs to another log",
         ),
     }
 }

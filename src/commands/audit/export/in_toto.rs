@@ -1,37 +1,35 @@
-//! Statements of each result, the bytes to sign, and envelopes with signatures made elsewhere.
+//! Writes in-toto statements, their signing input, and envelopes with signatures of the site.
 
-use super::Runs;
-use crate::audit::{LogFile, Statement, build_statements};
-use crate::commands::audit::verify;
+use crate::audit::{Statement, build_statements};
+use crate::commands::audit::describe::format_count;
+use crate::commands::audit::source::RunEntries;
 use crate::error::{Error, Result};
 use crate::exec::ExportDirectory;
 use crate::ui::{ExportedFiles, Ui};
 use std::io;
 
-/// A signature is some hundred bytes, a statement some thousand; more is another file.
+/// In bytes. A signature has hundreds, a statement thousands.
 const MAX_ATTESTATION_FILE: u64 = 1 << 20;
 
+/// Writes the statements of all results. With `keyid`, writes their signed envelopes instead.
 pub(super) fn write_statements(
-    logs: &[LogFile],
-    runs: &Runs,
+    runs: &[RunEntries],
     directory: &ExportDirectory,
     keyid: Option<&str>,
     ui: &Ui,
 ) -> Result<()> {
-    // Nobody should sign for a record that does not hold.
-    verify::ensure_intact(logs)?;
     let add = |name: &str, bytes: &[u8]| {
         directory
             .add_file(name, bytes)
             .map_err(|error| export_error(directory, name, &error))
     };
     let mut written = Vec::new();
-    let mut unsigned = 0;
-    for (run, records) in runs {
-        let log = records
+    let mut unsigned_count = 0;
+    for (run, entries) in runs {
+        let log = entries
             .first()
-            .map_or("", |record| record.log.get(..8).unwrap_or(&record.log));
-        for statement in build_statements(run, records) {
+            .map_or("", |entry| entry.log.get(..8).unwrap_or(&entry.log));
+        for statement in build_statements(run, entries) {
             let name = format!("{log}-{:06}", statement.seq);
             match keyid {
                 None => {
@@ -47,7 +45,7 @@ pub(super) fn write_statements(
                         )?;
                         written.push(format!("{name}.dsse.json"));
                     }
-                    None => unsigned += 1,
+                    None => unsigned_count += 1,
                 },
             }
         }
@@ -55,63 +53,63 @@ pub(super) fn write_statements(
     directory
         .sync_directory()
         .map_err(|error| export_error(directory, ".", &error))?;
-    let what = if keyid.is_some() {
-        "envelopes"
+    let path = directory.path().display().to_string();
+    let count = written.len() as u64;
+    ui.print_lines(&if keyid.is_some() {
+        let envelopes = format_count(count, "envelope", "envelopes");
+        format!("wrote {envelopes} to {path}")
     } else {
-        "statements, each with the bytes to sign (.pae)"
-    };
-    ui.print_lines(&format!(
-        "{} {what}, in {}",
-        written.len(),
-        directory.path().display()
-    ));
+        let statements = format_count(count, "statement", "statements");
+        format!("wrote {statements} and the bytes to sign (.pae) to {path}")
+    });
     let exported = ExportedFiles {
-        directory: directory.path().display().to_string(),
+        directory: path.clone(),
         files: written,
     };
     ui.update_fields(|fields| fields.exported = Some(exported));
-    if unsigned > 0 {
-        return Err(Error::failure(format!(
-            "{unsigned} statements have no signature in `{}`",
-            directory.path().display()
-        ))
-        .hint("sign each NAME.pae there into NAME.sig, and run this again"));
+    if unsigned_count > 0 {
+        let unsigned = format_count(unsigned_count, "unsigned statement", "unsigned statements");
+        return Err(Error::failure(format!("{unsigned} in `{path}`"))
+            .hint("sign each NAME.pae into NAME.sig, then rerun this command"));
     }
     Ok(())
 }
 
-/// The signature of a statement; `None` where there is none. What was signed must be what the record says now.
+/// Returns the signature of a statement, or `None` while it is unsigned.
+///
+/// # Errors
+/// When the signed bytes differ from the statement of the log, or a file is unreadable.
 fn read_signature(
     directory: &ExportDirectory,
     name: &str,
     statement: &Statement,
 ) -> Result<Option<Vec<u8>>> {
-    let get = |name: &str| {
+    let read = |name: &str| {
         directory
             .read_file(name, MAX_ATTESTATION_FILE)
             .map_err(|error| export_error(directory, name, &error))
     };
-    match get(&format!("{name}.pae"))? {
+    match read(&format!("{name}.pae"))? {
         Some(signed) if signed == statement.to_signing_input() => {}
         Some(_) => {
             return Err(
-                Error::failure(format!("`{name}.pae` was not made from this record"))
-                    .hint("export the statements anew into an empty directory, and sign those"),
+                Error::failure(format!("`{name}.pae` does not match the audit log"))
+                    .hint("export the statements into an empty directory and sign those"),
             );
         }
         None => return Ok(None),
     }
-    Ok(get(&format!("{name}.sig"))?.filter(|signature| !signature.is_empty()))
+    Ok(read(&format!("{name}.sig"))?.filter(|signature| !signature.is_empty()))
 }
 
 fn export_error(directory: &ExportDirectory, name: &str, error: &io::Error) -> Error {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "make the directory first",
-        io::ErrorKind::AlreadyExists => "nothing is overwritten: name an empty directory",
-        _ => "name another directory",
+        io::ErrorKind::NotFound => "create the directory first",
+        io::ErrorKind::AlreadyExists => "the export overwrites no file: use an empty directory",
+        _ => "use another directory",
     };
     Error::failure(format!(
-        "`{}`: {error}",
+        "cannot access `{}`: {error}",
         directory.path().join(name).display()
     ))
     .hint(hint)

@@ -1,51 +1,51 @@
-//! The commands as a POSIX shell script, to be read, or run where each is wanted again.
+//! Renders the commands of runs as a POSIX shell script, for reading or to repeat single lines.
 
-use super::Runs;
-use crate::audit::{Body, Intent, Operation, Record, Text};
-use crate::commands::audit::{CommandOutcomes, describe_input, format_time, format_words};
+use crate::audit::{Body, Intent, Operation, Text};
+use crate::commands::audit::describe::{
+    Results, describe_stdin, format_text, format_time, format_words,
+};
+use crate::commands::audit::source::RunEntries;
 use crate::plan::script::shell_quote;
 use crate::text::sanitize;
-use std::fmt::Write as _;
 
-/// What a script of a record that does not hold begins with.
-const BROKEN_LOG_NOTE: &str =
-    "# The record does not hold: these are the commands that the files say now.\n";
+const NOT_INTACT_NOTE: &str =
+    "# The audit log is not intact. These are the commands that its files contain now.\n";
 
-/// What it begins with. Deletions look at nothing first here, and a secret that was read into memory would be printed.
+/// The guard keeps anybody from running the script as a whole.
 const SCRIPT_HEADER: &str = r#"#!/bin/sh
-# Commands as bypassctl ran them: for reading, and to run a line again by hand. They are no procedure (that is
-# `--dry-run=script`): what is deleted is not looked at first, what was read into memory is printed. What they read is not
-# on record where it may hold a secret: such a command is a comment.
+# The commands that bypassctl ran. Read them, or repeat single lines by hand.
+#
+# This is not a procedure. `--dry-run=script` prints one. These lines check nothing before they
+# delete, and they print secrets that bypassctl kept in memory. A command that read from standard
+# input is a comment, because the audit log does not contain the input.
 set -eu
-[ "${1-}" = --run-again ] || { echo "this is what was run, for reading; as a whole it would delete, and print secrets: nothing was run" >&2; exit 1; }
+if [ "${1-}" != --run-again ]; then
+    echo "nothing was run: this script is for reading, it deletes objects and prints secrets" >&2
+    exit 1
+fi
 "#;
 
-pub(super) fn render_audit_script(runs: &Runs, holds: bool) -> String {
-    let mut script = SCRIPT_HEADER.to_owned();
-    script.push_str(if holds { "" } else { BROKEN_LOG_NOTE });
-    runs.iter()
-        .for_each(|(id, records)| script.push_str(&render_run(id, records)));
-    script
+pub(super) fn render_audit_script(runs: &[RunEntries], intact: bool) -> String {
+    let note = if intact { "" } else { NOT_INTACT_NOTE };
+    let runs: String = runs.iter().map(render_run).collect();
+    format!("{SCRIPT_HEADER}{note}{runs}")
 }
 
-fn render_run(id: &str, records: &[Record]) -> String {
-    let ends = CommandOutcomes::from_records(records);
-    let mut script = format!("\n# run {}\n", sanitize(id));
-    for record in records {
-        let Body::Intent(intent) = &record.body else {
-            continue;
+fn render_run((id, entries): &RunEntries) -> String {
+    let results = Results::from_entries(entries);
+    let commands = entries.iter().filter_map(|entry| {
+        let Body::Intent(intent) = &entry.body else {
+            return None;
         };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            script,
-            "# {} {}: {}",
-            format_time(&record.ts),
+        Some(format!(
+            "# {} {}: {}\n{}",
+            format_time(&entry.ts),
             sanitize(&intent.step),
-            sanitize(&ends.describe_outcome(record.seq))
-        );
-        script.push_str(&render_intent(intent));
-    }
-    script
+            sanitize(&results.describe(entry.seq)),
+            render_intent(intent)
+        ))
+    });
+    format!("\n# run {}\n{}", sanitize(id), commands.collect::<String>())
 }
 
 fn render_intent(intent: &Intent) -> String {
@@ -55,7 +55,7 @@ fn render_intent(intent: &Intent) -> String {
         } => match format_exact_command(argv) {
             Some(line) => format!("{line}\n"),
             None => format!(
-                "# {} (it has bytes that are no text)\n",
+                "# {} (contains bytes that are not plain text)\n",
                 format_words(argv).join(" ")
             ),
         },
@@ -64,24 +64,18 @@ fn render_intent(intent: &Intent) -> String {
             stdin: Some(stdin),
             ..
         } => {
-            let line = format_words(argv)
-                .iter()
-                .map(|word| shell_quote(word))
-                .collect::<Vec<_>>()
-                .join(" ");
-            sanitize(&format!("# {line} <({})", describe_input(stdin))) + "\n"
+            let words = format_words(argv);
+            let line: Vec<String> = words.iter().map(|word| shell_quote(word)).collect();
+            let input = describe_stdin(stdin);
+            sanitize(&format!("# {} <({input})", line.join(" "))) + "\n"
         }
         Operation::File { file } => {
-            format!(
-                "# file: {} {}\n",
-                file.op.as_str(),
-                format_words(std::slice::from_ref(&file.path)).concat()
-            )
+            format!("# file: {} {}\n", file.op.as_str(), format_text(&file.path))
         }
     }
 }
 
-/// A command as a shell takes it, where it is text without anything that would steer a terminal.
+/// Quotes a command for a shell, or returns `None` for arguments with control characters.
 fn format_exact_command(argv: &[Text]) -> Option<String> {
     let word = |text: &Text| match text {
         Text::Utf8(text) if !text.chars().any(char::is_control) => Some(shell_quote(text)),
