@@ -179,8 +179,9 @@ fn export_writes_commands_as_guarded_script() {
     let export = sb.run(&["audit", "export", "--run", &name]);
     assert_eq!(export.code, 0, "{}", export.stderr);
     crate::enable::check_script(&sb, &export.stdout);
-    let code: Vec<&str> = export
-        .stdout
+    let (guard, commands) = export.stdout.split_once("\nfi\n").expect("a guard");
+    assert!(guard.contains("\nset -eu\nif "), "{guard}");
+    let commands: Vec<&str> = commands
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
         .collect();
@@ -190,11 +191,7 @@ fn export_writes_commands_as_guarded_script() {
         .filter(|intent| intent["run"] == name && intent["stdin"].is_null())
         .filter_map(join_argv)
         .collect();
-    assert_eq!(code[0], "set -eu");
-    assert_eq!(
-        code[2..],
-        ran.iter().map(String::as_str).collect::<Vec<_>>()
-    );
+    assert_eq!(commands, ran);
     // As a whole it is not run by accident.
     sb.clear_calls();
     let refused = sb.run_shell_script("home", &["/bin/sh", "-c"], &export.stdout, &[]);

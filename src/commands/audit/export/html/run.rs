@@ -359,7 +359,7 @@ fn render_action_row(entry: &Record, intent: &Intent, results: &Results<'_>) -> 
     let success = results.get(entry.seq).is_some_and(is_success);
     let time = entry.ts.split(['T', 'Z']).nth(1).unwrap_or(&entry.ts);
     html! {
-        tr.changes[changes] {
+        tr class=[changes.then_some("changes")] {
             td.number { (entry.seq) }
             td.nowrap { (time) }
             td.nowrap { @if changes { strong { (intent.step) } } @else { (intent.step) } }
