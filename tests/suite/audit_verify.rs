@@ -89,7 +89,7 @@ fn verify_accepts_sample_log() {
     for told in [
         "a later run found and recorded them",
         "has no result",
-        "106 records",
+        "106 entries",
     ] {
         assert!(run.stdout.contains(told), "{}", run.stdout);
     }

@@ -41,11 +41,7 @@ pub(super) fn describe_stdin(stdin: &Stdin) -> String {
         Stream::Digest { bytes, sha256 } => format!("{bytes} bytes, sha256 {sha256}"),
         Stream::Withheld { .. } => "withheld".to_owned(),
     };
-    let sources: Vec<&str> = stdin
-        .derived_from
-        .iter()
-        .map(|object| object.name.as_str())
-        .collect();
+    let sources: Vec<String> = stdin.derived_from.iter().map(ToString::to_string).collect();
     let derived = if sources.is_empty() {
         String::new()
     } else {
@@ -98,7 +94,7 @@ fn describe_result(result: &ResultRecord) -> String {
 
 /// Returns whether bypassctl stopped a watch because it had reported the awaited condition.
 fn is_condition_met(result: &ResultRecord) -> bool {
-    matches!(result.error.as_deref(), Some("condition-met" | "enough"))
+    result.error.as_deref() == Some("condition-met")
 }
 
 /// Returns whether the process or file change ended as intended.

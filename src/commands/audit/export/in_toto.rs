@@ -68,9 +68,11 @@ pub(super) fn write_statements(
     };
     ui.update_fields(|fields| fields.exported = Some(exported));
     if unsigned_count > 0 {
-        let unsigned = format_count(unsigned_count, "unsigned statement", "unsigned statements");
-        return Err(Error::failure(format!("{unsigned} in `{path}`"))
-            .hint("sign each NAME.pae into NAME.sig, then rerun this command"));
+        return Err(Error::failure(format!(
+            "unsigned statements in `{path}`: {unsigned_count} of {}",
+            count + unsigned_count
+        ))
+        .hint("sign each NAME.pae into NAME.sig, then rerun this command"));
     }
     Ok(())
 }
