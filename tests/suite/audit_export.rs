@@ -452,7 +452,7 @@ fn recovered_line_is_ignored_in_every_output() {
     let end =
         String::from_utf8(split_lines(&log).last().expect("a record").to_vec()).expect("ASCII");
     let forged = end
-        .replace("\"code\":4", "\"code\":0")
+        .replace("\"exit_code\":4", "\"exit_code\":0")
         .replace("refused", "done")
         .replace("\"changed\":false", "\"changed\":true");
     assert_ne!(forged, end);
