@@ -1,39 +1,39 @@
-//! What went wrong, to what, and what to do about it; and the exit code that says which kind it was.
+//! Errors: the kind with its exit code, the message and the hint.
 
 use std::fmt;
 
-/// The kinds of failure, each with its documented exit code.
+/// The kind of an error, which determines the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A tool, a check or the token failed; nothing was changed.
+    /// A tool, a check or the token failed before any change.
     Failed,
-    /// The command line or the environment does not make sense.
+    /// The command line or the environment is invalid.
     Usage,
-    /// `status` found something that is not as `enable` would set it.
+    /// `status` found a difference from what `enable` sets.
     Drift,
-    /// Refused before anything changed: a gate, a permission, production.
+    /// Refused before any change: a policy, a permission, production.
     Refused,
-    /// The cluster cannot be reached; nothing was changed.
+    /// The cluster is unreachable, and nothing was changed.
     Unreachable,
-    /// A command took longer than it may; nothing was changed.
+    /// A command timed out before any change.
     TimedOut,
-    /// What cannot be undone was not confirmed; nothing was changed.
+    /// The user did not confirm an irreversible change.
     Unconfirmed,
-    /// Stopped after the first change, whatever the cause: running the same command again carries on.
+    /// Failed after the first change. The same command resumes.
     Stopped,
-    /// The audit record could not be made, so nothing more was run.
+    /// The audit log cannot be written, so nothing more runs.
     Unrecorded,
-    /// Done, but the proof that it works is inconclusive.
+    /// Done, but the verification is inconclusive.
     Inconclusive,
-    /// Revoked, and yet the old token is still accepted.
+    /// Revoked, but the server still accepts the old token.
     StillAccepted,
-    /// Ctrl-C, with nothing changed.
+    /// Ctrl-C before any change.
     Interrupted,
-    /// SIGTERM or SIGHUP, with nothing changed.
+    /// SIGTERM or SIGHUP before any change.
     Terminated,
 }
 
-/// Kind, exit code, name in JSON, meaning: the table that `--help` and the README show.
+/// Kind, exit code, name in JSON and meaning, as in `--help` and the README.
 pub const EXIT_CODES: &[(Option<ErrorKind>, u8, &str, &str)] = &[
     (None, 0, "done", "done"),
     (
@@ -124,27 +124,25 @@ impl ErrorKind {
             .map_or((1, "failed"), |(_, code, name, _)| (*code, *name))
     }
 
-    /// The exit code of the program.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         self.find_table_row().0
     }
 
-    /// The kind's stable name, as in JSON and in the record.
+    /// Returns the stable name in JSON and in the audit log.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.find_table_row().1
     }
 }
 
-/// A failure as it is told: lower case, no full stop, with a remedy.
+/// An error: lower case, without a full stop, with a hint.
 #[derive(Debug)]
 pub struct Error {
-    /// Which kind, and so which exit code.
     pub kind: ErrorKind,
-    /// What happened, to what.
+    /// Names the object and the failure.
     pub message: String,
-    /// What to do about it.
+    /// What the user should do.
     pub hint: String,
     /// The error behind it. The message quotes it, so nothing prints it again.
     pub(crate) source: Option<Cause>,
@@ -152,13 +150,13 @@ pub struct Error {
 
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, before it is said what to do about it: without that it is no [`Error`], and cannot be returned.
+/// An error without its hint. It is no [`Error`], so it cannot be returned.
 ///
 /// ```compile_fail,E0308
 /// let failed: bypassctl::error::Result<()> = Err(bypassctl::error::Error::failure("it did not work"));
 /// ```
 #[derive(Debug)]
-#[must_use = "it is an error once it has a hint"]
+#[must_use = "add a hint to turn it into an Error"]
 pub struct Unhinted {
     kind: ErrorKind,
     message: String,
@@ -166,7 +164,7 @@ pub struct Unhinted {
 }
 
 impl Unhinted {
-    /// The failure, with what to do about it.
+    /// Adds the hint.
     pub fn hint(self, hint: impl Into<String>) -> Error {
         Error {
             kind: self.kind,
@@ -182,22 +180,20 @@ impl Unhinted {
         self
     }
 
-    /// The failure, where nothing but a mistake of the program can be behind it.
+    /// Adds the hint for an error that only a bug can cause.
     pub fn into_internal_bug(self) -> Error {
         self.hint(
-            "this is a mistake of bypassctl's own: report it, with `bypassctl doctor -o json`",
+            "this is a bug in bypassctl: report it with the output of `bypassctl doctor -o json`",
         )
     }
 }
 
-/// What most functions of this program return.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The result of a command: an outcome other than plain success, or `None`.
 pub(crate) type CommandResult = Result<Option<ErrorKind>>;
 
 impl Error {
-    /// A failure of that kind.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Unhinted {
         Unhinted {
             kind,
@@ -206,35 +202,35 @@ impl Error {
         }
     }
 
-    /// [`Kind::Failed`].
+    /// Creates an error of kind [`ErrorKind::Failed`].
     pub fn failure(message: impl Into<String>) -> Unhinted {
         Self::new(ErrorKind::Failed, message)
     }
 
-    /// [`Kind::Usage`].
+    /// Creates an error of kind [`ErrorKind::Usage`].
     pub fn usage(message: impl Into<String>) -> Unhinted {
         Self::new(ErrorKind::Usage, message)
     }
 
-    /// [`Kind::Refused`].
+    /// Creates an error of kind [`ErrorKind::Refused`].
     pub fn refusal(message: impl Into<String>) -> Unhinted {
         Self::new(ErrorKind::Refused, message)
     }
 
-    /// The same failure, with more to do about it.
+    /// Appends to the hint.
     #[must_use]
     pub fn with_hint(mut self, more: &str) -> Self {
         self.hint = format!("{}; {more}", self.hint);
         self
     }
 
-    /// The same failure, told after something was changed: only the record's own failure keeps its code.
+    /// Turns the error into [`ErrorKind::Stopped`] after a change. [`ErrorKind::Unrecorded`] stays.
     #[must_use]
     pub fn into_stopped(mut self) -> Self {
         if ![ErrorKind::Unrecorded, ErrorKind::Stopped].contains(&self.kind) {
             self.kind = ErrorKind::Stopped;
             return self.with_hint(
-                "something was changed before this: the same command again carries on from there",
+                "something was changed before this: run the same command again to resume",
             );
         }
         self

@@ -1,5 +1,5 @@
-//! The one door to the world: nothing is run and no file is changed but by the [`Executor`], and it does neither
-//! without a durable record.
+//! Runs commands and changes files. Only the [`Executor`] does either, and only after the audit log
+//! holds a durable intent.
 
 mod environment;
 mod event;

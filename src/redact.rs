@@ -8,12 +8,12 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-/// Every form in which the secrets known to this run could turn up in a text.
+/// The encodings of all secrets that this run knows.
 #[derive(Default)]
 pub struct Redactor(Vec<Zeroizing<Vec<u8>>>);
 
 impl Redactor {
-    /// Remembers a secret: as it is, each string inside it where it is JSON, and the encodings of these.
+    /// Adds a secret and each string inside it where it is JSON, in every encoding.
     pub fn add_secret(&mut self, secret: &Secret) {
         let whole = secret.expose_secret().trim_ascii();
         self.add_part(whole);
@@ -46,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// Whether any form of any secret occurs in these bytes.
+    /// Whether a secret occurs in these bytes, in any encoding.
     #[must_use]
     pub fn is_match(&self, haystack: &[u8]) -> bool {
         self.0
@@ -54,7 +54,7 @@ impl Redactor {
             .any(|needle| memmem::find(haystack, needle).is_some())
     }
 
-    /// The text with every secret in it replaced by `[secret]`.
+    /// Replaces every secret by `[secret]`.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         self.0
@@ -79,12 +79,13 @@ fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>)
     }
 }
 
-/// What of `part`'s base64 is the same whatever surrounds it, when `before` bytes of its first group of three are not its own.
+/// Encodes the part of `part` whose base64 does not depend on its neighbors. `before` is the number of
+/// bytes that precede it in its first group of three.
 fn encode_base64_core(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
-    let own = (3 - before) % 3;
-    let whole = part.len().saturating_sub(own) / 3 * 3;
+    let start = (3 - before) % 3;
+    let len = part.len().saturating_sub(start) / 3 * 3;
     GeneralPurpose::new(alphabet, NO_PAD)
-        .encode(&part[own..own + whole])
+        .encode(&part[start..start + len])
         .into_bytes()
 }
 
@@ -108,13 +109,13 @@ mod tests {
     const JWT: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhZG1pbiJ9.c2lnbmF0dXJlLWludmVudGVk";
 
     fn make_redactor() -> Redactor {
-        let mut needles = Redactor::default();
-        needles.add_secret(&Secret::new(
+        let mut redactor = Redactor::default();
+        redactor.add_secret(&Secret::new(
             format!("{{\"access_token\": \"{JWT}\"}}\n")
                 .into_bytes()
                 .into(),
         ));
-        needles
+        redactor
     }
 
     #[test]
@@ -138,12 +139,11 @@ mod tests {
     #[test]
     fn redactor_ignores_text_without_secret() {
         assert!(
-            !make_redactor()
-                .is_match(b"eyJhbGciOiJSUzI1NiJ9 is a header that every such token has")
+            !make_redactor().is_match(b"eyJhbGciOiJSUzI1NiJ9 is the header of every such token")
         );
         assert_eq!(
-            make_redactor().redact(&format!("token {JWT} refused")),
-            "token [secret] refused"
+            make_redactor().redact(&format!("token {JWT} rejected")),
+            "token [secret] rejected"
         );
     }
 }

@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use std::fmt;
 use zeroize::Zeroizing;
 
-/// A token. It is wiped when dropped and cannot be printed, cloned or serialised.
+/// A token. It is wiped when dropped and cannot be printed, cloned or serialized.
 ///
 /// ```compile_fail
 /// let secret = bypassctl::secret::Secret::new(b"token".to_vec().into());
@@ -17,19 +17,20 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// Takes the bytes over; they are not copied.
+    /// Takes the bytes without a copy.
     #[must_use]
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
     }
 
-    /// The bytes, for the one file or descriptor that they are meant for.
+    /// Returns the bytes, for the file or descriptor that the token is written to.
     #[must_use]
     pub fn expose_secret(&self) -> &[u8] {
         &self.0
     }
 
-    /// The first 12 hexadecimal digits of the SHA-256: enough to tell two tokens apart, useless to guess one.
+    /// Returns the first 12 hexadecimal digits of the SHA-256: enough to distinguish tokens, and too
+    /// few to guess one.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         Digest::compute(&self.0).to_string()[..12].to_owned()
@@ -48,8 +49,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a file's bytes look like a token: JSON with an `access_token` or `token`, or one long word. What a token is
-/// like is not published, so this only tells what may be replaced or deleted without a second thought.
+/// Whether a file looks like a token: JSON with an `access_token` or `token`, or one long word. The
+/// format of a token is not documented, so this only decides which files may be replaced or deleted.
 #[must_use]
 pub fn is_token_like(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii();
@@ -66,7 +67,7 @@ pub fn is_token_like(bytes: &[u8]) -> bool {
     }
 }
 
-/// The shortest part of a secret that is looked for by itself: shorter ones turn up by chance.
+/// The shortest part of a secret that is searched for: shorter ones occur by chance.
 pub(crate) const MIN_SECRET_PART_LEN: usize = 16;
 
 #[cfg(test)]

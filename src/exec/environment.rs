@@ -1,4 +1,4 @@
-//! What the program was started with, and what of it the children get and the record shows.
+//! The environment of this program: what its children inherit and what the audit log records.
 
 use crate::audit::{Actor, Text};
 use crate::tool::invocation::EnvPolicy;
@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Command line, environment and working directory, taken once.
+/// Command line, environment variables and working directory, read once.
 #[derive(Clone)]
 pub struct Environment {
-    /// The command line, program first.
+    /// The command line with `argv[0]`.
     pub argv: Vec<OsString>,
-    /// The environment.
     pub env: BTreeMap<OsString, OsString>,
-    /// The working directory.
     pub cwd: PathBuf,
-    /// The system's directory for this program's configuration. No variable names it, so that a policy in it holds.
+    /// The system's directory for this program's configuration. No variable changes it, so that users
+    /// cannot evade a policy in it.
     pub system_config_dir: PathBuf,
 }
 
-/// The variables that steer kubectl, its credential plugins and influxctl. No other is recorded.
+/// The variables that configure kubectl, its credential plugins and influxctl. The audit log records
+/// no others.
 const RECORDED_VARIABLES: &[&str] = &[
     "ALL_PROXY",
     "AWS_CONFIG_FILE",
@@ -53,7 +53,7 @@ const RECORDED_VARIABLES: &[&str] = &[
 ];
 
 impl Environment {
-    /// A variable that is set and not empty.
+    /// Returns a variable unless it is empty.
     #[must_use]
     pub fn var(&self, name: &str) -> Option<&OsStr> {
         self.env
@@ -62,7 +62,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// HOME, where it is an absolute path.
+    /// Returns HOME if it is an absolute path.
     #[must_use]
     pub fn home(&self) -> Option<&Path> {
         self.var("HOME")
@@ -70,7 +70,7 @@ impl Environment {
             .filter(|home| home.is_absolute())
     }
 
-    /// The home directory of the account that runs this, wherever HOME leads.
+    /// Returns the account's home directory, whatever HOME says.
     #[must_use]
     pub fn account_home(&self) -> Option<PathBuf> {
         let user = nix::unistd::User::from_uid(geteuid().as_raw().into())
@@ -79,33 +79,33 @@ impl Environment {
         Some(user.dir).filter(|home| home.is_absolute())
     }
 
-    /// The same as text; what is not UTF-8 counts as not set.
+    /// Returns a variable as text. One that is not UTF-8 counts as unset.
     #[must_use]
     pub fn utf8_var(&self, name: &str) -> Option<&str> {
         self.var(name).and_then(OsStr::to_str)
     }
 
-    /// What a child gets. A kuberc would give kubectl's commands other defaults, so it is off; messages are read, so
-    /// they are in English.
+    /// Builds a child's environment. A kuberc could change the defaults of kubectl's commands, so it
+    /// is off. The locale is C, since this program parses messages.
     #[must_use]
     pub fn build_child_env(
         &self,
-        world: &EnvPolicy,
-        throwaway: &[(OsString, OsString)],
+        policy: &EnvPolicy,
+        isolated: &[(OsString, OsString)],
     ) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
         env.insert("KUBERC".into(), "off".into());
         env.insert("LC_ALL".into(), "C".into());
-        // Both tools are Go programs that live for a moment: their garbage collector need not run meanwhile.
+        // Both tools are short-lived Go programs: garbage collection only slows them down.
         env.entry("GOGC".into()).or_insert_with(|| "400".into());
-        if *world == EnvPolicy::Isolated {
+        if *policy == EnvPolicy::Isolated {
             env.retain(|name, _| !name.as_encoded_bytes().starts_with(b"INFLUXCTL_"));
-            env.extend(throwaway.iter().cloned());
+            env.extend(isolated.iter().cloned());
         }
         env
     }
 
-    /// Who runs this, as far as the system and the environment tell.
+    /// Detects who runs this program, from the system and the environment.
     #[must_use]
     pub fn detect_actor(&self) -> Actor {
         let uid = geteuid().as_raw();
@@ -113,7 +113,7 @@ impl Environment {
             .ok()
             .flatten()
             .map(|user| user.name);
-        // 4294967295 stands for no login.
+        // 4294967295 means no login.
         let login_uid = std::fs::read_to_string("/proc/self/loginuid")
             .ok()
             .and_then(|text| text.trim().parse().ok())
@@ -132,19 +132,19 @@ impl Environment {
         }
     }
 
-    /// Whether nobody is there to be asked.
+    /// Whether a CI system runs this program, so that nobody can answer a question.
     #[must_use]
     pub fn is_ci(&self) -> bool {
         self.detect_ci().is_some()
     }
 
-    /// Whether GitHub's runner reads what is printed.
+    /// Whether GitHub's runner reads the output.
     #[must_use]
     pub fn is_github_actions(&self) -> bool {
         self.utf8_var("GITHUB_ACTIONS") == Some("true")
     }
 
-    /// The file that GitHub's runner shows on the page of the job.
+    /// Returns the file that GitHub's runner shows as the job's summary.
     #[must_use]
     pub fn step_summary_path(&self) -> Option<PathBuf> {
         self.var("GITHUB_STEP_SUMMARY")
@@ -167,10 +167,10 @@ impl Environment {
     }
 }
 
-/// What the record shows of a child's environment.
+/// Selects the part of a child's environment that the audit log records.
 #[must_use]
 pub(super) fn select_recorded_env(env: &BTreeMap<OsString, OsString>) -> BTreeMap<String, Text> {
-    let of = |name: &&str| {
+    let select = |name: &&str| {
         env.get(OsStr::new(name)).map(|value| {
             (
                 (*name).to_owned(),
@@ -181,11 +181,11 @@ pub(super) fn select_recorded_env(env: &BTreeMap<OsString, OsString>) -> BTreeMa
             )
         })
     };
-    RECORDED_VARIABLES.iter().filter_map(of).collect()
+    RECORDED_VARIABLES.iter().filter_map(select).collect()
 }
 
-/// A URL, or a proxy given without a scheme, without `user:password@`. A password may hold any character, so all up to
-/// the last `@` goes; a path of the file system is left as it is.
+/// Removes `user:password@` from a URL or a proxy without a scheme. A password may contain any
+/// character, so everything before the last `@` is removed. File paths stay as they are.
 #[must_use]
 pub fn strip_credentials(text: &str) -> String {
     let (scheme, rest) = text

@@ -1,4 +1,4 @@
-//! One run: its record, its secrets, its target. Nothing is run and no file is changed without it.
+//! One run of the program: its audit log, its secrets and its target.
 
 use super::environment::Environment;
 use super::interrupt::{Interrupts, interrupted_error};
@@ -22,31 +22,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How a run is set up.
+/// The settings of a run.
 pub struct RunSetup {
-    /// Which command this is a run of.
+    /// The command of this run.
     pub command: &'static str,
-    /// Whether it only shows what would be done.
+    /// Whether the run changes nothing.
     pub dry_run: bool,
-    /// SHA-256 of the plan that it carries out.
+    /// SHA-256 of the saved plan that this run applies.
     pub plan_sha256: Option<String>,
-    /// The policy in force.
     pub policy: Option<ActivePolicy>,
-    /// The log's file.
     pub audit_log: PathBuf,
-    /// Where locks are kept.
+    /// Its directory `locks` holds the lock files.
     pub state_dir: PathBuf,
-    /// What the program was started with.
     pub environment: Environment,
-    /// The time limit of each command.
+    /// The default time limit of a command.
     pub timeout: Duration,
-    /// Why, in the user's words.
+    /// The value of `--reason`.
     pub reason: Option<String>,
-    /// The signals that end it.
     pub interrupts: Interrupts,
 }
 
-/// One run: its record, its secrets, its target.
+/// A run that is open in the audit log.
 pub struct Executor {
     pub(super) command: &'static str,
     pub(super) dry_run: bool,
@@ -68,8 +64,8 @@ pub struct Executor {
     pub(super) locks: RunLocks,
 }
 
-/// What is known of a run before the record is open.
-fn build_run_begin(setup: &RunSetup, who: Actor) -> RunBegin {
+/// Builds the first entry of a run, except for the commands that earlier runs left unfinished.
+fn build_run_begin(setup: &RunSetup, actor: Actor) -> RunBegin {
     let exe = std::env::current_exe().unwrap_or_default();
     RunBegin {
         argv: setup.environment.argv.iter().map(Text::from).collect(),
@@ -82,7 +78,7 @@ fn build_run_begin(setup: &RunSetup, who: Actor) -> RunBegin {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         },
         cwd: Text::from(&setup.environment.cwd),
-        actor: who,
+        actor,
         pid: std::process::id(),
         process_start: crate::host::read_process_start(std::process::id()),
         reason: setup.reason.clone(),
@@ -94,21 +90,21 @@ fn build_run_begin(setup: &RunSetup, who: Actor) -> RunBegin {
 }
 
 impl Executor {
-    /// Opens the record and begins a run in it.
+    /// Opens the audit log and begins a run in it.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`]: then nothing can be run.
+    /// [`ErrorKind::Unrecorded`].
     pub fn begin_run(setup: RunSetup) -> Result<(Self, PriorState)> {
-        let who = setup.environment.detect_actor();
-        let run = uuid::Uuid::new_v4().to_string();
-        let begin = build_run_begin(&setup, who.clone());
+        let actor = setup.environment.detect_actor();
+        let run_id = uuid::Uuid::new_v4().to_string();
+        let begin = build_run_begin(&setup, actor.clone());
         let begin = |inherited: &PriorState| {
             Body::RunBegin(Box::new(RunBegin {
                 unfinished: inherited.unfinished.clone(),
                 ..begin
             }))
         };
-        let (log, inherited) = Log::open(&setup.audit_log, &run, begin)?;
+        let (log, inherited) = Log::open(&setup.audit_log, &run_id, begin)?;
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
@@ -120,8 +116,8 @@ impl Executor {
             redactor: Mutex::default(),
             target: Mutex::default(),
             has_changed: AtomicBool::new(false),
-            run_id: run,
-            actor: who,
+            run_id,
+            actor,
             state_dir: setup.state_dir,
             environment: setup.environment,
             timeout: setup.timeout,
@@ -136,10 +132,10 @@ impl Executor {
         lock_mutex(&self.log).append(&self.run_id, body, &lock_mutex(&self.redactor))
     }
 
-    /// Ends the run and returns the head that anchors its record.
+    /// Ends the run and returns the head of the audit log.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`].
+    /// [`ErrorKind::Unrecorded`].
     pub fn finish_run(&self, kind: Option<ErrorKind>) -> Result<Head> {
         let (code, outcome) = kind.map_or((0, "done"), |kind| (kind.exit_code(), kind.name()));
         self.append_record(&Body::RunEnd {
@@ -153,71 +149,69 @@ impl Executor {
         Ok(lock_mutex(&self.log).head().clone())
     }
 
-    /// The last record that is known to be durable.
+    /// Returns the last durable entry.
     #[must_use]
     pub fn head(&self) -> Head {
         lock_mutex(&self.log).head().clone()
     }
 
-    /// This run's name in the record.
     #[must_use]
     pub fn run_id(&self) -> &str {
         &self.run_id
     }
 
-    /// Whether anything of the user's or of the cluster's was changed.
+    /// Whether this run changed a file or the cluster. A command that may have changed it counts.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::SeqCst)
     }
 
-    /// Whether the log's filesystem can reserve room for a result before its act.
+    /// Whether the log's filesystem can reserve space for a result before its action.
     #[must_use]
     pub fn can_preallocate_log(&self) -> bool {
         lock_mutex(&self.log).can_preallocate()
     }
 
-    /// Results that could not be recorded, for the user to see: several threads may have had one.
+    /// Returns the results that could not be written, one per thread at most.
     #[must_use]
     pub fn unwritten_results(&self) -> Vec<String> {
         lock_mutex(&self.log).unwritten_results().to_vec()
     }
 
-    /// The objects whose deletion in this run's place was begun, in the last 24 hours, by revocations that did not come
-    /// to their end.
+    /// Finds the objects of this target that unfinished revocations of the last 24 hours began to
+    /// delete.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] where the record cannot be read.
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
     pub fn find_begun_deletions(&self) -> Result<Vec<ObjectRef>> {
         lock_mutex(&self.log).find_begun_deletions(&self.target())
     }
 
-    /// What is known of the target so far.
+    /// Returns the target as far as it is known.
     #[must_use]
     pub fn target(&self) -> Target {
         lock_mutex(&self.target).clone()
     }
 
-    /// Notes what has become known of the target.
-    pub fn update_target(&self, learn: impl FnOnce(&mut Target)) {
-        learn(&mut lock_mutex(&self.target));
+    pub fn update_target(&self, update: impl FnOnce(&mut Target)) {
+        update(&mut lock_mutex(&self.target));
     }
 
-    /// From now on no record, error or message may hold this secret.
+    /// Redacts this secret from every later entry, error and message.
     pub fn register_secret(&self, secret: &Secret) {
         lock_mutex(&self.redactor).add_secret(secret);
     }
 
-    /// The text without any secret known to this run.
+    /// Replaces every registered secret in `text`.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         lock_mutex(&self.redactor).redact(text)
     }
 
-    /// Fails when Ctrl-C or SIGTERM came: between two steps is the place to stop.
+    /// Fails after Ctrl-C, SIGTERM or SIGHUP. A run stops between two steps.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`] or [`Kind::Terminated`].
+    /// [`ErrorKind::Interrupted`] or [`ErrorKind::Terminated`].
     pub fn check_interrupted(&self) -> Result<()> {
         match self.interrupts.raised_signal() {
             None => Ok(()),
@@ -225,39 +219,38 @@ impl Executor {
         }
     }
 
-    /// Waits a while, or fails as soon as Ctrl-C or SIGTERM comes.
+    /// Sleeps, or fails at Ctrl-C, SIGTERM or SIGHUP.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`] or [`Kind::Terminated`].
+    /// [`ErrorKind::Interrupted`] or [`ErrorKind::Terminated`].
     pub fn sleep(&self, time: Duration) -> Result<()> {
         self.interrupts.wait_for_signal(time);
         self.check_interrupted()
     }
 
-    /// The tools that this run has on record.
+    /// Returns the tools that this run has recorded.
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
         lock_mutex(&self.tools).clone()
     }
 
-    /// How far a plan has come by earlier runs, by the record.
+    /// Finds how far earlier runs have applied a plan.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] where the record cannot be read.
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
     pub fn find_plan_progress(&self, plan: &str) -> Result<PlanProgress> {
         lock_mutex(&self.log).find_plan_progress(plan, &self.run_id)
     }
 
-    /// Who runs this.
     #[must_use]
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
 
-    /// Records a tool before its first use other than asking its version.
+    /// Records a tool, before the first command other than the one that reads its version.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`].
+    /// [`ErrorKind::Unrecorded`].
     pub fn record_tool(&self, tool: &Tool) -> Result<()> {
         lock_mutex(&self.tools).push(tool.clone());
         self.append_record(&Body::Tool {
@@ -267,11 +260,12 @@ impl Executor {
         })
     }
 
-    /// Keeps other runs away from a target until the lock is dropped and every child has ended.
+    /// Locks a target until the lock is dropped and every child has exited. `name` is the lock
+    /// file's and `target` the one in messages.
     ///
     /// # Errors
-    /// [`Kind::Refused`] when another run is at work on it; it is named.
-    pub fn lock_target(&self, name: &str, what: &str) -> Result<TargetLock> {
+    /// [`ErrorKind::Refused`] where another run has the lock. The message names that run.
+    pub fn lock_target(&self, name: &str, target: &str) -> Result<TargetLock> {
         let user = self
             .actor
             .user
@@ -283,7 +277,7 @@ impl Executor {
             self.actor.host,
             std::process::id()
         );
-        lock::acquire_lock(&self.state_dir.join("locks"), name, what, &holder)
+        lock::acquire_lock(&self.state_dir.join("locks"), name, target, &holder)
             .inspect(|lock| self.locks.add_lock(lock))
     }
 
@@ -291,12 +285,12 @@ impl Executor {
         &self,
         step: &str,
         effect: Effect,
-        act: Operation,
+        operation: Operation,
     ) -> Result<Receipt> {
         let intent = Intent {
             step: step.to_owned(),
             effect,
-            operation: act,
+            operation,
             actor: self.actor.clone(),
             target: self.target(),
             plan: self.plan_sha256.clone(),
@@ -309,15 +303,14 @@ impl Executor {
         )
     }
 
-    /// What the program was started with.
     #[must_use]
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
 }
 
-/// An executable as the record shows it: without its version while it is asked for it, and without its digest unless it
-/// is pinned.
+/// Builds the audit log's view of a tool. The version is unknown in the command that reads it, and
+/// the digest of a tool that is not pinned is not computed until then.
 pub(super) fn to_executable(tool: &Tool) -> Executable {
     Executable {
         path: Text::from(&tool.path),

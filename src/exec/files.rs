@@ -1,4 +1,4 @@
-//! Files read with a limit, replaced as a whole, or deleted. Changing one takes the receipt of a durable record.
+//! Reads files up to a limit, replaces them atomically and deletes them. A change takes a receipt.
 
 use crate::audit::Receipt;
 use std::fs::{File, Metadata, Permissions};
@@ -9,20 +9,19 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// A file as it was read, to be compared with later.
+/// A file as it was when it was read.
 pub struct Snapshot {
-    /// Its bytes; wiped when dropped.
+    /// Wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Its mode and owner.
     pub meta: Metadata,
 }
 
-/// Reads a regular file of at most `max` bytes; `None` when nothing is there.
+/// Reads a regular file of at most `max` bytes. Returns `None` where it does not exist.
 ///
 /// # Errors
-/// Those of reading, and for what is no regular file or too large.
+/// Fails for other kinds of files and for larger ones.
 pub fn read_file(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
-    // A FIFO would block the open for ever.
+    // Opening a FIFO would block.
     let flags = rustix::fs::OFlags::NONBLOCK.union(rustix::fs::OFlags::NOCTTY);
     let opened = File::options()
         .read(true)
@@ -47,26 +46,25 @@ pub fn read_file(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
     Ok(Some(Snapshot { bytes, meta }))
 }
 
-/// The name under which a file is written before it takes its place: always the same, so that what a killed run left
-/// is found and taken away by the next.
+/// Returns the path under which a file is written before it is renamed. The name is fixed, so that
+/// the next run finds and removes what a killed run left.
 fn temp_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.bypassctl-new"))
 }
 
-/// What came of a change: an error may come after it has happened.
+/// The outcome of a change, which may succeed and then fail to become durable.
 pub(super) struct WriteOutcome {
     pub(super) is_applied: bool,
     pub(super) result: io::Result<()>,
 }
 
 impl WriteOutcome {
-    /// The change itself, and what makes it durable.
-    fn from_change(change: io::Result<()>, durable: impl FnOnce() -> io::Result<()>) -> Self {
+    fn from_change(change: io::Result<()>, make_durable: impl FnOnce() -> io::Result<()>) -> Self {
         match change {
             Ok(()) => Self {
                 is_applied: true,
-                result: durable(),
+                result: make_durable(),
             },
             Err(error) => Self {
                 is_applied: false,
@@ -76,21 +74,21 @@ impl WriteOutcome {
     }
 }
 
-/// Mode and owner of a file that is written.
+/// The source of a written file's mode and owner.
 pub(super) enum ModeSource<'a> {
-    /// Those of the file that it takes the place of.
+    /// The replaced file.
     Existing(&'a Metadata),
-    /// This mode, and who runs this.
+    /// This mode, with the user who runs this program.
     Fixed(u32),
 }
 
-/// Puts `bytes` in the place of `path` as a whole: old file or new, never a part. Until it is whole its mode is 0600. A
-/// directory that is not there is made, mode 0700.
+/// Replaces `path` atomically. The mode is 0600 until the file is complete. Creates missing
+/// directories with mode 0700.
 pub(super) fn replace_file(
-    _recorded: &Receipt,
+    _receipt: &Receipt,
     path: &Path,
     bytes: &[u8],
-    like: &ModeSource,
+    mode: &ModeSource,
 ) -> WriteOutcome {
     let new = temp_path(path);
     let directory = path.parent().unwrap_or(Path::new("/"));
@@ -99,19 +97,19 @@ pub(super) fn replace_file(
         .mode(0o700)
         .create(directory)
         .and_then(|()| remove_if_exists(&new))
-        .and_then(|()| write_temp_file(&new, bytes, like))
+        .and_then(|()| write_temp_file(&new, bytes, mode))
         .and_then(|()| std::fs::rename(&new, path));
     let written = written.map_err(|error| match remove_if_exists(&new) {
         Ok(()) => error,
-        Err(left) => io::Error::other(format!(
-            "{error}; and `{}` is left behind: {left}",
+        Err(cleanup) => io::Error::other(format!(
+            "{error}, and `{}` remains: {cleanup}",
             new.display()
         )),
     });
     WriteOutcome::from_change(written, || sync_directory(path))
 }
 
-fn write_temp_file(new: &Path, bytes: &[u8], like: &ModeSource) -> io::Result<()> {
+fn write_temp_file(new: &Path, bytes: &[u8], mode: &ModeSource) -> io::Result<()> {
     let mut options = tempfile::Builder::new();
     let directory = new.parent().unwrap_or(Path::new("/"));
     let name = new.file_name().unwrap_or_default();
@@ -121,14 +119,13 @@ fn write_temp_file(new: &Path, bytes: &[u8], like: &ModeSource) -> io::Result<()
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)?;
     file.write_all(bytes)?;
-    let mode = match like {
+    let mode = match mode {
         ModeSource::Fixed(mode) => *mode,
         ModeSource::Existing(old) => {
-            let ours = file.as_file().metadata()?;
-            if (ours.uid(), ours.gid()) != (old.uid(), old.gid()) {
-                fchown(file.as_file(), Some(old.uid()), Some(old.gid())).map_err(|error| {
-                    io::Error::other(format!("its owner cannot be kept: {error}"))
-                })?;
+            let new = file.as_file().metadata()?;
+            if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))
+                    .map_err(|error| io::Error::other(format!("cannot keep its owner: {error}")))?;
             }
             old.mode() & 0o7777
         }
@@ -140,8 +137,8 @@ fn write_temp_file(new: &Path, bytes: &[u8], like: &ModeSource) -> io::Result<()
     Ok(())
 }
 
-/// Deletes a file, and what a killed run may have left beside it.
-pub(super) fn delete_file(_recorded: &Receipt, path: &Path) -> WriteOutcome {
+/// Deletes a file and the temporary file that a killed run may have left beside it.
+pub(super) fn delete_file(_receipt: &Receipt, path: &Path) -> WriteOutcome {
     WriteOutcome::from_change(remove_if_exists(path), || {
         remove_if_exists(&temp_path(path)).and_then(|()| sync_directory(path))
     })
@@ -158,64 +155,58 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
-/// What a killed run left beside a file, if anything.
+/// Finds the temporary file that a killed run left beside `path`.
 #[must_use]
 pub fn find_stale_temp_file(path: &Path) -> Option<PathBuf> {
     Some(temp_path(path)).filter(|new| new.symlink_metadata().is_ok())
 }
 
-/// Why a directory is no place for something secret, and what mends that.
+/// A directory that does not protect a secret: the problem and its fix.
 pub struct UnsafeDirectory {
-    /// What is wrong.
     pub problem: String,
-    /// What to do about it.
     pub remedy: String,
 }
 
-/// Whether others could replace what is put into a directory, or nothing can be put there (a read-only filesystem, an
-/// immutable directory); `None` where it is fit.
+/// Checks whether others could replace files in a directory, and whether this program can write to
+/// it (a read-only filesystem, an immutable directory). Returns `None` for a safe directory.
 #[must_use]
 pub fn check_directory(directory: &Path) -> Option<UnsafeDirectory> {
     let name = directory.display();
-    let unfit = |what: String, remedy: String| {
-        Some(UnsafeDirectory {
-            problem: what,
-            remedy,
-        })
-    };
+    let unsafe_because =
+        |problem: String, remedy: String| Some(UnsafeDirectory { problem, remedy });
     let meta = match std::fs::metadata(directory) {
         Ok(meta) => meta,
         Err(error) => {
-            let what = format!("the directory `{name}` cannot be looked at: {error}");
-            return unfit(what, format!("mkdir -p -m 700 '{name}'"));
+            let problem = format!("cannot read the directory `{name}`: {error}");
+            return unsafe_because(problem, format!("mkdir -p -m 700 '{name}'"));
         }
     };
-    let ours = [rustix::process::geteuid().as_raw(), 0];
+    let trusted = [rustix::process::geteuid().as_raw(), 0];
     if !meta.is_dir() {
-        return unfit(
+        return unsafe_because(
             format!("`{name}` is not a directory"),
             format!("mkdir -p -m 700 '{name}'"),
         );
     }
     if meta.mode() & 0o022 != 0 {
         let mode = meta.mode() & 0o7777;
-        return unfit(
+        return unsafe_because(
             format!("others can write to the directory `{name}` (mode {mode:04o})"),
             format!("chmod go-w '{name}'"),
         );
     }
-    if !ours.contains(&meta.uid()) {
+    if !trusted.contains(&meta.uid()) {
         let uid = meta.uid();
-        return unfit(
+        return unsafe_because(
             format!("the directory `{name}` belongs to another user (uid {uid})"),
-            format!("chown {} '{name}'", ours[0]),
+            format!("chown {} '{name}'", trusted[0]),
         );
     }
     let needed = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     let error = rustix::fs::access(directory, needed).err()?;
-    let remedy = format!("chmod u+wx '{name}', mount its filesystem for writing, or chattr -i");
-    unfit(
-        format!("the directory `{name}` cannot be written to: {error}"),
+    let remedy = format!("chmod u+wx '{name}', mount its filesystem writable, or chattr -i");
+    unsafe_because(
+        format!("cannot write to the directory `{name}`: {error}"),
         remedy,
     )
 }

@@ -1,4 +1,4 @@
-//! Which file a tool is, what its digest is, and who could replace it.
+//! Finds the file of a tool and who could replace it.
 
 use super::writers::find_writers;
 use crate::error::{Error, Result};
@@ -7,47 +7,44 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// A tool as found, and what about the way to it deserves a warning.
+/// A tool as it was found.
 pub struct ResolvedTool {
-    /// The tool, neither hashed nor asked for its version yet.
+    /// The tool, without a version yet.
     pub tool: Tool,
-    /// Who else could put another file there.
+    /// One for each path that untrusted users can write to.
     pub warnings: Vec<String>,
-    /// Why it is not this file alone that runs, as far as the file shows it.
+    /// Why another program runs as well (a script, a launcher).
     pub indirection: Option<String>,
-    /// Why the policy does not have it run.
+    /// Why the policy refuses it.
     pub refusal: Option<Error>,
 }
 
-/// Finds a tool: the file that is named, or the first in PATH.
-///
-/// # Errors
-/// [`crate::error::Kind::Failed`] when there is none, or it is no executable file. Empty and relative entries of PATH are passed over: what they
-/// mean depends on the current directory.
+/// Finds a tool: the explicit path, or the first file in PATH. Ignores empty and relative entries of
+/// PATH, since they depend on the current directory.
 pub(super) fn locate_tool(
     name: ToolName,
-    named: Option<&ExplicitPath>,
+    explicit: Option<&ExplicitPath>,
     path: Option<&OsStr>,
 ) -> Result<ResolvedTool> {
-    let found = match named {
-        Some(named) => check_explicit_path(named)?,
+    let found = match explicit {
+        Some(explicit) => check_explicit_path(explicit)?,
         None => search_path(name, path.unwrap_or_default())?,
     };
     let real = found.canonicalize().map_err(|error| {
-        Error::failure(format!("`{}` cannot be resolved: {error}", found.display()))
+        Error::failure(format!("cannot resolve `{}`: {error}", found.display()))
             .caused_by(error)
-            .hint("look at each directory and symlink on the way to it")
+            .hint("check each directory and symlink of this path")
     })?;
-    // Whoever can write to a directory that is searched before can put another tool in front.
-    let searched = match named {
+    // A file in an earlier directory of PATH would take precedence.
+    let searched = match explicit {
         Some(_) => Vec::new(),
         None => list_earlier_directories(path.unwrap_or_default(), &found),
     };
-    let ways = searched
+    let warnings: BTreeSet<String> = searched
         .into_iter()
         .chain([found.clone()])
-        .filter_map(|way| describe_untrusted_writers(&way));
-    let warnings: BTreeSet<String> = ways.collect();
+        .filter_map(|path| describe_untrusted_writers(&path))
+        .collect();
     let tool = Tool {
         name,
         path: real,
@@ -64,24 +61,24 @@ pub(super) fn locate_tool(
     })
 }
 
-/// A file that is named for a tool.
+/// A path from the command line or the policy.
 pub(super) struct ExplicitPath {
-    /// Absolute.
+    /// An absolute path.
     pub(super) path: PathBuf,
-    /// How another is named.
+    /// How to change it.
     pub(super) hint: String,
 }
 
-fn check_explicit_path(named: &ExplicitPath) -> Result<PathBuf> {
-    let path = &named.path;
+fn check_explicit_path(explicit: &ExplicitPath) -> Result<PathBuf> {
+    let path = &explicit.path;
     let meta = std::fs::metadata(path).map_err(|error| {
-        Error::failure(format!("`{}` is not there: {error}", path.display()))
+        Error::failure(format!("cannot find `{}`: {error}", path.display()))
             .caused_by(error)
-            .hint(&named.hint)
+            .hint(&explicit.hint)
     })?;
     if !meta.is_file() {
         return Err(
-            Error::failure(format!("`{}` is not a file", path.display())).hint(&named.hint),
+            Error::failure(format!("`{}` is not a file", path.display())).hint(&explicit.hint),
         );
     }
     if rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_err() {
@@ -97,15 +94,17 @@ fn search_path(name: ToolName, path: &OsStr) -> Result<PathBuf> {
     let (absolute, relative): (Vec<PathBuf>, Vec<PathBuf>) =
         std::env::split_paths(path).partition(|entry| entry.is_absolute());
     let absolute = std::env::join_paths(absolute).unwrap_or_default();
-    // The second argument only serves relative entries, of which there are none left.
+    // The current directory, `/`, only matters for relative entries.
     which::which_in(name.as_str(), Some(absolute), "/").map_err(|_| {
-        let passed_over = if relative.is_empty() {
+        let ignored = if relative.is_empty() {
             String::new()
         } else {
-            " (empty and relative entries are passed over)".to_owned()
+            " (empty and relative entries are ignored)".to_owned()
         };
-        Error::failure(format!("`{}` is not in PATH{passed_over}", name.as_str()))
-            .hint(format!("install it, or name it: --{} PATH", name.as_str()))
+        Error::failure(format!("`{}` is not in PATH{ignored}", name.as_str())).hint(format!(
+            "install it, or give its path: --{} PATH",
+            name.as_str()
+        ))
     })
 }
 
@@ -116,16 +115,16 @@ fn list_earlier_directories(path: &OsStr, found: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Who, besides root and who runs this, decides what is found there.
+/// Names the users, other than root and the current one, who can replace what is found at `path`.
 fn describe_untrusted_writers(path: &Path) -> Option<String> {
     let others: Vec<String> = find_writers(path)
         .into_iter()
         .filter(|writer| writer.is_untrusted())
-        .map(|w| w.to_string())
+        .map(|writer| writer.to_string())
         .collect();
     (!others.is_empty()).then(|| {
         format!(
-            "others decide what runs by way of `{}`: {}",
+            "others can replace what runs from `{}`: {}",
             path.display(),
             others.join(", ")
         )

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and SIGHUP as events that a wait can see.
+//! Ctrl-C, SIGTERM and SIGHUP as events.
 
 use super::event::ProcessEvent;
 use super::sync::lock_mutex;
@@ -17,54 +17,51 @@ struct SignalState {
     subscribers: Mutex<Vec<Sender<ProcessEvent>>>,
 }
 
-/// The signals that end a run, from the moment they are installed.
+/// The handlers of the signals that end a run.
 #[derive(Clone)]
 pub struct Interrupts(Arc<SignalState>);
 
 impl Interrupts {
-    /// Takes the signals over for the rest of the program. A file that may not grow (RLIMIT_FSIZE) becomes an error
-    /// of the write instead of the end of the program.
-    ///
-    /// # Errors
-    /// Those of the system.
+    /// Installs the handlers for the rest of the program. A write beyond RLIMIT_FSIZE then fails
+    /// instead of killing the program.
     pub fn install() -> io::Result<Self> {
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
-        let shared = Arc::new(SignalState::default());
+        let state = Arc::new(SignalState::default());
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        let theirs = Arc::clone(&shared);
+        let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for signal in signals.forever() {
-                theirs.signal.store(signal, Ordering::SeqCst);
-                let waiting = lock_mutex(&theirs.subscribers);
-                waiting
+                shared.signal.store(signal, Ordering::SeqCst);
+                let subscribers = lock_mutex(&shared.subscribers);
+                subscribers
                     .iter()
-                    .for_each(|waiter| drop(waiter.send(ProcessEvent::Signal)));
+                    .for_each(|subscriber| drop(subscriber.send(ProcessEvent::Signal)));
             }
         });
-        Ok(Self(shared))
+        Ok(Self(state))
     }
 
-    /// The signal that was raised, if any.
+    /// Returns the last signal raised.
     #[must_use]
     pub fn raised_signal(&self) -> Option<i32> {
         Some(self.0.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
-    /// Waits that long, or until a signal is raised.
+    /// Sleeps for `time`, or until a signal is raised.
     pub(super) fn wait_for_signal(&self, time: Duration) {
-        let (tell, told) = channel();
-        self.subscribe(tell);
-        // Nothing but a signal is ever told here: it, or the end of the time, is what is waited for.
-        let _ = told.recv_timeout(time);
+        let (sender, receiver) = channel();
+        self.subscribe(sender);
+        // Only signals are sent here, so both a message and a timeout end the wait.
+        let _ = receiver.recv_timeout(time);
     }
 
-    /// Tells a wait of every signal from now on, and of one raised before.
-    pub(super) fn subscribe(&self, waiter: Sender<ProcessEvent>) {
-        let mut waiting = lock_mutex(&self.0.subscribers);
+    /// Sends every signal from now on to `subscriber`, and one raised before.
+    pub(super) fn subscribe(&self, subscriber: Sender<ProcessEvent>) {
+        let mut subscribers = lock_mutex(&self.0.subscribers);
         if self.raised_signal().is_some() {
-            drop(waiter.send(ProcessEvent::Signal));
+            drop(subscriber.send(ProcessEvent::Signal));
         }
-        waiting.push(waiter);
+        subscribers.push(subscriber);
     }
 }
 
@@ -85,5 +82,5 @@ pub(super) fn interrupted_error(signal: i32) -> Error {
             }
         ),
     )
-    .hint("the same command can be run again")
+    .hint("run the same command again")
 }

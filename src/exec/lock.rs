@@ -1,7 +1,7 @@
-//! One run at a time for one target.
+//! Locks that keep two runs from the same target.
 
 use super::sync::lock_mutex;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::text::sanitize_truncated;
 use std::fs::{File, TryLockError};
 use std::io;
@@ -11,15 +11,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-/// How long what a holder says of itself is at least, in bytes: all of one length, so that none shows the end of another.
+/// The length in bytes to which a holder's description is padded. A longer one would leave the end
+/// of another description behind it.
 const HOLDER_LEN: usize = 200;
 
-/// How often, and how far apart, one looks for it.
+/// How often a description is read until one is there, and how far apart.
 const MAX_READ_ATTEMPTS: u32 = 50;
 const READ_RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// Held until dropped. Children inherit it: a kubectl orphaned by SIGKILL keeps it until it ends. Not so those that only
-/// watch: they may live on for an hour, and keep nobody from anything.
+/// A lock that is held until it is dropped. Children inherit it, so a kubectl orphaned by SIGKILL
+/// holds it until it exits. Watches do not: they may run for another hour and change nothing.
 pub struct TargetLock(Arc<File>);
 
 /// The locks of a run, for the children that inherit them.
@@ -27,13 +28,10 @@ pub struct TargetLock(Arc<File>);
 pub(super) struct RunLocks(Mutex<Vec<Weak<File>>>);
 
 impl RunLocks {
-    /// Descriptors that a process started meanwhile inherits.
-    ///
-    /// # Errors
-    /// Those of the system: no more descriptors.
+    /// Duplicates the descriptors, for as long as a child is being started.
     pub(super) fn duplicate_inheritable(&self) -> io::Result<Vec<OwnedFd>> {
         let locks = lock_mutex(&self.0);
-        // Unlike a copy by the standard library this one is not closed by exec.
+        // Unlike `File::try_clone`, `dup` leaves close-on-exec unset.
         locks
             .iter()
             .filter_map(Weak::upgrade)
@@ -48,33 +46,42 @@ impl RunLocks {
 
 impl Drop for TargetLock {
     fn drop(&mut self) {
-        // A run that ends by itself gives the lock back although a child may live on: only a killed run leaves it.
+        // Unlocks for the children too: only a killed run leaves its lock to them.
         let _ = self.0.unlock();
     }
 }
 
-/// Takes the lock called `name` in `directory`; `holder` is what another run is told meanwhile.
+/// Locks `name` in `directory`. Other runs show `holder` in their messages meanwhile.
 ///
 /// # Errors
-/// [`Kind::Refused`] when another run holds it.
+/// [`ErrorKind::Refused`] where another run has the lock.
 pub(super) fn acquire_lock(
     directory: &Path,
     name: &str,
-    what: &str,
+    target: &str,
     holder: &str,
 ) -> Result<TargetLock> {
     let path = directory.join(format!("{name}.lock"));
     match try_acquire_lock(directory, &path, holder) {
         Ok(LockAttempt::Acquired(lock)) => Ok(lock),
-        Ok(LockAttempt::HeldBy(other)) => Err(Error::refusal(format!("another run is at work on {what}: {}", sanitize_truncated(&other, 200)))
-            .hint("wait until it has ended; where that process is gone, a kubectl or influxctl that it has left behind is still at work (`ps -e | grep -E 'kubectl|influxctl'`)")),
-        Err(error) => Err(Error::new(ErrorKind::Failed, format!("the lock `{}` cannot be taken: {error}", path.display()))
-            .caused_by(error)
-            .hint("the state directory must be writable: see XDG_STATE_HOME")),
+        Ok(LockAttempt::HeldBy(holder)) => {
+            let holder = sanitize_truncated(&holder, 200);
+            let message = format!("another run is working on {target}: {holder}");
+            Err(Error::refusal(message).hint(
+                "wait until it ends; if its process is gone, a kubectl or influxctl that it \
+                 started still runs: `ps -e | grep -E 'kubectl|influxctl'`",
+            ))
+        }
+        Err(error) => {
+            let message = format!("cannot lock `{}`: {error}", path.display());
+            Err(Error::failure(message)
+                .caused_by(error)
+                .hint("the state directory must be writable: see XDG_STATE_HOME"))
+        }
     }
 }
 
-/// Who holds the lock: it says so right after it has taken it.
+/// Reads the holder's description, which the holder writes right after it has locked the file.
 fn read_holder(file: &File) -> io::Result<String> {
     let mut text = [0; 2 * HOLDER_LEN];
     for _ in 0..MAX_READ_ATTEMPTS {
@@ -84,12 +91,12 @@ fn read_holder(file: &File) -> io::Result<String> {
         }
         std::thread::sleep(READ_RETRY_DELAY);
     }
-    Ok("it has not said yet who it is".to_owned())
+    Ok("it has not described itself yet".to_owned())
 }
 
 enum LockAttempt {
     Acquired(TargetLock),
-    /// Another run has it: this is how it describes itself.
+    /// The description of the run that has the lock.
     HeldBy(String),
 }
 
@@ -112,7 +119,7 @@ fn try_acquire_lock(directory: &Path, path: &Path, holder: &str) -> io::Result<L
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // One write over the last holder's, so that who reads meanwhile reads the one or the other.
+    // A single write, so that a reader gets the last holder's description or this one.
     file.write_all_at(format!("{holder:<HOLDER_LEN$}").as_bytes(), 0)?;
     Ok(LockAttempt::Acquired(TargetLock(Arc::new(file))))
 }

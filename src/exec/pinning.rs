@@ -1,4 +1,4 @@
-//! Which file a tool is, opened once; and whether the policy has it run.
+//! Opens a tool's file once and checks it against the policy.
 
 use super::executor::Executor;
 use super::find_tool::{ExplicitPath, ResolvedTool, locate_tool};
@@ -11,15 +11,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Executor {
-    /// Finds a tool and opens its file: nothing else is executed for it in this run, and that only where the policy has
-    /// it run. Where it has nothing but pinned tools run, or this one pinned, the file is hashed and compared here.
+    /// Finds a tool and opens its file. This run executes no other file for it, and this one only
+    /// if the policy allows it. Compares the digest where the policy requires a pin.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Failed`] where there is none or it cannot be read, [`crate::error::Kind::Refused`] where
-    /// the command line names another than a locked policy.
-    pub fn resolve_tool(&self, name: ToolName, named: Option<&Path>) -> Result<ResolvedTool> {
-        let named = self.find_explicit_path(name, named)?;
-        let mut found = locate_tool(name, named.as_ref(), self.environment.var("PATH"))?;
+    /// [`ErrorKind::Failed`](crate::error::ErrorKind) where the tool cannot be found or read, `Refused` where the command
+    /// line and a locked policy disagree.
+    pub fn resolve_tool(&self, name: ToolName, path: Option<&Path>) -> Result<ResolvedTool> {
+        let explicit = self.find_explicit_path(name, path)?;
+        let mut found = locate_tool(name, explicit.as_ref(), self.environment.var("PATH"))?;
         let program =
             Program::open(&found.tool.path).map_err(|error| hash_error(&found.tool, error))?;
         found.indirection = find_indirection(&found.tool, &program);
@@ -37,22 +37,22 @@ impl Executor {
         Ok(found)
     }
 
-    /// The file that is named for a tool, by the command line or else by the policy.
+    /// Returns the path for a tool from the command line, or else from the policy.
     fn find_explicit_path(
         &self,
         name: ToolName,
         flag: Option<&Path>,
     ) -> Result<Option<ExplicitPath>> {
         let tool = name.as_str();
-        let by_flag = flag.map(|path| ExplicitPath {
+        let from_flag = flag.map(|path| ExplicitPath {
             path: self.environment.cwd.join(path),
-            hint: format!("name the file itself: --{tool} PATH"),
+            hint: format!("give the path of an executable file: --{tool} PATH"),
         });
         let Some(policy) = self.policy() else {
-            return Ok(by_flag);
+            return Ok(from_flag);
         };
         let file = policy.file.display();
-        let by_policy = policy
+        let from_policy = policy
             .policy
             .tools
             .pin(name)
@@ -60,25 +60,22 @@ impl Executor {
             .clone()
             .map(|path| ExplicitPath {
                 path,
-                hint: format!("it is `path` in [tools.{tool}] of the policy `{file}`"),
+                hint: format!("correct `path` in [tools.{tool}] of the policy `{file}`"),
             });
-        match (by_flag, by_policy) {
-            (Some(flag), Some(place)) if policy.policy.locked && flag.path != place.path => {
+        match (from_flag, from_policy) {
+            (Some(flag), Some(pin)) if policy.policy.locked && flag.path != pin.path => {
                 Err(Error::refusal(format!(
-                    "--{tool} {} is not the one of the policy `{file}`, which is locked: {}",
+                    "--{tool} {} differs from the locked policy `{file}`: {}",
                     flag.path.display(),
-                    place.path.display()
+                    pin.path.display()
                 ))
-                .hint("leave the flag out"))
+                .hint(format!("omit --{tool}")))
             }
-            (flag, place) => Ok(flag.or(place)),
+            (flag, pin) => Ok(flag.or(pin)),
         }
     }
 
-    /// SHA-256 of the file that is executed for a tool.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::Failed`] where it cannot be read.
+    /// Computes the SHA-256 of the file that is executed for a tool.
     pub fn compute_tool_digest(&self, tool: &Tool) -> Result<String> {
         match &tool.sha256 {
             Some(sha256) => Ok(sha256.clone()),
@@ -90,19 +87,19 @@ impl Executor {
         }
     }
 
-    /// The file that is executed for a tool.
+    /// Returns the opened file of a tool.
     pub(super) fn get_program(&self, tool: &Tool) -> Result<Arc<Program>> {
         let program = lock_mutex(&self.programs).get(&tool.path).cloned();
         program.ok_or_else(|| {
             Error::failure(format!(
-                "`{}` was not looked at before it was to run",
+                "`{}` was not opened before its first run",
                 tool.path.display()
             ))
             .into_internal_bug()
         })
     }
 
-    /// The same right before it runs.
+    /// Like [`Self::get_program`], but fails where the file has changed since it was hashed.
     pub(super) fn get_unchanged_program(&self, tool: &Tool) -> Result<Arc<Program>> {
         let program = self.get_program(tool)?;
         if program.is_unchanged() {
@@ -111,7 +108,7 @@ impl Executor {
         Err(executable_changed_error(tool))
     }
 
-    /// Whether the policy says which file or version a tool has to be.
+    /// Whether the policy requires a certain file or version of a tool.
     #[must_use]
     pub fn is_constrained_by_policy(&self, name: ToolName) -> bool {
         self.policy().is_some_and(|policy| {
@@ -119,14 +116,13 @@ impl Executor {
         })
     }
 
-    /// The policy in force.
     #[must_use]
     pub fn policy(&self) -> Option<&ActivePolicy> {
         self.policy.as_ref()
     }
 }
 
-/// Why a tool that has to be a pinned one is none.
+/// Checks a tool against its pin and returns the refusal.
 fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Option<Error> {
     let tool = &found.tool;
     let (name, path, file) = (
@@ -136,22 +132,26 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
     );
     let pin = policy.policy.tools.pin(tool.name);
     if !pin.is_pinned() {
-        let what =
-            format!("{name} is not pinned, and the policy `{file}` has none run that is not");
-        return Some(Error::refusal(what).hint("`bypassctl tools pin` prints what to put there"));
+        let message =
+            format!("{name} is not pinned, and the policy `{file}` allows only pinned tools");
+        return Some(Error::refusal(message).hint("`bypassctl tools pin` prints the missing pin"));
     }
     if !pin.sha256.iter().any(|pinned| pinned == sha256) {
-        let of_policy = pin.sha256.join(", ");
-        let what = format!(
-            "`{path}` is not the {name} that is pinned: its SHA-256 is {sha256}, and the policy `{file}` has {of_policy}"
+        let pinned = pin.sha256.join(", ");
+        let message = format!(
+            "`{path}` is not the pinned {name}: its SHA-256 is {sha256}, the policy `{file}` \
+             allows {pinned}"
         );
-        return Some(Error::refusal(what).hint(
-            "find out why it is another; if that is meant to be, `bypassctl tools pin` prints what to put there",
+        return Some(Error::refusal(message).hint(
+            "find out why it differs; if that is intended, `bypassctl tools pin` prints the new pin",
         ));
     }
-    let what = found.indirection.as_ref()?;
+    let indirection = found.indirection.as_ref()?;
     Some(
-        Error::refusal(format!("`{path}` is pinned, but {what}, which is not")).hint(format!(
+        Error::refusal(format!(
+            "`{path}` is pinned, but {indirection}, which is not"
+        ))
+        .hint(format!(
             "pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH"
         )),
     )
@@ -159,26 +159,20 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
 
 fn find_indirection(tool: &Tool, program: &Program) -> Option<String> {
     if program.is_script() {
-        return Some("it is a script: what runs is its interpreter and what it starts".to_owned());
+        return Some("it is a script that starts an interpreter".to_owned());
     }
     let launcher = tool::detect_launcher(&tool.path)?;
-    Some(format!("`{launcher}` starts another program for it"))
+    Some(format!("`{launcher}` starts another program"))
 }
 
-/// A tool's file that is not any more what was hashed.
 pub(super) fn executable_changed_error(tool: &Tool) -> Error {
     let path = tool.path.display();
-    Error::refusal(format!(
-        "`{path}` was overwritten since it was looked at: it is another program now"
-    ))
-    .hint("find out who did that; run again once it is the right one")
+    Error::refusal(format!("`{path}` changed after it was hashed"))
+        .hint("find out who changed it, and run again with the right file")
 }
 
 fn hash_error(tool: &Tool, error: std::io::Error) -> Error {
-    Error::failure(format!(
-        "`{}` cannot be hashed: {error}",
-        tool.path.display()
-    ))
-    .caused_by(error)
-    .hint("the record needs its digest: it must be readable, and no program is larger than 1 GiB")
+    Error::failure(format!("cannot hash `{}`: {error}", tool.path.display()))
+        .caused_by(error)
+        .hint("the audit log needs its SHA-256: it must be readable and at most 1 GiB")
 }

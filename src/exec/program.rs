@@ -1,4 +1,4 @@
-//! A tool's file, opened once: what is hashed is what runs, whatever its name leads to by then.
+//! A tool's file, opened once: the file that is hashed is the file that runs.
 
 use super::sync::lock_mutex;
 use crate::digest::{Digest, Hasher};
@@ -9,18 +9,17 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// What an ELF file begins with: the kernel runs it without an interpreter that would open it by its name again, unless
-/// it is for another machine.
+/// The first bytes of an ELF file. The kernel executes it from its open descriptor. An interpreter
+/// would open a script by its name again.
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// More is no tool, and would take long to hash, in bytes.
+/// The largest file that is hashed.
 const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 
-/// A tool's file.
 pub(super) struct Program {
     path: PathBuf,
     file: File,
-    /// The name of the open file; without one it is executed by its path.
+    /// The open file as a path. `None`: it is executed by its own path.
     fd_path: Option<PathBuf>,
     is_script: bool,
     content_digest: Mutex<Option<ContentDigest>>,
@@ -32,7 +31,8 @@ struct ContentDigest {
     stamp: FileStamp,
 }
 
-/// What changes when a file's content does. No file system promises the reverse, so a difference only means: look again.
+/// Metadata that changes with the content. It may also change alone, so a difference only means that
+/// the file must be hashed again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: (u64, u64),
@@ -58,58 +58,58 @@ impl Program {
         if file.metadata()?.len() > MAX_PROGRAM_BYTES {
             return Err(io::Error::other("it is larger than 1 GiB"));
         }
-        let mut begins = [0; 4];
-        // A shorter file is no program; what the system says of it when it is to run is told.
-        let _ = file.read_at(&mut begins, 0)?;
-        let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        // The interpreter of a script opens it by its name again, and scripts look beside themselves.
-        let open = Some(open).filter(|open| begins == ELF_MAGIC && open.exists());
+        let mut magic = [0; 4];
+        // A shorter file fails at its start, with the system's message.
+        let _ = file.read_at(&mut magic, 0)?;
+        let fd_path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        // The interpreter opens a script by its name again, and scripts look for files beside them.
+        let fd_path = Some(fd_path).filter(|path| magic == ELF_MAGIC && path.exists());
         Ok(Self {
             path: path.to_owned(),
             file,
-            fd_path: open,
-            is_script: begins.starts_with(b"#!"),
+            fd_path,
+            is_script: magic.starts_with(b"#!"),
             content_digest: Mutex::default(),
         })
     }
 
-    /// Whether it is text for an interpreter, which is another program.
+    /// Whether an interpreter runs the file.
     pub(super) fn is_script(&self) -> bool {
         self.is_script
     }
 
-    /// What is executed: the open file, where the system has a name for it.
+    /// Returns the path to execute: the open file, where the system has a path for it.
     pub(super) fn exec_path(&self) -> &Path {
         self.fd_path.as_deref().unwrap_or(&self.path)
     }
 
-    /// SHA-256 of what is executed, lower-case hexadecimal. From then on that is what runs.
+    /// Computes the SHA-256. From then on no other content runs.
     ///
     /// # Errors
-    /// Those of reading, and where it was changed meanwhile.
+    /// Fails where the file changes meanwhile.
     pub(super) fn compute_sha256(&self) -> io::Result<Digest> {
         let (sha256, stamp) = self.hash_content()?;
-        let mut hashed = lock_mutex(&self.content_digest);
-        Ok(hashed.get_or_insert(ContentDigest { sha256, stamp }).sha256)
+        let mut digest = lock_mutex(&self.content_digest);
+        Ok(digest.get_or_insert(ContentDigest { sha256, stamp }).sha256)
     }
 
-    /// Whether it is still what was hashed: to be asked right before it runs. What cannot be read any more is not.
+    /// Whether the file still has the hashed content. An unreadable file counts as changed.
     pub(super) fn is_unchanged(&self) -> bool {
         let Some(ContentDigest { sha256, stamp }) = *lock_mutex(&self.content_digest) else {
             return true;
         };
-        let now = self
+        let current = self
             .open_file()
             .and_then(|file| file.metadata())
             .map(|meta| FileStamp::from(&meta));
-        // Another name or mode changes the stamp as well: then its content decides.
-        if now.is_ok_and(|now| now == stamp) {
+        // A rename or chmod changes the stamp as well, so a new hash decides.
+        if current.is_ok_and(|current| current == stamp) {
             return true;
         }
-        let Ok((now, stamp)) = self.hash_content() else {
+        let Ok((current, stamp)) = self.hash_content() else {
             return false;
         };
-        let is_same = now == sha256;
+        let is_same = current == sha256;
         if is_same {
             *lock_mutex(&self.content_digest) = Some(ContentDigest { sha256, stamp });
         }
@@ -121,17 +121,18 @@ impl Program {
         let stamp = FileStamp::from(&file.metadata()?);
         let sha256 = compute_file_sha256(&file)?;
         if FileStamp::from(&file.metadata()?) != stamp {
-            return Err(io::Error::other("it was changed while it was read"));
+            return Err(io::Error::other("it changed while it was read"));
         }
         Ok((sha256, stamp))
     }
 
-    /// Whether what was just started is still what was hashed. Of what was started by its name that cannot be told.
+    /// Whether the process that just started runs the hashed content. Always true for one that was
+    /// started by its path, where this cannot be checked.
     pub(super) fn is_unchanged_after_start(&self) -> bool {
         self.fd_path.is_none() || self.is_unchanged()
     }
 
-    /// What is executed, opened.
+    /// Opens the file that `exec_path` names.
     fn open_file(&self) -> io::Result<File> {
         if self.fd_path.is_some() {
             self.file.try_clone()
@@ -141,10 +142,7 @@ impl Program {
     }
 }
 
-/// SHA-256 of an open file as lower-case hexadecimal, with little memory.
-///
-/// # Errors
-/// Those of reading.
+/// Computes the SHA-256 of an open file in pieces.
 pub(super) fn compute_file_sha256(file: &File) -> io::Result<Digest> {
     let mut hasher = Hasher::default();
     let mut chunk = vec![0; 256 << 10];
@@ -168,24 +166,24 @@ mod tests {
     #[test]
     fn program_is_changed_until_overwritten_content_is_restored() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
-        file.write_all(b"\x7fELF one").expect("it is written to");
+        file.write_all(b"\x7fELF one").expect("a write");
         let program = Program::open(file.path()).expect("a program");
-        assert!(program.is_unchanged(), "nothing is known of it yet");
-        let sha256 = program.compute_sha256().expect("it is read");
+        assert!(program.is_unchanged(), "not hashed yet");
+        let sha256 = program.compute_sha256().expect("a digest");
         assert!(program.is_unchanged());
-        file.write_all(b" two").expect("it is written to");
+        file.write_all(b" two").expect("a write");
         assert!(
             !program.is_unchanged()
                 && !program.is_unchanged()
                 && !program.is_unchanged_after_start()
         );
         assert_eq!(
-            program.compute_sha256().expect("it is read"),
+            program.compute_sha256().expect("a digest"),
             sha256,
-            "what was hashed first is what runs"
+            "the first digest stays"
         );
-        file.as_file().set_len(8).expect("it is cut");
-        file.rewind().expect("its beginning");
-        assert!(program.is_unchanged(), "written back");
+        file.as_file().set_len(8).expect("a shorter file");
+        file.rewind().expect("the start");
+        assert!(program.is_unchanged(), "the content is back");
     }
 }

@@ -1,4 +1,4 @@
-//! Commands run to their end, each between its intent and its result.
+//! Runs commands, each between its intent and its result in the audit log.
 
 use super::environment;
 use super::executor::{Executor, to_executable};
@@ -19,27 +19,29 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
+const RUN_BY_HAND_HINT: &str = "run the command by hand: the audit log shows it";
+
 /// How a watch ended.
 pub enum WatchResult {
-    /// It had shown what was waited for, and was ended.
+    /// The output met the condition, and the watch was killed.
     ConditionMet,
-    /// By itself, before that.
+    /// The command exited before that.
     Exited(ToolOutput),
 }
 
 impl Executor {
-    /// Runs a command to its end.
+    /// Runs a command until it exits. A nonzero exit code is not an error here.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] before it ran; [`Kind::TimedOut`], [`Kind::Interrupted`] or [`Kind::Failed`] when it did
-    /// not come to an end of its own. An exit code other than 0 is no error here.
+    /// [`ErrorKind::Unrecorded`] before the command runs. [`ErrorKind::TimedOut`],
+    /// [`ErrorKind::Interrupted`] or [`ErrorKind::Failed`] where it did not exit by itself.
     pub fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
         self.check_interrupted()?;
         self.execute(step, invocation, None, None)
     }
 
-    /// Runs a command that shows what happens until `enough` of what it has printed so far, or until it ends before
-    /// that, as a watch does whose connection is lost.
+    /// Runs a command until `is_met` accepts its output so far, or until it exits, as a watch does
+    /// that loses its connection.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -47,23 +49,23 @@ impl Executor {
         &self,
         step: &str,
         invocation: &Invocation,
-        mut enough: impl FnMut(&[u8]) -> bool,
+        mut is_met: impl FnMut(&[u8]) -> bool,
     ) -> Result<WatchResult> {
         self.check_interrupted()?;
-        let mut seen = false;
-        let mut look = |printed: &[u8]| {
-            seen = seen || enough(printed);
-            seen
+        let mut was_met = false;
+        let mut check = |printed: &[u8]| {
+            was_met = was_met || is_met(printed);
+            was_met
         };
-        let output = self.execute(step, invocation, None, Some(&mut look))?;
-        Ok(if seen {
+        let output = self.execute(step, invocation, None, Some(&mut check))?;
+        Ok(if was_met {
             WatchResult::ConditionMet
         } else {
             WatchResult::Exited(output)
         })
     }
 
-    /// Tries a token: `config` makes the throwaway configuration, given the path at which the token will be.
+    /// Runs a token probe. `config` renders the throwaway configuration for a token path.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -77,15 +79,15 @@ impl Executor {
         self.check_interrupted()?;
         let var = |name| self.environment.var(name);
         let parent = scratch::choose_runtime_directory(var("XDG_RUNTIME_DIR"), var("TMPDIR"));
-        let cannot = |error: std::io::Error| {
+        let to_error = |error: io::Error| {
             Error::failure(format!(
-                "no private place for the trial could be made in `{}`: {error}",
+                "cannot create a private directory in `{}`: {error}",
                 parent.display()
             ))
             .caused_by(error)
             .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
         };
-        self.remove_stale_directories(step, &parent, cannot)?;
+        self.remove_stale_directories(step, &parent, to_error)?;
         let path = scratch::generate_path(&parent);
         let change = FileChange {
             op: FileOp::TempDir,
@@ -93,39 +95,42 @@ impl Executor {
             before: None,
             after: None,
         };
-        let begun = self.record_intent(
+        let receipt = self.record_intent(
             &format!("{step}-temp-dir"),
             Effect::Reads,
             Operation::File {
                 file: change.clone(),
             },
         )?;
-        let made = ProbeDirectory::new(&begun, &path).and_then(|mut scratch| {
+        let created = ProbeDirectory::new(&receipt, &path).and_then(|mut scratch| {
             let token = scratch.write_token(token)?;
             scratch.write_config(&config(&token.display().to_string()))?;
             Ok(scratch)
         });
-        let (output, closed) = match made {
+        let (output, removed) = match created {
             Ok(scratch) => (
                 self.execute(step, invocation, Some(&scratch), None),
                 scratch.remove(),
             ),
-            Err(error) => (Err(cannot(io::Error::other(error.to_string()))), Err(error)),
+            Err(error) => (
+                Err(to_error(io::Error::other(error.to_string()))),
+                Err(error),
+            ),
         };
-        self.record_file_change(begun, change, closed.as_ref().err())?;
+        self.record_file_change(receipt, change, removed.as_ref().err())?;
         let output = output?;
-        closed.map_err(cannot)?;
+        removed.map_err(to_error)?;
         Ok(output)
     }
 
-    /// Takes away what killed runs left, each on record.
+    /// Removes the probe directories of killed runs, each with an intent and a result.
     fn remove_stale_directories(
         &self,
         step: &str,
         parent: &Path,
-        cannot: impl Fn(io::Error) -> Error,
+        to_error: impl Fn(io::Error) -> Error,
     ) -> Result<()> {
-        for (path, _lock) in scratch::find_stale_directories(parent).map_err(&cannot)? {
+        for (path, _lock) in scratch::find_stale_directories(parent).map_err(&to_error)? {
             let before = Some(Stream::new_withheld());
             let change = FileChange {
                 op: FileOp::Delete,
@@ -133,16 +138,16 @@ impl Executor {
                 before,
                 after: None,
             };
-            let begun = self.record_intent(
+            let receipt = self.record_intent(
                 &format!("{step}-sweep"),
                 Effect::Reads,
                 Operation::File {
                     file: change.clone(),
                 },
             )?;
-            let swept = scratch::remove_stale_directory(&begun, &path);
-            self.record_file_change(begun, change, swept.as_ref().err())?;
-            swept.map_err(&cannot)?;
+            let removed = scratch::remove_stale_directory(&receipt, &path);
+            self.record_file_change(receipt, change, removed.as_ref().err())?;
+            removed.map_err(&to_error)?;
         }
         Ok(())
     }
@@ -152,7 +157,7 @@ impl Executor {
         step: &str,
         invocation: &Invocation,
         scratch: Option<&ProbeDirectory>,
-        enough: Option<StopPredicate>,
+        stop: Option<StopPredicate>,
     ) -> Result<ToolOutput> {
         let program = self.get_unchanged_program(invocation.tool())?;
         let config = scratch.map(ProbeDirectory::config_path);
@@ -161,7 +166,7 @@ impl Executor {
             invocation.env_policy(),
             &scratch.map(ProbeDirectory::build_env).unwrap_or_default(),
         );
-        let act = Operation::Process {
+        let operation = Operation::Process {
             argv: argv.iter().map(Text::from).collect(),
             exe: to_executable(invocation.tool()),
             cwd: Text::from(&self.environment.cwd),
@@ -186,33 +191,33 @@ impl Executor {
             timeout,
             can_finish: invocation.effect() == Effect::Changes,
         };
-        let begun = self.record_intent(step, invocation.effect(), act)?;
+        let receipt = self.record_intent(step, invocation.effect(), operation)?;
         if invocation.effect() == Effect::Changes {
             self.has_changed.store(true, Ordering::SeqCst);
         }
-        // What only watches does not keep the run's locks where it outlives it.
-        let inherited = if enough.is_none() {
+        // A watch that outlives this run must not hold its locks.
+        let inherited = if stop.is_none() {
             self.locks.duplicate_inheritable()
         } else {
             Ok(Vec::new())
         };
-        let ran = match inherited {
-            Ok(_inherited) => spawn::run_process(&begun, &spec, &self.interrupts, enough),
+        let process = match inherited {
+            Ok(_inherited) => spawn::run_process(&receipt, &spec, &self.interrupts, stop),
             Err(error) => ProcessResult::from_start_error(error),
         };
-        self.record_process_result(begun, invocation, &ran)?;
-        self.to_tool_output(invocation, ran, timeout)
+        self.record_process_result(receipt, invocation, &process)?;
+        self.to_tool_output(invocation, process, timeout)
     }
 
     fn record_process_result(
         &self,
-        begun: Receipt,
+        receipt: Receipt,
         invocation: &Invocation,
-        ran: &ProcessResult,
+        process: &ProcessResult,
     ) -> Result<()> {
-        let stream = |bytes: &[u8], secret: bool| {
-            let secret = secret || lock_mutex(&self.redactor).is_match(bytes);
-            Some(if secret {
+        let stream = |bytes: &[u8], is_secret: bool| {
+            let is_secret = is_secret || lock_mutex(&self.redactor).is_match(bytes);
+            Some(if is_secret {
                 Stream::new_withheld()
             } else {
                 Stream::from_bytes(bytes)
@@ -223,23 +228,27 @@ impl Executor {
             Sensitivity::Stdout => (true, false),
             Sensitivity::Both => (true, true),
         };
-        let outcome = ResultRecord {
-            intent: begun.seq(),
-            exit: ran.exit.map(Into::into),
-            duration_ms: begun.elapsed_ms(),
-            stdout: stream(&ran.stdout, stdout),
-            stderr: stream(&ran.stderr, stderr),
+        let result = ResultRecord {
+            intent: receipt.seq(),
+            exit: process.exit.map(Into::into),
+            duration_ms: receipt.elapsed_ms(),
+            stdout: stream(&process.stdout, stdout),
+            stderr: stream(&process.stderr, stderr),
             files: Vec::new(),
-            error: ran
+            error: process
                 .termination
                 .as_ref()
                 .map(Termination::to_record_text)
-                .or_else(|| ran.has_open_streams.then(|| "streams-held-open".to_owned())),
+                .or_else(|| {
+                    process
+                        .has_open_streams
+                        .then(|| "streams-held-open".to_owned())
+                }),
         };
         lock_mutex(&self.log).append_result(
-            begun,
+            receipt,
             &self.run_id,
-            &Body::Result(Box::new(outcome)),
+            &Body::Result(Box::new(result)),
             &lock_mutex(&self.redactor),
         )
     }
@@ -247,50 +256,73 @@ impl Executor {
     fn to_tool_output(
         &self,
         invocation: &Invocation,
-        ran: ProcessResult,
+        process: ProcessResult,
         timeout: Duration,
     ) -> Result<ToolOutput> {
         let name = invocation.tool().name.as_str();
-        match (ran.termination, ran.exit) {
+        match (process.termination, process.exit) {
             (None | Some(Termination::ConditionMet), Some(exit)) => {
-                let secret = invocation.sensitivity() != Sensitivity::Plain;
-                let stdout = if secret { ran.stdout } else { self.redact_bytes(ran.stdout) };
-                Ok(ToolOutput { tool: invocation.tool().name, exit, stdout, stderr: self.redact_bytes(ran.stderr) })
+                let is_secret = invocation.sensitivity() != Sensitivity::Plain;
+                let stdout = if is_secret {
+                    process.stdout
+                } else {
+                    self.redact_bytes(process.stdout)
+                };
+                Ok(ToolOutput {
+                    tool: invocation.tool().name,
+                    exit,
+                    stdout,
+                    stderr: self.redact_bytes(process.stderr),
+                })
             }
-            (None | Some(Termination::ConditionMet), None) => Err(Error::failure(format!("how {name} ended could not be found out"))
-                .hint("run the same command by hand; it is in the audit log")),
-            (Some(Termination::Interrupted), _) => Err(interrupted_error(self.interrupts.raised_signal().unwrap_or_default())),
+            (None | Some(Termination::ConditionMet), None) => Err(Error::failure(format!(
+                "the exit status of {name} is unknown"
+            ))
+            .hint(RUN_BY_HAND_HINT)),
+            (Some(Termination::Interrupted), _) => Err(interrupted_error(
+                self.interrupts.raised_signal().unwrap_or_default(),
+            )),
             (Some(Termination::TimedOut { stopped: true }), _) => Err(Error::new(
                 ErrorKind::TimedOut,
-                format!("{name} wanted the terminal, which it cannot have here"),
+                format!("{name} tried to use the terminal and was killed"),
             )
             .hint(
-                "a credential plugin may be asking for a login: log in first, until `kubectl get namespaces` answers",
+                "a credential plugin may ask for a login: log in until `kubectl get namespaces` \
+                 works",
             )),
-            (Some(Termination::TimedOut { stopped: false }), _) => {
-                Err(Error::new(ErrorKind::TimedOut, format!("{name} was not done after {}, and was ended", format_duration(timeout)))
-                    .hint("is the network there? a longer limit: --timeout 5m"))
-            }
+            (Some(Termination::TimedOut { stopped: false }), _) => Err(Error::new(
+                ErrorKind::TimedOut,
+                format!(
+                    "{name} timed out after {} and was killed",
+                    format_duration(timeout)
+                ),
+            )
+            .hint("check the network, or raise the limit: --timeout 5m")),
             (Some(Termination::TooMuchOutput(stream)), _) => Err(Error::failure(format!(
-                "{name} printed more on {stream} than any right answer needs, and was ended"
+                "{name} printed too much on {stream} and was killed"
             ))
-            .hint("run the same command by hand; it is in the audit log")),
-            (Some(Termination::ExecutableChanged), _) => Err(executable_changed_error(invocation.tool())),
+            .hint(RUN_BY_HAND_HINT)),
+            (Some(Termination::ExecutableChanged), _) => {
+                Err(executable_changed_error(invocation.tool()))
+            }
             (Some(Termination::NotStarted(error)), _) => {
-                Err(Error::failure(format!("`{}` could not be started: {error}", invocation.tool().path.display()))
+                let path = invocation.tool().path.display();
+                Err(Error::failure(format!("cannot start `{path}`: {error}"))
                     .caused_by(error)
-                    .hint(format!("is it a program for this machine? another: --{name} PATH")))
+                    .hint(format!(
+                        "check that it is built for this machine, or name another: --{name} PATH"
+                    )))
             }
         }
     }
 
-    /// What a tool said is quoted in errors, and a quote that is cut short could no longer be recognised as a secret.
+    /// Redacts output before an error quotes a part of it: a truncated secret would not match.
     fn redact_bytes(&self, bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-        let needles = lock_mutex(&self.redactor);
-        if !needles.is_match(&bytes) {
+        let redactor = lock_mutex(&self.redactor);
+        if !redactor.is_match(&bytes) {
             return bytes;
         }
-        needles
+        redactor
             .redact(&String::from_utf8_lossy(&bytes))
             .into_bytes()
             .into()

@@ -1,4 +1,4 @@
-//! A place for a trial: an empty home, a throwaway configuration, and a token that is on no disk.
+//! The directory of a token probe: an empty home, a throwaway configuration and a token in memory.
 
 use crate::audit::Receipt;
 use crate::secret::Secret;
@@ -8,18 +8,18 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-const DIRECTORY_PREFIX: &str = "bypassctl-trial-";
+const DIRECTORY_PREFIX: &str = "bypassctl-probe-";
 
-/// A directory of our own, gone when dropped, and swept by the next run where it could not be.
+/// A private directory. Dropping it removes it, and the next run removes one that a killed run left.
 pub(super) struct ProbeDirectory {
     path: PathBuf,
-    /// Holds the lock that tells the next run's sweep to leave it alone.
+    /// Locks the directory, so that no other run removes it as stale.
     _lock: File,
-    /// Holds the memory that the token is in.
+    /// Keeps the memory file with the token open.
     token_file: Option<File>,
 }
 
-/// A name that nobody can foresee.
+/// Generates an unpredictable path.
 pub(super) fn generate_path(parent: &Path) -> PathBuf {
     parent.join(format!(
         "{DIRECTORY_PREFIX}{}",
@@ -28,8 +28,8 @@ pub(super) fn generate_path(parent: &Path) -> PathBuf {
 }
 
 impl ProbeDirectory {
-    /// Makes one. Another run's sweep may take it away between its making and its locking: then once more.
-    pub(super) fn new(_recorded: &Receipt, path: &Path) -> io::Result<Self> {
+    /// Creates and locks a directory. Retries where another run removes it as stale in between.
+    pub(super) fn new(_receipt: &Receipt, path: &Path) -> io::Result<Self> {
         for _ in 0..8 {
             std::fs::DirBuilder::new().mode(0o700).create(path)?;
             let Some(lock) = ignore_not_found(File::open(path))? else {
@@ -46,9 +46,7 @@ impl ProbeDirectory {
                 return Ok(scratch);
             }
         }
-        Err(io::Error::other(
-            "another run takes it away again and again",
-        ))
+        Err(io::Error::other("another run keeps deleting it"))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -59,17 +57,17 @@ impl ProbeDirectory {
         self.path().join("config.toml")
     }
 
-    /// The variables that make it the whole world of a child.
+    /// Returns the variables that point a child at this directory.
     pub(super) fn build_env(&self) -> Vec<(OsString, OsString)> {
         let home = self.path().join("home");
-        let below = [
+        let directories = [
             ("XDG_CONFIG_HOME", ".config"),
             ("XDG_CACHE_HOME", ".cache"),
             ("XDG_DATA_HOME", ".local/share"),
             ("XDG_STATE_HOME", ".local/state"),
         ];
-        let below = below.map(|(name, path)| (name.into(), home.join(path).into()));
-        below
+        let directories = directories.map(|(name, path)| (name.into(), home.join(path).into()));
+        directories
             .into_iter()
             .chain([("HOME".into(), home.into())])
             .collect()
@@ -79,8 +77,8 @@ impl ProbeDirectory {
         std::fs::write(self.config_path(), text)
     }
 
-    /// Where the child finds the token: in memory where the system has that, and so gone with this process, however it
-    /// ends; else in a file of this directory.
+    /// Writes the token and returns its path: a memory file, which ends with this process, or a file
+    /// of this directory where the system has no memory files.
     pub(super) fn write_token(&mut self, token: &Secret) -> io::Result<PathBuf> {
         if let Some((file, path)) = create_memory_file(token) {
             self.token_file = Some(file);
@@ -96,7 +94,6 @@ impl ProbeDirectory {
         Ok(path)
     }
 
-    /// Takes it away.
     pub(super) fn remove(self) -> io::Result<()> {
         std::fs::remove_dir_all(&self.path)
     }
@@ -104,17 +101,17 @@ impl ProbeDirectory {
 
 impl Drop for ProbeDirectory {
     fn drop(&mut self) {
-        // Closed already, in the ordinary case.
+        // Usually `remove` has done this already.
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
-/// The descriptor closes on exec: only who may read this process's memory can open it by this path.
+/// Creates a memory file. Opening its path takes the permission to read this process's memory.
 #[cfg(target_os = "linux")]
 fn create_memory_file(token: &Secret) -> Option<(File, PathBuf)> {
     use std::os::fd::AsRawFd as _;
     let mut file = File::from(
-        rustix::fs::memfd_create("bypassctl-trial", rustix::fs::MemfdFlags::CLOEXEC).ok()?,
+        rustix::fs::memfd_create("bypassctl-probe", rustix::fs::MemfdFlags::CLOEXEC).ok()?,
     );
     file.write_all(token.expose_secret()).ok()?;
     let path = PathBuf::from(format!(
@@ -122,7 +119,7 @@ fn create_memory_file(token: &Secret) -> Option<(File, PathBuf)> {
         std::process::id(),
         file.as_raw_fd()
     ));
-    // Without /proc, as in some containers, there is no such path.
+    // Some containers have no /proc.
     File::open(&path).ok().map(|_| (file, path))
 }
 
@@ -131,40 +128,41 @@ fn create_memory_file(_token: &Secret) -> Option<(File, PathBuf)> {
     None
 }
 
-/// Where secrets may lie for a moment: the user's runtime directory, else shared memory, else the temporary directory.
+/// Chooses the parent of probe directories: the user's runtime directory, shared memory, or the
+/// temporary directory.
 pub(super) fn choose_runtime_directory(
     runtime: Option<&OsStr>,
     temporary: Option<&OsStr>,
 ) -> PathBuf {
-    let ours = |path: &Path| {
-        let private = |meta: std::fs::Metadata| {
+    let is_usable = |path: &Path| {
+        let is_private = |meta: std::fs::Metadata| {
             meta.is_dir()
                 && meta.uid() == rustix::process::geteuid().as_raw()
                 && meta.mode() & 0o077 == 0
         };
-        path.is_absolute() && path.metadata().is_ok_and(private)
+        path.is_absolute() && path.metadata().is_ok_and(is_private)
     };
     let shared_memory = || Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir());
-    let runtime = runtime.map(PathBuf::from).filter(|path| ours(path));
+    let runtime = runtime.map(PathBuf::from).filter(|path| is_usable(path));
     runtime
         .or_else(shared_memory)
         .or_else(|| temporary.map(PathBuf::from))
         .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
 
-/// What killed runs of this user left: directories of our name whose lock nobody holds; it is held from here on.
+/// Finds and locks the directories that killed runs of this user left.
 pub(super) fn find_stale_directories(parent: &Path) -> io::Result<Vec<(PathBuf, File)>> {
-    let ours = rustix::process::geteuid().as_raw();
+    let uid = rustix::process::geteuid().as_raw();
     let mut stale = Vec::new();
     for entry in std::fs::read_dir(parent)?.flatten() {
-        let named = entry
+        let has_prefix = entry
             .file_name()
             .to_string_lossy()
             .starts_with(DIRECTORY_PREFIX);
-        if !named
+        if !has_prefix
             || !entry
                 .metadata()
-                .is_ok_and(|meta| meta.is_dir() && meta.uid() == ours)
+                .is_ok_and(|meta| meta.is_dir() && meta.uid() == uid)
         {
             continue;
         }
@@ -177,8 +175,8 @@ pub(super) fn find_stale_directories(parent: &Path) -> io::Result<Vec<(PathBuf, 
     Ok(stale)
 }
 
-/// Takes one of these away; another run may have been faster.
-pub(super) fn remove_stale_directory(_recorded: &Receipt, path: &Path) -> io::Result<()> {
+/// Removes a stale directory, unless another run did.
+pub(super) fn remove_stale_directory(_receipt: &Receipt, path: &Path) -> io::Result<()> {
     ignore_not_found(std::fs::remove_dir_all(path)).map(drop)
 }
 

@@ -1,4 +1,4 @@
-//! The only place that starts a process. It takes the receipt of a durable record.
+//! Starts processes and waits for them. No other file does, and each start takes a receipt.
 
 use super::event::ProcessEvent;
 use super::interrupt::Interrupts;
@@ -17,19 +17,19 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// What standard error may hold, in bytes.
+/// The limit of standard error.
 const MAX_STDERR_BYTES: usize = 256 << 10;
 
-/// How long a process may take to end after it was asked to.
+/// The time between SIGTERM and SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a process that changes something may go on after a first Ctrl-C.
+/// The time that a process with changes may keep running after a first Ctrl-C.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the streams of a process that ended may stay open: a grandchild may hold them.
+/// The time that the streams of an exited process may stay open: a grandchild may have them.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// One process, as it will run.
+/// The settings of a process.
 pub(super) struct ProcessSpec<'a> {
     pub(super) program: &'a Program,
     pub(super) argv: &'a [String],
@@ -37,44 +37,43 @@ pub(super) struct ProcessSpec<'a> {
     pub(super) stdin: Option<&'a str>,
     pub(super) max_stdout: usize,
     pub(super) timeout: Duration,
-    /// Whether a first signal leaves it some time to end by itself: what it changes is better done than unknown.
+    /// Whether it may finish after a first signal: a finished change is better than an unknown one.
     pub(super) can_finish: bool,
 }
 
-/// Looks at what a process has printed so far; `true` once that is enough.
+/// Returns `true` once the output so far suffices.
 pub(super) type StopPredicate<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
-/// Why a process did not come to its own end.
+/// Why a process did not exit by itself.
 #[derive(Debug)]
 pub(super) enum Termination {
     NotStarted(io::Error),
-    /// Its file was written to right before it was started.
+    /// Its file changed right before the start.
     ExecutableChanged,
-    /// `stopped`: it was stopped because it wanted the terminal.
+    /// `stopped`: the kernel stopped it when it used the terminal.
     TimedOut {
         stopped: bool,
     },
     TooMuchOutput(&'static str),
     Interrupted,
-    /// It had printed what was waited for.
+    /// Its output met the condition.
     ConditionMet,
 }
 
-/// What is left of a process.
+/// How a process ended, and its output.
 pub(super) struct ProcessResult {
     pub(super) exit: Option<ProcessExit>,
     pub(super) termination: Option<Termination>,
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Zeroizing<Vec<u8>>,
-    /// A descendant that left the process group held a stream open: what it printed later is not known.
+    /// Whether a descendant outside the process group kept a stream open: its later output is lost.
     pub(super) has_open_streams: bool,
 }
 
-/// What a stream has brought so far.
+/// The output of a stream so far.
 type SharedBuffer = Arc<Mutex<Zeroizing<Vec<u8>>>>;
 
 impl ProcessResult {
-    /// Something went wrong before it could be started.
     pub(super) fn from_start_error(error: io::Error) -> Self {
         Self {
             exit: None,
@@ -86,47 +85,48 @@ impl ProcessResult {
     }
 }
 
-/// Runs a process to its end, its time limit, its output limit or a signal. Its process group ends with it where it was
-/// cut off, or holds a stream open.
+/// Runs a process until it exits, exceeds a limit or is interrupted. Its process group is killed
+/// with it, and also where it keeps a stream open.
 pub(super) fn run_process(
-    _recorded: &Receipt,
+    _receipt: &Receipt,
     spec: &ProcessSpec,
     interrupts: &Interrupts,
-    enough: Option<StopPredicate>,
+    stop: Option<StopPredicate>,
 ) -> ProcessResult {
     let (events, inbox) = channel();
     let streams = [SharedBuffer::default(), SharedBuffer::default()];
-    let (exit, cut, held_open) = match start_process(spec, &events, &streams) {
+    let (exit, termination, has_open_streams) = match start_process(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.subscribe(events);
-            // From here on most kernels let nobody write to the file (ETXTBSY); what was written before is found out here.
-            let cut = (!spec.program.is_unchanged_after_start())
+            // While it runs most kernels refuse writes to its file (ETXTBSY). This finds earlier ones.
+            let termination = (!spec.program.is_unchanged_after_start())
                 .then_some(Termination::ExecutableChanged);
-            let mut watch = ProcessWatcher {
+            let mut watcher = ProcessWatcher {
                 events: inbox,
                 group: Pid::from_raw(pid),
                 exit: None,
-                termination: cut,
+                termination,
                 open_streams: 2,
             };
             let mut never = |_: &[u8]| false;
-            watch.watch_process(spec, &streams[0], enough.unwrap_or(&mut never));
-            (watch.exit, watch.termination, watch.open_streams > 0)
+            watcher.watch_process(spec, &streams[0], stop.unwrap_or(&mut never));
+            (watcher.exit, watcher.termination, watcher.open_streams > 0)
         }
         Err(error) => (None, Some(Termination::NotStarted(error)), false),
     };
     let [stdout, stderr] = streams.map(|stream| std::mem::take(&mut *lock_mutex(&stream)));
     ProcessResult {
         exit,
-        termination: cut,
+        termination,
         stdout,
         stderr,
-        has_open_streams: held_open,
+        has_open_streams,
     }
 }
 
-/// Starts it with a thread for each stream and one for its end. duct's errors and its `Debug` would print argv,
-/// environment and standard input, so its status is never checked and no expression is ever formatted.
+/// Starts a process, a thread for each stream and one for its exit. The errors and the `Debug` of
+/// duct print argv, environment and standard input. So duct never checks the status, and nothing
+/// formats an expression.
 fn start_process(
     spec: &ProcessSpec,
     events: &Sender<ProcessEvent>,
@@ -141,7 +141,8 @@ fn start_process(
         .stderr_file(stderr_writer)
         .unchecked()
         .before_spawn(move |command| {
-            // A group of its own, so that grandchildren (credential plugins) end with it, and Ctrl-C comes to us alone.
+            // In its own group, grandchildren (credential plugins) can be killed with it, and the
+            // terminal sends Ctrl-C to this program alone.
             command.process_group(0).arg0(&name);
             Ok(())
         });
@@ -170,9 +171,9 @@ fn start_process(
         events,
         &streams[1],
     );
-    let to_exit = events.clone();
+    let exit_events = events.clone();
     std::thread::spawn(move || {
-        drop(to_exit.send(ProcessEvent::Exited(
+        drop(exit_events.send(ProcessEvent::Exited(
             handle.wait().map(|output| output.status),
         )))
     });
@@ -184,19 +185,24 @@ fn spawn_reader(
     name: &'static str,
     max: usize,
     events: &Sender<ProcessEvent>,
-    into: &SharedBuffer,
+    buffer: &SharedBuffer,
 ) {
-    let (events, into) = (events.clone(), Arc::clone(into));
+    let (events, buffer) = (events.clone(), Arc::clone(buffer));
     std::thread::spawn(move || {
-        let whole = read_limited(stream, max, &into, || {
+        let is_complete = read_limited(stream, max, &buffer, || {
             drop(events.send(ProcessEvent::Output))
         });
-        drop(events.send(ProcessEvent::StreamEnd(name, whole)));
+        drop(events.send(ProcessEvent::StreamEnd(name, is_complete)));
     });
 }
 
-/// Reads to the end, or until there is more than the limit: then `false`.
-fn read_limited(mut stream: impl Read, max: usize, into: &SharedBuffer, more: impl Fn()) -> bool {
+/// Reads to the end. Stops and returns `false` at the first byte beyond `max`.
+fn read_limited(
+    mut stream: impl Read,
+    max: usize,
+    buffer: &SharedBuffer,
+    notify: impl Fn(),
+) -> bool {
     let mut chunk = Zeroizing::new([0; 16 << 10]);
     loop {
         let length = match stream.read(&mut *chunk) {
@@ -205,17 +211,17 @@ fn read_limited(mut stream: impl Read, max: usize, into: &SharedBuffer, more: im
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return true,
         };
-        let mut bytes = lock_mutex(into);
+        let mut bytes = lock_mutex(buffer);
         if bytes.len() + length > max {
             return false;
         }
         append_zeroizing(&mut bytes, &chunk[..length]);
         drop(bytes);
-        more();
+        notify();
     }
 }
 
-/// Grows by hand: a vector that grows by itself leaves its outgrown memory as it is, and that may be half a token.
+/// Appends and wipes the old memory where the vector grows: it may contain half a token.
 fn append_zeroizing(bytes: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
     if bytes.capacity() - bytes.len() < more.len() {
         let mut larger = Zeroizing::new(Vec::with_capacity(
@@ -232,28 +238,28 @@ struct ProcessWatcher {
     group: Option<Pid>,
     exit: Option<ProcessExit>,
     termination: Option<Termination>,
-    /// Streams that have not ended.
+    /// How many streams have not ended.
     open_streams: u8,
 }
 
 impl ProcessWatcher {
-    fn watch_process(&mut self, spec: &ProcessSpec, stdout: &SharedBuffer, enough: StopPredicate) {
+    fn watch_process(&mut self, spec: &ProcessSpec, stdout: &SharedBuffer, stop: StopPredicate) {
         let mut deadline = Instant::now() + spec.timeout;
-        let mut asked = !spec.can_finish;
+        let mut must_stop = !spec.can_finish;
         while self.exit.is_none() && self.termination.is_none() {
             match self.next_event(deadline) {
-                Some(ProcessEvent::Signal) if asked => {
+                Some(ProcessEvent::Signal) if must_stop => {
                     self.termination = Some(Termination::Interrupted)
                 }
                 Some(ProcessEvent::Signal) => {
-                    asked = true;
+                    must_stop = true;
                     deadline = deadline.min(Instant::now() + FINISH_TIMEOUT);
                 }
-                Some(ProcessEvent::Output) if enough(&lock_mutex(stdout)) => {
+                Some(ProcessEvent::Output) if stop(&lock_mutex(stdout)) => {
                     self.termination = Some(Termination::ConditionMet)
                 }
                 Some(event) => self.handle_event(event),
-                None if asked && spec.can_finish => {
+                None if must_stop && spec.can_finish => {
                     self.termination = Some(Termination::Interrupted)
                 }
                 None => {
@@ -269,10 +275,10 @@ impl ProcessWatcher {
         self.drain_streams();
     }
 
-    /// Asks the whole group to end, and ends it when it does not.
+    /// Sends SIGTERM to the group, and SIGKILL where the process does not exit.
     fn terminate_group(&mut self) {
         for signal in [Signal::TERM, Signal::KILL] {
-            // A stopped process sees a signal only once it goes on.
+            // A stopped process handles a signal only after it continues.
             self.signal_group(signal);
             self.signal_group(Signal::CONT);
             let deadline = Instant::now() + TERMINATE_TIMEOUT;
@@ -286,10 +292,10 @@ impl ProcessWatcher {
         }
     }
 
-    /// What is left in the pipes. A grandchild that still holds one is ended with its group; one that left the group
-    /// is left alone, and its stream taken as it is.
+    /// Reads the rest of the pipes. Kills a grandchild that still has one open. One outside the
+    /// group survives, and its stream stays incomplete.
     fn drain_streams(&mut self) {
-        for last in [false, true] {
+        for is_last in [false, true] {
             let deadline = Instant::now() + DRAIN_TIMEOUT;
             while self.open_streams > 0 {
                 match self.next_event(deadline) {
@@ -297,7 +303,7 @@ impl ProcessWatcher {
                     None => break,
                 }
             }
-            if self.open_streams == 0 || last {
+            if self.open_streams == 0 || is_last {
                 return;
             }
             self.signal_group(Signal::KILL);
@@ -312,9 +318,9 @@ impl ProcessWatcher {
 
     fn handle_event(&mut self, event: ProcessEvent) {
         match event {
-            ProcessEvent::StreamEnd(stream, whole) => {
+            ProcessEvent::StreamEnd(stream, is_complete) => {
                 self.open_streams -= 1;
-                if !whole {
+                if !is_complete {
                     self.termination
                         .get_or_insert(Termination::TooMuchOutput(stream));
                 }
@@ -326,7 +332,7 @@ impl ProcessWatcher {
 
     fn signal_group(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // The group may be gone already: that is what is wanted.
+            // Fails where the group has exited already.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -339,7 +345,8 @@ fn exit_from_status(status: ExitStatus) -> Option<ProcessExit> {
         .or_else(|| status.signal().map(ProcessExit::Signal))
 }
 
-/// Whether the kernel stopped it: a process of a background group that reads the terminal is. Only Linux tells.
+/// Whether the kernel stopped the process, as it does when a background process reads the terminal.
+/// Known on Linux only.
 fn is_stopped(pid: Pid) -> bool {
     let stat =
         std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();

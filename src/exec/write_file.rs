@@ -1,4 +1,4 @@
-//! Files changed as a whole, each change between its intent and its result.
+//! Replaces and deletes files, each between its intent and its result in the audit log.
 
 use super::executor::Executor;
 use super::files::{self, ModeSource, Snapshot, WriteOutcome};
@@ -9,36 +9,34 @@ use crate::tool::invocation::Effect;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-/// What a file is to become.
+/// The new content of a file.
 pub struct FileWrite<'a> {
-    /// Absolute, symlinks resolved.
+    /// An absolute path without symlinks.
     pub path: &'a Path,
-    /// The new bytes.
     pub bytes: &'a [u8],
-    /// What is there now; without it the file is new.
+    /// The current file. `None`: the file is new.
     pub old_file: Option<&'a Snapshot>,
-    /// Who may read it.
     pub access: FileAccess,
-    /// Whether it holds a secret, now or after.
+    /// Whether the old or the new content contains a secret.
     pub is_secret: bool,
 }
 
-/// Who may read a file that is written.
+/// The permissions of a written file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FileAccess {
-    /// Its owner alone, whatever the old one was.
+    /// Mode 0600.
     OwnerOnly,
-    /// Who may read the old one; its owner alone where there is none.
+    /// Those of the old file, or mode 0600 for a new one.
     Preserve,
-    /// Who may read the old one; everyone where there is none.
+    /// Those of the old file, or mode 0644 for a new one.
     WorldReadable,
 }
 
 impl Executor {
-    /// Puts a file in the place of another as a whole.
+    /// Replaces a file atomically.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when the old file is still there.
+    /// [`ErrorKind::Unrecorded`] before any change, [`ErrorKind::Failed`] where the old file remains.
     pub fn write_file(&self, step: &str, write: &FileWrite) -> Result<()> {
         self.check_interrupted()?;
         let stream = |bytes: &[u8]| {
@@ -54,28 +52,30 @@ impl Executor {
             before: write.old_file.map(|old| stream(&old.bytes)),
             after: Some(stream(write.bytes)),
         };
-        let begun = self.record_intent(
+        let receipt = self.record_intent(
             step,
             Effect::Changes,
             Operation::File {
                 file: change.clone(),
             },
         )?;
-        let like = match (write.access, write.old_file) {
+        let mode = match (write.access, write.old_file) {
             (FileAccess::Preserve | FileAccess::WorldReadable, Some(old)) => {
                 ModeSource::Existing(&old.meta)
             }
             (FileAccess::WorldReadable, None) => ModeSource::Fixed(0o644),
             _ => ModeSource::Fixed(0o600),
         };
-        let done = files::replace_file(&begun, write.path, write.bytes, &like);
-        self.finish_file_change(begun, change, done, |path, error| write_error(&path, error))
+        let outcome = files::replace_file(&receipt, write.path, write.bytes, &mode);
+        self.finish_file_change(receipt, change, outcome, |path, error| {
+            write_error(&path, error)
+        })
     }
 
-    /// Writes what was only asked to be written down, mode 0600: that changes nothing of what this program is about.
+    /// Writes a document that the user asked for, mode 0600. This does not count as a change.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`], [`Kind::Failed`] when the old file is still there.
+    /// As [`Self::write_file`].
     pub fn write_document(
         &self,
         step: &str,
@@ -91,23 +91,24 @@ impl Executor {
             before,
             after: Some(Stream::from_bytes(bytes)),
         };
-        let begun = self.record_intent(
+        let receipt = self.record_intent(
             step,
             Effect::Reads,
             Operation::File {
                 file: change.clone(),
             },
         )?;
-        let done = files::replace_file(&begun, path, bytes, &ModeSource::Fixed(0o600));
-        self.record_file_change(begun, change, done.result.as_ref().err())?;
-        done.result
+        let outcome = files::replace_file(&receipt, path, bytes, &ModeSource::Fixed(0o600));
+        self.record_file_change(receipt, change, outcome.result.as_ref().err())?;
+        outcome
+            .result
             .map_err(|error| write_error(&path.display().to_string(), error))
     }
 
-    /// Deletes a file that holds a secret.
+    /// Deletes a file that contains a secret.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] before anything changed, [`Kind::Failed`] when it is still there.
+    /// [`ErrorKind::Unrecorded`] before any change, [`ErrorKind::Failed`] where the file remains.
     pub fn delete_file(&self, step: &str, path: &Path) -> Result<()> {
         self.check_interrupted()?;
         let before = path.symlink_metadata().ok().map(|_| Stream::new_withheld());
@@ -117,50 +118,51 @@ impl Executor {
             before,
             after: None,
         };
-        let begun = self.record_intent(
+        let receipt = self.record_intent(
             step,
             Effect::Changes,
             Operation::File {
                 file: change.clone(),
             },
         )?;
-        let done = files::delete_file(&begun, path);
-        self.finish_file_change(begun, change, done, |path, error| {
-            Error::failure(format!("`{path}` could not be deleted: {error}"))
+        let outcome = files::delete_file(&receipt, path);
+        self.finish_file_change(receipt, change, outcome, |path, error| {
+            Error::failure(format!("cannot delete `{path}`: {error}"))
                 .caused_by(error)
-                .hint("delete it yourself: it holds a token")
+                .hint("delete it by hand: it contains a token")
         })
     }
 
     fn finish_file_change(
         &self,
-        begun: Receipt,
+        receipt: Receipt,
         change: FileChange,
-        done: WriteOutcome,
-        told: impl FnOnce(String, std::io::Error) -> Error,
+        outcome: WriteOutcome,
+        to_error: impl FnOnce(String, std::io::Error) -> Error,
     ) -> Result<()> {
         let path = match &change.path {
             Text::Utf8(path) => path.clone(),
             Text::Bytes { b64 } => format!("base64:{b64}"),
         };
-        self.has_changed.fetch_or(done.is_applied, Ordering::SeqCst);
-        let files = if done.is_applied {
+        self.has_changed
+            .fetch_or(outcome.is_applied, Ordering::SeqCst);
+        let files = if outcome.is_applied {
             vec![change]
         } else {
             Vec::new()
         };
-        self.record_file_changes(begun, files, done.result.as_ref().err())?;
-        done.result.map_err(|error| told(path, error))
+        self.record_file_changes(receipt, files, outcome.result.as_ref().err())?;
+        outcome.result.map_err(|error| to_error(path, error))
     }
 
     pub(super) fn record_file_change(
         &self,
-        begun: Receipt,
+        receipt: Receipt,
         change: FileChange,
         error: Option<&std::io::Error>,
     ) -> Result<()> {
         self.record_file_changes(
-            begun,
+            receipt,
             if error.is_none() {
                 vec![change]
             } else {
@@ -172,30 +174,30 @@ impl Executor {
 
     fn record_file_changes(
         &self,
-        begun: Receipt,
+        receipt: Receipt,
         files: Vec<FileChange>,
         error: Option<&std::io::Error>,
     ) -> Result<()> {
-        let outcome = ResultRecord {
-            intent: begun.seq(),
+        let result = ResultRecord {
+            intent: receipt.seq(),
             exit: None,
-            duration_ms: begun.elapsed_ms(),
+            duration_ms: receipt.elapsed_ms(),
             stdout: None,
             stderr: None,
             files,
             error: error.map(ToString::to_string),
         };
         lock_mutex(&self.log).append_result(
-            begun,
+            receipt,
             &self.run_id,
-            &Body::Result(Box::new(outcome)),
+            &Body::Result(Box::new(result)),
             &lock_mutex(&self.redactor),
         )
     }
 }
 
 fn write_error(path: &str, error: std::io::Error) -> Error {
-    Error::failure(format!("`{path}` could not be written: {error}"))
+    Error::failure(format!("cannot write `{path}`: {error}"))
         .caused_by(error)
-        .hint("look at the directory's owner, mode and free room")
+        .hint("check the owner, mode and free space of the directory")
 }

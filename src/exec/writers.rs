@@ -1,4 +1,4 @@
-//! Who can put something else in a file's place.
+//! Finds who can replace a file.
 
 use nix::unistd::{Gid, Group, Uid, User};
 use rustix::process::geteuid;
@@ -9,24 +9,22 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// One who can, or many.
+/// A user or group with write access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Writer {
-    /// A user, as the owner of the file or of a directory that leads to it.
+    /// The owner of the file or of a directory of its path.
     User(u32),
-    /// A group.
     Group(u32),
-    /// Everyone.
     Everyone,
 }
 
 impl Writer {
-    /// Whether that is neither root nor who runs this.
+    /// Whether this includes anyone but root and the current user.
     #[must_use]
     pub fn is_untrusted(self) -> bool {
-        let ours = [0, geteuid().as_raw()];
+        let trusted = [0, geteuid().as_raw()];
         match self {
-            Self::User(uid) => !ours.contains(&uid),
+            Self::User(uid) => !trusted.contains(&uid),
             Self::Group(gid) => {
                 !(gid == 0 || is_user_private_group(gid)) || !has_only_trusted_members(gid)
             }
@@ -35,8 +33,8 @@ impl Writer {
     }
 }
 
-/// Whether a group is that of who runs this alone: most systems give each user one of the same name. Who else has it for
-/// a primary group cannot be told.
+/// Whether a group is the current user's private group of the same name, as most systems create it.
+/// Other users with this primary group cannot be detected.
 fn is_user_private_group(gid: u32) -> bool {
     let user = User::from_uid(Uid::from_raw(geteuid().as_raw()))
         .ok()
@@ -47,9 +45,9 @@ fn is_user_private_group(gid: u32) -> bool {
 }
 
 fn has_only_trusted_members(gid: u32) -> bool {
-    let ours = [0, geteuid().as_raw()];
-    let is_ours = |name: &String| matches!(User::from_name(name), Ok(Some(user)) if ours.contains(&user.uid.as_raw()));
-    matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(group)) if group.mem.iter().all(is_ours))
+    let trusted = [0, geteuid().as_raw()];
+    let is_trusted = |name: &String| matches!(User::from_name(name), Ok(Some(user)) if trusted.contains(&user.uid.as_raw()));
+    matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(group)) if group.mem.iter().all(is_trusted))
 }
 
 impl fmt::Display for Writer {
@@ -69,19 +67,19 @@ impl fmt::Display for Writer {
     }
 }
 
-/// The most symlinks that are followed; the system itself gives up after 40.
+/// The most symlinks that are followed, as in Linux.
 const MAX_SYMLINKS: usize = 40;
 
-/// Who can write to a file, to a directory that leads to it, or put another symlink in the place of one that does. Who
-/// owns a directory with the sticky bit can, others only where the entry is theirs. ACLs are not looked at.
+/// Finds who can write to a file or to a directory of its path, symlinks included. In a directory
+/// with the sticky bit, only the owners of the directory and of the entry can. Ignores ACLs.
 #[must_use]
 pub fn find_writers(path: &Path) -> BTreeSet<Writer> {
     let mut found = BTreeSet::new();
     let mut reached = PathBuf::from("/");
-    let mut left: Vec<OsString> = split_components(path);
+    let mut remaining: Vec<OsString> = split_components(path);
     let mut links = 0;
     add_writers(&reached, &mut found);
-    while let Some(name) = left.pop() {
+    while let Some(name) = remaining.pop() {
         if name == ".." {
             reached.pop();
             continue;
@@ -97,13 +95,13 @@ pub fn find_writers(path: &Path) -> BTreeSet<Writer> {
             } else {
                 reached.pop();
             }
-            left.extend(split_components(&target));
+            remaining.extend(split_components(&target));
         }
     }
     found
 }
 
-/// The names of a path, the first one last.
+/// Splits a path into its names, in reverse order.
 fn split_components(path: &Path) -> Vec<OsString> {
     let name = |part: Component| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -114,16 +112,16 @@ fn split_components(path: &Path) -> Vec<OsString> {
 }
 
 fn add_writers(path: &Path, found: &mut BTreeSet<Writer>) {
-    // What is not there can be written to by whom its directory lets.
+    // The directory's writers can create a missing file.
     if let Ok(meta) = path.symlink_metadata() {
         found.extend(writers_from_metadata(&meta));
     }
 }
 
 fn writers_from_metadata(meta: &Metadata) -> Vec<Writer> {
-    // A symlink has no mode of its own.
-    let is_shared = meta.is_symlink() || (meta.is_dir() && meta.mode() & 0o1000 != 0);
-    let others = if is_shared { 0 } else { meta.mode() };
+    // The mode of a symlink means nothing.
+    let ignores_mode = meta.is_symlink() || (meta.is_dir() && meta.mode() & 0o1000 != 0);
+    let others = if ignores_mode { 0 } else { meta.mode() };
     let group = Some(Writer::Group(meta.gid())).filter(|_| others & 0o020 != 0);
     let everyone = Some(Writer::Everyone).filter(|_| others & 0o002 != 0);
     [Some(Writer::User(meta.uid())), group, everyone]

@@ -146,7 +146,7 @@ fn processes_are_started_in_one_file() {
         .into_iter()
         .find(|source| source.path == "exec/spawn.rs")
         .expect("it is there");
-    assert!(spawn.code.contains("duct::cmd") && spawn.code.contains("_recorded: &Receipt"));
+    assert!(spawn.code.contains("duct::cmd") && spawn.code.contains("_receipt: &Receipt"));
     assert_eq!(
         spawn.code.matches("duct::").count(),
         1,

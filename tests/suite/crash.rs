@@ -134,7 +134,7 @@ fn open_lock_files(sb: &Sandbox) -> Vec<File> {
 fn count_probe_directories(sb: &Sandbox) -> usize {
     let entries = [sb.path("run"), sb.path("tmp")]
         .map(|place| std::fs::read_dir(place).expect("a directory"));
-    let trial = |name: &str| name.starts_with("bypassctl-trial-");
+    let trial = |name: &str| name.starts_with("bypassctl-probe-");
     entries
         .into_iter()
         .flatten()

@@ -214,7 +214,7 @@ fn full_token_disk_leaves_files_unchanged() {
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(
         run.stderr
-            .contains("token.json` could not be written: No space left"),
+            .contains(&format!("cannot write `{token}`: No space left")),
         "{}",
         run.stderr
     );
@@ -274,12 +274,12 @@ fn full_config_disk_stops_enable_after_token_write() {
     assert_eq!(run.code, 8, "{}", run.stderr);
     assert!(
         run.stderr
-            .contains("config.toml` could not be written: No space left"),
+            .contains(&format!("cannot write `{path}`: No space left")),
         "{}",
         run.stderr
     );
     assert!(
-        run.stderr.contains("the same command again carries on"),
+        run.stderr.contains("run the same command again to resume"),
         "{}",
         run.stderr
     );

@@ -107,7 +107,7 @@ fn enable_writes_token_and_edits_profile() {
     audit head [UID] 25:[SHA256]
     ");
     insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-trial-[RANDOM]/config.toml --profile default database list --format json
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
     influxctl version
     kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev

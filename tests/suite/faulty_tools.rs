@@ -32,7 +32,7 @@ fn missing_tool_is_reported() {
         std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
         let said = format!(
-            "error: `{tool}` is not in PATH\nhint: install it, or name it: --{tool} PATH\n"
+            "error: `{tool}` is not in PATH\nhint: install it, or give its path: --{tool} PATH\n"
         );
         assert!(text.starts_with(&said), "{text}");
     }
@@ -50,10 +50,10 @@ fn unusable_named_tool_is_refused() {
         sb.chmod("home/broken", 0o755);
         let home = sb.home_path("").display().to_string();
         for (named, said) in [
-            ("/no/where", "is not there: "),
+            ("/no/where", "cannot find `/no/where`: "),
             (plain.as_str(), "is not executable"),
             (home.as_str(), "is not a file"),
-            (broken.as_str(), "could not be started: "),
+            (broken.as_str(), "cannot start `"),
         ] {
             let run = expect_refusal(&sb, 1, &[&format!("--{tool}"), named]);
             assert!(run.stderr.contains(said), "{}", run.stderr);
@@ -82,7 +82,7 @@ fn path_lookup_skips_relative_entries() {
         let mut sb = Sandbox::new();
         sb.set_env("PATH", path);
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
-        let said = "error: `kubectl` is not in PATH (empty and relative entries are passed over)
+        let said = "error: `kubectl` is not in PATH (empty and relative entries are ignored)
 ";
         assert!(text.starts_with(said), "{text}");
     }
@@ -103,7 +103,7 @@ fn writable_tool_directory_causes_warning() {
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
         let said = format!(
-            "warning: {tool}: others decide what runs by way of `{bin}/{tool}`: everyone\n   hint: "
+            "warning: {tool}: others can replace what runs from `{bin}/{tool}`: everyone\n   hint: "
         );
         assert!(run.stderr.contains(&said), "{}", run.stderr);
     }
@@ -150,7 +150,7 @@ fn tool_with_unlimited_output_is_killed() {
                 &json!({stream: {"bytes": 1_000_000_000_000_u64}}),
             );
             let run = expect_refusal(&sb, 1, &["--verify", "require"]);
-            let said = format!("{tool} printed more on standard ");
+            let said = format!("{tool} printed too much on standard ");
             assert!(
                 run.stderr.contains(&said),
                 "{stream} {word}: {}",
@@ -170,7 +170,7 @@ fn hanging_tool_times_out_and_is_killed() {
             if word == "list" { 1 } else { 6 },
             &["--timeout", "1s", "--verify", "require"],
         );
-        let said = format!("{tool} was not done after 1 s, and was ended");
+        let said = format!("{tool} timed out after 1 s and was killed");
         assert!(run.stderr.contains(&said), "{word}: {}", run.stderr);
         wait_for_process_groups(&sb);
     }

@@ -52,7 +52,7 @@ fn status_passes_when_token_is_in_use() {
     audit head [UID] 43:[SHA256]
     ");
     insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-trial-[RANDOM]/config.toml --profile default database list --format json
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
     influxctl version
     kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev

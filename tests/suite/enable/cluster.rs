@@ -182,7 +182,7 @@ fn kubectl_calls_carry_context_and_global_flags() {
     );
     assert_eq!(run.code, 0, "{}", run.stderr);
     insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-trial-[RANDOM]/config.toml --profile default database list --format json
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
     influxctl version
     kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}' --kubeconfig '[SANDBOX]/home/kube config'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b

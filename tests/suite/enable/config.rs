@@ -350,7 +350,7 @@ fn enable_stops_when_config_changes_meanwhile() {
     let second = sb.run(&["enable", "-n", "influxdb"]);
     assert_eq!(second.code, 4, "{}", second.stderr);
     assert!(
-        second.stderr.contains("error: another run is at work on `"),
+        second.stderr.contains("error: another run is working on `"),
         "{}",
         second.stderr
     );

@@ -47,8 +47,8 @@ fn enable_kills_kubectl_that_prints_too_much() {
     sb.set_admin_token_base64(&"QUJD".repeat(1 << 20));
     let run = expect_refusal(&sb, 1, &[]);
     insta::assert_snapshot!(extract_error(&run), @r"
-    error: kubectl printed more on standard output than any right answer needs, and was ended
-    hint: run the same command by hand; it is in the audit log
+    error: kubectl printed too much on standard output and was killed
+    hint: run the command by hand: the audit log shows it
     audit head [UID] 15:[SHA256]
     ");
 }

@@ -254,7 +254,7 @@ fn policy_tool_path_precedes_search_path() {
         &["enable", "-n", "influxdb", "--kubectl", "/no/where"],
     );
     assert!(
-        told.stderr.contains("`/no/where` is not there"),
+        told.stderr.contains("cannot find `/no/where`"),
         "a flag goes before a policy that is not locked"
     );
 }

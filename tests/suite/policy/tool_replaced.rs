@@ -99,7 +99,8 @@ fn tool_overwritten_before_start_is_killed() {
     let told = running.wait();
     assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
     assert!(
-        told.stdout.contains("failed    kubectl: ") && told.stdout.contains("was overwritten"),
+        told.stdout.contains("failed    kubectl: ")
+            && told.stdout.contains("changed after it was hashed"),
         "{}",
         told.stdout
     );
@@ -139,8 +140,7 @@ fn tool_overwritten_during_revocation_stops_it() {
     let told = running.wait();
     assert_eq!(told.code, 8, "{}{}", told.stdout, told.stderr);
     assert!(
-        told.stderr
-            .contains("was overwritten since it was looked at"),
+        told.stderr.contains("changed after it was hashed"),
         "{}",
         told.stderr
     );

@@ -51,7 +51,7 @@ fn revoke_stops_when_token_is_recreated_concurrently() {
     assert_eq!(run.code, 8, "{}", run.stderr);
     insta::assert_snapshot!(extract_error(&run), @"
     error: secret `admin-token` was made anew by someone else meanwhile
-    hint: find out by whom; the same command looks again and starts from what is there then; done so far: check-cluster, delete-rsa-keys; begun: delete-admin-token; not done: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    hint: find out by whom; the same command looks again and starts from what is there then; done so far: check-cluster, delete-rsa-keys; begun: delete-admin-token; not done: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
     sb.clear_faults();
     run_revoke(&sb, 0, &[]);
@@ -66,7 +66,7 @@ fn second_concurrent_revoke_is_refused() {
     let second = sb.run(REVOKE_ARGS);
     assert_eq!(second.code, 4, "{}", second.stderr);
     let who = format!(
-        "another run is at work on namespace `influxdb`: run {} ",
+        "another run is working on namespace `influxdb`: run {} ",
         begin["run"].as_str().expect("a run")
     );
     assert!(
@@ -99,7 +99,7 @@ fn create_fails_after_successful_dry_run() {
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(extract_error(&run), @r#"
     error: job `key-gen-001` could not be made: Error from server (Forbidden): error when creating "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
-    hint: the namespace's quota is used up: `kubectl describe quota --namespace NS`; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    hint: the namespace's quota is used up: `kubectl describe quota --namespace NS`; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
     // The pods have not been restarted: the profile has no copy of the old token, and the cluster's is deleted.
@@ -120,7 +120,7 @@ fn cancelled_deletion_is_detected() {
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(extract_error(&run), @"
     error: secret `rsa-keys` is still there after its deletion
-    hint: `kubectl describe secrets/rsa-keys --namespace influxdb`: a finalizer may hold it; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    hint: `kubectl describe secrets/rsa-keys --namespace influxdb`: a finalizer may hold it; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
 }
 

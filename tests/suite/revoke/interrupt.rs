@@ -62,7 +62,7 @@ fn interrupt_during_each_wait_can_be_resumed() {
             if name == "watch pods" && signal == Signal::INT {
                 insta::assert_snapshot!(extract_error(&run), @"
                 error: stopped by Ctrl-C
-                hint: the same command can be run again; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+                hint: run the same command again; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
                 ");
             }
             sb.clear_faults();

@@ -15,7 +15,7 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(extract_error(&run), @"
     error: job `key-gen-001` failed (BackoffLimitExceeded: Job has reached the specified backoff limit)
-    hint: `kubectl logs job/key-gen-001 --namespace influxdb` shows more; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    hint: `kubectl logs job/key-gen-001 --namespace influxdb` shows more; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
     // Another number, and nothing that held is done again.
     let next = run_revoke(&sb, 0, &[]);
@@ -65,18 +65,18 @@ fn timeout_reports_why_pod_does_not_start() {
     insta::assert_snapshot!(pod.replace_all(&all, "key-gen-001-[POD]"), @r#"
     warning: job `key-gen-001`: pod `key-gen-001-[POD]` does not start: container `key-gen`: ImagePullBackOff: Back-off pulling image "sim.invalid/key-gen:20240325"
        hint: `kubectl describe pod/key-gen-001-[POD] --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl was not done after [DURATION], and was ended)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
+    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ---
     warning: job `key-gen-001`: pod `key-gen-001-[POD]` does not start: Unschedulable: 0/1 nodes are available: 1 Insufficient memory.
        hint: `kubectl describe pod/key-gen-001-[POD] --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl was not done after [DURATION], and was ended)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
+    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ---
     warning: job `key-gen-001`: no pod of it was made so far: a quota or a pod security policy may forbid it
        hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl was not done after [DURATION], and was ended)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
+    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     "#);
 }
 
@@ -144,8 +144,8 @@ fn revoke_times_out_when_pods_never_become_ready() {
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(7200.0));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "2s"]);
     insta::assert_snapshot!(extract_error(&run), @"
-    error: waited 2 s until the old pods are gone and 2 new ones are ready, in vain (kubectl was not done after [DURATION], and was ended)
-    hint: `kubectl describe pods --selector app=token-management --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    error: waited 2 s until the old pods are gone and 2 new ones are ready, in vain (kubectl timed out after [DURATION] and was killed)
+    hint: `kubectl describe pods --selector app=token-management --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(0.05));
     let keys = get_secret_uid(&sb, "rsa-keys");
@@ -189,8 +189,8 @@ fn revoke_times_out_when_finalizer_holds_secret() {
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
     let run = run_revoke(&sb, 8, &["--timeout", "2s"]);
     insta::assert_snapshot!(extract_error(&run), @"
-    error: kubectl was not done after 2 s, and was ended
-    hint: is the network there? a longer limit: --timeout 5m; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: the same command again carries on from there
+    error: kubectl timed out after 2 s and was killed
+    hint: check the network, or raise the limit: --timeout 5m; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));
     run_revoke(&sb, 0, &[]);

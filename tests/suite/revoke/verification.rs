@@ -79,7 +79,8 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     let sb = create_fast_sandbox();
     // What was named has to be there; what was not may do without.
     assert!(
-        super::expect_refusal(&sb, 1, &["--influxctl", "/nonexistent"]).contains("is not there")
+        super::expect_refusal(&sb, 1, &["--influxctl", "/nonexistent"])
+            .contains("cannot find `/nonexistent`")
     );
     std::fs::rename(sb.path("bin/influxctl"), sb.path("influxctl")).expect("sandbox");
     let run = run_revoke(&sb, 10, &[]);
@@ -103,7 +104,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     revoked, proof inconclusive; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
     --- stderr
     warning: no token can be tried, so the proof will be inconclusive: `influxctl` is not in PATH
-       hint: install it, or name it: --influxctl PATH
+       hint: install it, or give its path: --influxctl PATH
     warning: that the old token is refused was not shown: no token can be tried here
        hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
     ");

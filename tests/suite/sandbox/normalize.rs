@@ -10,7 +10,7 @@ static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
         // Since when a run goes on, which a terminal does not show.
         (r"(?m)^(\w+ +\S+: .*) \(at \d+\.\d s\)$", "$1"),
-        (r"bypassctl-trial-[0-9a-f]{32}", "bypassctl-trial-[RANDOM]"),
+        (r"bypassctl-probe-[0-9a-f]{32}", "bypassctl-probe-[RANDOM]"),
         (
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
             "[UID]",
