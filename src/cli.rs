@@ -10,6 +10,7 @@ pub use audit::{AuditCommand, AuditExportArgs, AuditListArgs, ExportFormat};
 pub use plan::{ApplyArgs, PlanArgs, PlanFormat, PlanRequest, PlanShowArgs, PlanSubcommand};
 pub use revoke::{RevocationArgs, RevokeArgs, RotateArgs};
 
+use crate::digest::Digest;
 use crate::error::EXIT_CODES;
 use crate::procedure::enable::VerifyMode;
 use crate::procedure::revoke::{PreflightCheck, Rerun};
@@ -335,9 +336,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 fn parse_anchor(text: &str) -> Result<(u64, String), String> {
     let parse = || {
         let (seq, hash) = text.split_once(':')?;
-        let hash = hash.to_ascii_lowercase();
-        (hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(())?;
-        Some((seq.parse().ok()?, hash))
+        let hash = Digest::from_hex(&hash.to_ascii_lowercase())?;
+        Some((seq.parse().ok()?, hash.to_string()))
     };
     parse().ok_or_else(|| "an anchor looks like 41:<64 hexadecimal digits>".to_owned())
 }

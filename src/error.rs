@@ -153,7 +153,8 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// An error without its hint. It is no [`Error`], so it cannot be returned.
 ///
 /// ```compile_fail,E0308
-/// let failed: bypassctl::error::Result<()> = Err(bypassctl::error::Error::failure("it did not work"));
+/// use bypassctl::error::{Error, Result};
+/// let failed: Result<()> = Err(Error::failure("no hint"));
 /// ```
 #[derive(Debug)]
 #[must_use = "add a hint to turn it into an Error"]

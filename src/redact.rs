@@ -79,8 +79,8 @@ fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>)
     }
 }
 
-/// Encodes the part of `part` whose base64 does not depend on its neighbors. `before` is the number of
-/// bytes that precede it in its first group of three.
+/// Encodes the part of `part` whose base64 does not depend on its surroundings. `before` is the
+/// number of bytes that precede it in its first group of three.
 fn encode_base64_core(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
     let start = (3 - before) % 3;
     let len = part.len().saturating_sub(start) / 3 * 3;

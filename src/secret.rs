@@ -29,8 +29,8 @@ impl Secret {
         &self.0
     }
 
-    /// Returns the first 12 hexadecimal digits of the SHA-256: enough to distinguish tokens, and too
-    /// few to guess one.
+    /// Returns the first 12 hexadecimal digits of the SHA-256: enough to distinguish tokens, and
+    /// too few to guess one.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         Digest::compute(&self.0).to_string()[..12].to_owned()
@@ -50,7 +50,8 @@ impl fmt::Debug for Secret {
 }
 
 /// Whether a file looks like a token: JSON with an `access_token` or `token`, or one long word. The
-/// format of a token is not documented, so this only decides which files may be replaced or deleted.
+/// format of a token is not documented, so this only decides which files may be replaced or
+/// deleted.
 #[must_use]
 pub fn is_token_like(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii();

@@ -6,6 +6,7 @@ pub mod kubectl;
 pub mod permission;
 pub mod quirk;
 
+use crate::digest::Digest;
 use regex::Regex;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -72,19 +73,9 @@ pub fn detect_launcher(file: &Path) -> Option<&str> {
         .then_some(name)
 }
 
-/// A SHA-256 as people write it: in any case, with or without `sha256:` in front.
-///
-/// # Errors
-/// What one looks like.
-pub fn parse_sha256(text: &str) -> Result<String, String> {
-    let text = text.trim().to_ascii_lowercase();
-    let digits = text.strip_prefix("sha256:").unwrap_or(&text);
-    let holds = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if holds {
-        Ok(digits.to_owned())
-    } else {
-        Err("a SHA-256 has 64 hexadecimal digits".to_owned())
-    }
+/// Parses a SHA-256 in either case, with or without `sha256:` before it, into its canonical text.
+pub(crate) fn parse_sha256(text: &str) -> Result<String, String> {
+    Ok(text.parse::<Digest>()?.to_string())
 }
 
 /// A tool, as it was found, for those who read it elsewhere.

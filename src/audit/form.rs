@@ -6,6 +6,7 @@ mod check;
 mod tests;
 
 use super::record::{PreviousLog, TornBytes};
+use crate::digest::Digest;
 use check::RecordSeed;
 pub use check::check_strict_json;
 use serde::Deserialize;
@@ -67,11 +68,11 @@ impl FieldType {
     fn matches(&self, text: &str) -> bool {
         match self {
             Self::Word | Self::Text => true,
-            Self::Hash => parse_digest(text).is_some(),
+            Self::Hash => Digest::from_hex(text).is_some(),
             Self::Uuid => Uuid::try_parse(text).is_ok(),
             Self::Time => text.parse::<jiff::Timestamp>().is_ok(),
             Self::Head => text.split_once(':').is_some_and(|(seq, hash)| {
-                seq.parse::<u64>().is_ok() && parse_digest(hash).is_some()
+                seq.parse::<u64>().is_ok() && Digest::from_hex(hash).is_some()
             }),
             Self::OneOf(words) => words.contains(&text),
             _ => false,
@@ -309,27 +310,12 @@ impl RecordType {
     }
 }
 
-/// SHA-256 from its 64 lower-case hexadecimal digits.
-pub(super) fn parse_digest(text: &str) -> Option<[u8; 32]> {
-    let half = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let mut bytes = [0; 32];
-    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
-    for (byte, digits) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = half(digits[0])? << 4 | half(digits[1])?;
-    }
-    Some(bytes)
-}
-
 /// What a verification follows from record to record.
 #[derive(Default)]
 pub(super) struct ParsedLine {
     pub(super) version: u64,
     pub(super) seq: u64,
-    pub(super) prev: Option<[u8; 32]>,
+    pub(super) prev: Option<Digest>,
     pub(super) log: Option<Uuid>,
     /// `None` where the type is not known.
     pub(super) kind: Option<RecordType>,
@@ -378,7 +364,7 @@ pub(super) fn parse_line(raw: &[u8]) -> Option<ParsedLine> {
     let mut shape = ParsedLine {
         version: base.v,
         seq: base.seq,
-        prev: parse_digest(&base.prev),
+        prev: Digest::from_hex(&base.prev),
         log: Uuid::try_parse(&base.log).ok(),
         kind,
         ..ParsedLine::default()

@@ -1,26 +1,25 @@
 //! The records of a log, one after another; what is no record is passed over.
 
 use super::record::{Body, TornBytes};
-use crate::digest::encode_hex;
-use sha2::{Digest as _, Sha256};
+use crate::digest::Hasher;
 use std::io::{self, BufRead};
 
 /// Bytes behind the last good record that are none, so far.
 #[derive(Clone, Default)]
 pub(super) struct TornAccumulator {
     pub(super) bytes: u64,
-    digest: Sha256,
+    hasher: Hasher,
 }
 
 impl TornAccumulator {
     pub(super) fn add(&mut self, raw: &[u8]) {
         self.bytes += raw.len() as u64;
-        self.digest.update(raw);
+        self.hasher.update(raw);
     }
 
     /// Whether a recovery is of these bytes.
     pub(super) fn matches(&self, torn: &TornBytes) -> bool {
-        torn.bytes == self.bytes && torn.sha256 == encode_hex(&self.digest.clone().finalize())
+        torn.bytes == self.bytes && torn.sha256 == self.hasher.clone().finish().to_string()
     }
 
     /// Whether a recovery is of these bytes and this line: whole as it is, it was never durable, and is no record.

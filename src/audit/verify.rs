@@ -6,7 +6,7 @@ use super::form::{ParsedLine, RecordType};
 use super::line::{RECORD_VERSION, UnsupportedFormat};
 use super::lines::TornAccumulator;
 use super::record::PreviousLog;
-use crate::digest::encode_hex;
+use crate::digest::Digest;
 use blocks::CheckedLine;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,7 +64,7 @@ struct Verifier {
     line: u64,
     offset: u64,
     seq: u64,
-    prev: [u8; 32],
+    prev: Digest,
     log: Option<Uuid>,
     /// Lines behind the last good record that are none, and where they begin.
     torn: Option<(u64, u64, TornAccumulator)>,
@@ -91,7 +91,7 @@ pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Re
         line: 0,
         offset: 0,
         seq: 0,
-        prev: [0; 32],
+        prev: Digest::default(),
         log: None,
         torn: None,
         open_intents: BTreeMap::new(),
@@ -154,7 +154,7 @@ impl Verifier {
         so_far.add(raw);
     }
 
-    fn check_record(&mut self, record: ParsedLine, hash: [u8; 32]) {
+    fn check_record(&mut self, record: ParsedLine, hash: Digest) {
         self.report.record_count += 1;
         self.check_recovery(&record);
         if record.prev != Some(self.prev) {
@@ -184,7 +184,7 @@ impl Verifier {
             return;
         };
         if *seq == self.seq {
-            self.report.anchored = Some(*hash == encode_hex(&self.prev));
+            self.report.anchored = Some(*hash == self.prev.to_string());
         }
     }
 
@@ -312,7 +312,7 @@ impl Verifier {
             self.line = self.line.max(1);
             self.add_finding("there is no record in it");
         } else {
-            self.report.head = Some(format!("{}:{}", self.seq, encode_hex(&self.prev)));
+            self.report.head = Some(format!("{}:{}", self.seq, self.prev));
         }
         self.report.log = self.log.map(|log| log.to_string());
         let unknown = |(seq, (line, offset, step, _))| Finding {

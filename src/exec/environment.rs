@@ -14,13 +14,13 @@ pub struct Environment {
     pub argv: Vec<OsString>,
     pub env: BTreeMap<OsString, OsString>,
     pub cwd: PathBuf,
-    /// The system's directory for this program's configuration. No variable changes it, so that users
-    /// cannot evade a policy in it.
+    /// The system's directory for this program's configuration. No variable changes it, so that
+    /// users cannot evade a policy in it.
     pub system_config_dir: PathBuf,
 }
 
-/// The variables that configure kubectl, its credential plugins and influxctl. The audit log records
-/// no others.
+/// The variables that configure kubectl, its credential plugins and influxctl. The audit log
+/// records no others.
 const RECORDED_VARIABLES: &[&str] = &[
     "ALL_PROXY",
     "AWS_CONFIG_FILE",
@@ -85,8 +85,8 @@ impl Environment {
         self.var(name).and_then(OsStr::to_str)
     }
 
-    /// Builds a child's environment. A kuberc could change the defaults of kubectl's commands, so it
-    /// is off. The locale is C, since this program parses messages.
+    /// Builds a child's environment. A kuberc could change the defaults of kubectl's commands, so
+    /// it is off. The locale is C, since this program parses messages.
     #[must_use]
     pub fn build_child_env(
         &self,

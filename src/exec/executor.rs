@@ -32,7 +32,7 @@ pub struct RunSetup {
     pub plan_sha256: Option<String>,
     pub policy: Option<ActivePolicy>,
     pub audit_log: PathBuf,
-    /// Its directory `locks` holds the lock files.
+    /// Its directory `locks` contains the lock files.
     pub state_dir: PathBuf,
     pub environment: Environment,
     /// The default time limit of a command.

@@ -19,8 +19,8 @@ pub struct ResolvedTool {
     pub refusal: Option<Error>,
 }
 
-/// Finds a tool: the explicit path, or the first file in PATH. Ignores empty and relative entries of
-/// PATH, since they depend on the current directory.
+/// Finds a tool: the explicit path, or the first file in PATH. Ignores empty and relative entries
+/// of PATH, since they depend on the current directory.
 pub(super) fn locate_tool(
     name: ToolName,
     explicit: Option<&ExplicitPath>,

@@ -20,7 +20,7 @@ const MAX_READ_ATTEMPTS: u32 = 50;
 const READ_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// A lock that is held until it is dropped. Children inherit it, so a kubectl orphaned by SIGKILL
-/// holds it until it exits. Watches do not: they may run for another hour and change nothing.
+/// keeps it until it exits. Watches do not: they may run for another hour and change nothing.
 pub struct TargetLock(Arc<File>);
 
 /// The locks of a run, for the children that inherit them.

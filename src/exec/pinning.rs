@@ -15,8 +15,8 @@ impl Executor {
     /// if the policy allows it. Compares the digest where the policy requires a pin.
     ///
     /// # Errors
-    /// [`ErrorKind::Failed`](crate::error::ErrorKind) where the tool cannot be found or read, `Refused` where the command
-    /// line and a locked policy disagree.
+    /// [`ErrorKind::Failed`](crate::error::ErrorKind) where the tool cannot be found or read,
+    /// `Refused` where the command line and a locked policy disagree.
     pub fn resolve_tool(&self, name: ToolName, path: Option<&Path>) -> Result<ResolvedTool> {
         let explicit = self.find_explicit_path(name, path)?;
         let mut found = locate_tool(name, explicit.as_ref(), self.environment.var("PATH"))?;
@@ -143,7 +143,8 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
              allows {pinned}"
         );
         return Some(Error::refusal(message).hint(
-            "find out why it differs; if that is intended, `bypassctl tools pin` prints the new pin",
+            "find out why it differs; if that is intended, `bypassctl tools pin` prints the new \
+             pin",
         ));
     }
     let indirection = found.indirection.as_ref()?;

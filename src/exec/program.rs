@@ -31,8 +31,8 @@ struct ContentDigest {
     stamp: FileStamp,
 }
 
-/// Metadata that changes with the content. It may also change alone, so a difference only means that
-/// the file must be hashed again.
+/// Metadata that changes with the content. It may also change alone, so a difference only means
+/// that the file must be hashed again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FileStamp {
     inode: (u64, u64),

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 const DIRECTORY_PREFIX: &str = "bypassctl-probe-";
 
-/// A private directory. Dropping it removes it, and the next run removes one that a killed run left.
+/// A private directory. Dropping it removes it, and the next run removes one that a killed run
+/// left.
 pub(super) struct ProbeDirectory {
     path: PathBuf,
     /// Locks the directory, so that no other run removes it as stale.
@@ -77,8 +78,8 @@ impl ProbeDirectory {
         std::fs::write(self.config_path(), text)
     }
 
-    /// Writes the token and returns its path: a memory file, which ends with this process, or a file
-    /// of this directory where the system has no memory files.
+    /// Writes the token and returns its path: a memory file, which ends with this process, or a
+    /// file of this directory where the system has no memory files.
     pub(super) fn write_token(&mut self, token: &Secret) -> io::Result<PathBuf> {
         if let Some((file, path)) = create_memory_file(token) {
             self.token_file = Some(file);

@@ -98,7 +98,8 @@ pub(super) fn run_process(
     let (exit, termination, has_open_streams) = match start_process(spec, &events, &streams) {
         Ok(pid) => {
             interrupts.subscribe(events);
-            // While it runs most kernels refuse writes to its file (ETXTBSY). This finds earlier ones.
+            // While it runs most kernels refuse writes to its file (ETXTBSY). This finds earlier
+            // ones.
             let termination = (!spec.program.is_unchanged_after_start())
                 .then_some(Termination::ExecutableChanged);
             let mut watcher = ProcessWatcher {

@@ -36,7 +36,8 @@ impl Executor {
     /// Replaces a file atomically.
     ///
     /// # Errors
-    /// [`ErrorKind::Unrecorded`] before any change, [`ErrorKind::Failed`] where the old file remains.
+    /// [`ErrorKind::Unrecorded`] before any change, [`ErrorKind::Failed`] where the old file
+    /// remains.
     pub fn write_file(&self, step: &str, write: &FileWrite) -> Result<()> {
         self.check_interrupted()?;
         let stream = |bytes: &[u8]| {

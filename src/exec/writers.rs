@@ -46,8 +46,12 @@ fn is_user_private_group(gid: u32) -> bool {
 
 fn has_only_trusted_members(gid: u32) -> bool {
     let trusted = [0, geteuid().as_raw()];
-    let is_trusted = |name: &String| matches!(User::from_name(name), Ok(Some(user)) if trusted.contains(&user.uid.as_raw()));
-    matches!(Group::from_gid(Gid::from_raw(gid)), Ok(Some(group)) if group.mem.iter().all(is_trusted))
+    let is_trusted = |name: &String| {
+        let user = User::from_name(name).ok().flatten();
+        user.is_some_and(|user| trusted.contains(&user.uid.as_raw()))
+    };
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.is_some_and(|group| group.mem.iter().all(is_trusted))
 }
 
 impl fmt::Display for Writer {

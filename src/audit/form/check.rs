@@ -4,8 +4,9 @@ mod unknown;
 
 use super::{
     BASE64, COMMON_FIELDS, Field, FieldType, PROCESS_FIELDS, ParsedLine, Presence, PreviousLog,
-    RecordType, parse_digest,
+    RecordType,
 };
+use crate::digest::Digest;
 use crate::tool::invocation::ObjectRef;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -47,7 +48,7 @@ impl<'de> Visitor<'de> for RecordSeed {
                 match has.name {
                     "v" => shape.version = map.next_value()?,
                     "seq" => shape.seq = map.next_value()?,
-                    "prev" => shape.prev = Some(parse_text_field(&mut map, has, parse_digest)?),
+                    "prev" => shape.prev = Some(parse_text_field(&mut map, has, Digest::from_hex)?),
                     "log" => {
                         shape.log = Some(parse_text_field(&mut map, has, |text| {
                             Uuid::try_parse(text).ok()

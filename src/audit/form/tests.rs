@@ -89,7 +89,7 @@ fn parse_line_accepts_every_record_type() {
             (None, 7, u64::from(RECORD_VERSION)),
             "{record}"
         );
-        assert_eq!(shape.prev, parse_digest(HASH));
+        assert_eq!(shape.prev, crate::digest::Digest::from_hex(HASH));
         assert!(shape.kind.is_some() && shape.log.is_some());
     }
 }

@@ -2,7 +2,7 @@
 //! depend on no other line. What they say of each other is judged in their order, by who takes the blocks.
 
 use crate::audit::form::{ParsedLine, parse_line};
-use sha2::{Digest as _, Sha256};
+use crate::digest::Digest;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -26,7 +26,7 @@ pub(super) struct CheckedLine {
     /// How long it is, its LF included.
     pub(super) length: usize,
     /// SHA-256 of it.
-    pub(super) hash: [u8; 32],
+    pub(super) hash: Digest,
     /// `None` when it is no record.
     pub(super) record: Option<ParsedLine>,
 }
@@ -39,7 +39,7 @@ fn check_block(bytes: Vec<u8>) -> Block {
         let raw = &bytes[std::mem::replace(&mut start, end)..end];
         CheckedLine {
             length: raw.len(),
-            hash: Sha256::digest(raw).into(),
+            hash: Digest::compute(raw),
             record: parse_line(raw),
         }
     };
