@@ -55,7 +55,7 @@ const PURE_LAYERS: &[&str] = &[
 pub struct SourceFile {
     /// Below `src`, such as `exec/spawn.rs`.
     path: String,
-    /// Without what follows `#[cfg(test)]`, and without comments.
+    /// The text without unit tests and comments.
     pub code: String,
     line_count: usize,
 }
@@ -85,7 +85,7 @@ fn read_text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The program's own sources, without their tests.
+/// Reads the program's sources, without their tests.
 pub fn read_sources() -> Vec<SourceFile> {
     let root = project_root().join("src");
     let mut files = Vec::new();
@@ -111,7 +111,7 @@ pub fn read_sources() -> Vec<SourceFile> {
     sources
 }
 
-/// Without the tests at its end, and without comments.
+/// Removes the unit tests at the end of a file, and comments.
 fn strip_tests_and_comments(text: &str) -> String {
     let program = text
         .split("#[cfg(test)]\nmod tests {")
@@ -124,7 +124,7 @@ fn strip_tests_and_comments(text: &str) -> String {
         .collect()
 }
 
-/// Fails the test if one of these words is anywhere but in the files that may hold it.
+/// Fails the test if a file other than the allowed ones contains one of these words.
 fn assert_words_only_in(words: &[&str], allowed: impl Fn(&SourceFile) -> bool) {
     let sources = read_sources();
     for word in words {
@@ -203,7 +203,7 @@ fn files_are_changed_only_by_executor() {
     assert_words_only_in(&["ExportDirectory::new"], |source| {
         source.path == "commands/audit/export.rs"
     });
-    // A rotation changes the record's own names.
+    // Log rotation renames the audit log's own files.
     assert_words_only_in(&changes, |source| {
         source.layer() == "exec"
             || ["audit/log/rotate.rs", "audit/log/rotation.rs"].contains(&source.path.as_str())
@@ -290,7 +290,7 @@ fn source_files_are_short_without_lint_exceptions() {
         .iter()
         .filter(|file| !file.ends_with("suite/architecture.rs"))
     {
-        // What is slow is run by `scripts/check slow`; nothing else is left out.
+        // `scripts/check slow` runs the slow tests. No other test is ignored.
         let text = read_text(file).replace("#[ignore = \"slow: scripts/check slow\"]", "");
         let words = [
             "unsafe ",

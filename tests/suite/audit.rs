@@ -1,11 +1,11 @@
-//! `audit list`, `show` and `anchor`: what the record tells of runs.
+//! `audit list`, `show` and `anchor`.
 
 use crate::crash::kill_orphans;
 use crate::enable::run_system_program;
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped};
 use serde_json::{Value, json};
 
-/// A record of three runs: one done, one refused, one killed.
+/// Creates a log with three runs: one done, one refused, one killed.
 fn create_sandbox_with_three_runs() -> Sandbox {
     let sb = Sandbox::new();
     assert_eq!(
@@ -107,7 +107,7 @@ fn list_filters_runs_by_each_option() {
     }
 }
 
-/// The command of an intent, as a shell takes it; nothing where it is about a file.
+/// Quotes the command of an intent for a shell. Returns `None` for a file change.
 fn join_argv(intent: &Value) -> Option<String> {
     let words = intent["argv"]
         .as_array()?
@@ -123,7 +123,7 @@ fn show_prints_each_command_and_outcome() {
     let name = |index: usize| begins[index]["run"].as_str().expect("a name").to_owned();
     let shown = sb.run(&["audit", "show", &name(0)]);
     let lines: Vec<&str> = shown.stdout.lines().collect();
-    // Each command that ran is there as it ran, and each has its end.
+    // Every command is listed as it ran, with its result.
     let argv: Vec<String> = sb
         .read_entries_by_type("intent")
         .iter()
@@ -196,7 +196,7 @@ fn export_writes_commands_as_guarded_script() {
         .filter_map(join_argv)
         .collect();
     assert_eq!(commands, ran);
-    // As a whole it is not run by accident.
+    // The guard prevents running the whole script by accident.
     sb.clear_calls();
     let refused = sb.run_shell_script("home", &["/bin/sh", "-c"], &export.stdout, &[]);
     assert!(
@@ -278,7 +278,7 @@ fn anchor_prints_head_of_last_run() {
     );
 }
 
-/// The commands of `docs/AUDIT.md` that have this word, with bypassctl in reach.
+/// Returns the first block of commands in `docs/AUDIT.md` that contains this word.
 fn extract_documented_block(word: &str) -> String {
     let docs = include_str!("../../docs/AUDIT.md");
     let mut blocks = docs
@@ -322,7 +322,7 @@ fn documented_head_signing_commands_work() {
             code == 0 && told.contains("the expected entry exists"),
             "{told}"
         );
-        // Another head is not the one that was signed.
+        // The signature does not match a changed head.
         let forged = format!(
             "echo x >>head\n{}",
             extract_documented_block(word)
@@ -344,7 +344,7 @@ fn audit_commands_warn_when_log_is_corrupt() {
         .as_str()
         .expect("a name")
         .to_owned();
-    // A run's name is no place for a command either.
+    // A run ID cannot smuggle a command into the script.
     let named = text.replace(&name, "x\\ntouch planted\\n#");
     for (log, run) in [(edited, name.as_str()), (named, "x")] {
         let file = sb.write("tmp/edited.jsonl", log);

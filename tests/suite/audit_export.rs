@@ -1,4 +1,4 @@
-//! `audit export --format in-toto` and `html`.
+//! `audit export --format in-toto` and `--format html`.
 
 use crate::enable::run_system_program;
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
@@ -37,7 +37,7 @@ fn export_statements(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     )
 }
 
-/// The files there that end so, in order.
+/// Lists the exported files with this suffix, sorted.
 fn list_statement_files(sb: &Sandbox, end: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(sb.path("statements")).expect("a directory");
     let mut files: Vec<PathBuf> = entries
@@ -108,7 +108,7 @@ fn export_writes_statement_for_each_result() {
             ),
             (&json!("CHG-12"), &intent["env"])
         );
-        // What is signed: DSSE v1, protocol.md.
+        // The bytes to sign, as protocol.md of DSSE v1 defines them.
         let bytes = std::fs::read_to_string(file).expect("text");
         let pae = std::fs::read_to_string(
             file.to_str()
@@ -142,7 +142,7 @@ fn export_never_overwrites_files() {
     assert_eq!(std::fs::read(&statements[0]).expect("there"), b"mine");
 }
 
-/// Signs what is to be signed as the documentation says; `None` where there is no openssl.
+/// Signs every statement with the documented openssl commands. Returns `None` without openssl.
 fn sign_statements(sb: &Sandbox) -> Option<()> {
     let script = "cd ../statements && openssl ecparam -name prime256v1 -genkey -noout -out ../key.pem && openssl ec -in ../key.pem -pubout -out ../key.pub 2>/dev/null && for f in *.pae; do openssl dgst -sha256 -sign ../key.pem -out \"${f%.pae}.sig\" \"$f\"; done";
     if run_system_program(sb, "openssl", &["version"]).is_none() {
@@ -246,7 +246,7 @@ fn attach_signature_refuses_unsigned_or_changed_statements() {
     }
 }
 
-/// The official bindings read every statement, and find in it what they look for.
+/// Parses and validates every statement with the official Python bindings.
 const IN_TOTO_CHECK_SCRIPT: &str = "
 import sys, google.protobuf.json_format as f
 from in_toto_attestation.v1.statement import Statement
@@ -354,7 +354,7 @@ fn html_shows_every_command_as_executed() {
         "CHG-12",
         "sim-dev/influxdb",
         head.as_str(),
-        "something was changed; exit code 0",
+        "exit code 0, something was changed",
     ] {
         assert!(page.contains(told), "{told}");
     }
@@ -443,7 +443,7 @@ fn html_shows_each_verification_of_rotation() {
     );
 }
 
-/// A line that was never durable, or was put there by somebody who may only append, is nobody's word.
+/// A last line without LF was never durable, or somebody appended it: bypassctl does not trust it.
 #[test]
 fn recovered_line_is_ignored_in_every_output() {
     let sb = Sandbox::new();

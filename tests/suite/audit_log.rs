@@ -1,4 +1,4 @@
-//! What is on record: everything that was run and every file that was changed, and no secret.
+//! The audit log has an entry for every command and every file change, and contains no secret.
 
 use crate::sandbox::{Call, Sandbox, report_skipped, sha256_hex, split_lines};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn run_enable(sb: &Sandbox) -> crate::sandbox::CommandOutput {
     run
 }
 
-/// The command lines of the intents of one tool, as recorded.
+/// Returns the logged command lines of one tool.
 fn list_logged_commands(sb: &Sandbox, tool: &str) -> Vec<Value> {
     let argv = sb
         .read_entries_by_type("intent")
@@ -37,7 +37,7 @@ fn every_call_is_logged_exactly() {
             .iter()
             .all(|intent| intent["stdin"].is_null())
     );
-    // Some run side by side, and then either may be the first to be on record or to arrive.
+    // Some calls run in parallel, so the log and the fake can have them in different orders.
     let sorted = |mut lines: Vec<Value>| {
         lines.sort_by_key(Value::to_string);
         lines
@@ -351,7 +351,7 @@ fn hash_chain_verifies_without_bypassctl() {
     assert_shell_verifies_chain(&sb);
 }
 
-/// The commands of the specification, where this machine has the tools that they need.
+/// Runs the documented commands if bash, jq and sha256sum are installed.
 fn assert_shell_verifies_chain(sb: &Sandbox) {
     let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"]
         .iter()
@@ -533,14 +533,14 @@ fn token_printed_by_tool_is_not_leaked() {
         let run = sb.run(&[ENABLE_ARGS, &["-v"]].concat());
         assert_ne!(run.code, 0, "{tool} {nth}: {}", run.stdout);
         let mut spared = Vec::new();
-        // Only where the trial was inconclusive the token file was written.
+        // The token file exists only if the probe was inconclusive.
         if sb
             .path("home/.config/influxctl/admin-token-default.json")
             .exists()
         {
             spared.push(Path::new("home/.config/influxctl/admin-token-default.json"));
         }
-        // What is made of the record is searched as well.
+        // Exports must not contain a secret either.
         std::fs::create_dir(sb.path("statements")).expect("sandbox");
         let directory = sb.path("statements").display().to_string();
         for more in [

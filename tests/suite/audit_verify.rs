@@ -1,10 +1,10 @@
-//! `audit verify`: what it finds, and what it lets pass.
+//! `audit verify`: findings and accepted logs.
 
 use crate::enable::run_system_program;
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
 use serde_json::Value;
 
-/// A sandbox whose record holds one `enable`, and the head that it printed.
+/// Creates a sandbox with one logged `enable`. Returns the log and the printed head.
 fn create_recorded_sandbox() -> (Sandbox, Vec<u8>, String) {
     let sb = Sandbox::new();
     let run = sb.run(&["enable", "-n", "influxdb"]);
@@ -29,7 +29,7 @@ fn verify_log(sb: &Sandbox, log: &[u8], args: &[&str]) -> CommandOutput {
     run
 }
 
-/// What needs none of our code comes to the same end.
+/// Asserts that `scripts/audit-verify.sh` reaches the same verdict.
 pub fn assert_shell_agrees(
     sb: &Sandbox,
     files: &[&str],
@@ -46,7 +46,7 @@ pub fn assert_shell_agrees(
     assert_eq!(code, run.code, "{told}\n{}{}", run.stdout, run.stderr);
 }
 
-/// Fails the test if this log holds.
+/// Asserts that this log is not intact.
 fn assert_log_broken(sb: &Sandbox, what: &str, log: &[u8], args: &[&str]) -> CommandOutput {
     let run = verify_log(sb, log, args);
     assert_eq!(run.code, 1, "{what}: {}{}", run.stdout, run.stderr);
@@ -79,7 +79,7 @@ fn verify_accepts_intact_log() {
     assert_eq!(sb.read_log(), log, "verifying is no run of its own");
 }
 
-/// An enable, a rotate, and a status that was cut off while it wrote: what a verifier of one's own can be tried on.
+/// The sample for other verifiers: an enable, a rotate, and a status killed while it wrote.
 #[test]
 fn verify_accepts_sample_log() {
     let sb = Sandbox::new();
@@ -125,7 +125,7 @@ fn verify_detects_changed_byte_in_each_entry() {
                 !holds(&copy, Some(expect.clone())),
                 "record {index}, byte {at}"
             );
-            // Nothing follows the last record that would tell.
+            // No entry follows the last one to contain its hash.
             assert!(
                 index + 1 == all.len() || !holds(&copy, None),
                 "record {index}, byte {at}, no anchor"
@@ -186,7 +186,7 @@ fn verify_detects_removed_run() {
     );
 }
 
-/// Each byte of a log of twenty records, each bit of it: with an anchor no change passes.
+/// Flips each bit of a log of twenty entries. With an anchor, verification finds every flip.
 #[test]
 #[ignore = "slow: scripts/check slow"]
 fn anchored_verify_detects_every_flipped_bit() {
@@ -235,12 +235,12 @@ fn anchored_verify_detects_truncated_log() {
     );
 }
 
-/// The log from a record on written anew, with a chain that fits.
+/// Rewrites the log from one entry on, with a valid hash chain.
 fn rewrite_log(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
     let (mut out, mut previous) = (String::new(), String::new());
     for (index, line) in split_lines(log).into_iter().enumerate() {
         let mut line = String::from_utf8(line.to_vec()).expect("ASCII");
-        // A torn line is no link of the chain.
+        // A torn line is not part of the chain.
         let record: Option<Value> = serde_json::from_str(&line).ok();
         if index == from {
             line = change(&line);
@@ -366,7 +366,7 @@ fn verify_detects_tampering_with_recovered_bytes() {
     assert_log_broken(&sb, "no recovery", &without, &[]);
 }
 
-/// A log of these records with numbers and a chain that fit; what an intent was is found again by its old number.
+/// Renumbers and rechains entries. Results keep the reference to their intent.
 fn chain_entries(records: &[Value]) -> Vec<u8> {
     let (mut out, mut previous) = (Vec::new(), "0".repeat(64));
     let number = |old: &Value| {

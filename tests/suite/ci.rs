@@ -1,4 +1,4 @@
-//! Where nobody watches: a pipe, a CI system, GitHub's runner.
+//! Output to a pipe, in a CI system and on GitHub's runner.
 
 mod github;
 
@@ -6,7 +6,7 @@ use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::Sandbox;
 use regex::Regex;
 
-/// When each step ended, in tenths of a second.
+/// Returns the end of each step, in tenths of a second.
 fn parse_step_times(text: &str) -> Vec<u32> {
     let at = Regex::new(r"(?m)^(?:done|proven|seen)\s+[a-z-]+: .* \(at (\d+)\.(\d) s\)\r?$")
         .expect("a pattern");
@@ -15,7 +15,7 @@ fn parse_step_times(text: &str) -> Vec<u32> {
         .collect()
 }
 
-/// A cluster in which a person waits for a job.
+/// Creates a cluster with jobs that take long enough to notice.
 fn create_slow_sandbox() -> Sandbox {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["job_seconds"] = serde_json::json!(1.2));

@@ -1,4 +1,4 @@
-//! The examples for CI in `docs/examples`, run as they are, as far as that goes without the services they are for.
+//! Runs the examples for CI in `docs/examples`, as far as possible without the CI services.
 
 use crate::enable::run_enable;
 use crate::policy::install_own_tools;
@@ -43,7 +43,8 @@ fn to_string_pairs(yaml: Option<&Yaml>) -> Vec<(String, String)> {
         .unwrap_or_default()
 }
 
-/// A cluster whose token is in use, and a repository with the policy of the examples, in which the tools are pinned.
+/// Creates a cluster with an enabled token, and a repository with the examples' policy and pinned
+/// tools.
 fn create_repository_sandbox() -> Sandbox {
     let sb = create_fast_sandbox();
     install_own_tools(&sb);
@@ -68,7 +69,7 @@ fn assert_succeeded(run: &CommandOutput, what: &str) {
     assert_eq!(run.code, 0, "{what}\n{}{}", run.stdout, run.stderr);
 }
 
-/// What a workflow knows, by the expression that asks for it.
+/// Values of workflow expressions.
 type WorkflowValues = BTreeMap<String, String>;
 
 fn expand_expressions(value: &str, known: &WorkflowValues) -> String {
@@ -82,7 +83,7 @@ fn expand_expressions(value: &str, known: &WorkflowValues) -> String {
     expression.replace_all(value, of).into_owned()
 }
 
-/// Runs the steps of a job; `uses` are an artifact put away or fetched, or nothing.
+/// Runs the scripts of a job. The actions in `uses` only check out, or transfer artifacts.
 fn run_github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut WorkflowValues) {
     let job = &workflow["jobs"][name];
     for step in job["steps"].as_vec().expect("steps") {
@@ -104,7 +105,7 @@ fn run_github_job(sb: &Sandbox, workflow: &Yaml, name: &str, known: &mut Workflo
             .chain([("GITHUB_OUTPUT".to_owned(), output.display().to_string())])
             .chain(["CI", "GITHUB_ACTIONS"].map(|name| (name.to_owned(), "true".to_owned())))
             .collect();
-        // As the runner starts it.
+        // The runner starts a step like this.
         let shell = [
             "/bin/bash",
             "--noprofile",
@@ -157,7 +158,7 @@ fn github_actions_example_revokes_on_apply() {
     run_github_job(&sb, workflow, "apply", &mut known);
     assert!(!is_token_accepted(&sb, &old), "revoked");
     assert!(sb.read("home/repository/audit.html").contains("CHG-31"));
-    // The last is what `accepted` tries.
+    // `accepted` probes the last token.
     let spared = [
         "home/.config/influxctl/admin-token-default.json",
         "tmp/token.json",
@@ -222,7 +223,7 @@ fn cron_job_example_fails_on_drift() {
     assert_eq!(kinds, ["ServiceAccount", "Role", "RoleBinding", "CronJob"]);
     let pod = &documents[3]["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
-    // What is mounted: the configuration with a token file, and the token.
+    // The mounts: the configuration with a token file, and the token.
     let token = sb.home_path("pod/.config/influxctl/admin-token-default.json");
     let section = format!(
         "\n    [profile.auth.token]\n        token_file = \"{}\"\n",
@@ -238,7 +239,7 @@ fn cron_job_example_fails_on_drift() {
         world["in_cluster"] =
             json!({"server": "https://10.0.0.1:443", "cluster": "sim", "user": "ci"});
     });
-    // The account of the example: one secret, and nothing else.
+    // The example's account may read one secret and nothing else.
     sb.deny_access(json!({"verb": "get", "resource": "namespaces"}));
     sb.set_env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
         .set_env("KUBERNETES_SERVICE_PORT", "443");

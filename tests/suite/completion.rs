@@ -1,4 +1,4 @@
-//! Completion, by the shells themselves, and `version`.
+//! Completion in real shells, and `version`.
 
 use crate::enable::run_enable;
 use crate::sandbox::{Sandbox, report_skipped};
@@ -18,7 +18,7 @@ fn create_enabled_sandbox() -> Sandbox {
     sb
 }
 
-/// What bash offers for the last of these words.
+/// Returns bash's completions of the last of these words.
 fn complete_in_bash(sb: &Sandbox, words: &[&str]) -> Vec<String> {
     let script = r#"source <(bypassctl completion bash)
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9 COMPREPLY=()
@@ -88,7 +88,7 @@ fn bash_completes_values_from_local_files() {
     assert_eq!(sb.call_lines(), "", "no cluster is asked");
 }
 
-/// What is completed runs: were it not, the command line would not make sense.
+/// The shell runs the completed command line, which would otherwise be a usage error.
 #[test]
 fn interactive_shells_complete_typed_words() {
     for (path, args, setup) in [
@@ -142,7 +142,7 @@ fn fish_completes_context_names() {
     );
 }
 
-/// As kubectl calls a plugin, and what completes a plugin's command line.
+/// kubectl starts a plugin, and the plugin's completion, by the names of these links.
 #[test]
 fn kubectl_plugin_prints_its_own_command_name() {
     let sb = create_enabled_sandbox();

@@ -1,4 +1,4 @@
-//! Runs that are killed or interrupted, wherever that may happen, and the same command again.
+//! Runs killed or interrupted at every point, and the rerun of the same command.
 
 use crate::sandbox::{CommandOutput, RunningCommand, Sandbox, report_skipped, wait_until};
 use rustix::process::{Pid, Signal};
@@ -12,7 +12,7 @@ const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 const DISABLE_ARGS: &[&str] = &["disable"];
 pub const STRACE_PATH: &str = "/usr/bin/strace";
 
-/// What is done with the record. strace counts each of them by itself.
+/// The system calls on the audit log. strace counts each of them separately.
 pub const LOG_SYSCALLS: [&str; 10] = [
     "?open,?openat",
     "?fstat,?newfstatat,?statx",
@@ -26,7 +26,7 @@ pub const LOG_SYSCALLS: [&str; 10] = [
     "close",
 ];
 
-/// All calls of `enable`, by tool and number.
+/// All tool calls of `enable`, by tool and number.
 const ENABLE_CALLS: [(&str, u32); 7] = [
     ("kubectl", 1),
     ("kubectl", 2),
@@ -37,7 +37,7 @@ const ENABLE_CALLS: [(&str, u32); 7] = [
     ("influxctl", 2),
 ];
 
-/// What is in influxctl's directory: name, mode and content, the same for every sandbox.
+/// Lists influxctl's directory: name, mode and content, without the sandbox's path.
 type ConfigFiles = BTreeMap<String, (u32, String)>;
 
 fn read_config_files(sb: &Sandbox) -> ConfigFiles {
@@ -70,7 +70,7 @@ fn read_config_files(sb: &Sandbox) -> ConfigFiles {
         .collect()
 }
 
-/// What an undisturbed `enable` leaves, and what was there before it.
+/// influxctl's directory after an undisturbed `enable`, and before it.
 static EXPECTED_FILES: LazyLock<(ConfigFiles, ConfigFiles)> = LazyLock::new(|| {
     let sb = Sandbox::new();
     let before = read_config_files(&sb);
@@ -88,28 +88,28 @@ fn expected_files(command: &[&str]) -> &'static ConfigFiles {
     }
 }
 
-/// Whether a call of this sandbox is still there.
+/// Returns whether a tool call of this sandbox is still running.
 fn is_call_running(sb: &Sandbox, pid: i32) -> bool {
     let of = |part: &str| std::fs::read(format!("/proc/{pid}/{part}")).unwrap_or_default();
     let root = sb.root().to_str().expect("text").as_bytes();
     of("environ").windows(root.len()).any(|bytes| bytes == root)
 }
 
-/// Waits until the calls that a killed run left behind have come to their own end.
+/// Waits until the orphaned calls of a killed run have exited.
 pub fn wait_for_orphans(sb: &Sandbox) {
     wait_until("the orphans have ended", || {
         sb.calls().iter().all(|call| !is_call_running(sb, call.pid))
     });
 }
 
-/// Ends the calls that a killed run left behind, and waits until nothing holds a lock any more.
+/// Kills the orphaned calls of a killed run, and waits until all locks are free.
 pub fn kill_orphans(sb: &Sandbox) {
     for call in sb
         .calls()
         .into_iter()
         .filter(|call| is_call_running(sb, call.pid))
     {
-        // It may end by itself meanwhile.
+        // The process may exit by itself first.
         let _ = rustix::process::kill_process(
             Pid::from_raw(call.pid).expect("a process"),
             Signal::KILL,
@@ -150,7 +150,7 @@ fn count_probe_directories(sb: &Sandbox) -> usize {
         .count()
 }
 
-/// The same command again: it ends as an undisturbed run does, and says what was cut off.
+/// Reruns the command: it leaves the state of an undisturbed run, and reports the interrupted step.
 fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
     kill_orphans(sb);
     sb.clear_faults();
@@ -182,7 +182,7 @@ fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<Str
     cut
 }
 
-/// Lets a call touch a file and wait.
+/// Makes a call create a file and wait.
 fn inject_wait_fault(sb: &Sandbox, tool: &str, nth: u32) {
     sb.inject_fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
 }
@@ -235,7 +235,7 @@ fn enable_killed_during_each_call_resumes() {
     }
 }
 
-/// Whether system calls can be disturbed here; said aloud where they cannot.
+/// Returns whether strace can inject faults here. Reports a skipped test otherwise.
 pub fn can_trace() -> bool {
     let there = Path::new(STRACE_PATH).exists();
     if !there {
@@ -246,7 +246,7 @@ pub fn can_trace() -> bool {
     there
 }
 
-/// Runs a command with one of its system calls disturbed as strace's `inject` says.
+/// Runs a command with one system call changed by strace's `inject`.
 pub fn run_with_injection(
     sb: &Sandbox,
     which: &[&str],
@@ -266,7 +266,7 @@ pub fn run_with_injection(
     .wait()
 }
 
-/// Kills a command at the nth of these system calls of its main thread, before it happens, for every nth.
+/// Kills a command before the nth of these system calls of its main thread, for every n.
 fn kill_at_each_syscall(syscalls: &str, command: &[&str], at_least: u32) {
     if !can_trace() {
         return;
@@ -293,7 +293,7 @@ fn kill_at_each_syscall(syscalls: &str, command: &[&str], at_least: u32) {
     assert!(nth > at_least, "{syscalls}: only {nth}");
 }
 
-/// Kills a command at every system call that touches the record, of each thread.
+/// Kills a command at every system call on the audit log, in each thread.
 fn kill_at_each_log_syscall(command: &[&str], at_least: usize) {
     let mut killed = 0;
     for syscall in LOG_SYSCALLS {
@@ -358,7 +358,7 @@ fn disable_killed_at_each_sync_or_change_resumes() {
     kill_at_each_syscall("fsync", DISABLE_ARGS, 2);
 }
 
-/// Nothing was changed, everything is on record, nobody is left.
+/// Asserts that nothing was changed, the log is intact and no process is left.
 fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &str) {
     assert_eq!(run.code, code, "{what}: {}", run.stderr);
     assert_eq!(
@@ -405,7 +405,7 @@ fn enable_interrupted_at_each_call_changes_nothing() {
 #[test]
 fn interrupt_kills_call_that_ignores_sigterm() {
     let sb = Sandbox::new();
-    // The cluster is noted beside this call, so its number varies.
+    // The cluster's UID is read in parallel, so the number of this call varies.
     let gate = json!({"wait_for_file": {"path": "gate"}});
     for act in [gate, json!("hang_ignoring_term")] {
         sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": act}));
@@ -503,7 +503,7 @@ fn reused_pid_does_not_hide_killed_run() {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(ENABLE_ARGS).code, 128 + 9);
     sb.clear_faults();
-    // The killed run as if it had had the number of a process that is there: this one.
+    // Gives the killed run the PID of a running process: this one.
     let killed = sb.read_entries_by_type("run.begin").remove(0)["pid"].to_string();
     let text = std::fs::read_to_string(sb.log_path()).expect("the record");
     let text = text.replace(

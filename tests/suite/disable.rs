@@ -6,7 +6,7 @@ use crate::enable::{
 use crate::sandbox::{Call, CommandOutput, Sandbox};
 use std::path::Path;
 
-/// Runs `disable`, which calls nobody and leaves no token.
+/// Runs `disable`, which must call no tool and leave no token.
 fn run_disable(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     sb.clear_calls();
     let run = sb.run(&[&["disable"], more].concat());
@@ -15,7 +15,7 @@ fn run_disable(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     run
 }
 
-/// A sandbox where the token is in use.
+/// Creates a sandbox with an enabled token.
 fn create_enabled_sandbox() -> Sandbox {
     let sb = Sandbox::new();
     assert_eq!(run_enable(&sb, &[]).code, 0);
@@ -178,7 +178,7 @@ fn disable_deletes_token_files_of_killed_run() {
     );
     assert_eq!(run_disable(&sb, &[]).code, 0);
     sb.assert_no_secret_leaked(&[]);
-    // The file without the profile: a run was cut short between the two.
+    // The token file without the profile, as an interrupted run leaves it.
     sb.write(TOKEN_FILE, sb.admin_token());
     assert_eq!(run_disable(&sb, &[]).code, 0);
     sb.assert_no_secret_leaked(&[]);

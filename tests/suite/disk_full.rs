@@ -1,4 +1,4 @@
-//! Full disks, and a log that is tampered with while a run is under way.
+//! Full disks, and tampering with the log during a run.
 
 use crate::sandbox::{RunningCommand, Sandbox, report_skipped, split_lines, wait_until};
 use serde_json::json;
@@ -10,11 +10,11 @@ use std::process::Command;
 const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 const PRLIMIT_PATH: &str = "/usr/bin/prlimit";
 
-/// A small disk in the sandbox; it is gone when this is dropped.
+/// A small filesystem in the sandbox, unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// `None`, said aloud, where this user may not mount one.
+    /// Mounts the filesystem. Reports a skipped test and returns `None` if this user may not mount.
     fn new(sb: &Sandbox, kib: u32) -> Option<Self> {
         let place = sb.path("disk");
         std::fs::create_dir_all(&place).expect("sandbox");
@@ -38,7 +38,7 @@ impl SmallDisk {
         self.0.join(name).to_str().expect("text").to_owned()
     }
 
-    /// Leaves no room at all.
+    /// Fills the filesystem.
     fn fill(&self) {
         let mut file = File::create(self.0.join("filler")).expect("an inode");
         while file.write_all(&[b'x'; 4096]).is_ok() {}
@@ -322,7 +322,7 @@ fn truncated_log_entry_stops_run_and_is_recovered() {
         ));
         return;
     }
-    // The first record of the run is cut, or the one after it.
+    // The limit truncates the first entry of the run, or the second.
     for more in [1, 200, 700] {
         let sb = Sandbox::new();
         assert_eq!(sb.run(&["disable"]).code, 0);
@@ -347,7 +347,7 @@ fn truncated_log_entry_stops_run_and_is_recovered() {
     }
 }
 
-/// An `enable` that has got as far as reading the token, and has noted the cluster, which it does meanwhile.
+/// Starts an `enable` and waits until it reads the token and has recorded the cluster.
 fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
     let gate = json!({"wait_for_file": {"path": "gate"}});
     sb.inject_fault(

@@ -4,7 +4,7 @@ use crate::enable::CONFIG_FILE;
 use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::{Value, json};
 
-/// Runs `doctor`, which must end with this code and change nothing.
+/// Runs `doctor`, which must exit with this code and change nothing.
 fn run_doctor(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     let before = sb.snapshot_files();
     let run = sb.run(&[&["doctor", "-n", "influxdb"], more].concat());
@@ -14,7 +14,7 @@ fn run_doctor(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     run
 }
 
-/// The lines of one check, with their hints.
+/// Returns the lines of one check, with their hints.
 fn extract_check(run: &CommandOutput, check: &str) -> String {
     let text = run.normalized_stdout();
     let mut lines = text.lines().peekable();

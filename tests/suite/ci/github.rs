@@ -1,10 +1,10 @@
-//! GitHub's runner: what is a command to it, and the page of the job.
+//! GitHub's runner: workflow commands and the job summary.
 
 use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{CommandOutput, Sandbox, normalize, report_schema};
 use serde_json::json;
 
-/// What a tool could say to have the runner do something.
+/// Tool output that would be workflow commands.
 const MALICIOUS_OUTPUT: &str =
     "::set-env name=PATH::/evil | `x` <b> 5% ##[add-path]/evil ::warning::x";
 
@@ -15,14 +15,14 @@ fn set_github_env(mut sb: Sandbox) -> Sandbox {
     sb
 }
 
-/// A sandbox whose influxctl says that when a token is tried.
+/// Creates a sandbox whose influxctl prints that output when it probes a token.
 fn create_malicious_influxctl_sandbox() -> Sandbox {
     let sb = set_github_env(Sandbox::new());
     sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": format!("{MALICIOUS_OUTPUT}\n{MALICIOUS_OUTPUT}\r{MALICIOUS_OUTPUT}\n")}}}));
     sb
 }
 
-/// The page, steps that are side by side in one order.
+/// Returns the job summary, with parallel steps in a fixed order.
 fn read_summary(sb: &Sandbox) -> String {
     let page = normalize(&sb.read("out/summary.md"), sb.root());
     let (see, get) = page
@@ -33,7 +33,7 @@ fn read_summary(sb: &Sandbox) -> String {
         .into_owned()
 }
 
-/// The lines that the runner takes for commands, by its own rules, and the name of each.
+/// Returns the name of each line that the runner parses as a command, by its own rules.
 fn extract_runner_commands(run: &CommandOutput) -> Vec<String> {
     let all = format!("{}\n{}", run.stdout, run.stderr);
     let lines = all.split(['\n', '\r']);
@@ -78,7 +78,7 @@ fn enable_failure_prints_workflow_commands() {
 fn tool_output_is_escaped_in_log_and_summary() {
     let sb = create_malicious_influxctl_sandbox();
     let run = sb.run(&["enable", "-n", "influxdb", "-v"]);
-    // The two warnings and what is not shown are this program's own.
+    // Only bypassctl's own warnings are commands.
     assert!(
         run.code == 10
             && extract_runner_commands(&run)

@@ -49,6 +49,17 @@ struct RunEnd<'a> {
     changed: bool,
 }
 
+impl RunEnd<'_> {
+    /// Returns error kind and meaning from the table of exit codes. Another version of bypassctl
+    /// may have written an outcome that the table lacks.
+    fn find_meaning(&self) -> Option<(Option<ErrorKind>, &'static str)> {
+        EXIT_CODES
+            .iter()
+            .find(|(_, code, outcome, _)| (*code, *outcome) == (self.exit_code, self.outcome))
+            .map(|(kind, _, _, meaning)| (*kind, *meaning))
+    }
+}
+
 /// A run as a whole.
 struct RunDetails<'a> {
     id: &'a str,
@@ -117,23 +128,19 @@ impl<'a> RunDetails<'a> {
         let Some(end) = &self.end else {
             return "The run has no end entry: it was killed, or it is still running.".to_owned();
         };
-        let meaning = EXIT_CODES
-            .iter()
-            .find(|(_, code, outcome, _)| (*code, *outcome) == (end.exit_code, end.outcome))
-            .map_or(end.outcome, |(.., meaning)| meaning);
         let changed = describe_changed(end.changed);
-        format!("{meaning}; {changed}; exit code {}", end.exit_code)
+        let meaning = end
+            .find_meaning()
+            .map_or(end.outcome, |(_, meaning)| meaning);
+        format!("exit code {}, {changed}: {meaning}", end.exit_code)
     }
 
     fn rate_outcome(&self) -> Rating {
         let Some(end) = &self.end else {
             return Rating::Warn;
         };
-        let row = EXIT_CODES
-            .iter()
-            .find(|(_, code, outcome, _)| (*code, *outcome) == (end.exit_code, end.outcome));
-        match row {
-            Some((None, ..)) => Rating::Good,
+        match end.find_meaning() {
+            Some((None, _)) => Rating::Good,
             Some((
                 Some(
                     ErrorKind::Drift
@@ -141,7 +148,7 @@ impl<'a> RunDetails<'a> {
                     | ErrorKind::Unconfirmed
                     | ErrorKind::Inconclusive,
                 ),
-                ..,
+                _,
             )) => Rating::Warn,
             _ => Rating::Bad,
         }
