@@ -1,4 +1,4 @@
-//! The command line, and nothing else.
+//! The command line.
 
 mod audit;
 mod command;
@@ -16,86 +16,107 @@ use crate::procedure::enable::VerifyMode;
 use crate::procedure::revoke::{PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
 use crate::ui::{Color, OutputFormat};
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// InfluxDB Clustered's admin token in use and out of use, by the real kubectl and influxctl, every command on record.
+/// Enable, disable and revoke the admin token of InfluxDB Clustered
 ///
-/// For development and testing, when the identity provider must be bypassed; not for production.
+/// Runs the real kubectl and influxctl and records every command in an audit log. For development
+/// and testing when the identity provider must be bypassed, not for production.
 #[derive(Parser)]
-#[command(name = "bypassctl", version, after_help = "Start here: `bypassctl doctor -n NS`, then `enable -n NS`, and `disable` when done.\nAll options and exit codes: `bypassctl --help`.", after_long_help = examples::render_examples(""))]
-#[command(arg_required_else_help = true, infer_subcommands = false)]
+#[command(
+    name = "bypassctl",
+    version,
+    after_help = START_HINT,
+    after_long_help = examples::render_examples(""),
+    arg_required_else_help = true,
+    infer_subcommands = false
+)]
 pub struct Cli {
-    /// What every command takes.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+const START_HINT: &str = "Start with `bypassctl doctor -n NS`. \
+    All options and exit codes: `bypassctl --help`";
+
 #[derive(Subcommand)]
 pub enum Command {
-    /// Put the admin token to use: fetch it, try it, write its file, point the profile at it
+    /// Store the admin token and point an influxctl profile at it
     #[command(after_long_help = examples::render_examples("enable"))]
     Enable(EnableArgs),
-    /// Take it out of use: the token file deleted, the profile as it was; the cluster is not touched
+    /// Delete the token file and restore the profile
     #[command(after_long_help = examples::render_examples("disable"))]
     Disable(DisableArgs),
-    /// Make every admin token so far worthless, have a new one made, and prove it
+    /// Revoke all admin tokens, issue a new one, and verify both
     #[command(after_long_help = examples::render_examples("revoke"))]
     Revoke(RevokeArgs),
-    /// Revoke, and put the new token to use in the named profiles (`default`), or in all that used the old one
+    /// Revoke all admin tokens and enable the new one in profiles
     #[command(after_long_help = examples::render_examples("rotate"))]
     Rotate(RotateArgs),
-    /// What is in force: tools, cluster, profile, token file, and whether they agree
+    /// Show the tools, the cluster, the profile and the token file
     #[command(after_long_help = examples::render_examples("status"))]
     Status,
-    /// Every precondition of `enable` and of a revocation, each with its remedy; changes nothing
+    /// Check the prerequisites of `enable` and `revoke`
     #[command(after_long_help = examples::render_examples("doctor"))]
     Doctor,
-    /// Write down what a command would do, for somebody else to approve; changes nothing
+    /// Save the plan of a command for approval
     #[command(after_long_help = examples::render_examples("plan"))]
     Plan(PlanArgs),
-    /// Carry out a plan that was written down, and nothing else
+    /// Execute a saved plan
     #[command(after_long_help = examples::render_examples("apply"))]
     Apply(ApplyArgs),
-    /// Which kubectl and influxctl would run, and whether they are those that the policy has pinned
+    /// List, pin and verify kubectl and influxctl
     #[command(subcommand, after_long_help = examples::render_examples("tools"))]
     Tools(ToolsCommand),
-    /// The record of every command that was run
+    /// Read, verify, export and rotate the audit log
     #[command(subcommand, after_long_help = examples::render_examples("audit"))]
     Audit(AuditCommand),
-    /// What this program is: version, commit, and the versions of what it writes
+    /// Print the versions of the program and of its file formats
     #[command(after_long_help = examples::render_examples("version"))]
     Version,
-    /// Completion for a shell: contexts, profiles, runs and files from this machine, never by asking the cluster
+    /// Print a completion script for a shell
     #[command(after_long_help = examples::render_examples("completion"))]
     Completion {
-        /// Which shell
+        /// Name of the shell
         shell: Shell,
     },
 }
 
-/// What every command takes.
+/// The options of every command.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Common options")]
 pub struct CommonArgs {
     /// Namespace of InfluxDB Clustered
-    #[arg(short, long, global = true, env = "BYPASSCTL_NAMESPACE", value_name = "NS", value_parser = name::parse_namespace)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "BYPASSCTL_NAMESPACE",
+        value_name = "NS",
+        value_parser = name::parse_namespace
+    )]
     pub namespace: Option<String>,
-    /// kubectl's --context; default: the one in force, pinned for the whole run
+    /// Context in the kubeconfig [default: current context]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// kubectl's --kubeconfig
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath, hide_short_help = true)]
+    /// kubeconfig file, as in kubectl
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        value_hint = clap::ValueHint::FilePath,
+        hide_short_help = true
+    )]
     pub kubeconfig: Option<String>,
-    /// kubectl's --as
+    /// User to impersonate, as in kubectl
     #[arg(
         long = "as",
         global = true,
@@ -103,7 +124,7 @@ pub struct CommonArgs {
         hide_short_help = true
     )]
     pub as_user: Option<String>,
-    /// kubectl's --as-group, may be repeated
+    /// Group to impersonate, as in kubectl, repeatable
     #[arg(
         long = "as-group",
         global = true,
@@ -111,23 +132,23 @@ pub struct CommonArgs {
         hide_short_help = true
     )]
     pub as_groups: Vec<String>,
-    /// Which kubectl; default: the first in PATH
+    /// Path of kubectl [default: the first in PATH]
     #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
     pub kubectl: Option<PathBuf>,
-    /// Which influxctl; default: the first in PATH
+    /// Path of influxctl [default: the first in PATH]
     #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
     pub influxctl: Option<PathBuf>,
-    /// What version influxctl is, where it cannot tell (2.2.0 to 2.4.1)
+    /// Version of influxctl 2.2.0 to 2.4.1, which cannot report it
     #[arg(long, global = true, value_name = "X.Y.Z", hide_short_help = true)]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub assume_influxctl_version: Option<semver::Version>,
-    /// influxctl's configuration; default: influxctl's own
+    /// Configuration file of influxctl [default: influxctl's default]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
-    /// Connection profile in it; `rotate` takes several [default: default]
+    /// Connection profile, repeatable for `rotate` [default: default]
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
-    /// Where the record is kept; default: bypassctl/audit.jsonl in the state directory
+    /// Audit log file [default: bypassctl/audit.jsonl in the state directory]
     #[arg(
         long,
         global = true,
@@ -137,7 +158,7 @@ pub struct CommonArgs {
     )]
     #[serde(skip)]
     pub audit_log: Option<PathBuf>,
-    /// What may run, and what is asked for before; default: bypassctl.toml here, above up to the repository's root, or in /etc/bypassctl
+    /// Policy file [default: nearest bypassctl.toml, otherwise the one in /etc/bypassctl]
     #[arg(
         long,
         global = true,
@@ -147,27 +168,48 @@ pub struct CommonArgs {
     )]
     #[serde(skip)]
     pub policy: Option<PathBuf>,
-    /// Why, for the record: a ticket number
+    /// Reason for the audit log, such as a ticket number
     #[arg(long, global = true, value_name = "TEXT")]
     #[serde(skip)]
     pub reason: Option<String>,
-    /// Time limit of each command that is run
-    #[arg(long, global = true, value_name = "DURATION", default_value = "1m", value_parser = parse_duration, hide_short_help = true)]
+    /// Time limit of each command
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        default_value = "1m",
+        value_parser = parse_duration,
+        hide_short_help = true
+    )]
     #[serde(with = "plan::millis")]
     #[cfg_attr(
         test,
         schemars(
             with = "u64",
-            description = "Time limit of each command that is run, in milliseconds"
+            description = "Time limit of each command in milliseconds"
         )
     )]
     pub timeout: Duration,
-    /// Text for people, one JSON object, or checks as JUnit XML (`doctor`, `status`, `tools verify`, `audit verify`)
-    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Text, value_name = "FORMAT")]
+    /// Output format
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t = OutputFormat::Text,
+        value_name = "FORMAT"
+    )]
     #[serde(skip)]
     pub output: OutputFormat,
-    /// Colour: also NO_COLOR
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_short_help = true)]
+    /// Colour of the output
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Color::Auto,
+        value_name = "WHEN",
+        hide_short_help = true
+    )]
     #[serde(skip)]
     pub color: Color,
     /// Only warnings, errors and the audit head
@@ -180,83 +222,91 @@ pub struct CommonArgs {
     )]
     #[serde(skip)]
     pub quiet: bool,
-    /// Also every command as it runs
+    /// Every command as it runs
     #[arg(short, long, global = true, hide_short_help = true)]
     #[serde(skip)]
     pub verbose: bool,
 }
 
-/// `enable`
+/// The options of `enable`.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnableArgs {
-    /// Where the token goes; default: admin-token-PROFILE.json beside the configuration
+    /// Token file [default: admin-token-PROFILE.json beside the configuration]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Make the profile if it is not there
+    /// New profile, if none has this name
     #[arg(long, requires_all = ["host", "port"])]
     pub create_profile: bool,
-    /// Its host
+    /// Host of the new profile
     #[arg(long, requires = "create_profile")]
     pub host: Option<String>,
-    /// Its port
+    /// Port of the new profile
     #[arg(long, requires = "create_profile")]
     pub port: Option<u16>,
-    /// Whether the token must be accepted before anything changes, must not be refused, or is not tried
-    #[arg(long, value_enum, default_value = "try", value_name = "HOW")]
+    /// Token probe before the first change
+    #[arg(long, value_enum, default_value = "try", value_name = "MODE")]
     pub verify: VerifyMode,
-    /// Show what would be done, as a plan or as a POSIX script; only reads are run
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    /// Plan or POSIX script, without changes
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT"
+    )]
     #[serde(skip)]
     pub dry_run: Option<DryRunFormat>,
-    /// Go on although context or namespace looks like production
+    /// Permission for a production-like context or namespace
     #[arg(long)]
     pub allow_production: bool,
 }
 
-/// `disable`
+/// The options of `disable`.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisableArgs {
-    /// Show what would be done, as a plan or as a POSIX script; only reads are run
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    /// Plan or POSIX script, without changes
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT"
+    )]
     #[serde(skip)]
     pub dry_run: Option<DryRunFormat>,
 }
 
-/// `tools`
 #[derive(Clone, Copy, Subcommand)]
 pub enum ToolsCommand {
-    /// Path, version, digest of each, whether it is pinned, and who can replace it
+    /// List the tools with version, digest, pin and writers
     #[command(after_long_help = examples::render_examples("tools list"))]
     List,
-    /// Print what pins those that are installed, to be put into the policy
+    /// Print the policy section that pins the installed tools
     #[command(after_long_help = examples::render_examples("tools pin"))]
     Pin {
-        /// Put it into the policy in force; all else in it stays as it is
+        /// Update of the active policy, or a new bypassctl.toml
         #[arg(long)]
         write: bool,
     },
-    /// Whether what would run is what is pinned: exit code 4 where anything is not
+    /// Verify the installed tools against the policy
     #[command(after_long_help = examples::render_examples("tools verify"))]
     Verify,
 }
 
-/// A shell that completion is for.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
-    /// Bash.
     Bash,
-    /// Z shell.
     Zsh,
-    /// fish.
     Fish,
 }
 
 impl Shell {
-    /// As it calls itself.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -267,12 +317,11 @@ impl Shell {
     }
 }
 
-/// `--dry-run`
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum DryRunFormat {
-    /// Each command and each changed line.
+    /// Each command and each changed line
     Plan,
-    /// A POSIX shell script that does the same.
+    /// Equivalent POSIX shell script
     Script,
 }
 
@@ -281,12 +330,13 @@ impl ValueEnum for VerifyMode {
         &[Self::Require, Self::Try, Self::Skip]
     }
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(match self {
-            Self::Require => "require",
-            Self::Try => "try",
-            Self::Skip => "skip",
-        }))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Require => ("require", "The token must be accepted"),
+            Self::Try => ("try", "The token must not be rejected"),
+            Self::Skip => ("skip", "No token probe"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -295,8 +345,14 @@ impl ValueEnum for Rerun {
         Self::ALL
     }
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.as_str()))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Auto => "`operator` if kubit runs, otherwise `clone`",
+            Self::FromJob => "The documented `kubectl create job --from=job/NAME`",
+            Self::Clone => "A new job from the template of the old job",
+            Self::Operator => "kubit, which recreates a deleted job",
+        };
+        Some(PossibleValue::new(self.as_str()).help(help))
     }
 }
 
@@ -305,8 +361,8 @@ impl ValueEnum for PreflightCheck {
         Self::ALL
     }
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.as_str()))
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 
@@ -320,17 +376,17 @@ fn render_exit_codes() -> String {
     )
 }
 
-/// The longest time limit.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const TIMEOUT_RANGE: &str = "a time limit must be more than 0 and at most 24h";
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let signed: jiff::SignedDuration = text
         .parse()
-        .map_err(|_| "a duration looks like 30s, 5m or 1m30s".to_owned())?;
+        .map_err(|_| "expected a duration such as 30s, 5m or 1m30s".to_owned())?;
     Duration::try_from(signed)
         .ok()
         .filter(|duration| !duration.is_zero() && *duration <= MAX_TIMEOUT)
-        .ok_or_else(|| "a time limit is longer than nothing, and at most a day".to_owned())
+        .ok_or_else(|| TIMEOUT_RANGE.to_owned())
 }
 
 fn parse_anchor(text: &str) -> Result<(u64, String), String> {
@@ -339,7 +395,7 @@ fn parse_anchor(text: &str) -> Result<(u64, String), String> {
         let hash = Digest::from_hex(&hash.to_ascii_lowercase())?;
         Some((seq.parse().ok()?, hash.to_string()))
     };
-    parse().ok_or_else(|| "an anchor looks like 41:<64 hexadecimal digits>".to_owned())
+    parse().ok_or_else(|| "expected an anchor such as 41:<64 hexadecimal digits>".to_owned())
 }
 
 #[cfg(test)]

@@ -8,13 +8,12 @@ use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
 use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use std::ffi::OsString;
 
-/// What somebody who has just come wants to know.
-const QUICK_START: &str =
-    "InfluxDB Clustered's admin token in use and out of use, for development and testing:
+const QUICK_START: &str = "\
+The admin token of InfluxDB Clustered in influxctl profiles, for development and testing:
 
-  bypassctl doctor -n NS     what is missing, and what mends it; changes nothing
-  bypassctl enable -n NS     fetch the token, try it, put it to use in an influxctl profile
-  bypassctl disable          take it out of use again, before production
+  bypassctl doctor -n NS     check the prerequisites, changes nothing
+  bypassctl enable -n NS     store the token and point an influxctl profile at it
+  bypassctl disable          delete the token file and restore the profile
 
 All commands: bypassctl -h
 ";

@@ -1,49 +1,48 @@
-//! What each command's help and manual page have as examples. The tests run them.
+//! Examples in the help and the manual page of each command. The tests run them.
 
 use super::render_exit_codes;
 
-/// Lines to be typed, each with what it is for, and what else is to be said of a command.
+/// The examples of one command.
 pub struct Examples {
-    /// The command: `audit list`; empty for the program itself.
+    /// The command, such as `audit list`, empty for the program itself.
     pub command: &'static str,
-    /// Each line, and why, which may be empty.
+    /// Command lines, each with a comment that may be empty.
     pub lines: &'static [(&'static str, &'static str)],
-    /// What else is to be said.
+    /// A paragraph after the examples, may be empty.
     pub note: &'static str,
 }
 
-const RESUME_NOTE: &str = "Run again after anything: it carries on from what is there.";
+const RESUME_NOTE: &str = "Re-running is safe: the command resumes an interrupted run.";
 
-/// Those of every command.
 pub const EXAMPLES: &[Examples] = &[
     new_examples(
         "",
         &[
             (
                 "bypassctl doctor -n influxdb",
-                "what is missing, and what mends it",
+                "checks the prerequisites, with hints",
             ),
-            (
-                "bypassctl enable -n influxdb --dry-run",
-                "what would be done",
-            ),
+            ("bypassctl enable -n influxdb --dry-run", "shows the plan"),
             ("bypassctl enable -n influxdb --reason CHG-12", ""),
-            ("bypassctl status -n influxdb", "is it in use, and accepted"),
-            ("bypassctl disable", "before production"),
-            ("bypassctl audit verify", "is the record whole"),
+            (
+                "bypassctl status -n influxdb",
+                "shows whether it is accepted",
+            ),
+            ("bypassctl disable", "deletes the token file"),
+            ("bypassctl audit verify", "verifies the audit log"),
         ],
         "",
     ),
     new_examples(
         "enable",
         &[
-            (
-                "bypassctl enable -n influxdb --dry-run",
-                "what would be done",
-            ),
+            ("bypassctl enable -n influxdb --dry-run", "shows the plan"),
             ("bypassctl enable -n influxdb --reason CHG-12", ""),
             (
-                "bypassctl enable -n influxdb --profile dev --create-profile --host HOST --port 443",
+                concat!(
+                    "bypassctl enable -n influxdb --profile dev ",
+                    "--create-profile --host HOST --port 443"
+                ),
                 "",
             ),
         ],
@@ -52,7 +51,7 @@ pub const EXAMPLES: &[Examples] = &[
     new_examples(
         "disable",
         &[
-            ("bypassctl disable --dry-run", "what would be done"),
+            ("bypassctl disable --dry-run", "shows the plan"),
             ("bypassctl disable", ""),
         ],
         "",
@@ -62,7 +61,7 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl revoke -n influxdb --dry-run",
-                "looks and proves, changes nothing",
+                "runs all checks, changes nothing",
             ),
             (
                 "bypassctl revoke -n influxdb --reason CHG-12",
@@ -80,7 +79,7 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl rotate -n influxdb --dry-run",
-                "looks and proves, changes nothing",
+                "runs all checks, changes nothing",
             ),
             (
                 "bypassctl rotate -n influxdb --profile dev --profile test",
@@ -98,7 +97,7 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl status -n influxdb",
-                "ends with 0 where it is in use, and accepted",
+                "exits with 0 if the token is accepted",
             ),
             (
                 "bypassctl status -n influxdb -o junit >status.xml",
@@ -112,11 +111,11 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl doctor -n influxdb",
-                "each check that fails has a hint",
+                "every failed check has a hint",
             ),
             (
                 "bypassctl doctor -n influxdb -o json >doctor.json",
-                "for a bug report: it holds no token",
+                "for a bug report, contains no token",
             ),
         ],
         "",
@@ -159,7 +158,7 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl plan show revoke.plan",
-                "what it does, and its SHA-256",
+                "shows the steps and the SHA-256",
             ),
             (
                 "bypassctl plan show revoke.plan --format script",
@@ -171,7 +170,9 @@ pub const EXAMPLES: &[Examples] = &[
     new_examples(
         "apply",
         PLAN_AND_APPLY,
-        "Looks and proves as the command itself does, and refuses (exit code 4) where anything is not as the plan has it: a tool, the cluster, a UID, a file, a step. A plan that was cut short is carried on with by the same command, where the record is that shows it.",
+        "Runs the checks of the planned command. Exits with 4 if a tool, the cluster, a UID, a \
+         file or a step differs from the plan. Re-run it to resume an interrupted plan with the \
+         same audit log.",
     ),
     new_examples(
         "tools",
@@ -186,42 +187,42 @@ pub const EXAMPLES: &[Examples] = &[
         "tools list",
         &[(
             "bypassctl tools list",
-            "which would run, and who can replace them",
+            "shows versions, digests and writers",
         )],
         "",
     ),
     new_examples(
         "tools pin",
         &[
-            ("bypassctl tools pin", "the [tools] section, to paste"),
+            ("bypassctl tools pin", "prints the [tools] section"),
             (
                 "bypassctl tools pin --write",
-                "into the policy in force, or a new bypassctl.toml here",
+                "updates the policy, or creates bypassctl.toml",
             ),
         ],
         "",
     ),
     new_examples(
         "tools verify",
-        &[("bypassctl tools verify", "as the first step of a job")],
+        &[("bypassctl tools verify", "exits with 4 on a mismatch")],
         "",
     ),
     new_examples(
         "audit",
         &[
-            ("bypassctl audit list", "the runs"),
-            ("bypassctl audit show RUN", "one of them"),
-            ("bypassctl audit verify", "is the record whole"),
+            ("bypassctl audit list", "lists the runs"),
+            ("bypassctl audit show RUN", "shows one run"),
+            ("bypassctl audit verify", "verifies the audit log"),
         ],
         "",
     ),
     new_examples(
         "audit verify",
         &[
-            ("bypassctl audit verify", "one's own, the closed logs too"),
+            ("bypassctl audit verify", "the current log and its segments"),
             (
                 "bypassctl audit verify audit.jsonl --expect SEQ:HASH",
-                "a copy, and a head kept elsewhere",
+                "a copy against a stored head",
             ),
         ],
         "",
@@ -234,7 +235,7 @@ pub const EXAMPLES: &[Examples] = &[
                 "bypassctl audit list --since 2026-01-01 --command enable --outcome done",
                 "",
             ),
-            ("bypassctl audit list audit.jsonl", "a copy"),
+            ("bypassctl audit list audit.jsonl", "reads a copy"),
         ],
         "",
     ),
@@ -242,7 +243,7 @@ pub const EXAMPLES: &[Examples] = &[
         "audit show",
         &[(
             "bypassctl audit show RUN",
-            "its name in `audit list`, or how that begins",
+            "the ID from `audit list`, or a unique prefix",
         )],
         "",
     ),
@@ -251,23 +252,29 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl audit export --run RUN >run.sh",
-                "its commands, for reading",
+                "commands to read",
             ),
             (
-                "bypassctl audit export --format html >record.html",
-                "a page for an auditor",
+                "bypassctl audit export --format html >audit.html",
+                "page for an auditor",
             ),
-            ("mkdir out", "statements, to be signed elsewhere"),
+            ("mkdir out", "statements to sign elsewhere"),
             (
                 "bypassctl audit export --format in-toto --run RUN --directory out",
                 "",
             ),
             (
-                "for f in out/*.pae; do openssl dgst -sha256 -sign key.pem -out \"${f%.pae}.sig\" \"$f\"; done",
+                concat!(
+                    "for f in out/*.pae; do openssl dgst -sha256 -sign key.pem ",
+                    "-out \"${f%.pae}.sig\" \"$f\"; done"
+                ),
                 "",
             ),
             (
-                "bypassctl audit export --format in-toto --run RUN --directory out --attach-signature site-key",
+                concat!(
+                    "bypassctl audit export --format in-toto --run RUN ",
+                    "--directory out --attach-signature site-key"
+                ),
                 "",
             ),
         ],
@@ -278,21 +285,27 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl audit anchor >head",
-                "kept in a ticket it is enough",
+                "store it elsewhere, for example in a ticket",
             ),
             (
                 "bypassctl audit verify --expect SEQ:HASH",
-                "finds every change to what came before",
+                "detects every change before the head",
             ),
             (
                 "ssh-keygen -Y sign -f key -n audit@example.com head",
-                "signed, it says by whom",
+                "signs the head",
             ),
             (
-                "ssh-keygen -Y verify -f allowed_signers -I me@example.com -n audit@example.com -s head.sig <head",
+                concat!(
+                    "ssh-keygen -Y verify -f allowed_signers -I me@example.com ",
+                    "-n audit@example.com -s head.sig <head"
+                ),
                 "",
             ),
-            ("minisign -S -s minisign.key -m head", "or by minisign"),
+            (
+                "minisign -S -s minisign.key -m head",
+                "signs it with minisign",
+            ),
             ("minisign -V -p minisign.pub -m head", ""),
         ],
         "",
@@ -301,7 +314,7 @@ pub const EXAMPLES: &[Examples] = &[
         "audit rotate-log",
         &[(
             "bypassctl audit rotate-log",
-            "tells the heads of both: keep them elsewhere",
+            "prints both heads, to store elsewhere",
         )],
         "",
     ),
@@ -332,7 +345,10 @@ const PLAN_AND_APPLY: &[(&str, &str)] = &[
         "bypassctl plan revoke -n influxdb --out revoke.plan",
         "prints its SHA-256",
     ),
-    ("bypassctl plan show revoke.plan", "for who approves"),
+    (
+        "bypassctl plan show revoke.plan",
+        "shows it to the approver",
+    ),
     (
         "bypassctl apply revoke.plan --expect SHA256 --confirm my-context/influxdb",
         "",
@@ -352,28 +368,28 @@ const fn new_examples(
 }
 
 impl Examples {
-    /// The lines with what they are for, side by side.
+    /// Renders the command lines with aligned comments.
     #[must_use]
     pub fn to_rows(&self) -> Vec<String> {
         let width = self
             .lines
             .iter()
-            .filter(|(_, why)| !why.is_empty())
+            .filter(|(_, comment)| !comment.is_empty())
             .map(|(line, _)| line.len())
             .max()
             .unwrap_or(0);
-        let row = |(line, why): &(&str, &str)| {
-            if why.is_empty() {
+        let row = |(line, comment): &(&str, &str)| {
+            if comment.is_empty() {
                 (*line).to_owned()
             } else {
-                format!("{line:width$}   # {why}")
+                format!("{line:width$}   # {comment}")
             }
         };
         self.lines.iter().map(row).collect()
     }
 }
 
-/// A command's, as its help shows them; the program's own has the exit codes as well.
+/// Renders the examples of a command for its help, with the exit codes for the program itself.
 pub(super) fn render_examples(command: &str) -> String {
     let Some(examples) = EXAMPLES.iter().find(|examples| examples.command == command) else {
         return String::new();

@@ -1,4 +1,4 @@
-//! `plan` and `apply` and what they take.
+//! `plan`, `apply` and their options.
 
 use super::{
     CommonArgs, DisableArgs, DryRunFormat, EnableArgs, RevocationArgs, RevokeArgs, RotateArgs,
@@ -10,42 +10,40 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// `plan`
+/// The options of `plan`.
 #[derive(Args)]
 pub struct PlanArgs {
-    /// The command whose plan it is
     #[command(subcommand)]
     pub subcommand: PlanSubcommand,
-    /// Where the plan goes; an older plan there is replaced
+    /// Plan file to write or replace
     #[arg(long, global = true, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
-/// What can be planned.
+/// The command to plan.
 #[derive(Subcommand, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanSubcommand {
-    /// `enable`, planned
+    /// Plan `enable`
     #[command(after_long_help = examples::render_examples("plan enable"))]
     Enable(EnableArgs),
-    /// `disable`, planned
+    /// Plan `disable`
     #[command(after_long_help = examples::render_examples("plan disable"))]
     Disable(DisableArgs),
-    /// `revoke`, planned: with every proof beforehand
+    /// Run the preflight checks of `revoke` and plan it
     #[command(after_long_help = examples::render_examples("plan revoke"))]
     Revoke(RevokeArgs),
-    /// `rotate`, planned: with every proof beforehand
+    /// Run the preflight checks of `rotate` and plan it
     #[command(after_long_help = examples::render_examples("plan rotate"))]
     Rotate(RotateArgs),
-    /// A plan as it was written down, and its SHA-256
+    /// Show a saved plan and its SHA-256
     #[serde(skip)]
     #[command(after_long_help = examples::render_examples("plan show"))]
     Show(PlanShowArgs),
 }
 
 impl PlanSubcommand {
-    /// Whether it only shows what it would do, as on the command line.
     pub fn dry_run_mut(&mut self) -> Option<&mut Option<DryRunFormat>> {
         match self {
             Self::Enable(args) => Some(&mut args.dry_run),
@@ -56,68 +54,65 @@ impl PlanSubcommand {
         }
     }
 
-    /// How it revokes, where it does.
     pub fn revocation_mut(&mut self) -> Option<&mut RevocationArgs> {
         match self {
-            Self::Revoke(RevokeArgs {
-                revocation: how, ..
-            })
-            | Self::Rotate(RotateArgs {
-                revocation: how, ..
-            }) => Some(how),
+            Self::Revoke(RevokeArgs { revocation, .. })
+            | Self::Rotate(RotateArgs { revocation, .. }) => Some(revocation),
             Self::Enable(_) | Self::Disable(_) | Self::Show(_) => None,
         }
     }
 }
 
-/// `plan show`
+/// The options of `plan show`.
 #[derive(Args, Clone)]
 pub struct PlanShowArgs {
-    /// The plan
+    /// Plan file
     pub file: PathBuf,
-    /// As what
+    /// Rendering of the plan
     #[arg(long, value_enum, default_value_t = PlanFormat::Text, value_name = "FORMAT")]
     pub format: PlanFormat,
 }
 
-/// How a plan is shown.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
-    /// For people
+    /// Text for people
     Text,
-    /// The POSIX shell script that does the same
+    /// Equivalent POSIX shell script
     Script,
 }
 
-/// `apply`
+/// The options of `apply`.
 #[derive(Args)]
 pub struct ApplyArgs {
-    /// The plan
+    /// Plan file
     pub file: PathBuf,
-    /// The SHA-256 that it must have: that of the plan which was approved
+    /// SHA-256 of the approved plan
     #[arg(long, value_name = "SHA256", value_parser = tool::parse_sha256)]
     pub expect: Option<String>,
-    /// Confirm a revocation without a terminal: `in-cluster/NS` where there is no context
+    /// Confirmation without a terminal
+    ///
+    /// `in-cluster/NS` in a pod without a context.
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
     pub confirm: Option<String>,
-    /// How old it may be
+    /// Maximum plan age
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]
     pub max_age: Duration,
 }
 
-/// What a plan is the plan of: a command and what it takes, as it can be asked for again.
+/// The planned command and its options, to plan it again.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {
-    /// Which cluster, which tools, which profile.
+    /// Cluster, tools and profiles.
     pub common: CommonArgs,
-    /// The command.
+    /// The planned command and its own options.
     pub command: PlanSubcommand,
 }
 
-/// A time limit as whole milliseconds.
+/// Serialises a time limit as whole milliseconds.
 pub(super) mod millis {
+    use super::super::{MAX_TIMEOUT, TIMEOUT_RANGE};
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;
 
@@ -127,13 +122,10 @@ pub(super) mod millis {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         let duration = Duration::from_millis(u64::deserialize(from)?);
-        let holds = !duration.is_zero() && duration <= super::super::MAX_TIMEOUT;
-        if holds {
-            Ok(duration)
+        if duration.is_zero() || duration > MAX_TIMEOUT {
+            Err(serde::de::Error::custom(TIMEOUT_RANGE))
         } else {
-            Err(serde::de::Error::custom(
-                "a time limit is longer than nothing, and at most a day",
-            ))
+            Ok(duration)
         }
     }
 }

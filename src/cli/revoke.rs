@@ -1,4 +1,4 @@
-//! `revoke` and `rotate` and what they take.
+//! `revoke`, `rotate` and their options.
 
 use super::{DryRunFormat, parse_duration};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
@@ -8,72 +8,97 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `revoke` and `rotate` take.
+/// The options that `revoke` and `rotate` share.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevocationArgs {
-    /// How the jobs that make keys and token run again: by kubit, which makes deleted jobs again, as clones, or by the documented `create job --from=job/NAME`; auto: by kubit where it runs, else as clones [default: auto]
-    #[arg(long, value_enum, value_name = "WAY")]
+    /// Strategy to rerun the jobs [default: auto]
+    #[arg(long, value_enum, value_name = "STRATEGY")]
     pub rerun: Option<Rerun>,
-    /// The pods that load the keys [default: app=token-management]
+    /// Pods to restart [default: app=token-management]
     #[arg(long, value_name = "SELECTOR", value_parser = name::parse_selector)]
     pub restart_selector: Option<String>,
-    /// The job that makes the keys, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::parse_job_name)]
+    /// Job that creates the keys, if several differ
+    #[arg(
+        long,
+        value_name = "JOB",
+        value_parser = name::parse_job_name,
+        hide_short_help = true
+    )]
     pub key_gen_job: Option<String>,
-    /// The job that makes the token, where several differ
-    #[arg(long, value_name = "JOB", value_parser = name::parse_job_name)]
+    /// Job that creates the token, if several differ
+    #[arg(
+        long,
+        value_name = "JOB",
+        value_parser = name::parse_job_name,
+        hide_short_help = true
+    )]
     pub create_admin_token_job: Option<String>,
-    /// Confirm without a terminal: `in-cluster/NS` where there is no context
+    /// Confirmation without a terminal
+    ///
+    /// `in-cluster/NS` in a pod without a context.
     #[arg(long, value_name = "CONTEXT/NAMESPACE")]
     #[serde(skip)]
     pub confirm: Option<String>,
-    /// A copy of the old token, for the proof; default: the one in the cluster, else the profile's
+    /// Copy of the old token [default: from cluster or profile]
     #[arg(long, value_name = "FILE")]
     pub old_token_file: Option<PathBuf>,
-    /// How long the old token may still be accepted afterwards
+    /// Maximum time until the old token is rejected
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     #[serde(with = "super::plan::millis")]
     #[cfg_attr(
         test,
         schemars(
             with = "u64",
-            description = "How long the old token may still be accepted afterwards, in milliseconds"
+            description = "Maximum time in milliseconds until the old token is rejected"
         )
     )]
     pub grace_period: Duration,
-    /// Time limit of each wait: for a job, for the pods
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    /// Time limit of each wait for a job or for pods
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "5m",
+        value_parser = parse_duration,
+        hide_short_help = true
+    )]
     #[serde(with = "super::plan::millis")]
     #[cfg_attr(
         test,
         schemars(
             with = "u64",
-            description = "Time limit of each wait, in milliseconds: for a job, for the pods"
+            description = "Time limit in milliseconds of each wait for a job or for pods"
         )
     )]
     pub wait_timeout: Duration,
-    /// Go on without this proof that the later steps are possible
-    #[arg(long, value_enum, value_name = "PROOF")]
+    /// Preflight check to skip
+    #[arg(long, value_enum, value_name = "CHECK")]
     pub skip_check: Option<PreflightCheck>,
-    /// Start over: delete new keys, too, that an unfinished revocation has made
+    /// New revocation instead of resuming an unfinished one
     #[arg(long)]
     pub start_over: bool,
-    /// Show what would be done, as a plan or as a POSIX script; only reads are run
-    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "plan", require_equals = true, value_name = "AS")]
+    /// Plan or POSIX script, without changes
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT"
+    )]
     #[serde(skip)]
     pub dry_run: Option<DryRunFormat>,
 }
 
 impl RevocationArgs {
-    /// How the jobs run again.
+    /// Returns the strategy to rerun the jobs.
     #[must_use]
     pub fn rerun(&self) -> Rerun {
         self.rerun.unwrap_or(Rerun::Auto)
     }
 
-    /// The pods that load the keys.
+    /// Returns the selector of the pods that load the keys.
     #[must_use]
     pub fn selector(&self) -> &str {
         self.restart_selector
@@ -82,31 +107,31 @@ impl RevocationArgs {
     }
 }
 
-/// `revoke`
+/// The options of `revoke`.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RevokeArgs {
-    /// How.
+    /// Options of the revocation.
     #[command(flatten)]
     pub revocation: RevocationArgs,
-    /// Have no new token made: for sites that go back to their identity provider
+    /// Revocation without a new token
     #[arg(long)]
     pub no_new_token: bool,
 }
 
-/// `rotate`
+/// The options of `rotate`.
 #[derive(Args, Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RotateArgs {
-    /// How.
+    /// Options of the revocation.
     #[command(flatten)]
     pub revocation: RevocationArgs,
-    /// Every profile whose token file holds the old token
+    /// Every profile whose token file contains the old token
     #[arg(long)]
     pub all_profiles: bool,
-    /// Go on although context or namespace looks like production
+    /// Permission for a production-like context or namespace
     #[arg(long)]
     pub allow_production: bool,
 }

@@ -7,27 +7,23 @@ use std::sync::LazyLock;
 /// The program's name; that of the command as well where the command line does not make sense.
 pub const PROGRAM_NAME: &str = "bypassctl";
 
-/// `--output`
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Text for people
     #[default]
     Text,
-    /// One JSON object.
+    /// One JSON object
     Json,
-    /// Checks as JUnit XML.
+    /// JUnit XML, for `doctor`, `status`, `tools verify` and `audit verify`
     Junit,
 }
 
-/// `--color`
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
-    /// Where the terminal shows it and NO_COLOR is not set.
+    /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

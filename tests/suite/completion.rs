@@ -194,7 +194,7 @@ fn kubectl_plugin_prints_its_own_command_name() {
     let offered = called("kubectl_complete-influxdb_bypass tools v");
     assert_eq!(
         offered.stdout,
-        "verify\tWhether what would run is what is pinned: exit code 4 where anything is not\n:4\n"
+        "verify\tVerify the installed tools against the policy\n:4\n"
     );
 }
 

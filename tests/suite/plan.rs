@@ -479,7 +479,7 @@ fn apply_refuses_edited_plan() {
             good.replacen("\"id\":", "\"reason\": \"\", \"id\":", 1),
         ),
         (
-            "a time limit is longer than nothing",
+            "a time limit must be more than 0",
             with(&|plan| plan["request"]["common"]["timeout"] = json!(0)),
         ),
         (
