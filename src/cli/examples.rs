@@ -283,10 +283,7 @@ pub const EXAMPLES: &[Examples] = &[
     new_examples(
         "audit anchor",
         &[
-            (
-                "bypassctl audit anchor >head",
-                "store it elsewhere, for example in a ticket",
-            ),
+            ("bypassctl audit anchor >head", "store it in a ticket"),
             (
                 "bypassctl audit verify --expect SEQ:HASH",
                 "detects every change before the head",
