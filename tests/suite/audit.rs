@@ -164,12 +164,16 @@ fn show_prints_each_command_and_outcome() {
         "{}",
         killed.stdout
     );
-    for (wanted, told) in [
+    for (wanted, expected) in [
         ("", "3 run IDs start with ``"),
         ("zz", "no run ID starts with `zz`"),
     ] {
         let run = sb.run(&["audit", "show", wanted]);
-        assert!(run.code == 1 && run.stderr.contains(told), "{}", run.stderr);
+        assert!(
+            run.code == 1 && run.stderr.contains(expected),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -317,10 +321,10 @@ fn documented_head_signing_commands_work() {
             "set -e\nexport XDG_STATE_HOME=\"$HOME/.local/state\"\n{prepared}\n{}",
             extract_documented_block(word)
         );
-        let (code, told) = run_system_program(&sb, "sh", &["-c", &script]).expect("a shell");
+        let (code, output) = run_system_program(&sb, "sh", &["-c", &script]).expect("a shell");
         assert!(
-            code == 0 && told.contains("the expected entry exists"),
-            "{told}"
+            code == 0 && output.contains("the expected entry exists"),
+            "{output}"
         );
         // The signature does not match a changed head.
         let forged = format!(
@@ -330,8 +334,8 @@ fn documented_head_signing_commands_work() {
                 .nth(2)
                 .expect("to verify")
         );
-        let (code, told) = run_system_program(&sb, "sh", &["-c", &forged]).expect("a shell");
-        assert_ne!(code, 0, "{told}");
+        let (code, output) = run_system_program(&sb, "sh", &["-c", &forged]).expect("a shell");
+        assert_ne!(code, 0, "{output}");
     }
 }
 
@@ -350,21 +354,21 @@ fn audit_commands_warn_when_log_is_corrupt() {
         let file = sb.write("tmp/edited.jsonl", log);
         let file = file.to_str().expect("text");
         for args in [&["list", file][..], &["show", run, file], &["export", file]] {
-            let told = sb.run(&[&["audit"], args].concat());
+            let output = sb.run(&[&["audit"], args].concat());
             assert!(
-                told.code == 0 && told.stderr.contains("the audit log is not intact"),
+                output.code == 0 && output.stderr.contains("the audit log is not intact"),
                 "{args:?}: {}",
-                told.stderr
+                output.stderr
             );
             assert!(
-                !told.stdout.contains("\ntouch"),
+                !output.stdout.contains("\ntouch"),
                 "{args:?}: {}",
-                told.stdout
+                output.stdout
             );
             assert!(
-                args[0] != "export" || told.stdout.contains("# The audit log is not intact"),
+                args[0] != "export" || output.stdout.contains("# The audit log is not intact"),
                 "{}",
-                told.stdout
+                output.stdout
             );
         }
     }
@@ -413,12 +417,12 @@ fn verify_findings_strip_control_characters() {
             file.to_str().expect("text"),
         ]);
         assert_eq!(run.code, 1, "{}", run.stdout);
-        let told = run.stdout + &run.stderr;
-        let told = styles.replace_all(&told, "");
+        let output = run.stdout + &run.stderr;
+        let output = styles.replace_all(&output, "");
         let odd = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{202e}');
         assert!(
-            !told.contains(odd) && !told.contains("\nok   forged"),
-            "{told:?}"
+            !output.contains(odd) && !output.contains("\nok   forged"),
+            "{output:?}"
         );
     }
 }

@@ -149,8 +149,8 @@ fn sign_statements(sb: &Sandbox) -> Option<()> {
         report_skipped("openssl is not installed, and nothing was signed");
         return None;
     }
-    let (code, told) = run_system_program(sb, "sh", &["-ec", script]).expect("a shell");
-    assert_eq!(code, 0, "{told}");
+    let (code, output) = run_system_program(sb, "sh", &["-ec", script]).expect("a shell");
+    assert_eq!(code, 0, "{output}");
     Some(())
 }
 
@@ -205,8 +205,8 @@ fn signed_envelopes_verify_with_openssl() {
             "../tmp/sig",
             "../tmp/signed",
         ];
-        let (code, told) = run_system_program(&sb, "openssl", &verify).expect("openssl");
-        assert_eq!((code, told.trim()), (0, "Verified OK"));
+        let (code, output) = run_system_program(&sb, "openssl", &verify).expect("openssl");
+        assert_eq!((code, output.trim()), (0, "Verified OK"));
     }
     assert_eq!(
         export_statements(&sb, &["--attach-signature", ""]).code,
@@ -275,8 +275,8 @@ fn in_toto_bindings_accept_statements() {
         .chain(files.iter().map(String::as_str))
         .collect();
     match run_system_program(&sb, "python3", &arguments) {
-        Some((code, told)) if code == 0 || !packages.is_empty() => {
-            assert_eq!((code, told.trim()), (0, files.len().to_string().as_str()));
+        Some((code, output)) if code == 0 || !packages.is_empty() => {
+            assert_eq!((code, output.trim()), (0, files.len().to_string().as_str()));
         }
         _ => report_skipped(
             "python3 has no in-toto-attestation (IN_TOTO_ATTESTATION names the directory it is in)",
@@ -350,13 +350,13 @@ fn html_shows_every_command_as_executed() {
         split_lines(&log).len(),
         sha256_hex(split_lines(&log).last().expect("a record"))
     );
-    for told in [
+    for expected in [
         "CHG-12",
         "sim-dev/influxdb",
         head.as_str(),
         "exit code 0, something was changed",
     ] {
-        assert!(page.contains(told), "{told}");
+        assert!(page.contains(expected), "{expected}");
     }
     for tool in sb.read_entries_by_type("tool") {
         assert!(page.contains(tool["sha256"].as_str().expect("a digest")));
@@ -407,12 +407,12 @@ fn html_shows_killed_run_as_unknown() {
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     crate::crash::kill_orphans(&sb);
     let page = export_html(&sb, &[]);
-    for told in [
+    for expected in [
         "has no result: whether it happened is not known",
         "result unknown",
         ">unknown</span>",
     ] {
-        assert!(page.contains(told), "{told}");
+        assert!(page.contains(expected), "{expected}");
     }
 }
 

@@ -81,12 +81,12 @@ fn every_intent_is_followed_by_its_result() {
     assert!(results.iter().all(|(intent, result)| intent < result));
     let mut intents: Vec<u64> = results.into_iter().map(|(intent, _)| intent).collect();
     intents.sort_unstable();
-    let begun: Vec<u64> = sb
+    let started: Vec<u64> = sb
         .read_entries_by_type("intent")
         .iter()
         .map(|i| i["seq"].as_u64().expect("a number"))
         .collect();
-    assert_eq!(intents, begun);
+    assert_eq!(intents, started);
 }
 
 #[test]

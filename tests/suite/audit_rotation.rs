@@ -324,11 +324,11 @@ fn unfinished_remote_run_blocks_rotation_for_a_day() {
         "{}",
         run.stderr
     );
-    let begun = sb.read_entries_by_type("run.begin")[0]["ts"]
+    let started = sb.read_entries_by_type("run.begin")[0]["ts"]
         .as_str()
         .expect("a time")[..10]
         .to_owned();
-    sb.write(sb.log_path(), elsewhere.replace(&begun, "2026-01-01"));
+    sb.write(sb.log_path(), elsewhere.replace(&started, "2026-01-01"));
     rotate_log(&sb);
 }
 
@@ -379,9 +379,9 @@ fn segments_verify_in_any_order_and_subset() {
     ] {
         let run = verify_segments(&sb, named, None);
         assert_eq!(run.code, 0, "{named:?}: {}{}", run.stdout, run.stderr);
-        let told = run.stdout.matches("which is not among these").count()
+        let note_count = run.stdout.matches("which is not among these").count()
             + run.stdout.matches("is not among these\n").count();
-        assert_eq!(told, notes, "{named:?}: {}", run.stdout);
+        assert_eq!(note_count, notes, "{named:?}: {}", run.stdout);
     }
     assert_eq!(
         verify_segments(&sb, &[a, b, c], Some(&head)).code,
@@ -445,7 +445,7 @@ fn verify_detects_inconsistent_segments() {
         .iter()
         .map(|file| std::fs::read(file).expect("a log"))
         .collect();
-    for (told, change) in changes {
+    for (expected, change) in changes {
         change(&files);
         let there: Vec<&Path> = files
             .iter()
@@ -454,13 +454,13 @@ fn verify_detects_inconsistent_segments() {
             .collect();
         let run = verify_segments(&sb, &there, None);
         assert!(
-            run.code == 1 && run.stdout.contains(told),
-            "{told}: {}{}",
+            run.code == 1 && run.stdout.contains(expected),
+            "{expected}: {}{}",
             run.stdout,
             run.stderr
         );
         // The same without file arguments.
-        assert_eq!(sb.run(&["audit", "verify"]).code, 1, "{told}");
+        assert_eq!(sb.run(&["audit", "verify"]).code, 1, "{expected}");
         files
             .iter()
             .zip(&kept)

@@ -40,10 +40,10 @@ pub fn assert_shell_agrees(
     if run_system_program(sb, "jq", &["--version"]).is_none() {
         return report_skipped("jq is not installed, and the shell's verdict was not asked for");
     }
-    let (code, told) =
+    let (code, output) =
         run_system_program(sb, "bash", &[&[script], files, expect.as_slice()].concat())
             .expect("bash");
-    assert_eq!(code, run.code, "{told}\n{}{}", run.stdout, run.stderr);
+    assert_eq!(code, run.code, "{output}\n{}{}", run.stdout, run.stderr);
 }
 
 /// Asserts that this log is not intact.
@@ -86,12 +86,12 @@ fn verify_accepts_sample_log() {
     let log = include_bytes!("../../fixtures/audit/sample.jsonl");
     let run = verify_log(&sb, log, &[]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for told in [
+    for expected in [
         "a later run found and recorded them",
         "has no result",
         "106 entries",
     ] {
-        assert!(run.stdout.contains(told), "{}", run.stdout);
+        assert!(run.stdout.contains(expected), "{}", run.stdout);
     }
 }
 
@@ -102,12 +102,12 @@ fn verify_detects_changed_byte_in_each_entry() {
         .split_once(':')
         .map(|(seq, hash)| (seq.parse().expect("a number"), hash.to_owned()))
         .expect("a head");
-    let holds = |log: &[u8], expect| {
+    let is_intact = |log: &[u8], expect| {
         bypassctl::audit::verify_log(&mut &*log, expect)
             .expect("readable")
             .is_intact()
     };
-    assert!(holds(&log, Some(expect.clone())));
+    assert!(is_intact(&log, Some(expect.clone())));
     let (mut start, all) = (0, split_lines(&log));
     for (index, line) in all.iter().enumerate() {
         let places = [
@@ -122,12 +122,12 @@ fn verify_detects_changed_byte_in_each_entry() {
             let mut copy = log.clone();
             copy[at] ^= 1;
             assert!(
-                !holds(&copy, Some(expect.clone())),
+                !is_intact(&copy, Some(expect.clone())),
                 "record {index}, byte {at}"
             );
             // No entry follows the last one to contain its hash.
             assert!(
-                index + 1 == all.len() || !holds(&copy, None),
+                index + 1 == all.len() || !is_intact(&copy, None),
                 "record {index}, byte {at}, no anchor"
             );
         }
@@ -193,17 +193,17 @@ fn anchored_verify_detects_every_flipped_bit() {
     let (_sb, log, _) = create_recorded_sandbox();
     let log = split_lines(&log)[..20].concat();
     let last = split_lines(&log)[19];
-    let holds = |log: &[u8]| {
+    let is_intact = |log: &[u8]| {
         bypassctl::audit::verify_log(&mut &*log, Some((20, sha256_hex(last))))
             .expect("readable")
             .is_intact()
     };
-    assert!(holds(&log));
+    assert!(is_intact(&log));
     for at in 0..log.len() {
         for bit in 0..8 {
             let mut copy = log.clone();
             copy[at] ^= 1 << bit;
-            assert!(!holds(&copy), "byte {at}, bit {bit}");
+            assert!(!is_intact(&copy), "byte {at}, bit {bit}");
         }
     }
 }
@@ -419,11 +419,11 @@ fn verify_detects_entries_outside_their_run() {
             records[result]["run"] = other.clone()
         }),
     ];
-    for (told, change) in changes {
+    for (expected, change) in changes {
         let mut records = all.clone();
         change(&mut records);
-        let run = assert_log_broken(&sb, told, &chain_entries(&records), &[]);
-        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+        let run = assert_log_broken(&sb, expected, &chain_entries(&records), &[]);
+        assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
 }
 

@@ -182,11 +182,11 @@ fn kubectl_plugin_prints_its_own_command_name() {
         "kubectl-influxdb_bypass plan --help",
         "kubectl-influxdb_bypass nope",
     ] {
-        let told = called(line);
-        let told = told.stdout + &told.stderr;
+        let output = called(line);
+        let output = output.stdout + &output.stderr;
         assert!(
-            told.contains("kubectl influxdb-bypass") && !told.contains("bypassctl enable"),
-            "{line}: {told}"
+            output.contains("kubectl influxdb-bypass") && !output.contains("bypassctl enable"),
+            "{line}: {output}"
         );
     }
     let offered = called("kubectl_complete-influxdb_bypass status --context ''");
@@ -201,8 +201,8 @@ fn kubectl_plugin_prints_its_own_command_name() {
 #[test]
 fn bare_command_prints_quick_start() {
     let sb = Sandbox::new();
-    let told = sb.run::<&str>(&[]);
-    insta::assert_snapshot!(told.normalized_output());
+    let output = sb.run::<&str>(&[]);
+    insta::assert_snapshot!(output.normalized_output());
     for command in ["enable", "revoke", "audit", "tools", "plan"] {
         assert!(
             sb.run(&[command, "--help"])
@@ -216,12 +216,12 @@ fn bare_command_prints_quick_start() {
 #[test]
 fn version_prints_program_and_format_versions() {
     let sb = Sandbox::new();
-    let told = sb.run(&["version"]);
-    let [first, ..] = told.stdout.lines().collect::<Vec<_>>()[..] else {
-        panic!("{}", told.stdout)
+    let output = sb.run(&["version"]);
+    let [first, ..] = output.stdout.lines().collect::<Vec<_>>()[..] else {
+        panic!("{}", output.stdout)
     };
     assert_eq!(
-        (told.code, first),
+        (output.code, first),
         (0, concat!("bypassctl ", env!("CARGO_PKG_VERSION")))
     );
     let json: Value =

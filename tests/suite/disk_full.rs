@@ -387,11 +387,11 @@ fn unlogged_results_of_concurrent_calls_are_printed() {
     let run = running.wait();
     assert_eq!((run.code, sb.calls().len()), (9, 3), "{}", run.stderr);
     for intent in intents {
-        let told = format!(
+        let expected = format!(
             "the result of record {} that is missing there",
             intent["seq"]
         );
-        assert!(run.stderr.contains(&told), "{told}: {}", run.stderr);
+        assert!(run.stderr.contains(&expected), "{expected}: {}", run.stderr);
     }
 }
 

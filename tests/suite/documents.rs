@@ -1,5 +1,5 @@
-//! The documents: the command lines in them parse, and do what is said of them; what they point to is there, and no exit
-//! code is left out.
+//! The documents: their command lines parse and work, their links lead somewhere, and every exit
+//! code is documented.
 
 mod command_blocks;
 mod errors;
@@ -14,7 +14,7 @@ use saphyr::{LoadableYamlNode as _, Yaml};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What stands in a document for a value that the command line checks, and a value in its place.
+/// Placeholders in documents, each with a value that the command line accepts.
 const PLACEHOLDERS: &[(&str, &str)] = &[
     (
         "SHA256",
@@ -34,7 +34,7 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Where a path of the repository begins.
+/// First components of paths in the repository.
 const REPOSITORY_PREFIXES: &[&str] = &[
     "scripts/",
     "docs/",
@@ -65,7 +65,7 @@ fn list_files(directory: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Each document, with its path.
+/// Reads all documents.
 fn read_documents() -> Vec<(PathBuf, String)> {
     let own = [
         "README.md",
@@ -82,28 +82,28 @@ fn read_documents() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-/// A document in its parts.
+/// A document, split into its parts.
 #[derive(Default)]
 struct DocumentParts {
     /// The blocks of code.
     blocks: Vec<CodeBlock>,
-    /// What stands between backticks outside of blocks.
+    /// Inline code.
     code_spans: Vec<String>,
-    /// The headings, as they are linked to.
+    /// The anchors of the headings.
     anchors: BTreeSet<String>,
-    /// The rest, without code.
+    /// The text without code.
     prose: String,
 }
 
-/// A block of code, with the language that it says it is in.
+/// A block of code with its language.
 struct CodeBlock {
     language: String,
-    /// Those that a backslash goes on with joined.
+    /// Its lines, joined where a backslash continues one.
     lines: Vec<String>,
 }
 
 impl DocumentParts {
-    /// The lines of blocks of `sh` and `console`.
+    /// Returns the lines of `sh` and `console` blocks.
     fn shell_lines(&self) -> impl Iterator<Item = &str> {
         let shell = self
             .blocks
@@ -143,7 +143,7 @@ fn parse_document(document: &str) -> DocumentParts {
     parts
 }
 
-/// The name by which GitHub links to a heading; a second one of the same text has a number.
+/// Returns GitHub's anchor of a heading. Further headings of the same text get a number.
 fn make_anchor(heading: &str, taken: &BTreeSet<String>) -> String {
     let kept = |c: &char| c.is_alphanumeric() || [' ', '-', '_'].contains(c);
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
@@ -159,7 +159,7 @@ fn make_anchor(heading: &str, taken: &BTreeSet<String>) -> String {
         .expect("a name that is free")
 }
 
-/// A line of a shell up to where the command ends: a comment, a redirection, another command.
+/// Cuts a shell line where the command ends: at a comment, a redirection or another command.
 fn extract_command(line: &str) -> &str {
     let (mut quote, mut before) = (None, ' ');
     for (at, c) in line.char_indices() {
@@ -179,7 +179,7 @@ fn extract_command(line: &str) -> &str {
     line
 }
 
-/// Why the command line is not one of the program's.
+/// Returns why the program rejects a command line.
 fn find_parse_error(words: &[String]) -> Option<String> {
     match Cli::try_parse_from(words) {
         Err(error)
@@ -191,7 +191,7 @@ fn find_parse_error(words: &[String]) -> Option<String> {
     }
 }
 
-/// The words of a line that starts the program.
+/// Returns the words of a line that starts the program.
 fn split_command_line(line: &str) -> Option<Vec<String>> {
     let line = line.strip_prefix("$ ").unwrap_or(line);
     let words = shlex::split(extract_command(line))
@@ -263,11 +263,11 @@ fn command_line_splitting_matches_shell_rules() {
     );
 }
 
-/// What is wrong with the links of a document.
+/// Returns the broken links of a document.
 fn find_broken_links(path: &Path, document: &str) -> Vec<String> {
     let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
     let directory = path.parent().expect("a directory");
-    let is_there = |target: &str| {
+    let exists = |target: &str| {
         let (file, anchor) = target
             .split_once('#')
             .map_or((target, None), |(file, anchor)| (file, Some(anchor)));
@@ -284,7 +284,7 @@ fn find_broken_links(path: &Path, document: &str) -> Vec<String> {
     let prose = parse_document(document).prose;
     let targets = link.captures_iter(&prose).map(|found| found[1].to_owned());
     targets
-        .filter(|target| !target.starts_with("https://") && !is_there(target))
+        .filter(|target| !target.starts_with("https://") && !exists(target))
         .collect()
 }
 
@@ -313,7 +313,7 @@ fn documented_links_resolve() {
     );
 }
 
-/// The paths of the repository that are named in code: in a word of its own, up to a pattern.
+/// Returns the repository paths in inline code, each cut before a pattern.
 fn extract_paths(parts: &DocumentParts) -> Vec<String> {
     let words = |code: &str| {
         code.split([' ', '"', '\'', '=', ','])

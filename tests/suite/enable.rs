@@ -14,18 +14,18 @@ use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::Value;
 use std::path::Path;
 
-/// influxctl's configuration in the sandbox.
+/// Path of influxctl's configuration in the sandbox.
 pub const CONFIG_FILE: &str = "home/.config/influxctl/config.toml";
 
-/// Where the token goes unless another place is named.
+/// Default path of the token file.
 pub const TOKEN_FILE: &str = "home/.config/influxctl/admin-token-default.json";
 
-/// Runs `enable`, and looks for the token where it may not be.
+/// Runs `enable`, and asserts that no secret leaked.
 pub fn run_enable(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     run_enable_with_token_file(sb, TOKEN_FILE, more)
 }
 
-/// The same with another token file.
+/// Like `run_enable`, with another token file.
 pub fn run_enable_with_token_file(sb: &Sandbox, file: &str, more: &[&str]) -> CommandOutput {
     let run = sb.run(&[&["enable", "-n", "influxdb"], more].concat());
     sb.assert_no_secret_leaked(&[Path::new(file)]);
@@ -37,7 +37,7 @@ pub fn run_enable_with_token_file(sb: &Sandbox, file: &str, more: &[&str]) -> Co
     run
 }
 
-/// Runs `enable`, which must end with this code and leave everything as it is.
+/// Runs `enable`, which must exit with this code and change nothing.
 pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     let before = sb.snapshot_files();
     let run = run_enable(sb, more);
@@ -47,7 +47,7 @@ pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     run
 }
 
-/// The lines on standard error from the error on.
+/// Returns standard error from the error on.
 pub fn extract_error(run: &CommandOutput) -> String {
     let text = run.normalized_output();
     let at = text
@@ -56,7 +56,7 @@ pub fn extract_error(run: &CommandOutput) -> String {
     text[at..].to_owned()
 }
 
-/// Steps that run side by side end in any order; in a snapshot the trial comes last, and the read of the token first.
+/// Sorts the lines of parallel steps for a snapshot: first the read of the token, last its probe.
 pub fn normalize_step_order(run: &CommandOutput) -> String {
     let text = run.normalized_output();
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -75,7 +75,7 @@ pub fn normalize_step_order(run: &CommandOutput) -> String {
     lines.concat()
 }
 
-/// The token file that the configuration's first profile names.
+/// Returns the token file of the configuration's first profile.
 pub fn read_configured_token_file(sb: &Sandbox) -> String {
     let document: toml_edit::DocumentMut = sb.read(CONFIG_FILE).parse().expect("TOML");
     document["profile"][0]["auth"]["token"]["token_file"]

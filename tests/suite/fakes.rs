@@ -1,4 +1,4 @@
-//! The fakes and the sandbox do what the other tests count on.
+//! Tests of the fakes and the sandbox.
 
 mod access;
 mod create;
@@ -23,7 +23,7 @@ const GET_TOKEN_ARGS: &[&str] = &[
     "influxdb",
 ];
 
-/// Words of a command line without spaces in them.
+/// Splits a command line at spaces.
 fn split_words(line: &str) -> Vec<&str> {
     line.split(' ').collect()
 }
@@ -32,14 +32,14 @@ fn run_kubectl(sb: &Sandbox, line: &str) -> CommandOutput {
     sb.run_tool("kubectl", &split_words(line), None)
 }
 
-/// The same where it must succeed.
+/// Runs kubectl, which must succeed, and returns standard output.
 fn run_kubectl_ok(sb: &Sandbox, line: &str) -> String {
     let run = run_kubectl(sb, line);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}");
     run.stdout
 }
 
-/// The manifest of a job with these fields in its spec.
+/// Returns the manifest of a job with these fields in its spec.
 fn build_job(name: &str, more: &Value) -> Value {
     let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "sim.invalid/c:1"}]});
     let mut spec = json!({"backoffLimit": 0, "template": {"spec": pod}});
@@ -53,7 +53,7 @@ fn build_list(items: &[Value]) -> Value {
     json!({"apiVersion": "v1", "kind": "List", "items": items})
 }
 
-/// Creates it in the namespace, with these flags.
+/// Creates the manifest in the namespace, with these flags.
 fn create_object(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> CommandOutput {
     let args = [
         &["create", "--filename", "-", "--namespace", "influxdb"],
@@ -63,13 +63,13 @@ fn create_object(sb: &Sandbox, manifest: &Value, flags: &[&str]) -> CommandOutpu
     sb.run_tool("kubectl", &args, Some(&manifest.to_string()))
 }
 
-/// The same where it must succeed.
+/// Creates the manifest, which must succeed.
 fn create_object_ok(sb: &Sandbox, manifest: &Value) {
     let run = create_object(sb, manifest, &["--output", "name"]);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{manifest}");
 }
 
-/// One object, or a list, of the namespace as JSON.
+/// Returns one object, or a list, of the namespace as JSON.
 fn get_object(sb: &Sandbox, what: &str) -> Value {
     serde_json::from_str(&run_kubectl_ok(
         sb,
@@ -78,7 +78,7 @@ fn get_object(sb: &Sandbox, what: &str) -> Value {
     .expect("JSON")
 }
 
-/// Waits until whoever is running has looked at the world several times: nobody else does meanwhile.
+/// Waits until a running call, the only one, has advanced the world several times.
 fn wait_for_polls(sb: &Sandbox) {
     let written = || {
         std::fs::metadata(sb.path("state/cluster.json"))

@@ -1,4 +1,4 @@
-//! kubectl and influxctl that are not as they should be.
+//! Missing, broken and slow tools.
 
 use crate::enable::{TOKEN_FILE, expect_refusal, extract_error, run_enable};
 use crate::sandbox::{RunningCommand, Sandbox, wait_until};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 const TOOLS: [&str; 2] = ["kubectl", "influxctl"];
 
-/// Waits until nobody is left of the groups of all calls: each call leads one.
+/// Waits until the process groups of all calls are empty. Each call leads a group.
 fn wait_for_process_groups(sb: &Sandbox) {
     for call in sb.calls() {
         let group = Pid::from_raw(call.pid).expect("a process");
@@ -18,7 +18,7 @@ fn wait_for_process_groups(sb: &Sandbox) {
     }
 }
 
-/// A sandbox in which these calls go wrong.
+/// Creates a sandbox with a fault for these calls.
 fn create_faulty_sandbox(tool: &str, words: &[&str], what: &Value) -> Sandbox {
     let sb = Sandbox::new();
     sb.inject_fault(json!({"tool": tool, "contains": words, "do": what}));
@@ -31,10 +31,10 @@ fn missing_tool_is_reported() {
         let sb = Sandbox::new();
         std::fs::remove_file(sb.path("bin").join(tool)).expect("sandbox");
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
-        let said = format!(
+        let expected = format!(
             "error: `{tool}` is not in PATH\nhint: install it, or give its path: --{tool} PATH\n"
         );
-        assert!(text.starts_with(&said), "{text}");
+        assert!(text.starts_with(&expected), "{text}");
     }
 }
 
@@ -49,14 +49,14 @@ fn unusable_named_tool_is_refused() {
             .to_string();
         sb.chmod("home/broken", 0o755);
         let home = sb.home_path("").display().to_string();
-        for (named, said) in [
+        for (named, expected) in [
             ("/no/where", "cannot find `/no/where`: "),
             (plain.as_str(), "is not executable"),
             (home.as_str(), "is not a file"),
             (broken.as_str(), "cannot start `"),
         ] {
             let run = expect_refusal(&sb, 1, &[&format!("--{tool}"), named]);
-            assert!(run.stderr.contains(said), "{}", run.stderr);
+            assert!(run.stderr.contains(expected), "{}", run.stderr);
         }
     }
 }
@@ -82,9 +82,9 @@ fn path_lookup_skips_relative_entries() {
         let mut sb = Sandbox::new();
         sb.set_env("PATH", path);
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
-        let said = "error: `kubectl` is not in PATH (empty and relative entries are ignored)
+        let expected = "error: `kubectl` is not in PATH (empty and relative entries are ignored)
 ";
-        assert!(text.starts_with(said), "{text}");
+        assert!(text.starts_with(expected), "{text}");
     }
 }
 
@@ -102,10 +102,10 @@ fn writable_tool_directory_causes_warning() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
-        let said = format!(
+        let expected = format!(
             "warning: {tool}: others can replace what runs from `{bin}/{tool}`: everyone\n   hint: "
         );
-        assert!(run.stderr.contains(&said), "{}", run.stderr);
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
     }
     sb.chmod("bin", 0o1777);
     assert!(
@@ -114,7 +114,7 @@ fn writable_tool_directory_causes_warning() {
     );
 }
 
-/// Each call of `enable`: the tool, a word of the call, and the exit code where its answer makes no sense.
+/// The calls of `enable`: tool, a word of the call, exit code after a nonsensical answer.
 const ENABLE_CALLS: [(&str, &str, i32); 6] = [
     ("kubectl", "version", 1),
     ("influxctl", "version", 4),
@@ -150,9 +150,9 @@ fn tool_with_unlimited_output_is_killed() {
                 &json!({stream: {"bytes": 1_000_000_000_000_u64}}),
             );
             let run = expect_refusal(&sb, 1, &["--verify", "require"]);
-            let said = format!("{tool} printed too much on standard ");
+            let expected = format!("{tool} printed too much on standard ");
             assert!(
-                run.stderr.contains(&said),
+                run.stderr.contains(&expected),
                 "{stream} {word}: {}",
                 run.stderr
             );
@@ -170,8 +170,8 @@ fn hanging_tool_times_out_and_is_killed() {
             if word == "list" { 1 } else { 6 },
             &["--timeout", "1s", "--verify", "require"],
         );
-        let said = format!("{tool} timed out after 1 s and was killed");
-        assert!(run.stderr.contains(&said), "{word}: {}", run.stderr);
+        let expected = format!("{tool} timed out after 1 s and was killed");
+        assert!(run.stderr.contains(&expected), "{word}: {}", run.stderr);
         wait_for_process_groups(&sb);
     }
 }
@@ -234,7 +234,7 @@ fn detached_daemon_keeps_neither_output_nor_lock() {
     let sb = Sandbox::new();
     let real = sb.path("bin/kubectl-itself");
     std::fs::rename(sb.path("bin/kubectl"), &real).expect("sandbox");
-    // What a credential agent does: it stays, in a session of its own, with the streams it was given.
+    // Like a credential agent: it stays, in its own session, with the inherited streams.
     let script = format!(
         "#!/bin/sh\n/usr/bin/setsid /bin/sh -c 'echo $$ >>{0}/agents; exec /bin/sleep 60' &\nexec -a kubectl {1} \"$@\"\n",
         sb.root().display(),

@@ -1,11 +1,11 @@
-//! `-o json`: one object, as `docs/schema` has it, whatever the command and however it ends. The sandbox compares each
-//! with its schema: here are those that no other test asks for.
+//! `-o json`: one object of `docs/schema`, for every command and outcome. The sandbox validates
+//! every object. These tests cover the commands that no other test runs with it.
 
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, report_schema};
 use serde_json::{Value, json};
 
-/// Runs this, which must end with this code, and returns what it printed.
+/// Runs a command, which must exit with this code. Returns its report.
 fn run_for_report(sb: &Sandbox, code: i32, args: &[&str]) -> Value {
     let run = sb.run(&[args, &["-o", "json"]].concat());
     assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
@@ -107,7 +107,7 @@ fn audit_reports_match_schema() {
     );
     assert!(exported["exported"]["files"][0].is_string());
     let rotated = run_for_report(&sb, 0, &["audit", "rotate-log"]);
-    // One more than what was anchored: the record that closes it.
+    // The entry that closes the log follows the anchored one.
     let (seq, closed) = (
         head["seq"].as_u64().expect("a number"),
         &rotated["closed_log"]["head"],
@@ -170,9 +170,9 @@ fn usage_error_report_has_message_and_hint() {
                 (2, &json!("usage")),
                 "{report:#}"
             );
-            let said = |key: &str| report["error"][key].as_str().expect("text").to_owned();
+            let field = |key: &str| report["error"][key].as_str().expect("text").to_owned();
             assert!(
-                said("message").starts_with(message) && said("hint").contains(hint),
+                field("message").starts_with(message) && field("hint").contains(hint),
                 "{report:#}"
             );
             assert!(
@@ -182,14 +182,14 @@ fn usage_error_report_has_message_and_hint() {
             );
         }
         let run = sb.run(args);
-        // A command that has commands shows which.
-        let told = if args == ["audit"] {
+        // A command with subcommands lists them.
+        let expected = if args == ["audit"] {
             "Usage: bypassctl audit"
         } else {
             &format!("\nhint: {hint}")
         };
         assert!(
-            run.code == 2 && run.stdout.is_empty() && run.stderr.contains(told),
+            run.code == 2 && run.stdout.is_empty() && run.stderr.contains(expected),
             "{run:?}"
         );
     }

@@ -1,10 +1,10 @@
-//! `-o junit`, as a real reader of it takes it.
+//! `-o junit`, parsed by a real reader.
 
 use crate::sandbox::{CommandOutput, Sandbox, normalize};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
-/// The one test suite that a run printed, whose counts are right.
+/// Returns the only test suite of a report, and checks its counts.
 fn parse_suite(run: &CommandOutput) -> TestSuite {
     let report = Report::deserialize_from_str(&run.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", run.stdout));
@@ -36,7 +36,7 @@ fn run_doctor(sb: &Sandbox, more: &[&str]) -> (CommandOutput, TestSuite) {
     (run, suite)
 }
 
-/// Message, type and text of what did not succeed.
+/// Returns message, type and text of a test case that did not succeed.
 fn extract_failure(case: &TestCase) -> [String; 3] {
     match &case.status {
         TestCaseStatus::NonSuccess {
@@ -81,7 +81,7 @@ fn doctor_report_passes_on_working_setup() {
         ),
         ("bypassctl.doctor", "1.34.5 at [FAKE]")
     );
-    // Two checks have this name.
+    // Two checks share this name.
     let warned = find_case(&suite, "influxctl (2)")
         .system_out
         .as_ref()
@@ -140,8 +140,8 @@ fn error_before_any_check_is_reported_as_error() {
 #[test]
 fn tool_output_is_escaped_in_report() {
     let sb = Sandbox::new();
-    let said = "</testcase>]]>&amp;<x a=\"'\u{1b}[2J\u{7}\u{ffff}";
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["pods"], "do": {"exit": {"code": 1, "stderr": said}}}));
+    let output = "</testcase>]]>&amp;<x a=\"'\u{1b}[2J\u{7}\u{ffff}";
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["pods"], "do": {"exit": {"code": 1, "stderr": output}}}));
     let (run, suite) = run_doctor(&sb, &["-n", "influxdb"]);
     let [message, _, text] = extract_failure(find_case(&suite, "pods"));
     assert!(

@@ -1,4 +1,4 @@
-//! System calls that fail on the record: nothing runs that is not on it.
+//! Failing system calls on the audit log: no command runs without an entry.
 
 use crate::crash::{can_trace, kill_orphans, run_with_injection};
 use crate::sandbox::{CommandOutput, Sandbox};
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
-/// What can go wrong with a file that is only appended to, and how often: where there is no room for much, less is asked
-/// for, so that one refusal is none.
+/// Faults of an append-only file: strace's fault, and which calls after the nth fail too. A single
+/// failing preallocation is no failure, because the log then asks for less space.
 const LOG_FAULTS: [(&str, &str); 6] = [
     ("write:error=ENOSPC", ""),
     ("write:error=EDQUOT", ""),
@@ -17,7 +17,7 @@ const LOG_FAULTS: [(&str, &str); 6] = [
     ("fallocate:error=EDQUOT", "+"),
 ];
 
-/// The nth of these calls on the record fails, in each thread.
+/// Makes the nth of these calls on the audit log fail, in each thread.
 fn run_with_log_fault((fault, on): (&str, &str), nth: usize) -> (Sandbox, CommandOutput) {
     let sb = Sandbox::new();
     let log = sb.log_path();
@@ -26,7 +26,8 @@ fn run_with_log_fault((fault, on): (&str, &str), nth: usize) -> (Sandbox, Comman
     (sb, run)
 }
 
-/// Every command that ran is on record, word by word; a record need not have had its command.
+/// Asserts that the log has the exact arguments of every command that ran. An intent may lack its
+/// command.
 fn assert_calls_logged(sb: &Sandbox, what: &str) {
     let mut recorded: Vec<Value> = sb
         .read_entries_by_type("intent")
@@ -73,7 +74,7 @@ fn run_stops_when_log_write_fails() {
         return;
     }
     for fault in LOG_FAULTS {
-        // The first is the log's own first record, and room for it; then the run's begin, and so on.
+        // The first call is for `log.open`, the next one for `run.begin`, and so on.
         let wanted = if fault.1 == "+" {
             &[1, 2][..]
         } else {

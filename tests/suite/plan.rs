@@ -1,4 +1,4 @@
-//! `plan` and `apply`: what was approved is what is done, or nothing is.
+//! `plan` and `apply`: an approved plan is applied unchanged or not at all.
 
 mod resume;
 
@@ -20,7 +20,7 @@ fn plan_path(sb: &Sandbox) -> PathBuf {
     sb.home_path("the.plan")
 }
 
-/// Writes a plan of this command, which must be possible and change nothing; returns what was told.
+/// Writes a plan of this command, which must succeed and change nothing. Returns the output.
 fn save_plan(sb: &Sandbox, command: &[&str]) -> CommandOutput {
     let (before, config) = (
         list_object_uids(sb),
@@ -60,8 +60,8 @@ fn apply_plan(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     run
 }
 
-/// Applies the plan, which must be refused and change nothing.
-fn expect_apply_refusal(sb: &Sandbox, told: &str, more: &[&str]) {
+/// Applies the plan, which bypassctl must refuse without a change.
+fn expect_apply_refusal(sb: &Sandbox, expected: &str, more: &[&str]) {
     let before = list_object_uids(sb);
     sb.clear_calls();
     let revokes = std::fs::read_to_string(plan_path(sb)).is_ok_and(|plan| plan.contains("\"how\""));
@@ -69,16 +69,16 @@ fn expect_apply_refusal(sb: &Sandbox, told: &str, more: &[&str]) {
         sb,
         &[if revokes { CONFIRM_ARGS } else { &[] }, more].concat(),
     );
-    assert_eq!(run.code, 4, "{told}: {}{}", run.stdout, run.stderr);
+    assert_eq!(run.code, 4, "{expected}: {}{}", run.stdout, run.stderr);
     assert!(
-        run.stderr.contains(told) && run.stderr.contains("hint: "),
-        "{told}: {}",
+        run.stderr.contains(expected) && run.stderr.contains("hint: "),
+        "{expected}: {}",
         run.stderr
     );
     assert_eq!(
         (list_object_uids(sb), list_cluster_changes(sb)),
         (before, String::new()),
-        "{told}"
+        "{expected}"
     );
 }
 
@@ -105,7 +105,7 @@ fn plan_saves_file_and_changes_nothing() {
         json!({"bytes": bytes.len(), "sha256": sha256_hex(&bytes)}),
         "on record by its digest"
     );
-    // Shown again, the same; as a script, that of the dry run.
+    // `plan show` prints the same plan, and as a script that of the dry run.
     let shown = sb.run(&["plan", "show", "the.plan"]);
     let rendered = &run.stdout[run.stdout.find("\nmade ").expect("a rendering") + 1..];
     let rendered = rendered.split("\nwritten to ").next().expect("its end");
@@ -129,7 +129,7 @@ fn plan_saves_file_and_changes_nothing() {
     );
 }
 
-/// Who approves sees all that was asked for, and nothing in a file can make its rendering look like another.
+/// The rendering shows every option, and no text in a file can forge a line of it.
 #[test]
 fn plan_show_renders_all_options_and_strips_controls() {
     let sb = create_enabled_sandbox();
@@ -143,7 +143,7 @@ fn plan_show_renders_all_options_and_strips_controls() {
         ".config/influxctl/admin-token-default.json",
     ];
     let run = save_plan(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
-    for told in [
+    for expected in [
         "\"start_over\":true",
         "\"skip_check\":\"failed-job\"",
         "\"grace_period\":1000",
@@ -151,7 +151,7 @@ fn plan_show_renders_all_options_and_strips_controls() {
         "address         127.0.0.1:26444",
         "stdin           {\"sha256\":",
     ] {
-        assert!(run.stdout.contains(told), "{told}: {}", run.stdout);
+        assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
     let mut plan = read_plan(&sb);
     plan["steps"][1]["reason"] = json!("x\nsha256 1111\u{1b}[2J\u{202e}\u{200b}");
@@ -179,7 +179,7 @@ fn plan_show_renders_all_options_and_strips_controls() {
     );
 }
 
-/// What the record says was executed is what the plan says, byte for byte.
+/// The logged commands equal the planned ones, byte for byte.
 fn assert_executed_as_planned(sb: &Sandbox, run: &CommandOutput, code: i32) {
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
     let (document, plan) = (
@@ -278,7 +278,7 @@ fn apply_executes_plan_of_each_command_once() {
             .concat(),
         );
         assert_executed_as_planned(&sb, &run, code);
-        // A plan is carried out once, whatever there is to do again by then.
+        // bypassctl applies a plan only once, even if its steps are pending again.
         expect_apply_refusal(&sb, "this plan was carried out already", &[]);
     }
 }
@@ -377,34 +377,34 @@ fn apply_refuses_when_environment_differs_from_plan() {
             .expect("sandbox");
         }),
     ];
-    for (told, change) in changes {
+    for (expected, change) in changes {
         let sb = create_enabled_sandbox();
         save_plan(&sb, &["rotate", "-n", "influxdb"]);
         change(&sb);
-        expect_apply_refusal(&sb, told, &[]);
+        expect_apply_refusal(&sb, expected, &[]);
     }
 }
 
-/// Whatever was changed in it, it is not what was approved, and is refused for itself where nothing was expected.
-fn assert_edit_refused(sb: &Sandbox, digest: &str, told: &str, edited: &str) {
+/// bypassctl refuses an edited plan with `--expect` by its SHA-256, and without it for this reason.
+fn assert_edit_refused(sb: &Sandbox, digest: &str, expected: &str, edited: &str) {
     std::fs::write(plan_path(sb), edited).expect("sandbox");
-    expect_apply_refusal(sb, told, &[]);
+    expect_apply_refusal(sb, expected, &[]);
     let run = apply_plan(sb, &[CONFIRM_ARGS, &["--expect", digest]].concat());
     let why = ["is not the plan that is expected", "cannot read plan"];
     assert!(
         run.code == 4 && why.iter().any(|why| run.stderr.contains(why)),
-        "{told}: {}",
+        "{expected}: {}",
         run.stderr
     );
 }
 
-/// The cluster that was compared is the one whose token is put to use.
+/// The compared cluster is also the one that supplies the token.
 #[test]
 fn apply_refuses_when_cluster_changes_after_comparison() {
     let sb = create_fast_sandbox();
     save_plan(&sb, &["enable", "-n", "influxdb"]);
     let before = sb.read("home/.config/influxctl/config.toml");
-    // The first look is compared with the plan.
+    // Only the first read is compared with the plan.
     let gate = json!({"wait_for_file": {"path": "gate"}});
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "before": true, "do": gate}));
     let running = sb.spawn(&["apply", "the.plan"]);
@@ -499,8 +499,8 @@ fn apply_refuses_edited_plan() {
             with(&|plan| plan["made"] = json!("2126-01-01T00:00:00Z")),
         ),
     ];
-    for (told, edited) in edits {
-        assert_edit_refused(&sb, &digest, told, &edited);
+    for (expected, edited) in edits {
+        assert_edit_refused(&sb, &digest, expected, &edited);
     }
     std::fs::remove_file(plan_path(&sb)).expect("there");
     expect_apply_refusal(&sb, "it is not there", &[]);
@@ -517,7 +517,7 @@ fn apply_refuses_plan_with_changed_command() {
     plan["request"]["command"] = json!({"show": {"file": "x"}});
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     expect_apply_refusal(&sb, "unknown variant `show`", &[]);
-    // What is wrong with a file is told without what would steer a terminal.
+    // An error about a file contains none of its control characters.
     let good = plan.to_string();
     std::fs::write(
         plan_path(&sb),

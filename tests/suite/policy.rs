@@ -1,4 +1,4 @@
-//! `bypassctl.toml`: which one is in force, and what it asks for.
+//! `bypassctl.toml`: discovery, requirements, pins.
 
 mod discovery;
 mod pins;
@@ -16,15 +16,15 @@ fn create_sandbox_with_own_tools() -> Sandbox {
     sb
 }
 
-/// Makes the tools files of their own, where they are symlinks to one.
+/// Replaces the tools, symlinks to one program, with separate files.
 pub fn install_own_tools(sb: &Sandbox) {
     for tool in ["kubectl", "influxctl"] {
         let path = sb.path("bin").join(tool);
         let mut bytes = std::fs::read(&path).expect("the fake");
-        // What follows the program is nothing to it; so each has a digest of its own.
+        // The program ignores appended bytes, which give each tool its own digest.
         bytes.extend(tool.bytes());
         std::fs::remove_file(&path).expect("sandbox");
-        // A hard link would do, but for tests that write to the file. A copy that is renamed is never busy.
+        // Tests write to the file, so a hard link does not do. A renamed copy is never busy.
         let copy = sb.write(format!("tmp/{tool}"), bytes);
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
         std::fs::rename(copy, path).expect("sandbox");
@@ -35,14 +35,14 @@ fn hash_tool(sb: &Sandbox, tool: &str) -> String {
     sha256_hex(&std::fs::read(sb.path("bin").join(tool)).expect("a tool"))
 }
 
-/// A policy in the home, where everything is run.
+/// Writes a policy to the home directory, where all tests run.
 fn write_policy(sb: &Sandbox, text: &str) -> PathBuf {
     let path = sb.write("home/bypassctl.toml", text);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("sandbox");
     path
 }
 
-/// Both tools pinned as they are.
+/// Returns a policy that pins both tools.
 fn build_pinned_policy(sb: &Sandbox) -> String {
     let pin = |tool| format!("[tools.{tool}]\nsha256 = [\"{}\"]\n", hash_tool(sb, tool));
     format!(

@@ -1,6 +1,6 @@
-//! Every recorded call, made to the fake: it must answer as the real kubectl did.
+//! Replays every recorded call: the fake must answer as the real kubectl did.
 //!
-//! What varies from run to run (UIDs, times, generated names, tokens) is made the same on both sides first.
+//! UIDs, times, generated names and tokens are normalized on both sides first.
 
 mod normalize;
 mod preparation;
@@ -19,7 +19,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[];
 #[serde(deny_unknown_fields)]
 struct RecordingFile {
     kubectl: String,
-    /// All of one server.
+    /// The recordings of one server.
     server: String,
     recordings: Vec<Recording>,
 }
@@ -37,7 +37,7 @@ struct Recording {
     stdin: Option<String>,
     #[serde(default)]
     env: BTreeMap<String, String>,
-    /// For people.
+    /// A description for people.
     #[serde(rename = "note", default)]
     _note: String,
 }
@@ -50,22 +50,22 @@ fn read_recording_file(file: &str) -> RecordingFile {
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A cluster as it was when the first call of the file was recorded.
+/// Creates the cluster before the first recorded call of a file.
 fn create_sandbox_for_recording(file: &str, kubectl: &str) -> Sandbox {
     let sb = Sandbox::with_recorded_workload();
     sb.set_kubectl_version(kubectl);
     sb.edit_cluster(|cluster| {
-        // As long as the real ones took, but for the waiting.
+        // The durations of the real server, without the idle time.
         cluster["job_seconds"] = json!(0.2);
         cluster["crd"] = json!(!file.starts_with("kubectl-"));
-        // Its first attempt came before there were keys.
+        // Its first attempt failed because the keys were missing.
         cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["failed"] = json!(1);
     });
     sb.run_fake(&["secret", "influxdb", "no-token"]);
     sb
 }
 
-/// Makes one call; `None` where it is not to be compared.
+/// Makes one call. Returns `None` for a call without comparison.
 fn replay_call(sb: &mut Sandbox, recording: &Recording) -> CommandOutput {
     preparation::prepare_call(sb, &recording.name);
     let mut own = recording.env.clone();
@@ -130,7 +130,7 @@ fn check_recordings(file: &str) {
     );
 }
 
-/// What is different, if anything: lines of both sides from the first that differs.
+/// Returns the lines of both sides from the first difference on.
 fn describe_difference(recording: &Recording, got: &CommandOutput) -> Option<String> {
     let Recording {
         name,
@@ -174,7 +174,7 @@ macro_rules! files {
     ($($name:ident $file:literal),* $(,)?) => {
         $(#[test] fn $name() { check_recordings($file); })*
 
-        /// A file that nobody replays proves nothing.
+        /// Every file of recordings is replayed.
         #[test]
         fn every_recording_file_is_replayed() {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings");
@@ -207,7 +207,7 @@ files! {
     watch_1_37 "watch-1.37.json",
 }
 
-/// What is not reproduced is still there to be reproduced.
+/// Every exception still exists in the recordings.
 #[test]
 fn known_differences_name_recorded_calls() {
     for (file, name, reason) in KNOWN_DIFFERENCES {
@@ -221,7 +221,7 @@ fn known_differences_name_recorded_calls() {
     }
 }
 
-/// The comparison sees a difference: it could not fail otherwise.
+/// The comparison detects a difference.
 #[test]
 fn comparison_detects_differences() {
     let file = read_recording_file("kubectl-1.37.json");

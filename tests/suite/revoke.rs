@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub const REVOKE_ARGS: &[&str] = &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
-/// A cluster in which nothing takes longer than a test needs to see it.
+/// Creates a cluster with short durations.
 pub fn create_fast_sandbox() -> Sandbox {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| {
@@ -32,7 +32,7 @@ pub fn create_fast_sandbox() -> Sandbox {
     sb
 }
 
-/// The same where the admin token is in use.
+/// Creates the same cluster with an enabled token.
 pub fn create_enabled_sandbox() -> Sandbox {
     let sb = create_fast_sandbox();
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
@@ -40,12 +40,12 @@ pub fn create_enabled_sandbox() -> Sandbox {
     sb
 }
 
-/// Runs `revoke`, confirmed, which must end with this code.
+/// Runs a confirmed `revoke`, which must exit with this code.
 pub fn run_revoke(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     run_with_exit_code(sb, code, &[REVOKE_ARGS, more].concat())
 }
 
-/// Runs a command, which must end with this code and keep every secret in its place.
+/// Runs a command, which must exit with this code and leak no secret.
 pub fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutput {
     let run = sb.run(args);
     assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
@@ -60,15 +60,15 @@ pub fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutp
         "a trial leaves nothing behind"
     );
     if run.code != 0 && !args.contains(&"json") {
-        let told = ["\nhint: ", "\n   hint: "]
+        let output = ["\nhint: ", "\n   hint: "]
             .iter()
             .any(|hint| run.stderr.contains(hint));
-        assert!(told, "no remedy: {}", run.stderr);
+        assert!(output, "no remedy: {}", run.stderr);
     }
     run
 }
 
-/// Runs `revoke`, which must end with this code and change nothing.
+/// Runs `revoke`, which must exit with this code and change nothing.
 pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> String {
     let before = list_object_uids(sb);
     let run = run_revoke(sb, code, more);
@@ -77,7 +77,7 @@ pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> String {
     extract_error(&run)
 }
 
-/// The lines on standard error from the error on, without the audit head.
+/// Returns standard error from the error on, without the audit head.
 pub fn extract_error(run: &CommandOutput) -> String {
     let text = run.normalized_output();
     let at = text
@@ -90,12 +90,12 @@ pub fn extract_error(run: &CommandOutput) -> String {
         .collect()
 }
 
-/// The output, with what is looked at side by side in one order.
+/// Returns the output with parallel checks in a fixed order.
 pub fn normalize_step_order(text: &str) -> String {
     let cut = |step: &str| format!("cut off in step `{step}`");
     let (token, see) = (cut("get-token"), cut("verify-admin-token"));
     let text = match (text.find(&token), text.find(&see)) {
-        // The two lines are the same but for the step.
+        // The two lines differ only in the step.
         (Some(first), Some(second)) if first < second => &text
             .replacen(&token, "[CUT]", 1)
             .replacen(&see, &token, 1)
@@ -113,7 +113,7 @@ pub fn normalize_step_order(text: &str) -> String {
     lines.concat()
 }
 
-/// What was told besides the plan.
+/// Returns the output without the plan.
 pub fn extract_progress(run: &CommandOutput) -> String {
     let text = normalize_step_order(&run.normalized_output());
     let is_plan = |line: &&str| {
@@ -133,7 +133,7 @@ pub fn extract_progress(run: &CommandOutput) -> String {
         .collect()
 }
 
-/// The steps of the plan that was shown.
+/// Returns the steps of the printed plan.
 pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
     let numbered = |line: &str| {
         let (number, rest) = line.split_once(". ")?;
@@ -143,7 +143,7 @@ pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
     run.stdout.lines().filter_map(numbered).collect()
 }
 
-/// Whether a call changes the cluster.
+/// Returns whether a call changes the cluster.
 fn is_cluster_change(call: &Call) -> bool {
     let has = |word: &str| {
         call.argv
@@ -157,7 +157,7 @@ fn is_cluster_change(call: &Call) -> bool {
     call.tool == "kubectl" && (has("delete") || has("create")) && !has("--dry-run") && !review
 }
 
-/// The calls that change the cluster, in order.
+/// Returns the calls that change the cluster, in order.
 pub fn list_cluster_changes(sb: &Sandbox) -> String {
     let lines: Vec<String> = sb
         .calls()
@@ -168,7 +168,7 @@ pub fn list_cluster_changes(sb: &Sandbox) -> String {
     lines.concat()
 }
 
-/// UIDs of all secrets, jobs and pods of the namespace.
+/// Returns the UIDs of all secrets, jobs and pods of the namespace.
 pub fn list_object_uids(sb: &Sandbox) -> Value {
     let cluster = sb.refresh_cluster();
     let of = |kind: &str| {
@@ -181,19 +181,19 @@ pub fn list_object_uids(sb: &Sandbox) -> Value {
     json!([of("secrets"), of("jobs"), of("pods")])
 }
 
-/// The UID of a secret of the namespace, where it is there.
+/// Returns the UID of a secret of the namespace, if it exists.
 pub fn get_secret_uid(sb: &Sandbox, secret: &str) -> Option<String> {
     sb.refresh_cluster()["secrets"][format!("influxdb/{secret}")]["meta"]["uid"]
         .as_str()
         .map(str::to_owned)
 }
 
-/// Whether InfluxDB takes a token.
+/// Returns whether InfluxDB accepts a token.
 pub fn is_token_accepted(sb: &Sandbox, token: &[u8]) -> bool {
     crate::fakes::token::probe_token(sb, token).code == 0
 }
 
-/// All is as after a revocation: the old token refused, a new one there and accepted, two pods ready.
+/// Asserts that the old token is rejected, the new one accepted, and two pods are ready.
 pub fn assert_revoked(sb: &Sandbox, old: &[u8], what: &str) {
     assert!(
         !is_token_accepted(sb, old),
@@ -215,7 +215,7 @@ pub fn assert_revoked(sb: &Sandbox, old: &[u8], what: &str) {
     assert_eq!(token.count(), 2, "{what}");
 }
 
-/// A command of a rotation, as faults name it.
+/// A command of a rotation, as faults select it.
 #[derive(Clone)]
 pub struct CommandPoint {
     pub name: &'static str,
@@ -223,9 +223,9 @@ pub struct CommandPoint {
     pub contains: &'static [&'static str],
     pub lacks: &'static [&'static str],
     pub nth: u32,
-    /// Whether it shows what happens until it is ended.
+    /// The command watches until it is killed.
     pub is_watch: bool,
-    /// Whether it changes the cluster.
+    /// The command changes the cluster.
     pub is_change: bool,
 }
 
@@ -268,7 +268,7 @@ const GET_SECRETS: &[&str] = &["get", "secrets/rsa-keys"];
 const CREATE_JOB: &[&str] = &["create", "--namespace"];
 const GET_TOKEN: &[&str] = &["get", "--template={{.data.token}}"];
 
-/// Every command of a rotation from the last proof on.
+/// The commands of a rotation, from the first deletion on.
 pub const COMMAND_POINTS: &[CommandPoint] = &[
     build_read_point("dry run", &["create", "--dry-run=server"], 1),
     build_read_point("look before the keys", GET_SECRETS, 2),
@@ -295,7 +295,7 @@ pub const COMMAND_POINTS: &[CommandPoint] = &[
     },
 ];
 
-/// Calls as they come, for what is run side by side sorted.
+/// Returns the calls in order, with parallel ones sorted.
 #[test]
 fn revoke_replaces_keys_token_and_pods() {
     let sb = create_enabled_sandbox();
@@ -312,7 +312,7 @@ fn revoke_replaces_keys_token_and_pods() {
     let mut before: Vec<String> = before.iter().map(Call::to_shell_line).collect();
     before.sort();
     let mut after: Vec<String> = after.iter().map(Call::to_shell_line).collect();
-    // These two are made side by side.
+    // These two run in parallel.
     let token = after
         .iter()
         .rposition(|line| line.contains("{{.data.token}}"))

@@ -1,6 +1,6 @@
-//! A home, a `PATH` and a cluster of one's own, for one test.
+//! A home directory, a `PATH` and a cluster for one test.
 //!
-//! `PATH` holds nothing but the fakes: what bypassctl runs besides them fails.
+//! `PATH` contains only the fakes, so any other program that bypassctl runs fails.
 
 mod audit_log;
 pub mod error_docs;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-/// influxctl's configuration as `up.sh` of the stand-in control plane writes it.
+/// influxctl's configuration, equal to the one that the control plane's `up.sh` writes.
 const CONFIG_TOML: &str = r#"# stand-in cluster
 [[profile]]
     name = "default"
@@ -40,21 +40,21 @@ const CONFIG_TOML: &str = r#"# stand-in cluster
         token_url = "https://idp.invalid/token"
 "#;
 
-/// One test's world. It is gone when this is dropped.
+/// The world of one test, removed on drop.
 pub struct Sandbox {
     directory: tempfile::TempDir,
     env: Vec<(OsString, OsString)>,
-    /// Secrets of the test's own making.
+    /// Secrets that the test itself created.
     extra_secrets: Vec<Vec<u8>>,
 }
 
 impl Sandbox {
-    /// A cluster that has been up for an hour, and a home with influxctl's configuration.
+    /// Creates a cluster that has been up for an hour, and a home with influxctl's configuration.
     pub fn new() -> Self {
         Self::with_workload(&["init"])
     }
 
-    /// The same with the workload that the recordings were made with.
+    /// Creates a sandbox with the recordings' workload.
     pub fn with_recorded_workload() -> Self {
         Self::with_workload(&["init", "recorded"])
     }
@@ -91,22 +91,22 @@ impl Sandbox {
         sandbox
     }
 
-    /// The directory that holds everything.
+    /// Returns the sandbox's directory.
     pub fn root(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A path in the sandbox.
+    /// Returns a path in the sandbox.
     pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.root().join(name)
     }
 
-    /// A path in the home directory.
+    /// Returns a path in the home directory.
     pub fn home_path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path("home").join(name)
     }
 
-    /// influxctl's `config.toml`.
+    /// Returns the path of influxctl's `config.toml`.
     pub fn config_path(&self) -> PathBuf {
         self.home_path(".config/influxctl/config.toml")
     }
@@ -117,7 +117,7 @@ impl Sandbox {
         std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
-    /// Writes a file of the sandbox, with the directories above it.
+    /// Writes a file of the sandbox, and creates its parent directories.
     pub fn write(&self, name: impl AsRef<Path>, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("below the sandbox")).expect("sandbox");
@@ -125,19 +125,19 @@ impl Sandbox {
         path
     }
 
-    /// Adds to the environment of all that runs from now on.
+    /// Sets an environment variable for all later processes.
     pub fn set_env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Takes away again what `env` added.
+    /// Removes a variable that `env` set.
     pub fn remove_env(&mut self, name: impl AsRef<OsStr>) {
         self.env.retain(|(n, _)| n != name.as_ref());
     }
 }
 
-/// What points where.
+/// The XDG directories, relative to the sandbox.
 const XDG_DIRECTORIES: [(&str, &str); 5] = [
     ("XDG_CONFIG_HOME", "home/.config"),
     ("XDG_CACHE_HOME", "home/.cache"),
@@ -152,14 +152,14 @@ fn create_private_dir(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("sandbox");
 }
 
-/// The fakes' program, up to date.
+/// Returns the fakes' program, built if outdated.
 fn build_fake() -> PathBuf {
     static FAKE: OnceLock<PathBuf> = OnceLock::new();
     FAKE.get_or_init(|| build_example("fake", &["fixtures/fake"]))
         .clone()
 }
 
-/// The program itself with another system's directory, up to date.
+/// Returns bypassctl with a configurable system directory, built if outdated.
 fn build_custom_system_dir() -> PathBuf {
     static CUSTOM_SYSTEM_DIR: OnceLock<PathBuf> = OnceLock::new();
     CUSTOM_SYSTEM_DIR
@@ -167,7 +167,7 @@ fn build_custom_system_dir() -> PathBuf {
         .clone()
 }
 
-/// What writes the manual pages, up to date.
+/// Returns the program that writes the manual pages, built if outdated.
 fn build_manual() -> PathBuf {
     static MANUAL: OnceLock<PathBuf> = OnceLock::new();
     MANUAL
@@ -175,8 +175,8 @@ fn build_manual() -> PathBuf {
         .clone()
 }
 
-/// `cargo test` builds the examples with the tests, but `cargo test NAME` and `--test suite` do not: then they are built
-/// here, for one that is older than its sources would mislead.
+/// Builds an example that is older than its sources. `cargo test` builds all examples, but `cargo
+/// test NAME` and `--test suite` do not.
 fn build_example(name: &str, sources: &[&str]) -> PathBuf {
     let tests = std::env::current_exe().expect("own path");
     let profile = tests

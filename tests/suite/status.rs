@@ -5,7 +5,7 @@ use crate::sandbox::{CommandOutput, Sandbox};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Runs `status`, which must end with this code and change nothing.
+/// Runs `status`, which must exit with this code and change nothing.
 fn run_status(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     let before = sb.snapshot_files();
     let run = sb.run(&[&["status", "-n", "influxdb"], more].concat());
@@ -21,7 +21,7 @@ fn create_enabled_sandbox() -> Sandbox {
     sb
 }
 
-/// The lines that are not as they should be.
+/// Returns the failed checks.
 fn list_failed_checks(run: &CommandOutput) -> String {
     let text = run.normalized_stdout();
     text.lines()

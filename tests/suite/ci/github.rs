@@ -87,11 +87,11 @@ fn tool_output_is_escaped_in_log_and_summary() {
         "{:?}\n{run:?}",
         extract_runner_commands(&run)
     );
-    let told = format!(
+    let expected = format!(
         "the token could not be tried with 127.0.0.1:26444: {}",
         MALICIOUS_OUTPUT.replace('%', "%25").replace('#', "\\#")
     );
-    assert!(run.stderr.contains(&told), "{}", run.stderr);
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
     let page = sb.read("out/summary.md");
     assert!(
         page.contains(

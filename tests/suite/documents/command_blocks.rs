@@ -1,4 +1,4 @@
-//! Every block of commands in the documents is run, at a terminal, on the fakes or where it belongs.
+//! Runs every block of commands in the documents, at a terminal, with the fakes.
 
 use super::{parse_document, project_root, read_documents, read_text};
 use crate::enable::run_enable;
@@ -10,15 +10,15 @@ use std::path::Path;
 
 /// Where a block is run.
 enum BlockExecution {
-    /// In a sandbox, where somebody types this.
+    /// In a sandbox, with these lines typed.
     InSandbox(fn() -> Sandbox, &'static str),
-    /// Somewhere else: in this file, which has these words.
+    /// Elsewhere: in the file that contains these words.
     InOtherTest(&'static str, &'static str),
 }
 
 use BlockExecution::{InOtherTest, InSandbox};
 
-/// The document, how its block begins, and where that is run.
+/// The document, the start of its block, and where the block runs.
 const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
     (
         "README.md",
@@ -142,15 +142,15 @@ const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
     ),
 ];
 
-/// An answer for each question, of the block with the most of them.
+/// Enough answers for the block with the most questions.
 pub const CONFIRMATION_PHRASES: &str =
     "sim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\nsim-dev/influxdb\n";
 
-/// What is for who changes the program, and no sandbox's affair: `scripts/check documented` runs it, with this pattern.
+/// Commands for contributors. They run outside a sandbox, by `scripts/check documented`.
 const CONTRIBUTOR_COMMANDS: &str = "^(git clone|cargo|scripts/|[A-Z_]+=[^ ]+ cargo)( |$|[a-z])";
 const CONTRIBUTOR_DOCUMENTS: &[&str] = &["README.md", "CONTRIBUTING.md"];
 
-/// The token is in use, and on record.
+/// Creates a sandbox with an enabled token and a log.
 pub fn create_enabled_sandbox() -> Sandbox {
     let mut sb = create_fast_sandbox();
     assert_eq!(run_enable(&sb, &["--reason", "CHG-12"]).code, 0);
@@ -201,7 +201,7 @@ pub fn create_sandbox_with_saved_plan() -> Sandbox {
     sb
 }
 
-/// The log of the guide beside one's own.
+/// Adds the log of the guide beside the default one.
 pub fn create_sandbox_with_sample_log() -> Sandbox {
     let mut sb = create_enabled_sandbox();
     sb.write(
@@ -218,7 +218,7 @@ pub fn create_sandbox_with_sample_log() -> Sandbox {
     sb
 }
 
-/// One without a torn line.
+/// Creates a log without a torn line.
 fn create_sandbox_with_log_copy() -> Sandbox {
     let sb = create_enabled_sandbox();
     sb.write("home/audit.jsonl", sb.read_log());
@@ -248,12 +248,12 @@ fn create_sandbox_with_rotated_logs() -> Sandbox {
 pub fn create_sandbox_with_signing_key() -> Sandbox {
     let sb = create_enabled_sandbox();
     let key = "openssl ecparam -name prime256v1 -genkey -noout -out key.pem";
-    // Without openssl the lines that want it are not run either.
+    // Without openssl this fails, and the lines that need the key are skipped.
     sb.run_shell_script("home", &["/bin/sh", "-c"], key, &[]);
     sb
 }
 
-/// What stands for something of one's own, and what that is here.
+/// Texts of the documents, each with its replacement for the sandbox.
 const LOCAL_REPLACEMENTS: &[(&str, &str)] = &[
     ("my-context/", "sim-dev/"),
     ("--host HOST --port 443", "--host 127.0.0.1 --port 26444"),
@@ -261,16 +261,16 @@ const LOCAL_REPLACEMENTS: &[(&str, &str)] = &[
         "--expect SHA256",
         "--expect \"$(sha256sum <*.plan | cut -c1-64)\"",
     ),
-    // In a sandbox everything is new.
+    // A sandbox is always new.
     (
         "\"$PLANNED\"",
         "\"${PLANNED:-$(sha256sum <revoke.plan | cut -c1-64)}\"",
     ),
 ];
 
-/// What is not everywhere, and is in these lines and not here.
+/// Returns an optional program that these lines need and this machine lacks.
 fn find_missing_program(script: &str) -> Option<&'static str> {
-    let is_there = |name: &str| {
+    let exists = |name: &str| {
         ["/usr/bin", "/bin"]
             .iter()
             .any(|place| Path::new(place).join(name).exists())
@@ -291,10 +291,8 @@ fn find_missing_program(script: &str) -> Option<&'static str> {
     ]
     .into_iter()
     .filter(used);
-    // `timeout` is there where those of GNU are, whose options the documents use.
-    named
-        .chain(["bash", "timeout"])
-        .find(|name| !is_there(name))
+    // `timeout` marks GNU coreutils, whose options the documents use.
+    named.chain(["bash", "timeout"]).find(|name| !exists(name))
 }
 
 pub fn run_lines(document: &str, sb: &Sandbox, lines: &[String], typed: &str, code: i32) {
@@ -331,7 +329,7 @@ pub fn assert_secrets_contained(sb: &Sandbox) {
     sb.assert_no_secret_leaked(&spared.each_ref().map(Path::new));
 }
 
-/// Commands in running text that do not end with 0 there, and why.
+/// Inline commands that exit with a code other than 0.
 const EXPECTED_EXIT_CODES: &[(&str, i32)] = &[
     ("bypassctl revoke", 7), // nothing is typed
 ];
@@ -345,8 +343,8 @@ fn inline_commands_exit_as_expected() {
     let commands = all
         .iter()
         .filter(|span| span.starts_with("bypassctl ") && !span.contains(['[', '…']));
-    // A namespace, a token in use, and a policy: what running text takes for granted. One for all: in this order what
-    // `disable` ends is begun again by `enable`.
+    // Inline commands assume a namespace, an enabled token and a policy. In this order one sandbox
+    // serves all: `enable` restores what `disable` removed.
     let sb = create_enabled_sandbox();
     install_own_tools(&sb);
     assert_eq!(sb.run(&["tools", "pin", "--write"]).code, 0);
@@ -368,7 +366,7 @@ fn inline_commands_exit_as_expected() {
     assert!(ran > 10, "only {ran} commands are found");
 }
 
-/// Runs the blocks of one document, those that are no sandbox's affair left out.
+/// Runs the blocks of one document, without the commands for contributors.
 fn run_document(name: &str) {
     let for_changes = regex::Regex::new(CONTRIBUTOR_COMMANDS).expect("a pattern");
     let elsewhere =
@@ -458,7 +456,7 @@ fn other_document_commands_succeed() {
     );
 }
 
-/// A session as the guide has recorded it, without what varies from one to the next.
+/// Returns the session in the guide, with placeholders for values that vary.
 fn normalize_session(session: &str, home: &str) -> Vec<String> {
     let mut text = session.replace(home, "/home/admin");
     for (varies, name) in [
@@ -473,7 +471,7 @@ fn normalize_session(session: &str, home: &str) -> Vec<String> {
             .replace_all(&text, name)
             .into_owned();
     }
-    // Steps side by side end in any order.
+    // Parallel steps end in any order.
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let acted = lines
         .iter()
@@ -503,19 +501,19 @@ fn operator_guide_rotation_session_matches_output() {
     );
     assert_eq!(run_enable(&sb, &[]).code, 0);
     let phrase = "sim-dev/influxdb\n";
-    let told = sb
+    let output = sb
         .run_shell_in_terminal(&["/bin/bash", "-c", command], phrase)
         .stdout
         .replace('\r', "");
-    // What is typed before anybody asks is echoed at once.
-    let told = told
+    // The terminal echoes early input at once.
+    let output = output
         .strip_prefix(phrase)
         .expect("an echo")
         .replace("to go on: ", &format!("to go on: {phrase}"));
     let home = sb.home_path("").display().to_string();
-    let told = normalize_session(&told, home.trim_end_matches('/'));
+    let output = normalize_session(&output, home.trim_end_matches('/'));
     assert_eq!(
-        told.join("\n"),
+        output.join("\n"),
         normalize_session(&recorded.lines[1..].join("\n"), "/home/admin").join("\n")
     );
 }

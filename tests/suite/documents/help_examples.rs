@@ -1,4 +1,4 @@
-//! The examples in the help and the manual page of each command: they are there, fit a screen, and are run.
+//! The examples in the help and the manual page of each command exist, fit a screen and work.
 
 use super::command_blocks::{
     CONFIRMATION_PHRASES, assert_secrets_contained, create_enabled_sandbox,
@@ -13,7 +13,7 @@ use bypassctl::cli::Cli;
 use bypassctl::cli::examples::{EXAMPLES, Examples};
 use clap::{Command, CommandFactory as _};
 
-/// The command with all below it, as a path without the program's name.
+/// Returns a command and all its subcommands, as paths without the program's name.
 fn list_command_paths(command: &Command, above: &str) -> Vec<String> {
     let below = command
         .get_subcommands()
@@ -43,7 +43,7 @@ fn command_help_has_examples_and_fits_screen() {
             .unwrap_or_default();
         assert!(!rows.is_empty(), "`{command}` has no example");
         for row in rows {
-            // What is broken up by the screen cannot be pasted.
+            // Nobody can paste a wrapped line.
             assert!(
                 row.len() <= 98 && long.contains(&row),
                 "`{command} --help` shows: {row}"
@@ -69,7 +69,7 @@ fn command_help_has_examples_and_fits_screen() {
     }
 }
 
-/// Where the examples of a command are run.
+/// Returns the sandbox for the examples of a command.
 fn create_example_sandbox(command: &str) -> Sandbox {
     match command {
         "" | "enable" | "plan enable" => create_fast_sandbox(),
@@ -88,7 +88,7 @@ fn create_sandbox_with_signing_tools() -> Sandbox {
     let mut sb = create_enabled_sandbox();
     let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"me@example.com $(cat key.pub)\" >allowed_signers &&
         minisign -G -W -p minisign.pub -s minisign.key";
-    // Without them the lines that want them are not run either.
+    // Lines that need a missing program are skipped.
     sb.run_shell_script("home", &["/bin/sh", "-c"], keys, &[]);
     let anchor = sb.run(&["audit", "anchor"]);
     sb.set_env(
@@ -101,7 +101,7 @@ fn create_sandbox_with_signing_tools() -> Sandbox {
 #[test]
 fn help_examples_succeed() {
     for examples in EXAMPLES {
-        // Put where shells read them when they start: tests/suite/completion.rs types in those shells.
+        // Shells read these at start. tests/suite/completion.rs tests them there.
         let lines: Vec<String> = examples
             .to_rows()
             .into_iter()

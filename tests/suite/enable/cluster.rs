@@ -4,7 +4,7 @@ use super::{expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
-/// Runs `enable` with a cluster changed by `change`, which must end with this code, and returns the error.
+/// Runs `enable` on a changed cluster, which must exit with this code. Returns the error.
 fn expect_error(code: i32, more: &[&str], change: impl FnOnce(&Sandbox)) -> String {
     let sb = Sandbox::new();
     change(&sb);
@@ -125,7 +125,7 @@ fn enable_fails_without_kubeconfig_or_context() {
     audit head [UID] 11:[SHA256]
     ");
     let text = expect_error(1, &["--kubeconfig", "/no/where"], |_| ());
-    // As kubectl 1.20 to 1.37 say themselves, a file that is not there is an empty one to `config view`.
+    // To `config view` of kubectl 1.20 to 1.37 a missing file is an empty one.
     assert!(
         text.starts_with("error: no cluster is named: `/no/where` is not there\nhint: "),
         "{text}"
@@ -223,7 +223,7 @@ fn enable_falls_back_when_kube_system_is_forbidden() {
     );
 }
 
-/// Holds `enable` before its second call with these words, changes the world, and lets it go on.
+/// Pauses `enable` before its second call with these words, and changes the world.
 fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOnce()) {
     let before = sb.snapshot_files();
     sb.inject_fault(
@@ -237,9 +237,9 @@ fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOn
     let run = running.wait();
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(sb.snapshot_files() == before);
-    let said =
+    let expected =
         "error: the context leads to another cluster now than at the start of this run\nhint: ";
-    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
     sb.assert_no_secret_leaked(&[]);
 }
 

@@ -1,4 +1,4 @@
-//! The configuration as people have it.
+//! Real-world configurations.
 
 use super::{
     CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 const SECOND_PROFILE: &str =
     "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
 
-/// A sandbox with this change to its configuration.
+/// Creates a sandbox with this change to its configuration.
 fn create_sandbox_with_config(change: impl FnOnce(String) -> String) -> Sandbox {
     let sb = Sandbox::new();
     let config = change(sb.read(CONFIG_FILE));

@@ -1,4 +1,4 @@
-//! `--dry-run`: as a plan, and as a script that does the same.
+//! `--dry-run`: as a plan, and as an equivalent script.
 
 use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, run_enable};
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// A dry run, which changes nothing and runs nothing but the look.
+/// Runs a dry run, which must only read.
 fn execute_dry_run(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     let before = sb.snapshot_files();
     let run = run_enable(sb, more);
@@ -20,7 +20,7 @@ fn execute_dry_run(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     run
 }
 
-/// A program of the system, with the fakes in front.
+/// Runs a program of the system, with the fakes first in PATH.
 pub fn run_system_program(sb: &Sandbox, program: &str, args: &[&str]) -> Option<(i32, String)> {
     #[expect(
         clippy::disallowed_methods,
@@ -45,7 +45,7 @@ pub fn run_system_program(sb: &Sandbox, program: &str, args: &[&str]) -> Option<
     ))
 }
 
-/// Writes the script and has shellcheck look at it.
+/// Writes the script and lints it with shellcheck.
 pub fn check_script(sb: &Sandbox, script: &str) -> String {
     let file = sb.write("tmp/script.sh", script).display().to_string();
     match run_system_program(sb, "shellcheck", &["--severity=style", &file]) {
@@ -55,7 +55,7 @@ pub fn check_script(sb: &Sandbox, script: &str) -> String {
     file
 }
 
-/// The same, and runs it.
+/// Checks the script and runs it.
 pub fn run_script(sb: &Sandbox, script: &str, args: &[&str]) -> (i32, String) {
     let file = check_script(sb, script);
     run_system_program(sb, "sh", &[&[&*file], args].concat()).expect("sh")
@@ -196,7 +196,7 @@ fn dry_run_prints_script() {
     "#);
 }
 
-/// What the script compares files with: they hold the sandbox's path.
+/// Returns the checksums in the script, which vary because the files contain the sandbox's path.
 fn extract_checksums(script: &str) -> Vec<String> {
     let pattern = regex::Regex::new(r"'(\d+ \d+)'").expect("a pattern");
     pattern

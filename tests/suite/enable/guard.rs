@@ -1,4 +1,4 @@
-//! What stops it before anything is looked at.
+//! Refusals before the first read.
 
 use super::{CONFIG_FILE, expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;

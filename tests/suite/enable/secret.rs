@@ -1,4 +1,4 @@
-//! The secret `admin-token` is not as it should be.
+//! A missing or unusual secret `admin-token`.
 
 use super::{expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
@@ -20,7 +20,7 @@ fn enable_fails_when_secret_has_no_token_key() {
 #[test]
 fn enable_fails_for_invalid_token_value() {
     let sb = Sandbox::new();
-    for (text, said) in [
+    for (text, expected) in [
         ("", "has an empty key `token`"),
         ("invented-%-token", "is not base64"),
         ("aW52ZW50ZWQ", "is not base64"),
@@ -29,7 +29,7 @@ fn enable_fails_for_invalid_token_value() {
         sb.set_admin_token_base64(text);
         let run = expect_refusal(&sb, 1, &[]);
         assert!(
-            run.stderr.contains("secret `admin-token`") && run.stderr.contains(said),
+            run.stderr.contains("secret `admin-token`") && run.stderr.contains(expected),
             "{}",
             run.stderr
         );

@@ -1,4 +1,4 @@
-//! Where the token goes.
+//! The path of the token file.
 
 use super::{
     CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
@@ -49,8 +49,8 @@ fn enable_refuses_token_file_that_is_not_regular() {
         }
         let run = expect_refusal(&sb, 4, &[]);
         let text = extract_error(&run);
-        let said = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
-        assert!(text.starts_with(said), "{kind}: {text}");
+        let expected = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
+        assert!(text.starts_with(expected), "{kind}: {text}");
         let meta = target.symlink_metadata().expect("still there");
         assert!(
             meta.is_dir() || meta.is_symlink() || meta.file_type().is_fifo(),

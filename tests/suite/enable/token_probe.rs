@@ -1,10 +1,10 @@
-//! The trial of the token, and which influxctl it is.
+//! The token probe, and versions of influxctl.
 
 use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, run_enable};
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
-/// A profile whose host nobody knows.
+/// Creates a sandbox with a profile of an unknown host.
 fn create_sandbox_with_unknown_host() -> Sandbox {
     let sb = Sandbox::new();
     let config = sb
@@ -243,7 +243,7 @@ fn enable_warns_about_other_profile_credentials() {
             "[profile.auth.oauth2]",
         ),
     ];
-    for (version, line, told) in lines {
+    for (version, line, expected) in lines {
         let sb = Sandbox::new();
         sb.set_influxctl_version(version);
         let config = sb.read(CONFIG_FILE).replace(
@@ -252,7 +252,11 @@ fn enable_warns_about_other_profile_credentials() {
         );
         sb.write(CONFIG_FILE, config);
         let run = run_enable(&sb, &[]);
-        assert!(run.code == 0 && run.stderr.contains(told), "{}", run.stderr);
+        assert!(
+            run.code == 0 && run.stderr.contains(expected),
+            "{}",
+            run.stderr
+        );
         assert_eq!(
             run.stderr.contains("refuses a profile"),
             version == "2.12.0",

@@ -1,4 +1,4 @@
-//! Getting to the cluster, and being allowed there.
+//! Connection, authentication and permissions.
 
 use super::{GET_TOKEN_ARGS, run_kubectl, run_kubectl_ok};
 use crate::sandbox::Sandbox;

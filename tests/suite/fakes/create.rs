@@ -1,4 +1,4 @@
-//! Creation of several jobs, and what refuses it.
+//! Creation of several jobs, and its rejections.
 
 use super::{build_job, build_list, create_object, create_object_ok, run_kubectl_ok};
 use crate::sandbox::Sandbox;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const DRY_RUN_ARGS: &[&str] = &["--dry-run=server", "--output", "name"];
 const SERVER_ERROR_PREFIX: &str = "Error from server";
 
-/// A job that the server finds fault with, once or twice.
+/// Returns a job with one or two validation errors.
 fn build_invalid_job(name: &str, twice: bool) -> Value {
     let mut job = build_job(name, &json!({"selector": {"matchLabels": {"a": "b"}}}));
     if twice {

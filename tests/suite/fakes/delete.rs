@@ -1,4 +1,4 @@
-//! Deletions that do not end.
+//! Deletions that never complete.
 
 use super::{run_kubectl_ok, wait_for_polls};
 use crate::sandbox::{RunningCommand, Sandbox, wait_until};
@@ -12,7 +12,7 @@ fn get_keys_uid(sb: &Sandbox) -> Value {
     sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"]["meta"]["uid"].clone()
 }
 
-/// A sandbox whose keys something holds, the UID of those, and a deletion that waits.
+/// Creates a sandbox whose keys have a finalizer. Returns their UID and a waiting deletion.
 fn spawn_stuck_deletion() -> (Sandbox, Value, RunningCommand) {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));

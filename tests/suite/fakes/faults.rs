@@ -1,4 +1,4 @@
-//! Faults on order.
+//! Ordered faults.
 
 use super::{run_kubectl, run_kubectl_ok};
 use crate::sandbox::Sandbox;
@@ -113,7 +113,7 @@ fn hanging_call_ignores_sigterm_until_killed() {
     assert_eq!(running.wait().code, 128 + 9);
 }
 
-/// Whether the kernel lists SIGTERM (bit 14) among the signals that the last call has a handler for.
+/// Returns whether the last call has a handler for SIGTERM (bit 14), by the kernel's list.
 fn has_sigterm_handler(sb: &Sandbox) -> bool {
     let Some(call) = sb.calls().pop() else {
         return false;
@@ -131,12 +131,12 @@ fn print_secret_fault_prints_token_in_several_forms() {
     let sb = Sandbox::new();
     sb.inject_fault(json!({"tool": "influxctl", "do": "print_secret"}));
     let run = sb.run_tool("influxctl", &["version"], None);
-    let told: Vec<&str> = run.stderr.lines().collect();
+    let output: Vec<&str> = run.stderr.lines().collect();
     assert_eq!(
-        (run.code, told[0].as_bytes().to_vec(), told.len()),
+        (run.code, output[0].as_bytes().to_vec(), output.len()),
         (1, sb.admin_token(), 6)
     );
-    let json: String = serde_json::from_str(told[1]).expect("a string");
+    let json: String = serde_json::from_str(output[1]).expect("a string");
     assert_eq!(json.as_bytes(), sb.admin_token());
     assert_eq!(sb.find_leaked_secrets(&[]).len(), 1);
 }

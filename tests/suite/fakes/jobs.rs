@@ -1,10 +1,10 @@
-//! Jobs that do not run, and jobs that do not stay.
+//! Blocked jobs, and jobs with a TTL.
 
 use super::{build_job, create_object, create_object_ok, get_object, run_kubectl, run_kubectl_ok};
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::{Value, json};
 
-/// A sandbox with a job `odd` of this fate and these fields, and one like any other beside it, which has ended.
+/// Creates a sandbox with a job `odd` of this fault and these fields, and a finished ordinary job.
 fn create_sandbox_with_odd_job(fate: Option<&str>, more: &Value) -> Sandbox {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| {
@@ -33,7 +33,7 @@ fn get_only_odd_pod(sb: &Sandbox) -> Value {
     pods.remove(0)
 }
 
-/// The status and the reason of a pod's condition.
+/// Returns status and reason of a pod's condition.
 fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a Value)> {
     let mut all = object["status"]["conditions"]
         .as_array()
@@ -43,7 +43,7 @@ fn find_condition<'a>(object: &'a Value, kind: &str) -> Option<(&'a Value, &'a V
         .map(|found| (&found["status"], &found["reason"]))
 }
 
-/// Nothing keeps the job from running any more.
+/// Removes the fault of the job, which must then complete.
 fn assert_job_completes_once_unblocked(sb: &Sandbox) {
     sb.edit_cluster(|cluster| {
         cluster["job_faults"] = json!({});

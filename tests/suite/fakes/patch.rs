@@ -29,7 +29,7 @@ fn build_document() -> Value {
            "spec": {"list": [1, 2]}})
 }
 
-/// What the real ones print of the patch in the next test.
+/// The output of real kubectls for the patch in the next test.
 const PATCH_OUTPUT: &str = r#"{
     "apiVersion": "batch/v1",
     "kind": "Job",
@@ -152,7 +152,7 @@ fn inapplicable_patches_fail_with_kubectl_errors() {
             "{patch}"
         );
     }
-    // What is missing is not missed by `replace`, whatever RFC 6902 says.
+    // kubectl's `replace` accepts a missing value, against RFC 6902.
     let run = run_patch(
         &sb,
         &build_document(),

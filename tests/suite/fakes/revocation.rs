@@ -1,4 +1,4 @@
-//! What becomes of tokens when keys, jobs and pods go.
+//! Effects on tokens of deleted keys, jobs and pods.
 
 use super::token::probe_token;
 use super::{run_kubectl, run_kubectl_ok};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 const NAMESPACE_FLAG: &str = "--namespace influxdb";
 
-/// A call in the namespace, which must succeed.
+/// Makes a call in the namespace, which must succeed.
 fn run_in_namespace(sb: &Sandbox, line: &str) -> String {
     run_kubectl_ok(sb, &format!("{line} {NAMESPACE_FLAG}"))
 }
@@ -21,7 +21,7 @@ fn wait_for_job(sb: &Sandbox, job: &str) {
     );
 }
 
-/// A job made again under a new name, as the recorded clone.
+/// Clones a job under a new name, like the recorded clone.
 fn clone_job(sb: &Sandbox, from: &str, name: &str) -> i32 {
     let app = from.rsplit_once('-').expect("a suffix").0;
     let text = run_in_namespace(sb, &format!("get job/{from} --output json"));
@@ -251,7 +251,7 @@ fn pod_watch_shows_deletions_and_replacements() {
     );
 }
 
-/// The UIDs of the pods that a watch showed running and staying.
+/// Returns the UIDs of the pods that a watch shows as running and not deleted.
 fn list_running_uids(watched: &str) -> BTreeSet<String> {
     let documents = serde_json::Deserializer::from_str(watched).into_iter::<Value>();
     let running = documents

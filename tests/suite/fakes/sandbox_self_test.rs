@@ -92,7 +92,7 @@ fn secrets_are_found_in_every_encoding() {
         sb.assert_no_secret_leaked(&[Path::new(&name)]);
         std::fs::remove_file(sb.path(&name)).expect("written above");
     }
-    // Arguments are seen by everybody, and so is what a call was given.
+    // Arguments are public, so the scan covers those of calls.
     sb.run_tool("kubectl", &[hex.as_str()], None);
     let found = sb.find_leaked_secrets(&[]);
     let out = found

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::path::Path;
 
-/// A configuration with nothing but what a trial of the token needs, and these lines in the profile.
+/// Writes a minimal configuration for a token probe, with these lines in the profile.
 fn write_config(sb: &Sandbox, lines: &str) -> String {
     let file = sb.path("tmp/token.json").display().to_string();
     let text = format!(
@@ -17,7 +17,7 @@ fn write_config(sb: &Sandbox, lines: &str) -> String {
     sb.write("tmp/config.toml", text).display().to_string()
 }
 
-/// Tries a token.
+/// Probes a token.
 pub fn probe_token(sb: &Sandbox, token: &[u8]) -> CommandOutput {
     sb.write("tmp/token.json", token);
     probe_config(sb, &write_config(sb, ""))
@@ -154,7 +154,7 @@ fn invalid_influxctl_config_is_rejected() {
 #[test]
 fn profile_without_token_waits_for_login() {
     let sb = Sandbox::new();
-    // The profile of the home directory has only OAuth2.
+    // The profile in the home directory has only OAuth2.
     let running = sb.spawn_tool("influxctl", &["database", "list", "--format", "json"]);
     crate::sandbox::wait_until("it asks for a login", || {
         running.read_output("stderr").contains("please log in")

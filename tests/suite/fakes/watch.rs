@@ -1,4 +1,4 @@
-//! Watches by selector: events, what is not there yet, and a server that goes away.
+//! Watches by selector: events, missing objects, and a lost connection.
 
 use super::{
     build_job, create_object_ok, get_object, run_kubectl, run_kubectl_ok, split_words,
@@ -16,7 +16,7 @@ fn spawn_kubectl(sb: &Sandbox, line: &str) -> RunningCommand {
     sb.spawn_tool("kubectl", &split_words(line))
 }
 
-/// The lines that a watch has printed so far, each an event.
+/// Returns the events that a watch has printed so far, one per line.
 fn parse_events(running: &RunningCommand) -> Vec<Value> {
     let text = running.read_output("stdout");
     let whole = text
@@ -38,7 +38,7 @@ fn create_late_job(sb: &Sandbox) {
     create_object_ok(sb, &build_job("late", &json!({})));
 }
 
-/// Waits for the job's end.
+/// Waits for the end of the job.
 fn wait_for_late_job(sb: &Sandbox) {
     run_kubectl_ok(
         sb,
@@ -117,7 +117,7 @@ fn watch_prints_existing_object_first() {
         text.starts_with(start) && text.matches('\n').count() == 1,
         "{text}"
     );
-    // Unlike documents, events hold what kubectl otherwise leaves out.
+    // Unlike documents, events contain fields that kubectl otherwise omits.
     let mut event = parse_events(&running).remove(0);
     let metadata = event["object"]["metadata"]
         .as_object_mut()
@@ -220,7 +220,7 @@ fn watch_requires_list_and_watch_permissions() {
             "Error from server (Forbidden): unknown (get jobs.batch)\n"
         );
     }
-    // The empty list of a forbidden one, as without a name.
+    // A forbidden watch prints an empty list, with a name as well.
     let sb = Sandbox::new();
     sb.deny_access(json!({"verb": "list", "resource": "jobs", "name": "late"}));
     let run = run_kubectl(&sb, GET_LATE_JOB);
@@ -265,7 +265,7 @@ fn watch_ends_when_server_becomes_unreachable() {
         }
     };
     gone(&|sb| sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true)));
-    // However short it was: the connection is lost.
+    // Even a short outage closes the connection.
     gone(&|sb| {
         sb.inject_fault(
             json!({"tool": "kubectl", "contains": ["get"], "do": {"unreachable": {"ms": 1}}}),

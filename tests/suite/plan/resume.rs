@@ -1,4 +1,4 @@
-//! A plan that was begun, and what is left of it.
+//! Resuming an interrupted plan.
 
 use super::{
     CONFIRM_ARGS, DEFAULT_TOKEN_FILE, apply_plan, expect_apply_refusal, plan_path, read_plan,
@@ -9,16 +9,16 @@ use crate::revoke::{create_enabled_sandbox, create_fast_sandbox, list_cluster_ch
 use crate::sandbox::Sandbox;
 use serde_json::json;
 
-/// No token goes anywhere that was not approved, not even before the rest is compared.
+/// No token goes to an unapproved host, not even before the comparison.
 #[test]
 fn tokens_are_never_probed_at_unplanned_host() {
-    for begun in [false, true] {
-        let sb = if begun {
+    for started in [false, true] {
+        let sb = if started {
             create_interrupted_rotation(&["delete", "secrets/admin-token"], &[])
         } else {
             create_enabled_sandbox()
         };
-        if !begun {
+        if !started {
             save_plan(&sb, &["rotate", "-n", "influxdb"]);
         }
         let text = std::fs::read_to_string(sb.config_path())
@@ -45,7 +45,7 @@ fn apply_resumes_interrupted_plan() {
     expect_apply_refusal(&sb, "this plan was carried out already", &[]);
 }
 
-/// The same command again ends what was begun.
+/// The same command resumes an interrupted plan.
 fn resume_plan(sb: &Sandbox) {
     let run = apply_plan(sb, CONFIRM_ARGS);
     assert!(
@@ -62,7 +62,7 @@ fn resume_plan(sb: &Sandbox) {
     );
 }
 
-/// A rotation by plan, cut short when its call with these words has taken effect.
+/// Applies a plan of a rotation, killed once its call with these words has taken effect.
 fn create_interrupted_rotation(words: &[&str], more: &[&str]) -> Sandbox {
     let sb = create_enabled_sandbox();
     save_plan(&sb, &[&["rotate", "-n", "influxdb"], more].concat());
@@ -75,7 +75,7 @@ fn create_interrupted_rotation(words: &[&str], more: &[&str]) -> Sandbox {
     sb
 }
 
-/// Being cut short is no way around what was approved: what is left must be what the plan says of it.
+/// An interruption does not weaken the approval: the remaining steps must equal the plan's.
 #[test]
 fn apply_refuses_resume_when_remaining_steps_differ() {
     let config = |sb: &Sandbox, from: &str, to: &str| {
@@ -88,7 +88,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
     let token: &[&str] = &["delete", "secrets/admin-token"];
     let keys: &[&str] = &["delete", "secrets/rsa-keys"];
     let cases: [DriftCase; 5] = [
-        // Somebody else has brought it to its end: those keys and that token are not the plan's to delete.
+        // Somebody else completed the rotation. The plan must not delete the new keys and token.
         ("/uid is \"", token, &[], &|sb| {
             assert!(
                 [0, 10].contains(
@@ -103,7 +103,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
                     json!("00000000-0000-4000-8000-00000000000e")
             });
         }),
-        // What the plan's own first run has made.
+        // These objects come from the plan's own first run.
         (
             "/uid is \"",
             &["delete", "pods"],
@@ -122,28 +122,28 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
             config(sb, "# stand-in cluster", "# another")
         }),
     ];
-    for (told, words, more, meanwhile) in cases {
+    for (expected, words, more, meanwhile) in cases {
         let sb = create_interrupted_rotation(words, more);
         meanwhile(&sb);
         sb.clear_calls();
         let run = apply_plan(&sb, CONFIRM_ARGS);
         assert!(
-            run.code == 4 && run.stderr.contains(told),
-            "{told}: {}{}",
+            run.code == 4 && run.stderr.contains(expected),
+            "{expected}: {}{}",
             run.stdout,
             run.stderr
         );
         assert!(
             run.stderr.contains("is not what is left of it"),
-            "{told}: {}",
+            "{expected}: {}",
             run.stderr
         );
-        // Pods that were on their way out go on going.
-        assert_eq!(list_cluster_changes(&sb), "", "{told}");
+        // Terminating pods continue to terminate.
+        assert_eq!(list_cluster_changes(&sb), "", "{expected}");
     }
 }
 
-/// A file that a run which was cut short has left is no reason to compare less, and is not touched before the comparison.
+/// A leftover of an interrupted run changes nothing in the comparison, and stays until after it.
 #[test]
 fn apply_keeps_stale_files_when_plan_differs() {
     let sb = create_enabled_sandbox();
@@ -172,7 +172,7 @@ fn plan_without_changes_is_applied_only_once() {
     );
 }
 
-/// Steps of one name are told apart by their files.
+/// Files distinguish steps of the same name.
 #[test]
 fn apply_resumes_with_several_files_and_profiles() {
     let sb = create_fast_sandbox();
@@ -192,7 +192,7 @@ fn apply_resumes_with_several_files_and_profiles() {
         "other",
     ];
     save_plan(&sb, &rotate);
-    // Nothing but the second edit is left.
+    // Only the second edit is pending.
     let inject = "?rename,?renameat,?renameat2:signal=KILL:when=4";
     if !can_trace() {
         return;
@@ -241,10 +241,10 @@ fn apply_refuses_resume_without_its_audit_log() {
     );
 }
 
-/// What is awaited was begun by the plan's own first run: a job that is still at work, or one that kubit has yet to make.
+/// The plan's own first run started the awaited job, or deleted the one that kubit must recreate.
 #[test]
 fn resumed_apply_waits_for_jobs_already_started() {
-    for (by_kubit, words, told) in [
+    for (by_kubit, words, expected) in [
         (
             false,
             ["jobs", "--watch"],
@@ -261,7 +261,7 @@ fn resumed_apply_waits_for_jobs_already_started() {
             sb.install_operator();
         }
         save_plan(&sb, &["rotate", "-n", "influxdb"]);
-        // Neither a job nor kubit comes to an end before it is looked at.
+        // Neither the job nor kubit may finish before the resumed run reads the state.
         let goes_on = |goes_on: bool| {
             sb.edit_cluster(|cluster| {
                 cluster["job_seconds"] = json!(if goes_on { 0.05 } else { 60.0 });
@@ -277,7 +277,7 @@ fn resumed_apply_waits_for_jobs_already_started() {
         sb.clear_faults();
         let looked = sb.run(&["rotate", "-n", "influxdb", "--dry-run"]);
         assert!(
-            looked.stdout.contains(told),
+            looked.stdout.contains(expected),
             "{}{}",
             looked.stdout,
             looked.stderr
@@ -287,7 +287,7 @@ fn resumed_apply_waits_for_jobs_already_started() {
         assert_eq!(
             sb.read(DEFAULT_TOKEN_FILE).into_bytes(),
             sb.admin_token(),
-            "{told}"
+            "{expected}"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! Which policy is in force.
+//! Which policy applies.
 
 use super::{extract_error, run_with_exit_code, write_policy};
 use crate::crash::{STRACE_PATH, can_trace};
 use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-/// A policy that is told from others by the reason that it wants.
+/// Returns a policy with a recognizable reason pattern.
 fn build_reason_policy(reason: &str) -> String {
     format!("[guard]\nrequire_reason = \"{reason}\"\n")
 }
@@ -92,16 +92,17 @@ fn policy_digest_is_reported_and_logged() {
     let sb = Sandbox::new();
     let text = "# nothing asked for\n";
     write_policy(&sb, text);
-    let told = run_with_exit_code(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
+    let output = run_with_exit_code(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
     let digest = sha256_hex(text.as_bytes());
     let line = format!(
         "ok        policy: {}/bypassctl.toml, sha256 {digest}\n",
         sb.home_path("").display()
     );
     assert!(
-        told.replace("//", "/")
+        output
+            .replace("//", "/")
             .starts_with(&line.replace("//", "/")),
-        "{told}"
+        "{output}"
     );
     assert_eq!(
         sb.read_entries_by_type("run.begin").last().expect("a run")["policy"],
@@ -118,9 +119,9 @@ fn locked_system_policy_takes_precedence() {
         format!("locked = true\n{}", build_reason_policy("system")),
     );
     write_policy(&sb, &build_reason_policy("own"));
-    let told = sb.run_with_system_dir(DISABLE_ARGS);
-    assert_eq!(extract_required_reason(&told), "system");
-    insta::assert_snapshot!(told.normalized_output());
+    let output = sb.run_with_system_dir(DISABLE_ARGS);
+    assert_eq!(extract_required_reason(&output), "system");
+    insta::assert_snapshot!(output.normalized_output());
     let named = sb.run_with_system_dir(&["disable", "--policy", "bypassctl.toml"]);
     assert_eq!(named.code, 4);
     insta::assert_snapshot!(extract_error(&named));
@@ -140,7 +141,7 @@ fn locked_system_policy_takes_precedence() {
 #[test]
 fn invalid_system_policy_blocks_every_command() {
     let sb = Sandbox::new();
-    for (text, said) in [
+    for (text, expected) in [
         ("locked = tru", "line 1: not valid TOML"),
         ("lock = true", "did you mean `locked`?"),
     ] {
@@ -155,7 +156,7 @@ fn invalid_system_policy_blocks_every_command() {
             let run = sb.run_with_system_dir(args);
             assert_eq!(run.code, 4, "{}", run.stderr);
             assert!(
-                run.stderr.contains(said) && run.stderr.contains("hint: "),
+                run.stderr.contains(expected) && run.stderr.contains("hint: "),
                 "{}",
                 run.stderr
             );
@@ -175,7 +176,7 @@ fn unusable_policy_file_is_refused() {
     sb.write("home/latin", b"# \xe9\n");
     sb.write("home/large", "#".repeat((1 << 20) + 1));
     sb.write("home/twice", "locked = true\nlocked = false\n");
-    let told: String = [
+    let output: String = [
         "missing",
         "directory",
         "dangling",
@@ -185,7 +186,7 @@ fn unusable_policy_file_is_refused() {
     ]
     .map(|name| extract_error(&run_with_exit_code(&sb, 4, &["disable", "--policy", name])))
     .concat();
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
     assert!(!sb.log_path().exists(), "nothing is run");
 }
 
@@ -194,12 +195,12 @@ fn locked_policy_writable_by_others_is_refused() {
     let sb = Sandbox::new();
     let path = write_policy(&sb, "");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o646)).expect("sandbox");
-    let told = run_with_exit_code(&sb, 0, DISABLE_ARGS);
-    let said = format!(
+    let output = run_with_exit_code(&sb, 0, DISABLE_ARGS);
+    let expected = format!(
         "warning: the policy `{}` can be changed by others: everyone",
         path.display()
     );
-    assert!(told.stderr.contains(&said), "{}", told.stderr);
+    assert!(output.stderr.contains(&expected), "{}", output.stderr);
 
     let locked = write_policy(&sb, "locked = true\n");
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o646)).expect("sandbox");
@@ -207,12 +208,13 @@ fn locked_policy_writable_by_others_is_refused() {
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o644)).expect("sandbox");
     run_with_exit_code(&sb, 0, DISABLE_ARGS);
     sb.chmod("home", 0o757);
-    let told = run_with_exit_code(&sb, 4, DISABLE_ARGS);
+    let output = run_with_exit_code(&sb, 4, DISABLE_ARGS);
     assert!(
-        told.stderr
+        output
+            .stderr
             .contains("everyone, which a locked one must not be"),
         "{}",
-        told.stderr
+        output.stderr
     );
 }
 
@@ -225,14 +227,15 @@ fn locked_policy_behind_writable_symlink_is_refused() {
     symlink("../shared/link", sb.home_path("bypassctl.toml")).expect("sandbox");
     run_with_exit_code(&sb, 0, DISABLE_ARGS);
     sb.chmod("shared", 0o777);
-    let told = run_with_exit_code(&sb, 4, DISABLE_ARGS);
+    let output = run_with_exit_code(&sb, 4, DISABLE_ARGS);
     assert!(
-        told.stderr
+        output
+            .stderr
             .contains("everyone, which a locked one must not be"),
         "{}",
-        told.stderr
+        output.stderr
     );
-    // What lies in a directory like /tmp belongs to whom the symlink belongs to, not to whom it leads.
+    // In a directory like /tmp the owner of the symlink counts, not the owner of its target.
     sb.chmod("shared", 0o1777);
     run_with_exit_code(&sb, 0, DISABLE_ARGS);
     if std::os::unix::fs::lchown(sb.path("shared/link"), Some(65534), None).is_err() {
@@ -241,7 +244,7 @@ fn locked_policy_behind_writable_symlink_is_refused() {
     run_with_exit_code(&sb, 4, DISABLE_ARGS);
 }
 
-/// What may not be looked at is not taken for absent.
+/// An unreadable policy is not a missing one.
 #[test]
 fn inaccessible_policy_path_is_refused() {
     if !can_trace() {
@@ -265,11 +268,11 @@ fn inaccessible_policy_path_is_refused() {
             "-e",
             denied,
         ];
-        let told = sb.spawn_with_wrapper(&under, DISABLE_ARGS).wait();
-        assert_eq!(told.code, 4, "{}", told.stderr);
-        let said =
+        let output = sb.spawn_with_wrapper(&under, DISABLE_ARGS).wait();
+        assert_eq!(output.code, 4, "{}", output.stderr);
+        let expected =
             format!("whether there is a policy cannot be found out: `{path}`: Permission denied");
-        assert!(told.stderr.contains(&said), "{}", told.stderr);
+        assert!(output.stderr.contains(&expected), "{}", output.stderr);
     }
     assert!(!sb.log_path().exists());
 }
@@ -282,7 +285,7 @@ fn dangling_policy_symlink_is_refused() {
     std::fs::remove_file(sb.home_path("bypassctl.toml")).expect("sandbox");
     symlink("/not/mounted", sb.path("etc")).expect("sandbox");
     assert_eq!(sb.run_with_system_dir(DISABLE_ARGS).code, 4);
-    // Nor is a repository whose directory is elsewhere none.
+    // A repository whose `.git` points elsewhere is a repository too.
     symlink("/not/mounted", sb.home_path(".git")).expect("sandbox");
     write_policy(&sb, &build_reason_policy("root"));
     std::fs::create_dir(sb.home_path("below")).expect("sandbox");
@@ -292,7 +295,7 @@ fn dangling_policy_symlink_is_refused() {
     );
 }
 
-/// As a repository that somebody else has put there, or a container's checkout.
+/// Creates a repository of another owner, like a container's checkout.
 #[test]
 fn policy_of_another_user_must_be_named() {
     let sb = Sandbox::new();
@@ -300,12 +303,13 @@ fn policy_of_another_user_must_be_named() {
     if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
         return crate::sandbox::report_skipped("a file of another user: only root can make one");
     }
-    let told = run_with_exit_code(&sb, 4, DISABLE_ARGS);
+    let output = run_with_exit_code(&sb, 4, DISABLE_ARGS);
     assert!(
-        told.stderr
+        output
+            .stderr
             .contains("hint: if you trust them, name it: --policy FILE"),
         "{}",
-        told.stderr
+        output.stderr
     );
     run_with_exit_code(&sb, 0, &["disable", "--policy", "bypassctl.toml"]);
 }

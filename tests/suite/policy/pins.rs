@@ -1,4 +1,4 @@
-//! What is pinned runs, and nothing else.
+//! Only pinned tools run.
 
 use super::{
     build_pinned_policy, create_sandbox_with_own_tools, extract_error, hash_tool,
@@ -58,7 +58,7 @@ fn pin_accepts_prefixed_uppercase_and_several_digests() {
 #[test]
 fn unpinned_tools_are_refused_and_never_executed() {
     let sb = create_sandbox_with_own_tools();
-    let mut told = String::new();
+    let mut output = String::new();
     for text in [
         "[tools]\nrequire_pins = true\n".to_owned(),
         format!("[tools.kubectl]\nsha256 = [\"{}\"]\n", "0".repeat(64)),
@@ -68,7 +68,7 @@ fn unpinned_tools_are_refused_and_never_executed() {
         ),
     ] {
         write_policy(&sb, &text);
-        told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
+        output += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
         assert!(
             !sb.call_lines().contains("kubectl"),
             "not even for its version: {}",
@@ -76,7 +76,7 @@ fn unpinned_tools_are_refused_and_never_executed() {
         );
         sb.clear_calls();
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn pinning_one_tool_leaves_other_unrestricted() {
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
-/// A program of another name or kind that would start the real one.
+/// A wrapper that would start the real tool.
 fn replace_kubectl(sb: &Sandbox, script: bool, name: &str) {
     let (kubectl, other) = (sb.path("bin/kubectl"), sb.path("bin").join(name));
     std::fs::rename(&kubectl, sb.path("bin/kubectl.real")).expect("sandbox");
@@ -115,7 +115,7 @@ fn replace_kubectl(sb: &Sandbox, script: bool, name: &str) {
 
 #[test]
 fn scripts_and_launchers_cannot_be_pinned() {
-    let mut told = String::new();
+    let mut output = String::new();
     for (script, name) in [
         (true, "kubectl"),
         (false, "snap"),
@@ -125,16 +125,16 @@ fn scripts_and_launchers_cannot_be_pinned() {
         let sb = create_sandbox_with_own_tools();
         replace_kubectl(&sb, script, name);
         write_policy(&sb, &build_pinned_policy(&sb));
-        told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
+        output += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
         assert!(!sb.call_lines().contains("kubectl"), "{}", sb.call_lines());
-        told += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
+        output += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
     }
     let sb = create_sandbox_with_own_tools();
     sb.set_kubectl_version("v1.32.4-dispatcher");
     write_policy(&sb, &build_pinned_policy(&sb));
-    told += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
-    told += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
-    insta::assert_snapshot!(told);
+    output += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
+    output += &extract_error(&run_with_exit_code(&sb, 4, &["tools", "pin"]));
+    insta::assert_snapshot!(output);
     let calls = sb.call_lines();
     assert!(
         calls.lines().all(|line| line.contains("version")),
@@ -146,7 +146,7 @@ fn scripts_and_launchers_cannot_be_pinned() {
 fn unpinned_wrapper_tools_still_run() {
     let sb = create_sandbox_with_own_tools();
     replace_kubectl(&sb, true, "kubectl");
-    // The fake goes by the name that it is called by, which `exec` in a script of sh cannot give.
+    // The fake depends on `argv[0]`, which `exec` in a sh script cannot set.
     sb.write(
         "bin/kubectl",
         format!(
@@ -164,8 +164,8 @@ fn unpinned_wrapper_tools_still_run() {
 fn version_outside_policy_range_is_refused() {
     let sb = create_sandbox_with_own_tools();
     write_policy(&sb, "[tools.kubectl]\nversion = \">=1.30, <1.34\"\n");
-    let told = extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
-    insta::assert_snapshot!(told);
+    let output = extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
+    insta::assert_snapshot!(output);
     write_policy(
         &sb,
         "[tools.kubectl]\nversion = \"=1.34.5-eks-1\"\n[tools.influxctl]\nversion = \"2\"\n",
@@ -174,7 +174,7 @@ fn version_outside_policy_range_is_refused() {
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
 }
 
-/// A revocation can do without influxctl, but not with another one than the policy's.
+/// A revocation works without influxctl, but not with an unpinned one.
 #[test]
 fn revoke_is_refused_when_influxctl_violates_policy() {
     let sb = create_sandbox_with_own_tools();
@@ -194,7 +194,7 @@ fn revoke_is_refused_when_influxctl_violates_policy() {
     assert!(!sb.call_lines().contains("delete"), "{}", sb.call_lines());
 }
 
-/// A version that is only assumed is nothing to a policy.
+/// An assumed version does not satisfy a policy.
 #[test]
 fn assumed_version_does_not_satisfy_policy() {
     let sb = create_sandbox_with_own_tools();
@@ -208,10 +208,10 @@ fn assumed_version_does_not_satisfy_policy() {
         "2.12.0",
     ];
     insta::assert_snapshot!(extract_error(&run_with_exit_code(&sb, 4, &assumed)));
-    let told = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
+    let output = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
     assert!(
-        told.contains("failed    influxctl: influxctl does not tell its version"),
-        "{told}"
+        output.contains("failed    influxctl: influxctl does not tell its version"),
+        "{output}"
     );
     write_policy(
         &sb,
@@ -231,11 +231,11 @@ fn oversized_tool_is_refused() {
         .open(sb.path("bin/kubectl"))
         .expect("the fake");
     file.set_len((1 << 30) + 1).expect("sandbox");
-    let told = run_with_exit_code(&sb, 1, ENABLE_ARGS);
+    let output = run_with_exit_code(&sb, 1, ENABLE_ARGS);
     assert!(
-        told.stderr.contains("it is larger than 1 GiB"),
+        output.stderr.contains("it is larger than 1 GiB"),
         "{}",
-        told.stderr
+        output.stderr
     );
 }
 
@@ -248,13 +248,13 @@ fn policy_tool_path_precedes_search_path() {
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
     write_policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
     insta::assert_snapshot!(extract_error(&run_with_exit_code(&sb, 1, ENABLE_ARGS)));
-    let told = run_with_exit_code(
+    let output = run_with_exit_code(
         &sb,
         1,
         &["enable", "-n", "influxdb", "--kubectl", "/no/where"],
     );
     assert!(
-        told.stderr.contains("cannot find `/no/where`"),
+        output.stderr.contains("cannot find `/no/where`"),
         "a flag goes before a policy that is not locked"
     );
 }

@@ -1,4 +1,4 @@
-//! What a policy asks for before something is changed, and what it fills in.
+//! Requirements and defaults of a policy.
 
 use super::{extract_error, run_with_exit_code, write_policy};
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
@@ -23,15 +23,16 @@ fn policy_patterns_define_production() {
         ),
     ] {
         write_policy(&sb, &format!("[guard.production]\n{patterns}\n"));
-        let told = sb.run(ENABLE_ARGS);
+        let output = sb.run(ENABLE_ARGS);
         match looks {
             Some(name) => {
-                assert_eq!(told.code, 4, "{}", told.stderr);
+                assert_eq!(output.code, 4, "{}", output.stderr);
                 assert!(
-                    told.stderr
+                    output
+                        .stderr
                         .contains(&format!("`{name}` looks like production")),
                     "{}",
-                    told.stderr
+                    output.stderr
                 );
                 run_with_exit_code(&sb, 0, &["enable", "-n", "influxdb", "--allow-production"]);
                 let doctor = run_with_exit_code(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
@@ -40,16 +41,17 @@ fn policy_patterns_define_production() {
                     "{doctor}"
                 );
             }
-            None => assert_eq!(told.code, 0, "{}", told.stderr),
+            None => assert_eq!(output.code, 0, "{}", output.stderr),
         }
     }
     write_policy(&sb, "[guard.production]\ncontext = []\n");
-    let told = sb.run(&["enable", "-n", "influxdb-prod"]);
+    let output = sb.run(&["enable", "-n", "influxdb-prod"]);
     assert!(
-        told.stderr
+        output
+            .stderr
             .contains("`influxdb-prod` looks like production"),
         "what is not said stays: {}",
-        told.stderr
+        output.stderr
     );
 }
 
@@ -64,15 +66,15 @@ fn locked_policy_refuses_overriding_flags() {
             "locked = true\n[guard.production]\ncontext = [\"sim-dev\"]\n[tools.kubectl]\npath = \"{kubectl}\"\n[audit]\nfile = \"site.jsonl\"\n"
         ),
     );
-    let told: String = [
+    let output: String = [
         &["--allow-production"][..],
         &["--kubectl", "other"],
         &["--audit-log", "other.jsonl"],
     ]
     .map(|more| extract_error(&run_with_exit_code(&sb, 4, &[ENABLE_ARGS, more].concat())))
     .concat();
-    insta::assert_snapshot!(told);
-    // What says the same loosens nothing.
+    insta::assert_snapshot!(output);
+    // An equal setting does not weaken the policy.
     run_with_exit_code(&sb, 0, &["disable", "--audit-log", &log]);
     let verified = run_with_exit_code(&sb, 0, &["audit", "verify"]);
     assert!(
@@ -95,12 +97,12 @@ fn policy_sets_and_enforces_audit_log_path() {
         &sb,
         "[audit]\nfile = \"~/logs/site.jsonl\"\nenforce = true\n",
     );
-    let told = extract_error(&run_with_exit_code(
+    let output = extract_error(&run_with_exit_code(
         &sb,
         4,
         &["disable", "--audit-log", "third.jsonl"],
     ));
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(output);
     sb.set_env("BYPASSCTL_AUDIT_LOG", sb.home_path("third.jsonl"));
     run_with_exit_code(&sb, 4, &["disable"]);
     assert!(!sb.home_path("third.jsonl").exists());
@@ -110,11 +112,11 @@ fn policy_sets_and_enforces_audit_log_path() {
 fn policy_can_require_a_reason_for_changes() {
     let sb = Sandbox::new();
     write_policy(&sb, "[guard]\nrequire_reason = \"CHG-[0-9]+\"\n");
-    let told = run_with_exit_code(&sb, 4, ENABLE_ARGS);
+    let output = run_with_exit_code(&sb, 4, ENABLE_ARGS);
     let other = run_with_exit_code(&sb, 4, &["enable", "-n", "influxdb", "--reason", "because"]);
     insta::assert_snapshot!(format!(
         "{}\n{}",
-        extract_error(&told),
+        extract_error(&output),
         extract_error(&other)
     ));
     assert_eq!(sb.call_lines(), "", "it stops before anything is run");
@@ -125,11 +127,11 @@ fn policy_can_require_a_reason_for_changes() {
         &["plan", "enable", "-n", "influxdb", "--out", "p"],
         &["tools", "list"],
     ] {
-        let told = sb.run(args);
+        let output = sb.run(args);
         assert!(
-            !told.stderr.contains("wants a reason"),
+            !output.stderr.contains("wants a reason"),
             "{args:?}: {}",
-            told.stderr
+            output.stderr
         );
     }
     run_with_exit_code(&sb, 4, &["apply", "p"]);
@@ -141,20 +143,20 @@ fn policy_can_require_a_reason_for_changes() {
     );
 }
 
-/// What a policy or a flag holds makes no line of its own, and steers no terminal.
+/// Values of a policy or a flag reach the output without newlines and control characters.
 #[test]
 fn quoted_reason_and_pattern_are_escaped() {
     let sb = Sandbox::new();
     write_policy(&sb, "[guard]\nrequire_reason = \"^CHG\u{202e}$\"\n");
-    let told = run_with_exit_code(
+    let output = run_with_exit_code(
         &sb,
         4,
         &["disable", "--reason", "x\n::add-mask::ok\u{1b}[2J"],
     )
     .stderr;
     assert!(
-        told.contains(r"matches `^CHG\u{202e}$`, and `x ::add-mask::ok [2J` does not"),
-        "{told}"
+        output.contains(r"matches `^CHG\u{202e}$`, and `x ::add-mask::ok [2J` does not"),
+        "{output}"
     );
 }
 
@@ -163,12 +165,12 @@ fn policy_can_require_a_plan() {
     let sb = create_enabled_sandbox();
     write_policy(&sb, "[guard]\nrequire_plan = [\"revoke\"]\n");
     sb.clear_calls();
-    let told = run_with_exit_code(
+    let output = run_with_exit_code(
         &sb,
         4,
         &["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"],
     );
-    insta::assert_snapshot!(extract_error(&told));
+    insta::assert_snapshot!(extract_error(&output));
     assert_eq!(sb.call_lines(), "");
     run_with_exit_code(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run"]);
     run_with_exit_code(&sb, 0, &["plan", "revoke", "-n", "influxdb", "--out", "p"]);
@@ -198,20 +200,20 @@ fn namespace_defaults_yield_to_command_line() {
         "to end it: bypassctl disable --profile site --config {}\n",
         config.display()
     );
-    let told = run_with_exit_code(&sb, 0, ENABLE_ARGS).stdout;
-    assert!(told.ends_with(&to_end), "{told}");
+    let output = run_with_exit_code(&sb, 0, ENABLE_ARGS).stdout;
+    assert!(output.ends_with(&to_end), "{output}");
     assert_eq!(
         std::fs::read(&token).expect("the token's file"),
         sb.admin_token()
     );
     sb.assert_no_secret_leaked(&[Path::new("home/token.json")]);
-    let told = run_with_exit_code(&sb, 4, &["revoke", "-n", "influxdb", "--dry-run"]);
+    let output = run_with_exit_code(&sb, 4, &["revoke", "-n", "influxdb", "--dry-run"]);
     assert!(
-        told.stderr.contains("no pod matches `app=nothing`"),
+        output.stderr.contains("no pod matches `app=nothing`"),
         "{}",
-        told.stderr
+        output.stderr
     );
-    let told = run_with_exit_code(
+    let output = run_with_exit_code(
         &sb,
         4,
         &[
@@ -223,14 +225,14 @@ fn namespace_defaults_yield_to_command_line() {
             "app=token-management",
         ],
     );
-    assert!(told.stderr.contains("key-gen-none"), "{}", told.stderr);
+    assert!(output.stderr.contains("key-gen-none"), "{}", output.stderr);
     let doctor = sb.run(&["doctor", "-n", "influxdb"]);
     assert!(
         doctor.stdout.contains("none is labelled app=nothing"),
         "{}",
         doctor.stdout
     );
-    // The command line goes before.
+    // The command line takes precedence.
     let own = [
         "revoke",
         "-n",

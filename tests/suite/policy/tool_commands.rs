@@ -7,7 +7,7 @@ use super::{
 use crate::sandbox::CommandOutput;
 use serde_json::Value;
 
-/// Without who may write to what leads to the sandbox.
+/// Removes the warnings about the sandbox's parent directories.
 fn normalize_writers(run: &CommandOutput) -> String {
     let writers = regex::Regex::new("(?m)^  writable by  .*$").expect("a pattern");
     writers
@@ -60,14 +60,14 @@ fn list_reports_tools_and_pins() {
 fn list_reports_who_can_write_to_tools() {
     let sb = create_sandbox_with_own_tools();
     sb.chmod("bin", 0o777);
-    let told = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
+    let output = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
     assert!(
-        told.contains("writable by") && told.contains("everyone"),
-        "{told}"
+        output.contains("writable by") && output.contains("everyone"),
+        "{output}"
     );
     sb.chmod("bin", 0o1777);
-    let told = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
-    assert!(!told.contains("everyone"), "{told}");
+    let output = run_with_exit_code(&sb, 0, &["tools", "list"]).stdout;
+    assert!(!output.contains("everyone"), "{output}");
     sb.chmod("bin/kubectl", 0o757);
     assert!(
         run_with_exit_code(&sb, 0, &["tools", "list"])
@@ -80,11 +80,12 @@ fn list_reports_who_can_write_to_tools() {
 fn list_reports_remaining_tool_when_one_is_missing() {
     let sb = create_sandbox_with_own_tools();
     std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
-    let told = run_with_exit_code(&sb, 1, &["tools", "list"]);
+    let output = run_with_exit_code(&sb, 1, &["tools", "list"]);
     assert!(
-        told.stdout.contains("\ninfluxctl 2.") && told.stderr.contains("`kubectl` is not in PATH"),
+        output.stdout.contains("\ninfluxctl 2.")
+            && output.stderr.contains("`kubectl` is not in PATH"),
         "{}",
-        told.stderr
+        output.stderr
     );
 }
 
@@ -140,8 +141,8 @@ fn pin_output_verifies_and_mismatches_fail() {
         run_with_exit_code(&sb, 4, &["tools", "verify"]).normalized_output()
     );
     std::fs::remove_file(sb.path("bin/influxctl")).expect("sandbox");
-    let told = run_with_exit_code(&sb, 4, &["tools", "verify", "-o", "json"]);
-    let json: Value = serde_json::from_str(&told.stdout).expect("JSON");
+    let output = run_with_exit_code(&sb, 4, &["tools", "verify", "-o", "json"]);
+    let json: Value = serde_json::from_str(&output.stdout).expect("JSON");
     assert_eq!(
         json["checks"]
             .as_array()
@@ -159,14 +160,14 @@ fn verify_fails_for_pinned_but_outdated_tool() {
     let sb = create_sandbox_with_own_tools();
     sb.set_kubectl_version("v1.19.3");
     write_policy(&sb, &build_pinned_policy(&sb));
-    let told = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
+    let output = run_with_exit_code(&sb, 4, &["tools", "verify"]).stdout;
     assert!(
-        told.contains("failed    kubectl: kubectl 1.19.3 is too old"),
-        "{told}"
+        output.contains("failed    kubectl: kubectl 1.19.3 is too old"),
+        "{output}"
     );
 }
 
-/// A path in a policy is as seen from where it was found, also for what is written into it.
+/// Paths in a policy are relative to it, also those that `tools pin` writes.
 #[test]
 fn pin_write_keeps_policy_symlink() {
     let sb = create_sandbox_with_own_tools();
@@ -198,30 +199,31 @@ fn pin_write_updates_policy_and_keeps_other_text() {
     assert_eq!(new, run_with_exit_code(&sb, 0, &["tools", "pin"]).stdout);
     run_with_exit_code(&sb, 0, &["tools", "verify"]);
 
-    let text =
+    let expected =
         "# ours\n[guard] # strict\nrequire_reason = \"CHG\"\n\n[tools]\nrequire_pins = true\n";
-    write_policy(&sb, text);
-    let told = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
+    write_policy(&sb, expected);
+    let output = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     assert!(
-        told.stderr
+        output
+            .stderr
             .contains("warning: the version of kubectl is not known"),
         "it was not run: {}",
-        told.stderr
+        output.stderr
     );
     let once = sb.read("home/bypassctl.toml");
     assert!(
-        once.starts_with(text) && !once.contains("version"),
+        once.starts_with(expected) && !once.contains("version"),
         "{once}"
     );
     assert_eq!(sb.file_mode("home/bypassctl.toml") & 0o777, 0o644);
     run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     let twice = sb.read("home/bypassctl.toml");
     assert!(
-        twice.starts_with(text) && twice.contains("version = \"=1.34.5\""),
+        twice.starts_with(expected) && twice.contains("version = \"=1.34.5\""),
         "{twice}"
     );
-    let told = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]).stdout;
-    assert!(told.contains("has them pinned already"), "{told}");
+    let output = run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]).stdout;
+    assert!(output.contains("has them pinned already"), "{output}");
     run_with_exit_code(&sb, 0, &["tools", "verify"]);
     let outdated = format!(
         "[tools.kubectl]\nsha256 = [\n  \"{}\", # the vendor's\n]\n",

@@ -1,4 +1,4 @@
-//! What was hashed is what runs.
+//! The hashed executable is the one that runs.
 
 use super::{
     build_pinned_policy, create_sandbox_with_own_tools, install_own_tools, run_with_exit_code,
@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
-/// `enable`, held at influxctl's first call, after kubectl was looked at and before most of its calls.
+/// Pauses `enable` at influxctl's first call, after it hashed kubectl and before most of its calls.
 fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
     sb.inject_fault(json!({"tool": "influxctl", "contains": ["version"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(ENABLE_ARGS);
@@ -37,8 +37,8 @@ fn tool_renamed_over_does_not_run() {
         std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).expect("sandbox");
         std::fs::rename(other, sb.path("bin/kubectl")).expect("sandbox");
         sb.release_gate("gate");
-        let told = running.wait();
-        assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+        let output = running.wait();
+        assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
         assert!(!sb.path("swapped").exists(), "the other one did not run");
         assert!(
             sb.call_lines().contains("admin-token"),
@@ -47,7 +47,7 @@ fn tool_renamed_over_does_not_run() {
     }
 }
 
-/// Writes to the file itself once no process runs it.
+/// Writes to the file in place once no process runs it.
 fn overwrite_kubectl(sb: &Sandbox, bytes: &[u8]) {
     let path = sb.path("bin/kubectl");
     wait_until("kubectl can be written to", || {
@@ -62,9 +62,9 @@ fn overwritten_tool_is_refused() {
     let running = spawn_held_enable(&sb);
     overwrite_kubectl(&sb, b"another program");
     sb.release_gate("gate");
-    let told = running.wait();
-    assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
-    insta::assert_snapshot!(super::extract_error(&told));
+    let output = running.wait();
+    assert_eq!(output.code, 4, "{}{}", output.stdout, output.stderr);
+    insta::assert_snapshot!(super::extract_error(&output));
     assert!(
         !sb.call_lines().contains("admin-token"),
         "{}",
@@ -72,7 +72,7 @@ fn overwritten_tool_is_refused() {
     );
 }
 
-/// Between the last look at it and its start: what has started by then is ended, and the run with it.
+/// A change between the last check and the start: bypassctl kills the process and fails the run.
 #[test]
 fn tool_overwritten_before_start_is_killed() {
     if !can_trace() {
@@ -96,13 +96,13 @@ fn tool_overwritten_before_start_is_killed() {
         sb.log_path().exists() && !sb.read_entries_by_type("intent").is_empty()
     });
     overwrite_kubectl(&sb, b"another program");
-    let told = running.wait();
-    assert_eq!(told.code, 4, "{}{}", told.stdout, told.stderr);
+    let output = running.wait();
+    assert_eq!(output.code, 4, "{}{}", output.stdout, output.stderr);
     assert!(
-        told.stdout.contains("failed    kubectl: ")
-            && told.stdout.contains("changed after it was hashed"),
+        output.stdout.contains("failed    kubectl: ")
+            && output.stdout.contains("changed after it was hashed"),
         "{}",
-        told.stdout
+        output.stdout
     );
     assert_eq!(
         sb.read_entries_by_type("result")[0]["error"],
@@ -119,8 +119,8 @@ fn tool_with_new_link_or_mode_still_runs() {
     sb.chmod("bin/kubectl", 0o700);
     std::fs::hard_link(sb.path("bin/kubectl"), sb.path("bin/another-name")).expect("sandbox");
     sb.release_gate("gate");
-    let told = running.wait();
-    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+    let output = running.wait();
+    assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
 }
 
 #[test]
@@ -132,17 +132,18 @@ fn tool_overwritten_during_revocation_stops_it() {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(&["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
     sb.wait_for_gate("gate");
-    // Stopped, it starts no other kubectl before that one has ended and its file can be written to.
+    // A stopped bypassctl starts no other kubectl before this one has exited and its file is
+    // writable.
     running.send_signal(Signal::STOP);
     sb.release_gate("gate");
     overwrite_kubectl(&sb, b"another program");
     running.send_signal(Signal::CONT);
-    let told = running.wait();
-    assert_eq!(told.code, 8, "{}{}", told.stdout, told.stderr);
+    let output = running.wait();
+    assert_eq!(output.code, 8, "{}{}", output.stdout, output.stderr);
     assert!(
-        told.stderr.contains("changed after it was hashed"),
+        output.stderr.contains("changed after it was hashed"),
         "{}",
-        told.stderr
+        output.stderr
     );
     let restored = std::fs::read(&path).expect("kubectl");
     let whole = restored.len() - "another program".len();

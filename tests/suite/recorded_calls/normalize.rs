@@ -1,10 +1,10 @@
-//! Takes out of an answer what varies from run to run, and nothing else.
+//! Replaces the parts of an answer that vary from run to run.
 
 use regex::{Captures, Regex};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// An answer of either side.
+/// An answer of kubectl or the fake.
 pub struct ComparedOutput<'a> {
     pub code: i32,
     pub stdout: &'a str,
@@ -18,7 +18,7 @@ static VOLATILE_PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             "[UID]",
         ),
         (r#""resourceVersion": "\d+""#, r#""resourceVersion": "[N]""#),
-        // Only whole tokens: the rest of what is printed with them stays.
+        // Replaces whole tokens only, not the text around them.
         (r"^eyJ[A-Za-z0-9+/]{400,}={0,2}$", "[TOKEN]"),
         (
             r"(?m)^([EW])\d{4} \d\d:\d\d:\d\d\.\d{6} {1,7}\d+ ",
@@ -38,7 +38,7 @@ static TIMESTAMP_PATTERN: LazyLock<Regex> =
 static AGE_COLUMNS_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
 
-/// One text to compare.
+/// Returns the text for the comparison.
 pub fn normalize_output(answer: &ComparedOutput<'_>) -> String {
     format!(
         "exit {}\n--- stdout\n{}--- stderr\n{}",
@@ -56,7 +56,7 @@ fn normalize_stream(text: &str) -> String {
     replace_ages(&replace_times(&text))
 }
 
-/// Times, but not those that say when a kubectl was built: those are the same in every run.
+/// Replaces times except kubectl's build dates, which are the same in every run.
 fn replace_times(text: &str) -> String {
     let is_build = |at: usize| {
         text[..at]
@@ -75,7 +75,7 @@ fn replace_times(text: &str) -> String {
     TIMESTAMP_PATTERN.replace_all(text, replace).into_owned()
 }
 
-/// The last two columns of the table of jobs; the second last keeps its width.
+/// Replaces the last two columns of the table of jobs. The last but one keeps its width.
 fn replace_ages(text: &str) -> String {
     let width = |c: &Captures<'_>| c[2].len() + c[3].len();
     AGE_COLUMNS_PATTERN
@@ -85,7 +85,7 @@ fn replace_ages(text: &str) -> String {
         .into_owned()
 }
 
-/// JSON documents, where kubectl printed them as it prints objects: what varies is replaced, the form is kept.
+/// Replaces varying values in JSON documents and keeps kubectl's formatting.
 fn normalize_documents(text: &str) -> Option<String> {
     if !text.starts_with("{\n    \"apiVersion\"") {
         return None;
@@ -97,7 +97,7 @@ fn normalize_documents(text: &str) -> Option<String> {
         let mut document = document.ok()?;
         let end = stream.byte_offset();
         let printed = &text[start..end];
-        // The spaces, newlines and order of keys that were printed: those of the document printed anew, or not.
+        // Records whether spaces, newlines and the order of keys are kubectl's.
         let form = if printed.trim_start() == format_document(&document) {
             "as kubectl prints"
         } else {
@@ -122,11 +122,11 @@ fn simplify_value(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(simplify_value),
         Value::Object(map) => {
-            // Old kubectls show it, and it is there in the fake's answer too, but only its outline.
+            // Old kubectls print `managedFields`. The fake prints only an outline of it.
             if let Some(fields) = map.get_mut("managedFields") {
                 *fields = "[managed fields]".into();
             }
-            // The server orders a deployment's conditions by when each changed last.
+            // The server orders the conditions of a deployment by their last change.
             if map.get("kind").is_some_and(|kind| kind == "Deployment") {
                 let conditions = map.get_mut("status").and_then(|s| s.get_mut("conditions"));
                 if let Some(Value::Array(conditions)) = conditions {

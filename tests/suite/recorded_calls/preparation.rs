@@ -1,4 +1,4 @@
-//! What whoever made the recordings did between the calls.
+//! Changes that the recording scripts made between the calls.
 
 use crate::sandbox::Sandbox;
 use serde_json::json;
@@ -13,7 +13,7 @@ pub fn prepare_call(sb: &Sandbox, name: &str) {
                 sb.refresh_cluster()["jobs"]["influxdb/doomed"]["phase"] == "failed"
             });
         }
-        // It had been deleted by then.
+        // The recording script had deleted it.
         "get-jobs-after-json" => remove_job(sb, "doomed"),
         "watch-job-complete" => sb.run_fake(&["job", "influxdb", "watched"]),
         "watch-job-failed" => sb.run_fake(&["failing-job", "influxdb", "watched-failing"]),

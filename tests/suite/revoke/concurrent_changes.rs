@@ -1,4 +1,4 @@
-//! Others who are at work on the same namespace, and servers that change their mind.
+//! Concurrent changes to the namespace, and inconsistent servers.
 
 use super::{
     REVOKE_ARGS, assert_revoked, create_fast_sandbox, extract_error, list_cluster_changes,
@@ -7,7 +7,7 @@ use super::{
 use crate::sandbox::{RunningCommand, Sandbox};
 use serde_json::json;
 
-/// A run that is held when all is looked at and nothing is deleted yet.
+/// Pauses a run after its preflight checks, before the first deletion.
 fn spawn_held_before_deletion(sb: &Sandbox) -> RunningCommand {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["--dry-run=server"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(REVOKE_ARGS);
@@ -77,7 +77,7 @@ fn second_concurrent_revoke_is_refused() {
         "{}",
         second.stderr
     );
-    // Another account of the same cluster is kept away as well, a dry run is not.
+    // The lock also stops another account of the same cluster, but no dry run.
     assert_eq!(
         sb.run(&[REVOKE_ARGS, &["--as", "someone"]].concat()).code,
         4
@@ -102,7 +102,7 @@ fn create_fails_after_successful_dry_run() {
     hint: the namespace's quota is used up: `kubectl describe quota --namespace NS`; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
-    // The pods have not been restarted: the profile has no copy of the old token, and the cluster's is deleted.
+    // No copy of the old token is left: the profile has none, and the cluster's is deleted.
     let run = run_revoke(&sb, 10, &[]);
     assert!(
         run.stderr.contains("no copy of the old token is at hand"),
@@ -114,7 +114,7 @@ fn create_fails_after_successful_dry_run() {
 
 #[test]
 fn cancelled_deletion_is_detected() {
-    // As if a kuberc were heeded after all: exit 0, and nothing deleted.
+    // Like a kuberc with `--interactive`: exit code 0, but nothing deleted.
     let sb = create_fast_sandbox();
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "before": true, "do": {"exit": {"code": 0, "stdout": "deletion is cancelled\n"}}}));
     let run = run_revoke(&sb, 8, &[]);

@@ -1,4 +1,4 @@
-//! What cannot be undone is confirmed. A person at a terminal is played in `scripts/e2e-revoke`.
+//! Confirmation of destructive commands. `scripts/e2e-revoke` tests it at a terminal.
 
 use super::{
     REVOKE_ARGS, create_fast_sandbox, extract_error, list_cluster_changes, list_object_uids,
@@ -38,20 +38,23 @@ fn revoke_without_terminal_requires_confirm_flag() {
 
 #[test]
 fn wrong_phrase_at_terminal_is_refused() {
-    for (typed, told) in [
+    for (typed, expected) in [
         ("\n", "to go on: error: not confirmed"),
         (
             "sim-dev/other\n",
             "to go on: error: what was typed is not `sim-dev/influxdb`",
         ),
-        // The end of the input: nobody has ended the line of the question.
+        // At the end of the input no newline follows the question.
         ("\u{4}", "to go on: \nerror: not confirmed"),
     ] {
         let sb = create_fast_sandbox();
         let shell = ["/bin/bash", "-c", "exec bypassctl revoke -n influxdb"];
         let run = sb.run_shell_in_terminal(&shell, typed);
         let shown = run.stdout.replace('\r', "");
-        assert!(run.code == 7 && shown.contains(told), "{typed:?}: {shown}");
+        assert!(
+            run.code == 7 && shown.contains(expected),
+            "{typed:?}: {shown}"
+        );
         assert!(
             shown.contains(
                 "hint: nothing was changed; to go on, run it again and type sim-dev/influxdb"
@@ -92,8 +95,11 @@ fn in_cluster_confirmation_names_no_context() {
     let mut sb = sb;
     sb.set_env("KUBERNETES_SERVICE_HOST", "10.0.0.1")
         .set_env("KUBERNETES_SERVICE_PORT", "443");
-    let told = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);
-    assert!(told.contains("--confirm 'in-cluster/influxdb'"), "{told}");
+    let output = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);
+    assert!(
+        output.contains("--confirm 'in-cluster/influxdb'"),
+        "{output}"
+    );
     assert_eq!(
         sb.run(&[
             "revoke",

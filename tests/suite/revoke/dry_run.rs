@@ -1,4 +1,4 @@
-//! `--dry-run`: the same looks and proofs, and nothing changed.
+//! `--dry-run`: the same reads and preflight checks, without a change.
 
 use super::{
     create_enabled_sandbox, create_fast_sandbox, list_cluster_changes, list_object_uids,
@@ -8,7 +8,7 @@ use crate::enable::{check_script, run_script};
 use crate::sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// A dry run, which changes nothing and asks nobody.
+/// Runs a dry run, which must change nothing and ask no question.
 fn render_dry_run(sb: &Sandbox, more: &[&str]) -> String {
     let (before, picture) = (list_object_uids(sb), sb.snapshot_files());
     let run = run_with_exit_code(sb, 0, &[&["revoke", "-n", "influxdb"], more].concat());
@@ -102,7 +102,7 @@ fn dry_run_prints_script() {
     }
 }
 
-/// What it does with the argument is shown on a real control plane, by `scripts/e2e-revoke`.
+/// `scripts/e2e-revoke` tests the effect of the argument on a real control plane.
 #[test]
 fn script_requires_confirmation_phrase() {
     for command in ["revoke", "rotate"] {
@@ -111,10 +111,10 @@ fn script_requires_confirmation_phrase() {
             run_with_exit_code(&sb, 0, &[command, "-n", "influxdb", "--dry-run=script"]).stdout;
         let before = list_object_uids(&sb);
         for args in [&[][..], &["sim-dev/influxdc"]] {
-            let (code, told) = run_script(&sb, &script, args);
+            let (code, output) = run_script(&sb, &script, args);
             assert!(
-                code == 1 && told.contains("give this script the argument sim-dev/influxdb"),
-                "{told}"
+                code == 1 && output.contains("give this script the argument sim-dev/influxdb"),
+                "{output}"
             );
         }
         assert_eq!(list_object_uids(&sb), before, "{command}");

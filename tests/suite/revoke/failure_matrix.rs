@@ -1,6 +1,6 @@
-//! Every step of a rotation, and everything that can go wrong with it; then the same command again.
+//! Every fault in every step of a rotation, and the rerun of the same command.
 //!
-//! The second run is on the same host, with the record of the first, or on another one, without.
+//! The rerun happens on the same host, or on another one without the audit log.
 
 use super::{
     COMMAND_POINTS, CommandPoint, create_enabled_sandbox, get_secret_uid, is_token_accepted,
@@ -25,7 +25,7 @@ const ROTATE_ARGS: &[&str] = &[
     "2s",
 ];
 
-/// What a disturbed run began with.
+/// The state before a disturbed run.
 struct InitialState {
     token: Vec<u8>,
     keys: Option<String>,
@@ -40,8 +40,8 @@ impl InitialState {
     }
 }
 
-/// The same command again, on this host or on another: it converges, and repeats nothing that held. A run that came to
-/// its end leaves nothing to carry on with.
+/// Reruns the command, on this host or another: it converges and repeats no satisfied step. A
+/// completed run leaves nothing to resume.
 fn assert_rerun_converges(
     sb: &Sandbox,
     before: &InitialState,
@@ -53,7 +53,7 @@ fn assert_rerun_converges(
     sb.clear_faults();
     sb.edit_cluster(|cluster| cluster["unreachable_until_ms"] = Value::Null);
     if !same_host {
-        // Whoever looks while a job is at work waits for it; whoever looks later finds all in order. Here it is later.
+        // An earlier rerun would wait for the running job. This one starts after it has finished.
         let settled = |job: &Value| job["phase"] == "complete" || job["phase"] == "failed";
         wait_until("no job is at work", || {
             sb.refresh_cluster()["jobs"]
@@ -75,7 +75,8 @@ fn assert_rerun_converges(
         &["--audit-log", &elsewhere]
     };
     let again = sb.run(&[ROTATE_ARGS, more].concat());
-    // 10 where no copy of the old token was left, or it was refused before: then its refusal shows nothing.
+    // 10 if no copy of the old token is left, or the server rejected it before: then its rejection
+    // verifies nothing.
     assert!(
         [0, 10].contains(&again.code),
         "{what}: {}{}",
@@ -104,7 +105,7 @@ fn assert_rerun_converges(
             "{what}: nor is a new token"
         );
     }
-    // By this run, or by one that was refused meanwhile: none is told of twice.
+    // Either this run or a refused one in between reports an interruption, and only once.
     let named = sb
         .read_entries_by_type("run.begin")
         .iter()
@@ -134,7 +135,7 @@ fn build_fault(point: &CommandPoint, more: &Value) -> Value {
     fault
 }
 
-/// Disturbs a rotation at each point, and carries on: here and elsewhere in turns, at the first point both.
+/// Disturbs a rotation at each point and resumes it. Hosts alternate, the first point tests both.
 fn assert_recovers_from_fault(
     points: &[CommandPoint],
     how: &Value,
@@ -187,7 +188,7 @@ fn rotate_killed_before_each_result_is_logged_resumes() {
     );
 }
 
-/// Killed while a command is at work, whose orphan then goes on to its end.
+/// Kills a run during a command, whose orphan continues to its end.
 #[test]
 fn rotate_killed_during_each_command_resumes() {
     for (number, point) in COMMAND_POINTS.iter().enumerate() {
@@ -202,7 +203,7 @@ fn rotate_killed_during_each_command_resumes() {
         sb.wait_for_gate("gate");
         running.send_signal(Signal::KILL);
         assert_eq!(running.wait().code, 128 + 9);
-        // While the orphan is there it keeps the namespace to itself, unless it only watches.
+        // The orphan keeps the lock of the namespace, unless it only watches.
         if !point.is_watch {
             let meanwhile = sb.run(ROTATE_ARGS);
             assert!(

@@ -1,4 +1,4 @@
-//! Every state that can be observed, and every way of rerunning.
+//! Every observable state, and every way to rerun a job.
 
 use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_progress, get_secret_uid,
@@ -7,7 +7,7 @@ use super::{
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::json;
 
-/// What `revoke` does then: its plan's steps, and the calls that changed something.
+/// Runs `revoke` and returns the steps of its plan and the calls that changed something.
 fn describe_revocation(sb: &Sandbox, more: &[&str]) -> String {
     let old = sb.refresh_cluster()["secrets"]["influxdb/admin-token"]
         .is_object()
@@ -95,7 +95,7 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     ");
 }
 
-/// As if its job had not been done since the keys were made.
+/// Dates the end of the token's job before the creation of the keys.
 fn backdate_token_job(sb: &Sandbox) {
     sb.edit_cluster(|cluster| {
         let made = cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
@@ -152,7 +152,8 @@ fn revoke_keeps_keys_newer_than_token() {
     });
     let keys = get_secret_uid(&sb, "rsa-keys");
     let run = run_revoke(&sb, 11, &["--grace-period", "1s"]);
-    // The fake's pods hold the keys of before whatever their times say: the old token is one of these keys.
+    // The fake's pods still use the previous keys, whatever their times, so they accept the old
+    // token.
     insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
     check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
@@ -301,7 +302,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
             .values()
             .any(|pod| pod["meta"]["labels"]["app"] == "core" && pod["phase"] == "Running")
     });
-    // The old token lives on in the pods that were not named: seen, not assumed.
+    // Pods outside the selector still accept the old token, and the probe detects that.
     let run = run_revoke(
         &sb,
         11,

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM and a killed terminal, wherever a rotation is.
+//! Ctrl-C, SIGTERM and a closed terminal at every point of a rotation.
 
 use super::{
     COMMAND_POINTS, CommandPoint, assert_revoked, create_enabled_sandbox, extract_error,
@@ -25,7 +25,7 @@ fn find_point(name: &str) -> &'static CommandPoint {
         .expect("a point")
 }
 
-/// Ended in order: all on record.
+/// Asserts an orderly end: every intent has a result.
 fn assert_clean_interrupt(sb: &Sandbox, run: &CommandOutput, code: i32, what: &str) {
     assert_eq!(run.code, code, "{what}: {}", run.stderr);
     assert_eq!(sb.list_unfinished_steps(), Vec::<String>::new(), "{what}");
@@ -78,7 +78,7 @@ fn interrupt_during_each_wait_can_be_resumed() {
     }
 }
 
-/// A watch that its run has left behind may go on for as long as the server likes.
+/// The orphaned watch of a killed run may continue as long as the server allows.
 #[test]
 fn orphaned_watch_does_not_block_next_run() {
     for name in ["watch key-gen", "watch pods"] {

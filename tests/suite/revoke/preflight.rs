@@ -1,4 +1,4 @@
-//! What is refused, with nothing changed.
+//! Refusals without a change.
 
 use super::{create_fast_sandbox, expect_refusal, run_revoke};
 use serde_json::json;
@@ -19,7 +19,7 @@ fn revoke_refuses_when_one_permission_is_missing() {
             rule["name"] = json!(name);
         }
         sb.deny_access(rule);
-        let told = expect_refusal(&sb, 4, &[]);
+        let output = expect_refusal(&sb, 4, &[]);
         let group = if resource == "jobs" { ".batch" } else { "" };
         let what = if name.is_empty() {
             format!("{verb} {resource}{group}")
@@ -27,8 +27,8 @@ fn revoke_refuses_when_one_permission_is_missing() {
             format!("{verb} {resource}/{name}")
         };
         assert!(
-            told.contains(&format!("this account may not: {what}\n")),
-            "{told}"
+            output.contains(&format!("this account may not: {what}\n")),
+            "{output}"
         );
     }
 }
@@ -38,10 +38,10 @@ fn revoke_refuses_when_objects_cannot_be_read() {
     for (verb, resource) in [("get", "secrets"), ("list", "jobs"), ("list", "pods")] {
         let sb = create_fast_sandbox();
         sb.deny_access(json!({"verb": verb, "resource": resource}));
-        let told = expect_refusal(&sb, 4, &[]);
+        let output = expect_refusal(&sb, 4, &[]);
         assert!(
-            told.contains(&format!("cannot {verb} resource \"{resource}\"")),
-            "{told}"
+            output.contains(&format!("cannot {verb} resource \"{resource}\"")),
+            "{output}"
         );
     }
 }
@@ -202,14 +202,14 @@ fn rerun_from_job_is_refused_for_each_kubectl() {
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
         let sb = create_fast_sandbox();
         sb.set_kubectl_version(version);
-        let told = expect_refusal(&sb, 4, &["--rerun", "from-job"]);
+        let output = expect_refusal(&sb, 4, &["--rerun", "from-job"]);
         if version == "v1.28.3" {
-            insta::assert_snapshot!(told, @"
+            insta::assert_snapshot!(output, @"
             error: this kubectl does not accept the documented command: unknown object type *v1.Job
             hint: no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it
             ");
         }
-        assert!(told.contains("no kubectl up to 1.37 does"), "{told}");
+        assert!(output.contains("no kubectl up to 1.37 does"), "{output}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A run that was cut short is carried on, from the cluster and, for a day, from the record.
+//! Resuming an interrupted run, from the cluster's state and, for a day, from the audit log.
 
 use super::{
     assert_revoked, create_enabled_sandbox, extract_progress, get_secret_uid, list_cluster_changes,
@@ -11,14 +11,14 @@ use serde_json::json;
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
-/// Killed when all in the cluster is new, and the profile has the old token still.
+/// Kills a rotation after all changes to the cluster, while the profile still has the old token.
 fn kill_before_token_is_read(sb: &Sandbox) {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true, "do": "kill_parent"}));
     assert_eq!(sb.run(ROTATE_ARGS).code, 128 + 9);
     kill_orphans(sb);
     sb.clear_faults();
     sb.clear_calls();
-    // The pods are younger than the keys by more than what a shown time leaves open: a whole second.
+    // Creation times have a resolution of one second. Two seconds make the pods clearly younger.
     sb.edit_cluster(|cluster| {
         cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"] = json!(
             cluster["secrets"]["influxdb/rsa-keys"]["meta"]["created_ms"]
@@ -49,7 +49,7 @@ fn rotate_resumes_from_audit_log() {
     );
     assert_revoked(&sb, &old, "carried on");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    // What came to its end is no more carried on with.
+    // A completed run is not resumed.
     let next = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     assert!(
         list_plan_steps(&next).contains(&"delete-rsa-keys".to_owned()),
@@ -102,7 +102,7 @@ fn rotate_ignores_unfinished_run_of_other_namespace() {
     let sb = create_enabled_sandbox();
     kill_before_token_is_read(&sb);
     let text = String::from_utf8(sb.read_log()).expect("ASCII");
-    // As if that run had been about another namespace.
+    // Makes that run one of another namespace.
     std::fs::write(
         sb.log_path(),
         text.replace(r#""namespace":"influxdb""#, r#""namespace":"influxdc""#),

@@ -9,7 +9,8 @@ use std::path::Path;
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
-/// Two more profiles of the same place, the second with the token of the first, and one of another product.
+/// Two more profiles of the same cluster, the second with the token of the first, and one of
+/// another product.
 fn add_profiles(sb: &Sandbox) {
     let config = sb.read(CONFIG_FILE);
     let profile = |name: &str, file: &str| {
@@ -148,7 +149,7 @@ fn rotate_refuses_production_but_revoke_allows_it() {
         "{}",
         run.stderr
     );
-    // To end a bypass in production is what a revocation is for.
+    // A revocation ends the bypass, so production does not forbid it.
     let confirmed = [
         "--context",
         "acme-prod",

@@ -1,4 +1,4 @@
-//! What must not happen although all looked well: another cluster, a token that is refused, a token that is left.
+//! Dangers behind passed checks: another cluster, a rejected token, a leftover token.
 
 use super::{
     REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox, expect_refusal, is_token_accepted,
@@ -15,10 +15,10 @@ fn revoke_refuses_when_context_changes_cluster() {
     let sb = create_fast_sandbox();
     let other = json!({"exit": {"code": 0, "stdout": "7c1f1d5e-3c6a-4b57-9d0f-6a1f0c2b9e44"}});
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "do": other}));
-    let told = expect_refusal(&sb, 4, &[]);
+    let output = expect_refusal(&sb, 4, &[]);
     assert!(
-        told.contains("the context leads to another cluster now"),
-        "{told}"
+        output.contains("the context leads to another cluster now"),
+        "{output}"
     );
 }
 
@@ -28,8 +28,8 @@ fn partial_secret_list_is_an_error() {
     let stderr = "Error from server (Timeout): the server was unable to return a response in the time allotted\nError from server (NotFound): secrets \"admin-token\" not found\n";
     let look = json!({"tool": "kubectl", "contains": ["secrets/rsa-keys", "secrets/admin-token", "get"], "nth": 1, "do": {"exit": {"code": 1, "stderr": stderr}}});
     sb.inject_fault(look);
-    let told = expect_refusal(&sb, 5, &[]);
-    assert!(told.contains("(Timeout)"), "{told}");
+    let output = expect_refusal(&sb, 5, &[]);
+    assert!(output.contains("(Timeout)"), "{output}");
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn no_new_token_is_refused_after_unfinished_revocation() {
                 json!(pod["meta"]["created_ms"].as_u64().expect("a time") + 2000);
         }
     });
-    let told = expect_refusal(&sb, 4, &["--no-new-token"]);
-    insta::assert_snapshot!(told, @"
+    let output = expect_refusal(&sb, 4, &["--no-new-token"]);
+    insta::assert_snapshot!(output, @"
     error: an unfinished revocation has created a new admin token, which would stay valid
     hint: remove --no-new-token to finish with the new token, or add --start-over to finish without any token
     ");

@@ -1,4 +1,4 @@
-//! Jobs and pods that fail, take long or never start.
+//! Failing, slow and pending jobs and pods.
 
 use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, get_secret_uid,
@@ -17,7 +17,7 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     error: job `key-gen-001` failed (BackoffLimitExceeded: Job has reached the specified backoff limit)
     hint: `kubectl logs job/key-gen-001 --namespace influxdb` shows more; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
     ");
-    // Another number, and nothing that held is done again.
+    // The job gets another number, and no satisfied step runs again.
     let next = run_revoke(&sb, 0, &[]);
     assert!(
         next.stdout.contains("job `key-gen-002` is complete"),
@@ -40,7 +40,7 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     );
 }
 
-/// What is told of a job that never ends, with its pods' own reason.
+/// Returns the error about a job that never ends, with the reason of its pod.
 fn revoke_until_timeout(fate: &str) -> String {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": fate}));
@@ -149,12 +149,12 @@ fn revoke_times_out_when_pods_never_become_ready() {
     ");
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(0.05));
     let keys = get_secret_uid(&sb, "rsa-keys");
-    // No pod had the old keys any more: the copy was refused before, and that shows nothing.
+    // All pods use the new keys. The server already rejected the copy, which verifies nothing.
     run_revoke(&sb, 10, &[]);
     assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
 
-/// Holds a run where it deletes the job, while kubit is paused.
+/// Pauses a run where it deletes the job, while kubit is paused.
 fn revoke_while_operator_pauses(sb: &Sandbox) -> crate::sandbox::CommandOutput {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "job/key-gen-7c9d2b41"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
     let running = sb.spawn(&[super::REVOKE_ARGS, &["--wait-timeout", "2s"]].concat());
@@ -172,7 +172,7 @@ fn revoke_stops_when_operator_is_paused_meanwhile() {
     let run = revoke_while_operator_pauses(&sb);
     assert_eq!(run.code, 8, "{}", run.stderr);
     sb.clear_faults();
-    // The job is gone and nobody makes it again: nothing to clone, and that is said.
+    // The job is gone, nothing recreates it, and no job is left to clone.
     let stuck = super::run_with_exit_code(&sb, 4, super::REVOKE_ARGS);
     insta::assert_snapshot!(extract_error(&stuck), @"
     error: job `key-gen` not found: nothing could recreate secret `rsa-keys`

@@ -1,4 +1,4 @@
-//! What the proof shows, and what it does not.
+//! Verification of a revocation, and its limits.
 
 use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
@@ -6,7 +6,7 @@ use super::{
 };
 use serde_json::{Value, json};
 
-/// The outcome of the proof, as JSON has it.
+/// Returns the outcome of the verification from the JSON report.
 fn read_verification(sb: &crate::sandbox::Sandbox, code: i32, more: &[&str]) -> Value {
     let run = run_revoke(sb, code, &[&["-o", "json"], more].concat());
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
@@ -23,7 +23,7 @@ fn revoke_without_new_token_is_verified() {
     );
     assert_eq!(get_secret_uid(&sb, "admin-token"), None);
     assert!(!is_token_accepted(&sb, &old));
-    // Going on from there makes a token, and leaves the keys alone.
+    // The next run creates a token and keeps the keys.
     let keys = get_secret_uid(&sb, "rsa-keys");
     let next = run_revoke(&sb, 10, &[]);
     assert!(
@@ -77,7 +77,7 @@ fn sticky_token_is_rejected_after_new_token() {
 #[test]
 fn verification_is_inconclusive_without_influxctl_or_profile() {
     let sb = create_fast_sandbox();
-    // What was named has to be there; what was not may do without.
+    // A given influxctl must exist, the default one may be missing.
     assert!(
         super::expect_refusal(&sb, 1, &["--influxctl", "/nonexistent"])
             .contains("cannot find `/nonexistent`")
@@ -135,7 +135,7 @@ fn old_token_file_verifies_revocation() {
     let sb = create_enabled_sandbox();
     let old = sb.admin_token();
     sb.write("home/old.json", &old);
-    // The secret's data is not read then.
+    // The run does not read the secret's data.
     assert_eq!(
         read_verification(&sb, 0, &["--old-token-file", "old.json"]),
         json!({"outcome": "verified"})
@@ -178,7 +178,7 @@ fn profile_token_verifies_when_secret_is_missing() {
     let old = sb.admin_token();
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
-    // Pods serve the old keys until they are restarted, so the copy is still accepted.
+    // Pods use the old keys until their restart, so the server still accepts the copy.
     assert_eq!(
         read_verification(&sb, 0, &[]),
         json!({"outcome": "verified"})

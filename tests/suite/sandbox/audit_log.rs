@@ -1,11 +1,11 @@
-//! The record that bypassctl keeps in the sandbox.
+//! The sandbox's audit log.
 
 use super::{CommandOutput, Sandbox};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
-/// SHA-256 as lower-case hexadecimal.
+/// Returns the SHA-256 in lower-case hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
@@ -13,23 +13,23 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The lines of a log, each with its LF.
+/// Splits a log into lines, each with its LF.
 pub fn split_lines(log: &[u8]) -> Vec<&[u8]> {
     log.split_inclusive(|byte| *byte == b'\n').collect()
 }
 
 impl Sandbox {
-    /// Where the record is by default.
+    /// Returns the default path of the log.
     pub fn log_path(&self) -> PathBuf {
         self.home_path(".local/state/bypassctl/audit.jsonl")
     }
 
-    /// Its bytes.
+    /// Reads the log.
     pub fn read_log(&self) -> Vec<u8> {
         std::fs::read(self.log_path()).unwrap_or_default()
     }
 
-    /// Its records; torn lines are passed over.
+    /// Reads the entries, without torn lines.
     pub fn read_entries(&self) -> Vec<Value> {
         split_lines(&self.read_log())
             .into_iter()
@@ -37,7 +37,7 @@ impl Sandbox {
             .collect()
     }
 
-    /// Those of one type.
+    /// Reads the entries of one type.
     pub fn read_entries_by_type(&self, kind: &str) -> Vec<Value> {
         self.read_entries()
             .into_iter()
@@ -45,7 +45,7 @@ impl Sandbox {
             .collect()
     }
 
-    /// The intents that have no result, by step.
+    /// Returns the steps of intents without a result.
     pub fn list_unfinished_steps(&self) -> Vec<String> {
         let ended: Vec<Value> = self
             .read_entries_by_type("result")
@@ -61,7 +61,7 @@ impl Sandbox {
             .collect()
     }
 
-    /// Runs `audit verify` and fails the test if the record does not hold.
+    /// Runs `audit verify` and asserts that the log is intact.
     pub fn assert_log_intact(&self) -> CommandOutput {
         let run = self.run(&["audit", "verify"]);
         assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
@@ -70,7 +70,7 @@ impl Sandbox {
 }
 
 impl CommandOutput {
-    /// `SEQ:HASH` of the head that the run printed.
+    /// Returns the head that the run printed, `SEQ:HASH`.
     pub fn audit_head(&self) -> &str {
         let line = self
             .stderr

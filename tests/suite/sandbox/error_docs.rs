@@ -1,25 +1,25 @@
-//! Every error and warning that the program tells in a test is in `docs/ERRORS.md`, with its exit code.
+//! Compares every error and warning of a test run with `docs/ERRORS.md`, with its exit code.
 
 use regex::Regex;
 use std::sync::LazyLock;
 
 /// A row of `docs/ERRORS.md`.
 pub struct ErrorRow {
-    /// The message as it stands there, `…` for what varies.
+    /// The documented message, with `…` for each part that varies.
     pub message: String,
     pattern: Regex,
-    /// The exit codes; none for a warning.
+    /// The exit codes, empty for a warning.
     exit_codes: Vec<i32>,
 }
 
 impl ErrorRow {
-    /// Whether that message is meant; backticks are for who reads the table.
+    /// Returns whether a message matches. Backticks do not count.
     pub fn matches(&self, message: &str) -> bool {
         self.pattern.is_match(&message.replace('`', ""))
     }
 }
 
-/// All rows, in the order of the document.
+/// All rows, in order.
 pub static ERROR_ROWS: LazyLock<Vec<ErrorRow>> = LazyLock::new(|| {
     let document = include_str!("../../../docs/ERRORS.md");
     let code = Regex::new("`([^`]+)`").expect("a pattern");
@@ -54,14 +54,15 @@ pub static ERROR_ROWS: LazyLock<Vec<ErrorRow>> = LazyLock::new(|| {
     rows.collect()
 });
 
-/// Fails the test where the program told something that the document has not.
-pub fn assert_documented(exit: i32, told: &str) {
-    if let Some(unknown) = find_undocumented(exit, told) {
-        panic!("docs/ERRORS.md has no row for this, or it has no hint: {unknown}\n{told}");
+/// Asserts that the document has every error and warning of this output.
+pub fn assert_documented(exit: i32, expected: &str) {
+    if let Some(unknown) = find_undocumented(exit, expected) {
+        panic!("docs/ERRORS.md has no row for this, or it has no hint: {unknown}\n{expected}");
     }
 }
 
-/// The first error or warning that no row has, or that has no hint; `error: ` and `warning: ` begin a line.
+/// Returns the first error or warning without a row or without a hint. `error: ` and `warning: `
+/// start a line.
 pub fn find_undocumented(exit: i32, stderr: &str) -> Option<String> {
     let lines: Vec<&str> = stderr.lines().collect();
     let is_told = |line: &str| {
@@ -74,25 +75,26 @@ pub fn find_undocumented(exit: i32, stderr: &str) -> Option<String> {
             .get(at + 1)
             .is_some_and(|next| next.trim_start().starts_with("hint: "))
     };
-    let told = lines.iter().enumerate().filter(|(_, line)| is_told(line));
-    told.filter(|(at, line)| {
-        if !hinted(*at) {
-            return true;
-        }
-        let known = |message: &str, of_kind: &dyn Fn(&ErrorRow) -> bool| {
-            ERROR_ROWS
-                .iter()
-                .any(|row| of_kind(row) && row.matches(message))
-        };
-        match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
-            // Whatever it was, it is 8 once something was changed.
-            (Some(error), _) => !known(error, &|row| {
-                row.exit_codes.contains(&exit) || (exit == 8 && !row.exit_codes.is_empty())
-            }),
-            (_, Some(warning)) => !known(warning, &|row| row.exit_codes.is_empty()),
-            _ => false,
-        }
-    })
-    .map(|(_, line)| format!("exit code {exit}: {line}"))
-    .next()
+    let expected = lines.iter().enumerate().filter(|(_, line)| is_told(line));
+    expected
+        .filter(|(at, line)| {
+            if !hinted(*at) {
+                return true;
+            }
+            let known = |message: &str, of_kind: &dyn Fn(&ErrorRow) -> bool| {
+                ERROR_ROWS
+                    .iter()
+                    .any(|row| of_kind(row) && row.matches(message))
+            };
+            match (line.strip_prefix("error: "), line.strip_prefix("warning: ")) {
+                // After a change every error exits with 8.
+                (Some(error), _) => !known(error, &|row| {
+                    row.exit_codes.contains(&exit) || (exit == 8 && !row.exit_codes.is_empty())
+                }),
+                (_, Some(warning)) => !known(warning, &|row| row.exit_codes.is_empty()),
+                _ => false,
+            }
+        })
+        .map(|(_, line)| format!("exit code {exit}: {line}"))
+        .next()
 }

@@ -1,4 +1,4 @@
-//! Which calls the fakes had.
+//! The calls of the fakes.
 
 use super::Sandbox;
 use serde::Deserialize;
@@ -12,18 +12,18 @@ pub struct Call {
     pub tool: String,
     /// Its arguments, without its name.
     pub argv: Vec<String>,
-    /// What it read on standard input.
+    /// The standard input.
     pub stdin: Option<String>,
-    /// `KUBERC`, `LC_ALL`, `HOME`, `KUBECONFIG`, `XDG_CACHE_HOME` and all `INFLUXCTL_…`, where set.
+    /// `KUBERC`, `LC_ALL`, `HOME`, `KUBECONFIG`, `XDG_CACHE_HOME` and all `INFLUXCTL_…`, if set.
     pub env: BTreeMap<String, String>,
-    /// Its process.
+    /// The process ID.
     pub pid: i32,
-    /// Whether standard input was `/dev/null`.
+    /// Standard input was `/dev/null`.
     pub stdin_null: bool,
 }
 
 impl Sandbox {
-    /// All calls, in order of their start.
+    /// Returns all calls, in order of their start.
     pub fn calls(&self) -> Vec<Call> {
         let text = std::fs::read_to_string(self.path("state/calls.jsonl")).unwrap_or_default();
         text.lines()
@@ -31,13 +31,13 @@ impl Sandbox {
             .collect()
     }
 
-    /// One line for each call, in order, as one would type it; made comparable as output is.
+    /// Returns the normalized command line of each call, in order.
     pub fn call_lines(&self) -> String {
         let lines: Vec<String> = self.calls().iter().map(Call::to_shell_line).collect();
         super::normalize::normalize(&lines.concat(), self.root())
     }
 
-    /// The same sorted, for calls made at the same time.
+    /// Returns the same lines sorted, for parallel calls.
     pub fn sorted_call_lines(&self) -> String {
         let lines = self.call_lines();
         let mut lines: Vec<&str> = lines.split_inclusive('\n').collect();
@@ -45,15 +45,15 @@ impl Sandbox {
         lines.concat()
     }
 
-    /// Forgets the calls so far.
+    /// Removes the calls so far.
     pub fn clear_calls(&self) {
-        // Absent before the first call.
+        // The file is missing before the first call.
         let _ = std::fs::remove_file(self.path("state/calls.jsonl"));
     }
 }
 
 impl Call {
-    /// The call as one line.
+    /// Returns the call as one line.
     pub fn to_shell_line(&self) -> String {
         let mut line = self.tool.clone();
         for word in &self.argv {

@@ -1,4 +1,4 @@
-//! Changing the world that the fakes play.
+//! Changes to the fakes' world.
 
 use super::Sandbox;
 use base64::Engine as _;
@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::fs::File;
 
-/// The secret of the admin token, as the state calls it.
+/// The key of the secret `admin-token` in the state.
 const ADMIN_TOKEN_KEY: &str = "influxdb/admin-token";
 
 impl Sandbox {
-    /// Changes anything: `world["current_context"] = json!("acme-prod")`. A field that the fake does not know makes
+    /// Changes the world: `world["current_context"] = json!("acme-prod")`. An unknown field makes
     /// every later call fail.
     pub fn edit_state<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
         let lock = File::options()
@@ -27,38 +27,39 @@ impl Sandbox {
         result
     }
 
-    /// Changes the cluster of context `sim-dev`: `c["unreachable"] = json!(true)`.
+    /// Changes the cluster of context `sim-dev`: `cluster["unreachable"] = json!(true)`.
     pub fn edit_cluster<T>(&self, change: impl FnOnce(&mut Value) -> T) -> T {
         self.edit_state(|world| change(&mut world["clusters"]["sim"]))
     }
 
-    /// Lets the time since the last call have its effects, then looks.
+    /// Simulates the time since the last call, then returns the cluster.
     pub fn refresh_cluster(&self) -> Value {
         self.run_fake(&["tick"]);
         self.edit_cluster(|cluster| cluster.clone())
     }
 
-    /// Which kubectl: `v1.28.3`.
+    /// Sets the version of kubectl: `v1.28.3`.
     pub fn set_kubectl_version(&self, version: &str) {
         self.edit_state(|world| world["kubectl_version"] = json!(version));
     }
 
-    /// Which influxctl, as it behaves and as it says: `2.4.0`.
+    /// Sets the version of influxctl, `2.4.0`, its behaviour and its output.
     pub fn set_influxctl_version(&self, version: &str) {
         self.edit_state(|world| world["influxctl_version"] = json!(version));
     }
 
-    /// Exactly what `influxctl version` prints.
+    /// Sets the output of `influxctl version`.
     pub fn set_influxctl_version_output(&self, text: &str) {
         self.edit_state(|world| world["influxctl_prints"] = json!(text));
     }
 
-    /// Forbids: `json!({"verb": "get", "resource": "secrets"})`, and where wanted `user`, `name`, `namespace`.
+    /// Forbids requests: `json!({"verb": "get", "resource": "secrets"})`, optionally with `user`,
+    /// `name` or `namespace`.
     pub fn deny_access(&self, rule: Value) {
         self.edit_cluster(|cluster| cluster["denied"].as_array_mut().expect("a list").push(rule));
     }
 
-    /// Orders a fault; see `fixtures/fake/fault.rs`. The order of orders is kept.
+    /// Orders a fault, see `fixtures/fake/fault.rs`. Faults apply in the order of the calls here.
     pub fn inject_fault(&self, fault: Value) {
         let text =
             std::fs::read_to_string(self.path("state/faults.json")).unwrap_or_else(|_| "[]".into());
@@ -67,25 +68,25 @@ impl Sandbox {
         self.write("state/faults.json", json!(faults).to_string());
     }
 
-    /// No faults from now on.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.write("state/faults.json", "[]");
         self.write("state/fault-counts.json", "[]");
     }
 
-    /// The kubit operator, running, with an AppInstance of namespace `influxdb`.
+    /// Starts the kubit operator, with an AppInstance in namespace `influxdb`.
     pub fn install_operator(&self) {
         self.run_fake(&["operator", "influxdb"]);
     }
 
-    /// Pauses it, or ends the pause.
+    /// Pauses or resumes the operator.
     pub fn set_operator_paused(&self, pause: bool) {
         self.edit_cluster(|cluster| {
             cluster["appinstances"]["influxdb/influxdb"]["spec"]["pause"] = json!(pause)
         });
     }
 
-    /// The decoded admin token as the cluster has it now.
+    /// Returns the current admin token, decoded.
     pub fn admin_token(&self) -> Vec<u8> {
         let text = self
             .edit_cluster(|cluster| cluster["secrets"][ADMIN_TOKEN_KEY]["data"]["token"].clone());
@@ -94,7 +95,7 @@ impl Sandbox {
             .expect("base64")
     }
 
-    /// Puts other bytes into the admin token. influxctl accepts them as it did the old ones.
+    /// Replaces the bytes of the admin token. The server accepts them as well.
     pub fn set_admin_token(&mut self, bytes: &[u8]) {
         self.extra_secrets.push(bytes.to_vec());
         let text = STANDARD.encode(bytes);
@@ -107,19 +108,19 @@ impl Sandbox {
         });
     }
 
-    /// Puts a text where the base64 of the admin token should be: invalid, empty, huge.
+    /// Replaces the base64 of the admin token with any text: invalid, empty, huge.
     pub fn set_admin_token_base64(&self, text: &str) {
         self.edit_cluster(|cluster| {
             cluster["secrets"][ADMIN_TOKEN_KEY]["data"]["token"] = json!(text)
         });
     }
 
-    /// Takes the key `token` out of secret `admin-token`.
+    /// Removes the key `token` from secret `admin-token`.
     pub fn remove_admin_token_key(&self) {
         self.edit_cluster(|cluster| cluster["secrets"][ADMIN_TOKEN_KEY]["data"] = json!({}));
     }
 
-    /// Takes a secret of namespace `influxdb` away.
+    /// Removes a secret from namespace `influxdb`.
     pub fn remove_secret(&self, name: &str) {
         self.edit_cluster(|cluster| {
             let secrets = cluster["secrets"].as_object_mut().expect("secrets");

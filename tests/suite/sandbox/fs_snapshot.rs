@@ -1,15 +1,15 @@
-//! The user's files as they are, to see that nothing touched them.
+//! Snapshots of the user's files, to detect any change.
 
 use super::Sandbox;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// One file or directory: kind and mode, inode, time of the last change in nanoseconds, content.
+/// A file or directory: kind and mode, inode, time of the last change in nanoseconds, content.
 pub type FileSnapshot = (u32, u64, i128, Vec<u8>);
 
 impl Sandbox {
-    /// All in the home directory but bypassctl's own state.
+    /// Snapshots the home directory without bypassctl's state.
     pub fn snapshot_files(&self) -> BTreeMap<PathBuf, FileSnapshot> {
         let mut all = BTreeMap::new();
         for top in [".config", ".cache", ".kube"] {
@@ -18,7 +18,7 @@ impl Sandbox {
         all
     }
 
-    /// The names in a directory of the sandbox, sorted.
+    /// Lists the names in a directory of the sandbox, sorted.
     pub fn list_directory(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(directory)).expect("a directory of the sandbox");
         let mut names: Vec<String> = entries
@@ -28,7 +28,7 @@ impl Sandbox {
         names
     }
 
-    /// Permission bits of a file of the sandbox.
+    /// Returns the permission bits of a file of the sandbox.
     pub fn file_mode(&self, name: impl AsRef<Path>) -> u32 {
         std::fs::metadata(self.path(name))
             .expect("a file of the sandbox")
@@ -36,7 +36,7 @@ impl Sandbox {
             & 0o7777
     }
 
-    /// Sets them.
+    /// Sets the permission bits of a file of the sandbox.
     pub fn chmod(&self, name: impl AsRef<Path>, mode: u32) {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode))

@@ -1,14 +1,14 @@
-//! Output made the same in every run, for snapshots.
+//! Normalizes output for snapshots.
 
 use super::CommandOutput;
 use regex::Regex;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// What varies, and what stands for it. The order matters.
+/// Patterns that vary, with their placeholders. The order matters.
 static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let rules = [
-        // Since when a run goes on, which a terminal does not show.
+        // The time since the start of the run, which a terminal does not show.
         (r"(?m)^(\w+ +\S+: .*) \(at \d+\.\d s\)$", "$1"),
         (r"bypassctl-probe-[0-9a-f]{32}", "bypassctl-probe-[RANDOM]"),
         (
@@ -33,7 +33,7 @@ static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Takes out what varies.
+/// Replaces the parts that vary.
 pub fn normalize(text: &str, root: &Path) -> String {
     let fake = super::build_fake();
     let mut text = text.to_owned();
@@ -52,7 +52,7 @@ pub fn normalize(text: &str, root: &Path) -> String {
 }
 
 impl CommandOutput {
-    /// Exit code and output, without what varies.
+    /// Returns exit code and output, normalized.
     pub fn normalized_output(&self) -> String {
         let text = format!(
             "exit {}\n--- stdout\n{}--- stderr\n{}",
@@ -61,7 +61,7 @@ impl CommandOutput {
         normalize(&text, &self.root)
     }
 
-    /// Standard output without what varies.
+    /// Returns standard output, normalized.
     pub fn normalized_stdout(&self) -> String {
         normalize(&self.stdout, &self.root)
     }

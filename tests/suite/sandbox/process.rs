@@ -1,4 +1,4 @@
-//! Running things in the sandbox.
+//! Processes in the sandbox.
 
 use super::{Sandbox, XDG_DIRECTORIES, error_docs, report_schema};
 use rustix::process::{Pid, Signal, kill_process};
@@ -10,52 +10,52 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long anything may take before the test fails.
+/// Time limit of every wait in a test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What came of a run.
+/// The result of a process.
 #[derive(Debug, Clone)]
 pub struct CommandOutput {
-    /// The exit code; 128 and the signal if a signal ended it.
+    /// The exit code, or 128 plus the signal that killed the process.
     pub code: i32,
-    /// Standard output; what is no UTF-8 is replaced.
+    /// Standard output. Invalid UTF-8 is replaced.
     pub stdout: String,
     /// Standard error, likewise.
     pub stderr: String,
-    /// Path of the sandbox, to take it out of the output.
+    /// Path of the sandbox, to normalize the output.
     pub(super) root: PathBuf,
 }
 
-/// A program that has not ended yet. It is killed when this is dropped.
+/// A running process, killed on drop.
 pub struct RunningCommand {
     child: Child,
     root: PathBuf,
     output_path: PathBuf,
-    /// Whether it was asked for JSON.
+    /// The command line asks for JSON.
     expects_json: bool,
-    /// Whether it is the program itself, and no script and no tool.
+    /// The process is bypassctl, not a script or a tool.
     is_bypassctl: bool,
 }
 
 impl Sandbox {
-    /// Runs bypassctl to its end, with nothing on standard input.
+    /// Runs bypassctl with empty standard input.
     pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> CommandOutput {
         self.spawn(args).wait()
     }
 
-    /// The same with a file of this text on standard input.
+    /// Runs bypassctl with a file of this text as standard input.
     pub fn run_with_stdin<A: AsRef<OsStr>>(&self, args: &[A], stdin: &str) -> CommandOutput {
         let file = File::open(self.write("tmp/stdin", stdin)).expect("sandbox");
         self.spawn_command(self.bypassctl_command(args).stdin(file))
             .wait()
     }
 
-    /// Starts bypassctl, to send it signals or to hold it at a known point.
+    /// Starts bypassctl, for signals or to pause it at a fault.
     pub fn spawn<A: AsRef<OsStr>>(&self, args: &[A]) -> RunningCommand {
         self.spawn_command(&mut self.bypassctl_command(args))
     }
 
-    /// Starts bypassctl by way of another program, which is outside the sandbox: `strace`, `prlimit`.
+    /// Starts bypassctl under a program from outside the sandbox: `strace`, `prlimit`.
     pub fn spawn_with_wrapper(&self, wrapper: &[&str], args: &[&str]) -> RunningCommand {
         let (program, before) = wrapper.split_first().expect("a program");
         let name = Path::new(program)
@@ -71,7 +71,7 @@ impl Sandbox {
         self.spawn_command(&mut self.build_command(Path::new(program), name, &all))
     }
 
-    /// Runs bypassctl to its end on a system whose configuration is in `etc` of the sandbox.
+    /// Runs bypassctl with `etc` of the sandbox as the system's configuration.
     pub fn run_with_system_dir<A: AsRef<OsStr>>(&self, args: &[A]) -> CommandOutput {
         let mut command = self.build_command(&super::build_custom_system_dir(), "bypassctl", args);
         self.spawn_command(command.env("BYPASSCTL_TEST_SYSTEM_DIR", self.path("etc")))
@@ -88,7 +88,7 @@ impl Sandbox {
         .wait()
     }
 
-    /// Runs bypassctl to its end in another directory than the home.
+    /// Runs bypassctl in a directory other than the home.
     pub fn run_in_directory<A: AsRef<OsStr>>(&self, directory: &str, args: &[A]) -> CommandOutput {
         self.spawn_command(
             self.bypassctl_command(args)
@@ -97,7 +97,7 @@ impl Sandbox {
         .wait()
     }
 
-    /// Runs bypassctl with `stdout` or `stderr` going to a device, and returns the exit code.
+    /// Runs bypassctl with `stdout` or `stderr` on a device. Returns the exit code.
     pub fn run_with_output_device<A: AsRef<OsStr>>(
         &self,
         device: &str,
@@ -122,7 +122,7 @@ impl Sandbox {
             .expect("an exit code")
     }
 
-    /// Runs a script as CI does, with bypassctl, the fakes and the system's own programs in PATH.
+    /// Runs a script as CI does, with bypassctl, the fakes and the system's programs in PATH.
     pub fn run_shell_script(
         &self,
         directory: &str,
@@ -179,7 +179,7 @@ impl Sandbox {
         self.spawn_command(&mut self.build_command(&self.path("bin").join(tool), tool, args))
     }
 
-    /// Gives the fake itself an order, such as `["operator", "influxdb"]`.
+    /// Calls the fake itself to change its world: `["operator", "influxdb"]`.
     pub fn run_fake(&self, order: &[&str]) {
         let run = self
             .spawn_command(&mut self.build_command(&super::build_fake(), "fake", order))
@@ -211,7 +211,8 @@ impl Sandbox {
         command
     }
 
-    /// Output goes to files: nobody has to read while it runs, and a grandchild that keeps it open holds nobody up.
+    /// Starts a process with output to files: nobody has to read it meanwhile, and a grandchild
+    /// that keeps them open blocks nobody.
     fn spawn_command(&self, command: &mut Command) -> RunningCommand {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
@@ -242,13 +243,13 @@ impl Sandbox {
         wait_until(&format!("a call reaches {path}"), || file.exists());
     }
 
-    /// Lets the call go on that waits there.
+    /// Releases the call that waits for this path.
     pub fn release_gate(&self, path: &str) {
         self.write(Path::new("state").join(path), "");
     }
 }
 
-/// Builds an example where cargo has not; `profile` is `target/debug` or the like.
+/// Builds an example into `profile`, such as `target/debug`.
 pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
     #[expect(clippy::disallowed_methods, reason = "tests build what they need")]
     let mut cargo = Command::new(env!("CARGO"));
@@ -265,23 +266,23 @@ pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
     );
 }
 
-/// Says that a part of a test could not be done here, where `cargo test` does not hide it.
+/// Reports a skipped part of a test, on a stream that `cargo test` does not capture.
 pub fn report_skipped(why: &str) {
-    // A test goes on without a reader.
+    // A test continues without a reader.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// Looks again and again, and fails the test if it takes too long.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+/// Polls a condition, and fails the test after the time limit.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + TEST_TIMEOUT;
-    while !holds() {
-        assert!(Instant::now() < end, "waited too long until {what}");
+    while !condition() {
+        assert!(Instant::now() < end, "timed out waiting until {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 impl RunningCommand {
-    /// Its process number.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -291,7 +292,7 @@ impl RunningCommand {
         kill_process(Pid::from_child(&self.child), signal).expect("a child that is there");
     }
 
-    /// Waits for the end.
+    /// Waits for the exit.
     pub fn wait(mut self) -> CommandOutput {
         let mut status = None;
         wait_until("a program ends", || {
@@ -319,7 +320,7 @@ impl RunningCommand {
         run
     }
 
-    /// What it has printed so far on `stdout` or `stderr`.
+    /// Returns the output so far on `stdout` or `stderr`.
     pub fn read_output(&self, stream: &str) -> String {
         let bytes = std::fs::read(self.output_path.with_extension(stream)).expect("sandbox");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -328,7 +329,7 @@ impl RunningCommand {
 
 impl Drop for RunningCommand {
     fn drop(&mut self) {
-        // Both fail where it has ended, which is what is wanted.
+        // Both fail for an exited process, which needs no kill.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! All that `-o json` prints, in whatever test, is what `docs/schema` says.
+//! Validates the output of `-o json` of every test against `docs/schema`.
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 const COMPOSITION_KEYWORDS: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
-/// Where the schemas are, for each other; nothing is there.
+/// The base URL of references between schemas. It does not exist.
 const BASE_URL: &str = "https://schemas.invalid/";
 
 static REPORT_SCHEMA: LazyLock<(Schemas, SchemaIndex)> =
@@ -37,7 +37,7 @@ fn compile_schema(name: &str) -> (Schemas, SchemaIndex) {
     (schemas, index)
 }
 
-/// Makes it a schema in which no key is left undescribed: what is printed now is all described.
+/// Makes a schema reject undocumented keys.
 fn close_schema(schema: &mut Value) {
     let mut parts = BTreeSet::new();
     collect_partial_definitions(schema, &mut parts);
@@ -47,7 +47,7 @@ fn close_schema(schema: &mut Value) {
     }
 }
 
-/// The definitions that are a part of an object: the rest of it has other keys.
+/// Returns the definitions that describe only a part of an object.
 fn collect_partial_definitions(schema: &Value, parts: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
@@ -69,7 +69,7 @@ fn collect_partial_definitions(schema: &Value, parts: &mut BTreeSet<String>) {
     }
 }
 
-/// Lets no object have keys that are not described; what is a part of one says nothing of the others.
+/// Forbids undocumented keys in all objects except those partial definitions.
 fn forbid_unknown_keys(schema: &mut Value, is_part: bool) {
     let Value::Object(fields) = schema else {
         return;
@@ -117,17 +117,17 @@ fn parse_and_validate((schemas, index): &(Schemas, SchemaIndex), text: &str) -> 
     object
 }
 
-/// What `-o json` printed, or the test fails: it is not the one object that is documented.
+/// Parses the output of `-o json`, which must be one object of the schema.
 pub fn parse_report(text: &str) -> Value {
     parse_and_validate(&REPORT_SCHEMA, text)
 }
 
-/// A plan that was written down, likewise.
+/// Parses a saved plan, which must match its schema.
 pub fn parse_plan(text: &str) -> Value {
     parse_and_validate(&PLAN_SCHEMA, text)
 }
 
-/// Whether a command line of bypassctl asks for JSON.
+/// Returns whether a command line of bypassctl asks for JSON.
 pub fn is_json_requested(command: &Command) -> bool {
     let words: Vec<&OsStr> = command.get_args().collect();
     let two = words

@@ -1,4 +1,4 @@
-//! Looking for secrets where none may be.
+//! Searches the sandbox for leaked secrets.
 
 use super::Sandbox;
 use base64::Engine as _;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 impl Sandbox {
-    /// All tokens and keys that were ever made, or put there by the test.
+    /// Returns all tokens and keys that the fake or the test ever created.
     pub fn list_secrets(&self) -> Vec<Vec<u8>> {
         let made = self.edit_state(|world| {
             world["known_secrets"]
@@ -23,14 +23,15 @@ impl Sandbox {
         made.chain(self.extra_secrets.iter().cloned()).collect()
     }
 
-    /// Fails if a secret is anywhere in the sandbox, raw, base64 or hex: in a file or its name, in what was printed, in
-    /// the arguments or the environment of a process. Spared are the fake's own state and `spared`, the token files.
+    /// Fails if a secret is anywhere in the sandbox, raw, base64 or hex: in a file or its name, in
+    /// output, in the arguments or environment of a process. Skips the fake's own state and
+    /// `spared`, the token files.
     pub fn assert_no_secret_leaked(&self, spared: &[&Path]) {
         let found = self.find_leaked_secrets(spared);
         assert!(found.is_empty(), "secrets in {found:?}");
     }
 
-    /// Where secrets are, as paths relative to the sandbox.
+    /// Returns the paths with secrets, relative to the sandbox.
     pub fn find_leaked_secrets(&self, spared: &[&Path]) -> Vec<PathBuf> {
         let needles: Vec<Vec<u8>> = self
             .list_secrets()
@@ -45,10 +46,10 @@ impl Sandbox {
         });
         let any: Vec<String> = needles.iter().map(|n| escape_bytes(n)).collect();
         let any = regex::bytes::Regex::new(&any.join("|")).expect("literals");
-        let holds = |haystack: &[u8]| any.is_match(haystack);
+        let has_secret = |haystack: &[u8]| any.is_match(haystack);
         files.retain(|file| {
             let bytes = std::fs::read(file).unwrap_or_default();
-            holds(&bytes) || holds(file.as_os_str().as_encoded_bytes())
+            has_secret(&bytes) || has_secret(file.as_os_str().as_encoded_bytes())
         });
         files
             .into_iter()
@@ -57,7 +58,7 @@ impl Sandbox {
     }
 }
 
-/// The fake keeps its secrets here; its records of calls and processes are searched like everything else.
+/// The fake's own secrets. Its logs of calls and processes are searched like everything else.
 fn is_fake_state(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     file.parent().is_some_and(|p| p.ends_with("state")) && name.starts_with("cluster.json")
@@ -74,7 +75,8 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The secret itself, as JSON and a URL have it, its hex, and its base64 wherever in a longer text it may have begun.
+/// Returns the forms of a secret: raw, in JSON, in a URL, hex, and base64 at every offset in a
+/// longer text.
 fn list_encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|b| format!("{b:02x}")).collect();
     let percent: String = secret.iter().map(|b| format!("%{b:02x}")).collect();
@@ -86,7 +88,7 @@ fn list_encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     ];
     forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes()]);
     for skipped in 0..3 {
-        // Whole groups of three bytes look the same whatever stands before and after.
+        // The encoding of whole groups of three bytes does not depend on the bytes around them.
         let inner = secret.get(skipped..).unwrap_or_default();
         let inner = &inner[..inner.len() / 3 * 3];
         forms.push(STANDARD_NO_PAD.encode(inner).into_bytes());
@@ -96,7 +98,7 @@ fn list_encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// A pattern that matches exactly these bytes.
+/// Returns a pattern that matches exactly these bytes.
 fn escape_bytes(bytes: &[u8]) -> String {
     let escaped = bytes
         .iter()

@@ -1,4 +1,4 @@
-//! Running bypassctl at a terminal.
+//! Runs bypassctl at a terminal.
 
 use super::{CommandOutput, Sandbox, error_docs};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -8,14 +8,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 impl Sandbox {
-    /// Runs bypassctl to its end with all three streams at one terminal, where nobody types anything.
+    /// Runs bypassctl with all three streams at one terminal, without any input.
     pub fn run_in_terminal(&self, args: &[&str]) -> CommandOutput {
         let run = self.run_command_in_terminal(self.bypassctl_command(args), "");
         error_docs::assert_documented(run.code, &run.stdout);
         run
     }
 
-    /// Runs a shell at a terminal, where somebody types this.
+    /// Runs a shell at a terminal and types this.
     pub fn run_shell_in_terminal(&self, shell: &[&str], typed: &str) -> CommandOutput {
         self.run_command_in_terminal(self.shell_command(shell), typed)
     }
@@ -38,7 +38,7 @@ impl Sandbox {
         drop((command, end));
         terminal.write_all(typed.as_bytes()).expect("a terminal");
         let (mut shown, mut part) = (Vec::new(), [0; 4096]);
-        // Nobody is at the other end any more: EIO on Linux, the end of the file elsewhere.
+        // The other end is closed: EIO on Linux, end of file elsewhere.
         while let Ok(length @ 1..) = terminal.read(&mut part) {
             shown.extend_from_slice(&part[..length]);
         }
