@@ -8,7 +8,7 @@ pub mod app;
 pub mod audit;
 pub mod cli;
 mod commands;
-pub mod digest;
+mod digest;
 pub mod error;
 pub mod exec;
 mod host;
