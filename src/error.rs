@@ -195,7 +195,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub(crate) type CommandResult = Result<Option<ErrorKind>>;
 
 impl Error {
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Unhinted {
+    pub fn from_kind(kind: ErrorKind, message: impl Into<String>) -> Unhinted {
         Unhinted {
             kind,
             message: message.into(),
@@ -205,17 +205,17 @@ impl Error {
 
     /// Creates an error of kind [`ErrorKind::Failed`].
     pub fn failure(message: impl Into<String>) -> Unhinted {
-        Self::new(ErrorKind::Failed, message)
+        Self::from_kind(ErrorKind::Failed, message)
     }
 
     /// Creates an error of kind [`ErrorKind::Usage`].
     pub fn usage(message: impl Into<String>) -> Unhinted {
-        Self::new(ErrorKind::Usage, message)
+        Self::from_kind(ErrorKind::Usage, message)
     }
 
     /// Creates an error of kind [`ErrorKind::Refused`].
     pub fn refusal(message: impl Into<String>) -> Unhinted {
-        Self::new(ErrorKind::Refused, message)
+        Self::from_kind(ErrorKind::Refused, message)
     }
 
     /// Appends to the hint.

@@ -71,7 +71,7 @@ pub(super) fn interrupted_error(signal: i32) -> Error {
     } else {
         ErrorKind::Terminated
     };
-    Error::new(
+    Error::from_kind(
         kind,
         format!(
             "stopped by {}",

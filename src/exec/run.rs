@@ -282,7 +282,7 @@ impl Executor {
             (Some(Termination::Interrupted), _) => Err(interrupted_error(
                 self.interrupts.raised_signal().unwrap_or_default(),
             )),
-            (Some(Termination::TimedOut { stopped: true }), _) => Err(Error::new(
+            (Some(Termination::TimedOut { stopped: true }), _) => Err(Error::from_kind(
                 ErrorKind::TimedOut,
                 format!("{name} tried to use the terminal and was killed"),
             )
@@ -290,7 +290,7 @@ impl Executor {
                 "a credential plugin may ask for a login: log in until `kubectl get namespaces` \
                  works",
             )),
-            (Some(Termination::TimedOut { stopped: false }), _) => Err(Error::new(
+            (Some(Termination::TimedOut { stopped: false }), _) => Err(Error::from_kind(
                 ErrorKind::TimedOut,
                 format!(
                     "{name} timed out after {} and was killed",

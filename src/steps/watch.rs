@@ -153,7 +153,7 @@ impl ConditionWatch<'_> {
 
     fn timeout_error(&self, why: &str) -> Error {
         let seconds = self.timeout.as_secs();
-        Error::new(
+        Error::from_kind(
             ErrorKind::TimedOut,
             format!(
                 "waited {seconds} s until {}, in vain ({why})",

@@ -479,7 +479,7 @@ fn orphaned_child_keeps_lock_until_it_exits() {
         let second = sb.run(ENABLE_ARGS);
         assert_eq!(second.code, 4, "{}", second.stderr);
         assert!(
-            second.stderr.contains("another run is at work") && second.stderr.contains("cut off"),
+            second.stderr.contains("another run is working") && second.stderr.contains("cut off"),
             "{}",
             second.stderr
         );

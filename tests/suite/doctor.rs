@@ -81,7 +81,6 @@ fn doctor_passes_on_working_setup() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
 fn doctor_reports_missing_permissions_for_viewer() {
     let sb = Sandbox::new();
     insta::assert_snapshot!(run_doctor(&sb, 1, &["--context", "sim-viewer"]).normalized_output(), @r#"

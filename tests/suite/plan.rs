@@ -492,18 +492,18 @@ fn apply_refuses_edited_plan() {
         ),
         (
             "longer ago than a plan may be old",
-            with(&|plan| plan["made"] = json!("2026-01-01T00:00:00Z")),
+            with(&|plan| plan["created_at"] = json!("2026-01-01T00:00:00Z")),
         ),
         (
             "which is to come",
-            with(&|plan| plan["made"] = json!("2126-01-01T00:00:00Z")),
+            with(&|plan| plan["created_at"] = json!("2126-01-01T00:00:00Z")),
         ),
     ];
     for (expected, edited) in edits {
         assert_edit_refused(&sb, &digest, expected, &edited);
     }
     std::fs::remove_file(plan_path(&sb)).expect("there");
-    expect_apply_refusal(&sb, "it is not there", &[]);
+    expect_apply_refusal(&sb, "file not found", &[]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Log {
                 "`{}` is closed, and no other goes on from it yet: {error}",
                 path.display()
             );
-            Error::new(ErrorKind::Stopped, what).hint(
+            Error::from_kind(ErrorKind::Stopped, what).hint(
                 "mend that; the next command of any kind, or this one again, brings it to its end",
             )
         })

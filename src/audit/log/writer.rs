@@ -341,7 +341,7 @@ pub(super) fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
     } else {
         "nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log"
     };
-    Error::new(
+    Error::from_kind(
         ErrorKind::Unrecorded,
         format!(
             "the audit record could not be made in `{}`: {error}",

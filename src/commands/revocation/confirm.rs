@@ -18,7 +18,7 @@ pub(crate) fn require_confirmation(
 ) -> Result<()> {
     let phrase = at.confirmation_phrase();
     let told = |text: String| {
-        Error::new(ErrorKind::Unconfirmed, text)
+        Error::from_kind(ErrorKind::Unconfirmed, text)
             .hint(format!("if that is what you mean: --confirm '{phrase}'"))
     };
     if let Some(given) = given {
@@ -45,7 +45,7 @@ pub(crate) fn require_confirmation(
 fn await_answer(session: &Session, answer: &Receiver<String>, phrase: &str) -> Result<()> {
     let not = |text: String| {
         let hint = format!("nothing was changed; to go on, run it again and type {phrase}");
-        Error::new(ErrorKind::Unconfirmed, text).hint(hint)
+        Error::from_kind(ErrorKind::Unconfirmed, text).hint(hint)
     };
     loop {
         match answer.recv_timeout(POLL_INTERVAL) {

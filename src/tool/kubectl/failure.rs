@@ -114,7 +114,7 @@ impl KubectlError {
     /// As the user is told: `what` could not be done, for this reason, and the remedy.
     #[must_use]
     pub fn into_error(self, what: &str) -> Error {
-        let error = |kind, said: &str| Error::new(kind, format!("{what}: {said}"));
+        let error = |kind, said: &str| Error::from_kind(kind, format!("{what}: {said}"));
         match &self {
             Self::NotFound(said) => error(ErrorKind::Failed, said).hint("look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`"),
             Self::Forbidden(said) if said.contains("exceeded quota") => {

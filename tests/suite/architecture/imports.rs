@@ -56,7 +56,7 @@ fn find_shortest_path(graph: &ImportGraph, start: &str) -> Option<Vec<String>> {
         for path in paths {
             let last = path.last().expect("a path has a start");
             for import in graph.get(last).into_iter().flatten() {
-                let longer = [path.as_slice(), &[import.clone()]].concat();
+                let longer = [path.as_slice(), std::slice::from_ref(import)].concat();
                 if import == start {
                     return Some(longer);
                 }

@@ -13,7 +13,7 @@ static PLACEHOLDER: LazyLock<Regex> =
 /// for each placeholder. The text that kubectl adds follows after a colon.
 fn extract_messages(source: &str) -> Vec<String> {
     let text = r#""((?:[^"\\]|\\.)*)""#;
-    let error = r"(?:Error::(?:failure|usage|refusal|new)|ui\s*\.warn)\(\s*(?:(?:ErrorKind::\w+|kind),\s*)?";
+    let error = r"(?:Error::(?:failure|usage|refusal|from_kind)|ui\s*\.warn)\(\s*(?:(?:ErrorKind::\w+|kind),\s*)?";
     let extract = |call: &str, suffix: &str| -> Vec<String> {
         Regex::new(&format!(r"{call}(?:&?format!\(\s*)?{text}"))
             .expect("a pattern")

@@ -113,7 +113,6 @@ fn repeat_dry_run(sb: &Sandbox, how: &str) -> CommandOutput {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "most of it is a snapshot")]
 fn dry_run_prints_script() {
     let sb = Sandbox::new();
     let run = execute_dry_run(&sb, &["--dry-run=script"]);

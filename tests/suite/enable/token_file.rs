@@ -26,7 +26,7 @@ fn enable_refuses_missing_token_directory() {
     let run = expect_refusal(&sb, 4, &["--token-file", "nowhere/token.json"]);
     assert!(
         run.stderr
-            .contains("error: the token file cannot go there: the directory `"),
+            .contains("error: the token file cannot go there: cannot read the directory `"),
         "{}",
         run.stderr
     );

@@ -207,7 +207,7 @@ fn rotate_killed_during_each_command_resumes() {
         if !point.is_watch {
             let meanwhile = sb.run(ROTATE_ARGS);
             assert!(
-                meanwhile.code == 4 && meanwhile.stderr.contains("another run is at work"),
+                meanwhile.code == 4 && meanwhile.stderr.contains("another run is working"),
                 "{what}: {}",
                 meanwhile.stderr
             );

@@ -29,6 +29,22 @@ fn kill_before_token_is_read(sb: &Sandbox) {
     });
 }
 
+/// Removes the warning that an earlier run was killed in a step, with its hint. A step that runs
+/// beside the one that is killed may or may not have ended by then.
+fn without_warning_of(step: &str, output: &str) -> String {
+    let step = format!("`{step}`");
+    let mut lines = output.lines();
+    let mut kept = Vec::new();
+    while let Some(line) = lines.next() {
+        if line.starts_with("warning: ") && line.contains(&step) {
+            lines.next();
+        } else {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
+}
+
 #[test]
 fn rotate_resumes_from_audit_log() {
     let sb = create_enabled_sandbox();
@@ -39,7 +55,10 @@ fn rotate_resumes_from_audit_log() {
         get_secret_uid(&sb, "admin-token"),
     );
     let run = super::run_with_exit_code(&sb, 10, ROTATE_ARGS);
-    insta::assert_snapshot!(extract_progress(&run));
+    insta::assert_snapshot!(without_warning_of(
+        "verify-admin-token",
+        &extract_progress(&run)
+    ));
     assert_eq!(
         (
             get_secret_uid(&sb, "rsa-keys"),
