@@ -346,11 +346,13 @@ impl Ui {
                 }
             }
             OutputFormat::Junit => {
-                let xml = junit::render_junit(
-                    &build_report(ending, &self.lock_report()),
-                    self.elapsed_ms(),
-                );
-                self.write_object(&xml, "&#35;", "&#58;");
+                let report = self.lock_report();
+                match junit::render_junit(&build_report(ending, &report), self.elapsed_ms()) {
+                    Ok(xml) => self.write_object(&xml, "&#35;", "&#58;"),
+                    Err(error) => self
+                        .streams
+                        .keep_first_error(Err(std::io::Error::other(error))),
+                }
             }
         }
         if let Some((head, _)) = ending.head {

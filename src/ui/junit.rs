@@ -1,107 +1,55 @@
-//! Checks as the JUnit XML that CI systems read: one test suite, a test case for each check.
+//! Checks as the JUnit XML that CI systems read: one test suite with one test case for each check.
 
 use super::check::{Check, CheckState};
 use super::report::{ErrorReport, Report};
 use crate::error::ErrorKind;
+use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::time::Duration;
 
-/// Text as it stands in XML 1.0, in an element or an attribute: control characters are none, so they go.
-fn escape_xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push(c),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// In one line, as a reader would have it.
-fn escape_attribute(value: &str) -> String {
-    escape_xml(value).replace('\n', " ")
-}
-
-fn format_seconds(ms: u64) -> String {
-    format!("{}.{:03}", ms / 1000, ms % 1000)
-}
-
-fn append_hint(text: &str, hint: Option<&str>) -> String {
-    hint.map_or_else(|| text.to_owned(), |hint| format!("{text}\nhint: {hint}"))
-}
-
-/// The whole document; `ms` is how long the run took.
-pub(super) fn render_junit(report: &Report, ms: u64) -> String {
+/// Renders the whole document. `elapsed_ms` is the duration of the run.
+pub(super) fn render_junit(report: &Report, elapsed_ms: u64) -> Result<String, SerializeError> {
+    let name = format!("bypassctl {}", report.command);
     let checks = &report.data.checks;
-    let failures = checks
-        .iter()
-        .filter(|check| check.state == CheckState::Failed)
-        .count();
+    let has_failure = checks.iter().any(|check| check.state == CheckState::Failed);
     let error = report
         .error
         .as_ref()
-        .filter(|error| failures == 0 || !is_implied_by_checks(error));
-    let (suite, tests, errors) = (
-        format!("bypassctl {}", report.command),
-        checks.len() + usize::from(error.is_some()),
-        usize::from(error.is_some()),
-    );
-    let counts = format!(
-        "name=\"{}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\"",
-        escape_attribute(&suite)
-    );
-    let mut xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts} time=\"{time}\">\n  <testsuite {counts} skipped=\"0\" time=\"{time}\">\n",
-        time = format_seconds(ms)
-    );
-    let (mut names, mut before) = (UniqueNames::default(), 0);
+        .filter(|error| !has_failure || !is_implied_by_checks(error));
+    let mut cases = TestCases::new(&name);
     for check in checks {
-        push_test_case(
-            &mut xml,
-            &suite,
-            &names.make_unique(&check.name),
-            check.elapsed_ms.saturating_sub(before),
-            &render_check(check),
-        );
-        before = check.elapsed_ms;
+        cases.push(&check.name, check.elapsed_ms, render_check(check));
     }
     if let Some(error) = error {
-        let failure = render_element("error", error.code, error.message, Some(error.hint));
-        push_test_case(
-            &mut xml,
-            &suite,
-            &names.make_unique("error"),
-            ms.saturating_sub(before),
-            &failure,
+        let status = render_failure(
+            NonSuccessKind::Error,
+            error.code,
+            error.message,
+            Some(error.hint),
         );
+        cases.push("error", elapsed_ms, (status, None));
     }
-    let warned = report
+    let duration = Duration::from_millis(elapsed_ms);
+    let mut suite = TestSuite::new(name.as_str());
+    suite.set_time(duration).add_test_cases(cases.cases);
+    let warnings: String = report
         .data
         .warnings
         .iter()
-        .map(|warning| append_hint(&warning.message, Some(&warning.hint)));
-    let warned: Vec<String> = warned
-        .map(|warning| format!("warning: {warning}\n"))
+        .map(|warning| {
+            let text = append_hint(&warning.message, Some(&warning.hint));
+            format!("warning: {text}\n")
+        })
         .collect();
-    if !warned.is_empty() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            xml,
-            "    <system-out>{}</system-out>",
-            escape_xml(&warned.concat())
-        );
+    if !warnings.is_empty() {
+        suite.set_system_out(strip_controls(&warnings));
     }
-    xml + "  </testsuite>\n</testsuites>\n"
+    let mut document = quick_junit::Report::new(name);
+    document.set_time(duration).add_test_suite(suite);
+    document.to_string()
 }
 
-/// Whether an error says no more than the checks that have failed.
+/// Whether the failed checks already report the error.
 fn is_implied_by_checks(error: &ErrorReport) -> bool {
     [
         ErrorKind::Interrupted,
@@ -112,59 +60,93 @@ fn is_implied_by_checks(error: &ErrorReport) -> bool {
     .all(|kind| kind.name() != error.code)
 }
 
-fn push_test_case(xml: &mut String, suite: &str, name: &str, ms: u64, found: &str) {
-    let (name, class, time) = (
-        escape_attribute(name),
-        escape_attribute(suite).replace(' ', "."),
-        format_seconds(ms),
-    );
-    let _ = writeln!(
-        xml,
-        "    <testcase name=\"{name}\" classname=\"{class}\" time=\"{time}\">\n{found}    </testcase>"
-    );
-}
-
-fn render_check(check: &Check) -> String {
+/// The status of a check, and its detail unless it failed.
+fn render_check(check: &Check) -> (TestCaseStatus, Option<String>) {
+    let hint = check.hint.as_deref();
+    let text = append_hint(&check.detail, hint);
     match check.state {
-        CheckState::Failed => {
-            render_element("failure", "failed", &check.detail, check.hint.as_deref())
-        }
-        CheckState::Ok | CheckState::Warning => {
-            let warning = if check.state == CheckState::Warning {
-                "warning: "
-            } else {
-                ""
-            };
-            let told = append_hint(&check.detail, check.hint.as_deref());
-            format!(
-                "      <system-out>{warning}{}</system-out>\n",
-                escape_xml(&told)
-            )
-        }
+        CheckState::Ok => (TestCaseStatus::success(), Some(text)),
+        CheckState::Warning => (TestCaseStatus::success(), Some(format!("warning: {text}"))),
+        CheckState::Failed => (
+            render_failure(NonSuccessKind::Failure, "failed", &check.detail, hint),
+            None,
+        ),
     }
 }
 
-fn render_element(name: &str, kind: &str, message: &str, hint: Option<&str>) -> String {
-    let told = escape_xml(&append_hint(message, hint));
-    format!(
-        "      <{name} message=\"{}\" type=\"{}\">{told}</{name}>\n",
-        escape_attribute(message),
-        escape_attribute(kind)
-    )
+fn render_failure(
+    kind: NonSuccessKind,
+    code: &str,
+    message: &str,
+    hint: Option<&str>,
+) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status
+        .set_message(to_single_line(message))
+        .set_type(code)
+        .set_description(strip_controls(&append_hint(message, hint)));
+    status
 }
 
-/// Of test cases that share a name, some readers show one.
-#[derive(Default)]
-struct UniqueNames(BTreeMap<String, usize>);
+fn append_hint(text: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| text.to_owned(), |hint| format!("{text}\nhint: {hint}"))
+}
 
-impl UniqueNames {
+/// Removes what XML 1.0 does not allow, and the other control characters but line feeds: they steer
+/// a terminal.
+fn strip_controls(text: &str) -> String {
+    let is_valid = |c: &char| match c {
+        '\n' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        c => !c.is_control(),
+    };
+    text.chars().filter(is_valid).collect()
+}
+
+fn to_single_line(text: &str) -> String {
+    strip_controls(text).replace('\n', " ")
+}
+
+/// Test cases with unique names: some readers show only one of several with the same name.
+struct TestCases {
+    class: String,
+    cases: Vec<TestCase>,
+    name_counts: BTreeMap<String, usize>,
+    /// The end of the previous test case, in milliseconds since the run began.
+    previous_ms: u64,
+}
+
+impl TestCases {
+    fn new(suite: &str) -> Self {
+        Self {
+            class: suite.replace(' ', "."),
+            cases: Vec::new(),
+            name_counts: BTreeMap::new(),
+            previous_ms: 0,
+        }
+    }
+
+    fn push(&mut self, name: &str, end_ms: u64, result: (TestCaseStatus, Option<String>)) {
+        let (status, output) = result;
+        let mut case = TestCase::new(self.make_unique(&to_single_line(name)), status);
+        case.set_classname(self.class.as_str())
+            .set_time(Duration::from_millis(
+                end_ms.saturating_sub(self.previous_ms),
+            ));
+        if let Some(output) = output {
+            case.set_system_out(strip_controls(&output));
+        }
+        self.cases.push(case);
+        self.previous_ms = end_ms;
+    }
+
     fn make_unique(&mut self, name: &str) -> String {
-        let times = self.0.entry(name.to_owned()).or_default();
-        *times += 1;
-        if *times == 1 {
+        let count = self.name_counts.entry(name.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 {
             name.to_owned()
         } else {
-            format!("{name} ({times})")
+            format!("{name} ({count})")
         }
     }
 }
@@ -174,11 +156,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_xml_escapes_markup_and_drops_invalid_characters() {
-        assert_eq!(
-            escape_xml("<a b=\"c\">&]]>\u{0}\u{1b}[2J\u{9b}\u{ffff}\n\té"),
-            "&lt;a b=&quot;c&quot;&gt;&amp;]]&gt;[2J\né"
-        );
-        assert_eq!(escape_attribute("a\n<"), "a &lt;");
+    fn failure_escapes_markup_and_drops_invalid_characters() {
+        let text = "<a b=\"c\">&]]>\u{0}\u{1b}[2J\u{9b}\u{ffff}\n\té";
+        let mut cases = TestCases::new("a b");
+        let status = render_failure(NonSuccessKind::Failure, "failed", text, None);
+        cases.push("a\n<", 5, (status, None));
+        let mut suite = TestSuite::new("a b");
+        suite.add_test_cases(cases.cases);
+        let mut document = quick_junit::Report::new("a b");
+        document.add_test_suite(suite);
+        let xml = document.to_string().expect("no failing writer");
+        for expected in [
+            "name=\"a &lt;\" classname=\"a.b\" time=\"0.005\"",
+            "message=\"&lt;a b=&quot;c&quot;&gt;&amp;]]&gt;[2J é\" type=\"failed\"",
+            "&amp;]]&gt;[2J\né</failure>",
+        ] {
+            assert!(xml.contains(expected), "{expected} in {xml}");
+        }
     }
 }
