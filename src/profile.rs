@@ -24,6 +24,7 @@ mod edit;
 mod error;
 mod insert;
 mod line;
+mod model;
 mod node;
 mod quote;
 mod read;
@@ -33,62 +34,12 @@ mod tests;
 
 pub use edit::{ChangedLine, ConfigEdit, Splice};
 pub use error::ConfigError;
+pub use model::{Profile, Tls};
 
 use node::TokenFilePath;
 use quote::to_basic_string;
 use regex::Regex;
 use std::sync::LazyLock;
-
-/// One connection profile, as far as bypassctl needs it. Holds no secret: of `client_secret` and
-/// `mgmt_token` it only says whether they are there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// `name`; `default` where the file gives none, as influxctl has it.
-    pub name: String,
-    /// `product`: `clustered` or `dedicated`, as written.
-    pub product: Option<String>,
-    /// `host`.
-    pub host: Option<String>,
-    /// `port`: a string to influxctl; an integer in the file is accepted and written out.
-    pub port: Option<String>,
-    /// `[profile.tls]`.
-    pub tls: Tls,
-    /// `auth.token.token_file`, as written.
-    pub token_file: Option<String>,
-    /// Whether there is an `auth.oauth2`.
-    pub has_oauth2: bool,
-    /// Whether `auth.oauth2.client_secret` is there and not empty.
-    pub has_client_secret: bool,
-    /// Whether `mgmt_token` is there and not empty.
-    pub has_mgmt_token: bool,
-}
-
-impl Profile {
-    /// Where it leads.
-    #[must_use]
-    pub fn address(&self) -> String {
-        let host = self.host.as_deref().unwrap_or("(no host)");
-        self.port
-            .as_ref()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-    }
-}
-
-/// `[profile.tls]`, as written; every key may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Tls {
-    /// `insecure`: do not verify the server's certificate.
-    pub insecure: Option<bool>,
-    /// `disable`: no TLS at all.
-    pub disable: Option<bool>,
-    /// `cert`: path of the client's certificate.
-    pub cert: Option<String>,
-    /// `key`: path of the client's key.
-    pub key: Option<String>,
-    /// `ca`: path of the authority's certificate.
-    pub ca: Option<String>,
-}
 
 /// All profiles in the order of the file; none if the file has none. Two may share a name.
 ///

@@ -1,8 +1,8 @@
-//! POSIX `cksum`, so that a script can tell with what every system has whether a file is still the one it was made for.
+//! POSIX `cksum`. A script checks files with it, because every system has it.
 
 const POLYNOMIAL: u32 = 0x04c1_1db7;
 
-/// What `cksum <FILE` prints for these bytes: CRC and length (POSIX.1-2017, `cksum`).
+/// Returns the output of `cksum <FILE`: CRC and length (POSIX.1-2017, `cksum`).
 pub(super) fn compute_cksum(bytes: &[u8]) -> String {
     let length = std::iter::successors(Some(bytes.len()), |rest| Some(rest >> 8))
         .take_while(|rest| *rest > 0);

@@ -1,29 +1,23 @@
-//! The plan as a POSIX shell script that does the same job with kubectl, influxctl and base64, where `bypassctl` is
-//! not wanted. It holds no secret, and refuses a configuration other than the one it was made for.
+//! A plan as a POSIX shell script with kubectl, influxctl and base64.
+//!
+//! The script contains no secret. It refuses a configuration that has changed since its creation.
 
+mod command;
 mod revocation;
 
 use super::checksum::compute_cksum;
-use super::{Action, Plan, Step};
+use super::shell::shell_quote;
+use super::step::{Action, Plan, Step};
+use super::target::ClusterTarget;
 use crate::profile::{self, ConfigEdit, Profile};
-use crate::tool::invocation::{Arg, Invocation};
+use crate::tool::invocation::Invocation;
+use command::{quote_path, render_command, render_probe};
 use std::path::Path;
 
-/// One argument, quoted where a shell needs it.
-#[must_use]
-pub fn shell_quote(arg: &str) -> String {
-    // Only a NUL cannot be quoted, and no argument of ours can hold one.
-    shlex::try_quote(arg).map_or_else(|_| "''".to_owned(), std::borrow::Cow::into_owned)
-}
-
-fn shell_quote_path(path: &Path) -> String {
-    shell_quote(&path.display().to_string())
-}
-
-const SCRIPT_HEADER: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
+const SCRIPT_HEADER: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # quoted text is literal
 set -eu
 umask 077
-# A kuberc could give kubectl's commands other defaults.
+# A kuberc can change the defaults of kubectl's commands.
 export KUBERC=off LC_ALL=C
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 decode() { if printf 'eA==' | base64 -d >/dev/null 2>&1; then base64 -d; else base64 -D; fi; }
@@ -34,12 +28,11 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 "#;
 
-/// The whole script.
-#[must_use]
 pub fn render_script(plan: &Plan) -> String {
     let about = crate::text::blank_controls(&plan.about);
     let mut script = format!(
-        "#!/bin/sh\n# {} {about}\n# made by bypassctl {}; read it before you run it: it is for once, and where\n# it was cut short, or has run, have another made\n{SCRIPT_HEADER}",
+        "#!/bin/sh\n# {} {about}\n# Created by bypassctl {}. Read this script before you run it.\n\
+         # It runs only once: create another one after an interruption.\n{SCRIPT_HEADER}",
         plan.command,
         env!("CARGO_PKG_VERSION")
     );
@@ -66,7 +59,7 @@ pub fn render_script(plan: &Plan) -> String {
     script
 }
 
-/// Before anything else: the configuration is the one that the edit is of.
+/// Renders the check that the configuration is the one that the edit starts from.
 fn render_unchanged_check(step: &Step) -> Option<String> {
     let Action::EditConfig {
         path,
@@ -76,17 +69,16 @@ fn render_unchanged_check(step: &Step) -> Option<String> {
     else {
         return None;
     };
-    let directory = shell_quote_path(path.parent().unwrap_or(Path::new("/")));
-    let path = shell_quote_path(path);
+    let directory = quote_path(path.parent().unwrap_or(Path::new("/")));
+    let path = quote_path(path);
     Some(match old {
         Some(old) => format!(
-            "[ \"$(cksum <{path})\" = '{}' ] || fail {path} 'is not the file that this script was made for'\n",
+            "[ \"$(cksum <{path})\" = '{}' ] || \
+             fail {path} 'has changed since this script was created'\n",
             compute_cksum(old.as_bytes())
         ),
         None => {
-            format!(
-                "mkdir -p {directory}\n[ ! -e {path} ] || fail {path} 'is there, and this script would make it'\n"
-            )
+            format!("mkdir -p {directory}\n[ ! -e {path} ] || fail {path} 'exists already'\n")
         }
     })
 }
@@ -95,24 +87,10 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
     let new = token_file.map(temp_path).unwrap_or_default();
     match &step.action {
         Action::ReadToken(command) => render_read_token(command),
-        Action::RecordCluster(look) => {
-            let [first, second, third] = look
-                .identity_commands()
-                .map(|command| render_command(&command));
-            // A pod has no context, and may be allowed none of these.
-            let known = if look.kubectl.global_flags.context.is_some() {
-                "[ -n \"$cluster\" ] || fail 'the cluster cannot be told from another'\n"
-            } else {
-                ""
-            };
-            format!(
-                "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\ncluster=$(cluster)\n{known}"
-            )
-        }
-        Action::CheckCluster(_) => {
-            "[ \"$(cluster)\" = \"$cluster\" ] || fail 'the context leads to another cluster now'\n"
-                .to_owned()
-        }
+        Action::RecordCluster(target) => render_record_cluster(target),
+        Action::CheckCluster(_) => "[ \"$(cluster)\" = \"$cluster\" ] || \
+             fail 'the context points to another cluster now'\n"
+            .to_owned(),
         Action::ProbeToken {
             command,
             profile,
@@ -124,44 +102,50 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
             old_text: old,
             edit,
         } => render_edit_config(path, old.as_deref(), edit),
-        Action::DeleteToken { path } => format!("rm -f {}\n", shell_quote_path(path)),
-        Action::SameCluster(same) => revocation::render_cluster_check(same),
+        Action::DeleteToken { path } => format!("rm -f {}\n", quote_path(path)),
+        Action::SameCluster(cluster) => revocation::render_cluster_check(cluster),
         Action::DeleteSecret(deletion) => revocation::render_delete_secret(deletion),
         Action::RunJob(run) => revocation::render_run_job(run),
         Action::VerifySecret(secret) => revocation::render_verify_secret(secret),
         Action::RestartPods(restart) => revocation::render_restart_pods(restart),
-        Action::VerifyRevocation(prove) => revocation::render_verify_revocation(prove),
+        Action::VerifyRevocation(verification) => {
+            revocation::render_verify_revocation(verification)
+        }
     }
 }
 
-/// The first token file takes the new one's place; further ones are copies of it.
+fn render_record_cluster(target: &ClusterTarget) -> String {
+    let [first, second, third] = target
+        .identity_commands()
+        .map(|command| render_command(&command));
+    // A pod has no context, and its account can be allowed none of the commands.
+    let check = if target.kubectl.global_flags.context.is_some() {
+        "[ -n \"$cluster\" ] || fail 'cannot identify the cluster'\n"
+    } else {
+        ""
+    };
+    format!(
+        "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\n\
+         cluster=$(cluster)\n{check}"
+    )
+}
+
+/// Moves the temporary file to the first token file. Other token files are copies of the first one.
 fn render_write_token(path: &Path, first: Option<&Path>) -> String {
     match first.filter(|first| *first != path) {
         Some(first) => {
             let new = shell_quote(&temp_path(path));
             format!(
                 "cp -p {} {new}\nmv -f {new} {}\n",
-                shell_quote_path(first),
-                shell_quote_path(path)
+                quote_path(first),
+                quote_path(path)
             )
         }
-        None => format!("mv -f \"$new_token\" {}\n", shell_quote_path(path)),
+        None => format!("mv -f \"$new_token\" {}\n", quote_path(path)),
     }
 }
 
-/// With the file that was found, not with whatever PATH may lead to by then.
-fn render_command(command: &Invocation) -> String {
-    let argv = command.argv(None);
-    let program = command.tool().found_at.display().to_string();
-    std::iter::once(&program)
-        .chain(&argv[1..])
-        .map(|arg| shell_quote(arg))
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// The name that the program itself uses for a file that is being written, so that it takes the place of the old one
-/// as a whole.
+/// Returns the temporary path that the program itself writes to before it replaces a file.
 fn temp_path(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().display();
     path.with_file_name(format!(".{name}.bypassctl-new"))
@@ -187,34 +171,24 @@ fn render_probe_token(
     required: bool,
 ) -> String {
     let config = profile::render_probe_config(profile, new);
-    let word = |arg: &Arg| match arg {
-        Arg::Text(text) => shell_quote(text),
-        Arg::ProbeConfig => "\"$work/config.toml\"".to_owned(),
-    };
-    let argv: Vec<String> = command.args().iter().map(word).collect();
     let otherwise = if required {
         "  fail 'the token was not accepted'\n"
     } else {
-        "  ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\" || fail 'the token was refused'\n  \
-         echo 'the token could not be tried; going on without that proof' >&2\n"
+        "  ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\" || \
+         fail 'the token was rejected'\n  echo 'the token probe was inconclusive' >&2\n"
     };
     format!(
         "mkdir \"$work/home\"\n\
          cat >\"$work/config.toml\" <<'END_OF_CONFIG'\n{config}END_OF_CONFIG\n\
-         if ! (\n\
-         \x20 for name in $(env | sed -n 's/^\\(INFLUXCTL_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done\n\
-         \x20 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
-         \x20 export HOME=\"$work/home\"\n\
-         \x20 {} {} </dev/null >/dev/null\n\
-         ) 2>\"$work/said\"; then\n  cat \"$work/said\" >&2\n{otherwise}fi\n",
-        shell_quote_path(&command.tool().found_at),
-        argv.join(" "),
+         if ! (\n{}\n) 2>\"$work/said\"; then\n  cat \"$work/said\" >&2\n{otherwise}fi\n",
+        render_probe(command),
     )
 }
 
-/// Byte ranges of the old file with the new text between them, checked as a whole before it takes the old one's place.
+/// Renders a copy of the old file with the splices in it, which replaces the old file only if its
+/// checksum is right.
 fn render_edit_config(path: &Path, old: Option<&str>, edit: &ConfigEdit) -> String {
-    let (file, new) = (shell_quote_path(path), shell_quote(&temp_path(path)));
+    let (file, new) = (quote_path(path), shell_quote(&temp_path(path)));
     let mut parts = String::new();
     let mut copied = 0;
     for splice in &edit.splices {
@@ -231,7 +205,7 @@ fn render_edit_config(path: &Path, old: Option<&str>, edit: &ConfigEdit) -> Stri
         String::new()
     };
     let check = format!(
-        "[ \"$(cksum <{new})\" = '{}' ] || {{ rm -f {new}; fail {file} 'could not be edited'; }}\n",
+        "[ \"$(cksum <{new})\" = '{}' ] || {{ rm -f {new}; fail {file} 'cannot be edited'; }}\n",
         compute_cksum(edit.text.as_bytes())
     );
     format!("{keep_mode}{{\n{parts}}} >{new}\n{check}mv -f {new} {file}\n")

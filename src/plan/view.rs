@@ -1,55 +1,61 @@
-//! A plan as data: in JSON and in the file that is written down. `docs/PLAN.md` describes it.
+//! A plan as JSON, for reports and saved plans. `docs/PLAN.md` describes it.
 
-use super::{Action, Plan, SecretName, Step, format_changed_lines};
+use super::revocation::{
+    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, SecretDeletion, VerificationStep,
+};
+use super::secret_name::SecretName;
+use super::step::{Action, Plan, Step};
+use crate::digest::Digest;
 use crate::profile::Tls;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// A step of a plan, as it is shown: never with a secret.
+/// A step of a plan. It never contains a secret.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepView {
-    /// A stable name; unique in the plan, but for what is done for several profiles.
+    /// Stable ID. Only the same step for several profiles repeats it.
     id: &'static str,
-    /// Why.
+    /// Reason for the step.
     reason: String,
-    /// What must hold after it, or the run stops.
+    /// Condition after the step. The run stops if it is false.
     postcondition: String,
-    /// Whether it runs side by side with the step before it.
+    /// Whether the step runs in parallel with the previous one.
     parallel: bool,
-    /// What is done.
+    /// The action with its fields.
     #[serde(flatten)]
     action: ActionView,
 }
 
-/// A command: exactly what is executed, each argument apart. `<…>` stands for what is known only then.
+/// A command exactly as it runs, each argument apart. `<…>` stands for a value that is unknown
+/// until then.
 type Argv = Vec<String>;
 
 /// The action of a step, with its fields.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "kebab-case")]
-pub(super) enum ActionView {
+enum ActionView {
     /// Reads the token.
     ReadToken {
         /// The command, each argument apart.
         argv: Argv,
     },
-    /// Notes or checks the cluster.
+    /// Records or checks the cluster.
     ClusterIdentity {
-        /// Commands, of which the first that the account may run counts.
+        /// Commands. The first one that the account is allowed to run counts.
         first_allowed_of: [Argv; 3],
     },
-    /// Tries the token.
+    /// Probes the token.
     ProbeToken {
         /// The command, each argument apart.
         argv: Argv,
-        /// Host and port that the token goes to.
+        /// Host and port of the probe.
         address: String,
-        /// The profile's TLS settings.
+        /// TLS settings of the profile.
         tls: Tls,
-        /// Which step reads the token.
+        /// The step that reads the token.
         token: String,
         /// Whether anything but acceptance stops the run.
         required: bool,
@@ -58,16 +64,16 @@ pub(super) enum ActionView {
     WriteFile {
         /// The file.
         path: PathBuf,
-        /// Its mode, octal.
+        /// Octal mode.
         mode: &'static str,
-        /// Which step reads the token.
+        /// The step that reads the token.
         content: String,
     },
-    /// Edits influxctl's configuration.
+    /// Edits the configuration of influxctl.
     EditFile {
         /// The file, symlinks resolved.
         path: PathBuf,
-        /// The lines that change, each with sign and number.
+        /// The changed lines, each with sign and number.
         lines: Vec<String>,
     },
     /// Deletes a token file.
@@ -75,108 +81,108 @@ pub(super) enum ActionView {
         /// The file.
         path: PathBuf,
     },
-    /// Looks whether the cluster is the one that was looked at.
+    /// Checks that the cluster is the one of the preflight checks.
     SameCluster {
         /// The command, each argument apart.
         argv: Argv,
-        /// What it must print.
+        /// Its required output.
         expected: String,
     },
     /// Deletes a secret of the cluster.
     DeleteSecret {
-        /// What shows which secrets are there, right before and right after.
+        /// Lists the secrets right before and right after.
         list_argv: Argv,
         /// The deletion.
         argv: Argv,
-        /// The UID that the secret must still have.
+        /// The required UID of the secret.
         uid: String,
     },
-    /// Has a job run again.
+    /// Reruns a job.
     RunJob {
         /// `clone`, `from-job`, `operator`, `await-existing` or `running`.
         strategy: &'static str,
-        /// The job that is made or runs again; null where its name is not known.
+        /// The original job, null if it is unknown.
         source: Option<ObjectRef>,
-        /// The name of the job that runs; null where it is not known.
+        /// Name of the job that runs, null if it is unknown.
         job: Option<String>,
-        /// The command; null where none is needed.
+        /// The command, null if none is needed.
         argv: Option<Argv>,
-        /// What the command reads; null where nothing.
+        /// The input of the command, null without input.
         stdin: Option<StdinDigest>,
-        /// What shows how it goes.
+        /// Watches the progress.
         watch_argv: Argv,
-        /// The secret that the job makes.
+        /// The secret that the job creates.
         secret: SecretName,
-        /// How long it may take, in seconds.
+        /// Time limit in seconds.
         timeout_seconds: u64,
     },
-    /// Looks for a new secret.
+    /// Checks that a secret is new.
     VerifySecret {
-        /// What shows which secrets are there.
+        /// Lists the secrets.
         argv: Argv,
         /// The secret.
         secret: SecretName,
-        /// The UID that it had before; null where it is not known.
+        /// The UID before the deletion, null if it is unknown.
         previous_uid: Option<String>,
     },
     /// Restarts pods.
     RestartPods {
-        /// What shows which pods there are, right before and when all seems done.
+        /// Lists the pods right before the deletion and at the end of the watch.
         list_argv: Argv,
-        /// The deletion; null where it has been done.
+        /// The deletion, null if an earlier run has done it.
         argv: Option<Argv>,
-        /// What shows how it goes.
+        /// Watches the progress.
         watch_argv: Argv,
-        /// How many must be ready afterwards.
+        /// How many pods must be ready afterwards.
         ready_pods: usize,
-        /// How long it may take, in seconds.
+        /// Time limit in seconds.
         timeout_seconds: u64,
     },
-    /// Proves that the old token is worthless.
+    /// Verifies that the old token is rejected.
     VerifyRevocation {
-        /// What each token is tried with; null where none can be.
+        /// Probes each token, null if it is impossible.
         argv: Option<Argv>,
-        /// Host and port that the tokens go to.
+        /// Host and port of the probes.
         address: Option<String>,
-        /// The profile's TLS settings.
+        /// TLS settings of the profile.
         tls: Option<Tls>,
-        /// Which tokens are tried.
+        /// The tokens to probe.
         tokens: Vec<&'static str>,
-        /// How long the old token may still be accepted, in seconds.
+        /// How long the old token can still be accepted, in seconds.
         timeout_seconds: u64,
     },
 }
 
-/// Bytes, by their digest.
+/// An input by its digest.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct StdinDigest {
-    /// Their SHA-256, lower-case hexadecimal.
-    pub(super) sha256: String,
+struct StdinDigest {
+    /// SHA-256 in lower-case hexadecimal.
+    #[cfg_attr(test, schemars(with = "String"))]
+    sha256: Digest,
 }
 
 impl Plan {
-    /// The plan as data.
-    #[must_use]
     pub fn to_view(&self) -> Vec<StepView> {
         let view = |step: &Step| StepView {
             id: step.id,
             reason: step.reason.clone(),
             postcondition: step.postcondition.clone(),
             parallel: step.parallel,
-            action: self.build_action_view(&step.action),
+            action: self.action_view(&step.action),
         };
         self.steps.iter().map(view).collect()
     }
 
-    fn build_action_view(&self, action: &Action) -> ActionView {
+    fn action_view(&self, action: &Action) -> ActionView {
         match action {
             Action::ReadToken(command) => ActionView::ReadToken {
                 argv: to_argv(command),
             },
-            Action::RecordCluster(look) | Action::CheckCluster(look) => {
+            Action::RecordCluster(target) | Action::CheckCluster(target) => {
+                let commands = target.identity_commands();
                 ActionView::ClusterIdentity {
-                    first_allowed_of: look.identity_commands().map(|command| to_argv(&command)),
+                    first_allowed_of: commands.map(|command| to_argv(&command)),
                 }
             }
             Action::ProbeToken {
@@ -197,19 +203,96 @@ impl Plan {
             },
             Action::EditConfig { path, .. } => ActionView::EditFile {
                 path: path.clone(),
-                lines: format_changed_lines(action),
+                lines: action.changed_lines(),
             },
             Action::DeleteToken { path } => ActionView::DeleteFile { path: path.clone() },
-            Action::SameCluster(same) => same.to_view(),
-            Action::DeleteSecret(deletion) => deletion.to_view(),
-            Action::RunJob(run) => run.to_view(),
-            Action::VerifySecret(secret) => secret.to_view(),
-            Action::RestartPods(restart) => restart.to_view(),
-            Action::VerifyRevocation(prove) => prove.to_view(),
+            Action::SameCluster(cluster) => cluster.into(),
+            Action::DeleteSecret(deletion) => deletion.into(),
+            Action::RunJob(run) => run.as_ref().into(),
+            Action::VerifySecret(secret) => secret.into(),
+            Action::RestartPods(restart) => restart.into(),
+            Action::VerifyRevocation(verification) => verification.into(),
         }
     }
 }
 
-pub(super) fn to_argv(command: &Invocation) -> Argv {
+fn to_argv(command: &Invocation) -> Argv {
     command.argv(None)
+}
+
+impl From<&ExpectedCluster> for ActionView {
+    fn from(cluster: &ExpectedCluster) -> Self {
+        Self::SameCluster {
+            argv: to_argv(&cluster.command),
+            expected: cluster.expected.clone(),
+        }
+    }
+}
+
+impl From<&SecretDeletion> for ActionView {
+    fn from(deletion: &SecretDeletion) -> Self {
+        Self::DeleteSecret {
+            list_argv: to_argv(&deletion.list_command()),
+            argv: to_argv(&deletion.command()),
+            uid: deletion.uid.clone(),
+        }
+    }
+}
+
+impl From<&JobRun> for ActionView {
+    fn from(run: &JobRun) -> Self {
+        let command = run.command();
+        let stdin = command.as_ref().and_then(Invocation::stdin);
+        Self::RunJob {
+            strategy: run.strategy.as_str(),
+            source: run.source().cloned(),
+            job: run.job_name().map(str::to_owned),
+            argv: command.as_ref().map(to_argv),
+            stdin: stdin.map(|text| StdinDigest {
+                sha256: Digest::compute(text.as_bytes()),
+            }),
+            watch_argv: to_argv(&run.watch_command()),
+            secret: run.secret,
+            timeout_seconds: run.timeout.as_secs(),
+        }
+    }
+}
+
+impl From<&ExpectedSecret> for ActionView {
+    fn from(secret: &ExpectedSecret) -> Self {
+        Self::VerifySecret {
+            argv: to_argv(&secret.list_command()),
+            secret: secret.name,
+            previous_uid: secret.previous_uid.clone(),
+        }
+    }
+}
+
+impl From<&PodRestart> for ActionView {
+    fn from(restart: &PodRestart) -> Self {
+        Self::RestartPods {
+            list_argv: to_argv(&restart.list_command()),
+            argv: restart.command().as_ref().map(to_argv),
+            watch_argv: to_argv(&restart.watch_command()),
+            ready_pods: restart.ready_pods,
+            timeout_seconds: restart.timeout.as_secs(),
+        }
+    }
+}
+
+impl From<&VerificationStep> for ActionView {
+    fn from(verification: &VerificationStep) -> Self {
+        let probe = verification.token_probe.as_ref();
+        let mut tokens = vec!["<old token>"];
+        if verification.new_token {
+            tokens.push("<new token>");
+        }
+        Self::VerifyRevocation {
+            argv: probe.map(|probe| to_argv(&probe.command)),
+            address: probe.map(|probe| probe.profile.address()),
+            tls: probe.map(|probe| probe.profile.tls.clone()),
+            tokens,
+            timeout_seconds: verification.grace_period.as_secs(),
+        }
+    }
 }

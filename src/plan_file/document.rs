@@ -4,7 +4,7 @@ use crate::audit::{Actor, Target};
 use crate::cli::PlanRequest;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
-use crate::plan::{Plan, format_shell_line, script};
+use crate::plan::{Plan, format_shell_line, render_script};
 use crate::text::{sanitize, sanitize_truncated};
 use crate::tool::ToolInfo;
 use crate::tool::kubectl::{ClusterId, SecretUid};
@@ -201,7 +201,7 @@ impl PlanFile {
             tools,
             observed,
             steps: steps.map_err(|error| serialize_error(&error))?,
-            script: script::render_script(plan),
+            script: render_script(plan),
         })
     }
 

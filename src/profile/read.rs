@@ -3,8 +3,8 @@
 use toml_edit::{Item, Value};
 
 use super::error::ConfigError;
+use super::model::{Profile, Tls};
 use super::node::{self, Node, TokenFilePath, shape_error};
-use super::{Profile, Tls};
 
 /// Reads one profile; the types must be those that influxctl reads.
 pub(super) fn read_profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigError> {

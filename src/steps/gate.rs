@@ -5,7 +5,7 @@ use crate::cli::{DryRunFormat, PlanRequest};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::read_file;
-use crate::plan::{Plan, script};
+use crate::plan::{Plan, render_script};
 use crate::plan_file::diff::{find_differences, find_resume_differences, format_differences};
 use crate::plan_file::document::{MAX_PLAN, PlanFile, PlanObservation};
 use crate::plan_file::{PlanMode, SavedPlan};
@@ -78,7 +78,7 @@ fn save_plan(
     runner.ui.print_result(&format!("sha256 {sha256}"));
     runner.ui.print_lines(&format!(
         "to carry it out: bypassctl apply {} --expect {sha256}",
-        crate::plan::script::shell_quote(&out.display().to_string())
+        crate::plan::shell_quote(&out.display().to_string())
     ));
     runner
         .ui
@@ -161,7 +161,7 @@ pub(crate) fn show_dry_run(runner: &Runner, plan: &Plan, form: DryRunFormat) {
                 .print_lines("this was a dry run: nothing was changed");
         }
         DryRunFormat::Script => {
-            let script = script::render_script(plan);
+            let script = render_script(plan);
             runner.ui.print_document(&script);
             runner
                 .ui

@@ -121,7 +121,7 @@ pub fn extract_progress(run: &CommandOutput) -> String {
             || line.starts_with("   $ ")
             || line.starts_with("   then: ")
             || line.starts_with("   if its UID")
-            || line.starts_with("   reading job")
+            || line.starts_with("   reads job")
             || line.starts_with("   with the old")
             || line
                 .split_once(". ")

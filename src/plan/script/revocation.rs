@@ -1,18 +1,22 @@
-//! The steps of a revocation as shell: what is shown before anything is deleted, and what each step waits for.
+//! The steps of a revocation in a script, with their preflight checks and waits.
 
-use super::{render_command, shell_quote};
-use crate::plan::{
-    Action, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, Plan, PodRestart, SecretDeletion,
-    SecretName, VerificationStep,
+use super::command::{quote_path, render_command, render_probe};
+use crate::plan::revocation::{
+    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, SecretDeletion,
+    VerificationStep,
 };
+use crate::plan::secret_name::SecretName;
+use crate::plan::shell::shell_quote;
+use crate::plan::step::{Action, Plan};
+use crate::plan::target::ClusterTarget;
 use crate::profile;
-use crate::tool::invocation::{Arg, ObjectRef};
+use crate::tool::invocation::ObjectRef;
 
-/// What stands in for the token's path in the throwaway configuration.
+/// Stands for the path of the token in the throwaway configuration.
 const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
 
-/// Waits for a job by its conditions, and sees its failure as soon as its end.
-const WAIT_FUNCTIONS: &str = r#"finished() { # finished JOB OLD-UID SECONDS
+/// Waits by conditions, so that a failed job ends the wait at once.
+const WAIT_FUNCTIONS: &str = r#"wait_for_job() { # wait_for_job JOB OLD-UID SECONDS
   left=$3
   while :; do
     uid=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}') || uid=
@@ -24,95 +28,100 @@ const WAIT_FUNCTIONS: &str = r#"finished() { # finished JOB OLD-UID SECONDS
       esac
     fi
     left=$((left - 1))
-    [ "$left" -gt 0 ] || fail "job $1 is not complete after $3 s"
+    [ "$left" -gt 0 ] || fail "timed out after $3 s waiting for job $1"
     sleep 1
   done
 }
-made() { # made SECRET OLD-UID
+check_new_secret() { # check_new_secret SECRET OLD-UID
   uid=$(k get "secrets/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}')
-  case $uid in '' | "$2") fail "there is no new secret $1" ;; esac
+  case $uid in '' | "$2") fail "no new secret $1 exists" ;; esac
 }
-restarted() { # restarted SELECTOR READY SECONDS
+wait_for_pods() { # wait_for_pods SELECTOR READY SECONDS
   left=$3
   while :; do
-    going=0 ready=0
-    pods=$(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || going=1
+    old=0 ready=0
+    pods=$(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || old=1
     for pod in $pods; do
       case " $old_pods " in
-      *" ${pod%%,*} "*) going=$((going + 1)) ;;
+      *" ${pod%%,*} "*) old=$((old + 1)) ;;
       *) case $pod in *,,True) ready=$((ready + 1)) ;; esac ;;
       esac
     done
-    if [ "$going" = 0 ] && [ "$ready" -ge "$2" ]; then return; fi
+    if [ "$old" = 0 ] && [ "$ready" -ge "$2" ]; then return; fi
     left=$((left - 1))
-    [ "$left" -gt 0 ] || fail "$going old pods are left and $ready new ones ready after $3 s"
+    [ "$left" -gt 0 ] || fail "timed out after $3 s: $old old pods left, $ready new pods ready"
     sleep 1
   done
 }
 "#;
 
-/// What comes before the first step of a revocation; nothing for other plans.
+/// Renders everything before the first step of a revocation. Other plans need no prologue.
 pub(super) fn render_prologue(plan: &Plan) -> String {
-    let Some(at) = plan.steps.iter().find_map(|step| match &step.action {
-        Action::RunJob(run) => Some(&run.target),
-        Action::DeleteSecret(deletion) => Some(&deletion.target),
-        Action::RestartPods(restart) => Some(&restart.target),
-        _ => None,
-    }) else {
+    let Some(target) = find_target(plan) else {
         return String::new();
     };
-    let kubectl = shell_quote(&at.kubectl.tool.found_at.display().to_string());
-    let pins: Vec<String> = at
-        .kubectl
-        .global_flags
-        .to_args()
-        .iter()
-        .map(|flag| shell_quote(flag))
-        .collect();
-    let pins = if pins.is_empty() {
-        String::new()
-    } else {
-        format!(" {}", pins.join(" "))
-    };
-    let phrase = at.confirmation_phrase();
-    let confirmed = format!(
-        "[ \"${{1:-}}\" = {0} ] || fail 'what this deletes cannot be had back; to confirm it, give this script the argument' {0}\n",
-        shell_quote(&phrase)
-    );
-    let writes = plan
+    let writes_token = plan
         .steps
         .iter()
         .any(|step| matches!(step.action, Action::WriteToken { .. }));
-    let new_token = if writes {
+    let new_token = if writes_token {
         ""
     } else {
         "new_token=$work/new-token\n"
     };
     let mut text = format!(
-        "{confirmed}{new_token}old_token=$work/old-token\nk() {{ {kubectl} \"$@\" --namespace {}{pins}; }}\n{WAIT_FUNCTIONS}",
-        shell_quote(&at.namespace)
+        "[ \"${{1:-}}\" = {0} ] || \
+         fail 'this cannot be undone: to confirm, give this script the argument' {0}\n\
+         {new_token}old_token=$work/old-token\n{1}{WAIT_FUNCTIONS}",
+        shell_quote(&target.confirmation_phrase()),
+        render_kubectl_function(target),
     );
     text.extend(plan.steps.iter().filter_map(|step| match &step.action {
-        Action::SameCluster(same) => Some(render_cluster_check(same)),
+        Action::SameCluster(cluster) => Some(render_cluster_check(cluster)),
         _ => None,
     }));
     text.push_str(
-        "\n# Before anything is deleted: the jobs are those that were seen, and the server would make their clones.\n",
+        "\n# Checks before the first deletion: the jobs are the same, and the server accepts \
+         their clones.\n",
     );
     text.extend(plan.steps.iter().filter_map(|step| match &step.action {
         Action::RunJob(run) => Some(render_job_preflight(run)),
         Action::RestartPods(restart) if restart.terminating.is_none() => {
             Some(render_pods_check(&restart.selector))
         }
-        Action::VerifyRevocation(prove) => Some(render_old_token_probe(plan, prove)),
+        Action::VerifyRevocation(verification) => Some(render_old_token_probe(plan, verification)),
         _ => None,
     }));
     text
 }
 
+fn find_target(plan: &Plan) -> Option<&ClusterTarget> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::RunJob(run) => Some(&run.target),
+        Action::DeleteSecret(deletion) => Some(&deletion.target),
+        Action::RestartPods(restart) => Some(&restart.target),
+        _ => None,
+    })
+}
+
+/// Renders `k`, which is kubectl with the flags that select the namespace.
+fn render_kubectl_function(target: &ClusterTarget) -> String {
+    let flags = target.kubectl.global_flags.to_args();
+    let flags: String = flags
+        .iter()
+        .map(|flag| format!(" {}", shell_quote(flag)))
+        .collect();
+    format!(
+        "k() {{ {} \"$@\" --namespace {}{flags}; }}\n",
+        quote_path(&target.kubectl.tool.found_at),
+        shell_quote(&target.namespace),
+    )
+}
+
 fn render_pods_check(selector: &str) -> String {
     format!(
-        "[ -n \"$(k get pods --selector {} --output 'jsonpath={{.items[*].metadata.uid}}')\" ] || fail 'there is no pod to restart'\n",
+        "[ -n \"$(k get pods --selector {} --output 'jsonpath={{.items[*].metadata.uid}}')\" ] || \
+         fail 'no pod to restart'\n",
         shell_quote(selector)
     )
 }
@@ -120,15 +129,13 @@ fn render_pods_check(selector: &str) -> String {
 fn render_job_preflight(run: &JobRun) -> String {
     match &run.strategy {
         JobStrategy::Clone { manifest, patch } => {
-            let (from, file) = (
-                &manifest.source,
-                format!("\"$work\"/{}.json", shell_quote(&manifest.name)),
-            );
+            let file = format!("\"$work\"/{}.json", shell_quote(&manifest.name));
             format!(
-                "{}k get {} --output json | k patch --local --filename - --type=json --output json --patch {} >{file}\n\
+                "{}k get {} --output json | \
+                 k patch --local --filename - --type=json --output json --patch {} >{file}\n\
                  k create --filename - --dry-run=server --output name <{file}\n",
-                render_uid_check(from),
-                shell_quote(&from.to_string()),
+                render_uid_check(&manifest.source),
+                shell_quote(&manifest.source.to_string()),
                 shell_quote(patch),
             )
         }
@@ -139,10 +146,9 @@ fn render_job_preflight(run: &JobRun) -> String {
     }
 }
 
-/// The object is the one that was seen.
 fn render_uid_check(object: &ObjectRef) -> String {
     let message = shell_quote(&format!(
-        "{object} is not the one that this script was made for"
+        "{object} has changed since this script was created"
     ));
     format!(
         "[ \"$(k get {} --output 'jsonpath={{.metadata.uid}}')\" = {} ] || fail {message}\n",
@@ -151,104 +157,100 @@ fn render_uid_check(object: &ObjectRef) -> String {
     )
 }
 
-/// A copy of the old token, and the means to try it.
-fn render_old_token_probe(plan: &Plan, prove: &VerificationStep) -> String {
-    let Some(trial) = &prove.token_probe else {
+/// Renders a copy of the old token and the functions that probe it.
+fn render_old_token_probe(plan: &Plan, verification: &VerificationStep) -> String {
+    let Some(probe) = &verification.token_probe else {
         return String::new();
     };
-    let in_cluster = plan.steps.iter().any(
-        |step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == SecretName::AdminToken),
-    );
-    let copy = match &trial.profile.token_file {
-        _ if in_cluster => {
+    let deletes_token = plan.steps.iter().any(|step| {
+        matches!(&step.action, Action::DeleteSecret(deletion)
+            if deletion.name == SecretName::AdminToken)
+    });
+    let copy = match &probe.profile.token_file {
+        _ if deletes_token => {
             "k get secrets/admin-token '--template={{.data.token}}' | decode >\"$old_token\"\n"
                 .to_owned()
         }
         Some(file) => format!("cp {} \"$old_token\" || :\n", shell_quote(file)),
         None => String::new(),
     };
-    let word = |arg: &Arg| match arg {
-        Arg::Text(text) => shell_quote(text),
-        Arg::ProbeConfig => "\"$work/config.toml\"".to_owned(),
-    };
-    let argv: Vec<String> = trial.command.args().iter().map(word).collect();
     format!(
         "{copy}cat >\"$work/config.in\" <<'END_OF_CONFIG'\n{}END_OF_CONFIG\n\
-         case $work in *[\\|\\&\\\\]*) fail 'the temporary directory has a name that sed would not take' ;; esac\n\
-         sed \"s|{TOKEN_FILE_PLACEHOLDER}|$work/token|\" \"$work/config.in\" >\"$work/config.toml\"\n\
+         case $work in *[\\|\\&\\\\]*) fail 'unsupported name of the temporary directory' ;; esac\n\
+         sed \"s|{TOKEN_FILE_PLACEHOLDER}|$work/token|\" \"$work/config.in\" \
+         >\"$work/config.toml\"\n\
          mkdir \"$work/home\"\n\
-         try() (\n\
+         probe() (\n\
          \x20 cat \"$1\" >\"$work/token\"\n\
-         \x20 for name in $(env | sed -n 's/^\\(INFLUXCTL_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset \"$name\"; done\n\
-         \x20 unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME\n\
-         \x20 export HOME=\"$work/home\"\n\
-         \x20 {} {} </dev/null >/dev/null 2>\"$work/said\"\n\
+         {} 2>\"$work/said\"\n\
          )\n\
-         refused() {{ ! try \"$1\" && grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n\
-         # That it is refused afterwards says something only if it is accepted now.\n\
+         rejected() {{ ! probe \"$1\" && \
+         grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n\
+         # A later rejection counts only if the old token is accepted now.\n\
          accepted=no\n\
-         if [ -s \"$old_token\" ] && try \"$old_token\"; then accepted=yes; fi\n",
-        profile::render_probe_config(&trial.profile, TOKEN_FILE_PLACEHOLDER),
-        shell_quote(&trial.command.tool().found_at.display().to_string()),
-        argv.join(" "),
+         if [ -s \"$old_token\" ] && probe \"$old_token\"; then accepted=yes; fi\n",
+        profile::render_probe_config(&probe.profile, TOKEN_FILE_PLACEHOLDER),
+        render_probe(&probe.command),
     )
 }
 
-pub(super) fn render_cluster_check(same: &ExpectedCluster) -> String {
+pub(super) fn render_cluster_check(cluster: &ExpectedCluster) -> String {
     format!(
-        "[ \"$({})\" = {} ] || fail 'the context leads to another cluster than the one that this script was made for'\n",
-        render_command(&same.command),
-        shell_quote(&same.expected)
+        "[ \"$({})\" = {} ] || \
+         fail 'the context points to another cluster than at the creation of this script'\n",
+        render_command(&cluster.command),
+        shell_quote(&cluster.expected)
     )
 }
 
 pub(super) fn render_delete_secret(deletion: &SecretDeletion) -> String {
     let object = shell_quote(&format!("secrets/{}", deletion.name));
     let message = shell_quote(&format!(
-        "secret {} was made anew by someone else meanwhile",
+        "secret {} was recreated by somebody else",
         deletion.name
     ));
     format!(
-        "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\ncase $uid in\n\
-         '') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
+        "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\n\
+         case $uid in\n'') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
         shell_quote(&deletion.uid),
         render_command(&deletion.command()),
     )
 }
 
 pub(super) fn render_run_job(run: &JobRun) -> String {
-    let seconds = run.timeout.as_secs();
-    let begin = match (&run.strategy, run.command()) {
-        (JobStrategy::Clone { manifest, .. }, _) => {
-            format!(
-                "k create --filename - --output name <\"$work\"/{}.json\n",
-                shell_quote(&manifest.name)
-            )
-        }
+    let start = match (&run.strategy, run.command()) {
+        (JobStrategy::Clone { manifest, .. }, _) => format!(
+            "k create --filename - --output name <\"$work\"/{}.json\n",
+            shell_quote(&manifest.name)
+        ),
         (JobStrategy::Operator { job }, Some(command)) => {
             render_uid_check(job) + &render_command(&command) + "\n"
         }
         (_, Some(command)) => render_command(&command) + "\n",
         (_, None) => String::new(),
     };
-    let old_job = match &run.strategy {
+    let old_uid = match &run.strategy {
         JobStrategy::Operator { job } => job.uid.as_str(),
         _ => "",
     };
+    let seconds = run.timeout.as_secs();
     let wait = match run.job_name() {
-        Some(name) => format!("finished {} '{old_job}' {seconds}\n", shell_quote(name)),
+        Some(name) => format!("wait_for_job {} '{old_uid}' {seconds}\n", shell_quote(name)),
         None => format!(
-            "left={seconds}\nuntil uid=$(k get secrets/{0} --ignore-not-found --output name) && [ -n \"$uid\" ]; do\n  left=$((left - 1))\n  \
-             [ \"$left\" -gt 0 ] || fail 'kubit has not had secret {0} made after {seconds} s'\n  sleep 1\ndone\n",
+            "left={seconds}\n\
+             until uid=$(k get secrets/{0} --ignore-not-found --output name) && [ -n \"$uid\" ]; do\n  \
+             left=$((left - 1))\n  \
+             [ \"$left\" -gt 0 ] || fail 'timed out after {seconds} s waiting for secret {0}'\n  \
+             sleep 1\ndone\n",
             run.secret
         ),
     };
-    begin + &wait
+    start + &wait
 }
 
 pub(super) fn render_verify_secret(secret: &ExpectedSecret) -> String {
     format!(
-        "made {} '{}'\n",
+        "check_new_secret {} '{}'\n",
         secret.name,
         secret.previous_uid.as_deref().unwrap_or_default()
     )
@@ -256,42 +258,41 @@ pub(super) fn render_verify_secret(secret: &ExpectedSecret) -> String {
 
 pub(super) fn render_restart_pods(restart: &PodRestart) -> String {
     let selector = shell_quote(&restart.selector);
-    let begin = match (restart.command(), &restart.terminating) {
+    let start = match (restart.command(), &restart.terminating) {
         (Some(command), _) => format!(
-            "old_pods=$(k get pods --selector {selector} --output 'jsonpath={{.items[*].metadata.uid}}')\n\
-             [ -n \"$old_pods\" ] || fail 'there is no pod to restart'\n{}\n",
+            "old_pods=$(k get pods --selector {selector} \
+             --output 'jsonpath={{.items[*].metadata.uid}}')\n\
+             [ -n \"$old_pods\" ] || fail 'no pod to restart'\n{}\n",
             render_command(&command)
         ),
-        (None, going) => format!(
-            "old_pods='{}'\n",
-            going
-                .as_ref()
-                .map(|going| going.join(" "))
-                .unwrap_or_default()
-        ),
+        (None, terminating) => {
+            let uids = terminating.as_deref().unwrap_or_default();
+            format!("old_pods='{}'\n", uids.join(" "))
+        }
     };
     format!(
-        "{begin}restarted {selector} {} {}\n",
+        "{start}wait_for_pods {selector} {} {}\n",
         restart.ready_pods,
         restart.timeout.as_secs()
     )
 }
 
-pub(super) fn render_verify_revocation(prove: &VerificationStep) -> String {
-    if prove.token_probe.is_none() {
-        return "echo 'that the old token is refused was not tried: no influxctl, or no profile' >&2\n".to_owned();
+pub(super) fn render_verify_revocation(verification: &VerificationStep) -> String {
+    if verification.token_probe.is_none() {
+        return "echo 'revoked, but not verified: no influxctl, or no profile' >&2\n".to_owned();
     }
-    let new = if prove.new_token {
-        "try \"$new_token\" && "
+    let new = if verification.new_token {
+        "probe \"$new_token\" && "
     } else {
         ""
     };
     format!(
-        "[ -s \"$old_token\" ] || fail 'revoked, but there is no copy of the old token to show it with'\n\
-         left={}\nuntil {new}refused \"$old_token\"; do\n  left=$((left - 1))\n  \
-         [ \"$left\" -gt 0 ] || fail 'revoked, but that the old token is refused was not shown'\n  sleep 1\ndone\n\
-         [ \"$accepted\" = yes ] || fail 'revoked, but the old token was not accepted before either: that proves nothing'\n\
-         echo 'revoked, proven'\n",
-        prove.grace_period.as_secs()
+        "[ -s \"$old_token\" ] || fail 'revoked, but not verified: no copy of the old token'\n\
+         left={}\nuntil {new}rejected \"$old_token\"; do\n  left=$((left - 1))\n  \
+         [ \"$left\" -gt 0 ] || fail 'revoked, but not verified: timed out'\n  sleep 1\ndone\n\
+         [ \"$accepted\" = yes ] || \
+         fail 'revoked, but not verified: the old token was not accepted before either'\n\
+         echo 'revoked and verified'\n",
+        verification.grace_period.as_secs()
     )
 }

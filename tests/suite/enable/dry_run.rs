@@ -72,17 +72,17 @@ fn dry_run_prints_plan() {
     1. get-token: read the admin token from secret `admin-token` of namespace `influxdb`
        $ kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev
        then: the token is in memory only
-    2. record-cluster (side by side with 1): record the cluster that the context points to
+    2. record-cluster (in parallel with 1): record the cluster that the context points to
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
-       or, where that is forbidden, $ kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev
-       or, where that is forbidden, $ kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev
+       or, if that is forbidden, $ kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev
+       or, if that is forbidden, $ kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev
        then: the cluster of the token is known
     3. probe-token: test the token before any of your files changes
        $ influxctl --config <throwaway configuration> --profile default database list --format json
        then: the token was not rejected
-    4. check-cluster (side by side with 3): check before any of your files changes that the context points there still
+    4. check-cluster (in parallel with 3): check before any of your files changes that the context points there still
        $ kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev
-       or whichever answered before
+       or the command that answered before
        then: the cluster is the same
     5. write-token: write the token where influxctl reads it
        write [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600: <token from step 1>
@@ -119,12 +119,12 @@ fn dry_run_prints_script() {
     insta::assert_snapshot!(run.normalized_stdout().replace(&extract_checksums(&run.stdout)[0], "[CKSUM-1]").replace(&extract_checksums(&run.stdout)[1], "[CKSUM-2]"), @r#"
     #!/bin/sh
     # enable profile `default`, namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
-    # made by bypassctl [VERSION] read it before you run it: it is for once, and where
-    # it was cut short, or has run, have another made
-    # shellcheck disable=SC2016,SC2089,SC2090 # what is quoted is meant as it stands
+    # Created by bypassctl [VERSION] Read this script before you run it.
+    # It runs only once: create another one after an interruption.
+    # shellcheck disable=SC2016,SC2089,SC2090 # quoted text is literal
     set -eu
     umask 077
-    # A kuberc could give kubectl's commands other defaults.
+    # A kuberc can change the defaults of kubectl's commands.
     export KUBERC=off LC_ALL=C
     fail() { printf '%s\n' "$*" >&2; exit 1; }
     decode() { if printf 'eA==' | base64 -d >/dev/null 2>&1; then base64 -d; else base64 -D; fi; }
@@ -135,7 +135,7 @@ fn dry_run_prints_script() {
     trap 'exit 143' TERM
     new_token=[SANDBOX]/home/.config/influxctl/.admin-token-default.json.bypassctl-new
     trap 'rm -rf "$work" "$new_token"' EXIT
-    [ "$(cksum <[SANDBOX]/home/.config/influxctl/config.toml)" = '[CKSUM-1]' ] || fail [SANDBOX]/home/.config/influxctl/config.toml 'is not the file that this script was made for'
+    [ "$(cksum <[SANDBOX]/home/.config/influxctl/config.toml)" = '[CKSUM-1]' ] || fail [SANDBOX]/home/.config/influxctl/config.toml 'has changed since this script was created'
 
     # get-token: read the admin token from secret `admin-token` of namespace `influxdb`
     encoded=$([SANDBOX]/bin/kubectl get secrets/admin-token '--template={{.data.token}}' --namespace influxdb --context sim-dev)
@@ -147,7 +147,7 @@ fn dry_run_prints_script() {
     # record-cluster: record the cluster that the context points to
     cluster() { [SANDBOX]/bin/kubectl get namespace kube-system --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl get namespace influxdb --output 'jsonpath={.metadata.uid}' --context sim-dev 2>/dev/null || [SANDBOX]/bin/kubectl config view --minify --output 'jsonpath={.clusters[0].cluster.server}' --context sim-dev || :; }
     cluster=$(cluster)
-    [ -n "$cluster" ] || fail 'the cluster cannot be told from another'
+    [ -n "$cluster" ] || fail 'cannot identify the cluster'
 
     # probe-token: test the token before any of your files changes
     mkdir "$work/home"
@@ -171,12 +171,12 @@ fn dry_run_prints_script() {
       [SANDBOX]/bin/influxctl --config "$work/config.toml" --profile default database list --format json </dev/null >/dev/null
     ) 2>"$work/said"; then
       cat "$work/said" >&2
-      ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' "$work/said" || fail 'the token was refused'
-      echo 'the token could not be tried; going on without that proof' >&2
+      ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' "$work/said" || fail 'the token was rejected'
+      echo 'the token probe was inconclusive' >&2
     fi
 
     # check-cluster: check before any of your files changes that the context points there still
-    [ "$(cluster)" = "$cluster" ] || fail 'the context leads to another cluster now'
+    [ "$(cluster)" = "$cluster" ] || fail 'the context points to another cluster now'
 
     # write-token: write the token where influxctl reads it
     mv -f "$new_token" [SANDBOX]/home/.config/influxctl/admin-token-default.json
@@ -190,7 +190,7 @@ fn dry_run_prints_script() {
             token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json"
     '
     } >[SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new
-    [ "$(cksum <[SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new)" = '[CKSUM-2]' ] || { rm -f [SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new; fail [SANDBOX]/home/.config/influxctl/config.toml 'could not be edited'; }
+    [ "$(cksum <[SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new)" = '[CKSUM-2]' ] || { rm -f [SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new; fail [SANDBOX]/home/.config/influxctl/config.toml 'cannot be edited'; }
     mv -f [SANDBOX]/home/.config/influxctl/.config.toml.bypassctl-new [SANDBOX]/home/.config/influxctl/config.toml
     "#);
 }
@@ -278,7 +278,7 @@ fn script_stops_where_enable_refuses() {
     sb.inject_fault(serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": "error\trpc error: code = Unauthenticated\n"}}}));
     let (code, text) = run_script(&sb, &script, &[]);
     assert!(
-        code == 1 && text.ends_with("the token was refused\n"),
+        code == 1 && text.ends_with("the token was rejected\n"),
         "{text}"
     );
     let names = |picture: &std::collections::BTreeMap<_, _>| {
@@ -295,7 +295,7 @@ fn script_stops_where_enable_refuses() {
     sb.write(CONFIG_FILE, sb.read(CONFIG_FILE) + "# changed\n");
     let (code, text) = run_script(&sb, &script, &[]);
     assert!(
-        code == 1 && text.contains("is not the file that this script was made for"),
+        code == 1 && text.contains("has changed since this script was created"),
         "{text}"
     );
     sb.assert_no_secret_leaked(&[]);

@@ -248,12 +248,12 @@ fn resumed_apply_waits_for_jobs_already_started() {
         (
             false,
             ["jobs", "--watch"],
-            "   job/key-gen-001 is at work already\n",
+            "   job/key-gen-001 already runs\n",
         ),
         (
             true,
             ["delete", "job/key-gen-7c9d2b41"],
-            "   kubit makes job key-gen-… again\n",
+            "   kubit recreates job key-gen-…\n",
         ),
     ] {
         let sb = create_enabled_sandbox();

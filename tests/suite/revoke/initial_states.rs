@@ -232,7 +232,7 @@ fn revoke_handles_equivalent_jobs_and_many_pods() {
     let run = run_revoke(&sb, 0, &[]);
     assert!(
         run.stdout
-            .contains("reading job `key-gen-1000`, made from job/key-gen-00000000"),
+            .contains("reads job `key-gen-1000`, a clone of job/key-gen-00000000"),
         "{}",
         run.stdout
     );

@@ -147,7 +147,7 @@ fn revoke_refuses_ambiguous_jobs() {
     ");
     let run = run_revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
     assert!(
-        run.stdout.contains("made from job/key-gen-7c9d2b41"),
+        run.stdout.contains("a clone of job/key-gen-7c9d2b41"),
         "{}",
         run.stdout
     );

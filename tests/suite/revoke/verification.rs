@@ -90,7 +90,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     --- stdout
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
-       (no token can be tried: the proof will be inconclusive)
+       (without a token probe, the verification is inconclusive)
     every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
     done      check-cluster: the context leads to the same cluster as before
     done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone

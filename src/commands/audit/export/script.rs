@@ -5,7 +5,7 @@ use crate::commands::audit::describe::{
     Results, describe_stdin, format_text, format_time, format_words,
 };
 use crate::commands::audit::source::RunEntries;
-use crate::plan::script::shell_quote;
+use crate::plan::shell_quote;
 use crate::text::sanitize;
 
 const NOT_INTACT_NOTE: &str =

@@ -1,0 +1,126 @@
+//! A plan as text for people.
+
+use super::revocation::{
+    ExpectedCluster, JobRun, JobStrategy, PodRestart, SecretDeletion, VerificationStep,
+};
+use super::shell::format_shell_line;
+use super::step::{Action, Plan};
+use super::target::ClusterTarget;
+use crate::tool::invocation::Invocation;
+use std::fmt::Write as _;
+
+impl Plan {
+    pub fn to_text(&self) -> String {
+        let mut text = format!("plan: {} {}\n", self.command, self.about);
+        for (step, number) in self.steps.iter().zip(1..) {
+            let parallel = if step.parallel {
+                format!(" (in parallel with {})", number - 1)
+            } else {
+                String::new()
+            };
+            // Writing to a String cannot fail.
+            let _ = write!(
+                text,
+                "{number}. {}{parallel}: {}\n{}   then: {}\n",
+                step.id,
+                step.reason,
+                self.format_action(&step.action),
+                step.postcondition
+            );
+        }
+        if self.steps.is_empty() {
+            text.push_str("nothing to do\n");
+        }
+        text
+    }
+
+    fn format_action(&self, action: &Action) -> String {
+        match action {
+            Action::ReadToken(command) | Action::ProbeToken { command, .. } => {
+                format_command(command, "$")
+            }
+            Action::RecordCluster(target) => format_identity_commands(target),
+            Action::CheckCluster(target) => {
+                let [first, ..] = target.identity_commands();
+                format_command(&first, "$") + "   or the command that answered before\n"
+            }
+            Action::WriteToken { path } => format!(
+                "   write {}, mode 0600: {}\n",
+                path.display(),
+                self.token_placeholder()
+            ),
+            Action::EditConfig { path, .. } => {
+                let lines = action.changed_lines();
+                let lines: String = lines.iter().map(|line| format!("     {line}\n")).collect();
+                format!("   edit {}\n{lines}", path.display())
+            }
+            Action::DeleteToken { path } => format!("   delete {}\n", path.display()),
+            Action::SameCluster(cluster) => format_expected_cluster(cluster),
+            Action::DeleteSecret(deletion) => format_secret_deletion(deletion),
+            Action::RunJob(run) => format_job_run(run),
+            Action::VerifySecret(secret) => format_command(&secret.list_command(), "$"),
+            Action::RestartPods(restart) => format_pod_restart(restart),
+            Action::VerifyRevocation(verification) => format_verification(verification),
+        }
+    }
+}
+
+fn format_command(command: &Invocation, prompt: &str) -> String {
+    format!("   {prompt} {}\n", format_shell_line(&command.argv(None)))
+}
+
+fn format_identity_commands(target: &ClusterTarget) -> String {
+    let [first, rest @ ..] = target.identity_commands();
+    let rest = rest.map(|command| format_command(&command, "or, if that is forbidden, $"));
+    format_command(&first, "$") + &rest.concat()
+}
+
+fn format_expected_cluster(cluster: &ExpectedCluster) -> String {
+    let command = format_command(&cluster.command, "$");
+    format!("{command}   must print {}\n", cluster.expected)
+}
+
+fn format_secret_deletion(deletion: &SecretDeletion) -> String {
+    let command = format_command(&deletion.command(), "$");
+    format!("{command}   if its UID is still {}\n", deletion.uid)
+}
+
+fn format_job_run(run: &JobRun) -> String {
+    let command = run
+        .command()
+        .map(|command| format_command(&command, "$"))
+        .unwrap_or_default();
+    let details = match &run.strategy {
+        JobStrategy::Clone { manifest, .. } => format!(
+            "   reads job `{}`, a clone of {} (UID {})\n",
+            manifest.name, manifest.source, manifest.source.uid
+        ),
+        JobStrategy::FromJob { .. } => String::new(),
+        JobStrategy::Operator { job } => {
+            format!("   if its UID is still {}; kubit recreates it\n", job.uid)
+        }
+        JobStrategy::Running { job } => format!("   {job} already runs\n"),
+        JobStrategy::AwaitExisting { name_prefix } => {
+            format!("   kubit recreates job {name_prefix}-…\n")
+        }
+    };
+    command + &details + &format_command(&run.watch_command(), "$")
+}
+
+fn format_pod_restart(restart: &PodRestart) -> String {
+    let command = restart
+        .command()
+        .map(|command| format_command(&command, "$"))
+        .unwrap_or_default();
+    command + &format_command(&restart.watch_command(), "$")
+}
+
+fn format_verification(verification: &VerificationStep) -> String {
+    match &verification.token_probe {
+        Some(probe) if verification.new_token => {
+            format_command(&probe.command, "with the old token and with the new one: $")
+        }
+        Some(probe) => format_command(&probe.command, "with the old token: $"),
+        None => "   (without a token probe, the verification is inconclusive)\n".to_owned(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The types of a profile.
+
+/// A connection profile, reduced to the keys that bypassctl needs.
+///
+/// It contains no secret. Of `client_secret` and `mgmt_token` it only knows whether they exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// As in influxctl, `default` is the name of a profile without one.
+    pub name: String,
+    /// `clustered` or `dedicated`, as in the file.
+    pub product: Option<String>,
+    pub host: Option<String>,
+    /// A string for influxctl. An integer in the file is read and written as one.
+    pub port: Option<String>,
+    /// `[profile.tls]`
+    pub tls: Tls,
+    /// `auth.token.token_file`, as in the file.
+    pub token_file: Option<String>,
+    /// Whether `auth.oauth2` exists.
+    pub has_oauth2: bool,
+    /// Whether `auth.oauth2.client_secret` exists and is not empty.
+    pub has_client_secret: bool,
+    /// Whether `mgmt_token` exists and is not empty.
+    pub has_mgmt_token: bool,
+}
+
+impl Profile {
+    /// Returns host and port.
+    pub fn address(&self) -> String {
+        let host = self.host.as_deref().unwrap_or("(no host)");
+        self.port
+            .as_ref()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+/// `[profile.tls]`. Missing keys are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Tls {
+    /// Skip the verification of the server's certificate.
+    pub insecure: Option<bool>,
+    /// Use no TLS.
+    pub disable: Option<bool>,
+    /// Path of the client's certificate.
+    pub cert: Option<String>,
+    /// Path of the client's key.
+    pub key: Option<String>,
+    /// Path of the authority's certificate.
+    pub ca: Option<String>,
+}
