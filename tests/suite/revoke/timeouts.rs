@@ -178,8 +178,16 @@ fn revoke_stops_when_operator_is_paused_meanwhile() {
     error: job `key-gen` not found: nothing could recreate secret `rsa-keys`
     hint: end kubit's pause, so that it recreates the job: `kubectl get appinstances.kubecfg.dev --namespace influxdb`
     ");
+    // The operator is slow, so the run must wait for a job whose name it does not know.
     sb.set_operator_paused(false);
-    run_revoke(&sb, 10, &[]);
+    sb.edit_cluster(|cluster| cluster["operator"] = json!(false));
+    sb.inject_fault(json!({"tool": "kubectl", "contains": ["get", "jobs", "--watch"], "before": true, "do": {"wait_for_file": {"path": "gate-2"}}}));
+    let running = sb.spawn(super::REVOKE_ARGS);
+    sb.wait_for_gate("gate-2");
+    sb.edit_cluster(|cluster| cluster["operator"] = json!(true));
+    sb.release_gate("gate-2");
+    let run = running.wait();
+    assert_eq!(run.code, 10, "{}", run.stderr);
     assert_revoked(&sb, &old, "once the pause is over");
 }
 
