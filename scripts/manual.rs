@@ -2,10 +2,10 @@
 //!
 //!     cargo run --example manual -- DIRECTORY
 
-use bypassctl::cli::Cli;
+use bypassctl::cli;
 use bypassctl::cli::examples::{EXAMPLES, Examples};
 use bypassctl::error::EXIT_CODES;
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 use std::io::{self, Write};
@@ -67,7 +67,7 @@ fn main() -> io::Result<()> {
     };
     let directory = Path::new(&directory);
     std::fs::create_dir_all(directory)?;
-    let mut command = Cli::command();
+    let mut command = cli::build_command("bypassctl");
     command.build();
     write_page(directory, &command, &[])
 }
@@ -161,7 +161,7 @@ fn write_list(
 fn write_examples(to: &mut impl Write, examples: &Examples) -> io::Result<()> {
     let mut roff = Roff::default();
     roff.control("SH", ["EXAMPLES"]).control("EX", []);
-    for row in examples.to_rows() {
+    for row in examples.to_rows("bypassctl") {
         roff.text([roman(row)]);
     }
     roff.control("EE", []);

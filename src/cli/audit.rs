@@ -1,6 +1,6 @@
 //! `audit` and its options.
 
-use super::{examples, parse_anchor};
+use super::values::parse_anchor;
 use crate::error::EXIT_CODES;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,7 +9,6 @@ use std::path::PathBuf;
 #[derive(Subcommand)]
 pub enum AuditCommand {
     /// Verify the hash chain and the entries of the audit log
-    #[command(after_long_help = examples::render_examples("audit verify"))]
     Verify {
         #[command(flatten)]
         logs: LogArgs,
@@ -18,10 +17,8 @@ pub enum AuditCommand {
         expect: Option<(u64, String)>,
     },
     /// List the runs in the audit log, filtered by --namespace too
-    #[command(after_long_help = examples::render_examples("audit list"))]
     List(AuditListArgs),
     /// Show the tools, commands and file changes of one run
-    #[command(after_long_help = examples::render_examples("audit show"))]
     Show {
         /// Run ID or unique prefix
         run: String,
@@ -29,20 +26,30 @@ pub enum AuditCommand {
         logs: LogArgs,
     },
     /// Export runs as a script, a page, or statements to sign
-    #[command(after_long_help = examples::render_examples("audit export"))]
     Export(AuditExportArgs),
     /// Print the head of the audit log, to store elsewhere
-    #[command(after_long_help = examples::render_examples("audit anchor"))]
     Anchor {
         /// Audit log file [default: the current log]
         file: Option<PathBuf>,
     },
     /// Rotate the audit log and keep the closed segment
-    #[command(after_long_help = examples::render_examples("audit rotate-log"))]
     RotateLog,
 }
 
 impl AuditCommand {
+    /// Returns the name as reports print it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Verify { .. } => "audit verify",
+            Self::List(_) => "audit list",
+            Self::Show { .. } => "audit show",
+            Self::Export(_) => "audit export",
+            Self::Anchor { .. } => "audit anchor",
+            Self::RotateLog => "audit rotate-log",
+        }
+    }
+
     /// Returns the log files named on the command line.
     #[must_use]
     pub fn files(&self) -> &[PathBuf] {

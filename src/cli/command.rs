@@ -1,6 +1,58 @@
-//! The name of a command, and whether it changes anything.
+//! The commands, their names, and whether they change anything.
 
-use super::{AuditCommand, Command, DryRunFormat, PlanArgs, PlanSubcommand, ToolsCommand};
+use super::audit::AuditCommand;
+use super::enable::{DisableArgs, EnableArgs};
+use super::plan::{ApplyArgs, PlanArgs, PlanSubcommand};
+use super::revoke::{RevokeArgs, RotateArgs};
+use super::values::{DryRunFormat, Shell};
+use clap::Subcommand;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Store the admin token and point an influxctl profile at it
+    Enable(EnableArgs),
+    /// Delete the token file and restore the profile
+    Disable(DisableArgs),
+    /// Revoke all admin tokens, issue a new one, and verify both
+    Revoke(RevokeArgs),
+    /// Revoke all admin tokens and enable the new one in profiles
+    Rotate(RotateArgs),
+    /// Show the tools, the cluster, the profile and the token file
+    Status,
+    /// Check the prerequisites of `enable` and `revoke`
+    Doctor,
+    /// Save the plan of a command for approval
+    Plan(PlanArgs),
+    /// Execute a saved plan
+    Apply(ApplyArgs),
+    /// List, pin and verify kubectl and influxctl
+    #[command(subcommand)]
+    Tools(ToolsCommand),
+    /// Read, verify, export and rotate the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Print the versions of the program and of its file formats
+    Version,
+    /// Print a completion script for a shell
+    Completion {
+        /// Name of the shell
+        shell: Shell,
+    },
+}
+
+#[derive(Clone, Copy, Subcommand)]
+pub enum ToolsCommand {
+    /// List the tools with version, digest, pin and writers
+    List,
+    /// Print the policy section that pins the installed tools
+    Pin {
+        /// Update of the active policy, or a new bypassctl.toml
+        #[arg(long)]
+        write: bool,
+    },
+    /// Verify the installed tools against the policy
+    Verify,
+}
 
 impl Command {
     /// Returns the name under which the audit log records the command.
@@ -63,20 +115,5 @@ impl Command {
             self,
             Self::Enable(_) | Self::Disable(_) | Self::Revoke(_) | Self::Rotate(_)
         )
-    }
-}
-
-impl AuditCommand {
-    /// Returns the name as reports print it.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Verify { .. } => "audit verify",
-            Self::List(_) => "audit list",
-            Self::Show { .. } => "audit show",
-            Self::Export(_) => "audit export",
-            Self::Anchor { .. } => "audit anchor",
-            Self::RotateLog => "audit rotate-log",
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Examples in the help and the manual page of each command. The tests run them.
 
-use super::render_exit_codes;
+use crate::error::EXIT_CODES;
+use crate::ui::PROGRAM_NAME;
+use clap::Command;
 
 /// The examples of one command.
 pub struct Examples {
@@ -365,39 +367,73 @@ const fn new_examples(
 }
 
 impl Examples {
-    /// Renders the command lines with aligned comments.
+    /// Renders the command lines, with this program name and aligned comments.
     #[must_use]
-    pub fn to_rows(&self) -> Vec<String> {
-        let width = self
+    pub fn to_rows(&self, program_name: &str) -> Vec<String> {
+        let lines = self
             .lines
+            .iter()
+            .map(|(line, comment)| (line.replace(PROGRAM_NAME, program_name), *comment));
+        let lines: Vec<_> = lines.collect();
+        let width = lines
             .iter()
             .filter(|(_, comment)| !comment.is_empty())
             .map(|(line, _)| line.len())
             .max()
             .unwrap_or(0);
-        let row = |(line, comment): &(&str, &str)| {
+        let row = |(line, comment): (String, &str)| {
             if comment.is_empty() {
-                (*line).to_owned()
+                line
             } else {
                 format!("{line:width$}   # {comment}")
             }
         };
-        self.lines.iter().map(row).collect()
+        lines.into_iter().map(row).collect()
     }
 }
 
-/// Renders the examples of a command for its help, with the exit codes for the program itself.
-pub(super) fn render_examples(command: &str) -> String {
-    let Some(examples) = EXAMPLES.iter().find(|examples| examples.command == command) else {
-        return String::new();
-    };
-    let lines = examples.to_rows().join("\n  ");
+/// Adds the examples, with this program name, to the help of every command.
+pub(super) fn add_examples(command: Command, program_name: &str) -> Command {
+    add_examples_to(command, "", program_name).after_help(format!(
+        "Start with `{program_name} doctor -n NS`. \
+         All options and exit codes: `{program_name} --help`"
+    ))
+}
+
+fn add_examples_to(mut command: Command, path: &str, program_name: &str) -> Command {
+    if let Some(help) = render_examples(path, program_name) {
+        command = command.after_long_help(help);
+    }
+    command.mut_subcommands(|subcommand| {
+        let path = format!("{path} {}", subcommand.get_name());
+        add_examples_to(subcommand, path.trim_start(), program_name)
+    })
+}
+
+/// Renders the examples of a command, with the exit codes for the program itself.
+fn render_examples(command: &str, program_name: &str) -> Option<String> {
+    let examples = EXAMPLES
+        .iter()
+        .find(|examples| examples.command == command)?;
+    let lines = examples.to_rows(program_name).join("\n  ");
     let more = if command.is_empty() {
         render_exit_codes()
     } else {
         examples.note.to_owned()
     };
-    format!("Examples:\n  {lines}\n\n{more}")
-        .trim_end()
-        .to_owned()
+    Some(
+        format!("Examples:\n  {lines}\n\n{more}")
+            .trim_end()
+            .to_owned(),
+    )
+}
+
+fn render_exit_codes() -> String {
+    let line = |(_, code, _, meaning): &(_, u8, _, &str)| {
+        format!("  {code:>3}  {}\n", meaning.replace('`', ""))
+    };
+    format!(
+        "Exit codes:\n{}",
+        EXIT_CODES.iter().map(line).collect::<String>()
+    )
 }

@@ -1,9 +1,9 @@
 //! `plan`, `apply` and their options.
 
-use super::{
-    CommonArgs, DisableArgs, DryRunFormat, EnableArgs, RevocationArgs, RevokeArgs, RotateArgs,
-    examples, parse_duration,
-};
+use super::common::CommonArgs;
+use super::enable::{DisableArgs, EnableArgs};
+use super::revoke::{RevocationArgs, RevokeArgs, RotateArgs};
+use super::values::{DryRunFormat, parse_duration};
 use crate::tool;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -26,20 +26,15 @@ pub struct PlanArgs {
 #[serde(rename_all = "kebab-case")]
 pub enum PlanSubcommand {
     /// Plan `enable`
-    #[command(after_long_help = examples::render_examples("plan enable"))]
     Enable(EnableArgs),
     /// Plan `disable`
-    #[command(after_long_help = examples::render_examples("plan disable"))]
     Disable(DisableArgs),
     /// Run the preflight checks of `revoke` and plan it
-    #[command(after_long_help = examples::render_examples("plan revoke"))]
     Revoke(RevokeArgs),
     /// Run the preflight checks of `rotate` and plan it
-    #[command(after_long_help = examples::render_examples("plan rotate"))]
     Rotate(RotateArgs),
     /// Show a saved plan and its SHA-256
     #[serde(skip)]
-    #[command(after_long_help = examples::render_examples("plan show"))]
     Show(PlanShowArgs),
 }
 
@@ -108,24 +103,4 @@ pub struct PlanRequest {
     pub common: CommonArgs,
     /// The planned command and its own options.
     pub command: PlanSubcommand,
-}
-
-/// Serialises a time limit as whole milliseconds.
-pub(super) mod millis {
-    use super::super::{MAX_TIMEOUT, TIMEOUT_RANGE};
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::time::Duration;
-
-    pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let duration = Duration::from_millis(u64::deserialize(from)?);
-        if duration.is_zero() || duration > MAX_TIMEOUT {
-            Err(serde::de::Error::custom(TIMEOUT_RANGE))
-        } else {
-            Ok(duration)
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! `revoke`, `rotate` and their options.
 
-use super::{DryRunFormat, parse_duration};
+use super::values::{DryRunFormat, millis, parse_duration};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
 use clap::Args;
@@ -46,7 +46,7 @@ pub struct RevocationArgs {
     pub old_token_file: Option<PathBuf>,
     /// Maximum time until the old token is rejected
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
-    #[serde(with = "super::plan::millis")]
+    #[serde(with = "millis")]
     #[cfg_attr(
         test,
         schemars(
@@ -63,7 +63,7 @@ pub struct RevocationArgs {
         value_parser = parse_duration,
         hide_short_help = true
     )]
-    #[serde(with = "super::plan::millis")]
+    #[serde(with = "millis")]
     #[cfg_attr(
         test,
         schemars(

@@ -2,15 +2,15 @@
 
 use super::audit::format_time;
 use crate::audit::{self, Run};
-use crate::cli::{Cli, Shell};
+use crate::cli::{Shell, build_command};
 use crate::error::{CommandResult, Error};
 use crate::exec::{Environment, read_file};
 use crate::profile;
 use crate::session::paths;
-use crate::session::program_name::{ProgramName, with_program_name};
+use crate::session::program_name::ProgramName;
 use crate::text::{escape_controls, sanitize};
 use crate::ui::{OutputOptions, Ui};
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate, complete};
 use clap_complete::env::Shells;
 use std::fs::File;
@@ -63,7 +63,7 @@ pub fn build_completion_command(environment: &Environment) -> Command {
         ArgValueCandidates::new(move || of(&environment))
     };
     let add = |arg: Arg, of| arg.add(offer(of));
-    with_program_name(Cli::command(), ProgramName::from_argv0(environment))
+    build_command(ProgramName::from_argv0(environment).display_name())
         .mut_arg("context", |arg| add(arg, complete_contexts))
         .mut_arg("profiles", |arg| add(arg, complete_profiles))
         .mut_subcommand("audit", |audit| {

@@ -1,10 +1,8 @@
 //! The name that the program was called by: its own, or that of a kubectl plugin.
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
 use crate::exec::Environment;
-use crate::ui;
-use clap::builder::StyledStr;
-use clap::{Command, CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use std::path::Path;
 
 /// As kubectl finds a plugin: `kubectl influxdb-bypass`.
@@ -51,44 +49,12 @@ impl ProgramName {
     }
 }
 
-/// The command line as it was given.
+/// Parses the command line.
 ///
 /// # Errors
-/// What does not make sense about it; help and the version are told in this way as well.
+/// A usage error. clap also returns help and version as errors.
 pub fn parse_command_line(environment: &Environment) -> Result<Cli, clap::Error> {
-    let matches = with_program_name(Cli::command(), ProgramName::from_argv0(environment))
+    let matches = cli::build_command(ProgramName::from_argv0(environment).display_name())
         .try_get_matches_from(&environment.argv)?;
     Cli::from_arg_matches(&matches)
-}
-
-/// The command line with that name in all that it says.
-pub(crate) fn with_program_name(command: Command, called: ProgramName) -> Command {
-    if called == ProgramName::Standalone {
-        command
-    } else {
-        rename_in_help(command.bin_name(called.display_name()), called)
-    }
-}
-
-fn rename_in_help(mut command: Command, called: ProgramName) -> Command {
-    let said = |text: Option<&StyledStr>| {
-        text.map(|text| ui::replace_program_name(&text.to_string(), called.display_name()))
-    };
-    let (short, long) = (
-        said(command.get_after_help()),
-        said(command.get_after_long_help()),
-    );
-    if let Some(short) = short {
-        command = command.after_help(short);
-    }
-    if let Some(long) = long {
-        command = command.after_long_help(long);
-    }
-    let below: Vec<String> = command
-        .get_subcommands()
-        .map(|below| below.get_name().to_owned())
-        .collect();
-    below.into_iter().fold(command, |command, below| {
-        command.mut_subcommand(below, |below| rename_in_help(below, called))
-    })
 }

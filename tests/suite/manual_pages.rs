@@ -1,8 +1,8 @@
 //! The manual pages.
 
 use crate::sandbox::{Sandbox, report_skipped};
-use bypassctl::cli::Cli;
-use clap::{Command, CommandFactory as _};
+use bypassctl::cli;
+use clap::Command;
 use std::path::Path;
 
 fn collect_page_names(command: &Command, above: &str, found: &mut Vec<String>) {
@@ -23,7 +23,7 @@ fn manual_page_renders_for_each_command() {
     let run = sb.write_manual_pages("man");
     assert_eq!(run.code, 0, "{}", run.stderr);
     let mut commands = Vec::new();
-    collect_page_names(&Cli::command(), "", &mut commands);
+    collect_page_names(&cli::build_command("bypassctl"), "", &mut commands);
     assert!(commands.len() > 20, "{commands:?}");
     let mut pages = sb.list_directory("man");
     pages.sort();

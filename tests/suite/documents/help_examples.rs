@@ -9,9 +9,9 @@ use super::command_blocks::{
 use super::{project_root, read_text};
 use crate::revoke::create_fast_sandbox;
 use crate::sandbox::Sandbox;
-use bypassctl::cli::Cli;
-use bypassctl::cli::examples::{EXAMPLES, Examples};
-use clap::{Command, CommandFactory as _};
+use bypassctl::cli;
+use bypassctl::cli::examples::EXAMPLES;
+use clap::Command;
 
 /// Returns a command and all its subcommands, as paths without the program's name.
 fn list_command_paths(command: &Command, above: &str) -> Vec<String> {
@@ -26,7 +26,7 @@ fn list_command_paths(command: &Command, above: &str) -> Vec<String> {
 #[test]
 fn command_help_has_examples_and_fits_screen() {
     let sb = Sandbox::new();
-    let commands = list_command_paths(&Cli::command(), "");
+    let commands = list_command_paths(&cli::build_command("bypassctl"), "");
     assert!(commands.len() > 20, "{commands:?}");
     for command in &commands {
         let words: Vec<&str> = command.split_whitespace().collect();
@@ -39,7 +39,7 @@ fn command_help_has_examples_and_fits_screen() {
         let rows = EXAMPLES
             .iter()
             .find(|examples| examples.command == command)
-            .map(Examples::to_rows)
+            .map(|examples| examples.to_rows("bypassctl"))
             .unwrap_or_default();
         assert!(!rows.is_empty(), "`{command}` has no example");
         for row in rows {
@@ -103,7 +103,7 @@ fn help_examples_succeed() {
     for examples in EXAMPLES {
         // Shells read these at start. tests/suite/completion.rs tests them there.
         let lines: Vec<String> = examples
-            .to_rows()
+            .to_rows("bypassctl")
             .into_iter()
             .filter(|row| !row.contains("source"))
             .collect();

@@ -1,0 +1,61 @@
+//! The options of `enable` and `disable`.
+
+use super::values::DryRunFormat;
+use crate::procedure::enable::VerifyMode;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// The options of `enable`.
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct EnableArgs {
+    /// Token file [default: admin-token-PROFILE.json beside the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// New profile, if none has this name
+    #[arg(long, requires_all = ["host", "port"])]
+    pub create_profile: bool,
+    /// Host of the new profile
+    #[arg(long, requires = "create_profile")]
+    pub host: Option<String>,
+    /// Port of the new profile
+    #[arg(long, requires = "create_profile")]
+    pub port: Option<u16>,
+    /// Token probe before the first change
+    #[arg(long, value_enum, default_value = "try", value_name = "MODE")]
+    pub verify: VerifyMode,
+    /// Plan or POSIX script, without changes
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT"
+    )]
+    #[serde(skip)]
+    pub dry_run: Option<DryRunFormat>,
+    /// Permission for a production-like context or namespace
+    #[arg(long)]
+    pub allow_production: bool,
+}
+
+/// The options of `disable`.
+#[derive(Args, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DisableArgs {
+    /// Plan or POSIX script, without changes
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT"
+    )]
+    #[serde(skip)]
+    pub dry_run: Option<DryRunFormat>,
+}
