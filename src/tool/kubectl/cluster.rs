@@ -1,23 +1,23 @@
-//! How a cluster is told from another that the same context name may lead to.
+//! The identity of a cluster. A context only has a name, which can lead to another cluster.
 
-use super::super::invocation::Invocation;
-use super::Kubectl;
+use super::client::Kubectl;
+use crate::tool::invocation::Invocation;
 
-/// What names a cluster, as far as the account may look.
+/// The best identification of a cluster that the account can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterId {
     /// The UID of namespace `kube-system`.
     KubeSystem(String),
-    /// The UID of the namespace itself, for an account that may not read `kube-system`.
+    /// The UID of the given namespace, if the account cannot read `kube-system`.
     Namespace(String),
-    /// Only the server's address, for an account that may read neither.
+    /// The address of the server, if the account can read neither.
     Server(String),
-    /// The cluster that this pod runs in: there is no context that could lead to another.
+    /// The cluster of the pod that this program runs in. No context could lead to another one.
     InCluster,
 }
 
 impl ClusterId {
-    /// What shows whether it is still the same, and what that must print; nothing for a pod.
+    /// Returns the command that reads the identification again, and the expected output.
     #[must_use]
     pub fn recheck(&self, kubectl: &Kubectl, namespace: &str) -> Option<(Invocation, &str)> {
         match self {

@@ -1,4 +1,4 @@
-//! What a watch prints: one event after another, read as they come.
+//! Reads the output of a watch, event by event.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,37 +6,32 @@ use serde::de::DeserializeOwned;
 /// One change of an object.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct WatchEvent<T> {
-    /// What happened.
     #[serde(rename = "type")]
     pub event_type: EventType,
-    /// The object after it; for one that is gone, as it was last.
+    /// The object after the change, or its last state before the deletion.
     pub object: T,
 }
 
-/// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum EventType {
-    /// It was there when the watch began, or came since.
+    /// The object existed when the watch started, or is new.
     Added,
-    /// It changed.
     Modified,
-    /// It is gone.
     Deleted,
-    /// Anything else.
     #[serde(other)]
     Other,
 }
 
-/// Reads what a watch has printed so far, each event once.
+/// Parses the growing output of a watch and returns each event once.
 #[derive(Default)]
 pub struct EventReader {
     offset: usize,
 }
 
 impl EventReader {
-    /// The events that are new in `printed`, which holds all that was printed so far; `None` once it holds what is no
-    /// event.
+    /// Returns the new events in `printed`, the whole output so far. Returns `None` if the output
+    /// contains anything but events.
     #[must_use]
     pub fn next_events<T: DeserializeOwned>(
         &mut self,
@@ -45,20 +40,20 @@ impl EventReader {
         let new = printed.get(self.offset..)?;
         let mut stream = serde_json::Deserializer::from_slice(new).into_iter::<WatchEvent<T>>();
         let mut events = Vec::new();
-        let mut whole = 0;
+        let mut parsed = 0;
         loop {
             match stream.next() {
                 Some(Ok(event)) => {
-                    whole = stream.byte_offset();
+                    parsed = stream.byte_offset();
                     events.push(event);
                 }
-                // The rest has not been printed yet.
+                // kubectl has not printed the rest of this event yet.
                 Some(Err(error)) if error.is_eof() => break,
                 Some(Err(_)) => return None,
                 None => break,
             }
         }
-        self.offset += whole;
+        self.offset += parsed;
         Some(events)
     }
 }
@@ -72,9 +67,11 @@ mod tests {
     const WATCH_OUTPUT: &str = concat!(
         r#"{"type":"ADDED","object":{"metadata":{"name":"a","uid":"1"},"status":{}}}"#,
         "\n",
-        r#"{"type":"MODIFIED","object":{"metadata":{"name":"a","uid":"1"},"status":{"conditions":[{"type":"Complete","status":"True"}]}}}"#,
+        r#"{"type":"MODIFIED","object":{"metadata":{"name":"a","uid":"1"},"#,
+        r#""status":{"conditions":[{"type":"Complete","status":"True"}]}}}"#,
         "\n",
-        r#"{"type":"DELETED","object":{"metadata":{"name":"a","uid":"1"},"status":{"conditions":null}}}"#,
+        r#"{"type":"DELETED","object":{"metadata":{"name":"a","uid":"1"},"#,
+        r#""status":{"conditions":null}}}"#,
         "\n",
     );
 

@@ -1,11 +1,11 @@
-//! A job made again under another name.
+//! The manifest of a clone: a job with the template of another job, under another name.
 
-use super::super::invocation::{ObjectKind, ObjectRef};
-use super::Job;
+use super::objects::{CLONE_LABEL, Job};
+use crate::tool::invocation::{ObjectKind, ObjectRef};
 use serde_json::{Map, Value, json};
 
-/// The labels that the server generates for a job's pods: sent back, they are refused (recordings
-/// `create-clone-unstripped`).
+/// The labels that the server generates for the pods of a job. The server rejects a new job with
+/// them (recordings `create-clone-unstripped`).
 const GENERATED_LABELS: &[&str] = &[
     "controller-uid",
     "job-name",
@@ -13,32 +13,36 @@ const GENERATED_LABELS: &[&str] = &[
     "batch.kubernetes.io/job-name",
 ];
 
-/// By this label kubit finds what it has rendered, and prunes what it has not.
+/// The label by which kubit finds its objects. It prunes those that it no longer renders.
 const APPLYSET_LABEL: &str = "applyset.kubernetes.io/part-of";
 
-/// What `kubectl apply` leaves: it may hold any value of the manifest once more.
+/// The annotation of `kubectl apply`. It repeats every value of the manifest, even secret ones.
 const LAST_APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Our own marker: `kubectl delete jobs --selector bypassctl/clone=true` clears them away.
-pub(super) const CLONE_LABEL: &str = "bypassctl/clone";
+/// The fields of a job's spec that a clone must not have. The server generates the selectors. With
+/// `ttlSecondsAfterFinished` the server could delete the job before its end is observed.
+const REMOVED_FIELDS: &[&str] = &[
+    "selector",
+    "manualSelector",
+    "ttlSecondsAfterFinished",
+    "suspend",
+];
 
-/// A job that is to be made, and the one it is made from.
+/// A new job and its source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobManifest {
-    /// Its name.
     pub name: String,
-    /// The job that it does the work of.
+    /// The job that the manifest clones.
     pub source: ObjectRef,
     document: Value,
 }
 
 impl JobManifest {
-    /// The same work under another name. None of the job's own metadata comes along: labels that Argo CD, Helm or
-    /// kubit track by would make them prune it, owners and finalizers would tie it to others. It has no
-    /// `ttlSecondsAfterFinished`, so that its end can be seen, and is not suspended.
+    /// Clones a job without its metadata. By its labels, Argo CD, Helm or kubit would prune the
+    /// clone. Owners and finalizers would tie it to other objects.
     #[must_use]
     pub fn from_job(job: &Job, namespace: &str, name: &str) -> Self {
-        let object = ObjectRef {
+        let source = ObjectRef {
             kind: ObjectKind::Job,
             name: job.metadata.name.clone(),
             uid: job.metadata.uid.clone(),
@@ -50,24 +54,26 @@ impl JobManifest {
                 "name": name,
                 "namespace": namespace,
                 "labels": { CLONE_LABEL: "true" },
-                "annotations": { "bypassctl/clone-of": job.metadata.name, "bypassctl/clone-of-uid": job.metadata.uid },
+                "annotations": {
+                    "bypassctl/clone-of": job.metadata.name,
+                    "bypassctl/clone-of-uid": job.metadata.uid,
+                },
             },
             "spec": comparable_spec(job),
         });
         Self {
             name: name.to_owned(),
-            source: object,
+            source,
             document,
         }
     }
 
-    /// As kubectl reads it.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.document.to_string()
     }
 
-    /// Several at once.
+    /// Formats several manifests as one list.
     #[must_use]
     pub fn to_list_json(manifests: &[Self]) -> String {
         let items: Vec<&Value> = manifests
@@ -77,17 +83,12 @@ impl JobManifest {
         json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
     }
 
-    /// What makes it out of the job with `kubectl patch --local --type=json`, for a script that holds no manifest.
+    /// Formats the patch that turns the source job into this manifest, for a script that runs
+    /// `kubectl patch --local --type=json`.
     #[must_use]
     pub fn to_json_patch(&self, job: &Job) -> String {
-        let of = |field: &str| &self.document["spec"]["template"][field];
-        let removed = [
-            "selector",
-            "manualSelector",
-            "ttlSecondsAfterFinished",
-            "suspend",
-        ];
-        let removed = removed
+        let pod_metadata = &self.document["spec"]["template"]["metadata"];
+        let removed = REMOVED_FIELDS
             .iter()
             .filter(|field| job.spec().get(**field).is_some());
         let mut patch = vec![
@@ -96,27 +97,22 @@ impl JobManifest {
         patch.extend(
             removed.map(|field| json!({ "op": "remove", "path": format!("/spec/{field}") })),
         );
-        patch.push(
-            json!({ "op": "add", "path": "/spec/template/metadata", "value": of("metadata") }),
-        );
-        // Removing what may not be there is an error; adding it is not.
+        patch
+            .push(json!({ "op": "add", "path": "/spec/template/metadata", "value": pod_metadata }));
+        // Removing a missing field is an error, and adding an existing one is not.
         patch.push(json!({ "op": "add", "path": "/status", "value": {} }));
         patch.push(json!({ "op": "remove", "path": "/status" }));
         Value::from(patch).to_string()
     }
 }
 
-/// What a job does, without what the server generated: two jobs with the same work can stand for each other.
+/// Returns the spec of a job without the fields that differ between a job and its clone. Jobs with
+/// equal specs do the same.
 #[must_use]
 pub fn comparable_spec(job: &Job) -> Value {
     let mut spec = job.spec().as_object().cloned().unwrap_or_default();
-    for generated in [
-        "selector",
-        "manualSelector",
-        "ttlSecondsAfterFinished",
-        "suspend",
-    ] {
-        spec.remove(generated);
+    for field in REMOVED_FIELDS {
+        spec.remove(*field);
     }
     if let Some(template) = spec.get_mut("template").and_then(Value::as_object_mut) {
         let metadata = template
@@ -129,9 +125,10 @@ pub fn comparable_spec(job: &Job) -> Value {
     spec.into()
 }
 
-/// The pod template's labels and annotations: they decide how its pods run (sidecars, network policies).
+/// Keeps labels and annotations of the pod template, which sidecars and network policies depend on.
+/// Removes those of the server, kubit and `kubectl apply`.
 fn filter_metadata(metadata: &Map<String, Value>) -> Map<String, Value> {
-    let of = |field: &str, dropped: &dyn Fn(&str) -> bool| {
+    let filter = |field: &str, is_removed: &dyn Fn(&str) -> bool| {
         let entries = metadata
             .get(field)
             .and_then(Value::as_object)
@@ -139,14 +136,14 @@ fn filter_metadata(metadata: &Map<String, Value>) -> Map<String, Value> {
             .unwrap_or_default();
         let entries: Map<String, Value> = entries
             .into_iter()
-            .filter(|(name, _)| !dropped(name))
+            .filter(|(name, _)| !is_removed(name))
             .collect();
         (!entries.is_empty()).then(|| (field.to_owned(), Value::from(entries)))
     };
-    let labels = of("labels", &|name| {
+    let labels = filter("labels", &|name| {
         GENERATED_LABELS.contains(&name) || name == APPLYSET_LABEL
     });
-    let annotations = of("annotations", &|name| name == LAST_APPLIED_ANNOTATION);
+    let annotations = filter("annotations", &|name| name == LAST_APPLIED_ANNOTATION);
     labels.into_iter().chain(annotations).collect()
 }
 
@@ -157,18 +154,37 @@ mod tests {
     fn build_job(extra: Value) -> Job {
         let mut document = json!({
             "metadata": {
-                "name": "key-gen-7c9d2b41", "namespace": "influxdb", "uid": "u1", "finalizers": ["f"],
-                "ownerReferences": [{"kind": "X"}], "labels": {"app": "key-gen", APPLYSET_LABEL: "a", "argocd.argoproj.io/instance": "i"},
+                "name": "key-gen-7c9d2b41",
+                "namespace": "influxdb",
+                "uid": "u1",
+                "finalizers": ["f"],
+                "ownerReferences": [{"kind": "X"}],
+                "labels": {
+                    "app": "key-gen",
+                    APPLYSET_LABEL: "a",
+                    "argocd.argoproj.io/instance": "i",
+                },
                 "annotations": {LAST_APPLIED_ANNOTATION: "{}", "other": "x"},
             },
             "spec": {
-                "backoffLimit": 6, "selector": {"matchLabels": {"controller-uid": "u1"}}, "manualSelector": false,
-                "ttlSecondsAfterFinished": 5, "suspend": true,
+                "backoffLimit": 6,
+                "selector": {"matchLabels": {"controller-uid": "u1"}},
+                "manualSelector": false,
+                "ttlSecondsAfterFinished": 5,
+                "suspend": true,
                 "template": {
                     "metadata": {
                         "creationTimestamp": null,
-                        "labels": {"app": "key-gen", "controller-uid": "u1", "job-name": "key-gen-7c9d2b41", APPLYSET_LABEL: "a"},
-                        "annotations": {"sidecar.istio.io/inject": "false", LAST_APPLIED_ANNOTATION: "{}"},
+                        "labels": {
+                            "app": "key-gen",
+                            "controller-uid": "u1",
+                            "job-name": "key-gen-7c9d2b41",
+                            APPLYSET_LABEL: "a",
+                        },
+                        "annotations": {
+                            "sidecar.istio.io/inject": "false",
+                            LAST_APPLIED_ANNOTATION: "{}",
+                        },
                     },
                     "spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "x"}]}]},
                 },
@@ -187,16 +203,27 @@ mod tests {
         assert_eq!(
             manifest.document,
             json!({
-                "apiVersion": "batch/v1", "kind": "Job",
+                "apiVersion": "batch/v1",
+                "kind": "Job",
                 "metadata": {
-                    "name": "key-gen-001", "namespace": "influxdb", "labels": {"bypassctl/clone": "true"},
-                    "annotations": {"bypassctl/clone-of": "key-gen-7c9d2b41", "bypassctl/clone-of-uid": "u1"},
+                    "name": "key-gen-001",
+                    "namespace": "influxdb",
+                    "labels": {"bypassctl/clone": "true"},
+                    "annotations": {
+                        "bypassctl/clone-of": "key-gen-7c9d2b41",
+                        "bypassctl/clone-of-uid": "u1",
+                    },
                 },
                 "spec": {
                     "backoffLimit": 6,
                     "template": {
-                        "metadata": {"labels": {"app": "key-gen"}, "annotations": {"sidecar.istio.io/inject": "false"}},
-                        "spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": "x"}]}]},
+                        "metadata": {
+                            "labels": {"app": "key-gen"},
+                            "annotations": {"sidecar.istio.io/inject": "false"},
+                        },
+                        "spec": {
+                            "containers": [{"name": "c", "env": [{"name": "A", "value": "x"}]}],
+                        },
                     },
                 },
             })

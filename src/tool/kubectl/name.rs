@@ -1,50 +1,49 @@
-//! Names and selectors as Kubernetes accepts them, so that none is ever taken for a flag.
+//! Names and selectors as Kubernetes accepts them. kubectl can mistake none of them for a flag.
 
-/// The name of a namespace.
+/// Checks the name of a namespace.
 ///
 /// # Errors
-/// What a namespace looks like.
+/// A description of a valid name.
 pub fn parse_namespace(text: &str) -> Result<String, String> {
     if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
-        Err(
-            "a namespace is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -"
-                .to_owned(),
-        )
+        let rule = "a namespace has 1 to 63 characters of a-z, 0-9 and -, \
+                    and starts and ends with a letter or digit";
+        Err(rule.to_owned())
     }
 }
 
-/// The name of a job.
+/// Checks the name of a job.
 ///
 /// # Errors
-/// What one looks like.
+/// A description of a valid name.
 pub fn parse_job_name(text: &str) -> Result<String, String> {
-    let fits = text.len() <= 253 && text.split('.').all(is_dns_label);
-    if fits {
+    let is_valid = text.len() <= 253 && text.split('.').all(is_dns_label);
+    if is_valid {
         Ok(text.to_owned())
     } else {
-        Err("the name of a job, without `job/` in front".to_owned())
+        Err("use the name of a job, without `job/` before it".to_owned())
     }
 }
 
-/// A label selector. An empty one would match every pod.
+/// Checks a label selector. An empty one would match every pod.
 ///
 /// # Errors
-/// What one looks like.
+/// Examples of a label selector.
 pub fn parse_selector(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
-    if !text.trim().is_empty() && !text.starts_with('-') && text.chars().all(plain) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
+    if !text.trim().is_empty() && !text.starts_with('-') && text.chars().all(is_allowed) {
         Ok(text.to_owned())
     } else {
-        Err("a label selector looks like app=core or `app in (core, auth)`".to_owned())
+        Err("use a label selector such as `app=core` or `app in (core, auth)`".to_owned())
     }
 }
 
 fn is_dns_label(text: &str) -> bool {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len())
-        && text.chars().all(inner)
+        && text.chars().all(is_allowed)
         && !text.starts_with('-')
         && !text.ends_with('-')
 }

@@ -1,31 +1,33 @@
-//! What is read of Kubernetes' objects: only the fields that this program looks at.
+//! Kubernetes objects, reduced to the fields that this program reads.
 
-use super::manifest::CLONE_LABEL;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The label of the jobs that this program creates in the place of others. Users delete them with
+/// `kubectl delete jobs --selector bypassctl/clone=true`.
+pub(super) const CLONE_LABEL: &str = "bypassctl/clone";
+
 /// `metadata` of any object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata {
-    /// Its name.
     pub name: String,
-    /// Its namespace; empty for what belongs to the whole cluster.
+    /// Empty for an object without a namespace.
     pub namespace: String,
-    /// What tells it from another of the same name.
+    /// Distinguishes the object from another of the same name.
     pub uid: String,
-    /// When it was made, to the second.
+    /// To the second.
     pub creation_timestamp: Option<String>,
-    /// Set once its deletion has begun.
+    /// Set while the server deletes the object.
     pub deletion_timestamp: Option<String>,
     #[serde(deserialize_with = "deserialize_null_default")]
     labels: BTreeMap<String, String>,
 }
 
 impl Metadata {
-    /// When it was made, to the second; `None` where that cannot be read.
+    /// Returns the creation time, to the second, unless it is missing or invalid.
     #[must_use]
     pub fn creation_time(&self) -> Option<Timestamp> {
         self.creation_timestamp.as_ref()?.parse().ok()
@@ -41,14 +43,14 @@ pub struct Condition {
     pub kind: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// Why, in one word.
+    /// One word.
     pub reason: String,
-    /// Why, in a sentence.
+    /// A sentence.
     pub message: String,
 }
 
 impl Condition {
-    /// Reason and message, as far as there are any.
+    /// Joins reason and message, unless they are empty.
     #[must_use]
     pub fn describe(&self) -> String {
         join_reason(&self.reason, &self.message)
@@ -89,37 +91,33 @@ impl ObjectStatus {
     }
 }
 
-/// A job.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Job {
-    /// Name and UID.
     pub metadata: Metadata,
     spec: Value,
     status: ObjectStatus,
 }
 
 impl Job {
-    /// What it does.
     #[must_use]
     pub fn spec(&self) -> &Value {
         &self.spec
     }
 
-    /// Whether it failed; complete and failed are two conditions.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         self.status.is_condition_true("Failed")
     }
 
-    /// Whether it is done. `SuccessCriteriaMet`, which recent servers show before, does not count: its pods may still
-    /// be there.
+    /// Returns whether the job succeeded. `SuccessCriteriaMet`, which recent servers set earlier,
+    /// does not count, because pods of the job may still run.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.status.is_condition_true("Complete")
     }
 
-    /// Why it failed.
+    /// Returns reason and message of the `Failed` condition.
     #[must_use]
     pub fn failure_reason(&self) -> Option<String> {
         self.status
@@ -127,13 +125,12 @@ impl Job {
             .map(Condition::describe)
     }
 
-    /// Whether it waits for somebody to let it run.
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.spec["suspend"] == true && !self.is_complete() && !self.is_failed()
     }
 
-    /// Whether it is at work, or about to be.
+    /// Returns whether the job runs or is going to run.
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.is_complete()
@@ -142,24 +139,22 @@ impl Job {
             && self.metadata.deletion_timestamp.is_none()
     }
 
-    /// When it was done, to the second.
+    /// Returns the completion time, to the second.
     #[must_use]
     pub fn completion_time(&self) -> Option<Timestamp> {
         self.status.completion_time.as_ref()?.parse().ok()
     }
 
-    /// Whether this program made it in the place of another.
+    /// Returns whether this program created the job in the place of another.
     #[must_use]
     pub fn is_clone(&self) -> bool {
         self.metadata.labels.contains_key(CLONE_LABEL)
     }
 }
 
-/// A pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Pod {
-    /// Name and UID.
     pub metadata: Metadata,
     spec: PodSpec,
     status: PodStatus,
@@ -207,20 +202,20 @@ struct PodSpec {
 }
 
 impl Pod {
-    /// Whether it serves and is not on its way out.
+    /// Returns whether the pod is ready and not being deleted.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.metadata.deletion_timestamp.is_none()
             && self.status.object_status.is_condition_true("Ready")
     }
 
-    /// Whether it has come to its own end and serves no more.
+    /// Returns whether all containers have terminated for good.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
-    /// Why it has not started: the scheduler's reason, or that of a container that waits.
+    /// Returns why the pod has not started: the reason of the scheduler or of a waiting container.
     #[must_use]
     pub fn waiting_reason(&self) -> Option<String> {
         let containers = self
@@ -228,8 +223,9 @@ impl Pod {
             .init_container_statuses
             .iter()
             .chain(&self.status.container_statuses);
-        // These two are what every container passes through.
-        let usual = |reason: &str| matches!(reason, "" | "ContainerCreating" | "PodInitializing");
+        // Every container passes through these two states.
+        let is_usual =
+            |reason: &str| matches!(reason, "" | "ContainerCreating" | "PodInitializing");
         let waiting = containers
             .filter_map(|container| {
                 container
@@ -238,7 +234,7 @@ impl Pod {
                     .as_ref()
                     .map(|waiting| (&container.name, waiting))
             })
-            .find(|(_, waiting)| !usual(&waiting.reason) || !waiting.message.is_empty())
+            .find(|(_, waiting)| !is_usual(&waiting.reason) || !waiting.message.is_empty())
             .map(|(name, waiting)| {
                 format!(
                     "container `{name}`: {}",
@@ -250,19 +246,18 @@ impl Pod {
             .object_status
             .find_condition("PodScheduled", "False")
             .map(Condition::describe);
-        unscheduled.filter(|why| !why.is_empty()).or(waiting)
+        unscheduled.filter(|reason| !reason.is_empty()).or(waiting)
     }
 
-    /// Whether a secret is among its volumes or its containers' environment.
+    /// Returns whether the pod mounts a secret or reads it into the environment of a container.
     #[must_use]
     pub fn uses_secret(&self, name: &str) -> bool {
         let text = Value::from(name);
         let names = [("secretName", &text), ("name", &text)];
-        let refers = |value: &Value| refers_to_secret(value, &names, false);
-        self.spec.volumes.iter().any(refers) || self.spec.containers.iter().any(refers)
+        let is_reference = |value: &Value| refers_to_secret(value, &names, false);
+        self.spec.volumes.iter().any(is_reference) || self.spec.containers.iter().any(is_reference)
     }
 
-    /// Its labels.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.metadata
             .labels
@@ -271,11 +266,12 @@ impl Pod {
     }
 }
 
-/// Looks for `secret: {secretName: X}`, `secretKeyRef: {name: X}`, `secretRef: {name: X}` and projected ones.
-fn refers_to_secret(value: &Value, names: &[(&str, &Value)], below: bool) -> bool {
+/// Finds `secret: {secretName: X}`, `secretKeyRef: {name: X}`, `secretRef: {name: X}` and projected
+/// secrets. `in_secret` is set below a key that starts with `secret`.
+fn refers_to_secret(value: &Value, names: &[(&str, &Value)], in_secret: bool) -> bool {
     match value {
         Value::Object(fields) => {
-            (below
+            (in_secret
                 && names
                     .iter()
                     .any(|(field, name)| fields.get(*field) == Some(name)))
@@ -285,16 +281,14 @@ fn refers_to_secret(value: &Value, names: &[(&str, &Value)], below: bool) -> boo
         }
         Value::Array(items) => items
             .iter()
-            .any(|item| refers_to_secret(item, names, below)),
+            .any(|item| refers_to_secret(item, names, in_secret)),
         _ => false,
     }
 }
 
-/// A deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Deployment {
-    /// Name and namespace.
     pub metadata: Metadata,
     status: DeploymentStatus,
 }
@@ -306,7 +300,7 @@ struct DeploymentStatus {
 }
 
 impl Deployment {
-    /// Whether any of its pods is ready.
+    /// Returns whether any pod is ready.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.status.ready_replicas > 0
@@ -317,7 +311,6 @@ impl Deployment {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AppInstance {
-    /// Name and namespace.
     pub metadata: Metadata,
     spec: AppInstanceSpec,
 }
@@ -329,39 +322,9 @@ struct AppInstanceSpec {
 }
 
 impl AppInstance {
-    /// Whether kubit leaves it alone for now.
+    /// Returns whether kubit ignores the instance.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.spec.pause
-    }
-}
-
-/// A secret without its data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretUid {
-    /// Its name.
-    pub name: String,
-    /// What tells it from another of the same name.
-    pub uid: String,
-    /// When it was made, to the second.
-    pub created_at: String,
-}
-
-impl SecretUid {
-    /// When it was made, to the second; `None` where that cannot be read.
-    #[must_use]
-    pub fn creation_time(&self) -> Option<Timestamp> {
-        self.created_at.parse().ok()
-    }
-
-    /// One row of the columns NAME, UID, CREATED.
-    pub(super) fn parse_row(row: &str) -> Option<Self> {
-        let mut columns = row.split_whitespace().map(str::to_owned);
-        let secret = Self {
-            name: columns.next()?,
-            uid: columns.next()?,
-            created_at: columns.next()?,
-        };
-        columns.next().is_none().then_some(secret)
     }
 }

@@ -1,18 +1,22 @@
 //! The commands of a revocation.
 
-use super::super::invocation::{Invocation, ObjectKind, ObjectRef};
-use super::{JobManifest, Kubectl, KubectlError, NO_VALIDATION, ToolOutput};
+use super::client::{Kubectl, NO_VALIDATION};
+use super::failure::KubectlError;
+use super::manifest::JobManifest;
+use super::objects::Metadata;
+use super::output::{check_success, parse_json};
+use crate::tool::invocation::{Invocation, ObjectKind, ObjectRef, ToolOutput};
 
-/// What a watch may print at most, in bytes: a job with 1 MiB of environment is printed at each of its changes.
+/// The maximum output of a watch, in bytes. kubectl prints a job of 1 MiB at each change.
 const MAX_WATCH_BYTES: usize = 64 << 20;
 
 impl Kubectl {
-    /// The documented deletion of a secret. It waits until the secret is gone.
+    /// Deletes a secret with the documented command, which waits for the end of the deletion.
     pub fn delete_secret(&self, namespace: &str, name: &str, uid: &str) -> Invocation {
         self.delete(namespace, ObjectKind::Secret, name, uid)
     }
 
-    /// The deletion of a job that kubit makes again, as documented since September 2024.
+    /// Deletes a job, which kubit then recreates, as documented since September 2024.
     pub fn delete_job(&self, namespace: &str, name: &str, uid: &str) -> Invocation {
         self.delete(namespace, ObjectKind::Job, name, uid)
     }
@@ -30,8 +34,8 @@ impl Kubectl {
         invocation
     }
 
-    /// The documented restart. It lists, then deletes one by one. `--wait=false`: the wait for what comes after it is
-    /// the same watch as the one for their successors, and shows progress.
+    /// Restarts pods with the documented command. `--wait=false`, because the watch for the new
+    /// pods also waits for the end of the old ones, and shows progress.
     pub fn delete_pods(&self, namespace: &str, selector: &str) -> Invocation {
         self.build_call([
             "delete",
@@ -45,7 +49,6 @@ impl Kubectl {
         .into_change()
     }
 
-    /// The UID of a job.
     pub fn get_job_uid(&self, namespace: &str, name: &str) -> Invocation {
         let job = format!("job/{name}");
         self.build_call([
@@ -58,7 +61,7 @@ impl Kubectl {
         ])
     }
 
-    /// Makes a job again under another name: what the documented `create job --from=job/…` was meant to do.
+    /// Creates a clone of a job. The documented `create job --from=job/…` was meant to do this.
     pub fn create_job(&self, namespace: &str, manifest: &JobManifest) -> Invocation {
         let create = [
             "create",
@@ -76,7 +79,7 @@ impl Kubectl {
         invocation
     }
 
-    /// Tries the creation of jobs with the server, which then makes none.
+    /// Asks the server to validate and admit jobs without creating them.
     pub fn dry_run_jobs(&self, namespace: &str, manifests: &[JobManifest]) -> Invocation {
         let mut invocation = self.build_call([
             "create",
@@ -96,7 +99,8 @@ impl Kubectl {
         invocation
     }
 
-    /// The documented command of March 2024. No kubectl up to 1.37 accepts it (recordings `create-job-from-job`).
+    /// Creates a job with the documented command of March 2024. No kubectl up to 1.37 accepts it
+    /// (recordings `create-job-from-job`).
     pub fn create_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
         self.build_call([
@@ -112,7 +116,7 @@ impl Kubectl {
         .into_change()
     }
 
-    /// Whether this kubectl accepts the documented command at all.
+    /// Tests whether this kubectl accepts [`create_job_from_job`](Self::create_job_from_job).
     pub fn dry_run_job_from_job(&self, namespace: &str, from: &str, name: &str) -> Invocation {
         let from = format!("--from=job/{from}");
         self.build_call([
@@ -128,7 +132,7 @@ impl Kubectl {
         ])
     }
 
-    /// All that becomes of one job, which need not be there yet, as it happens.
+    /// Watches one job, which may not exist yet.
     pub fn watch_job(&self, namespace: &str, name: &str) -> Invocation {
         let field = format!("metadata.name={name}");
         self.watch(&[
@@ -141,12 +145,11 @@ impl Kubectl {
         ])
     }
 
-    /// All that becomes of all jobs, as it happens: for one whose name is not known.
+    /// Watches all jobs, to find a new job of unknown name.
     pub fn watch_jobs(&self, namespace: &str) -> Invocation {
         self.watch(&["get", "jobs", "--namespace", namespace])
     }
 
-    /// All that becomes of the pods that a selector matches, as it happens.
     pub fn watch_pods(&self, namespace: &str, selector: &str) -> Invocation {
         self.watch(&[
             "get",
@@ -158,62 +161,46 @@ impl Kubectl {
         ])
     }
 
-    fn watch(&self, what: &[&str]) -> Invocation {
-        let how = ["--output", "json", "--watch", "--output-watch-events"];
-        let mut invocation = self.build_call(what.iter().copied().chain(how));
+    fn watch(&self, get: &[&str]) -> Invocation {
+        let watch = ["--output", "json", "--watch", "--output-watch-events"];
+        let mut invocation = self.build_call(get.iter().copied().chain(watch));
         invocation.max_stdout = MAX_WATCH_BYTES;
         invocation
     }
 }
 
-/// The UID of the job that a creation printed.
+/// Parses the UID of a created job.
 ///
 /// # Errors
-/// As kubectl says, or [`Failure::Unrecognised`] for anything that is no object.
+/// kubectl's failure, or [`KubectlError::Unrecognised`] for anything but an object.
 pub fn parse_created_uid(output: &ToolOutput) -> Result<String, KubectlError> {
     #[derive(serde::Deserialize)]
     struct CreatedObject {
-        metadata: super::Metadata,
+        metadata: Metadata,
     }
-    if !output.is_success() {
-        return Err(KubectlError::from_output(output));
-    }
-    let created: CreatedObject = serde_json::from_slice(&output.stdout)
-        .map_err(|_| KubectlError::from_unrecognised(output))?;
+    let created: CreatedObject = parse_json(output)?;
     Some(created.metadata.uid)
         .filter(|uid| !uid.is_empty())
         .ok_or_else(|| KubectlError::from_unrecognised(output))
 }
 
-/// Whether the server would make all of these jobs: it names each.
+/// Checks that the server would create all of these jobs.
 ///
 /// # Errors
-/// As kubectl says, or [`Failure::Unrecognised`] where one is not named.
+/// kubectl's failure, or [`KubectlError::Unrecognised`] if the output does not name a job.
 pub fn check_jobs_dry_run(
     manifests: &[JobManifest],
     output: &ToolOutput,
 ) -> Result<(), KubectlError> {
     check_success(output)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let named = |manifest: &JobManifest| {
-        text.lines()
-            .any(|line| line.trim() == format!("job.batch/{}", manifest.name))
+    let is_named = |manifest: &JobManifest| {
+        let name = format!("job.batch/{}", manifest.name);
+        text.lines().any(|line| line.trim() == name)
     };
-    if manifests.iter().all(named) {
+    if manifests.iter().all(is_named) {
         Ok(())
     } else {
         Err(KubectlError::from_unrecognised(output))
-    }
-}
-
-/// Whether a command that prints nothing to be read has succeeded: its words change from version to version.
-///
-/// # Errors
-/// As kubectl says.
-pub fn check_success(output: &ToolOutput) -> Result<(), KubectlError> {
-    if output.is_success() {
-        Ok(())
-    } else {
-        Err(KubectlError::from_output(output))
     }
 }

@@ -88,7 +88,7 @@ fn unauthorized_error_hints_at_login_for_each_kubectl() {
             sb.edit_cluster(|cluster| cluster["unauthorized"] = json!(true));
         });
         assert!(
-            text.contains("hint: log in to the cluster first"),
+            text.contains("hint: log in to the cluster until"),
             "{version}: {text}"
         );
     }
@@ -136,7 +136,7 @@ fn enable_fails_without_kubeconfig_or_context() {
         sb.set_env("KUBECONFIG", "/no/where");
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
         assert!(
-            text.starts_with("error: no cluster is named: no context is in force\nhint: "),
+            text.starts_with("error: no cluster is named: no current context\nhint: "),
             "{text}"
         );
     }

@@ -1,0 +1,173 @@
+//! The commands that read the kubeconfig and the cluster, except secrets.
+
+use super::client::{Kubectl, NO_VALIDATION};
+use super::failure::KubectlError;
+use super::output::{check_success, parse_json, read_text};
+use crate::tool::invocation::{Invocation, ToolOutput};
+use crate::tool::permission::{self, Permission};
+use serde::de::DeserializeOwned;
+
+impl Kubectl {
+    /// Gets the current context and its server, and no more: the whole view can contain the
+    /// environment of a credential plugin, which kubectl does not redact.
+    pub fn get_context(&self) -> Invocation {
+        let template = r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#;
+        self.build_config_view(template)
+    }
+
+    /// Gets the address of the server. It identifies the cluster if the account cannot read any
+    /// namespace.
+    pub fn get_server(&self) -> Invocation {
+        self.build_config_view("jsonpath={.clusters[0].cluster.server}")
+    }
+
+    /// Gets the UID of namespace `kube-system`, which identifies a cluster. A context can lead to
+    /// another cluster tomorrow.
+    pub fn get_cluster_uid(&self) -> Invocation {
+        self.get_namespace_uid("kube-system")
+    }
+
+    pub fn get_namespace_uid(&self, namespace: &str) -> Invocation {
+        self.build_call([
+            "get",
+            "namespace",
+            namespace,
+            "--output",
+            "jsonpath={.metadata.uid}",
+        ])
+    }
+
+    /// Lists the jobs as JSON. The documented command prints a table.
+    pub fn list_jobs(&self, namespace: &str) -> Invocation {
+        self.build_call(["get", "jobs", "--namespace", namespace, "--output", "json"])
+    }
+
+    pub fn list_pods(&self, namespace: &str, selector: &str) -> Invocation {
+        self.build_call([
+            "get",
+            "pods",
+            "--selector",
+            selector,
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ])
+    }
+
+    /// Lists all pods, to find those that use the keys.
+    pub fn list_all_pods(&self, namespace: &str) -> Invocation {
+        self.build_call(["get", "pods", "--namespace", namespace, "--output", "json"])
+    }
+
+    /// Lists the deployments of kubit in all namespaces.
+    pub fn list_operators(&self) -> Invocation {
+        self.build_call([
+            "get",
+            "deployments",
+            "--all-namespaces",
+            "--selector",
+            "control-plane=kubit",
+            "--output",
+            "json",
+        ])
+    }
+
+    /// Lists kubit's AppInstances.
+    pub fn list_app_instances(&self, namespace: &str) -> Invocation {
+        self.build_call([
+            "get",
+            "appinstances.kubecfg.dev",
+            "--namespace",
+            namespace,
+            "--output",
+            "json",
+        ])
+    }
+
+    /// Asks for several permissions in one process. The server does not store access reviews, so
+    /// this `create` is a read.
+    pub fn review_permissions(&self, permissions: &[Permission]) -> Invocation {
+        let mut invocation = self.build_call([
+            "create",
+            "--filename",
+            "-",
+            NO_VALIDATION,
+            "--output",
+            "json",
+        ]);
+        invocation.stdin = Some(permission::render_access_reviews(permissions));
+        invocation
+    }
+}
+
+/// Parses the output of [`Kubectl::get_context`] into the context and its server.
+///
+/// # Errors
+/// [`KubectlError::NoContext`] and [`KubectlError::UnknownContext`] among kubectl's failures.
+pub fn parse_context(output: &ToolOutput) -> Result<(String, String), KubectlError> {
+    let text = read_text(output)?;
+    match text.trim_end().split_once('\n') {
+        Some((context, server)) if !context.is_empty() && !server.is_empty() => {
+            Ok((context.to_owned(), server.to_owned()))
+        }
+        _ => Err(KubectlError::from_unrecognised(output)),
+    }
+}
+
+/// Parses the output of [`Kubectl::get_server`].
+///
+/// # Errors
+/// kubectl's failure, or [`KubectlError::Unrecognised`] for empty output.
+pub fn parse_server(output: &ToolOutput) -> Result<String, KubectlError> {
+    let server = read_text(output)?.trim();
+    if server.is_empty() {
+        Err(KubectlError::from_unrecognised(output))
+    } else {
+        Ok(server.to_owned())
+    }
+}
+
+/// Parses a UID.
+///
+/// # Errors
+/// kubectl's failure, or [`KubectlError::Unrecognised`] for anything but a UID.
+pub fn parse_uid(output: &ToolOutput) -> Result<String, KubectlError> {
+    let uid = read_text(output)?.trim();
+    let is_uid = (1..=64).contains(&uid.len())
+        && uid
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_uid {
+        Ok(uid.to_owned())
+    } else {
+        Err(KubectlError::from_unrecognised(output))
+    }
+}
+
+/// Parses the objects of a list.
+///
+/// # Errors
+/// kubectl's failure, or [`KubectlError::Unrecognised`] for anything but such a list.
+pub fn parse_list<T: DeserializeOwned>(output: &ToolOutput) -> Result<Vec<T>, KubectlError> {
+    #[derive(serde::Deserialize)]
+    struct List<T> {
+        items: Vec<T>,
+    }
+    let list: List<T> = parse_json(output)?;
+    Ok(list.items)
+}
+
+/// Parses the output of [`Kubectl::review_permissions`] into one answer per permission.
+///
+/// # Errors
+/// kubectl's failure, or [`KubectlError::Unrecognised`] if the answers do not match the
+/// permissions.
+pub fn parse_permissions(
+    permissions: &[Permission],
+    output: &ToolOutput,
+) -> Result<Vec<bool>, KubectlError> {
+    check_success(output)?;
+    permission::parse_access_reviews(permissions, &output.stdout)
+        .ok_or_else(|| KubectlError::from_unrecognised(output))
+}
