@@ -1,4 +1,4 @@
-//! kubectl and influxctl: which binary, which version, and every command this program may give them.
+//! kubectl and influxctl: binary, version, and every command that this program runs.
 
 pub mod influxctl;
 pub mod invocation;
@@ -13,17 +13,14 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// Which of the two tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ToolName {
-    /// Kubernetes' command line.
     Kubectl,
-    /// InfluxDB Clustered's command line.
     Influxctl,
 }
 
 impl ToolName {
-    /// The name to look for in PATH, and `argv[0]` when it runs.
+    /// Returns the name in PATH, which is also `argv[0]`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,8 +29,8 @@ impl ToolName {
         }
     }
 
-    /// The oldest version that will do: kubectl 1.20 is the oldest with every flag used here; influxctl 2.2.0
-    /// brought token authentication for InfluxDB Clustered (release notes of influxctl).
+    /// Returns the oldest supported version. kubectl 1.20 is the oldest with every flag used here.
+    /// influxctl 2.2.0 introduced token authentication for InfluxDB Clustered (its release notes).
     #[must_use]
     pub const fn min_version(self) -> Version {
         match self {
@@ -46,50 +43,51 @@ impl ToolName {
 /// A tool, resolved once per run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tool {
-    /// Which one.
     pub name: ToolName,
-    /// The file that is executed: absolute, symlinks resolved.
+    /// The absolute path of the executed file, without symlinks.
     pub path: PathBuf,
-    /// Where it was found, before symlinks were resolved.
+    /// The path before symlinks were resolved.
     pub found_at: PathBuf,
-    /// SHA-256 of the file, lower-case hexadecimal; `None` until it is hashed.
+    /// SHA-256 of the file, in lower-case hexadecimal. `None` until it is hashed.
     pub sha256: Option<String>,
-    /// Its version; `None` until asked, or when it cannot tell.
+    /// `None` before the tool is asked, or if it does not report a version.
     pub version: Option<Version>,
 }
 
-/// What a file of that name is, where it is known to start another program under the name that it was called by: snapd
-/// (`/snap/bin/kubectl` leads to `/usr/bin/snap`), k3s (unpacks a kubectl), minikube, kuberlr, mise's shims, aqua's proxy. Some are called `k3s-arm64` or the like.
+/// Returns the name of a file that starts another program, depending on the name it is called by.
+///
+/// Such files are snapd (`/snap/bin/kubectl` is a symlink to `/usr/bin/snap`), k3s (unpacks a
+/// kubectl), minikube, kuberlr, mise's shims and aqua's proxy. Some have suffixes: `k3s-arm64`.
 #[must_use]
 pub fn detect_launcher(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
-    let is = |known: &&str| {
+    let is_named = |known: &&str| {
         name.strip_prefix(known)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_', '.']))
     };
     ["snap", "k3s", "minikube", "kuberlr", "mise", "aqua-proxy"]
         .iter()
-        .any(is)
+        .any(is_named)
         .then_some(name)
 }
 
-/// Parses a SHA-256 in either case, with or without `sha256:` before it, into its canonical text.
+/// Parses a SHA-256 in either case, with or without the prefix `sha256:`, into lower case.
 pub(crate) fn parse_sha256(text: &str) -> Result<String, String> {
     Ok(text.parse::<Digest>()?.to_string())
 }
 
-/// A tool, as it was found, for those who read it elsewhere.
+/// A tool for JSON output and plans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToolInfo {
     /// `kubectl` or `influxctl`.
     pub name: String,
-    /// The file that is executed: absolute, symlinks resolved.
+    /// The absolute path of the executed file, without symlinks.
     pub path: String,
-    /// Its version, `X.Y.Z`; null where it cannot tell.
+    /// `X.Y.Z`, or null if the tool does not report its version.
     pub version: Option<String>,
-    /// SHA-256 of the file, lower-case hexadecimal; null where it is not known.
+    /// SHA-256 of the file in lower-case hexadecimal, or null if unknown.
     pub sha256: Option<String>,
 }
 
@@ -104,16 +102,18 @@ impl From<Tool> for ToolInfo {
     }
 }
 
-/// The first `X.Y.Z` in a text, with or without `v`. What follows (`-dispatcher`, `-eks-…`, `+k3s1`) is a vendor's
-/// suffix: semver would take it for a pre-release, older than the release, so only the three numbers are compared.
+/// Finds the first `X.Y.Z` in a text, with or without `v`.
+///
+/// Drops the suffixes of vendors (`-dispatcher`, `-eks-…`, `+k3s1`), which semver would treat as
+/// pre-releases, older than the release.
 #[must_use]
 pub fn find_version(text: &str) -> Option<Version> {
     static VERSION: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?:^|[^0-9.])(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[^0-9.]|\.(?:[^0-9]|$)|$)")
             .expect("the pattern is a constant")
     });
-    let found = VERSION.captures(text)?;
-    let part = |index: usize| found[index].parse().ok();
+    let captures = VERSION.captures(text)?;
+    let part = |index: usize| captures[index].parse().ok();
     Some(Version::new(part(1)?, part(2)?, part(3)?))
 }
 

@@ -1,32 +1,33 @@
-//! Every influxctl command of this program, and what it prints. influxctl is closed source: nothing here relies on
-//! more than its documentation and release notes say.
+//! The influxctl commands of this program, each with the parser of its output.
+//!
+//! influxctl is closed source. This file relies only on its documentation and release notes.
 
 use super::invocation::{Arg, EnvPolicy, Invocation, Sensitivity, Timeout, ToolOutput, quote_line};
 use super::{Tool, find_version};
 use semver::Version;
 use std::time::Duration;
 
-/// How long a trial of a token may take. influxctl gives up by itself after a minute (its `--timeout`, since 2.9.7);
-/// one that opens a browser login instead never would.
+/// The time limit of a token probe. influxctl stops after a minute (its `--timeout`, since 2.9.7),
+/// but waits without a limit for a login in the browser.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The documented first step: which version is it.
+/// Gets the version, the first step in the documentation.
 pub fn get_version(tool: &Tool) -> Invocation {
     Invocation::new_read(tool, ["version"])
 }
 
-/// The version in what [`version`] printed; `None` when there is none to be found, as from 2.2.0 to 2.4.1, where
-/// the version command was not set correctly (release notes of 2.4.2).
+/// Parses the output of [`get_version`]. influxctl 2.2.0 to 2.4.1 prints no version (release notes
+/// of 2.4.2).
 #[must_use]
 pub fn parse_version(output: &ToolOutput) -> Option<Version> {
-    let found = |stream: &[u8]| find_version(&String::from_utf8_lossy(stream));
+    let find = |stream: &[u8]| find_version(&String::from_utf8_lossy(stream));
     output
         .is_success()
-        .then(|| found(&output.stdout).or_else(|| found(&output.stderr)))?
+        .then(|| find(&output.stdout).or_else(|| find(&output.stderr)))?
 }
 
-/// Tries a token: the documented test, with a throwaway configuration in an empty home. Never `--debug` or `--trace`,
-/// which print tokens.
+/// Probes a token with the documented command, a throwaway configuration and an empty home. Never
+/// passes `--debug` or `--trace`, which print tokens.
 pub fn probe_token(tool: &Tool) -> Invocation {
     let before = ["--config"].map(|arg| Arg::Text(arg.to_owned()));
     let after = [
@@ -50,36 +51,37 @@ pub fn probe_token(tool: &Tool) -> Invocation {
     invocation
 }
 
-/// What a trial showed.
+/// The result of a token probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenVerdict {
-    /// The cluster takes this token.
+    /// The server accepts the token.
     Accepted,
-    /// The cluster does not take this token: influxctl's own words.
+    /// The server rejects the token, with influxctl's message.
     Rejected(String),
-    /// Neither was shown, for this reason.
+    /// The reason for which the probe showed neither.
     Inconclusive(String),
 }
 
-/// How a refusal looks: gRPC's code names, and HTTP's in case a proxy answers. In words, "permission denied" is as
-/// often the system's about a file, so that counts only where it comes from the server.
+/// Returns whether an error line reports a rejected token, by the code names of gRPC, and of HTTP
+/// for proxies. "permission denied" counts only in an error of the server, because the system
+/// reports it for files.
 fn is_rejection(line: &str) -> bool {
     let line = line.to_lowercase();
     let from_server = line.contains("rpc error") || line.contains("code =");
     ["unauthenticated", "permissiondenied", "unauthorized"]
         .iter()
-        .any(|sign| line.contains(sign))
+        .any(|name| line.contains(name))
         || (from_server && line.contains("permission denied"))
 }
 
-/// Reads a trial.
+/// Parses the output of [`probe_token`].
 #[must_use]
 pub fn parse_token_probe(output: &ToolOutput) -> TokenVerdict {
     if output.is_success() {
         return match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
             Ok(_) => TokenVerdict::Accepted,
             Err(_) => TokenVerdict::Inconclusive(
-                "influxctl exited 0 without a list of databases".to_owned(),
+                "influxctl exited with 0 but printed no list of databases".to_owned(),
             ),
         };
     }
@@ -112,14 +114,14 @@ mod tests {
         };
         assert_eq!(verdict(0, "[]", ""), TokenVerdict::Accepted);
         assert!(matches!(verdict(0, "", ""), TokenVerdict::Inconclusive(_)));
-        for refusal in [
+        for rejection in [
             "error\trpc error: code = Unauthenticated desc = x\nusage: …\n",
             "rpc error: code = PermissionDenied",
             "rpc error: permission denied",
         ] {
             assert!(
-                matches!(verdict(1, "", refusal), TokenVerdict::Rejected(_)),
-                "{refusal}"
+                matches!(verdict(1, "", rejection), TokenVerdict::Rejected(_)),
+                "{rejection}"
             );
         }
         for other in [

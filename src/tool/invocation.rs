@@ -1,4 +1,4 @@
-//! One command as plain data. Only the constructors in [`super::kubectl`] and [`super::influxctl`] make one.
+//! A command as data. Only [`super::kubectl`] and [`super::influxctl`] construct commands.
 
 use super::{Tool, ToolName};
 use crate::text::sanitize_truncated;
@@ -8,43 +8,42 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Whether a command may change the world. A dry run executes only reads.
+/// The effect of a command. A dry run executes only reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Effect {
-    /// Looks, and leaves everything as it is.
+    /// Changes nothing.
     Reads,
     /// May change the cluster.
     Changes,
 }
 
-/// Whether what a command prints may carry a secret: then the record withholds it and no error quotes it raw.
+/// The streams that can contain a secret. The audit log omits them, and no error quotes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
-    /// Nothing secret is printed.
+    /// Neither stream.
     Plain,
-    /// Standard output may carry a token.
+    /// Standard output.
     Stdout,
-    /// Either stream may carry a token.
+    /// Standard output and standard error.
     Both,
 }
 
-/// What surrounds the child.
+/// The environment of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnvPolicy {
-    /// The user's environment: credential plugins need it.
+    /// The user's environment, which credential plugins need.
     Inherit,
-    /// An empty home and empty XDG directories, and no `INFLUXCTL_*`: nothing cached can take part.
+    /// An empty home, empty XDG directories and no `INFLUXCTL_*`, so that no cached token is used.
     Isolated,
 }
 
-/// One argument.
+/// A command-line argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arg {
-    /// As it is.
     Text(String),
-    /// The path of the throwaway configuration, known only when the command runs.
+    /// The path of the throwaway configuration, which exists only while the command runs.
     ProbeConfig,
 }
 
@@ -57,18 +56,18 @@ impl fmt::Display for Arg {
     }
 }
 
-/// How long a command may take.
+/// The time limit of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// As long as every command of the run.
+    /// The limit of the run.
     Default,
-    /// No longer than this, even where the run allows more.
+    /// This limit or that of the run, whichever is shorter.
     AtMost(Duration),
-    /// This long, whatever the run allows: a wait.
+    /// This limit, for commands that wait.
     Fixed(Duration),
 }
 
-/// Kind of an [`ObjectRef`].
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum ObjectKind {
@@ -100,7 +99,7 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// One command: what is run, and how it is watched.
+/// A command with the rules for its execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "an invocation does nothing until the executor runs it"]
 pub struct Invocation {
@@ -116,7 +115,7 @@ pub struct Invocation {
     pub(super) timeout: Timeout,
 }
 
-/// What a listing may print at most, in bytes: a job may carry 1 MiB of environment.
+/// The maximum output of a command, in bytes. A single job can have 1 MiB of environment.
 const MAX_STDOUT_BYTES: usize = 8 << 20;
 
 impl Invocation {
@@ -138,7 +137,7 @@ impl Invocation {
         }
     }
 
-    /// A command that may change the cluster.
+    /// Declares that the command may change the cluster.
     pub(super) fn into_change(self) -> Self {
         Self {
             effect: Effect::Changes,
@@ -146,67 +145,62 @@ impl Invocation {
         }
     }
 
-    /// The tool that runs.
     #[must_use]
     pub fn tool(&self) -> &Tool {
         &self.tool
     }
 
-    /// The arguments after `argv[0]`.
+    /// Returns the arguments after `argv[0]`.
     #[must_use]
     pub fn args(&self) -> &[Arg] {
         &self.args
     }
 
-    /// What the command reads from standard input; without it there is none.
+    /// Returns the standard input. Without it, standard input is empty.
     #[must_use]
     pub fn stdin(&self) -> Option<&str> {
         self.stdin.as_deref()
     }
 
-    /// The jobs that what it reads from standard input was made from: the record names them beside its digest.
+    /// Returns the source jobs of the manifests on standard input, for the audit log.
     #[must_use]
     pub fn derived_from(&self) -> &[ObjectRef] {
         &self.derived_from
     }
 
-    /// The object that it changes, as it was seen.
+    /// Returns the object that the command changes, as last observed.
     #[must_use]
     pub fn object(&self) -> Option<&ObjectRef> {
         self.object.as_ref()
     }
 
-    /// Whether it may change the world.
     #[must_use]
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// Which stream may carry a secret.
     #[must_use]
     pub fn sensitivity(&self) -> Sensitivity {
         self.sensitivity
     }
 
-    /// What surrounds the child.
     #[must_use]
     pub fn env_policy(&self) -> &EnvPolicy {
         &self.env_policy
     }
 
-    /// The most that standard output may hold, in bytes.
+    /// Returns the maximum size of standard output, in bytes.
     #[must_use]
     pub fn max_stdout(&self) -> usize {
         self.max_stdout
     }
 
-    /// How long it may take.
     #[must_use]
     pub fn timeout(&self) -> Timeout {
         self.timeout
     }
 
-    /// The same command with a time limit of its own.
+    /// Sets a fixed time limit.
     pub fn with_timeout(self, limit: Duration) -> Self {
         Self {
             timeout: Timeout::Fixed(limit),
@@ -214,25 +208,24 @@ impl Invocation {
         }
     }
 
-    /// `argv` as it is recorded and executed, with the throwaway configuration's path filled in.
+    /// Returns `argv` for execution and for the audit log, with the path of the throwaway
+    /// configuration.
     #[must_use]
-    pub fn argv(&self, trial_config: Option<&PathBuf>) -> Vec<String> {
-        let fill = |arg: &Arg| match (arg, trial_config) {
+    pub fn argv(&self, probe_config: Option<&PathBuf>) -> Vec<String> {
+        let resolve = |arg: &Arg| match (arg, probe_config) {
             (Arg::ProbeConfig, Some(path)) => path.display().to_string(),
             (arg, _) => arg.to_string(),
         };
         std::iter::once(self.tool.name.as_str().to_owned())
-            .chain(self.args.iter().map(fill))
+            .chain(self.args.iter().map(resolve))
             .collect()
     }
 }
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessExit {
-    /// With this exit code.
     Code(i32),
-    /// By this signal.
     Signal(i32),
 }
 
@@ -245,26 +238,25 @@ impl fmt::Display for ProcessExit {
     }
 }
 
-/// What a command that ran to its end left behind.
+/// The output of a command that was not killed.
 pub struct ToolOutput {
-    /// Which tool printed it.
     pub tool: ToolName,
-    /// How it ended.
     pub exit: ProcessExit,
-    /// What it printed; wiped when dropped, for it may be a token.
+    /// Wiped when dropped, because it can be a token.
     pub stdout: Zeroizing<Vec<u8>>,
-    /// What it said on standard error; wiped when dropped.
+    /// Wiped when dropped.
     pub stderr: Zeroizing<Vec<u8>>,
 }
 
 impl ToolOutput {
-    /// Whether it ended with exit code 0.
+    /// Returns whether the exit code is 0.
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.exit == ProcessExit::Code(0)
     }
 
-    /// The lines on standard error that are no log lines of a Kubernetes library; none where they are not UTF-8.
+    /// Returns the lines on standard error without log lines of Kubernetes libraries, or none if
+    /// standard error is not UTF-8.
     pub(super) fn error_lines(&self) -> impl Iterator<Item = &str> {
         let text = std::str::from_utf8(&self.stderr).unwrap_or_default();
         text.lines()
@@ -272,20 +264,21 @@ impl ToolOutput {
             .filter(|line| !line.is_empty() && !is_klog_line(line))
     }
 
-    /// The last line that is no log line of a Kubernetes library (`E1123 22:58:39.593580 …`), as one line of printable
-    /// text, without the `error` that both tools put in front.
+    /// Returns the last line on standard error, safe to print, without the prefix `error` of both
+    /// tools. Prefers lines that are not log lines of Kubernetes libraries
+    /// (`E1123 22:58:39.593580 …`).
     #[must_use]
     pub fn last_error_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let said = lines()
+        let last = lines()
             .rfind(|line| !is_klog_line(line))
             .or_else(|| lines().next_back());
-        said.map_or_else(|| format!("it said nothing ({})", self.exit), quote_line)
+        last.map_or_else(|| format!("no error message ({})", self.exit), quote_line)
     }
 }
 
-/// A line that a tool said, without the `error` that both tools put in front, fit to be quoted.
+/// Makes an error line of a tool safe to quote, and removes the prefix `error` of both tools.
 #[must_use]
 pub fn quote_line(line: &str) -> String {
     let line = line.trim();
@@ -330,7 +323,7 @@ mod tests {
             last_error_line("E1123 22:58:39.593580   28218 memcache.go:265] x\n"),
             "E1123 22:58:39.593580   28218 memcache.go:265] x"
         );
-        assert_eq!(last_error_line(" \n"), "it said nothing (exit code 1)");
+        assert_eq!(last_error_line(" \n"), "no error message (exit code 1)");
         assert_eq!(last_error_line("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
         assert_eq!(
             last_error_line("bad token \"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjJ9.hHVy-_A\""),

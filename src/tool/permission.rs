@@ -1,28 +1,28 @@
-//! What an account may do, asked of the cluster for several permissions in one process.
+//! Permissions of an account, and the access reviews that ask the cluster for them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One thing that an account may or may not do.
+/// A permission of an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Permission {
-    /// The namespace; none for what belongs to the whole cluster.
+    /// Empty for a permission in the whole cluster.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub namespace: String,
     /// `get`, `list`, `delete`, …
     pub verb: String,
-    /// The API group; empty for the core.
+    /// The API group. Empty for the core group.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
     /// `secrets`, `jobs`, …
     pub resource: String,
-    /// One object by name; empty for all.
+    /// The name of one object. Empty for all objects.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
 }
 
 impl Permission {
-    /// `verb` on `resource` (`pods`, `jobs.batch`, `secrets/rsa-keys`) in a namespace.
+    /// Creates a permission for `resource` in the form `pods`, `jobs.batch` or `secrets/rsa-keys`.
     #[must_use]
     pub fn new(verb: &str, resource: &str, namespace: &str) -> Self {
         let (resource, name) = resource.split_once('/').unwrap_or((resource, ""));
@@ -72,7 +72,7 @@ struct ReviewStatus {
     allowed: bool,
 }
 
-/// The list of SelfSubjectAccessReviews that asks for these permissions.
+/// Renders a list of SelfSubjectAccessReviews, one for each permission.
 #[must_use]
 pub fn render_access_reviews(permissions: &[Permission]) -> String {
     let review = |permission: &Permission| AccessReview {
@@ -87,17 +87,17 @@ pub fn render_access_reviews(permissions: &[Permission]) -> String {
     serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
 }
 
-/// The answers, in the order of the questions; `None` where kubectl printed anything else than one answer to each.
+/// Parses one answer per permission, in the same order. Returns `None` for any other output.
 #[must_use]
 pub fn parse_access_reviews(permissions: &[Permission], stdout: &[u8]) -> Option<Vec<bool>> {
     let reviews: Vec<AccessReview> = serde_json::Deserializer::from_slice(stdout)
         .into_iter()
         .collect::<Result<_, _>>()
         .ok()?;
-    let asked = reviews
+    let reviewed = reviews
         .iter()
         .map(|review| &review.spec.resource_attributes);
-    if !asked.eq(permissions.iter()) {
+    if !reviewed.eq(permissions.iter()) {
         return None;
     }
     reviews
@@ -112,34 +112,40 @@ mod tests {
 
     #[test]
     fn parse_access_reviews_requires_one_review_per_permission_in_order() {
-        let asked = [
+        let permissions = [
             Permission::new("get", "secrets/admin-token", "influxdb"),
             Permission::new("list", "jobs.batch", "influxdb"),
         ];
         let answer = |permission: &Permission, allowed: bool| {
-            serde_json::json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {}, "spec": {"resourceAttributes": permission}, "status": {"allowed": allowed}})
-                .to_string()
+            serde_json::json!({
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "metadata": {},
+                "spec": {"resourceAttributes": permission},
+                "status": {"allowed": allowed},
+            })
+            .to_string()
         };
         let both = format!(
             "{}\n{}\n",
-            answer(&asked[0], true),
-            answer(&asked[1], false)
+            answer(&permissions[0], true),
+            answer(&permissions[1], false)
         );
         assert_eq!(
-            parse_access_reviews(&asked, both.as_bytes()),
+            parse_access_reviews(&permissions, both.as_bytes()),
             Some(vec![true, false])
         );
         let swapped = format!(
             "{}\n{}\n",
-            answer(&asked[1], true),
-            answer(&asked[0], false)
+            answer(&permissions[1], true),
+            answer(&permissions[0], false)
         );
-        assert_eq!(parse_access_reviews(&asked, swapped.as_bytes()), None);
+        assert_eq!(parse_access_reviews(&permissions, swapped.as_bytes()), None);
         assert_eq!(
-            parse_access_reviews(&asked, answer(&asked[0], true).as_bytes()),
+            parse_access_reviews(&permissions, answer(&permissions[0], true).as_bytes()),
             None
         );
-        assert_eq!(parse_access_reviews(&asked, b"\xff{"), None);
-        assert_eq!(asked[1].to_string(), "list jobs.batch");
+        assert_eq!(parse_access_reviews(&permissions, b"\xff{"), None);
+        assert_eq!(permissions[1].to_string(), "list jobs.batch");
     }
 }

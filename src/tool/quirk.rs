@@ -1,30 +1,28 @@
-//! What particular versions of influxctl do differently, each with its source: the release notes of influxctl.
+//! Differences between versions of influxctl, from influxctl's release notes.
 
 use semver::Version;
 
-/// What of the profile and the environment decides whether a quirk bears on the job.
+/// The properties of influxctl and the profile that a quirk depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuirkContext {
-    /// influxctl's version; `None` when it cannot be told.
+    /// The version of influxctl, if known.
     pub version: Option<Version>,
-    /// `[profile.auth.oauth2]` is there.
+    /// Set if `[profile.auth.oauth2]` exists.
     pub has_oauth2: bool,
-    /// `client_secret` is there.
+    /// Set if `client_secret` exists.
     pub has_client_secret: bool,
-    /// `mgmt_token` is there.
+    /// Set if `mgmt_token` exists.
     pub has_mgmt_token: bool,
 }
 
-/// One quirk that bears on the job.
+/// A difference that matters to the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quirk {
     /// A stable name.
     pub id: &'static str,
-    /// What happens.
     pub message: &'static str,
-    /// What to do about it.
     pub remedy: &'static str,
-    /// Whether influxctl cannot work at all with this profile.
+    /// Set if influxctl cannot use the profile at all.
     pub is_fatal: bool,
 }
 
@@ -38,8 +36,9 @@ const QUIRK_RULES: &[QuirkRule] = &[
         // 2.3.1: "a token loaded from a file is no longer saved to the cache"
         quirk: Quirk {
             id: "token-cached",
-            message: "influxctl before 2.3.1 keeps a copy of the admin token in its cache directory",
-            remedy: "update influxctl, or delete the copies after `bypassctl disable` names them",
+            message: "influxctl before 2.3.1 keeps a copy of the admin token \
+                      in its cache directory",
+            remedy: "update influxctl, or delete the copies that `bypassctl disable` names",
             is_fatal: false,
         },
         applies: |at| is_before(at, 2, 3, 1),
@@ -49,17 +48,17 @@ const QUIRK_RULES: &[QuirkRule] = &[
         quirk: Quirk {
             id: "cached-token-wins",
             message: "influxctl before 2.5.0 prefers an older cached token to the token file",
-            remedy: "update influxctl, or empty its cache directory (`~/.cache/influxctl`) first",
+            remedy: "update influxctl, or delete its cache directory `~/.cache/influxctl`",
             is_fatal: false,
         },
         applies: |at| is_before(at, 2, 5, 0),
     },
     QuirkRule {
-        // 2.9.8: client_secret is no longer a known key, and since 2.0.1 an unknown key is an error
+        // 2.9.8 removes the key `client_secret`. Since 2.0.1 an unknown key is an error.
         quirk: Quirk {
             id: "client-secret-unknown",
-            message: "influxctl 2.9.8 and later refuses a profile with `client_secret`",
-            remedy: "take `client_secret` out of the profile's `[profile.auth.oauth2]`",
+            message: "influxctl 2.9.8 and later cannot read a profile with `client_secret`",
+            remedy: "remove `client_secret` from the profile's `[profile.auth.oauth2]`",
             is_fatal: true,
         },
         applies: |at| at.has_client_secret && !is_before(at, 2, 9, 8),
@@ -67,8 +66,9 @@ const QUIRK_RULES: &[QuirkRule] = &[
     QuirkRule {
         quirk: Quirk {
             id: "mgmt-token-beside",
-            message: "the profile has a `mgmt_token` as well; which of the two influxctl uses is not published",
-            remedy: "take `mgmt_token` out of the profile while the admin token is in use",
+            message: "the profile also has `mgmt_token`: influxctl's documentation does not state \
+                      which of the two it uses",
+            remedy: "remove `mgmt_token` from the profile while you use the admin token",
             is_fatal: false,
         },
         applies: |at| at.has_mgmt_token,
@@ -76,36 +76,42 @@ const QUIRK_RULES: &[QuirkRule] = &[
     QuirkRule {
         quirk: Quirk {
             id: "oauth2-beside",
-            message: "the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published",
-            remedy: "if influxctl opens a login all the same, take the section out while the admin token is in use",
+            message: "the profile also has `[profile.auth.oauth2]`: influxctl's documentation does \
+                      not state which of the two it uses",
+            remedy: "if influxctl still opens a login, remove that section while you use the admin \
+                     token",
             is_fatal: false,
         },
         applies: |at| at.has_oauth2,
     },
 ];
 
-/// The documented `kubectl create job --from=job/…` (March 2024): what every kubectl from 1.20 to 1.37 says to it is in
-/// the recordings (`create-job-from-job`): "unknown object type *v1.Job", 1.20 "from must be an existing cronjob".
-pub const JOB_FROM_JOB_UNSUPPORTED: &str = "no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it";
+/// The hint for a kubectl without the documented `create job --from=job/…` (March 2024).
+///
+/// kubectl 1.20 reports "from must be an existing cronjob", and later versions "unknown object type
+/// *v1.Job" (recordings `create-job-from-job`).
+pub const JOB_FROM_JOB_UNSUPPORTED: &str =
+    "pass `--rerun clone`: `--from` of kubectl up to 1.37 accepts only cron jobs";
 
-/// An unknown version has every quirk that an old one has: influxctl from 2.2.0 to 2.4.1 cannot tell its version.
+/// Returns whether influxctl is older than a version. An unknown version counts as old, because
+/// influxctl 2.2.0 to 2.4.1 does not report its version.
 fn is_before(at: &QuirkContext, major: u64, minor: u64, patch: u64) -> bool {
     at.version
         .as_ref()
         .is_none_or(|version| *version < Version::new(major, minor, patch))
 }
 
-/// The quirks that bear on the job.
 #[must_use]
 pub fn find_applicable_quirks(at: &QuirkContext) -> Vec<Quirk> {
     QUIRK_RULES
         .iter()
-        .filter(|entry| (entry.applies)(at))
-        .map(|entry| entry.quirk.clone())
+        .filter(|rule| (rule.applies)(at))
+        .map(|rule| rule.quirk.clone())
         .collect()
 }
 
-/// Since 2.10.2 the environment variable INFLUXCTL_PROFILE overrides the path of the configuration file.
+/// Returns whether the environment variable INFLUXCTL_PROFILE overrides the path of the
+/// configuration file, as it does since 2.10.2.
 #[must_use]
 pub fn has_profile_variable(version: Option<&Version>) -> bool {
     version.is_some_and(|version| *version >= Version::new(2, 10, 2))

@@ -279,7 +279,7 @@ fn doctor_reports_local_file_problems() {
     );
     let run = run_doctor(&sb, 1, &[]);
     assert!(
-        extract_check(&run, "influxctl").contains("take `client_secret` out")
+        extract_check(&run, "influxctl").contains("remove `client_secret` from")
             && !run.stdout.contains("planted"),
         "{run:?}"
     );

@@ -235,7 +235,7 @@ fn enable_warns_about_other_profile_credentials() {
         (
             "2.12.0",
             "client_secret = \"planted-1\"",
-            "influxctl 2.9.8 and later refuses a profile with `client_secret`",
+            "influxctl 2.9.8 and later cannot read a profile with `client_secret`",
         ),
         (
             "2.9.7",

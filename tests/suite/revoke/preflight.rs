@@ -209,7 +209,7 @@ fn rerun_from_job_is_refused_for_each_kubectl() {
             hint: no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it
             ");
         }
-        assert!(output.contains("no kubectl up to 1.37 does"), "{output}");
+        assert!(output.contains("pass `--rerun clone`"), "{output}");
     }
 }
 
