@@ -20,6 +20,7 @@ pub mod profile;
 mod redact;
 pub mod secret;
 mod session;
+mod splice;
 mod steps;
 mod text;
 pub mod tool;

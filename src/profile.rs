@@ -1,29 +1,27 @@
-//! influxctl's `config.toml`: `&str` in, edited text out, and nothing else touched.
+//! Edits influxctl's `config.toml`: text in, edited text out.
 //!
-//! The file is the user's, so nothing is ever reserialised: `toml_edit` parses it and says where
-//! things are, the text is spliced at those places, and the result is parsed again and compared as
-//! data with the original. Whatever differs in more than the one key is an error, never an edit.
+//! The file belongs to the user, so this module never serialises it. `toml_edit` parses the text
+//! and reports positions. [`Splice`]s change the text there. Then the module parses the result and
+//! compares it with the original as data. It refuses an edit that differs in more than one key.
 //!
-//! Where things go, and what comes out again:
-//! - A new `[profile.auth.token]` goes behind the last line of the profile, with one blank line
-//!   before it. Comment lines that follow that last line directly belong to the profile, unless
-//!   they lead straight into the next header; a comment behind a blank line stays where it is,
-//!   below the new section.
-//! - Where `auth` is written inline or with dotted keys, the new key is written the same way.
-//! - [`disable`] takes out what [`enable`] put in, byte for byte. Comment lines that somebody wrote
-//!   inside the section stay; a comment on a line that goes, goes with it.
-//! - An `auth` that held nothing but the section goes too. An `auth` that was empty before
-//!   [`enable`] gets the dotted `token.token_file`, which is how [`disable`] knows to leave it.
+//! Rules of the edits:
+//! - [`enable_token_file`] appends a new `[profile.auth.token]` to the profile, after a blank line.
+//!   Comment lines directly after the last line of the profile belong to the profile, unless a
+//!   header follows directly. A comment after a blank line ends up below the new section.
+//! - In an `auth` with inline tables or dotted keys, the new key has the same form.
+//! - [`disable_token_file`] removes exactly the text that [`enable_token_file`] inserted. It keeps
+//!   the user's comment lines within the section, but not a comment on a removed line.
+//! - It also removes an `auth` that contains nothing but the section. To mark an `auth` that was
+//!   empty before, [`enable_token_file`] inserts a dotted `token.token_file` there.
 //!
-//! Source of the keys: <https://docs.influxdata.com/influxdb3/clustered/reference/cli/influxctl/>;
-//! of the section: "Use the admin token" in the same documentation.
+//! Sources: <https://docs.influxdata.com/influxdb3/clustered/reference/cli/influxctl/> for the
+//! keys, and "Use the admin token" in the same documentation for the section.
 
 mod create;
 mod data;
 mod edit;
 mod error;
 mod insert;
-mod line;
 mod model;
 mod node;
 mod quote;
@@ -32,7 +30,8 @@ mod remove;
 #[cfg(test)]
 mod tests;
 
-pub use edit::{ChangedLine, ConfigEdit, Splice};
+pub use crate::splice::Splice;
+pub use edit::{ChangedLine, ConfigEdit};
 pub use error::ConfigError;
 pub use model::{Profile, Tls};
 
@@ -41,11 +40,11 @@ use quote::to_basic_string;
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// All profiles in the order of the file; none if the file has none. Two may share a name.
+/// Reads all profiles in the order of the file. Two can have the same name.
 ///
 /// # Errors
-/// [`ConfigError::Syntax`], and [`ConfigError::Shape`] where a key of any profile has a type that
-/// influxctl could not read.
+/// [`ConfigError::Syntax`], and [`ConfigError::Shape`] if a key of any profile has a type that
+/// influxctl cannot read.
 pub fn list_profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
     let document = node::parse_document(text)?;
     node::collect_profiles(text, &document)?
@@ -54,10 +53,10 @@ pub fn list_profiles(text: &str) -> Result<Vec<Profile>, ConfigError> {
         .collect()
 }
 
-/// The one profile of that name. Only this profile need be readable, the others only named.
+/// Reads the profile of a name. Of the other profiles it reads only the names.
 ///
 /// # Errors
-/// Those of [`profiles`], and [`ConfigError::NoProfiles`], [`ConfigError::NoSuchProfile`],
+/// Those of [`list_profiles`], [`ConfigError::NoProfiles`], [`ConfigError::NoSuchProfile`] and
 /// [`ConfigError::DuplicateProfile`].
 pub fn find_profile(text: &str, name: &str) -> Result<Profile, ConfigError> {
     let document = node::parse_document(text)?;
@@ -65,12 +64,11 @@ pub fn find_profile(text: &str, name: &str) -> Result<Profile, ConfigError> {
     read::read_profile(text, &profile)
 }
 
-/// Points the profile's `auth.token.token_file` at `token_file`. A no-op if it is already exactly
-/// that, in whatever way it is written.
+/// Sets `auth.token.token_file` of a profile. Changes nothing if it has this value in any form.
 ///
 /// # Errors
-/// Those of [`find`]; [`ConfigError::NotClustered`] if the profile names another product (a missing
-/// one is allowed); [`ConfigError::Unsafe`] if the edited text would differ in anything else.
+/// Those of [`find_profile`], [`ConfigError::NotClustered`] for another product, and
+/// [`ConfigError::UnsafeEdit`] if anything else would change. The product can be missing.
 pub fn enable_token_file(
     text: &str,
     name: &str,
@@ -78,12 +76,12 @@ pub fn enable_token_file(
 ) -> Result<ConfigEdit, ConfigError> {
     let document = node::parse_document(text)?;
     let (index, profile) = node::locate_profile(text, &document, name)?;
-    let known = read::read_profile(text, &profile)?;
-    if let Some(product) = known
+    let data = read::read_profile(text, &profile)?;
+    if let Some(product) = data
         .product
-        .filter(|p| !p.eq_ignore_ascii_case("clustered"))
+        .filter(|product| !product.eq_ignore_ascii_case("clustered"))
     {
-        let name = known.name;
+        let name = data.name;
         return Err(ConfigError::NotClustered { name, product });
     }
     let path = TokenFilePath::from_profile(text, profile)?;
@@ -92,12 +90,12 @@ pub fn enable_token_file(
     Ok(edit)
 }
 
-/// Takes `token_file` out of the profile: with its section if that holds nothing else, and with an
-/// `auth` that held nothing but the section. A no-op if there is none. Any product will do.
+/// Removes `token_file` from a profile of any product, with its section and `auth` if they contain
+/// nothing else. Changes nothing if the profile has no `token_file`.
 ///
 /// # Errors
-/// Those of [`find`], except that only the way to the key must be readable;
-/// [`ConfigError::Unsafe`] if the edited text would differ in anything else.
+/// Those of [`find_profile`] for the tables that contain the key, and [`ConfigError::UnsafeEdit`]
+/// if anything else would change.
 pub fn disable_token_file(text: &str, name: &str) -> Result<ConfigEdit, ConfigError> {
     let document = node::parse_document(text)?;
     let (index, profile) = node::locate_profile(text, &document, name)?;
@@ -109,12 +107,12 @@ pub fn disable_token_file(text: &str, name: &str) -> Result<ConfigEdit, ConfigEr
     Ok(edit)
 }
 
-/// Appends a profile for InfluxDB Clustered with its token section. `text` may be empty: there is
-/// no file yet. Imitates the indentation of the file's last profile.
+/// Appends a profile for InfluxDB Clustered with its token section, indented like the last profile.
+/// `text` is empty if the file does not exist yet.
 ///
 /// # Errors
-/// [`ConfigError::Syntax`] and [`ConfigError::Shape`] if the profiles that are there cannot be
-/// listed, [`ConfigError::ProfileExists`], and [`ConfigError::Unsafe`] as for [`enable`].
+/// [`ConfigError::Syntax`] and [`ConfigError::Shape`] for invalid profiles,
+/// [`ConfigError::ProfileExists`], and [`ConfigError::UnsafeEdit`] if anything else would change.
 pub fn create_profile(
     text: &str,
     name: &str,
@@ -123,8 +121,8 @@ pub fn create_profile(
     token_file: &str,
 ) -> Result<ConfigEdit, ConfigError> {
     let document = node::parse_document(text)?;
-    let present = node::collect_profiles(text, &document)?;
-    for profile in &present {
+    let profiles = node::collect_profiles(text, &document)?;
+    for profile in &profiles {
         if node::read_profile_name(text, profile)? == name {
             return Err(ConfigError::ProfileExists { name: name.into() });
         }
@@ -137,15 +135,17 @@ pub fn create_profile(
     };
     let edit = ConfigEdit::new(
         text,
-        create::create_splices(text, &document, &present, &new),
+        create::create_splices(text, &document, &profiles, &new),
     );
     data::check_created(&document, &edit.text, &new)?;
     Ok(edit)
 }
 
-/// A throwaway configuration to try a token with: one profile `default`, product `clustered`, the
-/// profile's host, port and TLS settings, and the token file. No OAuth2 and no other secret, so
-/// that influxctl has nothing to fall back on.
+/// Renders the throwaway configuration of a token probe.
+///
+/// Its only profile `default` has the product `clustered`, the profile's host, port and TLS
+/// settings, and the token file. It has no OAuth2 and no other secret that influxctl could use
+/// instead.
 pub fn render_probe_config(profile: &Profile, token_file: &str) -> String {
     let mut lines = vec![
         "[[profile]]".to_owned(),
@@ -174,8 +174,10 @@ pub fn render_probe_config(profile: &Profile, token_file: &str) -> String {
     lines.join("\n")
 }
 
-/// Whether a configuration may hold a secret: then the record says nothing of its bytes. `client_secret`, `mgmt_token`
-/// and the database `token` are the keys that do; a name that only looks like one is taken for one.
+/// Returns whether a configuration can contain a secret, so that the audit log omits its digest.
+///
+/// Secrets are the values of `client_secret`, `mgmt_token` and the database's `token`. Any text
+/// that resembles one of these keys counts.
 #[must_use]
 pub fn can_hold_secret(text: &str) -> bool {
     static TOKEN_KEY: LazyLock<Regex> = LazyLock::new(|| {

@@ -1,26 +1,26 @@
-//! The `[tools]` section for what is installed: to paste, or put into a policy whose every other byte stays.
+//! Pins the installed tools: renders a `[tools]` section, or edits a policy.
 
 use super::error::PolicyError;
 use super::model::{PathContext, Policy, ToolPin, ToolPolicy};
 use super::read::parse_policy;
+use crate::splice::{Lines, Splice, apply_splices};
 use crate::tool::ToolName;
 use semver::{Comparator, Op, Version, VersionReq};
 use std::ops::Range;
 use std::path::PathBuf;
 use toml_edit::{Document, Item, Table, Value};
 
-/// A tool as it is to be pinned.
+/// An installed tool that a policy pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedTool {
-    /// Which one.
     pub name: ToolName,
-    /// Where it is, symlinks resolved.
+    /// The path without symlinks.
     pub path: PathBuf,
-    /// Where it was found, before that: a policy that says so is right.
+    /// The path before symlinks were resolved. A policy can name either path.
     pub found_at: PathBuf,
-    /// Its version, where it is known.
+    /// `None` if the tool does not report its version.
     pub version: Option<Version>,
-    /// SHA-256 of its file.
+    /// SHA-256 of the file, in lower-case hexadecimal.
     pub sha256: String,
 }
 
@@ -31,7 +31,7 @@ impl PinnedTool {
             .is_some_and(|path| [&self.path, &self.found_at].contains(&path))
     }
 
-    /// Its keys and values, as TOML.
+    /// Returns the keys, and their values as TOML.
     fn to_key_values(&self) -> Vec<(&'static str, String)> {
         let version = self
             .version
@@ -61,59 +61,54 @@ fn toml_quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// The section as a whole, to paste; with `all` nothing else is to run.
+/// Renders a section for each tool. With `require_pins`, the policy allows no other tools.
 #[must_use]
-pub fn render_tools_section(tools: &[PinnedTool], all: bool) -> String {
-    let head = all.then(|| "[tools]\nrequire_pins = true\n".to_owned());
+pub fn render_tools_section(tools: &[PinnedTool], require_pins: bool) -> String {
+    let head = require_pins.then(|| "[tools]\nrequire_pins = true\n".to_owned());
     head.into_iter()
         .chain(tools.iter().map(PinnedTool::to_toml_section))
         .collect::<Vec<_>>()
         .join("\n")
 }
 
-/// A policy's text with these tools pinned in it; all else stays as it is.
+/// Pins tools in the text of a policy. All other bytes stay as they are.
 ///
 /// # Errors
-/// [`PolicyError`] where the section is written in a form that cannot be edited in place.
+/// A [`PolicyError`] for an invalid policy, for a `[tools]` section in a form that this function
+/// cannot edit in place, and for a tool outside the version range of the policy.
 pub fn pin_tools(
     text: &str,
     tools: &[PinnedTool],
-    places: &PathContext,
+    context: &PathContext,
 ) -> Result<String, PolicyError> {
-    let before = parse_policy(text, places)?;
+    let before = parse_policy(text, context)?;
     let document = Document::parse(text).map_err(|_| uneditable_error(text, None))?;
-    let edits: Vec<TextEdit> = match document.get("tools") {
+    let mut splices: Vec<Splice> = match document.get("tools") {
         None => vec![append_section(text, &render_tools_section(tools, true))],
         Some(item) => {
             let section = item.as_table().filter(|table| !table.is_dotted());
             let section = section.ok_or_else(|| uneditable_error(text, item.span()))?;
-            let of =
-                |tool: &PinnedTool| collect_edits(text, section, before.tools.pin(tool.name), tool);
             tools
                 .iter()
-                .map(of)
+                .map(|tool| collect_splices(text, section, before.tools.pin(tool.name), tool))
                 .collect::<Result<Vec<_>, _>>()?
                 .concat()
         }
     };
-    let after = apply_edits(text, edits);
-    has_only_pin_changes(&before, &after, tools, places)
+    // Keeps the order of splices at the same place.
+    splices.sort_by_key(|splice| splice.range.start);
+    let after = apply_splices(text, &splices);
+    has_only_pin_changes(&before, &after, tools, context)
         .then_some(after)
         .ok_or_else(|| uneditable_error(text, None))
 }
 
-#[derive(Clone)]
-struct TextEdit {
-    range: Range<usize>,
-    text: String,
-}
-
-fn collect_edits(
+fn collect_splices(
     text: &str,
     section: &Table,
     pin: &ToolPin,
     tool: &PinnedTool,
-) -> Result<Vec<TextEdit>, PolicyError> {
+) -> Result<Vec<Splice>, PolicyError> {
     let Some(item) = section.get(tool.name.as_str()) else {
         return Ok(vec![append_section(text, &tool.to_toml_section())]);
     };
@@ -121,19 +116,21 @@ fn collect_edits(
         .as_table()
         .filter(|table| !table.is_dotted() && !table.is_implicit());
     let table = table.ok_or_else(|| uneditable_error(text, item.span()))?;
-    let place = ToolTable {
+    let tool_table = ToolTable {
         text,
         table,
         header: table.span().ok_or_else(|| uneditable_error(text, None))?,
     };
-    let path = (!tool.matches_pin_path(pin)).then(|| place.set_key("path", toml_quote_path(tool)));
+    let path =
+        (!tool.matches_pin_path(pin)).then(|| tool_table.set_key("path", toml_quote_path(tool)));
     let version = choose_version(text, table, pin, tool)?
-        .map(|version| place.set_key("version", toml_quote(&version)));
-    let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| place.set_digest(&tool.sha256));
+        .map(|version| tool_table.set_key("version", toml_quote(&version)));
+    let sha256 = (!pin.sha256.contains(&tool.sha256)).then(|| tool_table.set_digest(&tool.sha256));
     Ok([path, version, sha256].into_iter().flatten().collect())
 }
 
-/// The exact version of before goes with its digest; a range is the site's own, and stays.
+/// Chooses the new version requirement. An exact version changes with the digest. A range is the
+/// decision of the site and stays.
 fn choose_version(
     text: &str,
     table: &Table,
@@ -144,27 +141,21 @@ fn choose_version(
         return Ok(None);
     };
     match &pin.version {
-        Some(wanted) if wanted.matches(version) => Ok(None),
-        Some(wanted) if !is_exact(wanted) => {
-            let what = format!(
-                "it has {} {wanted}, and {version} is installed",
-                tool.name.as_str()
-            );
+        Some(pinned) if pinned.matches(version) => Ok(None),
+        Some(pinned) if !is_exact(pinned) => {
+            let name = tool.name.as_str();
+            let message = format!("{name} {version} does not match `version = \"{pinned}\"`");
+            let hint = format!("change `version` in [tools.{name}] to allow {version}");
             let span = table.get("version").and_then(Item::span);
-            Err(PolicyError::new(
-                text,
-                span,
-                what,
-                "change `version` there first, if that is meant to be",
-            ))
+            Err(PolicyError::new(text, span, message, hint))
         }
         _ => Ok(Some(format!("={version}"))),
     }
 }
 
-fn is_exact(wanted: &VersionReq) -> bool {
+fn is_exact(requirement: &VersionReq) -> bool {
     matches!(
-        &wanted.comparators[..],
+        &requirement.comparators[..],
         [Comparator {
             op: Op::Exact,
             patch: Some(_),
@@ -173,121 +164,84 @@ fn is_exact(wanted: &VersionReq) -> bool {
     )
 }
 
-/// A tool's table in the text.
+/// The table of a tool in the text.
 struct ToolTable<'a> {
     text: &'a str,
     table: &'a Table,
-    /// Its header.
+    /// The position of the header.
     header: Range<usize>,
 }
 
 impl ToolTable<'_> {
-    /// In the place of the key's value, or right below the header.
-    fn set_key(&self, key: &str, value: String) -> TextEdit {
-        if let Some(at) = self.table.get(key).and_then(Item::span) {
-            return TextEdit {
-                range: at,
-                text: value,
-            };
+    /// Replaces the value of a key, or inserts the key below the header.
+    fn set_key(&self, key: &str, value: String) -> Splice {
+        if let Some(old_value) = self.table.get(key).and_then(Item::span) {
+            return Splice::replace(old_value, value);
         }
-        let Self {
-            text,
-            header: below,
-            ..
-        } = self;
-        let above = text[..below.start].rfind('\n').map_or(0, |at| at + 1);
-        let indent: String = text[above..below.start]
-            .chars()
-            .take_while(|c| c.is_whitespace())
-            .collect();
-        match text[below.end..].find('\n').map(|at| below.end + at + 1) {
-            Some(at) => TextEdit {
-                range: at..at,
-                text: format!("{indent}{key} = {value}{}", line_ending(text)),
-            },
-            None => TextEdit {
-                range: text.len()..text.len(),
-                text: format!("\n{indent}{key} = {value}"),
-            },
+        let lines = Lines(self.text);
+        let indent = lines.indent(self.header.start);
+        let line = format!("{indent}{key} = {value}");
+        let at = lines.next_line_start(self.header.end);
+        if lines.is_line_start(at) {
+            Splice::insert(at, format!("{line}{}", detect_line_ending(self.text)))
+        } else {
+            Splice::insert(at, format!("\n{line}"))
         }
     }
 
-    /// One digest goes for another; where there are several, for other machines perhaps, they stay.
-    fn set_digest(&self, sha256: &str) -> TextEdit {
-        let listed = self.table.get("sha256").and_then(Item::as_array);
-        let last = listed.and_then(|list| Some((list.len(), list.iter().last()?.span()?)));
+    /// Replaces the only digest, or adds to several digests, which can be for other machines.
+    fn set_digest(&self, sha256: &str) -> Splice {
+        let list = self.table.get("sha256").and_then(Item::as_array);
+        let last = list.and_then(|list| Some((list.len(), list.iter().last()?.span()?)));
         match last {
-            Some((1, only)) => TextEdit {
-                range: only,
-                text: toml_quote(sha256),
-            },
-            Some((_, last)) => TextEdit {
-                range: last.end..last.end,
-                text: format!(", {}", toml_quote(sha256)),
-            },
+            Some((1, only)) => Splice::replace(only, toml_quote(sha256)),
+            Some((_, last)) => Splice::insert(last.end, format!(", {}", toml_quote(sha256))),
             None => self.set_key("sha256", format!("[{}]", toml_quote(sha256))),
         }
     }
 }
 
-fn line_ending(text: &str) -> &'static str {
+fn detect_line_ending(text: &str) -> &'static str {
     if text.contains("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// At the end of a text, a blank line before it.
-fn append_section(text: &str, section: &str) -> TextEdit {
-    let ending = line_ending(text);
+/// Appends a section after a blank line.
+fn append_section(text: &str, section: &str) -> Splice {
+    let ending = detect_line_ending(text);
     let gap = match text {
         text if text.is_empty() || text.ends_with(&ending.repeat(2)) => String::new(),
         text if text.ends_with('\n') => ending.to_owned(),
         _ => ending.repeat(2),
     };
-    TextEdit {
-        range: text.len()..text.len(),
-        text: gap + &section.replace('\n', ending),
-    }
+    Splice::insert(text.len(), gap + &section.replace('\n', ending))
 }
 
-fn apply_edits(text: &str, mut edits: Vec<TextEdit>) -> String {
-    // What goes in at one place stays in its order.
-    edits.sort_by_key(|edit| edit.range.start);
-    let mut after = String::with_capacity(text.len());
-    let mut copied = 0;
-    for edit in edits {
-        after.push_str(&text[copied..edit.range.start]);
-        after.push_str(&edit.text);
-        copied = edit.range.end;
-    }
-    after.push_str(&text[copied..]);
-    after
-}
-
-/// Whether the new text, read again, has these tools pinned and says nothing else that is new.
+/// Returns whether the new text pins these tools and changes nothing else.
 fn has_only_pin_changes(
     before: &Policy,
     after: &str,
     tools: &[PinnedTool],
-    places: &PathContext,
+    context: &PathContext,
 ) -> bool {
-    let Ok(after) = parse_policy(after, places) else {
+    let Ok(after) = parse_policy(after, context) else {
         return false;
     };
-    let pinned = tools.iter().all(|tool| {
+    let is_pinned = tools.iter().all(|tool| {
         let pin = after.tools.pin(tool.name);
         let version = tool.version.as_ref().zip(pin.version.as_ref());
         tool.matches_pin_path(pin)
             && pin.sha256.contains(&tool.sha256)
             && version.is_none_or(|(version, pin)| pin.matches(version))
     });
-    let rest = |policy: &Policy| {
+    let without_pins = |policy: &Policy| {
         let mut policy = policy.clone();
         tools
             .iter()
             .for_each(|tool| *policy.tools.pin_mut(tool.name) = ToolPin::default());
         format!("{policy:?}")
     };
-    // Where nothing was said of tools, nothing but these are to run from now on.
-    let strict = Policy {
+    // A policy without a `[tools]` section gets `require_pins`.
+    let with_require_pins = Policy {
         tools: ToolPolicy {
             require_pins: after.tools.require_pins,
             ..before.tools.clone()
@@ -295,20 +249,15 @@ fn has_only_pin_changes(
         ..before.clone()
     };
     let before = if before.tools == ToolPolicy::default() {
-        &strict
+        &with_require_pins
     } else {
         before
     };
-    pinned && rest(before) == rest(&after)
+    is_pinned && without_pins(before) == without_pins(&after)
 }
 
 fn uneditable_error(text: &str, span: Option<Range<usize>>) -> PolicyError {
-    let hint =
-        "write it as [tools.kubectl] and [tools.influxctl], or paste what `tools pin` prints";
-    PolicyError::new(
-        text,
-        span,
-        "`tools` is written in a form that cannot be edited in place",
-        hint,
-    )
+    let hint = "write the sections [tools.kubectl] and [tools.influxctl], \
+                or paste the output of `bypassctl tools pin`";
+    PolicyError::new(text, span, "cannot edit `tools` in place", hint)
 }

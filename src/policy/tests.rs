@@ -25,7 +25,10 @@ require_pins = true
 [tools.kubectl]
 path = "/usr/bin/kubectl"
 version = ">=1.30, <1.36"
-sha256 = ["sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"]
+sha256 = [
+  "sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+  "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+]
 [tools.influxctl]
 path = "tools/influxctl"
 version = "=v2.10.2-hotfix"
@@ -168,35 +171,35 @@ const INVALID_POLICIES: &[&str] = &[
 
 #[test]
 fn invalid_policy_is_an_error() {
-    let told: String = INVALID_POLICIES
+    let errors: String = INVALID_POLICIES
         .iter()
         .map(|text| {
             let error = parse(text).expect_err(text);
             format!("{text}\n  {error}\n  hint: {}\n\n", error.hint)
         })
         .collect();
-    insta::assert_snapshot!(told);
-    let nowhere = PathContext {
+    insta::assert_snapshot!(errors);
+    let homeless = PathContext {
         home: None,
         ..make_path_context()
     };
-    let no_home = parse_policy("[audit]\nfile = \"~/x\"", &nowhere).expect_err("no home");
+    let no_home = parse_policy("[audit]\nfile = \"~/x\"", &homeless).expect_err("no home");
     assert_eq!(
         no_home.hint,
         "write an absolute path: no home directory is known (HOME, or the account's if locked)"
     );
-    assert!(parse_policy("locked = true\n[audit]\nfile = \"~/x\"", &nowhere).is_ok());
+    assert!(parse_policy("locked = true\n[audit]\nfile = \"~/x\"", &homeless).is_ok());
 }
 
 fn make_pinned_tools(version: Option<&str>) -> Vec<PinnedTool> {
-    let of = |name: ToolName, digit: &str| PinnedTool {
+    let make = |name: ToolName, digit: &str| PinnedTool {
         name,
         path: Path::new("/opt/new").join(name.as_str()),
         found_at: Path::new("/usr/bin").join(name.as_str()),
         version: version.map(|version| version.parse().expect("a version")),
         sha256: digit.repeat(64),
     };
-    vec![of(ToolName::Kubectl, "c"), of(ToolName::Influxctl, "d")]
+    vec![make(ToolName::Kubectl, "c"), make(ToolName::Influxctl, "d")]
 }
 
 fn pin_policy(text: &str, version: Option<&str>) -> Result<String, PolicyError> {
@@ -213,24 +216,28 @@ fn printed_tools_section_is_a_valid_policy() {
 
 #[test]
 fn pin_leaves_other_text_unchanged() {
-    let text = "# site policy\r\nlocked = true # by us\r\n\r\n[tools] # which\r\n  [tools.kubectl]\r\n  sha256 = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"] # 1.33\r\n  # end\r\n[audit]\r\nfile = \"x\"";
+    let text = concat!(
+        "# site policy\r\nlocked = true # by us\r\n\r\n[tools] # which\r\n  [tools.kubectl]\r\n",
+        "  sha256 = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]",
+        " # 1.33\r\n  # end\r\n[audit]\r\nfile = \"x\""
+    );
     let after = pin_policy(text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after.replace('\r', "␍"));
     assert_eq!(
         pin_policy(&after, Some("1.34.5")).expect("edited"),
         after,
-        "once is enough"
+        "pinning again changes nothing"
     );
     assert_eq!(
         pin_policy(&after, None).expect("edited"),
         after,
-        "a version that is not known says nothing"
+        "an unknown version changes nothing"
     );
     let newer = pin_policy(&after, Some("1.34.6")).expect("edited");
     assert_eq!(
         newer,
         after.replace("=1.34.5", "=1.34.6"),
-        "an exact version goes with its digest"
+        "an exact version changes with the digest"
     );
     let new = pin_policy("", Some("1.34.5")).expect("edited");
     assert_eq!(
@@ -243,19 +250,20 @@ fn pin_leaves_other_text_unchanged() {
 fn pin_keeps_site_version_range_and_digests() {
     let (a, b) = ("a".repeat(64), "b".repeat(64));
     let text = format!(
-        "[tools.kubectl]\nversion = \">=1.30, <1.36\" # ours\nsha256 = [\n  \"{a}\", # old\n  \"{b}\", # arm\n]\n[tools.influxctl]\n"
+        "[tools.kubectl]\nversion = \">=1.30, <1.36\" # ours\n\
+         sha256 = [\n  \"{a}\", # old\n  \"{b}\", # arm\n]\n[tools.influxctl]\n"
     );
     let after = pin_policy(&text, Some("1.34.5")).expect("edited");
     insta::assert_snapshot!(after);
     assert_eq!(
         pin_policy(&after, Some("1.34.5")).expect("edited"),
         after,
-        "once is enough"
+        "pinning again changes nothing"
     );
-    let refused = pin_policy(&text, Some("1.36.0")).expect_err("a range of the site's");
+    let error = pin_policy(&text, Some("1.36.0")).expect_err("outside the range");
     assert_eq!(
-        refused.to_string(),
-        "line 2: it has kubectl >=1.30, <1.36, and 1.36.0 is installed"
+        error.to_string(),
+        "line 2: kubectl 1.36.0 does not match `version = \">=1.30, <1.36\"`"
     );
 }
 

@@ -1,16 +1,15 @@
-//! A new profile behind the others.
+//! Appends a new profile.
 
 use std::ops::Range;
 
 use toml_edit::{Array, Document, Item, Value};
 
-use super::edit::Splice;
 use super::insert::{format_section, insert_lines};
-use super::line::Lines;
 use super::node::Node;
 use super::quote::to_basic_string;
+use crate::splice::{Lines, Splice};
 
-/// What the new profile says, besides `product = "clustered"`.
+/// The values of the new profile. Its product is `clustered`.
 pub(super) struct NewProfile<'a> {
     pub(super) name: &'a str,
     pub(super) host: &'a str,
@@ -35,18 +34,18 @@ impl NewProfile<'_> {
     }
 }
 
-/// What appends the profile, in the form that the others have.
+/// Returns the splices that append the profile in the form of the others.
 pub(super) fn create_splices(
     text: &str,
     document: &Document<&str>,
-    present: &[Node<'_>],
+    profiles: &[Node<'_>],
     new: &NewProfile<'_>,
 ) -> Vec<Splice> {
     match document.get("profile") {
         Some(Item::Value(Value::Array(array))) => {
             append_array_entry(text, array, &new.format_inline())
         }
-        _ => vec![append_profile(text, present.last(), new)],
+        _ => vec![append_profile(text, profiles.last(), new)],
     }
 }
 
@@ -54,7 +53,7 @@ fn append_profile(text: &str, last: Option<&Node<'_>>, new: &NewProfile<'_>) -> 
     let lines = Lines(text);
     let header = last.map_or("", |last| lines.indent(last.span.start));
     let first_key = last.and_then(|last| last.value_spans().first().map(|value| value.start));
-    let key = first_key.map_or(header, |at| lines.indent(at));
+    let key = first_key.map_or(header, |start| lines.indent(start));
     let mut added = Vec::new();
     if !has_blank_end(text) {
         added.push(String::new());
@@ -66,7 +65,7 @@ fn append_profile(text: &str, last: Option<&Node<'_>>, new: &NewProfile<'_>) -> 
     insert_lines(text, text.len(), &added)
 }
 
-/// Whether nothing, or a finished blank line, is before the end.
+/// Returns whether the text is empty or ends with a blank line.
 fn has_blank_end(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
     let line = text
@@ -75,39 +74,35 @@ fn has_blank_end(text: &str) -> bool {
     text.is_empty() || line.is_some_and(|line| line.trim().is_empty())
 }
 
-/// An entry behind the last one of `profile = [ … ]`, on a line of its own if the last one's line
-/// ends behind it.
+/// Appends an entry to `profile = [ … ]`. The entry gets its own line if the line of the last entry
+/// ends after that entry.
 fn append_array_entry(text: &str, array: &Array, entry: &str) -> Vec<Splice> {
-    let at = |at: usize, text: String| Splice {
-        range: at..at,
-        text,
-    };
     let span = array.span().unwrap_or_default();
     let Some(last) = array.iter().last().and_then(Value::span) else {
-        return vec![at(span.start + 1, entry.to_owned())];
+        return vec![Splice::insert(span.start + 1, entry)];
     };
-    let comma = find_comma_end(text, last.end..span.end);
-    let behind = comma.unwrap_or(last.end);
-    if !text[behind..span.end].contains('\n') {
-        let (before, after) = if comma.is_some() {
+    let comma_end = find_comma_end(text, last.end..span.end);
+    let end = comma_end.unwrap_or(last.end);
+    if !text[end..span.end].contains('\n') {
+        let (before, after) = if comma_end.is_some() {
             (" ", ",")
         } else {
             (", ", "")
         };
-        return vec![at(behind, format!("{before}{entry}{after}"))];
+        return vec![Splice::insert(end, format!("{before}{entry}{after}"))];
     }
     let lines = Lines(text);
     let mut splices = Vec::new();
-    if comma.is_none() {
-        splices.push(at(last.end, ",".to_owned()));
+    if comma_end.is_none() {
+        splices.push(Splice::insert(last.end, ","));
     }
-    let comma = if comma.is_some() { "," } else { "" };
+    let comma = if comma_end.is_some() { "," } else { "" };
     let line = format!("{}{entry}{comma}", lines.indent(last.start));
-    splices.push(insert_lines(text, lines.next_line_start(behind), &[line]));
+    splices.push(insert_lines(text, lines.next_line_start(end), &[line]));
     splices
 }
 
-/// Behind the comma in `range`, which holds nothing else but white space and comments.
+/// Returns the end of the comma in a range of otherwise only white space and comments.
 fn find_comma_end(text: &str, range: Range<usize>) -> Option<usize> {
     let mut in_comment = false;
     for (offset, c) in text[range.clone()].char_indices() {

@@ -1,4 +1,4 @@
-//! A configuration as data, without order, form or comments: what an edit must not change.
+//! Compares configurations as data, without order, form and comments.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::node;
 
 type DataMap = BTreeMap<String, ConfigData>;
 
-/// Holds secrets: no `Debug`.
+/// A value. It can contain secrets, so it has no `Debug`.
 #[derive(Clone, PartialEq)]
 enum ConfigData {
     Table(DataMap),
     List(Vec<ConfigData>),
     String(String),
     Integer(i64),
-    /// By its bits: `nan` is the same as `nan`.
+    /// The bits, so that `nan` equals `nan`.
     Float(u64),
     Boolean(bool),
     Datetime(String),
@@ -58,48 +58,49 @@ fn table_to_map(table: &dyn TableLike) -> DataMap {
         .collect()
 }
 
-/// `text` must be `old` with that token file in profile `index`.
+/// Checks that `text` is `old` with the token file in profile `index`.
 pub(super) fn check_enabled(
     old: &Document<&str>,
     text: &str,
     index: usize,
     token_file: &str,
 ) -> Result<(), ConfigError> {
-    let mut want = table_to_map(old.as_table());
-    let token =
-        profile_table_mut(&mut want, index, "auth").and_then(|auth| table_or_insert(auth, "token"));
+    let mut expected = table_to_map(old.as_table());
+    let token = profile_table_mut(&mut expected, index, "auth")
+        .and_then(|auth| table_or_insert(auth, "token"));
     let token = token.ok_or(ConfigError::UnsafeEdit)?;
     token.insert("token_file".into(), ConfigData::String(token_file.into()));
-    ensure_equal(&want, &parse_data(text)?)
+    ensure_equal(&expected, &parse_data(text)?)
 }
 
-/// `text` must be `old` without a token file in profile `index`. An empty `auth` counts as none.
+/// Checks that `text` is `old` without a token file in profile `index`. An empty `auth` counts as
+/// missing.
 pub(super) fn check_disabled(
     old: &Document<&str>,
     text: &str,
     index: usize,
 ) -> Result<(), ConfigError> {
-    let (mut want, mut got) = (table_to_map(old.as_table()), parse_data(text)?);
-    let profile = profile_mut(&mut want, index).ok_or(ConfigError::UnsafeEdit)?;
+    let (mut expected, mut actual) = (table_to_map(old.as_table()), parse_data(text)?);
+    let profile = profile_mut(&mut expected, index).ok_or(ConfigError::UnsafeEdit)?;
     let auth = table_or_insert(profile, "auth").ok_or(ConfigError::UnsafeEdit)?;
     let token = table_or_insert(auth, "token").ok_or(ConfigError::UnsafeEdit)?;
     token.remove("token_file");
     remove_empty_table(auth, "token");
     remove_empty_table(profile, "auth");
     remove_empty_table(
-        profile_mut(&mut got, index).ok_or(ConfigError::UnsafeEdit)?,
+        profile_mut(&mut actual, index).ok_or(ConfigError::UnsafeEdit)?,
         "auth",
     );
-    ensure_equal(&want, &got)
+    ensure_equal(&expected, &actual)
 }
 
-/// `text` must be `old` with that profile behind the others.
+/// Checks that `text` is `old` with the new profile at the end.
 pub(super) fn check_created(
     old: &Document<&str>,
     text: &str,
     new: &NewProfile<'_>,
 ) -> Result<(), ConfigError> {
-    let mut want = table_to_map(old.as_table());
+    let mut expected = table_to_map(old.as_table());
     let string = |value: &str| ConfigData::String(value.to_owned());
     let table = |key: &str, value| ConfigData::Table(DataMap::from([(key.to_owned(), value)]));
     let auth = table("token", table("token_file", string(new.token_file)));
@@ -111,24 +112,24 @@ pub(super) fn check_created(
         ("auth", auth),
     ];
     let profile = profile.map(|(key, value)| (key.to_owned(), value));
-    let profiles = want
+    let profiles = expected
         .entry("profile".into())
         .or_insert_with(|| ConfigData::List(Vec::new()));
     let ConfigData::List(profiles) = profiles else {
         return Err(ConfigError::UnsafeEdit);
     };
     profiles.push(ConfigData::Table(DataMap::from(profile)));
-    ensure_equal(&want, &parse_data(text)?)
+    ensure_equal(&expected, &parse_data(text)?)
 }
 
-/// A text of our own making: one that does not parse is unsafe, not the user's mistake.
+/// Parses an edited text. A syntax error there is not the user's mistake, but an unsafe edit.
 fn parse_data(text: &str) -> Result<DataMap, ConfigError> {
     let document = node::parse_document(text).map_err(|_| ConfigError::UnsafeEdit)?;
     Ok(table_to_map(document.as_table()))
 }
 
-fn ensure_equal(want: &DataMap, got: &DataMap) -> Result<(), ConfigError> {
-    if want == got {
+fn ensure_equal(expected: &DataMap, actual: &DataMap) -> Result<(), ConfigError> {
+    if expected == actual {
         Ok(())
     } else {
         Err(ConfigError::UnsafeEdit)
@@ -153,7 +154,7 @@ fn profile_table_mut<'m>(
     table_or_insert(profile_mut(root, index)?, key)
 }
 
-/// The table under `key`, made if it is missing; none if something else is there.
+/// Returns the table under `key`, and inserts it if missing. Returns `None` for another value.
 fn table_or_insert<'m>(map: &'m mut DataMap, key: &str) -> Option<&'m mut DataMap> {
     match map
         .entry(key.to_owned())

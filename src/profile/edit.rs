@@ -1,76 +1,56 @@
-//! An edit: the new text, the splices that make it, and the changed lines for a person to see.
+//! An edit of a configuration, and the changed lines to show to the user.
 
 use std::fmt;
 use std::ops::Range;
 
-use super::line::Lines;
+use crate::splice::{Lines, Splice, apply_splices};
 use crate::text::escape_controls_except_tab;
 
-/// One replacement: `range`, in bytes of the old text, becomes `text`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Splice {
-    /// What goes, in bytes of the old text; empty where something is only put in.
-    pub range: Range<usize>,
-    /// What comes instead.
-    pub text: String,
-}
-
-/// A configuration before it is written. Its `Debug` shows no part of the file.
+/// An edited configuration. Its `Debug` shows no part of the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigEdit {
     /// The whole new text.
     pub text: String,
-    /// What makes it out of the old one: in order, not overlapping; none if nothing changes.
+    /// The changes of the old text, in order and without overlap.
     pub splices: Vec<Splice>,
 }
 
-/// A line that an edit adds or takes away. What else stands on the line is not shown, only `…`:
-/// it may be a secret.
+/// A line that an edit adds or removes. `…` replaces the unchanged parts of the line, which can
+/// contain a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangedLine {
-    /// The line's number from 1: in the new text for `+`, in the old one for `-`.
+    /// Counted from 1, in the new text for `+` and in the old text for `-`.
     pub number: usize,
     /// `+` or `-`.
     pub sign: char,
-    /// The line without its ending, control characters spelt out.
+    /// The line without its ending, with escaped control characters.
     pub text: String,
 }
 
 impl ConfigEdit {
-    /// `splices` must be in order and not overlap.
+    /// Applies splices, which must be in order and must not overlap.
     pub(super) fn new(old: &str, splices: Vec<Splice>) -> Self {
-        let mut text = String::with_capacity(old.len());
-        let mut copied = 0;
-        for splice in &splices {
-            text.push_str(&old[copied..splice.range.start]);
-            text.push_str(&splice.text);
-            copied = splice.range.end;
-        }
-        text.push_str(&old[copied..]);
+        let text = apply_splices(old, &splices);
         Self { text, splices }
     }
 
-    /// Whether the new text is the old one.
     pub fn is_noop(&self) -> bool {
         self.splices.is_empty()
     }
 
-    /// The lines that change, and nothing of their neighbours. `old` is the text that was edited.
-    /// Where a line changes in part, only that part is given, with `…` for the rest.
+    /// Returns the changed lines. `old` is the text before the edit.
     pub fn changed_lines(&self, old: &str) -> Vec<ChangedLine> {
         let mut changed = Vec::new();
-        let mut new_at = 0;
-        let mut copied = 0;
+        let mut old_end = 0;
+        let mut new_end = 0;
         for Splice { range, text } in &self.splices {
-            new_at += range.start - copied;
-            copied = range.end;
-            let whole = |at: &Range<usize>, within| is_whole_lines(within, at);
-            let added = new_at..new_at + text.len();
-            new_at = added.end;
-            let whole = whole(range, old) && whole(&added, &self.text);
-            for (sign, text, at) in [('-', old, range), ('+', &self.text, &added)] {
-                if !at.is_empty() {
-                    changed.extend(build_changed_lines(sign, text, at, whole));
+            let new_start = new_end + range.start - old_end;
+            let added = new_start..new_start + text.len();
+            (old_end, new_end) = (range.end, added.end);
+            let is_whole = is_whole_lines(old, range) && is_whole_lines(&self.text, &added);
+            for (sign, text, range) in [('-', old, range), ('+', &self.text, &added)] {
+                if !range.is_empty() {
+                    changed.extend(build_changed_lines(sign, text, range, is_whole));
                 }
             }
         }
@@ -87,25 +67,30 @@ impl fmt::Debug for ConfigEdit {
     }
 }
 
-/// Whether `at` is made of whole lines: with the newline behind them, or, at the end of a text
-/// without a final one, with the newline before them.
-fn is_whole_lines(text: &str, at: &Range<usize>) -> bool {
+/// Returns whether a range consists of whole lines with their newlines. At the end of a text
+/// without a final newline, the range includes the newline before the lines instead.
+fn is_whole_lines(text: &str, range: &Range<usize>) -> bool {
     let lines = Lines(text);
-    let inside = &text[at.clone()];
-    inside.is_empty()
-        || (lines.is_line_start(at.start) && lines.is_line_start(at.end))
-        || (inside.starts_with(['\r', '\n']) && at.end == text.len())
+    let part = &text[range.clone()];
+    part.is_empty()
+        || (lines.is_line_start(range.start) && lines.is_line_start(range.end))
+        || (part.starts_with(['\r', '\n']) && range.end == text.len())
 }
 
-fn build_changed_lines(sign: char, text: &str, at: &Range<usize>, whole: bool) -> Vec<ChangedLine> {
+fn build_changed_lines(
+    sign: char,
+    text: &str,
+    range: &Range<usize>,
+    is_whole: bool,
+) -> Vec<ChangedLine> {
     let lines = Lines(text);
-    let mut part = &text[at.clone()];
-    let mut number = lines.line_number(at.start);
+    let mut part = &text[range.clone()];
+    let mut number = lines.line_number(range.start);
     let (mut before, mut after) = (String::new(), "");
-    if !whole {
-        before = summarize_prefix(&text[lines.line_start(at.start)..at.start]);
-        after = summarize_suffix(&text[at.end..lines.next_line_start(at.end)]);
-    } else if !lines.is_line_start(at.start) {
+    if !is_whole {
+        before = summarize_prefix(&text[lines.line_start(range.start)..range.start]);
+        after = summarize_suffix(&text[range.end..lines.next_line_start(range.end)]);
+    } else if !lines.is_line_start(range.start) {
         part = part
             .trim_start_matches('\r')
             .strip_prefix('\n')
@@ -123,16 +108,15 @@ fn build_changed_lines(sign: char, text: &str, at: &Range<usize>, whole: bool) -
         .collect()
 }
 
-/// What to show of a line before the part that changes: the key whose value it is, or white space;
-/// `…` for anything else.
+/// Shortens the unchanged start of a line to the key of a changed value, or to white space.
 fn summarize_prefix(before: &str) -> String {
-    let is_key = |c: char| c.is_ascii_alphanumeric() || "_-. \t".contains(c);
-    let key = match before.trim_end().strip_suffix('=') {
-        Some(keys) => keys.trim_end_matches(is_key).len(),
+    let is_key_char = |c: char| c.is_ascii_alphanumeric() || "_-. \t".contains(c);
+    let start = match before.trim_end().strip_suffix('=') {
+        Some(keys) => keys.trim_end_matches(is_key_char).len(),
         None => before.trim_end().len(),
     };
-    let cut = if key == 0 { "" } else { "…" };
-    format!("{cut}{}", &before[key..])
+    let ellipsis = if start == 0 { "" } else { "…" };
+    format!("{ellipsis}{}", &before[start..])
 }
 
 fn summarize_suffix(after: &str) -> &'static str {

@@ -1,83 +1,73 @@
-//! Why a configuration could not be read or edited. No error quotes the file: any line may hold a
-//! secret, and `toml_edit`'s own messages quote the line.
+//! Errors of a configuration. No error quotes the file, because any line can contain a secret. The
+//! messages of `toml_edit` quote lines.
 
 use std::fmt;
 
 use crate::text::escape_controls_except_tab;
 
-/// Why a configuration could not be read or edited. Lines and columns count from 1, columns in
+/// A configuration that cannot be read or edited. Lines and columns count from 1, columns in
 /// characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// Not TOML, here. A duplicate key is one of these.
-    Syntax {
-        /// The line where the parser stopped.
-        line: usize,
-        /// The character in that line.
-        column: usize,
-    },
-    /// The configuration has no profile at all.
-    NoProfiles {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// There are profiles, but none of that name.
+    /// Invalid TOML, such as a duplicate key, at the position where the parser stopped.
+    Syntax { line: usize, column: usize },
+    /// The configuration has no profiles.
+    NoProfiles { name: String },
+    /// No profile has this name.
     NoSuchProfile {
-        /// The name that was asked for.
         name: String,
-        /// The names that are there, in the order of the file.
+        /// All names, in the order of the file.
         known: Vec<String>,
     },
-    /// Two profiles or more have that name: which one influxctl takes is not documented.
-    DuplicateProfile {
-        /// Their name.
-        name: String,
-    },
-    /// The profile is for another product than InfluxDB Clustered, which has no admin token.
+    /// Several profiles have this name. influxctl's documentation does not state which one it uses.
+    DuplicateProfile { name: String },
+    /// The profile is for another product, which has no admin token.
     NotClustered {
-        /// The profile.
         name: String,
-        /// Its product, as written.
+        /// The product in the file.
         product: String,
     },
-    /// A profile of that name is there already.
-    ProfileExists {
-        /// The name.
-        name: String,
-    },
-    /// Valid TOML in a form that influxctl does not read, or that cannot be edited in place.
+    /// A new profile has the name of an existing one.
+    ProfileExists { name: String },
+    /// Valid TOML that influxctl does not read, or that this program cannot edit in place.
     Shape {
-        /// What is wrong, naming keys only, never values.
+        /// Names keys, but no values.
         message: &'static str,
-        /// The line it is on.
         line: usize,
     },
-    /// The edited text, read again, differs from the original in more than the token file. Nothing
-    /// is returned that could be written.
+    /// The edited text would differ from the original in more than the token file.
     UnsafeEdit,
 }
 
 impl ConfigError {
-    /// What to do about it, where something can be said beyond the message.
+    /// Returns the remedy, unless the message says it all.
     pub fn hint(&self) -> Option<String> {
-        Some(match self {
-            Self::Syntax { .. } => "mend that line first, influxctl cannot read it either".into(),
-            Self::NoProfiles { .. } => "add a `[[profile]]` with name, product, host and port".into(),
+        let hint = match self {
+            Self::Syntax { .. } => "fix that line: influxctl cannot read it either",
+            Self::NoProfiles { .. } => "add a `[[profile]]` with name, product, host and port",
             Self::NoSuchProfile { name, known } => {
-                let similar = known.iter().find(|k| k.trim().eq_ignore_ascii_case(name.trim()))?;
-                format!("did you mean `{}`?", escape_controls_except_tab(similar))
+                let similar = known
+                    .iter()
+                    .find(|known| known.trim().eq_ignore_ascii_case(name.trim()))?;
+                let similar = escape_controls_except_tab(similar);
+                return Some(format!("did you mean `{similar}`?"));
             }
-            Self::DuplicateProfile { .. } => "give each profile a name of its own".into(),
+            Self::DuplicateProfile { .. } => "give each profile a unique name",
             Self::NotClustered { .. } => {
-                "admin tokens are for InfluxDB Clustered: choose a profile with product `clustered`".into()
+                "choose a profile with product `clustered`: \
+                 only InfluxDB Clustered has admin tokens"
             }
-            Self::ProfileExists { .. } => "choose another name, or use the profile as it is".into(),
-            Self::Shape { .. } => "influxctl's documentation has it as `[[profile]]` with sub-tables `[profile.tls]`, \
-                 `[profile.auth.oauth2]`, `[profile.auth.token]`"
-                .into(),
-            Self::UnsafeEdit => "nothing was changed; edit `token_file` in `[profile.auth.token]` by hand".into(),
-        })
+            Self::ProfileExists { .. } => "choose another name, or use the existing profile",
+            Self::Shape { .. } => {
+                "write each profile as in influxctl's documentation: `[[profile]]` with the \
+                 sub-tables `[profile.tls]`, `[profile.auth.oauth2]`, `[profile.auth.token]`"
+            }
+            Self::UnsafeEdit => {
+                "the file is unchanged: edit `token_file` in `[profile.auth.token]` by hand"
+            }
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -90,18 +80,18 @@ impl fmt::Display for ConfigError {
             Self::NoProfiles { name } => {
                 write!(
                     f,
-                    "no profile `{}`: the configuration has no profiles",
+                    "profile `{}` not found: the configuration has no profiles",
                     escape_controls_except_tab(name)
                 )
             }
             Self::NoSuchProfile { name, known } => {
                 let known: Vec<_> = known
                     .iter()
-                    .map(|k| escape_controls_except_tab(k))
+                    .map(|name| escape_controls_except_tab(name))
                     .collect();
                 write!(
                     f,
-                    "no profile `{}` (known profiles: {})",
+                    "profile `{}` not found (known profiles: {})",
                     escape_controls_except_tab(name),
                     known.join(", ")
                 )
@@ -124,14 +114,11 @@ impl fmt::Display for ConfigError {
             Self::ProfileExists { name } => {
                 write!(
                     f,
-                    "profile `{}` exists already",
+                    "profile `{}` already exists",
                     escape_controls_except_tab(name)
                 )
             }
-            Self::Shape {
-                message: what,
-                line,
-            } => write!(f, "{what} (line {line})"),
+            Self::Shape { message, line } => write!(f, "{message} (line {line})"),
             Self::UnsafeEdit => f.write_str("the edit would change more than the token file"),
         }
     }

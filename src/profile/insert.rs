@@ -1,15 +1,14 @@
-//! Where `token_file` goes, and how it is written there.
+//! Inserts or replaces `token_file`.
 
-use super::edit::Splice;
 use super::error::ConfigError;
-use super::line::Lines;
 use super::node::{Node, TableForm, TokenFilePath};
 use super::quote::to_basic_string;
+use crate::splice::{Lines, Splice};
 
-/// What sets `token_file`; nothing if it is set to that already.
+/// Returns the splices that set `token_file`. Returns none if it has this value.
 ///
 /// # Errors
-/// [`ConfigError::Unsafe`] if a span that the parser always gives is missing.
+/// [`ConfigError::UnsafeEdit`] if the parser does not report the position of the value.
 pub(super) fn insert_splices(
     text: &str,
     path: &TokenFilePath<'_>,
@@ -18,10 +17,7 @@ pub(super) fn insert_splices(
     let quoted = to_basic_string(token_file);
     let splice = match path.token_file {
         Some(value) if value.as_str() == Some(token_file) => return Ok(Vec::new()),
-        Some(value) => Splice {
-            range: value.span().ok_or(ConfigError::UnsafeEdit)?,
-            text: quoted,
-        },
+        Some(value) => Splice::replace(value.span().ok_or(ConfigError::UnsafeEdit)?, quoted),
         None => insert_key(text, path, &quoted),
     };
     Ok(vec![splice])
@@ -47,17 +43,17 @@ fn insert_key(text: &str, path: &TokenFilePath<'_>, quoted: &str) -> Splice {
     }
 }
 
-/// `auth` is there, without `token`. Into an empty one goes a dotted key: `disable` knows by it
-/// that `auth` was there before, and leaves it.
+/// Inserts into an `auth` without `token`. An empty `auth` gets a dotted key, by which `disable`
+/// recognises that `auth` existed before.
 fn insert_into_auth(text: &str, path: &TokenFilePath<'_>, auth: &Node<'_>, quoted: &str) -> Splice {
-    let empty = auth.table.is_empty();
+    let is_empty = auth.table.is_empty();
     match auth.form {
-        TableForm::Header if empty => {
+        TableForm::Header if is_empty => {
             insert_below_header(text, path, auth, &format!("token.token_file = {quoted}"))
         }
         TableForm::Header | TableForm::Implicit => insert_section(text, path, quoted),
         TableForm::Dotted => insert_dotted_key(text, path, auth, quoted),
-        TableForm::Inline if empty => {
+        TableForm::Inline if is_empty => {
             insert_into_braces(text, auth, &format!("token.token_file = {quoted}"))
         }
         TableForm::Inline => {
@@ -66,7 +62,7 @@ fn insert_into_auth(text: &str, path: &TokenFilePath<'_>, auth: &Node<'_>, quote
     }
 }
 
-/// A dotted key behind the other ones of `sibling`, which is written with dotted keys.
+/// Inserts a dotted key after those of `sibling`.
 fn insert_dotted_key(
     text: &str,
     path: &TokenFilePath<'_>,
@@ -89,7 +85,7 @@ fn insert_dotted_key(
     }
 }
 
-/// A key as the first one below a header.
+/// Inserts a key directly below a header.
 fn insert_below_header(
     text: &str,
     path: &TokenFilePath<'_>,
@@ -97,11 +93,11 @@ fn insert_below_header(
     entry: &str,
 ) -> Splice {
     let lines = Lines(text);
-    let own = header
+    let own_indent = header
         .value_spans()
         .first()
         .map(|value| lines.indent(value.start));
-    let indent = own
+    let indent = own_indent
         .or_else(|| SubTable::find_model(&path.profile)?.key_indent(text))
         .unwrap_or_else(|| lines.indent(header.span.start));
     insert_lines(
@@ -111,16 +107,33 @@ fn insert_below_header(
     )
 }
 
-/// A section of its own at the end of the profile.
+/// Inserts a section at the end of the profile.
 fn insert_section(text: &str, path: &TokenFilePath<'_>, quoted: &str) -> Splice {
     let lines = Lines(text);
-    let at = lines.skip_comments(lines.next_line_start(path.profile.end()));
-    let mut new = vec![String::new()];
-    new.extend(format_section(text, Some(&path.profile), quoted));
-    insert_lines(text, at, &new)
+    let at = skip_comments(text, lines.next_line_start(path.profile.end()));
+    let mut section = vec![String::new()];
+    section.extend(format_section(text, Some(&path.profile), quoted));
+    insert_lines(text, at, &section)
 }
 
-/// The section's header and key, indented as the sub-tables of `profile` are.
+/// Skips the comment lines directly after `at`, the start of a line, if a blank line or the end of
+/// the text follows. Otherwise, the comments belong to the next line, and `at` is the result.
+fn skip_comments(text: &str, at: usize) -> usize {
+    let mut end = at;
+    loop {
+        let next = Lines(text).next_line_start(end);
+        let line = text[end..next].trim();
+        if line.is_empty() {
+            return end;
+        }
+        if !line.starts_with('#') {
+            return at;
+        }
+        end = next;
+    }
+}
+
+/// Formats header and key of the section with the indentation of the profile's sub-tables.
 pub(super) fn format_section(text: &str, profile: Option<&Node<'_>>, quoted: &str) -> [String; 2] {
     let model = profile.and_then(SubTable::find_model);
     let header = model
@@ -135,13 +148,10 @@ pub(super) fn format_section(text: &str, profile: Option<&Node<'_>>, quoted: &st
     ]
 }
 
-/// An entry behind the last one in a table's braces.
+/// Inserts an entry after the last one in the braces of a table.
 pub(super) fn insert_into_braces(text: &str, table: &Node<'_>, entry: &str) -> Splice {
     match table.value_spans().last() {
-        Some(value) => Splice {
-            range: value.end..value.end,
-            text: format!(", {entry}"),
-        },
+        Some(value) => Splice::insert(value.end, format!(", {entry}")),
         None => {
             let at = table.span.start + 1;
             let space = if text[at..].starts_with([' ', '\t']) {
@@ -149,47 +159,44 @@ pub(super) fn insert_into_braces(text: &str, table: &Node<'_>, entry: &str) -> S
             } else {
                 ""
             };
-            Splice {
-                range: at..at,
-                text: format!("{space}{entry}"),
-            }
+            Splice::insert(at, format!("{space}{entry}"))
         }
     }
 }
 
-/// Whole lines at `at`, the beginning of a line or the end of a text without a final newline,
-/// which then still has none.
-pub(super) fn insert_lines(text: &str, at: usize, new: &[String]) -> Splice {
+/// Inserts whole lines at the start of a line, or at the end of a text without a final newline.
+/// Such a text still has no final newline afterwards.
+pub(super) fn insert_lines(text: &str, at: usize, new_lines: &[String]) -> Splice {
     let lines = Lines(text);
     let ending = lines.line_ending(at);
     let mut added = String::new();
-    for line in new {
+    for line in new_lines {
         if lines.is_line_start(at) {
             added.extend([line, ending]);
         } else {
             added.extend([ending, line]);
         }
     }
-    Splice {
-        range: at..at,
-        text: added,
-    }
+    Splice::insert(at, added)
 }
 
-/// A sub-table with a header, as a model for the indentation of another.
+/// A sub-table with a header, as a model for indentation.
 struct SubTable {
+    /// The position of the header.
     header: usize,
+    /// The position of the first value.
     first_key: Option<usize>,
     is_in_auth: bool,
 }
 
 impl SubTable {
-    /// The one to imitate: one with keys, rather under `auth`, rather an early one.
+    /// Finds the best model. Prefers sub-tables with keys, then those in `auth`, then early ones.
     fn find_model(profile: &Node<'_>) -> Option<Self> {
-        let mut all = Vec::new();
-        collect_sub_tables(profile, false, &mut all);
-        all.into_iter()
-            .min_by_key(|t| (t.first_key.is_none(), !t.is_in_auth, t.header))
+        let mut sub_tables = Vec::new();
+        collect_sub_tables(profile, false, &mut sub_tables);
+        sub_tables
+            .into_iter()
+            .min_by_key(|table| (table.first_key.is_none(), !table.is_in_auth, table.header))
     }
 
     fn key_indent<'t>(&self, text: &'t str) -> Option<&'t str> {
@@ -197,20 +204,20 @@ impl SubTable {
     }
 }
 
-fn collect_sub_tables(node: &Node<'_>, in_auth: bool, all: &mut Vec<SubTable>) {
+fn collect_sub_tables(node: &Node<'_>, is_in_auth: bool, sub_tables: &mut Vec<SubTable>) {
     for (key, item) in node.table.iter() {
         let Some(child) = Node::from_item(item) else {
             continue;
         };
-        let in_auth = in_auth || key == "auth";
+        let is_in_auth = is_in_auth || key == "auth";
         if child.form == TableForm::Header {
             let first_key = child.value_spans().first().map(|value| value.start);
-            all.push(SubTable {
+            sub_tables.push(SubTable {
                 header: child.span.start,
                 first_key,
-                is_in_auth: in_auth,
+                is_in_auth,
             });
         }
-        collect_sub_tables(&child, in_auth, all);
+        collect_sub_tables(&child, is_in_auth, sub_tables);
     }
 }

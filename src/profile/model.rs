@@ -5,7 +5,7 @@
 /// It contains no secret. Of `client_secret` and `mgmt_token` it only knows whether they exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// As in influxctl, `default` is the name of a profile without one.
+    /// `default` for a profile without a name, as in influxctl.
     pub name: String,
     /// `clustered` or `dedicated`, as in the file.
     pub product: Option<String>,
@@ -16,11 +16,11 @@ pub struct Profile {
     pub tls: Tls,
     /// `auth.token.token_file`, as in the file.
     pub token_file: Option<String>,
-    /// Whether `auth.oauth2` exists.
+    /// Set if `auth.oauth2` exists.
     pub has_oauth2: bool,
-    /// Whether `auth.oauth2.client_secret` exists and is not empty.
+    /// Set if `auth.oauth2.client_secret` exists and is not empty.
     pub has_client_secret: bool,
-    /// Whether `mgmt_token` exists and is not empty.
+    /// Set if `mgmt_token` exists and is not empty.
     pub has_mgmt_token: bool,
 }
 

@@ -1,32 +1,31 @@
-//! The tables on the way to `token_file`, each with the form it is written in: what an edit looks
-//! like depends on it.
+//! Tables of a configuration with their written form, which an edit must follow.
 
 use std::ops::Range;
 
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::error::ConfigError;
-use super::line::Lines;
+use crate::splice::Lines;
 
-/// How a table is written.
+/// The written form of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TableForm {
-    /// With a header of its own: `[profile.auth]`.
+    /// `[profile.auth]`
     Header,
-    /// Only by a header below it: `auth` in `[profile.auth.oauth2]`.
+    /// `auth` in `[profile.auth.oauth2]`, without a header for `auth`
     Implicit,
-    /// By dotted keys: `auth.oauth2.client_id = "…"`.
+    /// `auth.oauth2.client_id = "…"`
     Dotted,
-    /// Inline: `auth = { … }`.
+    /// `auth = { … }`
     Inline,
 }
 
-/// A table of the document: its content, its form, and where it is (the header, the braces, or the
-/// key that made it).
+/// A table of the document.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     pub(super) table: &'a dyn TableLike,
     pub(super) form: TableForm,
+    /// The position of the header, of the braces, or of the dotted key.
     pub(super) span: Range<usize>,
 }
 
@@ -58,7 +57,6 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The table that `item` is, if it is one.
     pub(super) fn from_item(item: &'a Item) -> Option<Self> {
         match item {
             Item::Table(table) => Some(Self::from_table(table)),
@@ -67,23 +65,23 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The table under `key`; `what` is the complaint if something else is there.
+    /// Returns the table under `key`. `message` is the error for another value.
     pub(super) fn child(
         &self,
         text: &str,
         key: &str,
-        what: &'static str,
+        message: &'static str,
     ) -> Result<Option<Self>, ConfigError> {
         let Some(item) = self.table.get(key) else {
             return Ok(None);
         };
         Self::from_item(item)
             .map(Some)
-            .ok_or_else(|| shape_error(text, item, what))
+            .ok_or_else(|| shape_error(text, item, message))
     }
 
-    /// Where the values are that are written in this table's own body or braces, in order: its
-    /// keys, dotted ones too, but not what stands under another header.
+    /// Returns the positions of the values in the body or the braces of this table, in order. They
+    /// include values of dotted keys, but not values below other headers.
     pub(super) fn value_spans(&self) -> Vec<Range<usize>> {
         let mut values = Vec::new();
         collect_value_spans(self.table, &mut values);
@@ -91,9 +89,9 @@ impl<'a> Node<'a> {
         values
     }
 
-    /// The end of the last thing that belongs to this table, wherever it stands.
+    /// Returns the end of this table and of all its sub-tables, wherever they are.
     pub(super) fn end(&self) -> usize {
-        let below = self.table.iter().map(|(_, item)| match item {
+        let child_ends = self.table.iter().map(|(_, item)| match item {
             Item::ArrayOfTables(tables) => tables
                 .iter()
                 .map(|table| Node::from_table(table).end())
@@ -102,7 +100,7 @@ impl<'a> Node<'a> {
             Item::Table(table) => Node::from_table(table).end(),
             item => item.span().map_or(0, |span| span.end),
         });
-        below.max().unwrap_or(0).max(self.span.end)
+        child_ends.max().unwrap_or(0).max(self.span.end)
     }
 }
 
@@ -118,7 +116,7 @@ fn collect_value_spans(table: &dyn TableLike, values: &mut Vec<Range<usize>>) {
     }
 }
 
-/// The way to `token_file` in one profile, as far as it is there.
+/// The tables from a profile to `token_file`, as far as they exist.
 pub(super) struct TokenFilePath<'a> {
     pub(super) profile: Node<'a>,
     pub(super) auth: Option<Node<'a>>,
@@ -156,7 +154,7 @@ impl<'a> TokenFilePath<'a> {
         })
     }
 
-    /// The table in whose body or braces a dotted `token` is written, and its key there.
+    /// Returns the table that contains a dotted `token`, and the key in that table.
     pub(super) fn dotted_container(&self) -> (&Node<'a>, &'static str) {
         match &self.auth {
             Some(auth) if auth.form != TableForm::Dotted => (auth, "token"),
@@ -165,11 +163,11 @@ impl<'a> TokenFilePath<'a> {
     }
 }
 
-/// Deeper tables than this are refused. `toml_edit` bounds the nesting of braces and the length of
-/// dotted keys, but not the one times the other, which is enough to overflow the stack.
+/// The maximum depth of tables. `toml_edit` limits the nesting of braces and the length of dotted
+/// keys, but both together can still overflow the stack.
 const MAX_DEPTH: usize = 100;
 
-/// Parses; an error says where, and nothing of what is there.
+/// Parses a configuration. An error contains the position, but no text of the file.
 pub(super) fn parse_document(text: &str) -> Result<Document<&str>, ConfigError> {
     let lines = Lines(text);
     let document = Document::parse(text).map_err(|error| {
@@ -182,14 +180,14 @@ pub(super) fn parse_document(text: &str) -> Result<Document<&str>, ConfigError> 
     })?;
     match find_too_deep(&document) {
         Some(at) => Err(ConfigError::Shape {
-            message: "tables nested too deeply",
+            message: "the tables are nested too deeply",
             line: lines.line_number(at),
         }),
         None => Ok(document),
     }
 }
 
-/// Where something is that is deeper than [`DEEPEST`]. Goes level by level: no recursion.
+/// Finds the position of an item below [`MAX_DEPTH`], without recursion.
 fn find_too_deep(document: &Document<&str>) -> Option<usize> {
     let mut level: Vec<&dyn TableLike> = vec![document.as_table()];
     for _ in 0..MAX_DEPTH {
@@ -200,7 +198,7 @@ fn find_too_deep(document: &Document<&str>) -> Option<usize> {
     Some(item.span().unwrap_or_default().start)
 }
 
-/// The tables that `item` is or, as an array, holds.
+/// Returns an item that is a table, or the tables of an item that is an array.
 fn collect_tables(item: &Item) -> Vec<&dyn TableLike> {
     match item {
         Item::ArrayOfTables(tables) => tables.iter().map(|table| table as &dyn TableLike).collect(),
@@ -220,7 +218,7 @@ fn collect_tables(item: &Item) -> Vec<&dyn TableLike> {
     }
 }
 
-/// Every profile, of `[[profile]]` or of `profile = [{ … }]`.
+/// Returns the profiles of `[[profile]]` or of `profile = [{ … }]`.
 pub(super) fn collect_profiles<'a>(
     text: &str,
     document: &'a Document<&str>,
@@ -232,11 +230,8 @@ pub(super) fn collect_profiles<'a>(
             .iter()
             .map(|value| {
                 let line = Lines(text).line_number(value.span().unwrap_or_default().start);
-                let what = "an entry of `profile` is not a table";
-                Node::from_value(value).ok_or(ConfigError::Shape {
-                    message: what,
-                    line,
-                })
+                let message = "an entry of `profile` is not a table";
+                Node::from_value(value).ok_or(ConfigError::Shape { message, line })
             })
             .collect(),
         Some(item) => Err(shape_error(
@@ -247,7 +242,7 @@ pub(super) fn collect_profiles<'a>(
     }
 }
 
-/// A profile's name, `default` if it has none.
+/// Returns the name of a profile, or `default` for a profile without a name.
 pub(super) fn read_profile_name<'a>(
     text: &str,
     profile: &Node<'a>,
@@ -260,41 +255,37 @@ pub(super) fn read_profile_name<'a>(
     }
 }
 
-/// The one profile of that name, and which of them it is.
+/// Finds the only profile of a name, with its index.
 pub(super) fn locate_profile<'a>(
     text: &str,
     document: &'a Document<&str>,
-    wanted: &str,
+    name: &str,
 ) -> Result<(usize, Node<'a>), ConfigError> {
     let profiles = collect_profiles(text, document)?;
     let mut known = Vec::new();
     for profile in &profiles {
         known.push(read_profile_name(text, profile)?.to_owned());
     }
-    let mut matching = (0..known.len()).filter(|&index| known[index] == wanted);
+    let mut matching = (0..known.len()).filter(|&index| known[index] == name);
     match (matching.next(), matching.next()) {
         (Some(index), None) => Ok((index, profiles[index].clone())),
-        (Some(_), Some(_)) => Err(ConfigError::DuplicateProfile {
-            name: wanted.into(),
-        }),
-        (None, _) if known.is_empty() => Err(ConfigError::NoProfiles {
-            name: wanted.into(),
-        }),
+        (Some(_), Some(_)) => Err(ConfigError::DuplicateProfile { name: name.into() }),
+        (None, _) if known.is_empty() => Err(ConfigError::NoProfiles { name: name.into() }),
         (None, _) => Err(ConfigError::NoSuchProfile {
-            name: wanted.into(),
+            name: name.into(),
             known,
         }),
     }
 }
 
-/// A [`ConfigError::Shape`] at `item`.
-pub(super) fn shape_error(text: &str, item: &Item, what: &'static str) -> ConfigError {
-    let at = match item {
+/// Creates a [`ConfigError::Shape`] for the position of an item.
+pub(super) fn shape_error(text: &str, item: &Item, message: &'static str) -> ConfigError {
+    let span = match item {
         Item::ArrayOfTables(tables) => tables.get(0).and_then(Table::span),
         item => item.span(),
     };
     ConfigError::Shape {
-        message: what,
-        line: Lines(text).line_number(at.unwrap_or_default().start),
+        message,
+        line: Lines(text).line_number(span.unwrap_or_default().start),
     }
 }

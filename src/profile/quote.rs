@@ -1,9 +1,9 @@
-//! A string as TOML 1.0 writes it, and as a terminal may show it.
+//! Strings in TOML 1.0.
 
 use std::fmt::Write;
 
-/// `value` as a basic string: `"…"`, with what TOML 1.0 wants escaped escaped. The C1 controls are
-/// escaped as well: TOML allows them, some terminals obey them.
+/// Formats a basic string: `"…"`. Also escapes the C1 controls, which TOML allows, because some
+/// terminals execute them.
 pub(super) fn to_basic_string(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
     quoted.push('"');
@@ -16,8 +16,9 @@ pub(super) fn to_basic_string(value: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\u{c}' => quoted.push_str("\\f"),
             '\r' => quoted.push_str("\\r"),
-            c if c.is_control() => write!(quoted, "\\u{:04X}", u32::from(c))
-                .expect("a String takes all that is written"),
+            c if c.is_control() => {
+                write!(quoted, "\\u{:04X}", u32::from(c)).expect("writing to a String cannot fail")
+            }
             c => quoted.push(c),
         }
     }

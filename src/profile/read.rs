@@ -1,4 +1,4 @@
-//! A profile's keys as [`Profile`].
+//! Reads the keys of a profile.
 
 use toml_edit::{Item, Value};
 
@@ -6,7 +6,7 @@ use super::error::ConfigError;
 use super::model::{Profile, Tls};
 use super::node::{self, Node, TokenFilePath, shape_error};
 
-/// Reads one profile; the types must be those that influxctl reads.
+/// Reads one profile. A type that influxctl cannot read is an error.
 pub(super) fn read_profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigError> {
     let path = TokenFilePath::from_profile(text, profile.clone())?;
     let oauth2 = match &path.auth {
@@ -55,12 +55,14 @@ fn read_string(
     text: &str,
     node: &Node<'_>,
     key: &str,
-    what: &'static str,
+    message: &'static str,
 ) -> Result<Option<String>, ConfigError> {
     let Some(item) = node.table.get(key) else {
         return Ok(None);
     };
-    let value = item.as_str().ok_or_else(|| shape_error(text, item, what))?;
+    let value = item
+        .as_str()
+        .ok_or_else(|| shape_error(text, item, message))?;
     Ok(Some(value.to_owned()))
 }
 
@@ -68,17 +70,17 @@ fn read_bool(
     text: &str,
     node: &Node<'_>,
     key: &str,
-    what: &'static str,
+    message: &'static str,
 ) -> Result<Option<bool>, ConfigError> {
     let Some(item) = node.table.get(key) else {
         return Ok(None);
     };
     item.as_bool()
         .map(Some)
-        .ok_or_else(|| shape_error(text, item, what))
+        .ok_or_else(|| shape_error(text, item, message))
 }
 
-/// An empty string is a template not filled in, not a secret.
+/// Returns whether a secret is set. An empty string is a template, not a secret.
 fn is_set(node: &Node<'_>, key: &str) -> bool {
     node.table
         .get(key)

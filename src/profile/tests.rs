@@ -1,5 +1,5 @@
-//! Cases, each written as one text: what stands between `⟦` and `⟧` is what the edit puts in or
-//! takes out, so that every other byte is shown to stay.
+//! Tests of the edits. `⟦` and `⟧` mark the inserted or removed part of a text. Every other byte
+//! must stay as it is.
 
 mod create;
 mod disable;
@@ -12,7 +12,7 @@ mod unsafe_edit;
 
 use super::*;
 
-/// The control plane's own example.
+/// The example configuration of the control plane.
 const EXAMPLE: &str = r#"# stand-in cluster
 [[profile]]
     name = "default"
@@ -29,7 +29,7 @@ const EXAMPLE: &str = r#"# stand-in cluster
         token_url = "https://idp.invalid/token"
 "#;
 
-/// The text without, and with, what is marked.
+/// Returns the text without and with its marked parts.
 fn expand_marks(text: &str) -> (String, String) {
     let mut without = String::new();
     for (index, part) in text.split('⟦').enumerate() {
@@ -45,7 +45,8 @@ fn expand_marks(text: &str) -> (String, String) {
     (without, text.replace(['⟦', '⟧'], ""))
 }
 
-/// `enable` puts in exactly what is marked, twice is once, and `disable` takes exactly that out.
+/// Asserts that `enable` inserts exactly the marked parts, that `disable` removes them, and that
+/// repeating each changes nothing.
 #[track_caller]
 fn assert_round_trip(name: &str, text: &str) {
     let (without, with) = expand_marks(text);
@@ -70,7 +71,7 @@ fn assert_round_trip(name: &str, text: &str) {
     );
 }
 
-/// `disable` takes out exactly what is marked.
+/// Asserts that `disable` removes exactly the marked parts.
 #[track_caller]
 fn assert_removes(text: &str) {
     let (without, with) = expand_marks(text);

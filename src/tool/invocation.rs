@@ -19,7 +19,8 @@ pub enum Effect {
     Changes,
 }
 
-/// The streams that can contain a secret. The audit log omits them, and no error quotes them.
+/// The streams that can contain a secret. The audit log omits them, and errors quote them without
+/// tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
     /// Neither stream.
@@ -238,7 +239,7 @@ impl fmt::Display for ProcessExit {
     }
 }
 
-/// The output of a command that was not killed.
+/// The output of a finished command.
 pub struct ToolOutput {
     pub tool: ToolName,
     pub exit: ProcessExit,

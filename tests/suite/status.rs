@@ -126,7 +126,7 @@ fn status_fails_when_profile_or_config_is_missing() {
     let sb = create_enabled_sandbox();
     let text = list_failed_checks(&run_status(&sb, 3, &["--profile", "x"]));
     assert!(
-        text.contains("no profile `x` (known profiles: default)"),
+        text.contains("profile `x` not found (known profiles: default)"),
         "{text}"
     );
     std::fs::remove_file(sb.config_path()).expect("sandbox");

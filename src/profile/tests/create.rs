@@ -10,7 +10,10 @@ port = "1"
 token_file = "/t"
 "#;
 
-const INLINE_ENTRY: &str = r#"{ name = "new", product = "clustered", host = "h", port = "1", auth = { token = { token_file = "/t" } } }"#;
+const INLINE_ENTRY: &str = concat!(
+    r#"{ name = "new", product = "clustered", host = "h", port = "1", "#,
+    r#"auth = { token = { token_file = "/t" } } }"#
+);
 
 #[track_caller]
 fn assert_creates(text: &str) {

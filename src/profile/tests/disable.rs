@@ -2,12 +2,14 @@ use super::*;
 
 #[test]
 fn disable_removes_hand_written_section() {
-    assert_removes(
-        "[[profile]]\na = 1\n⟦[profile.auth.token]\ntoken_file = '/x' # mine\n⟧\n[[profile]]\nname = \"b\"\n",
-    );
-    assert_removes(
-        "[[profile]]\na = 1\n\n⟦  \n[profile.auth.token] # t\n\n\n token_file = \"\"\"\n/x\"\"\"\n⟧\n",
-    );
+    assert_removes(concat!(
+        "[[profile]]\na = 1\n⟦[profile.auth.token]\ntoken_file = '/x' # mine\n⟧\n",
+        "[[profile]]\nname = \"b\"\n",
+    ));
+    assert_removes(concat!(
+        "[[profile]]\na = 1\n\n⟦  \n[profile.auth.token] # t\n\n\n token_file = \"\"\"\n",
+        "/x\"\"\"\n⟧\n",
+    ));
     assert_removes("[[profile]]⟦\r\n\r\n[profile.auth.token]\r\ntoken_file = \"/x\"⟧");
 }
 
@@ -29,9 +31,10 @@ fn disable_keeps_other_keys_of_section() {
 
 #[test]
 fn disable_keeps_standalone_comments_in_section() {
-    assert_removes(
-        "[[profile]]\na = 1\n\n⟦[profile.auth.token]\n⟧# by hand\n⟦token_file = \"/x\" # mine\n⟧# below\n\n[other]\n",
-    );
+    assert_removes(concat!(
+        "[[profile]]\na = 1\n\n⟦[profile.auth.token]\n⟧# by hand\n",
+        "⟦token_file = \"/x\" # mine\n⟧# below\n\n[other]\n",
+    ));
     assert_removes(
         "[[profile]]\na = 1\n\n# above\n⟦[profile.auth.token]\ntoken_file = \"/x\"\n⟧\n[other]\n",
     );
@@ -39,9 +42,10 @@ fn disable_keeps_standalone_comments_in_section() {
 
 #[test]
 fn disable_removes_auth_when_left_empty() {
-    assert_removes(
-        "[[profile]]\na = 1\n⟦\n[profile.auth]\n\n[profile.auth.token]\ntoken_file = \"/x\"\n⟧\n[other]\n",
-    );
+    assert_removes(concat!(
+        "[[profile]]\na = 1\n⟦\n[profile.auth]\n\n[profile.auth.token]\n",
+        "token_file = \"/x\"\n⟧\n[other]\n",
+    ));
     assert_removes(
         "[[profile]]\na = 1⟦\n\n[profile.auth]\n[profile.auth.token]\ntoken_file = \"/x\"⟧",
     );
@@ -51,9 +55,10 @@ fn disable_removes_auth_when_left_empty() {
     assert_removes(
         "[[profile]]\n⟦[profile.auth.token]\ntoken_file = \"/x\"\n⟧[profile.tls]⟦\n[profile.auth]⟧",
     );
-    assert_removes(
-        "[[profile]]\n\n⟦[profile.auth]\n⟧# about auth\n⟦\n[profile.auth.token]\ntoken_file = \"/x\"\n⟧",
-    );
+    assert_removes(concat!(
+        "[[profile]]\n\n⟦[profile.auth]\n⟧# about auth\n⟦\n[profile.auth.token]\n",
+        "token_file = \"/x\"\n⟧",
+    ));
     assert_removes("[[profile]]\n⟦\n[profile.auth]\ntoken = { token_file = \"/x\" }\n⟧\n[other]\n");
     assert_removes("[[profile]]\n⟦auth = { token = { token_file = \"/x\" } } # c\n⟧host = \"h\"\n");
     assert_removes("[[profile]]\n⟦auth.token = { token_file = \"/x\" }\n⟧host = \"h\"\n");
@@ -83,15 +88,12 @@ fn disable_handles_toml_1_1_inline_tables() {
         "[[profile]]\nauth = {\n  ⟦token = { token_file = \"/x\" },\n  ⟧oauth2 = {},\n}\n",
     );
     assert_removes("[[profile]]\nauth = {⟦ token.token_file = \"/x\",⟧ }\n");
-    // A comment would go with the key.
+    // The edit would remove the comment together with the key.
     let text = "[[profile]]\nauth = {\n  oauth2 = {}, # c\n  token = { token_file = \"/x\" }\n}\n";
-    let what = "a comment inside an inline table";
+    let message = "cannot edit an inline table that contains a comment";
     assert_eq!(
         disable_token_file(text, "default"),
-        Err(ConfigError::Shape {
-            message: what,
-            line: 4
-        })
+        Err(ConfigError::Shape { message, line: 4 })
     );
 }
 

@@ -56,11 +56,17 @@ name = "c"
 fn enable_keeps_comments_above_next_header() {
     assert_round_trip(
         "default",
-        "[[profile]]\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧# next\n# one\n[other]\na = 1\n",
+        concat!(
+            "[[profile]]\nhost = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n",
+            "⟧# next\n# one\n[other]\na = 1\n",
+        ),
     );
     assert_round_trip(
         "default",
-        "[[profile]]\n# host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧  \n# vim: ft=toml",
+        concat!(
+            "[[profile]]\n# host = \"h\"\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧  \n",
+            "# vim: ft=toml",
+        ),
     );
     assert_round_trip(
         "default",
@@ -72,7 +78,10 @@ fn enable_keeps_comments_above_next_header() {
 fn enable_ignores_header_inside_string() {
     assert_round_trip(
         "default",
-        "[[profile]]\ndatabase = \"\"\"\n[[profile]]\nname = \"x\"\n\n# \"\"\" # end\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\n[x]\n",
+        concat!(
+            "[[profile]]\ndatabase = \"\"\"\n[[profile]]\nname = \"x\"\n\n# \"\"\" # end\n⟦\n",
+            "[profile.auth.token]\ntoken_file = \"/t\"\n⟧\n[x]\n",
+        ),
     );
 }
 
@@ -80,11 +89,17 @@ fn enable_ignores_header_inside_string() {
 fn enable_finds_sub_table_after_unrelated_table() {
     assert_round_trip(
         "default",
-        "[[profile]]\nhost = \"h\"\n\n[other]\na = 1\n\n[profile.tls]\ninsecure = true\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        concat!(
+            "[[profile]]\nhost = \"h\"\n\n[other]\na = 1\n\n[profile.tls]\ninsecure = true\n",
+            "⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        ),
     );
     assert_round_trip(
         "default",
-        "[[profile]]\n[[profile.extra.x]]\na = 1\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧\n[[other]]\n",
+        concat!(
+            "[[profile]]\n[[profile.extra.x]]\na = 1\n⟦\n[profile.auth.token]\n",
+            "token_file = \"/t\"\n⟧\n[[other]]\n",
+        ),
     );
 }
 
@@ -98,14 +113,19 @@ fn enable_matches_sub_table_indentation() {
         ("  ", ""),
     ] {
         let text = format!(
-            "[[profile]]\n{header}host = \"h\"\n\n{header}[profile.tls]\n{key}disable = true\n⟦\n{header}[profile.auth.token]\n{key}token_file = \"/t\"\n⟧"
+            "[[profile]]\n{header}host = \"h\"\n\n{header}[profile.tls]\n{key}disable = true\n\
+             ⟦\n{header}[profile.auth.token]\n{key}token_file = \"/t\"\n⟧"
         );
         assert_round_trip("default", &text);
     }
-    // Rather that of a table under `auth`, and of one with keys.
+    // Tables in `auth` and tables with keys come first.
     assert_round_trip(
         "default",
-        "[[profile]]\n\t[profile.tls]\n\t\tdisable = true\n  [profile.auth]\n   [profile.auth.oauth2]\n    client_id = \"c\"\n⟦\n   [profile.auth.token]\n    token_file = \"/t\"\n⟧",
+        concat!(
+            "[[profile]]\n\t[profile.tls]\n\t\tdisable = true\n  [profile.auth]\n",
+            "   [profile.auth.oauth2]\n    client_id = \"c\"\n⟦\n   [profile.auth.token]\n",
+            "    token_file = \"/t\"\n⟧",
+        ),
     );
     assert_round_trip(
         "default",
@@ -133,13 +153,19 @@ fn enable_copies_line_ending_of_previous_line() {
 fn enable_handles_auth_with_header() {
     assert_round_trip(
         "default",
-        "[[profile]]\n[profile.auth]\noauth2 = { client_id = \"c\" }\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        concat!(
+            "[[profile]]\n[profile.auth]\noauth2 = { client_id = \"c\" }\n⟦\n",
+            "[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        ),
     );
     assert_round_trip(
         "default",
-        "[[profile]]\n[profile.auth]\n  oauth2.client_id = \"c\"\n\n  [profile.tls]\n⟦\n[profile.auth.token]\n  token_file = \"/t\"\n⟧",
+        concat!(
+            "[[profile]]\n[profile.auth]\n  oauth2.client_id = \"c\"\n\n  [profile.tls]\n⟦\n",
+            "[profile.auth.token]\n  token_file = \"/t\"\n⟧",
+        ),
     );
-    // Empty before, so it must stay empty behind `disable`.
+    // `auth` is empty before, so `disable` must leave it empty.
     assert_round_trip(
         "default",
         "[[profile]]\n  [profile.auth] # none\n⟦  token.token_file = \"/t\"\n⟧\n  # nothing here\n",
@@ -169,7 +195,10 @@ fn enable_handles_inline_auth() {
 #[test]
 fn enable_handles_dotted_auth() {
     for text in [
-        "  auth.oauth2.client_id = \"c\" # c\n  auth.oauth2.scopes = [\n    \"a\",\n  ] # e\n⟦  auth.token.token_file = \"/t\"\n⟧  host = \"h\"\n\n[profile.tls]\n",
+        concat!(
+            "  auth.oauth2.client_id = \"c\" # c\n  auth.oauth2.scopes = [\n    \"a\",\n",
+            "  ] # e\n⟦  auth.token.token_file = \"/t\"\n⟧  host = \"h\"\n\n[profile.tls]\n",
+        ),
         "auth.oauth2 = { client_id = \"c\" }⟦\nauth.token.token_file = \"/t\"⟧",
         "auth.token.a = 1\n⟦auth.token.token_file = \"/t\"\n⟧auth.b = 1\n",
         "auth.token = { a = 1⟦, token_file = \"/t\"⟧ }\n",
@@ -243,10 +272,21 @@ fn enable_is_noop_when_path_is_quoted_differently() {
 #[test]
 fn enable_handles_inline_profile_array() {
     for text in [
-        "profile = [{ name = \"a\"⟦, auth = { token = { token_file = \"/t\" } }⟧ }, { name = \"b\" }]\n",
-        "profile = [\n  { name = \"b\" }, # b\n  { name = \"a\", auth.oauth2.client_id = \"c\"⟦, auth.token.token_file = \"/t\"⟧ }, # a\n]",
+        concat!(
+            "profile = [{ name = \"a\"⟦, auth = { token = { token_file = \"/t\" } }⟧ }, ",
+            "{ name = \"b\" }]\n",
+        ),
+        concat!(
+            "profile = [\n  { name = \"b\" }, # b\n",
+            "  { name = \"a\", auth.oauth2.client_id = \"c\"",
+            "⟦, auth.token.token_file = \"/t\"⟧ }, # a\n]",
+        ),
         "profile = [{ auth.a = 1, name = \"a\", auth.b = 2⟦, auth.token.token_file = \"/t\"⟧ }]",
-        "profile = [\r\n\t{ auth = { oauth2 = { client_id = \"c\" }⟦, token = { token_file = \"/t\" }⟧ }, name = \"a\" }\r\n]\r\n",
+        concat!(
+            "profile = [\r\n",
+            "\t{ auth = { oauth2 = { client_id = \"c\" }⟦, token = { token_file = \"/t\" }⟧ }, ",
+            "name = \"a\" }\r\n]\r\n",
+        ),
     ] {
         assert_round_trip("a", text);
     }
@@ -281,6 +321,9 @@ fn enable_escapes_paths() {
 fn enable_recognizes_quoted_or_spaced_header() {
     assert_round_trip(
         "default",
-        "[[ \"profile\" ]]\n[ profile . 'auth' . oauth2 ]\na = 1\n⟦\n[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        concat!(
+            "[[ \"profile\" ]]\n[ profile . 'auth' . oauth2 ]\na = 1\n⟦\n",
+            "[profile.auth.token]\ntoken_file = \"/t\"\n⟧",
+        ),
     );
 }

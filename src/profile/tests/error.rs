@@ -23,16 +23,9 @@ fn syntax_error_reports_position_and_quotes_nothing() {
 
 #[track_caller]
 fn assert_shape_errors(cases: &[(&str, &'static str, usize)]) {
-    for &(text, what, line) in cases {
+    for &(text, message, line) in cases {
         let error = enable_token_file(text, "default", "/t").unwrap_err();
-        assert_eq!(
-            error,
-            ConfigError::Shape {
-                message: what,
-                line
-            },
-            "{text}"
-        );
+        assert_eq!(error, ConfigError::Shape { message, line }, "{text}");
     }
 }
 
@@ -95,7 +88,10 @@ fn malformed_key_path_is_a_shape_error() {
 
 #[test]
 fn profile_errors_name_profile_and_hint() {
-    let two = "[[profile]]\nname = \"Prod\"\n[[profile]]\nname = \"b\\u001b[1m\"\n[[profile]]\nname = \"c\"\n[[profile]]\nname = \"c\"\n";
+    let two = concat!(
+        "[[profile]]\nname = \"Prod\"\n[[profile]]\nname = \"b\\u001b[1m\"\n[[profile]]\n",
+        "name = \"c\"\n[[profile]]\nname = \"c\"\n",
+    );
     let dedicated = "[[profile]]\nproduct = \"dedicated\"\n";
     insta::assert_snapshot!([
         format_error(&find_profile(two, "prod").unwrap_err()),
@@ -152,7 +148,7 @@ fn unbounded_nesting_is_a_syntax_error() {
 #[test]
 fn deep_nesting_does_not_overflow_stack() {
     let keys = vec!["a"; 79].join(".");
-    let what = "tables nested too deeply";
+    let message = "the tables are nested too deeply";
     for (open, close) in [("", ""), ("[[1, ", "]]")] {
         let text = format!(
             "[[profile]]\nx = {}1{}\n",
@@ -160,12 +156,6 @@ fn deep_nesting_does_not_overflow_stack() {
             format!("}}{close}").repeat(25)
         );
         let edit = enable_token_file(&text, "default", "/t");
-        assert_eq!(
-            edit,
-            Err(ConfigError::Shape {
-                message: what,
-                line: 2
-            })
-        );
+        assert_eq!(edit, Err(ConfigError::Shape { message, line: 2 }));
     }
 }

@@ -1,4 +1,4 @@
-//! Over generated files, and over text that is nearly TOML.
+//! Property tests with generated configurations and with text that is nearly TOML.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,7 +8,7 @@ use super::*;
 
 const SECRET: &str = "s3cret-do-not-show";
 
-/// The body of a profile in every form that `auth` and `tls` can have; none has a token file.
+/// Bodies of profiles without a token file, with every form of `auth` and `tls`.
 /// `{h}` and `{k}` are the indentation of headers and of their keys.
 const BODIES: &[&str] = &[
     "",
@@ -22,11 +22,14 @@ const BODIES: &[&str] = &[
     "{h}auth = {}\n{h}host = \"h\"\n",
     "{h}auth = { }\n",
     "{h}auth.oauth2.client_id = \"c\"\n{h}auth.oauth2.client_secret = 'SECRET'\n{h}host = \"h\"\n",
-    "{h}auth.oauth2 = { scopes = [\n{k}\"a\",\n] }\n{h}[profile.tls]\n{k}ca = '''\n[[profile]]\n'''\n",
+    concat!(
+        "{h}auth.oauth2 = { scopes = [\n{k}\"a\",\n] }\n{h}[profile.tls]\n{k}ca = '''\n",
+        "[[profile]]\n'''\n",
+    ),
     "{h}host = \"h\"\n\n[other]\n{k}a = nan\n\n{h}[profile.auth.oauth2]\n",
 ];
 
-/// What may stand behind a profile.
+/// Texts after a profile.
 const TAILS: &[&str] = &[
     "",
     "\n",
@@ -66,7 +69,7 @@ fn any_inline_entry() -> impl Strategy<Value = String> {
     .prop_map(|entry| entry.replace("SECRET", SECRET))
 }
 
-/// Numbers the profiles and joins them; tables that are not profiles get numbers too.
+/// Numbers profiles and other tables, and joins them.
 fn join_profiles(lead: &str, profiles: Vec<String>) -> String {
     let mut text = lead.to_owned();
     for (index, profile) in profiles.iter().enumerate() {
@@ -95,9 +98,9 @@ fn join_inline_entries(entries: Vec<String>, style: usize) -> String {
     text + close
 }
 
-/// Line endings, byte order mark, final newline.
+/// Sets the line endings, the byte order mark and the final newline.
 fn apply_line_endings(text: String, endings: &[bool], mark: bool, last: bool) -> String {
-    let mut dressed = String::from(if mark { "\u{feff}" } else { "" });
+    let mut result = String::from(if mark { "\u{feff}" } else { "" });
     let text = if last {
         &text
     } else {
@@ -106,14 +109,14 @@ fn apply_line_endings(text: String, endings: &[bool], mark: bool, last: bool) ->
     let mut crlf = endings.iter().cycle();
     for line in text.split_inclusive('\n') {
         match (line.strip_suffix('\n'), crlf.next()) {
-            (Some(line), Some(true)) => dressed.extend([line, "\r\n"]),
-            _ => dressed.push_str(line),
+            (Some(line), Some(true)) => result.extend([line, "\r\n"]),
+            _ => result.push_str(line),
         }
     }
-    dressed
+    result
 }
 
-/// A configuration and how many profiles it has.
+/// Generates a configuration and the number of its profiles.
 fn any_config() -> impl Strategy<Value = (String, usize)> {
     let lead = select(&["", "\n", "# lead\n", "title = \"t\" # t\n\n"]);
     let headers = (lead, prop::collection::vec(any_profile_text(), 1..5))
@@ -137,7 +140,7 @@ fn any_token_path() -> impl Strategy<Value = String> {
     prop_oneof![Just("/t".to_owned()), "/[ -~]{0,12}", any::<String>()]
 }
 
-/// Everything in `item`, sorted, as one text: written apart from the code's own comparison.
+/// Formats an item with sorted keys. Shares no code with the comparison under test.
 fn canonicalize_item(item: &Item) -> String {
     if let Some(table) = item.as_table_like() {
         let mut keys: Vec<_> = table
@@ -168,7 +171,7 @@ fn canonicalize_item(item: &Item) -> String {
     format!("{kind}={}", text.or_else(rest).unwrap_or_default())
 }
 
-/// Each profile, then the whole without the profiles.
+/// Formats each profile, then the rest of the document.
 fn canonicalize_parts(text: &str) -> Vec<String> {
     let document = Document::parse(text.to_owned()).unwrap().into_mut();
     let mut parts: Vec<String> = match document.get("profile").unwrap() {
@@ -189,7 +192,7 @@ fn canonicalize_parts(text: &str) -> Vec<String> {
     parts
 }
 
-/// Carries out the splices as a shell script would: by byte offsets, from the last to the first.
+/// Applies the splices like a shell script: by byte offsets, from the last to the first.
 fn replay_splices(old: &str, edit: &ConfigEdit) -> String {
     let mut bytes = old.as_bytes().to_vec();
     for splice in edit.splices.iter().rev() {
@@ -203,7 +206,9 @@ proptest! {
 
     #[test]
     fn disable_reverts_enable(
-        (text, count) in any_config(), which in any::<prop::sample::Index>(), path in any_token_path()
+        (text, count) in any_config(),
+        which in any::<prop::sample::Index>(),
+        path in any_token_path()
     ) {
         let name = format!("p{}", which.index(count));
         let on = enable_token_file(&text, &name, &path).unwrap();
@@ -215,7 +220,7 @@ proptest! {
         let off = disable_token_file(&on.text, &name).unwrap();
         prop_assert_eq!(replay_splices(&on.text, &off), off.text.as_str());
         prop_assert_eq!(&off.text, &text);
-        // Another path: only the value differs.
+        // Another path changes only the value.
         let other = enable_token_file(&on.text, &name, "/other").unwrap();
         prop_assert_eq!(disable_token_file(&other.text, &name).unwrap().text, text);
     }
@@ -244,7 +249,11 @@ proptest! {
         let mark = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
         let by_hand = |text: &str| {
             let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-            let end = if text.ends_with('\n') || edit < 2 { "" } else { line::Lines(text).line_ending(text.len()) };
+            let end = if text.ends_with('\n') || edit < 2 {
+                ""
+            } else {
+                crate::splice::Lines(text).line_ending(text.len())
+            };
             match edit {
                 0 => format!("{mark}# a comment\n{body}"),
                 1 => format!("{mark}added = 1\n{body}"),
@@ -258,7 +267,9 @@ proptest! {
     }
 
     #[test]
-    fn create_leaves_existing_text_unchanged((text, count) in any_config(), name in any::<String>()) {
+    fn create_leaves_existing_text_unchanged(
+        (text, count) in any_config(), name in any::<String>()
+    ) {
         prop_assume!(!name.starts_with('p') || name.len() != 2);
         let edit = create_profile(&text, &name, "h", "1", "/t").unwrap();
         prop_assert_eq!(replay_splices(&text, &edit), edit.text.as_str());
@@ -271,7 +282,7 @@ proptest! {
     }
 }
 
-/// Pieces that make text which is nearly TOML, and now and then is.
+/// Pieces of text that is nearly TOML, and sometimes TOML.
 const PIECES: &[&str] = &[
     "[[profile]]\n",
     "[profile.auth]\n",
@@ -327,7 +338,7 @@ fn any_near_toml() -> impl Strategy<Value = String> {
     prop::collection::vec(select(PIECES), 0..14).prop_map(|pieces| pieces.concat())
 }
 
-/// Everything that an error or an edit may print.
+/// Formats everything that an error can print.
 fn format_error_output<T>(result: Result<T, ConfigError>) -> String {
     match result {
         Ok(_) => String::new(),
@@ -336,7 +347,7 @@ fn format_error_output<T>(result: Result<T, ConfigError>) -> String {
 }
 
 fn collect_output(text: &str) -> String {
-    let mut said = format_error_output(list_profiles(text))
+    let mut output = format_error_output(list_profiles(text))
         + &format_error_output(find_profile(text, "default"));
     let edits = [
         enable_token_file(text, "default", "/t"),
@@ -346,11 +357,11 @@ fn collect_output(text: &str) -> String {
     for edit in edits {
         if let Ok(edit) = &edit {
             assert_eq!(replay_splices(text, edit), edit.text);
-            said += &format!("{edit:?}{:?}", edit.changed_lines(text).first());
+            output += &format!("{edit:?}{:?}", edit.changed_lines(text).first());
         }
-        said += &format_error_output(edit);
+        output += &format_error_output(edit);
     }
-    said
+    output
 }
 
 proptest! {
@@ -368,11 +379,11 @@ proptest! {
 
     #[test]
     fn near_toml_does_not_panic_or_leak_secret(text in any_near_toml()) {
-        let said = collect_output(&text);
-        prop_assert!(!said.contains(SECRET), "{said}");
+        let output = collect_output(&text);
+        prop_assert!(!output.contains(SECRET), "{output}");
         let Ok(on) = enable_token_file(&text, "default", "/t") else { return Ok(()) };
         prop_assert!(enable_token_file(&on.text, "default", "/t").unwrap().is_noop());
-        // Exact where the section was not there before.
+        // `disable` restores the text only if it had no section before.
         let off = disable_token_file(&on.text, "default").unwrap();
         let canonical = |text: &str| canonicalize_parts(text);
         if !canonical(&text).concat().contains("\"token\":{") {
@@ -389,7 +400,7 @@ proptest! {
             at -= 1;
         }
         let broken = format!("{}{piece}{}", &text[..at], &text[at..]);
-        let said = collect_output(&broken);
-        prop_assert!(!said.contains(SECRET), "{said}");
+        let output = collect_output(&broken);
+        prop_assert!(!output.contains(SECRET), "{output}");
     }
 }

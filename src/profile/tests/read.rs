@@ -1,6 +1,6 @@
 use super::*;
 
-/// Every key that is read, and a profile with as good as none.
+/// A profile with every key that is read, and a profile with empty keys.
 const ALL_KEYS: &str = r#"
         [[profile]]
         product = "clustered"
@@ -79,13 +79,10 @@ fn list_profiles_is_empty_when_file_has_none() {
 fn find_profile_ignores_other_malformed_profiles() {
     let text = "[[profile]]\nname = \"a\"\nhost = 1\n[[profile]]\nname = \"b\"\n";
     assert_eq!(find_profile(text, "b").unwrap().name, "b");
-    let what = "`host` is not a string";
+    let message = "`host` is not a string";
     assert_eq!(
         list_profiles(text),
-        Err(ConfigError::Shape {
-            message: what,
-            line: 3
-        })
+        Err(ConfigError::Shape { message, line: 3 })
     );
 }
 
@@ -119,7 +116,10 @@ fn probe_config_contains_only_connection_settings() {
 
 #[test]
 fn probe_config_round_trips_profile() {
-    let text = "[[profile]]\nhost = 'h\"'\nport = 1\nproduct = \"clustered\"\ntls = { insecure = true, cert = 'c\\', key = 'k', ca = 'a' }\n";
+    let text = concat!(
+        "[[profile]]\nhost = 'h\"'\nport = 1\nproduct = \"clustered\"\n",
+        "tls = { insecure = true, cert = 'c\\', key = 'k', ca = 'a' }\n",
+    );
     let mut profile = find_profile(text, "default").unwrap();
     profile.token_file = Some("/t".into());
     assert_eq!(

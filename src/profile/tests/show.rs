@@ -1,5 +1,10 @@
 use super::*;
 
+const SECRET_AFTER_TOKEN: &str = concat!(
+    "[[profile]]\nauth = { token = { token_file = \"/x\" }, ",
+    "oauth2 = { client_secret = 's3cret' } }"
+);
+
 fn format_changes(edit: &ConfigEdit, old: &str) -> String {
     let lines = edit.changed_lines(old);
     let lines = lines
@@ -60,7 +65,8 @@ fn changes_show_new_profile() {
     22 +|    [profile.auth.token]|
     23 +|        token_file = "/t"|
     "#);
-    insta::assert_snapshot!(format_changes(&create_profile("", "b", "h", "1", "/t").unwrap(), ""), @r#"
+    let created = create_profile("", "b", "h", "1", "/t").unwrap();
+    insta::assert_snapshot!(format_changes(&created, ""), @r#"
     1 +|[[profile]]|
     2 +|name = "b"|
     3 +|product = "clustered"|
@@ -82,7 +88,8 @@ fn changes_show_separate_ranges() {
     7 -|token_file = "/x"|
     "#);
     let text = "profile = [\n  { name = \"a\" } # s3cret\n]\n";
-    insta::assert_snapshot!(format_changes(&create_profile(text, "b", "h", "1", "/t").unwrap(), text), @r#"
+    let created = create_profile(text, "b", "h", "1", "/t").unwrap();
+    insta::assert_snapshot!(format_changes(&created, text), @r#"
     2 +|…,…|
     3 +|  { name = "b", product = "clustered", host = "h", port = "1", auth = { token = { token_file = "/t" } } }|
     "#);
@@ -90,8 +97,9 @@ fn changes_show_separate_ranges() {
 
 #[test]
 fn changes_show_replaced_value() {
+    let text = "[[profile]]\n  [profile.auth.token]\n\ttoken_file = '/x' # s3cret\n";
     insta::assert_snapshot!(
-        format_enable_changes("[[profile]]\n  [profile.auth.token]\n\ttoken_file = '/x' # s3cret\n"),
+        format_enable_changes(text),
         @r#"
     3 -|	token_file = '/x'…|
     3 +|	token_file = "/t"…|
@@ -112,7 +120,7 @@ fn changes_hide_rest_of_line() {
     for text in [
         "[[profile]]\nauth = { oauth2 = { client_secret = \"s3cret\" } } # s3cret\n",
         "[[profile]]\nauth = { oauth2.client_secret = \"s3cret\", token.token_file = \"/x\" }\n",
-        "[[profile]]\nauth = { token = { token_file = \"/x\" }, oauth2 = { client_secret = 's3cret' } }",
+        SECRET_AFTER_TOKEN,
         "profile = [{ mgmt_token = \"s3cret\" }, { name = \"s3cret\" }]",
         "[[profile]]\nmgmt_token = \"s3cret\"\n",
         "[[profile]]\nmgmt_token = \"s3cret\"",
@@ -129,20 +137,32 @@ fn changes_hide_rest_of_line() {
         assert!(!format!("{on:?}").contains("s3cret"));
     }
     let text = "[[profile]]\nauth = { oauth2 = { client_secret = \"s3cret\" } }\n";
-    insta::assert_snapshot!(format_enable_changes(text), @r#" 2 +|…, token = { token_file = "/t" }…|"#);
+    insta::assert_snapshot!(
+        format_enable_changes(text),
+        @r#" 2 +|…, token = { token_file = "/t" }…|"#
+    );
     let on = enable_token_file(text, "default", "/t").unwrap().text;
-    insta::assert_snapshot!(format_disable_changes(&on), @r#" 2 -|…, token = { token_file = "/t" }…|"#);
-    let text = "[[profile]]\nauth = { token = { token_file = \"/x\" }, oauth2 = { client_secret = 's3cret' } }";
+    insta::assert_snapshot!(
+        format_disable_changes(&on),
+        @r#" 2 -|…, token = { token_file = "/t" }…|"#
+    );
+    let text = SECRET_AFTER_TOKEN;
     insta::assert_snapshot!(format_enable_changes(text), @r#"
     2 -|… token_file = "/x"…|
     2 +|… token_file = "/t"…|
     "#);
-    insta::assert_snapshot!(format_disable_changes(text), @r#" 2 -|… token = { token_file = "/x" }, …|"#);
+    insta::assert_snapshot!(
+        format_disable_changes(text),
+        @r#" 2 -|… token = { token_file = "/x" }, …|"#
+    );
 }
 
 #[test]
 fn changes_escape_control_characters() {
-    // TOML allows the C1 controls; a terminal may obey them.
+    // TOML allows the C1 controls, but some terminals execute them.
     let text = "[[profile]]\nauth.token.token_file = \"/x\u{9b}1m\"\n";
-    insta::assert_snapshot!(format_disable_changes(text), @r#" 2 -|auth.token.token_file = "/x\u{9b}1m"|"#);
+    insta::assert_snapshot!(
+        format_disable_changes(text),
+        @r#" 2 -|auth.token.token_file = "/x\u{9b}1m"|"#
+    );
 }

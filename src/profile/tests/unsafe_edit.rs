@@ -1,8 +1,11 @@
-//! The comparison that stands between a wrong splice and the user's file.
+//! Tests of the comparison that refuses wrong splices.
 
 use super::*;
 
-const OLD: &str = "title = 1\n[[profile]]\nname = \"a\"\nauth.oauth2.scopes = [1, nan]\n[[profile]]\nname = \"b\"\n";
+const OLD: &str = concat!(
+    "title = 1\n[[profile]]\nname = \"a\"\nauth.oauth2.scopes = [1, nan]\n",
+    "[[profile]]\nname = \"b\"\n",
+);
 
 fn check_enabled(new: &str) -> Result<(), ConfigError> {
     data::check_enabled(&node::parse_document(OLD).unwrap(), new, 1, "/t")
