@@ -74,8 +74,8 @@ pub fn render_tools_section(tools: &[PinnedTool], require_pins: bool) -> String 
 /// Pins tools in the text of a policy. All other bytes stay as they are.
 ///
 /// # Errors
-/// A [`PolicyError`] for an invalid policy, for a `[tools]` section in a form that this function
-/// cannot edit in place, and for a tool outside the version range of the policy.
+/// A [`PolicyError`] for an invalid policy, for an uneditable form of the `[tools]` section, and
+/// for a tool outside the version range of the policy.
 pub fn pin_tools(
     text: &str,
     tools: &[PinnedTool],
