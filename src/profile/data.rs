@@ -122,7 +122,8 @@ pub(super) fn check_created(
     ensure_equal(&expected, &parse_data(text)?)
 }
 
-/// Parses an edited text. A syntax error there is not the user's mistake, but an unsafe edit.
+/// Parses an edited text. A syntax error there is [`ConfigError::UnsafeEdit`], because the user did
+/// not make it.
 fn parse_data(text: &str) -> Result<DataMap, ConfigError> {
     let document = node::parse_document(text).map_err(|_| ConfigError::UnsafeEdit)?;
     Ok(table_to_map(document.as_table()))
