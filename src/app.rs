@@ -89,7 +89,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
     }
 }
 
-/// What only shows something needs neither a policy nor a record.
+/// Runs a command that only prints, without a policy and an audit log.
 fn run_without_policy(
     command: &Command,
     environment: &Environment,
@@ -108,7 +108,7 @@ fn run_without_policy(
 
 fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
     let common = &cli.common;
-    // A script is to be run, or reviewed: nothing else goes where it goes.
+    // The output is a script to run or to review, so nothing else may mix with it.
     let quiet = common.quiet || cli.command.dry_run() == Some(DryRunFormat::Script);
     OutputOptions {
         format: common.output,
@@ -121,7 +121,6 @@ fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
     }
 }
 
-/// What a run begins with.
 struct RunInputs {
     environment: Environment,
     policy: Option<ActivePolicy>,
@@ -136,31 +135,34 @@ fn check_output_format(cli: &Cli) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(format!(
-        "`{name}` reports no checks, and -o junit is for those"
+        "`{name}` reports no checks, so it does not support -o junit"
     ))
-    .hint(format!("these do: {}", CHECK_COMMANDS.join(", "))))
+    .hint(format!(
+        "use -o json, or one of these commands: {}",
+        CHECK_COMMANDS.join(", ")
+    )))
 }
 
 fn reject_multiple_profiles(command: &Command, common: &CommonArgs) -> Result<()> {
     if common.profiles.len() > 1 && !matches!(command, Command::Rotate(_)) {
-        return Err(Error::usage("several profiles are named")
-            .hint("name one --profile; only `rotate` takes several"));
+        return Err(Error::usage("several profiles given")
+            .hint("pass --profile once: only `rotate` accepts several"));
     }
     Ok(())
 }
 
-/// Every command that runs or changes anything is a run in the record.
-fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
+/// Runs a command as a run in the audit log.
+fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
     let (command, name) = (&cli.command, cli.command.name());
     let (summary, dry_run) = (
-        with.environment.step_summary_path(),
+        inputs.environment.step_summary_path(),
         cli.command.dry_run().is_some(),
     );
-    let (executor, audit_log) = match start_run(cli, with, ui, mode) {
-        Ok(begun) => begun,
+    let (executor, audit_log) = match start_run(cli, inputs, ui, mode) {
+        Ok(started) => started,
         Err(error) => {
             let (outcome, target) = (&Err(error), Default::default());
-            let ending = RunSummary {
+            let run_summary = RunSummary {
                 command: name,
                 outcome,
                 dry_run,
@@ -169,7 +171,7 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
                 target,
                 head: None,
             };
-            return finish_command(ui, summary.as_deref(), &ending);
+            return finish_command(ui, summary.as_deref(), &run_summary);
         }
     };
     let profile = cli
@@ -194,7 +196,7 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
         Command::Tools(command) => tools::run(&session, *command),
-        // These have gone another way.
+        // `run` has dispatched these before.
         Command::Audit(_)
         | Command::Plan(_)
         | Command::Apply(_)
@@ -223,16 +225,21 @@ fn run_recorded(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
     )
 }
 
-fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Executor, PathBuf)> {
+fn start_run(
+    cli: &Cli,
+    inputs: RunInputs,
+    ui: &Ui,
+    mode: &PlanMode,
+) -> Result<(Executor, PathBuf)> {
     let RunInputs {
         environment,
         policy,
-    } = with;
+    } = inputs;
     let interrupts = Interrupts::install().map_err(|error| {
-        Error::failure(format!("signals cannot be taken over: {error}"))
-            .hint("is the machine out of file descriptors or memory? `ulimit -n` and `free` tell")
+        Error::failure(format!("cannot handle signals: {error}"))
+            .hint("check the limits of the machine with `ulimit -n` and `free`")
     })?;
-    let state = paths::state_dir(&environment)?;
+    let state_dir = paths::state_dir(&environment)?;
     let audit_log = paths::audit_log_path(&cli.common, &environment)?;
     policy::enforce_log_path(&audit_log, policy.as_ref())?;
     let setup = RunSetup {
@@ -241,7 +248,7 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
         plan_sha256: mode.plan_digest().map(str::to_owned),
         policy,
         audit_log: audit_log.clone(),
-        state_dir: state,
+        state_dir,
         environment,
         timeout: cli.common.timeout,
         reason: cli.common.reason.clone(),
@@ -249,18 +256,23 @@ fn start_run(cli: &Cli, with: RunInputs, ui: &Ui, mode: &PlanMode) -> Result<(Ex
     };
     let (executor, inherited) = Executor::begin_run(setup)?;
     if let Some(rotated) = inherited.finished_rotation {
-        let what = format!(
-            "a rotation of the record was cut short after {}, and has been brought to its end",
+        let message = format!(
+            "completed an interrupted rotation of the audit log after {}",
             rotated.closed_head
         );
-        ui.warn(&what, "if it was not, the log that went on from there is lost: keep heads elsewhere, and compare (audit verify --expect)");
-    }
-    for cut in inherited.unfinished {
-        let what = format!(
-            "an earlier run ({}) was cut off in step `{}`, or is still in it on another host: how that ended is not on record",
-            cut.run, cut.step
+        ui.warn(
+            &message,
+            "if nobody rotated the log, a later segment is lost: \
+             compare with a head that is kept elsewhere (`bypassctl audit verify --expect`)",
         );
-        ui.warn(&what, "this run looks at what is there now");
+    }
+    for command in inherited.unfinished {
+        let message = format!(
+            "an earlier run ({}) was killed in step `{}`, or still runs on another host: \
+             the result of the step is unknown",
+            command.run, command.step
+        );
+        ui.warn(&message, "this run checks the current state");
     }
     Ok((executor, audit_log))
 }

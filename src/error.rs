@@ -9,7 +9,7 @@ pub enum ErrorKind {
     Failed,
     /// The command line or the environment is invalid.
     Usage,
-    /// `status` found a difference from what `enable` sets.
+    /// `status` found a difference from the state that `enable` sets up.
     Drift,
     /// Refused before any change: a policy, a permission, production.
     Refused,
@@ -40,25 +40,20 @@ pub const EXIT_CODES: &[(Option<ErrorKind>, u8, &str, &str)] = &[
         Some(ErrorKind::Failed),
         1,
         "failed",
-        "failed, nothing changed (a tool, a token refused, a check of `doctor` or `audit verify`)",
+        "failed, nothing changed: a tool failed, the token was rejected, or a check failed",
     ),
-    (
-        Some(ErrorKind::Usage),
-        2,
-        "usage",
-        "the command line does not make sense",
-    ),
+    (Some(ErrorKind::Usage), 2, "usage", "usage error"),
     (
         Some(ErrorKind::Drift),
         3,
         "drift",
-        "not as it should be (`status`)",
+        "drift: the state differs from the one that `enable` sets up (`status`)",
     ),
     (
         Some(ErrorKind::Refused),
         4,
         "refused",
-        "refused before anything changed (gate, permission, production)",
+        "refused before the first change: a preflight check, a permission, production, the policy",
     ),
     (
         Some(ErrorKind::Unreachable),
@@ -70,49 +65,49 @@ pub const EXIT_CODES: &[(Option<ErrorKind>, u8, &str, &str)] = &[
         Some(ErrorKind::TimedOut),
         6,
         "timed-out",
-        "time-out, nothing changed",
+        "timed out, nothing changed",
     ),
     (
         Some(ErrorKind::Unconfirmed),
         7,
         "confirmation-needed",
-        "confirmation needed, nothing changed (`revoke`, `rotate`)",
+        "confirmation needed, nothing changed",
     ),
     (
         Some(ErrorKind::Stopped),
         8,
         "stopped",
-        "stopped after the first change, whatever the cause: run again",
+        "stopped after the first change: run the same command again",
     ),
     (
         Some(ErrorKind::Unrecorded),
         9,
         "unrecorded",
-        "the record could not be made",
+        "the audit log could not be written",
     ),
     (
         Some(ErrorKind::Inconclusive),
         10,
         "inconclusive",
-        "done, but the proof is inconclusive",
+        "done, but verification is inconclusive",
     ),
     (
         Some(ErrorKind::StillAccepted),
         11,
         "still-accepted",
-        "revoked, but the old token is still accepted (`revoke`, `rotate`)",
+        "revoked, but the old token is still accepted",
     ),
     (
         Some(ErrorKind::Interrupted),
         130,
         "interrupted",
-        "interrupted (Ctrl-C), nothing changed",
+        "interrupted by Ctrl-C, nothing changed",
     ),
     (
         Some(ErrorKind::Terminated),
         143,
         "terminated",
-        "ended by SIGTERM or SIGHUP, nothing changed",
+        "stopped by SIGTERM or SIGHUP, nothing changed",
     ),
 ];
 
@@ -142,7 +137,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// Names the object and the failure.
     pub message: String,
-    /// What the user should do.
+    /// The remedy, as an instruction.
     pub hint: String,
     /// The error behind it. The message quotes it, so nothing prints it again.
     pub(crate) source: Option<Cause>,
@@ -165,7 +160,6 @@ pub struct Unhinted {
 }
 
 impl Unhinted {
-    /// Adds the hint.
     pub fn hint(self, hint: impl Into<String>) -> Error {
         Error {
             kind: self.kind,
@@ -218,10 +212,12 @@ impl Error {
         Self::from_kind(ErrorKind::Refused, message)
     }
 
-    /// Appends to the hint.
+    /// Appends a sentence to the hint, and capitalizes it.
     #[must_use]
-    pub fn with_hint(mut self, more: &str) -> Self {
-        self.hint = format!("{}; {more}", self.hint);
+    pub fn with_hint(mut self, sentence: &str) -> Self {
+        let mut rest = sentence.chars();
+        let first: String = rest.by_ref().take(1).flat_map(char::to_uppercase).collect();
+        self.hint = format!("{}. {first}{}", self.hint, rest.as_str());
         self
     }
 
@@ -231,7 +227,7 @@ impl Error {
         if ![ErrorKind::Unrecorded, ErrorKind::Stopped].contains(&self.kind) {
             self.kind = ErrorKind::Stopped;
             return self.with_hint(
-                "something was changed before this: run the same command again to resume",
+                "A change was made before this error: run the same command again to resume",
             );
         }
         self

@@ -1,5 +1,5 @@
-//! Runs commands and changes files. Only the [`Executor`] does either, and only after the audit log
-//! holds a durable intent.
+//! Runs commands and changes files. Only the [`Executor`] does either, and only after a durable
+//! intent in the audit log.
 
 mod environment;
 mod event;

@@ -1,8 +1,9 @@
-//! `bypassctl`: InfluxDB Clustered's admin token in use and out of use, by the real kubectl and influxctl, every
-//! command on record.
+//! Enables, disables and revokes the admin token of InfluxDB Clustered with the real kubectl and
+//! influxctl. An audit log records every command.
 //!
-//! Imports run downward only: `main -> app -> cli, exec, ui -> policy, audit -> procedure, plan -> tool,
-//! profile -> secret`. What is named here is for the program and its tests; it is no stable interface.
+//! Imports run downward only: `main -> app -> cli, exec, ui -> policy, audit -> procedure, plan ->
+//! tool, profile -> secret`. The public items serve the program and its tests. They are no stable
+//! interface.
 
 pub mod app;
 pub mod audit;

@@ -1,5 +1,5 @@
-//! The documented procedures, one per file, each with its page: facts in, plan out. Nothing here touches a process, a
-//! file, the environment or a clock.
+//! The documented procedures, one per file: facts in, plan out. They use no process, file,
+//! environment or clock.
 
 pub mod disable;
 pub mod enable;
@@ -7,10 +7,10 @@ pub mod revoke;
 
 use regex::RegexBuilder;
 
-/// What looks like production until a policy says otherwise: the patterns of context and namespace, `*` for anything.
+/// The default patterns of production contexts and namespaces. `*` matches anything.
 pub const PRODUCTION_PATTERNS: &[&str] = &["*prod*"];
 
-/// The first of these names that looks like production, whatever the case.
+/// Returns the first name that matches a production pattern, ignoring case.
 #[must_use]
 pub fn find_production_name<'a>(names: &[&'a str], patterns: &[&str]) -> Option<&'a str> {
     let matches = |name: &str, pattern: &str| {
@@ -33,11 +33,11 @@ mod tests {
 
     #[test]
     fn production_name_is_found_in_context_or_namespace() {
-        let looks = |names: &[&'static str]| find_production_name(names, PRODUCTION_PATTERNS);
-        assert_eq!(looks(&["sim-dev", "influxdb"]), None);
-        assert_eq!(looks(&["sim-dev", "influxdb-PROD"]), Some("influxdb-PROD"));
-        assert_eq!(looks(&["production", "influxdb"]), Some("production"));
-        assert_eq!(looks(&["reproduce.me", "x"]), Some("reproduce.me"));
+        let find = |names: &[&'static str]| find_production_name(names, PRODUCTION_PATTERNS);
+        assert_eq!(find(&["sim-dev", "influxdb"]), None);
+        assert_eq!(find(&["sim-dev", "influxdb-PROD"]), Some("influxdb-PROD"));
+        assert_eq!(find(&["production", "influxdb"]), Some("production"));
+        assert_eq!(find(&["reproduce.me", "x"]), Some("reproduce.me"));
         assert_eq!(find_production_name(&["a.c"], &["a.c"]), Some("a.c"));
         assert_eq!(find_production_name(&["abc"], &["a.c"]), None);
     }

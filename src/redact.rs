@@ -46,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// Whether a secret occurs in these bytes, in any encoding.
+    /// Returns whether a secret occurs in these bytes, in any encoding.
     #[must_use]
     pub fn is_match(&self, haystack: &[u8]) -> bool {
         self.0
@@ -79,8 +79,8 @@ fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>)
     }
 }
 
-/// Encodes the part of `part` whose base64 does not depend on its surroundings. `before` is the
-/// number of bytes that precede it in its first group of three.
+/// Encodes `part` without the characters of its base64 that depend on its surroundings. `before` is
+/// the number of bytes that precede it in its first group of three.
 fn encode_base64_core(part: &[u8], before: usize, alphabet: &alphabet::Alphabet) -> Vec<u8> {
     let start = (3 - before) % 3;
     let len = part.len().saturating_sub(start) / 3 * 3;

@@ -1,4 +1,4 @@
-//! Bytes that must not be seen: the admin token, and the means to find it where it must not be.
+//! Secret bytes: the admin token.
 
 use crate::digest::Digest;
 use std::fmt;
@@ -49,9 +49,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether a file looks like a token: JSON with an `access_token` or `token`, or one long word. The
-/// format of a token is not documented, so this only decides which files may be replaced or
-/// deleted.
+/// Returns whether a file looks like a token: JSON with an `access_token` or `token`, or one long
+/// word. The format of a token is not documented, so this only decides which files may be replaced
+/// or deleted.
 #[must_use]
 pub fn is_token_like(bytes: &[u8]) -> bool {
     let bytes = bytes.trim_ascii();

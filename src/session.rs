@@ -23,14 +23,13 @@ pub(crate) struct Session<'a> {
     pub(crate) executor: &'a Executor,
     pub(crate) ui: &'a Ui,
     pub(crate) common: &'a CommonArgs,
-    /// What becomes of its plan.
     pub(crate) mode: &'a PlanMode,
-    /// The connection profile that it is about.
+    /// The name of the influxctl profile.
     pub(crate) profile: &'a str,
 }
 
 impl Session<'_> {
-    /// The part of the session that runs tools and reports to the user.
+    /// Returns the part of the session that runs tools and reports to the user.
     pub(crate) fn runner(&self) -> Runner<'_> {
         Runner {
             executor: self.executor,
@@ -48,21 +47,26 @@ impl Session<'_> {
         self.runner().propagate_fatal(result)
     }
 
-    /// Whether this run of a command can change anything.
+    /// Returns whether this run of a command can change anything.
     pub(crate) fn can_change(&self, command: &Command) -> bool {
         command.changes_state()
             && command.dry_run().is_none()
             && !matches!(self.mode, PlanMode::Save { .. })
     }
 
-    /// The namespace, which is never guessed.
+    /// Returns the namespace. It has no default, because a guess could hit the wrong one.
     pub(crate) fn require_namespace(&self) -> Result<&str> {
         self.common.namespace.as_deref().ok_or_else(|| {
-            Error::usage("no namespace is named").hint("name the namespace of InfluxDB Clustered: -n NS, or BYPASSCTL_NAMESPACE (the documentation's example is `influxdb`)")
+            Error::usage("no namespace given").hint(
+                "pass the namespace of InfluxDB Clustered with -n NS or BYPASSCTL_NAMESPACE \
+                 (`influxdb` in the documentation)",
+            )
         })
     }
 
-    /// Ends the run in the record. A failure after a change is another kind of failure, and no message holds a secret.
+    /// Ends the run in the audit log. Returns the outcome to report, and the head.
+    ///
+    /// After a change, an error becomes [`ErrorKind::Stopped`]. No message contains a secret.
     pub(crate) fn finish(&self, outcome: CommandResult) -> (CommandResult, Option<Head>) {
         let outcome = outcome.map_err(|error| {
             if self.executor.has_changed() {
@@ -74,42 +78,40 @@ impl Session<'_> {
         let kind = outcome
             .as_ref()
             .map_or_else(|error| Some(error.kind), |kind| *kind);
-        let ended = if kind == Some(ErrorKind::Unrecorded) {
-            Err(None)
+        let (outcome, head) = if kind == Some(ErrorKind::Unrecorded) {
+            // The audit log accepts no more entries, not even the end of the run.
+            (outcome, self.executor.head())
         } else {
-            self.executor.finish_run(kind).map_err(Some)
-        };
-        let (outcome, head) = match (ended, outcome) {
-            (Ok(head), outcome) => (outcome, head),
-            (Err(None), outcome) => (outcome, self.executor.head()),
-            (Err(Some(unrecorded)), Ok(_)) => (Err(unrecorded), self.executor.head()),
-            (Err(Some(unrecorded)), Err(first)) => {
-                let message = format!("{}; and then: {}", first.message, unrecorded.message);
-                (
-                    Err(Error {
-                        message,
-                        ..unrecorded
-                    }),
-                    self.executor.head(),
-                )
+            match self.executor.finish_run(kind) {
+                Ok(head) => (outcome, head),
+                Err(unrecorded) => (Err(merge_errors(outcome, unrecorded)), self.executor.head()),
             }
         };
-        let outcome = outcome.map_err(|error| match error.kind {
-            ErrorKind::Unrecorded if self.executor.has_changed() => Error {
-                message: format!("{}; something was changed before that", error.message),
-                ..error
-            },
-            _ => error,
-        });
-        let outcome = outcome.map_err(|error| {
-            let message = [vec![error.message], self.executor.unwritten_results()]
-                .concat()
-                .join("; ");
-            Error {
-                message: self.executor.redact(&message),
-                ..error
-            }
-        });
+        let outcome = outcome.map_err(|error| self.complete_message(error));
         (outcome, Some(head))
+    }
+
+    /// Adds to an error that something changed and which results are missing in the audit log.
+    fn complete_message(&self, error: Error) -> Error {
+        let mut sentences = vec![error.message];
+        if error.kind == ErrorKind::Unrecorded && self.executor.has_changed() {
+            sentences.push("A change was made before this error".to_owned());
+        }
+        sentences.extend(self.executor.unwritten_results());
+        Error {
+            message: self.executor.redact(&sentences.join(". ")),
+            ..error
+        }
+    }
+}
+
+/// Prepends the error of a command to the error of its end in the audit log.
+fn merge_errors(outcome: CommandResult, unrecorded: Error) -> Error {
+    match outcome {
+        Ok(_) => unrecorded,
+        Err(first) => Error {
+            message: format!("{}. Then: {}", first.message, unrecorded.message),
+            ..unrecorded
+        },
     }
 }

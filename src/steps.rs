@@ -21,36 +21,36 @@ use token::{
     delete_token, edit_config, handle_token_verdict, probe_token, read_token, write_token,
 };
 
-/// Carries a plan out.
-pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, known: &RunState) -> Result<()> {
+pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Result<()> {
     let steps: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
     for group in steps.chunk_by(|_, (_, next)| next.parallel) {
-        let [first, beside @ ..] = group else {
+        let [first, rest @ ..] = group else {
             continue;
         };
         std::thread::scope(|scope| {
-            let others: Vec<_> = beside
+            let others: Vec<_> = rest
                 .iter()
-                .map(|step| scope.spawn(|| execute_step(runner, step, known)))
+                .map(|step| scope.spawn(|| execute_step(runner, step, state)))
                 .collect();
-            let done = execute_step(runner, first, known);
+            let result = execute_step(runner, first, state);
+            // Joins every thread, so that no step outlives the error of another one.
             others
                 .into_iter()
                 .map(join_thread)
-                .fold(done, |all, one| all.and(one))
+                .fold(result, |all, one| all.and(one))
         })?;
     }
     Ok(())
 }
 
-fn execute_step(runner: &Runner, (index, step): &(usize, &Step), known: &RunState) -> Result<()> {
-    known.set_step_status(*index, StepStatus::Running);
-    execute_action(runner, step, known)?;
-    known.set_step_status(*index, StepStatus::Done);
+fn execute_step(runner: &Runner, (index, step): &(usize, &Step), state: &RunState) -> Result<()> {
+    state.set_step_status(*index, StepStatus::Running);
+    execute_action(runner, step, state)?;
+    state.set_step_status(*index, StepStatus::Done);
     Ok(())
 }
 
-fn execute_action(runner: &Runner, step: &Step, known: &RunState) -> Result<()> {
+fn execute_action(runner: &Runner, step: &Step, state: &RunState) -> Result<()> {
     match &step.action {
         Action::ReadToken(command) => {
             let token = read_token(runner, step.id, command)?;
@@ -62,43 +62,45 @@ fn execute_action(runner: &Runner, step: &Step, known: &RunState) -> Result<()> 
                     token.fingerprint()
                 ),
             );
-            let _ = known.token.set(token);
+            let _ = state.token.set(token);
             Ok(())
         }
-        Action::RecordCluster(look) => record_cluster(runner, step.id, look, known),
-        Action::CheckCluster(look) => check_cluster(runner, step.id, look, known),
+        Action::RecordCluster(target) => record_cluster(runner, step.id, target, state),
+        Action::CheckCluster(target) => check_cluster(runner, step.id, target, state),
         Action::ProbeToken {
             command,
             profile,
             required,
         } => {
-            let verdict = probe_token(runner, step.id, command, profile, known.token()?)?;
-            handle_token_verdict(runner, step.id, verdict, *required, profile, known)
+            let verdict = probe_token(runner, step.id, command, profile, state.token()?)?;
+            handle_token_verdict(runner, step.id, verdict, *required, profile, state)
         }
         Action::WriteToken { .. } | Action::EditConfig { .. }
-            if known.new_token_rejection.get().is_some() =>
+            if state.new_token_rejection.get().is_some() =>
         {
             runner.ui.report_step(
                 step.id,
                 StepOutcome::Skipped,
-                "the new token is refused: what the profile has stays",
+                "the new token was rejected, so the profile is unchanged",
             );
             Ok(())
         }
-        Action::WriteToken { path } => write_token(runner, step.id, path, known.token()?),
+        Action::WriteToken { path } => write_token(runner, step.id, path, state.token()?),
         Action::EditConfig {
             path,
-            old_text: old,
+            old_text,
             edit,
-        } => edit_config(runner, step.id, path, old.as_deref(), edit),
+        } => edit_config(runner, step.id, path, old_text.as_deref(), edit),
         Action::DeleteToken { path } => delete_token(runner, step.id, path),
-        Action::SameCluster(same) => {
-            verify_cluster_id(runner, step.id, &same.command, &same.expected)
+        Action::SameCluster(cluster) => {
+            verify_cluster_id(runner, step.id, &cluster.command, &cluster.expected)
         }
-        Action::DeleteSecret(deletion) => cluster::delete_secret(runner, step.id, deletion, known),
+        Action::DeleteSecret(deletion) => cluster::delete_secret(runner, step.id, deletion, state),
         Action::RunJob(run) => job::run_job(runner, step.id, run),
         Action::VerifySecret(secret) => cluster::verify_new_secret(runner, step.id, secret),
         Action::RestartPods(restart) => pods::restart_pods(runner, step.id, restart),
-        Action::VerifyRevocation(prove) => verify::verify_revocation(runner, step.id, prove, known),
+        Action::VerifyRevocation(verification) => {
+            verify::verify_revocation(runner, step.id, verification, state)
+        }
     }
 }

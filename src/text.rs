@@ -64,8 +64,8 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Tells characters that change the reading direction, break a line or are invisible: these can
-/// make one text look like another.
+/// Returns whether a character changes the reading direction, breaks a line or is invisible. Such
+/// characters can make one text look like another.
 fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn escape_controls_spells_out_what_is_not_seen() {
+    fn escape_controls_spells_out_invisible_characters() {
         assert_eq!(
             escape_controls("/a\u{1b}[2J\n::b\t\u{202e}é"),
             "/a\\u{1b}[2J\\u{a}::b\\u{9}\\u{202e}é"

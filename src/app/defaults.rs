@@ -1,14 +1,14 @@
-//! Fills in the values that the command line leaves to the policy.
+//! Defaults from the policy.
 
 use crate::cli::{Cli, Command, EnableArgs, PlanArgs, PlanSubcommand, RevocationArgs};
 use crate::policy::{ActivePolicy, NamespaceDefaults};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
 
-/// Fills in what the command line leaves to the policy.
+/// Fills in the options that the command line omits.
 pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
     let file = policy.and_then(|policy| policy.policy.audit.file.clone());
     cli.common.audit_log = cli.common.audit_log.take().or(file);
-    // What was planned is applied as it was asked for then.
+    // A plan file contains the options of its own run.
     if matches!(cli.command, Command::Apply(_)) {
         return;
     }
@@ -16,7 +16,7 @@ pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
     let namespaces = policy.map(|policy| &policy.policy.namespaces);
     let defaults = namespaces
         .zip(cli.common.namespace.as_ref())
-        .and_then(|(of, name)| of.get(name))
+        .and_then(|(namespaces, name)| namespaces.get(name))
         .unwrap_or(&none);
     let common = &mut cli.common;
     if common.profiles.is_empty() {
@@ -28,26 +28,26 @@ pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
         ];
     }
     common.config = common.config.take().or_else(|| defaults.config.clone());
-    if let Some(enable) = enable_args_mut(&mut cli.command) {
-        enable.token_file = enable
+    if let Some(args) = enable_args_mut(&mut cli.command) {
+        args.token_file = args
             .token_file
             .take()
             .or_else(|| defaults.token_file.clone());
     }
-    if let Some(how) = revocation_args_mut(&mut cli.command) {
-        // What holds without either is said as well, for who reads a plan.
-        let selector = how
+    if let Some(args) = revocation_args_mut(&mut cli.command) {
+        // A plan file shows the built-in defaults too, for its reviewer.
+        let selector = args
             .restart_selector
             .take()
             .or_else(|| defaults.restart_selector.clone());
-        how.restart_selector = selector.or_else(|| Some(DOCUMENTED_SELECTOR.to_owned()));
-        how.key_gen_job = how
+        args.restart_selector = selector.or_else(|| Some(DOCUMENTED_SELECTOR.to_owned()));
+        args.key_gen_job = args
             .key_gen_job
             .take()
             .or_else(|| defaults.key_gen_job.clone());
-        let token_job = how.create_admin_token_job.take();
-        how.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
-        how.rerun = how.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
+        let token_job = args.create_admin_token_job.take();
+        args.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
+        args.rerun = args.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
     }
 }
 

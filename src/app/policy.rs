@@ -1,4 +1,4 @@
-//! Finds the policy in force and checks who can change it.
+//! Finds the active policy and checks who can change it.
 
 use crate::cli::CommonArgs;
 use crate::digest::Digest;
@@ -9,29 +9,33 @@ use crate::ui::Ui;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The policy in force: that of the system where it is locked; else the one that is named; else the one of the working
-/// directory, or above it up to the root of its repository; else that of the system.
+/// Loads the active policy, the first of these:
+///
+/// 1. The policy of the system, if it is locked.
+/// 2. The policy from `--policy` or `BYPASSCTL_POLICY`.
+/// 3. The policy in the working directory or above it, up to the root of its repository.
+/// 4. The policy of the system.
 pub(crate) fn load_active_policy(
     common: &CommonArgs,
     environment: &Environment,
     ui: &Ui,
 ) -> Result<Option<ActivePolicy>> {
     let system = load_policy(&environment.system_config_dir.join(FILE_NAME), environment)?;
-    let named = common
+    let explicit = common
         .policy
         .as_ref()
         .map(|path| environment.cwd.join(path));
     if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
         enforce_locked_policy(
             system,
-            named.as_deref(),
+            explicit.as_deref(),
             discover_policy(&environment.cwd).ok().flatten().as_deref(),
             ui,
         )?;
-    } else if let Some(path) = named {
+    } else if let Some(path) = explicit {
         let policy = load_policy(&path, environment)?.ok_or_else(|| {
-            Error::refusal(format!("there is no policy at `{}`", path.display()))
-                .hint("it is named by --policy or BYPASSCTL_POLICY")
+            Error::refusal(format!("policy `{}` not found", path.display()))
+                .hint("correct --policy or BYPASSCTL_POLICY")
         })?;
         return check_ownership(policy, false, ui).map(Some);
     } else if let Some(path) = discover_policy(&environment.cwd)? {
@@ -45,41 +49,40 @@ pub(crate) fn load_active_policy(
         .transpose()
 }
 
-/// A locked policy of the system wins: another that was asked for is refused, one that only lies there is passed over.
+/// Refuses another explicit policy than the locked one, and ignores another one that it finds.
 fn enforce_locked_policy(
     system: &ActivePolicy,
-    named: Option<&Path>,
+    explicit: Option<&Path>,
     discovered: Option<&Path>,
     ui: &Ui,
 ) -> Result<()> {
     let file = system.file.display();
-    if let Some(named) = named.filter(|named| *named != system.file) {
+    if let Some(explicit) = explicit.filter(|explicit| *explicit != system.file) {
         return Err(Error::refusal(format!(
-            "the policy `{file}` is locked, so `{}` cannot take its place",
-            named.display()
+            "the policy `{file}` is locked, so `{}` cannot replace it",
+            explicit.display()
         ))
-        .hint("leave --policy and BYPASSCTL_POLICY out"));
+        .hint("omit --policy and unset BYPASSCTL_POLICY"));
     }
     if let Some(other) = discovered.filter(|other| *other != system.file) {
-        let hint = "have what it says put into that one, or delete it";
         ui.warn(
             &format!(
-                "`{}` is passed over: the policy `{file}` is locked",
+                "`{}` is ignored: the policy `{file}` is locked",
                 other.display()
             ),
-            hint,
+            "have its rules moved into the locked policy, or delete it",
         );
     }
     Ok(())
 }
 
-/// In the working directory, or above it up to the root of its repository; without a repository no further.
+/// Searches the working directory, and inside a repository its parents up to the root.
 fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
     if !cwd.is_absolute() {
         return Err(Error::refusal(
-            "what the working directory is cannot be found out, and a policy may be in it",
+            "cannot find the working directory, which can contain a policy",
         )
-        .hint("run it from a directory that is there"));
+        .hint("run the command from an existing directory"));
     }
     let mut root = cwd;
     for directory in cwd.ancestors() {
@@ -100,48 +103,50 @@ fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
-/// What may not be looked at is not taken for absent.
+/// Fails where a file can exist but the account is forbidden to check.
 fn try_exists(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Error::refusal(format!(
-            "whether there is a policy cannot be found out: `{}`: {error}",
+            "cannot search for a policy: `{}`: {error}",
             path.display()
         ))
-        .hint("name the policy with --policy FILE, or run it from another directory")),
+        .hint("pass --policy FILE, or run the command from another directory")),
     }
 }
 
 fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePolicy>> {
-    let unusable = |why: String| {
+    let unusable = |reason: String| {
         Error::refusal(format!(
-            "the policy `{}` cannot be used: {why}",
+            "cannot use the policy `{}`: {reason}",
             path.display()
         ))
     };
-    let look = "look at its owner and mode; nothing is run without it";
-    let Some(file) =
-        read_file(path, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(look))?
-    else {
-        // A mount that is missing must not be what takes a policy out of force.
-        let dangles = |way: &Path| way.is_symlink() && !way.exists();
-        return match path.ancestors().find(|way| dangles(way)) {
-            Some(link) => Err(unusable(format!("`{}` leads to nothing", link.display()))
-                .hint("is what it leads to mounted? nothing is run without it")),
+    let file = read_file(path, MAX_POLICY).map_err(|error| {
+        unusable(error.to_string()).hint("check its owner and mode: nothing runs without it")
+    })?;
+    let Some(file) = file else {
+        // A missing mount must not disable a policy.
+        let is_dangling = |path: &Path| path.is_symlink() && !path.exists();
+        return match path.ancestors().find(|path| is_dangling(path)) {
+            Some(link) => Err(
+                unusable(format!("`{}` is a dangling symlink", link.display()))
+                    .hint("mount or restore its target: nothing runs without the policy"),
+            ),
             None => Ok(None),
         };
     };
     let text = std::str::from_utf8(&file.bytes)
-        .map_err(|_| unusable("it is not UTF-8".to_owned()).hint("TOML is UTF-8: mend it"))?;
+        .map_err(|_| unusable("not UTF-8".to_owned()).hint("convert it to UTF-8"))?;
     let directory = path.parent().unwrap_or(Path::new("/"));
     let account_home = environment.account_home();
-    let places = PathContext {
+    let context = PathContext {
         directory,
         home: environment.home(),
         account_home: account_home.as_deref(),
     };
-    let policy = parse_policy(text, &places)
+    let policy = parse_policy(text, &context)
         .map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
     Ok(Some(ActivePolicy {
         policy,
@@ -150,47 +155,44 @@ fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePo
     }))
 }
 
-/// A policy says which program runs: one that others can write to is theirs. One that was not named, but lies where this
-/// is run, is taken only from root and from who runs this.
-fn check_ownership(policy: ActivePolicy, found: bool, ui: &Ui) -> Result<ActivePolicy> {
+/// Refuses a policy that others can change, or warns about it.
+///
+/// A policy chooses the programs that run. Only root and the current user may own a policy that the
+/// command line does not name (`is_discovered`).
+fn check_ownership(policy: ActivePolicy, is_discovered: bool, ui: &Ui) -> Result<ActivePolicy> {
     let others: BTreeSet<Writer> = find_writers(&policy.file)
         .into_iter()
         .filter(|writer| writer.is_untrusted())
         .collect();
-    let is_theirs = found
+    let is_foreign = is_discovered
         && others
             .iter()
             .any(|writer| matches!(writer, Writer::User(_)));
-    let told = |told: &[String]| {
-        format!(
-            "the policy `{}` can be changed by others: {}",
-            policy.file.display(),
-            told.join(", ")
-        )
-    };
     let names: Vec<String> = others.iter().map(ToString::to_string).collect();
+    let (file, names) = (policy.file.display(), names.join(", "));
     if policy.policy.locked && !others.is_empty() {
-        return Err(
-            Error::refusal(format!("{}, which a locked one must not be", told(&names)))
-                .hint("chown root and chmod go-w it, and the directories that lead to it"),
-        );
+        return Err(Error::refusal(format!(
+            "others can change the locked policy `{file}`: {names}"
+        ))
+        .hint("run `chown root` and `chmod go-w` on it and on its parent directories"));
     }
-    if is_theirs {
-        return Err(Error::refusal(told(&names)).hint("if you trust them, name it: --policy FILE"));
+    let message = format!("others can change the policy `{file}`: {names}");
+    if is_foreign {
+        return Err(Error::refusal(message).hint("pass --policy FILE if you trust them"));
     }
     if others
         .iter()
         .any(|writer| !matches!(writer, Writer::User(_)))
     {
         ui.warn(
-            &told(&names),
-            "chmod go-w it, and the directories that lead to it",
+            &message,
+            "run `chmod go-w` on it and on its parent directories",
         );
     }
     Ok(policy)
 }
 
-/// Fails where the record would be kept elsewhere than the policy has it.
+/// Refuses another audit log than the one that the policy requires.
 pub(crate) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) -> Result<()> {
     let Some(policy) = policy else { return Ok(()) };
     match &policy.policy.audit.file {
@@ -198,12 +200,12 @@ pub(crate) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) 
             if (policy.policy.audit.enforce || policy.policy.locked) && file != audit_log =>
         {
             Err(Error::refusal(format!(
-                "the record would be kept in `{}`, and the policy `{}` has it in `{}`",
-                audit_log.display(),
+                "the policy `{}` requires the audit log `{}`, not `{}`",
                 policy.file.display(),
-                file.display()
+                file.display(),
+                audit_log.display()
             ))
-            .hint("leave --audit-log and BYPASSCTL_AUDIT_LOG out"))
+            .hint("omit --audit-log and unset BYPASSCTL_AUDIT_LOG"))
         }
         _ => Ok(()),
     }

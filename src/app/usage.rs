@@ -1,4 +1,4 @@
-//! A command line that does not make sense, told in the form that it asks for.
+//! Reports usage errors in the requested format.
 
 use crate::error::{Error, ErrorKind};
 use crate::exec::Environment;
@@ -18,17 +18,17 @@ The admin token of InfluxDB Clustered in influxctl profiles, for development and
 All commands: bypassctl -h
 ";
 
-/// Tells what clap found, help and version among it, and returns the exit code.
+/// Prints an error of clap, which can be help or version, and returns the exit code.
 #[must_use]
 pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 {
     let (json, github) = (
         is_json_requested(&environment.argv),
         environment.is_github_actions(),
     );
-    let called = ProgramName::from_argv0(environment).display_name();
+    let program_name = ProgramName::from_argv0(environment).display_name();
     if environment.argv.len() <= 1 {
         Ui::new(OutputOptions {
-            program_name: called,
+            program_name,
             ..OutputOptions::default()
         })
         .print_quick_start(QUICK_START);
@@ -36,7 +36,7 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
     }
     let shows_help = error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if !error.use_stderr() || (shows_help && !json && !github) {
-        // Who does not read it to its end has seen enough.
+        // A reader such as `head` may close the pipe early.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
@@ -48,7 +48,7 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
     let ui = Ui::new(OutputOptions {
         format,
         github,
-        program_name: called,
+        program_name,
         ..OutputOptions::default()
     });
     let outcome = Err(convert_clap_error(error));
@@ -64,7 +64,7 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
     })
 }
 
-/// Whether JSON is asked for, as far as that can be told from a command line that does not make sense.
+/// Returns whether the command line requests JSON, as far as an invalid one shows it.
 fn is_json_requested(argv: &[OsString]) -> bool {
     let words: Vec<&str> = argv
         .iter()
@@ -72,25 +72,25 @@ fn is_json_requested(argv: &[OsString]) -> bool {
         .filter_map(|word| word.to_str())
         .take_while(|word| *word != "--")
         .collect();
-    // Behind -q and -v, which take nothing, as well.
+    // The flags -q and -v can precede -o in the same word.
     let short = |word: &str| {
         word.strip_prefix('-')
             .map(|word| word.trim_start_matches(['q', 'v']).to_owned())
     };
     let is_output = |word: &str| word == "--output" || short(word).as_deref() == Some("o");
-    let two = |pair: &[&str]| is_output(pair[0]) && pair[1] == "json";
-    let one = |word: &&str| {
+    let is_json_pair = |pair: &[&str]| is_output(pair[0]) && pair[1] == "json";
+    let is_json_word = |word: &&str| {
         *word == "--output=json"
             || short(word).is_some_and(|word| word == "ojson" || word == "o=json")
     };
-    words.iter().any(one) || words.windows(2).any(two)
+    words.iter().any(is_json_word) || words.windows(2).any(is_json_pair)
 }
 
-/// The message without its usage line, and what clap suggests.
+/// Converts the message without its usage line, and the tips into the hint.
 fn convert_clap_error(error: &clap::Error) -> Error {
-    let help = format!("`{} --help` shows what there is", find_command_name(error));
+    let help = format!("run `{} --help`", find_command_name(error));
     if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return Error::usage("no command is named").hint(help);
+        return Error::usage("no command given").hint(help);
     }
     let text = error.render().to_string();
     let line = |part: &str| {
@@ -107,12 +107,12 @@ fn convert_clap_error(error: &clap::Error) -> Error {
     let hint = if tips.is_empty() {
         help
     } else {
-        tips.join("; ")
+        tips.join(", or ")
     };
     Error::usage(message.trim_start_matches("error: ")).hint(hint)
 }
 
-/// The command that was being read, up to where its options begin in the usage line.
+/// Finds the command in the usage line, before its options.
 fn find_command_name(error: &clap::Error) -> String {
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) => usage.to_string(),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn is_json_requested_recognizes_every_flag_form() {
-        let asks = |line: &str| {
+        let is_requested = |line: &str| {
             is_json_requested(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
         };
         for line in [
@@ -147,7 +147,7 @@ mod tests {
             "b -qojson",
             "b -vo json",
         ] {
-            assert!(asks(line), "{line}");
+            assert!(is_requested(line), "{line}");
         }
         for line in [
             "b",
@@ -157,7 +157,7 @@ mod tests {
             "b --output-json",
             "-ojson",
         ] {
-            assert!(!asks(line), "{line}");
+            assert!(!is_requested(line), "{line}");
         }
     }
 }

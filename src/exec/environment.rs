@@ -1,4 +1,4 @@
-//! The environment of this program: what its children inherit and what the audit log records.
+//! The environment of this program, of its children and in the audit log.
 
 use crate::audit::{Actor, Text};
 use crate::tool::invocation::EnvPolicy;
@@ -132,13 +132,13 @@ impl Environment {
         }
     }
 
-    /// Whether a CI system runs this program, so that nobody can answer a question.
+    /// Returns whether a CI system runs this program, so that nobody can answer a question.
     #[must_use]
     pub fn is_ci(&self) -> bool {
         self.detect_ci().is_some()
     }
 
-    /// Whether GitHub's runner reads the output.
+    /// Returns whether GitHub's runner reads the output.
     #[must_use]
     pub fn is_github_actions(&self) -> bool {
         self.utf8_var("GITHUB_ACTIONS") == Some("true")

@@ -26,7 +26,7 @@ use std::time::Duration;
 pub struct RunSetup {
     /// The command of this run.
     pub command: &'static str,
-    /// Whether the run changes nothing.
+    /// The run changes nothing.
     pub dry_run: bool,
     /// SHA-256 of the saved plan that this run applies.
     pub plan_sha256: Option<String>,
@@ -160,13 +160,14 @@ impl Executor {
         &self.run_id
     }
 
-    /// Whether this run changed a file or the cluster. A command that may have changed it counts.
+    /// Returns whether this run changed a file or the cluster. A command that may have changed it
+    /// counts.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::SeqCst)
     }
 
-    /// Whether the log's filesystem can reserve space for a result before its action.
+    /// Returns whether the log's filesystem can reserve space for a result before its action.
     #[must_use]
     pub fn can_preallocate_log(&self) -> bool {
         lock_mutex(&self.log).can_preallocate()

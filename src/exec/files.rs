@@ -34,20 +34,20 @@ pub fn read_file(path: &Path, max: u64) -> io::Result<Option<Snapshot>> {
     };
     let meta = file.metadata()?;
     if !meta.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(
         usize::try_from(meta.len().min(max)).map_err(io::Error::other)? + 1,
     ));
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        return Err(io::Error::other(format!("it is larger than {max} bytes")));
+        return Err(io::Error::other(format!("larger than {max} bytes")));
     }
     Ok(Some(Snapshot { bytes, meta }))
 }
 
 /// Returns the path under which a file is written before it is renamed. The name is fixed, so that
-/// the next run finds and removes what a killed run left.
+/// the next run finds and removes the file of a killed run.
 fn temp_path(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.bypassctl-new"))

@@ -65,7 +65,7 @@ pub(super) fn locate_tool(
 pub(super) struct ExplicitPath {
     /// An absolute path.
     pub(super) path: PathBuf,
-    /// How to change it.
+    /// The hint of an error about this path.
     pub(super) hint: String,
 }
 
@@ -115,7 +115,7 @@ fn list_earlier_directories(path: &OsStr, found: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Names the users, other than root and the current one, who can replace what is found at `path`.
+/// Names the users, other than root and the current one, who can replace the file at `path`.
 fn describe_untrusted_writers(path: &Path) -> Option<String> {
     let others: Vec<String> = find_writers(path)
         .into_iter()
@@ -124,7 +124,7 @@ fn describe_untrusted_writers(path: &Path) -> Option<String> {
         .collect();
     (!others.is_empty()).then(|| {
         format!(
-            "others can replace what runs from `{}`: {}",
+            "others can replace the program `{}`: {}",
             path.display(),
             others.join(", ")
         )

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// of another description behind it.
 const HOLDER_LEN: usize = 200;
 
-/// How often a description is read until one is there, and how far apart.
+/// The maximum number of attempts to read a description.
 const MAX_READ_ATTEMPTS: u32 = 50;
 const READ_RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -68,15 +68,15 @@ pub(super) fn acquire_lock(
             let holder = sanitize_truncated(&holder, 200);
             let message = format!("another run is working on {target}: {holder}");
             Err(Error::refusal(message).hint(
-                "wait until it ends; if its process is gone, a kubectl or influxctl that it \
-                 started still runs: `ps -e | grep -E 'kubectl|influxctl'`",
+                "wait until it ends. If its process is gone, find the kubectl or influxctl that it \
+                 started: `ps -e | grep -E 'kubectl|influxctl'`",
             ))
         }
         Err(error) => {
             let message = format!("cannot lock `{}`: {error}", path.display());
             Err(Error::failure(message)
                 .caused_by(error)
-                .hint("the state directory must be writable: see XDG_STATE_HOME"))
+                .hint("make the state directory writable, or set XDG_STATE_HOME"))
         }
     }
 }
@@ -91,7 +91,7 @@ fn read_holder(file: &File) -> io::Result<String> {
         }
         std::thread::sleep(READ_RETRY_DELAY);
     }
-    Ok("it has not described itself yet".to_owned())
+    Ok("no description yet".to_owned())
 }
 
 enum LockAttempt {

@@ -108,7 +108,7 @@ impl Executor {
         Err(executable_changed_error(tool))
     }
 
-    /// Whether the policy requires a certain file or version of a tool.
+    /// Returns whether the policy requires a certain file or version of a tool.
     #[must_use]
     pub fn is_constrained_by_policy(&self, name: ToolName) -> bool {
         self.policy().is_some_and(|policy| {
@@ -134,7 +134,9 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
     if !pin.is_pinned() {
         let message =
             format!("{name} is not pinned, and the policy `{file}` allows only pinned tools");
-        return Some(Error::refusal(message).hint("`bypassctl tools pin` prints the missing pin"));
+        return Some(
+            Error::refusal(message).hint("run `bypassctl tools pin` to print the missing pin"),
+        );
     }
     if !pin.sha256.iter().any(|pinned| pinned == sha256) {
         let pinned = pin.sha256.join(", ");
@@ -143,8 +145,8 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
              allows {pinned}"
         );
         return Some(Error::refusal(message).hint(
-            "find out why it differs; if that is intended, `bypassctl tools pin` prints the new \
-             pin",
+            "find out why it differs. If the change is intended, run `bypassctl tools pin` to \
+             print the new pin",
         ));
     }
     let indirection = found.indirection.as_ref()?;

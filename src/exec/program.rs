@@ -56,7 +56,7 @@ impl Program {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         if file.metadata()?.len() > MAX_PROGRAM_BYTES {
-            return Err(io::Error::other("it is larger than 1 GiB"));
+            return Err(io::Error::other("larger than 1 GiB"));
         }
         let mut magic = [0; 4];
         // A shorter file fails at its start, with the system's message.
@@ -73,7 +73,7 @@ impl Program {
         })
     }
 
-    /// Whether an interpreter runs the file.
+    /// Returns whether an interpreter runs the file.
     pub(super) fn is_script(&self) -> bool {
         self.is_script
     }
@@ -93,7 +93,7 @@ impl Program {
         Ok(digest.get_or_insert(ContentDigest { sha256, stamp }).sha256)
     }
 
-    /// Whether the file still has the hashed content. An unreadable file counts as changed.
+    /// Returns whether the file still has the hashed content. An unreadable file counts as changed.
     pub(super) fn is_unchanged(&self) -> bool {
         let Some(ContentDigest { sha256, stamp }) = *lock_mutex(&self.content_digest) else {
             return true;
@@ -121,13 +121,13 @@ impl Program {
         let stamp = FileStamp::from(&file.metadata()?);
         let sha256 = compute_file_sha256(&file)?;
         if FileStamp::from(&file.metadata()?) != stamp {
-            return Err(io::Error::other("it changed while it was read"));
+            return Err(io::Error::other("the file changed during the read"));
         }
         Ok((sha256, stamp))
     }
 
-    /// Whether the process that just started runs the hashed content. Always true for one that was
-    /// started by its path, where this cannot be checked.
+    /// Returns whether the process that just started runs the hashed content. Always true for one
+    /// that was started by its path, where this cannot be checked.
     pub(super) fn is_unchanged_after_start(&self) -> bool {
         self.fd_path.is_none() || self.is_unchanged()
     }

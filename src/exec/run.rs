@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 const RUN_BY_HAND_HINT: &str = "run the command by hand: the audit log shows it";
 
-/// How a watch ended.
+/// The end of a watch.
 pub enum WatchResult {
     /// The output met the condition, and the watch was killed.
     ConditionMet,
@@ -85,7 +85,7 @@ impl Executor {
                 parent.display()
             ))
             .caused_by(error)
-            .hint("XDG_RUNTIME_DIR must name a directory that only you can use")
+            .hint("set XDG_RUNTIME_DIR to a directory that only you can use")
         };
         self.remove_stale_directories(step, &parent, to_error)?;
         let path = scratch::generate_path(&parent);

@@ -37,7 +37,7 @@ pub(super) struct ProcessSpec<'a> {
     pub(super) stdin: Option<&'a str>,
     pub(super) max_stdout: usize,
     pub(super) timeout: Duration,
-    /// Whether it may finish after a first signal: a finished change is better than an unknown one.
+    /// Allows it to finish after a first signal: a finished change is better than an unknown one.
     pub(super) can_finish: bool,
 }
 
@@ -60,13 +60,13 @@ pub(super) enum Termination {
     ConditionMet,
 }
 
-/// How a process ended, and its output.
+/// The exit of a process, and its output.
 pub(super) struct ProcessResult {
     pub(super) exit: Option<ProcessExit>,
     pub(super) termination: Option<Termination>,
     pub(super) stdout: Zeroizing<Vec<u8>>,
     pub(super) stderr: Zeroizing<Vec<u8>>,
-    /// Whether a descendant outside the process group kept a stream open: its later output is lost.
+    /// A descendant outside the process group kept a stream open. Its later output is lost.
     pub(super) has_open_streams: bool,
 }
 
@@ -239,7 +239,7 @@ struct ProcessWatcher {
     group: Option<Pid>,
     exit: Option<ProcessExit>,
     termination: Option<Termination>,
-    /// How many streams have not ended.
+    /// The number of streams that have not ended.
     open_streams: u8,
 }
 
@@ -346,8 +346,8 @@ fn exit_from_status(status: ExitStatus) -> Option<ProcessExit> {
         .or_else(|| status.signal().map(ProcessExit::Signal))
 }
 
-/// Whether the kernel stopped the process, as it does when a background process reads the terminal.
-/// Known on Linux only.
+/// Returns whether the kernel stopped the process, as it does when a background process reads the
+/// terminal. Known on Linux only.
 fn is_stopped(pid: Pid) -> bool {
     let stat =
         std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();

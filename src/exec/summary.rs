@@ -1,4 +1,5 @@
-//! Appends to the summary file of a CI system. It repeats what is printed, so it needs no receipt.
+//! Appends to the summary file of a CI system. It repeats the printed output, so it needs no
+//! receipt.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -16,7 +17,7 @@ pub fn append_summary(path: &Path, text: &str) -> io::Result<()> {
         .custom_flags(flags)
         .open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other("not a regular file"));
     }
     file.write_all(text.as_bytes())
 }

@@ -17,7 +17,7 @@ pub struct FileWrite<'a> {
     /// The current file. `None`: the file is new.
     pub old_file: Option<&'a Snapshot>,
     pub access: FileAccess,
-    /// Whether the old or the new content contains a secret.
+    /// The old or the new content contains a secret.
     pub is_secret: bool,
 }
 

@@ -19,7 +19,7 @@ pub enum Writer {
 }
 
 impl Writer {
-    /// Whether this includes anyone but root and the current user.
+    /// Returns whether this includes anyone but root and the current user.
     #[must_use]
     pub fn is_untrusted(self) -> bool {
         let trusted = [0, geteuid().as_raw()];
@@ -33,8 +33,8 @@ impl Writer {
     }
 }
 
-/// Whether a group is the current user's private group of the same name, as most systems create it.
-/// Other users with this primary group cannot be detected.
+/// Returns whether a group is the current user's private group of the same name, as most systems
+/// create it. Other users with this primary group cannot be detected.
 fn is_user_private_group(gid: u32) -> bool {
     let user = User::from_uid(Uid::from_raw(geteuid().as_raw()))
         .ok()

@@ -43,7 +43,7 @@ pub struct JobRun {
     pub timeout: Duration,
 }
 
-/// How a job is rerun.
+/// The strategy to rerun a job.
 pub enum JobStrategy {
     /// Creates a clone under another name.
     Clone {
@@ -145,7 +145,7 @@ impl ExpectedSecret {
 pub struct PodRestart {
     pub target: ClusterTarget,
     pub selector: String,
-    /// How many pods must be ready afterwards.
+    /// The number of pods that must be ready afterwards.
     pub ready_pods: usize,
     /// The UIDs of the pods that an earlier run has deleted. `None` before the deletion.
     pub terminating: Option<Vec<String>>,
@@ -185,6 +185,6 @@ pub struct VerificationStep {
     pub token_probe: Option<TokenProbe>,
     /// Probes the new token as well.
     pub new_token: bool,
-    /// How long the old token can still be accepted.
+    /// The time in which the server can still accept the old token.
     pub grace_period: Duration,
 }

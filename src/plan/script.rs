@@ -156,7 +156,8 @@ fn temp_path(path: &Path) -> String {
 fn render_read_token(command: &Invocation) -> String {
     format!(
         "encoded=$({})\n\
-         case $encoded in '' | '<no value>') fail 'the secret admin-token has no key token' ;; esac\n\
+         case $encoded in '' | '<no value>') \
+         fail 'the secret admin-token has no key token' ;; esac\n\
          rm -f \"$new_token\"\n\
          printf '%s' \"$encoded\" | decode >\"$new_token\"\n\
          [ -s \"$new_token\" ] || fail 'the token is empty'\n",
@@ -174,13 +175,13 @@ fn render_probe_token(
     let otherwise = if required {
         "  fail 'the token was not accepted'\n"
     } else {
-        "  ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\" || \
+        "  ! grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/stderr\" || \
          fail 'the token was rejected'\n  echo 'the token probe was inconclusive' >&2\n"
     };
     format!(
         "mkdir \"$work/home\"\n\
          cat >\"$work/config.toml\" <<'END_OF_CONFIG'\n{config}END_OF_CONFIG\n\
-         if ! (\n{}\n) 2>\"$work/said\"; then\n  cat \"$work/said\" >&2\n{otherwise}fi\n",
+         if ! (\n{}\n) 2>\"$work/stderr\"; then\n  cat \"$work/stderr\" >&2\n{otherwise}fi\n",
         render_probe(command),
     )
 }

@@ -97,7 +97,10 @@ fn format_job_run(run: &JobRun) -> String {
         ),
         JobStrategy::FromJob { .. } => String::new(),
         JobStrategy::Operator { job } => {
-            format!("   if its UID is still {}; kubit recreates it\n", job.uid)
+            format!(
+                "   if its UID is still {}, then kubit recreates it\n",
+                job.uid
+            )
         }
         JobStrategy::Running { job } => format!("   {job} already runs\n"),
         JobStrategy::AwaitExisting { name_prefix } => {

@@ -21,7 +21,7 @@ pub struct StepView {
     reason: String,
     /// Condition after the step. The run stops if it is false.
     postcondition: String,
-    /// Whether the step runs in parallel with the previous one.
+    /// True if the step runs in parallel with the previous one.
     parallel: bool,
     /// The action with its fields.
     #[serde(flatten)]
@@ -57,7 +57,7 @@ enum ActionView {
         tls: Tls,
         /// The step that reads the token.
         token: String,
-        /// Whether anything but acceptance stops the run.
+        /// True if anything but acceptance stops the run.
         required: bool,
     },
     /// Writes the token file.
@@ -133,7 +133,7 @@ enum ActionView {
         argv: Option<Argv>,
         /// Watches the progress.
         watch_argv: Argv,
-        /// How many pods must be ready afterwards.
+        /// The number of pods that must be ready afterwards.
         ready_pods: usize,
         /// Time limit in seconds.
         timeout_seconds: u64,
@@ -148,7 +148,7 @@ enum ActionView {
         tls: Option<Tls>,
         /// The tokens to probe.
         tokens: Vec<&'static str>,
-        /// How long the old token can still be accepted, in seconds.
+        /// The time in seconds in which the server can still accept the old token.
         timeout_seconds: u64,
     },
 }

@@ -1,20 +1,20 @@
-//! Whether two plans are the same, and where they are not.
+//! Differences between a saved plan and the current one.
 
 use super::document::PlanFile;
 use crate::text::sanitize_truncated;
 use crate::ui::Difference;
 use serde_json::{Value, json};
 
-/// How many differences are told in a message; all of them are in JSON.
+/// The maximum number of differences in a message. JSON has all of them.
 const MAX_DIFFERENCES_SHOWN: usize = 4;
 
-/// All places that differ, but for who made it when.
-pub(crate) fn find_differences(planned: &PlanFile, now: &PlanFile) -> Vec<Difference> {
+/// Finds all differences, except for author and creation time.
+pub(crate) fn find_differences(planned: &PlanFile, current: &PlanFile) -> Vec<Difference> {
     let mut found = Vec::new();
     compare_values(
         "",
         &to_comparable_json(planned),
-        &to_comparable_json(now),
+        &to_comparable_json(current),
         &mut found,
     );
     found
@@ -30,141 +30,157 @@ fn to_comparable_json(document: &PlanFile) -> Value {
     })
 }
 
-fn compare_values(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
-    match (planned, now) {
-        (Value::Object(one), Value::Object(other)) => {
-            for name in one
+fn compare_values(pointer: &str, planned: &Value, current: &Value, found: &mut Vec<Difference>) {
+    match (planned, current) {
+        (Value::Object(old), Value::Object(new)) => {
+            for name in old
                 .keys()
-                .chain(other.keys().filter(|name| !one.contains_key(*name)))
+                .chain(new.keys().filter(|name| !old.contains_key(*name)))
             {
-                let of = |object: &serde_json::Map<String, Value>| {
+                let field = |object: &serde_json::Map<String, Value>| {
                     object.get(name).cloned().unwrap_or_default()
                 };
-                compare_values(&format!("{at}/{name}"), &of(one), &of(other), found);
+                compare_values(
+                    &format!("{pointer}/{name}"),
+                    &field(old),
+                    &field(new),
+                    found,
+                );
             }
         }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            for (index, (one, other)) in one.iter().zip(other).enumerate() {
-                compare_values(&format!("{at}/{index}"), one, other, found);
+        (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+            for (index, (old, new)) in old.iter().zip(new).enumerate() {
+                compare_values(&format!("{pointer}/{index}"), old, new, found);
             }
         }
-        _ if planned == now => {}
+        _ if planned == current => {}
         _ => found.push(Difference {
-            pointer: at.to_owned(),
+            pointer: pointer.to_owned(),
             planned: planned.clone(),
-            current: now.clone(),
+            current: current.clone(),
         }),
     }
 }
 
-/// In a message: what a reader can do something with. What was seen is what the steps follow from, and they say it
-/// again; the text and the script say the steps once more.
+/// Formats the differences for a message.
+///
+/// The steps repeat the observed state, and the script repeats the steps. So the message has only
+/// the differences of the first part that differs.
 pub(crate) fn format_differences(differences: &[Difference]) -> String {
-    let ranks = |difference: &Difference| match difference.pointer.split('/').nth(1) {
+    let rank = |difference: &Difference| match difference.pointer.split('/').nth(1) {
         Some("target" | "tools" | "observed") => 0,
         Some("steps") => 1,
         _ => 2,
     };
-    let first = differences.iter().map(ranks).min().unwrap_or_default();
+    let first = differences.iter().map(rank).min().unwrap_or_default();
     let shown: Vec<&Difference> = differences
         .iter()
-        .filter(|difference| ranks(difference) == first)
+        .filter(|difference| rank(difference) == first)
         .collect();
     let value = |value: &Value| sanitize_truncated(&value.to_string(), 96);
-    let mut told: Vec<String> = shown
+    let mut parts: Vec<String> = shown
         .iter()
         .take(MAX_DIFFERENCES_SHOWN)
         .map(
             |difference| match (&difference.planned, &difference.current) {
-                (Value::Array(planned), Value::Array(now)) => {
+                (Value::Array(planned), Value::Array(current)) => {
                     format!(
                         "{} has {} entries in the plan, and {} now",
                         difference.pointer,
                         planned.len(),
-                        now.len()
+                        current.len()
                     )
                 }
-                (Value::String(planned), Value::String(now))
-                    if planned.contains('\n') || now.contains('\n') =>
+                (Value::String(planned), Value::String(current))
+                    if planned.contains('\n') || current.contains('\n') =>
                 {
-                    format_line_difference(&difference.pointer, planned, now)
+                    format_line_difference(&difference.pointer, planned, current)
                 }
-                (planned, now) => format!(
+                (planned, current) => format!(
                     "{} is {} in the plan, and {} now",
                     difference.pointer,
                     value(planned),
-                    value(now)
+                    value(current)
                 ),
             },
         )
         .collect();
     if shown.len() > MAX_DIFFERENCES_SHOWN {
-        told.push(format!("and {} more", shown.len() - MAX_DIFFERENCES_SHOWN));
+        parts.push(format!("and {} more", shown.len() - MAX_DIFFERENCES_SHOWN));
     }
-    told.join("; ")
+    parts.join(", ")
 }
 
-/// Where two texts begin to differ: what stands before that would be all that is shown.
-fn format_line_difference(at: &str, planned: &str, now: &str) -> String {
-    let same = planned
+/// Formats the first line that differs. Truncated texts could show only their equal beginning.
+fn format_line_difference(pointer: &str, planned: &str, current: &str) -> String {
+    let equal_lines = planned
         .lines()
-        .zip(now.lines())
-        .take_while(|(planned, now)| planned == now)
+        .zip(current.lines())
+        .take_while(|(planned, current)| planned == current)
         .count();
     let line = |text: &str| {
-        text.lines().nth(same).map_or("its end".to_owned(), |line| {
-            format!("`{}`", sanitize_truncated(line, 96))
-        })
+        text.lines()
+            .nth(equal_lines)
+            .map_or("no line".to_owned(), |line| {
+                format!("`{}`", sanitize_truncated(line, 96))
+            })
     };
     format!(
-        "{at} has in line {} {} in the plan, and {} now",
-        same + 1,
+        "line {} of {pointer} is {} in the plan, and {} now",
+        equal_lines + 1,
         line(planned),
-        line(now)
+        line(current)
     )
 }
 
-/// Where what is to be done now is not what is left of a plan of which these steps were begun. The place, the tools, the
-/// cluster and the files are the same, but for a configuration that the plan has edited; each step is one of the plan's,
-/// in its order, and says the same: the same objects with the same UIDs, the same manifests, the same paths, the same
-/// host; and what is not to be done any more was begun.
+/// Finds differences between the current plan and the remainder of a saved plan that an earlier run
+/// has started. `started` has the IDs of the steps that it started.
+///
+/// - Target, tools, cluster and files are the same, except for an edited configuration.
+/// - The current plan contains only steps of the saved plan, in the same order.
+/// - Each step has the same objects, UIDs, manifests, paths and host.
+/// - Only steps that the earlier run started are missing.
 pub(crate) fn find_resume_differences(
     planned: &PlanFile,
-    now: &PlanFile,
-    begun: &[String],
+    current: &PlanFile,
+    started: &[String],
 ) -> Vec<Difference> {
-    let was_begun = |step: &Value| {
+    let was_started = |step: &Value| {
         step["id"]
             .as_str()
-            .is_some_and(|id| begun.iter().any(|begun| begun == id))
+            .is_some_and(|id| started.iter().any(|started| started == id))
     };
-    let edited = planned
+    let was_edited = planned
         .steps
         .iter()
-        .any(|step| step["action"] == "edit-file" && was_begun(step));
+        .any(|step| step["action"] == "edit-file" && was_started(step));
     let file = |file: &Value| {
-        if edited {
+        if was_edited {
             json!({ "path": file["path"] })
         } else {
             file.clone()
         }
     };
-    let place = |document: &PlanFile| {
+    let environment = |document: &PlanFile| {
         let files: Vec<Value> = document.observed.files.iter().map(file).collect();
-        json!({ "target": document.target, "tools": document.tools, "observed": { "cluster": document.observed.cluster, "files": files } })
+        json!({
+            "target": document.target,
+            "tools": document.tools,
+            "observed": { "cluster": document.observed.cluster, "files": files },
+        })
     };
     let mut found = Vec::new();
-    compare_values("", &place(planned), &place(now), &mut found);
-    let mut left = now.steps.iter().peekable();
+    compare_values("", &environment(planned), &environment(current), &mut found);
+    let mut remaining = current.steps.iter().peekable();
     for (index, step) in planned.steps.iter().enumerate() {
-        let at = format!("/steps/{index}");
-        match left.next_if(|now| is_same_step(step, now)) {
-            Some(now) => compare_step(&at, step, now, &mut found),
+        let pointer = format!("/steps/{index}");
+        match remaining.next_if(|current| is_same_step(step, current)) {
+            Some(current) => compare_step(&pointer, step, current, &mut found),
             None if is_change_step(step)
-                && (step["action"] == "write-file" || !was_begun(step)) =>
+                && (step["action"] == "write-file" || !was_started(step)) =>
             {
                 found.push(Difference {
-                    pointer: at,
+                    pointer,
                     planned: step["id"].clone(),
                     current: Value::Null,
                 });
@@ -172,22 +188,22 @@ pub(crate) fn find_resume_differences(
             None => {}
         }
     }
-    found.extend(left.map(|now| Difference {
+    found.extend(remaining.map(|step| Difference {
         pointer: "/steps".to_owned(),
         planned: Value::Null,
-        current: now["id"].clone(),
+        current: step["id"].clone(),
     }));
     found
 }
 
-/// Several profiles have steps of one name, each for a file of its own.
-fn is_same_step(planned: &Value, now: &Value) -> bool {
+/// Compares ID and path, because steps for several profiles have the same ID.
+fn is_same_step(planned: &Value, current: &Value) -> bool {
     ["id", "path"]
         .iter()
-        .all(|name| planned.get(name) == now.get(name))
+        .all(|name| planned.get(name) == current.get(name))
 }
 
-/// Whether a step changes anything: a file, a secret, a job, pods.
+/// Returns whether a step changes a file or the cluster.
 fn is_change_step(step: &Value) -> bool {
     step["action"].as_str().is_some_and(|action| {
         [
@@ -202,29 +218,30 @@ fn is_change_step(step: &Value) -> bool {
     })
 }
 
-/// A step that is left, against itself. A job may be at work by now under the name that the plan gives it; what has
-/// gone is not known any more by its UID; how many pods are ready changes, and so do the numbers of the steps.
-fn compare_step(at: &str, planned: &Value, now: &Value, found: &mut Vec<Difference>) {
-    let at_work = match now["strategy"].as_str() {
-        Some("running") => now["job"] == planned["job"],
+/// Compares a remaining step with the saved one, except for fields that an interruption changes.
+///
+/// The job of the plan can run already. The UID of a deleted object is unknown. The number of ready
+/// pods and the numbers of the steps differ.
+fn compare_step(pointer: &str, planned: &Value, current: &Value, found: &mut Vec<Difference>) {
+    let is_job_started = match current["strategy"].as_str() {
+        Some("running") => current["job"] == planned["job"],
         Some("await-existing") => planned["strategy"] == "operator",
         _ => false,
     };
-    let free = |name: &str| match name {
+    let is_ignored = |name: &str| match name {
         "reason" | "postcondition" | "parallel" | "content" | "token" | "ready_pods" => true,
-        "previous_uid" => now[name].is_null(),
-        "argv" => now[name].is_null(),
-        "strategy" | "source" | "job" | "stdin" | "watch_argv" => at_work,
+        "previous_uid" | "argv" => current[name].is_null(),
+        "strategy" | "source" | "job" | "stdin" | "watch_argv" => is_job_started,
         _ => false,
     };
-    for (name, value) in now
+    for (name, value) in current
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(name, _)| !free(name))
+        .filter(|(name, _)| !is_ignored(name))
     {
         compare_values(
-            &format!("{at}/{name}"),
+            &format!("{pointer}/{name}"),
             &planned[name.as_str()],
             value,
             found,
@@ -238,18 +255,20 @@ mod tests {
 
     #[test]
     fn format_differences_names_first_differing_line() {
-        let told = |planned, now| {
+        let format = |planned, current| {
             format_differences(&[Difference {
                 pointer: "/script".to_owned(),
                 planned: json!(planned),
-                current: json!(now),
+                current: json!(current),
             }])
         };
-        let said = "/script has in line 2 `b` in the plan, and `c` now";
-        assert_eq!(told("a\nb\n", "a\nc\n"), said);
         assert_eq!(
-            told("a\nb\n", "a\n"),
-            "/script has in line 2 `b` in the plan, and its end now"
+            format("a\nb\n", "a\nc\n"),
+            "line 2 of /script is `b` in the plan, and `c` now"
+        );
+        assert_eq!(
+            format("a\nb\n", "a\n"),
+            "line 2 of /script is `b` in the plan, and no line now"
         );
     }
 }

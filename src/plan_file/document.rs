@@ -1,4 +1,4 @@
-//! The file of a plan. `docs/PLAN.md` describes every field.
+//! The file of a saved plan. `docs/PLAN.md` describes every field.
 
 use crate::audit::{Actor, Target};
 use crate::cli::PlanRequest;
@@ -13,78 +13,78 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The largest plan file that is read, in bytes. A plan has some ten thousand.
+/// The size limit of a plan file, in bytes. A plan has about ten thousand.
 pub(crate) const MAX_PLAN: u64 = 4 << 20;
 
-/// The version of this form.
+/// The version of the file format.
 pub(crate) const PLAN_SCHEMA: &str = "bypassctl.plan/2";
 
-/// A plan as it is written down: what `plan` writes, and `apply` compares with what would be done now.
+/// A saved plan, which `plan` writes and `apply` compares with the current plan.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanFile {
-    /// The version of this form: `bypassctl.plan/2`.
+    /// Version of this format: `bypassctl.plan/2`.
     schema: String,
-    /// Version of the program that made it.
+    /// Version of the program that created the plan.
     bypassctl: String,
-    /// When it was made: UTC, RFC 3339.
+    /// Creation time: UTC, RFC 3339.
     #[cfg_attr(test, schemars(with = "String"))]
     pub(crate) created_at: Timestamp,
-    /// Who says to have made it.
+    /// User and host, not authenticated.
     author: Actor,
-    /// What it is the plan of.
+    /// The planned command and its options.
     pub(crate) request: PlanRequest,
-    /// What it is done to.
+    /// Context, server, cluster and namespace.
     pub(crate) target: Target,
-    /// The tools, as they were found, by name.
+    /// The tools, sorted by name.
     pub(crate) tools: Vec<ToolInfo>,
-    /// What was seen when it was planned, as far as the steps do not say it themselves.
+    /// The observed state, as far as the steps do not contain it.
     pub(crate) observed: PlanObservation,
-    /// In the order in which they run.
+    /// The steps in the order of execution.
     #[cfg_attr(test, schemars(with = "Vec<crate::plan::StepView>"))]
     pub(crate) steps: Vec<Value>,
-    /// The same as a POSIX shell script.
+    /// The same plan as a POSIX shell script.
     pub(crate) script: String,
 }
 
-/// What was seen when it was planned, as far as the steps do not say it themselves.
+/// The observed state, as far as the steps do not contain it.
 #[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanObservation {
-    /// What tells the cluster from another; null where no cluster is needed.
+    /// Identity of the cluster, null if the plan needs no cluster.
     #[cfg_attr(test, schemars(with = "Option<ClusterIdentity>"))]
     pub(crate) cluster: Option<Value>,
-    /// The secrets that are there, each with its UID.
+    /// The existing secrets, each with its UID.
     #[cfg_attr(test, schemars(with = "Vec<SecretRef>"))]
     secrets: Vec<Value>,
-    /// The files that matter, each with its digest where that may be said.
+    /// The files that the plan depends on, each with its digest unless it can contain a secret.
     #[cfg_attr(test, schemars(with = "Vec<FileState>"))]
     pub(crate) files: Vec<Value>,
 }
 
-/// What tells a cluster from another: the first of these that the account may look at.
+/// Identity of a cluster: the first of these that the account can read.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum ClusterIdentity {
-    /// By the UID of namespace `kube-system`.
+    /// The UID of namespace `kube-system`.
     KubeSystem {
-        /// That UID.
+        /// The UID.
         kube_system_uid: String,
     },
-    /// By the UID of the namespace itself.
+    /// The UID of the namespace itself.
     Namespace {
-        /// That UID.
+        /// The UID.
         namespace_uid: String,
     },
-    /// By its address.
+    /// The address of the server.
     Server {
-        /// That address, credentials cut out.
+        /// The address, without credentials.
         server: String,
     },
-    /// The one that this ran in.
+    /// The cluster that runs this program.
     InCluster {
         /// Always true.
         in_cluster: bool,
@@ -95,9 +95,9 @@ enum ClusterIdentity {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SecretRef {
-    /// Its name.
+    /// Name of the secret.
     name: String,
-    /// Its UID.
+    /// UID of the secret.
     uid: String,
 }
 
@@ -105,32 +105,32 @@ struct SecretRef {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct FileState {
-    /// Where it is.
+    /// Path of the file.
     path: String,
-    /// What it holds; null where it is not there.
+    /// Content of the file, null if it is missing.
     content: Option<FileContent>,
 }
 
-/// Bytes, by what may be said of them.
+/// Content of a file.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum FileContent {
-    /// By their digest.
+    /// Content without secrets, by its digest.
     Digest {
-        /// Their SHA-256, lower-case hexadecimal.
+        /// SHA-256 in lower-case hexadecimal.
         sha256: String,
     },
-    /// Nothing may be said of them.
+    /// Content that can contain a secret, so it has no digest.
     Withheld {
-        /// Why: `secret`.
+        /// The reason: `secret`.
         withheld: &'static str,
     },
 }
 
 impl PlanObservation {
     pub(crate) fn with_cluster(mut self, cluster: &ClusterId) -> Self {
-        let seen = match cluster {
+        let identity = match cluster {
             ClusterId::KubeSystem(uid) => ClusterIdentity::KubeSystem {
                 kube_system_uid: uid.clone(),
             },
@@ -142,22 +142,22 @@ impl PlanObservation {
             },
             ClusterId::InCluster => ClusterIdentity::InCluster { in_cluster: true },
         };
-        self.cluster = Some(json!(seen));
+        self.cluster = Some(json!(identity));
         self
     }
 
     pub(crate) fn with_secrets(mut self, secrets: &[SecretUid]) -> Self {
-        let seen = |secret: &SecretUid| {
+        let to_json = |secret: &SecretUid| {
             json!(SecretRef {
                 name: secret.name.clone(),
                 uid: secret.uid.clone()
             })
         };
-        self.secrets = secrets.iter().map(seen).collect();
+        self.secrets = secrets.iter().map(to_json).collect();
         self
     }
 
-    /// influxctl's configuration; of one that may hold a secret no digest is told.
+    /// Adds influxctl's configuration, without a digest if it can contain a secret.
     pub(crate) fn with_config(mut self, path: &Path, text: Option<&str>) -> Self {
         let content = text.map(|text| {
             if crate::profile::can_hold_secret(text) {
@@ -177,7 +177,6 @@ impl PlanObservation {
 }
 
 impl PlanFile {
-    /// Of a plan that was just made.
     pub(crate) fn new(
         executor: &Executor,
         plan: &Plan,
@@ -185,7 +184,7 @@ impl PlanFile {
         request: PlanRequest,
     ) -> Result<Self> {
         let mut tools: Vec<ToolInfo> = executor.tools().into_iter().map(ToolInfo::from).collect();
-        tools.sort_by(|one, other| one.name.cmp(&other.name));
+        tools.sort_by(|a, b| a.name.cmp(&b.name));
         let steps = plan
             .to_view()
             .iter()
@@ -205,9 +204,9 @@ impl PlanFile {
         })
     }
 
-    /// Reads a file; why it is none where it is none. What is wrong may quote the file, and is told as that may be.
+    /// Parses a plan file. The error can quote the file, so it is sanitized.
     pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        Self::parse_unsanitized(bytes).map_err(|why| sanitize_truncated(&why, 256))
+        Self::parse_unsanitized(bytes).map_err(|reason| sanitize_truncated(&reason, 256))
     }
 
     fn parse_unsanitized(bytes: &[u8]) -> std::result::Result<Self, String> {
@@ -215,44 +214,44 @@ impl PlanFile {
         struct SchemaHeader {
             schema: String,
         }
-        let head: SchemaHeader =
+        let header: SchemaHeader =
             serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if head.schema != PLAN_SCHEMA {
+        if header.schema != PLAN_SCHEMA {
             return Err(format!(
                 "schema `{}` is not supported, this program reads `{PLAN_SCHEMA}`",
-                head.schema
+                header.schema
             ));
         }
         crate::audit::check_strict_json(bytes)?;
         let document: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        let as_shown = |line: &str| sanitize(line) == line;
+        let is_printable = |line: &str| sanitize(line) == line;
         if document.bypassctl.parse::<semver::Version>().is_err() {
-            Err("`bypassctl` is no version".to_owned())
-        } else if !document.script.lines().all(as_shown) {
-            Err("`script` holds what would not be shown as it is".to_owned())
+            Err("`bypassctl` is not a version".to_owned())
+        } else if !document.script.lines().all(is_printable) {
+            Err("`script` contains control characters or invisible characters".to_owned())
         } else {
             Ok(document)
         }
     }
 
-    /// As `-o json` has it: the same as in the file.
+    /// Returns the JSON of the file, for `-o json`.
     pub(crate) fn to_json(&self) -> Result<Value> {
         serde_json::to_value(self).map_err(|error| serialize_error(&error))
     }
 
-    /// As it is written: the digest is of these bytes.
+    /// Returns the bytes of the file. The digest of the plan is computed from these bytes.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| serialize_error(&error))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// For people: what was asked for, where, with which tools, what was seen, and every step with all that it says.
+    /// Renders request, target, tools, observed state and every field of every step for people.
     pub(crate) fn render(&self) -> String {
         let none = "none".to_owned();
         let mut lines = vec![
             (
-                "made",
+                "created",
                 format!(
                     "{:.0} by {}@{} with bypassctl {}",
                     self.created_at,
@@ -262,18 +261,21 @@ impl PlanFile {
                 ),
             ),
             (
-                "asked for",
+                "command",
                 strip_empty(&json!(self.request.command)).to_string(),
             ),
-            ("with", strip_empty(&json!(self.request.common)).to_string()),
+            (
+                "options",
+                strip_empty(&json!(self.request.common)).to_string(),
+            ),
         ];
         let target = &self.target;
-        for (name, what) in [
+        for (name, value) in [
             ("context", &target.context),
             ("server", &target.server),
             ("namespace", &target.namespace),
         ] {
-            lines.push((name, what.clone().unwrap_or_else(|| none.clone())));
+            lines.push((name, value.clone().unwrap_or_else(|| none.clone())));
         }
         lines.push((
             "cluster",
@@ -283,18 +285,18 @@ impl PlanFile {
                 .map_or(none, ToString::to_string),
         ));
         for tool in &self.tools {
-            let version = tool.version.as_deref().unwrap_or("of unknown version");
+            let version = tool.version.as_deref().unwrap_or("unknown version");
             let digest = tool.sha256.as_deref().unwrap_or("unknown");
             lines.push((
                 &tool.name,
                 format!("{version}, {}, sha256 {digest}", tool.path),
             ));
         }
-        let seen = self.observed.secrets.iter().chain(&self.observed.files);
-        lines.extend(seen.map(|seen| ("seen", seen.to_string())));
+        let observed = self.observed.secrets.iter().chain(&self.observed.files);
+        lines.extend(observed.map(|object| ("observed", object.to_string())));
         let mut text: String = lines
             .iter()
-            .map(|(name, what)| format!("{name:<10}{}\n", sanitize(what)))
+            .map(|(name, value)| format!("{name:<10}{}\n", sanitize(value)))
             .collect();
         for (step, number) in self.steps.iter().zip(1..) {
             text.push_str(&render_step(step, number));
@@ -307,13 +309,12 @@ impl PlanFile {
 }
 
 fn serialize_error(error: &serde_json::Error) -> Error {
-    Error::refusal(format!("this plan cannot be written down: {error}"))
-        .hint("name files by paths in UTF-8")
+    Error::refusal(format!("cannot save this plan: {error}")).hint("use paths in UTF-8")
 }
 
-/// Without what says nothing: null, false, nothing in it.
+/// Removes fields without information: null, false and empty lists.
 fn strip_empty(value: &Value) -> Value {
-    let says = |value: &Value| match value {
+    let is_informative = |value: &Value| match value {
         Value::Null | Value::Bool(false) => false,
         Value::Array(items) => !items.is_empty(),
         _ => true,
@@ -321,23 +322,23 @@ fn strip_empty(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields
             .iter()
-            .filter(|(_, value)| says(value))
+            .filter(|(_, value)| is_informative(value))
             .map(|(name, value)| (name.clone(), strip_empty(value)))
             .collect(),
         other => other.clone(),
     }
 }
 
-/// A step: its name and why, then each of its fields, commands as a shell takes them.
+/// Renders ID and reason of a step, then each of its fields. Commands are quoted for a shell.
 fn render_step(step: &Value, number: usize) -> String {
     let text = |name: &str| step[name].as_str().unwrap_or_default();
-    let beside = if step["parallel"] == true {
-        " (side by side with the one before)"
+    let parallel = if step["parallel"] == true {
+        format!(" (in parallel with {})", number - 1)
     } else {
-        ""
+        String::new()
     };
     let mut lines = format!(
-        "{number}. {}{beside}: {}\n",
+        "{number}. {}{parallel}: {}\n",
         sanitize(text("id")),
         sanitize(text("reason"))
     );
@@ -363,7 +364,7 @@ fn render_step(step: &Value, number: usize) -> String {
             (_, _, Value::String(text)) => text.clone(),
             (_, _, other) => strip_empty(other).to_string(),
         };
-        // Line by line: a text that holds a line's end looks like no line of its own.
+        // Every line is indented, so that a value with line breaks cannot imitate another field.
         let value: Vec<String> = value.split('\n').map(sanitize).collect();
         let indented = if name == "lines" {
             value.join("\n")

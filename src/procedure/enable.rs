@@ -12,7 +12,7 @@ use crate::tool::kubectl::Kubectl;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// Which result of the token probe stops the run.
+/// The results of the token probe that stop the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -121,7 +121,7 @@ fn record_cluster_step(facts: &EnableFacts) -> Step {
 fn check_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "check-cluster",
-        reason: "check before any of your files changes that the context points there still"
+        reason: "check that the context still points there, before any of your files changes"
             .to_owned(),
         action: Action::CheckCluster(make_cluster_target(facts)),
         postcondition: "the cluster is the same".to_owned(),

@@ -1,4 +1,5 @@
-//! The schemas in `docs/schema` are those of the types. `BYPASSCTL_WRITE_SCHEMAS=1 cargo test --lib schema` writes them.
+//! Compares the schemas in `docs/schema` with the types.
+//! `BYPASSCTL_WRITE_SCHEMAS=1 cargo test --lib schema` writes them.
 
 use crate::plan_file::document::PlanFile;
 use crate::ui::Report;
@@ -7,7 +8,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 use std::path::Path;
 
-/// The schema of what is written. It lets objects have more keys than it describes: a later version may add some.
+/// Generates the schema of a written document. Objects may have more keys than it describes,
+/// because a later version may add some.
 fn generate_schema<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .for_serialize()
@@ -16,23 +18,25 @@ fn generate_schema<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// Every key that is described nowhere.
+/// Collects every key without a description.
 fn collect_undescribed(at: &str, schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Object(fields) => {
-            // What tells the variants of an enum apart is described by its values; what is the only one, by its object.
-            let tells = |(_, property): &(&String, &Value)| property.get("const").is_none();
+            // The values of an enum's tag describe it. The description of an object with one key
+            // describes this key.
+            let is_no_tag = |(_, property): &(&String, &Value)| property.get("const").is_none();
             let properties = fields
                 .get("properties")
                 .and_then(Value::as_object)
                 .into_iter()
                 .flatten()
-                .filter(tells);
+                .filter(is_no_tag);
             let properties: Vec<_> = properties.collect();
-            let by_object = properties.len() == 1 && fields.contains_key("description");
-            let missing = properties
-                .iter()
-                .filter(|(_, property)| property.get("description").is_none() && !by_object);
+            let is_described_by_object =
+                properties.len() == 1 && fields.contains_key("description");
+            let missing = properties.iter().filter(|(_, property)| {
+                property.get("description").is_none() && !is_described_by_object
+            });
             found.extend(missing.map(|(name, _)| format!("{at}/{name}")));
             fields.iter().for_each(|(name, value)| {
                 collect_undescribed(&format!("{at}/{name}"), value, found)
@@ -55,12 +59,12 @@ fn assert_schema_file_matches<T: JsonSchema>(file: &str) {
         .join("docs/schema")
         .join(file);
     if std::env::var_os("BYPASSCTL_WRITE_SCHEMAS").is_some() {
-        std::fs::write(&path, &text).expect("docs/schema can be written to");
+        std::fs::write(&path, &text).expect("docs/schema is writable");
     }
-    let written = std::fs::read_to_string(&path).expect("docs/schema has it");
+    let committed = std::fs::read_to_string(&path).expect("a file in docs/schema");
     assert!(
-        written == text,
-        "{file} is not what the types are: BYPASSCTL_WRITE_SCHEMAS=1 cargo test --lib schema"
+        committed == text,
+        "{file} differs from the types, run: BYPASSCTL_WRITE_SCHEMAS=1 cargo test --lib schema"
     );
 }
 

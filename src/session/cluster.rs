@@ -9,15 +9,14 @@ use crate::tool::Tool;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, ClusterId, GlobalFlags, Kubectl, KubectlError};
 
-/// Tools and context.
 pub(crate) struct ResolvedTools {
     pub(crate) kubectl: Kubectl,
     pub(crate) influxctl: Tool,
 }
 
-/// All of it, or the first failure. influxctl is asked beside the context, not beside kubectl's version: that one is
-/// hashed meanwhile, and a third program at once makes two cores slower than one after another.
+/// Finds both tools, and pins the context.
 pub(crate) fn resolve_tools(session: &Session) -> Result<ResolvedTools> {
+    // kubectl's version and digest come first: a third parallel program slows two cores down.
     let kubectl = resolve_kubectl(session)?;
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| resolve_influxctl(session));
@@ -30,24 +29,21 @@ pub(crate) fn resolve_tools(session: &Session) -> Result<ResolvedTools> {
     })
 }
 
-/// kubectl with the context in force pinned into every later call. In a cluster there is none.
+/// Pins the current context into every later call of kubectl. Inside a cluster, no context exists.
 pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> {
     let common = session.common;
-    let pins = GlobalFlags {
+    let global_flags = GlobalFlags {
         kubeconfig: common.kubeconfig.clone(),
         context: common.context.clone(),
         as_user: common.as_user.clone(),
         as_groups: common.as_groups.clone(),
     };
-    let mut kubectl = Kubectl {
-        tool,
-        global_flags: pins,
-    };
+    let mut kubectl = Kubectl { tool, global_flags };
     let output = session.run("context", &kubectl.get_context())?;
     let (context, server) = match kubectl::parse_context(&output) {
         Ok((context, server)) => (Some(context), server),
         Err(KubectlError::NoContext) => (None, resolve_in_cluster_server(session)?),
-        Err(failure) => return Err(failure.into_error("the context in force cannot be found out")),
+        Err(failure) => return Err(failure.into_error("cannot read the current context")),
     };
     session.executor.update_target(|target| {
         target.context.clone_from(&context);
@@ -58,56 +54,55 @@ pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> 
     Ok(kubectl)
 }
 
-/// The server as a pod is told; kubectl goes by the same variables.
+/// Returns the server from the variables of a pod, which kubectl uses as well.
 fn resolve_in_cluster_server(session: &Session) -> Result<String> {
     let var = |name| session.executor.environment().utf8_var(name);
     let address = var("KUBERNETES_SERVICE_HOST").zip(var("KUBERNETES_SERVICE_PORT"));
-    let none_named = session.common.context.is_none()
+    let is_unspecified = session.common.context.is_none()
         && session.common.kubeconfig.is_none()
         && var("KUBECONFIG").is_none();
     if let Some(file) = &session.common.kubeconfig
         && !session.executor.environment().cwd.join(file).exists()
     {
-        return Err(
-            Error::failure(format!("no cluster is named: `{file}` is not there"))
-                .hint("name one that is there: --kubeconfig FILE"),
-        );
+        // kubectl treats a missing file as an empty one.
+        return Err(Error::failure(format!("kubeconfig `{file}` not found"))
+            .hint("pass an existing file with --kubeconfig"));
     }
     let (host, port) = address
-        .filter(|_| none_named)
-        .ok_or_else(|| KubectlError::NoContext.into_error("no cluster is named"))?;
+        .filter(|_| is_unspecified)
+        .ok_or_else(|| KubectlError::NoContext.into_error("cannot choose a cluster"))?;
     Ok(format!("https://{host}:{port}"))
 }
 
-/// What tells this cluster from another. An account of one namespace may not read `kube-system`.
+/// Identifies the cluster. An account of one namespace is often forbidden to read `kube-system`.
 pub(crate) fn identify_cluster(
     runner: &Runner,
     kubectl: &Kubectl,
     namespace: &str,
 ) -> Result<ClusterId> {
-    let uid = |step: &str, command: Invocation| {
-        Ok::<_, Error>(kubectl::parse_uid(&runner.run(step, &command)?))
-    };
-    let what = "the cluster cannot be told from another";
-    match uid("cluster-uid", kubectl.get_cluster_uid())? {
-        Ok(uid) => {
-            runner
-                .executor
-                .update_target(|target| target.cluster_uid = Some(uid.clone()));
-            Ok(ClusterId::KubeSystem(uid))
-        }
-        Err(KubectlError::Forbidden(_)) => {
-            match uid("namespace-uid", kubectl.get_namespace_uid(namespace))? {
-                Ok(uid) => Ok(ClusterId::Namespace(uid)),
-                Err(KubectlError::Forbidden(_)) => identify_server(runner, kubectl),
-                Err(failure) => Err(failure.into_error(what)),
-            }
-        }
-        Err(failure) => Err(failure.into_error(what)),
+    if let Some(uid) = read_uid(runner, "cluster-uid", &kubectl.get_cluster_uid())? {
+        runner
+            .executor
+            .update_target(|target| target.cluster_uid = Some(uid.clone()));
+        return Ok(ClusterId::KubeSystem(uid));
+    }
+    let command = kubectl.get_namespace_uid(namespace);
+    match read_uid(runner, "namespace-uid", &command)? {
+        Some(uid) => Ok(ClusterId::Namespace(uid)),
+        None => identify_server(runner, kubectl),
     }
 }
 
-/// What is left to tell a cluster by. A pod has no kubeconfig that could change under it.
+/// Reads a UID. Returns `None` if the account is forbidden to read it.
+fn read_uid(runner: &Runner, step: &str, command: &Invocation) -> Result<Option<String>> {
+    match kubectl::parse_uid(&runner.run(step, command)?) {
+        Ok(uid) => Ok(Some(uid)),
+        Err(KubectlError::Forbidden(_)) => Ok(None),
+        Err(failure) => Err(failure.into_error("cannot identify the cluster")),
+    }
+}
+
+/// Identifies the cluster by its server. Inside a pod, no kubeconfig exists that could change.
 fn identify_server(runner: &Runner, kubectl: &Kubectl) -> Result<ClusterId> {
     if kubectl.global_flags.context.is_none() {
         return Ok(ClusterId::InCluster);
@@ -115,11 +110,10 @@ fn identify_server(runner: &Runner, kubectl: &Kubectl) -> Result<ClusterId> {
     let output = runner.run("server", &kubectl.get_server())?;
     match kubectl::parse_server(&output) {
         Ok(server) => Ok(ClusterId::Server(server)),
-        Err(failure) => Err(failure.into_error("the server's address cannot be found out")),
+        Err(failure) => Err(failure.into_error("cannot read the server's address")),
     }
 }
 
-/// As people are told what a plan is about.
 pub(crate) fn describe_profile_and_target(session: &Session) -> String {
     format!(
         "profile `{}`, {}",
@@ -128,7 +122,7 @@ pub(crate) fn describe_profile_and_target(session: &Session) -> String {
     )
 }
 
-/// As people are told where.
+/// Describes namespace, context and server for people.
 pub(crate) fn describe_target(session: &Session) -> String {
     let target = session.executor.target();
     let context = target.context.map_or_else(
@@ -142,22 +136,21 @@ pub(crate) fn describe_target(session: &Session) -> String {
     )
 }
 
-/// Whether a failure means that nothing more can be asked of the cluster.
+/// Returns whether an error makes further commands to the cluster pointless.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::Unreachable | ErrorKind::TimedOut)
 }
 
-/// What tells the cluster from another, for people.
 pub(crate) fn describe_cluster_id(id: &ClusterId) -> String {
     match id {
-        ClusterId::KubeSystem(uid) => format!("the cluster answers, UID {uid}"),
+        ClusterId::KubeSystem(uid) => format!("the cluster is reachable, UID {uid}"),
         ClusterId::Namespace(uid) => {
-            format!("the cluster answers; it is told from others by the namespace's UID {uid}")
+            format!("the cluster is reachable, identified by the namespace's UID {uid}")
         }
         ClusterId::Server(server) => format!(
-            "the cluster answers; it can be told from others by its address only, {}",
+            "the cluster is reachable, identified only by its address {}",
             strip_credentials(server)
         ),
-        ClusterId::InCluster => "the cluster answers; this is one of its own pods".to_owned(),
+        ClusterId::InCluster => "the cluster is reachable, and this is one of its pods".to_owned(),
     }
 }

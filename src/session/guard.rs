@@ -7,7 +7,7 @@ use crate::procedure::revoke::DOCUMENTED_SELECTOR;
 use crate::procedure::{PRODUCTION_PATTERNS, find_production_name};
 use crate::text::sanitize_truncated;
 
-/// The pods that load the keys, where the command line does not name them.
+/// Returns the default selector of the pods that load the keys.
 pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
     let defaults = session
         .executor
@@ -18,7 +18,7 @@ pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a
         .unwrap_or(DOCUMENTED_SELECTOR)
 }
 
-/// Fails where the policy asks for more before this command changes something.
+/// Refuses a change if the policy requires a saved plan or a reason for it.
 pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> {
     let Some(policy) = session
         .executor
@@ -32,9 +32,13 @@ pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> 
     if guard.require_plan.iter().any(|guarded| guarded == name)
         && session.mode.plan_digest().is_none()
     {
-        return Err(Error::refusal(format!("the policy `{file}` has `{name}` carried out from a plan only")).hint(
-            format!("bypassctl plan {name} … --out FILE, have it approved, then bypassctl apply FILE --expect SHA256"),
-        ));
+        return Err(Error::refusal(format!(
+            "the policy `{file}` requires a saved plan for `{name}`"
+        ))
+        .hint(format!(
+            "run `bypassctl plan {name} … --out FILE`, have the plan approved, \
+             then run `bypassctl apply FILE --expect SHA256`"
+        )));
     }
     let Some(pattern) = &guard.require_reason else {
         return Ok(());
@@ -42,19 +46,19 @@ pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> 
     match &session.common.reason {
         Some(reason) if pattern.is_match(reason) => Ok(()),
         given => {
-            let given = given.as_ref().map_or_else(
-                || "none is given".to_owned(),
-                |given| format!("`{}` does not", sanitize_truncated(given, 200)),
+            let problem = given.as_ref().map_or_else(
+                || "no reason given".to_owned(),
+                |given| format!("`{}` does not match", sanitize_truncated(given, 200)),
             );
             Err(Error::refusal(format!(
-                "the policy `{file}` wants a reason that matches `{pattern}`, and {given}"
+                "the policy `{file}` requires a reason that matches `{pattern}`: {problem}"
             ))
-            .hint("say why: --reason TEXT"))
+            .hint("pass --reason TEXT"))
         }
     }
 }
 
-/// Fails where context, namespace or server looks like production, unless that was allowed.
+/// Refuses a context, namespace or server that looks like production, unless `allowed`.
 pub(crate) fn refuse_production(
     session: &Session,
     allowed: bool,
@@ -65,20 +69,21 @@ pub(crate) fn refuse_production(
     let Some(name) = detect_production_name(session, context, server.as_deref()) else {
         return Ok(());
     };
-    let refused = Error::refusal(format!(
+    let error = Error::refusal(format!(
         "`{name}` looks like production, where the admin token must not be used"
     ));
     match policy.filter(|policy| policy.policy.locked) {
         None if allowed => Ok(()),
-        None => Err(refused.hint("if it is not production, say so with --allow-production")),
-        Some(locked) => Err(refused.hint(format!(
-            "the policy `{}` is locked, so --allow-production is not taken: have its patterns changed if it is not production",
+        None => Err(error.hint("pass --allow-production if it is not production")),
+        Some(locked) => Err(error.hint(format!(
+            "change the patterns of the locked policy `{}` if it is not production: \
+             --allow-production has no effect",
             locked.file.display()
         ))),
     }
 }
 
-/// The first of context, namespace and server that looks like production.
+/// Returns the first of context, namespace and server that looks like production.
 pub(crate) fn detect_production_name(
     session: &Session,
     context: Option<&str>,

@@ -11,64 +11,72 @@ use semver::Version;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The largest configuration that is believed, in bytes.
+/// The size limit of a configuration, in bytes.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
 
-/// The file, read once.
+const CREATE_PROFILE_HINT: &str = "run `bypassctl enable --create-profile --host HOST --port PORT`";
+
+/// The configuration file, read once.
 pub(crate) struct InfluxctlConfig {
-    /// As it was named.
+    /// The path from the command line or the environment.
     pub(crate) requested_path: PathBuf,
-    /// Symlinks resolved, where it is there.
+    /// The path with symlinks resolved, if the file exists.
     pub(crate) path: PathBuf,
-    /// What it holds; `None` when it is not there.
+    /// The content, `None` if the file is missing.
     pub(crate) snapshot: Option<Snapshot>,
 }
 
 impl InfluxctlConfig {
-    /// Reads the file that [`locate`] found.
-    pub(crate) fn read(named: &Path) -> Result<Self> {
-        let path = resolve_symlinks(named);
-        let snapshot =
-            read_file(&path, MAX_CONFIG).map_err(|error| config_read_error(named, &error))?;
+    /// Reads the file that [`locate_config`] found.
+    pub(crate) fn read(requested_path: &Path) -> Result<Self> {
+        let path = resolve_symlinks(requested_path);
+        let snapshot = read_file(&path, MAX_CONFIG)
+            .map_err(|error| config_read_error(requested_path, &error))?;
         if let Some(snapshot) = &snapshot {
-            ensure_utf8(named, snapshot)?;
+            ensure_utf8(requested_path, snapshot)?;
         }
         Ok(Self {
-            requested_path: named.to_owned(),
+            requested_path: requested_path.to_owned(),
             path,
             snapshot,
         })
     }
 
-    /// Its text.
     pub(crate) fn text(&self) -> Option<&str> {
         self.snapshot
             .as_ref()
             .and_then(|snapshot| std::str::from_utf8(&snapshot.bytes).ok())
     }
 
-    /// Its text, or what to do about its absence.
+    /// Returns the text.
+    ///
+    /// # Errors
+    /// Fails if the file is missing.
     pub(crate) fn require_text(&self) -> Result<&str> {
         self.text().ok_or_else(|| {
-            let hint = "name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT";
-            Error::failure(format!("there is no influxctl configuration at `{}`", self.requested_path.display())).hint(hint)
+            Error::failure(format!(
+                "influxctl configuration `{}` not found",
+                self.requested_path.display()
+            ))
+            .hint(format!("pass --config FILE, or {CREATE_PROFILE_HINT}"))
         })
     }
 
-    /// Where the admin token of a profile is kept unless another place is named: beside the configuration as it was
-    /// named, for a symlink may lead into a directory that is shared or versioned.
+    /// Returns the default path of a profile's admin token.
+    ///
+    /// It is beside the requested path, because the target of a symlink can be in a shared or
+    /// versioned directory. A profile name with special characters has no default.
     pub(crate) fn default_token_file(&self, profile: &str) -> Option<PathBuf> {
-        let plain = !profile.is_empty()
+        let is_plain = !profile.is_empty()
             && profile
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
-        plain.then(|| {
+        is_plain.then(|| {
             self.requested_path
                 .with_file_name(format!("admin-token-{profile}.json"))
         })
     }
 
-    /// The file as it will be after an edit.
     pub(crate) fn with_edit(mut self, edit: &ConfigEdit) -> Self {
         if let Some(snapshot) = &mut self.snapshot {
             snapshot.bytes = edit.text.clone().into_bytes().into();
@@ -76,7 +84,7 @@ impl InfluxctlConfig {
         self
     }
 
-    /// Fails for a file that its owner made read-only, whatever the rights of who runs this.
+    /// Refuses a file that its owner made read-only, even for a user who can still write to it.
     pub(crate) fn ensure_writable(&self) -> Result<()> {
         let Some(snapshot) = &self.snapshot else {
             return Ok(());
@@ -84,13 +92,13 @@ impl InfluxctlConfig {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let access = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK);
         if snapshot.meta.mode() & 0o222 != 0 && access(&self.path).is_ok() {
-            // It is replaced as a whole, which its directory has to allow.
+            // The edit replaces the file, so its directory must be writable.
             return access(directory).map_err(|error| {
                 Error::refusal(format!(
-                    "the directory `{}` cannot be written to: {error}",
+                    "cannot write to the directory `{}`: {error}",
                     directory.display()
                 ))
-                .hint("look at its mode (`ls -ld`) and at how its filesystem is mounted")
+                .hint("check its mode (`ls -ld`) and the mount options of its filesystem")
             });
         }
         Err(
@@ -99,25 +107,25 @@ impl InfluxctlConfig {
         )
     }
 
-    /// Takes away the copy that a killed run may have left beside the file.
+    /// Deletes the temporary file that a killed run may have left beside the file.
     pub(crate) fn remove_stale_temp(&self, session: &Session) -> Result<()> {
         match find_stale_temp_file(&self.path) {
-            Some(left) => session.executor.delete_file("clear-leftover", &left),
+            Some(path) => session.executor.delete_file("clear-leftover", &path),
             None => Ok(()),
         }
     }
 
-    /// As a failure of the profile's edit is told: line and column, never what stands there.
+    /// Converts an error of the profile. It has line and column, but never quotes the file.
     pub(crate) fn to_error(&self, error: &ConfigError) -> Error {
-        let told = Error::failure(format!("`{}`: {error}", self.requested_path.display()));
+        let unhinted = Error::failure(format!("`{}`: {error}", self.requested_path.display()));
         match error.hint() {
-            Some(hint) => told.hint(hint),
-            None => told.hint("name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT"),
+            Some(hint) => unhinted.hint(hint),
+            None => unhinted.hint(format!("pass --profile NAME, or {CREATE_PROFILE_HINT}")),
         }
     }
 }
 
-/// Where influxctl of that version looks, unless the user names another.
+/// Finds the configuration that influxctl of that version reads, unless the user chooses another.
 pub(crate) fn locate_config(session: &Session, influxctl: Option<&Version>) -> Result<PathBuf> {
     let environment = session.executor.environment();
     if let Some(path) = &session.common.config {
@@ -129,8 +137,8 @@ pub(crate) fn locate_config(session: &Session, influxctl: Option<&Version>) -> R
         }
         Some(_) => {
             session.ui.warn(
-                "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 does not look at it",
-                "name the configuration with --config FILE",
+                "INFLUXCTL_PROFILE is set, but influxctl before 2.10.2 ignores it",
+                "pass --config FILE",
             );
             paths::influxctl_config_path(environment)
         }
@@ -138,7 +146,8 @@ pub(crate) fn locate_config(session: &Session, influxctl: Option<&Version>) -> R
     }
 }
 
-/// Where `disable` looks, which does not ask influxctl for its version: also where a version before 2.10.2 looks.
+/// Lists the configurations that `disable` searches, for influxctl before and after 2.10.2: it does
+/// not run influxctl to learn the version.
 pub(crate) fn list_candidates(session: &Session) -> Result<Vec<PathBuf>> {
     let environment = session.executor.environment();
     let default = paths::influxctl_config_path(environment);
@@ -151,9 +160,9 @@ pub(crate) fn list_candidates(session: &Session) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Whoever changes the configuration holds this lock from before it is read.
-pub(crate) fn lock_config(session: &Session, named: &Path) -> Result<TargetLock> {
-    let path = resolve_symlinks(named);
+/// Locks the configuration, before it is read for a change.
+pub(crate) fn lock_config(session: &Session, requested_path: &Path) -> Result<TargetLock> {
+    let path = resolve_symlinks(requested_path);
     let name = format!(
         "config-{}",
         &Digest::compute(path.as_os_str().as_encoded_bytes()).to_string()[..16]
@@ -163,14 +172,14 @@ pub(crate) fn lock_config(session: &Session, named: &Path) -> Result<TargetLock>
         .lock_target(&name, &format!("`{}`", path.display()))
 }
 
-/// Symlinks are followed, and kept: what is replaced is the file that they lead to.
-fn resolve_symlinks(named: &Path) -> PathBuf {
-    named.canonicalize().unwrap_or_else(|_| named.to_owned())
+/// Follows symlinks, so that an edit replaces their target and keeps them.
+fn resolve_symlinks(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
 fn config_read_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::failure(format!("`{}` cannot be read: {error}", path.display()))
-        .hint("look at its owner and mode, or name another with --config FILE")
+    Error::failure(format!("cannot read `{}`: {error}", path.display()))
+        .hint("check its owner and mode, or pass another file with --config")
 }
 
 fn ensure_utf8(path: &Path, snapshot: &Snapshot) -> Result<()> {
@@ -183,31 +192,31 @@ fn ensure_utf8(path: &Path, snapshot: &Snapshot) -> Result<()> {
                 .count()
                 + 1;
             Error::failure(format!("`{}` is not UTF-8 in line {line}", path.display()))
-                .hint("influxctl cannot read it either: mend that line")
+                .hint("fix that line: influxctl cannot read it either")
         })
 }
 
-/// Why this file must never hold a token or be deleted: it is the configuration, or the record.
+/// Returns why a file can be no token file and is never deleted, if it is such a file.
 pub(crate) fn reserved_reason(
     session: &Session,
     config: &InfluxctlConfig,
     file: &Path,
 ) -> Option<&'static str> {
-    let same = |other: &Path| match (file.metadata(), other.metadata()) {
+    let is_same = |other: &Path| match (file.metadata(), other.metadata()) {
         (Ok(file), Ok(other)) => (file.dev(), file.ino()) == (other.dev(), other.ino()),
         _ => file == other,
     };
     let log = paths::audit_log_path(session.common, session.executor.environment());
-    if same(&config.path) || same(&config.requested_path) {
+    if is_same(&config.path) || is_same(&config.requested_path) {
         Some("it is influxctl's configuration")
-    } else if log.is_ok_and(|log| same(&log)) {
+    } else if log.is_ok_and(|log| is_same(&log)) {
         Some("it is the audit log")
     } else {
         None
     }
 }
 
-/// Whether a file has the name that only `enable` gives.
+/// Returns whether a file has the default name of the session's profile.
 pub(crate) fn is_default_token_file(
     path: &Path,
     config: &InfluxctlConfig,
@@ -215,10 +224,9 @@ pub(crate) fn is_default_token_file(
 ) -> bool {
     config
         .default_token_file(session.profile)
-        .is_some_and(|own| own == path)
+        .is_some_and(|default| default == path)
 }
 
-/// What bears on the job, as `quirk` sees it.
 pub(crate) fn build_quirk_context(influxctl: &Tool, profile: &Profile) -> QuirkContext {
     QuirkContext {
         version: influxctl.version.clone(),

@@ -1,4 +1,4 @@
-//! Where files are by default.
+//! Default paths of files.
 
 use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 fn require_home(environment: &Environment) -> Result<PathBuf> {
     environment.home().map(Path::to_owned).ok_or_else(|| {
         Error::usage("HOME is not set to an absolute path")
-            .hint("set HOME, or name the files: --config, --audit-log, and XDG_STATE_HOME")
+            .hint("set HOME, or pass --config and --audit-log and set XDG_STATE_HOME")
     })
 }
 
-/// A base directory of the XDG specification; a relative one is to be ignored, as it says.
+/// Resolves a base directory of the XDG specification, which requires to ignore a relative one.
 fn resolve_base_dir(
     environment: &Environment,
     variable: &str,
@@ -35,7 +35,7 @@ fn resolve_base_dir(
     }
 }
 
-/// Our own state: the record and the locks.
+/// Returns this program's directory for the audit log and the locks.
 pub(crate) fn state_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
         environment,
@@ -46,7 +46,6 @@ pub(crate) fn state_dir(environment: &Environment) -> Result<PathBuf> {
     .join("bypassctl"))
 }
 
-/// The record.
 pub(crate) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> Result<PathBuf> {
     match &common.audit_log {
         Some(path) => Ok(environment.cwd.join(path)),
@@ -54,13 +53,13 @@ pub(crate) fn audit_log_path(common: &CommonArgs, environment: &Environment) -> 
     }
 }
 
-/// The record, where nothing names another.
 pub(crate) fn default_audit_log_path(environment: &Environment) -> Result<PathBuf> {
     Ok(state_dir(environment)?.join("audit.jsonl"))
 }
 
-/// influxctl's own directory: `~/.config/influxctl` on Linux, `~/Library/Application Support/influxctl` on macOS
-/// (documentation of influxctl, "configure connection profiles").
+/// Returns influxctl's default configuration: in `~/.config/influxctl` on Linux, in
+/// `~/Library/Application Support/influxctl` on macOS (documentation of influxctl, "configure
+/// connection profiles").
 pub(crate) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf> {
     Ok(resolve_base_dir(
         environment,
@@ -71,7 +70,8 @@ pub(crate) fn influxctl_config_path(environment: &Environment) -> Result<PathBuf
     .join("influxctl/config.toml"))
 }
 
-/// Where influxctl before 2.3.1 kept copies of tokens: `~/.cache/influxctl` on Linux (documentation of influxctl).
+/// Returns the directory in which influxctl before 2.3.1 keeps copies of tokens: on Linux
+/// `~/.cache/influxctl` (documentation of influxctl).
 pub(crate) fn influxctl_cache_dir(environment: &Environment) -> Result<PathBuf> {
     Ok(
         resolve_base_dir(environment, "XDG_CACHE_HOME", ".cache", "Library/Caches")?

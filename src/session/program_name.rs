@@ -1,29 +1,28 @@
-//! The name that the program was called by: its own, or that of a kubectl plugin.
+//! The name of the program in its output: its own, or the name of a kubectl plugin.
 
 use crate::cli::{self, Cli};
 use crate::exec::Environment;
 use clap::FromArgMatches as _;
 use std::path::Path;
 
-/// As kubectl finds a plugin: `kubectl influxdb-bypass`.
+/// The file name of the plugin `kubectl influxdb-bypass`.
 const PLUGIN_NAME: &str = "kubectl-influxdb_bypass";
 
-/// As kubectl (1.26 and later) finds what completes a plugin's command line.
+/// The file name of the plugin's completion, for kubectl 1.26 and later.
 const COMPLETION_NAME: &str = "kubectl_complete-influxdb_bypass";
 
-/// What it was called as.
+/// The caller of the program, by the file name of `argv[0]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgramName {
-    /// By its own name, or any other.
+    /// A user or a script, by any other name.
     Standalone,
-    /// By kubectl, as a plugin.
+    /// kubectl, to run the plugin.
     Plugin,
-    /// By kubectl, to complete the plugin's command line.
+    /// kubectl, to complete the plugin's command line.
     Completion,
 }
 
 impl ProgramName {
-    /// By the name of the command that was started.
     #[must_use]
     pub fn from_argv0(environment: &Environment) -> Self {
         let name = environment
@@ -39,7 +38,7 @@ impl ProgramName {
         }
     }
 
-    /// As people call it then.
+    /// Returns the command that the user types.
     #[must_use]
     pub fn display_name(self) -> &'static str {
         match self {

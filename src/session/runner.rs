@@ -13,7 +13,7 @@ pub(crate) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs a command and, with `--verbose`, prints it first.
+    /// Runs a command, and prints it first with `--verbose`.
     pub(crate) fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
         self.ui.print_command(&invocation.argv(None));
         self.executor.run(step, invocation)
@@ -30,9 +30,8 @@ impl Runner<'_> {
         self.executor.watch(step, invocation, is_enough)
     }
 
-    /// Separates failures that end the command from failures that are findings.
-    ///
-    /// An interruption and an unwritable audit log end every command.
+    /// Returns an error that ends every command: an interruption or an unwritable audit log. Any
+    /// other error is a finding, which the caller reports.
     pub(crate) fn propagate_fatal<T>(&self, result: Result<T>) -> Result<Result<T>> {
         self.executor.check_interrupted()?;
         match result {
@@ -42,7 +41,7 @@ impl Runner<'_> {
     }
 }
 
-/// A thread's result. One that panicked has already ended the program.
+/// Returns the result of a thread, and continues its panic.
 pub(crate) fn join_thread<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread
         .join()

@@ -1,4 +1,4 @@
-//! The steps that identify the cluster and change its secrets.
+//! Steps that identify the cluster and change its secrets.
 
 use super::state::RunState;
 use crate::error::{Error, Result};
@@ -12,11 +12,11 @@ use crate::ui::StepOutcome;
 pub(super) fn record_cluster(
     runner: &Runner,
     step: &str,
-    look: &ClusterTarget,
-    known: &RunState,
+    target: &ClusterTarget,
+    state: &RunState,
 ) -> Result<()> {
-    let cluster = identify_cluster(runner, &look.kubectl, &look.namespace)?;
-    if known.cluster.get_or_init(|| cluster.clone()) != &cluster {
+    let cluster = identify_cluster(runner, &target.kubectl, &target.namespace)?;
+    if state.cluster.get_or_init(|| cluster.clone()) != &cluster {
         return Err(cluster_changed_error());
     }
     runner
@@ -28,13 +28,14 @@ pub(super) fn record_cluster(
 pub(super) fn check_cluster(
     runner: &Runner,
     step: &str,
-    look: &ClusterTarget,
-    known: &RunState,
+    target: &ClusterTarget,
+    state: &RunState,
 ) -> Result<()> {
-    let noted = known.cluster.get().ok_or_else(|| {
-        Error::failure("a step needs the cluster before any step has noted it").into_internal_bug()
+    let recorded = state.cluster.get().ok_or_else(|| {
+        Error::failure("a step needs the cluster before any step has recorded it")
+            .into_internal_bug()
     })?;
-    let Some((command, expected)) = noted.recheck(&look.kubectl, &look.namespace) else {
+    let Some((command, expected)) = recorded.recheck(&target.kubectl, &target.namespace) else {
         return Ok(());
     };
     verify_cluster_id(runner, step, &command, expected)
@@ -47,14 +48,13 @@ pub(super) fn verify_cluster_id(
     expected: &str,
 ) -> Result<()> {
     let output = runner.run(step, command)?;
-    let shown = kubectl::parse_server(&output).map_err(|failure| {
-        failure.into_error("whether it is still the same cluster cannot be found out")
-    })?;
-    if shown == expected {
+    let current = kubectl::parse_server(&output)
+        .map_err(|failure| failure.into_error("cannot check that the cluster is the same"))?;
+    if current == expected {
         runner.ui.report_step(
             step,
             StepOutcome::Done,
-            "the context leads to the same cluster as before",
+            "the context still points to the same cluster",
         );
         return Ok(());
     }
@@ -62,19 +62,19 @@ pub(super) fn verify_cluster_id(
 }
 
 fn cluster_changed_error() -> Error {
-    Error::refusal("the context leads to another cluster now than at the start of this run")
-        .hint("the kubeconfig was changed meanwhile: look at it, then run again")
+    Error::refusal("the context points to another cluster than at the start of this run")
+        .hint("the kubeconfig changed during the run: check it, then run the same command again")
 }
 
-/// Deletes a secret, if it still is the one that was seen, and sees that it is gone.
+/// Deletes a secret if it still has the UID of the plan, then checks that it is gone.
 pub(crate) fn delete_secret(
     runner: &Runner,
     step: &str,
     deletion: &SecretDeletion,
-    known: &RunState,
+    state: &RunState,
 ) -> Result<()> {
-    // What the step right before has seen after its own deletion is as fresh as another look.
-    let secrets = match known.take_secret_uids() {
+    // The previous step listed the secrets after its own deletion, so another list is redundant.
+    let secrets = match state.take_secret_uids() {
         Some(secrets) => secrets,
         None => list_secret_uids(runner, &format!("{step}-look"), &deletion.list_command())?,
     };
@@ -86,7 +86,7 @@ pub(crate) fn delete_secret(
             runner.ui.report_step(
                 step,
                 StepOutcome::Unchanged,
-                &format!("secret `{}` is gone already", deletion.name),
+                &format!("secret `{}` is already deleted", deletion.name),
             );
             return Ok(());
         }
@@ -101,65 +101,79 @@ pub(crate) fn delete_secret(
     match kubectl::check_success(&runner.run(step, &deletion.command())?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => {}
         Err(failure) => {
-            return Err(
-                failure.into_error(&format!("secret `{}` could not be deleted", deletion.name))
-            );
+            return Err(failure.into_error(&format!("cannot delete secret `{}`", deletion.name)));
         }
     }
     let secrets = list_secret_uids(runner, &format!("{step}-look"), &deletion.list_command())?;
     if secrets.iter().any(|secret| secret.uid == deletion.uid) {
         let (name, namespace) = (deletion.name, &deletion.target.namespace);
-        return Err(Error::failure(format!("secret `{name}` is still there after its deletion"))
-            .hint(format!("`kubectl describe secrets/{name} --namespace {namespace}`: a finalizer may hold it")));
+        return Err(
+            Error::failure(format!("secret `{name}` still exists after its deletion")).hint(
+                format!(
+                    "check it for a finalizer: \
+                     `kubectl describe secrets/{name} --namespace {namespace}`"
+                ),
+            ),
+        );
     }
     runner.ui.report_step(
         step,
         StepOutcome::Done,
-        &format!("secret `{}` of UID {} is gone", deletion.name, deletion.uid),
+        &format!(
+            "secret `{}` with UID {} is deleted",
+            deletion.name, deletion.uid
+        ),
     );
-    known.cache_secret_uids(secrets);
+    state.cache_secret_uids(secrets);
     Ok(())
 }
 
-fn list_secret_uids(runner: &Runner, step: &str, look: &Invocation) -> Result<Vec<SecretUid>> {
-    let output = runner.run(step, look)?;
+fn list_secret_uids(runner: &Runner, step: &str, command: &Invocation) -> Result<Vec<SecretUid>> {
+    let output = runner.run(step, command)?;
     kubectl::parse_secret_uids(&output)
-        .map_err(|failure| failure.into_error("the secrets cannot be looked at"))
+        .map_err(|failure| failure.into_error("cannot list the secrets"))
 }
 
-/// Sees that a job has made its secret.
+/// Checks that a job has created its secret.
 pub(crate) fn verify_new_secret(
     runner: &Runner,
     step: &str,
-    wanted: &ExpectedSecret,
+    expected: &ExpectedSecret,
 ) -> Result<()> {
-    let secrets = list_secret_uids(runner, step, &wanted.list_command())?;
-    let made = secrets.iter().find(|secret| {
-        secret.name == wanted.name.as_str() && Some(&secret.uid) != wanted.previous_uid.as_ref()
+    let secrets = list_secret_uids(runner, step, &expected.list_command())?;
+    let new_secret = secrets.iter().find(|secret| {
+        secret.name == expected.name.as_str() && Some(&secret.uid) != expected.previous_uid.as_ref()
     });
-    let Some(made) = made else {
-        let namespace = &wanted.target.namespace;
-        let more = match &wanted.job {
+    let Some(new_secret) = new_secret else {
+        let namespace = &expected.target.namespace;
+        let hint = match &expected.job {
             Some(job) => {
-                format!("`kubectl logs job/{job} --namespace {namespace}` shows what its job did")
+                format!("read the log of the job: `kubectl logs job/{job} --namespace {namespace}`")
             }
-            None => format!("`kubectl get jobs,pods --namespace {namespace}` shows what there is"),
+            None => {
+                format!("check the jobs and pods: `kubectl get jobs,pods --namespace {namespace}`")
+            }
         };
         return Err(Error::failure(format!(
-            "its job has ended, and yet there is no new secret `{}`",
-            wanted.name
+            "the job ended without creating secret `{}`",
+            expected.name
         ))
-        .hint(more));
+        .hint(hint));
     };
     runner.ui.report_step(
         step,
         StepOutcome::Done,
-        &format!("secret `{}` has the new UID {}", wanted.name, made.uid),
+        &format!(
+            "secret `{}` has the new UID {}",
+            expected.name, new_secret.uid
+        ),
     );
     Ok(())
 }
 
-pub(super) fn concurrent_change_error(what: &str) -> Error {
-    Error::refusal(format!("{what} was made anew by someone else meanwhile"))
-        .hint("find out by whom; the same command looks again and starts from what is there then")
+pub(super) fn concurrent_change_error(object: &str) -> Error {
+    Error::refusal(format!(
+        "{object} was recreated by someone else during this run"
+    ))
+    .hint("find out who recreated it, then run the same command again to plan from the new state")
 }

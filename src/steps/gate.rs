@@ -1,4 +1,4 @@
-//! Decides what becomes of a plan: execute it, print it, save it, or refuse it.
+//! Executes, prints, saves or refuses a plan.
 
 use crate::audit::PlanProgress;
 use crate::cli::{DryRunFormat, PlanRequest};
@@ -13,7 +13,7 @@ use crate::session::runner::Runner;
 use crate::ui::StepOutcome;
 use std::path::Path;
 
-/// What is to become of this plan: whether it is carried out now. Otherwise it is shown, or written down.
+/// Returns whether the caller executes the plan now. Otherwise prints or saves the plan.
 pub(crate) fn should_execute(
     runner: &Runner,
     mode: &PlanMode,
@@ -22,11 +22,11 @@ pub(crate) fn should_execute(
     dry_run: Option<DryRunFormat>,
 ) -> Result<bool> {
     match (mode, dry_run) {
-        (PlanMode::Save { path: out, request }, _) => {
-            save_plan(runner, plan, observed, out, request).map(|()| false)
+        (PlanMode::Save { path, request }, _) => {
+            save_plan(runner, plan, observed, path, request).map(|()| false)
         }
-        (_, Some(form)) => {
-            show_dry_run(runner, plan, form);
+        (_, Some(format)) => {
+            show_dry_run(runner, plan, format);
             Ok(false)
         }
         (PlanMode::Apply(saved), None) => {
@@ -40,54 +40,56 @@ fn save_plan(
     runner: &Runner,
     plan: &Plan,
     observed: PlanObservation,
-    out: &Path,
+    path: &Path,
     request: &PlanRequest,
 ) -> Result<()> {
     let mut request = request.clone();
-    // Which context was in force then must not depend on where it is applied.
+    // The plan applies to the context of today, also where the current context differs.
     request.common.context = runner.executor.target().context;
     let document = PlanFile::new(runner.executor, plan, observed, request)?;
     let bytes = document.to_bytes()?;
-    PlanFile::parse(&bytes).map_err(|why| {
-        Error::refusal(format!("this plan could not be shown as it is: {why}"))
-            .hint("paths and names in a plan hold nothing that is not seen, and nothing that turns text around")
+    PlanFile::parse(&bytes).map_err(|reason| {
+        Error::refusal(format!("cannot save this plan: {reason}"))
+            .hint("use paths and names without control characters and invisible characters")
     })?;
-    let other = |why: String| {
-        Error::refusal(format!("`{}` is not replaced: {why}", out.display()))
-            .hint("name another file: --out FILE")
+    let overwrite_error = |reason: String| {
+        Error::refusal(format!("cannot overwrite `{}`: {reason}", path.display()))
+            .hint("choose another file with --out FILE")
     };
-    if !out.parent().is_some_and(Path::is_dir) {
-        return Err(
-            Error::refusal(format!("there is no directory for `{}`", out.display()))
-                .hint("make it, or name another file: --out FILE"),
-        );
+    if !path.parent().is_some_and(Path::is_dir) {
+        return Err(Error::refusal(format!(
+            "the directory of `{}` does not exist",
+            path.display()
+        ))
+        .hint("create it, or choose another file with --out FILE"));
     }
-    let old = read_file(out, MAX_PLAN).map_err(|error| other(error.to_string()))?;
-    if let Some(old) = &old {
-        PlanFile::parse(&old.bytes).map_err(other)?;
+    let old_file = read_file(path, MAX_PLAN).map_err(|error| overwrite_error(error.to_string()))?;
+    if let Some(old_file) = &old_file {
+        PlanFile::parse(&old_file.bytes)
+            .map_err(|reason| overwrite_error(format!("not a plan file: {reason}")))?;
     }
     runner
         .executor
-        .write_document("write-plan", out, &bytes, old.as_ref())?;
+        .write_document("write-plan", path, &bytes, old_file.as_ref())?;
     let sha256 = Digest::compute(&bytes).to_string();
     runner.ui.print_plan(&document.render());
     runner.ui.print_lines(&format!(
-        "written to {}; nothing was changed",
-        out.display()
+        "plan written to {}, nothing else changed",
+        path.display()
     ));
     runner.ui.print_result(&format!("sha256 {sha256}"));
     runner.ui.print_lines(&format!(
-        "to carry it out: bypassctl apply {} --expect {sha256}",
-        crate::plan::shell_quote(&out.display().to_string())
+        "to apply it: bypassctl apply {} --expect {sha256}",
+        crate::plan::shell_quote(&path.display().to_string())
     ));
     runner
         .ui
-        .update_fields(|fields| fields.file = Some(out.display().to_string()));
+        .update_fields(|fields| fields.file = Some(path.display().to_string()));
     runner.ui.report_plan_file(document.to_json()?, sha256);
     Ok(())
 }
 
-/// Fails where this is not the plan that was written down, nor what is left of it.
+/// Fails unless the current plan equals the saved one, or the remaining part of a started one.
 fn ensure_unchanged(
     runner: &Runner,
     plan: &Plan,
@@ -99,66 +101,70 @@ fn ensure_unchanged(
         .update_fields(|fields| fields.sha256 = Some(saved.sha256.clone()));
     if !saved.digest_verified {
         runner.ui.warn(
-            "whether this is the plan that was approved is not known",
-            "--expect SHA256, from who approved it",
+            "cannot verify that this is the approved plan: no digest given",
+            "pass the digest of the approved plan: --expect SHA256",
         );
     }
-    let stand = runner.executor.find_plan_progress(&saved.sha256)?;
-    if stand == PlanProgress::Done {
+    let progress = runner.executor.find_plan_progress(&saved.sha256)?;
+    if progress == PlanProgress::Done {
         return Err(
-            Error::refusal("this plan was carried out already, by the record")
-                .hint("a plan is carried out once: make another and have it approved"),
+            Error::refusal("this plan was already applied, according to the audit log")
+                .hint("create a new plan and have it approved: a plan applies only once"),
         );
     }
-    let now = PlanFile::new(
+    let current = PlanFile::new(
         runner.executor,
         plan,
         observed,
         saved.plan_file.request.clone(),
     )?;
-    let differences = find_differences(&saved.plan_file, &now);
+    let differences = find_differences(&saved.plan_file, &current);
     if differences.is_empty() {
         runner.ui.report_step(
             "plan",
             StepOutcome::Verified,
-            &format!("all is as the plan has it, sha256 {}", saved.sha256),
+            &format!(
+                "the current state matches the plan, sha256 {}",
+                saved.sha256
+            ),
         );
         return Ok(());
     }
-    let (differences, hint) = match stand {
+    let (differences, hint) = match progress {
         PlanProgress::Incomplete(steps) => {
-            let differences = find_resume_differences(&saved.plan_file, &now, &steps);
+            let differences = find_resume_differences(&saved.plan_file, &current, &steps);
             if differences.is_empty() {
                 runner.ui.warn(
-                    "this plan was begun before and did not come to its end",
-                    "this run carries on with what is left of it",
+                    "an earlier run of this plan did not finish",
+                    "this run resumes it",
                 );
                 return Ok(());
             }
             (
                 differences,
-                "the plan was begun and did not come to its end, but what is to be done now is not what is left of it: look at what is there, and make another plan",
+                "check the current state, then create a new plan: \
+                 the remaining steps differ from those of the interrupted run",
             )
         }
         PlanProgress::Pending | PlanProgress::Done => {
-            (differences, "make another plan and have it approved")
+            (differences, "create a new plan and have it approved")
         }
     };
-    let told = format_differences(&differences);
+    let summary = format_differences(&differences);
     runner
         .ui
         .update_fields(|fields| fields.differences = Some(differences));
-    Err(Error::refusal(format!("not as the plan has it: {told}")).hint(hint))
+    Err(Error::refusal(format!(
+        "the current state differs from the plan: {summary}"
+    ))
+    .hint(hint))
 }
 
-/// A plan as it was asked for.
-pub(crate) fn show_dry_run(runner: &Runner, plan: &Plan, form: DryRunFormat) {
-    match form {
+pub(crate) fn show_dry_run(runner: &Runner, plan: &Plan, format: DryRunFormat) {
+    match format {
         DryRunFormat::Plan => {
             runner.ui.report_plan(plan);
-            runner
-                .ui
-                .print_lines("this was a dry run: nothing was changed");
+            runner.ui.print_lines("dry run, nothing changed");
         }
         DryRunFormat::Script => {
             let script = render_script(plan);

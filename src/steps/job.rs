@@ -2,7 +2,7 @@
 
 use super::cluster::concurrent_change_error;
 use super::watch::{ConditionWatch, WatchObserver};
-use crate::error::{self, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{JobRun, JobStrategy};
 use crate::procedure::revoke::JobKind;
 use crate::session::runner::Runner;
@@ -11,68 +11,68 @@ use crate::tool::kubectl::{self, EventType, Job, KubectlError, Pod, WatchEvent};
 use crate::ui::StepOutcome;
 use std::time::{Duration, Instant};
 
-/// How long a job may take before its pods are looked at, and then again.
+/// The time until the first check of a job's pods: most jobs complete earlier.
 const FIRST_POD_CHECK_DELAY: Duration = Duration::from_secs(3);
 
 const POD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long such a look may take: what is waited for is not noticed meanwhile.
+/// The time limit of a check, during which the progress line does not change.
 const POD_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Has a job run again, and waits for it.
+/// Reruns a job, and waits until it completes.
 pub(crate) fn run_job(runner: &Runner, step: &str, run: &JobRun) -> Result<()> {
-    let wanted = start_job(runner, step, run)?;
+    let expected = start_job(runner, step, run)?;
     let name = run
         .job_name()
-        .map_or_else(|| "made by kubit".to_owned(), |name| format!("`{name}`"));
+        .map_or_else(|| "from kubit".to_owned(), |name| format!("`{name}`"));
     let namespace = &run.target.namespace;
-    let more = |verb: &str| match run.job_name() {
+    let details_command = |verb: &str| match run.job_name() {
         Some(name) => format!("`kubectl {verb} job/{name} --namespace {namespace}`"),
         None => format!("`kubectl get jobs,pods --namespace {namespace}`"),
     };
     let wait = ConditionWatch {
         runner,
         step,
-        condition: format!("job {name} is complete"),
+        condition: format!("job {name} to complete"),
         timeout: run.timeout,
         start: Instant::now(),
-        details_command: more("describe"),
+        details_command: details_command("describe"),
     };
-    let mut judge = JobObserver {
-        expected: wanted,
+    let mut observer = JobObserver {
+        expected,
         last_event: None,
     };
-    let mut pods = JobDiagnostics {
+    let mut diagnostics = JobDiagnostics {
         runner,
         job_run: run,
         reported: Vec::new(),
         next_check: FIRST_POD_CHECK_DELAY,
     };
-    let end = wait.wait_for_decision(&run.watch_command(), &mut judge, |waited| {
-        pods.check_pods(waited)
+    let outcome = wait.wait_for_decision(&run.watch_command(), &mut observer, |elapsed| {
+        diagnostics.check_pods(elapsed)
     })?;
-    if let JobOutcome::Failed(why) = &end {
-        return Err(Error::failure(format!("job {name} failed ({why})"))
-            .hint(format!("{} shows more", more("logs"))));
-    }
-    let how = if matches!(end, JobOutcome::Deleted) {
-        "was deleted before it was seen complete"
-    } else {
-        "is complete"
+    let result = match outcome {
+        JobOutcome::Failed(reason) => {
+            return Err(Error::failure(format!("job {name} failed: {reason}"))
+                .hint(format!("read its log: {}", details_command("logs"))));
+        }
+        // A TTL can delete a job right after its end. The next step checks its secret.
+        JobOutcome::Deleted => "was deleted before its completion was observed",
+        JobOutcome::Complete => "is complete",
     };
     runner
         .ui
-        .report_step(step, StepOutcome::Done, &format!("job {name} {how}"));
+        .report_step(step, StepOutcome::Done, &format!("job {name} {result}"));
     Ok(())
 }
 
-/// Which job is waited for.
+/// The job to wait for.
 enum ExpectedJob {
-    /// The one of this UID.
+    /// The job with this UID.
     Uid(String),
-    /// One of this name, made after the one of that UID was deleted.
+    /// The job that kubit recreates under the same name.
     Successor { name: String, previous_uid: String },
-    /// Any original of this kind.
+    /// Any job of this kind from kubit.
     Original(JobKind),
 }
 
@@ -81,13 +81,13 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
     match (&run.strategy, run.command()) {
         (JobStrategy::Operator { job }, Some(command)) => {
             let name = run.job_name().unwrap_or_default().to_owned();
-            let look = run.target.kubectl.get_job_uid(namespace, &name);
-            match kubectl::parse_uid(&runner.run(&format!("{step}-look"), &look)?) {
+            let uid_command = run.target.kubectl.get_job_uid(namespace, &name);
+            match kubectl::parse_uid(&runner.run(&format!("{step}-look"), &uid_command)?) {
                 Ok(uid) if uid == job.uid => delete_job(runner, step, &command, job)?,
-                Ok(_) => return Err(concurrent_change_error(&job.to_string())),
+                Ok(_) => return Err(concurrent_change_error(&format!("job `{name}`"))),
                 Err(KubectlError::NotFound(_)) => {}
                 Err(failure) => {
-                    return Err(failure.into_error(&format!("{job} cannot be looked at")));
+                    return Err(failure.into_error(&format!("cannot read job `{name}`")));
                 }
             }
             Ok(ExpectedJob::Successor {
@@ -98,38 +98,42 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
         (_, Some(command)) => {
             let output = runner.run(step, &command)?;
             let name = run.job_name().unwrap_or_default();
-            kubectl::parse_created_uid(&output).map(ExpectedJob::Uid).map_err(|failure| {
-                let error = failure.into_error(&format!("job `{name}` could not be made"));
-                match error.message.contains("(AlreadyExists)") {
-                    true => Error {
-                        hint:
-                            "another run, by someone else or on another host, may be in it right now: wait for its end"
-                                .to_owned(),
-                        ..error
-                    },
-                    false => error,
-                }
-            })
+            kubectl::parse_created_uid(&output)
+                .map(ExpectedJob::Uid)
+                .map_err(|failure| create_job_error(failure, name))
         }
         (JobStrategy::Running { job }, None) => Ok(ExpectedJob::Uid(job.uid.clone())),
         (JobStrategy::AwaitExisting { .. }, None) => {
             Ok(ExpectedJob::Original(JobKind::from_secret(run.secret)))
         }
-        (_, None) => Err(
-            Error::failure("a job is to run again, and there is no command for it")
-                .into_internal_bug(),
-        ),
+        (_, None) => {
+            Err(Error::failure("the plan has no command to rerun a job").into_internal_bug())
+        }
+    }
+}
+
+fn create_job_error(failure: KubectlError, name: &str) -> Error {
+    let already_exists = matches!(failure, KubectlError::AlreadyExists(_));
+    let error = failure.into_error(&format!("cannot create job `{name}`"));
+    if already_exists {
+        let hint = "wait until the other run ends: another user or host may have created this job";
+        Error {
+            hint: hint.to_owned(),
+            ..error
+        }
+    } else {
+        error
     }
 }
 
 fn delete_job(runner: &Runner, step: &str, command: &Invocation, job: &ObjectRef) -> Result<()> {
     match kubectl::check_success(&runner.run(step, command)?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => Ok(()),
-        Err(failure) => Err(failure.into_error(&format!("{job} could not be deleted"))),
+        Err(failure) => Err(failure.into_error(&format!("cannot delete job `{}`", job.name))),
     }
 }
 
-/// How a job ended, as far as a watch shows.
+/// The end of a job as a watch observes it.
 enum JobOutcome {
     Complete,
     Failed(String),
@@ -151,33 +155,32 @@ impl WatchObserver for JobObserver {
 
     fn observe_event(&mut self, event: WatchEvent<Job>) {
         let job = &event.object.metadata;
-        let is_wanted = match &self.expected {
+        let is_expected = match &self.expected {
             ExpectedJob::Uid(uid) => job.uid == *uid,
-            ExpectedJob::Successor {
-                name,
-                previous_uid: of,
-            } => job.name == *name && job.uid != *of,
+            ExpectedJob::Successor { name, previous_uid } => {
+                job.name == *name && job.uid != *previous_uid
+            }
             ExpectedJob::Original(kind) => {
                 event.event_type != EventType::Deleted && kind.is_original(&event.object)
             }
         };
-        if is_wanted {
+        if is_expected {
             self.last_event = Some((event.event_type, event.object));
         }
     }
 
     fn decision(&self) -> Option<JobOutcome> {
-        let (change, job) = self.last_event.as_ref()?;
+        let (event_type, job) = self.last_event.as_ref()?;
         match job.failure_reason() {
-            Some(why) => Some(JobOutcome::Failed(why)),
+            Some(reason) => Some(JobOutcome::Failed(reason)),
             None if job.is_complete() => Some(JobOutcome::Complete),
-            None if *change == EventType::Deleted => Some(JobOutcome::Deleted),
+            None if *event_type == EventType::Deleted => Some(JobOutcome::Deleted),
             None => None,
         }
     }
 }
 
-/// Tells why a job that does not come to its end has not started: its pods know, not the job.
+/// Warns about pods that do not start, since the status of their job does not show it.
 struct JobDiagnostics<'a> {
     runner: &'a Runner<'a>,
     job_run: &'a JobRun,
@@ -186,33 +189,28 @@ struct JobDiagnostics<'a> {
 }
 
 impl JobDiagnostics<'_> {
-    fn check_pods(&mut self, waited: Duration) -> Result<()> {
+    fn check_pods(&mut self, elapsed: Duration) -> Result<()> {
         let Some(name) = self
             .job_run
             .job_name()
-            .filter(|_| waited >= self.next_check)
+            .filter(|_| elapsed >= self.next_check)
         else {
             return Ok(());
         };
-        self.next_check = waited + POD_CHECK_INTERVAL;
+        self.next_check = elapsed + POD_CHECK_INTERVAL;
         let namespace = &self.job_run.target.namespace;
         let command = self
             .job_run
             .target
             .kubectl
             .list_pods(namespace, &format!("job-name={name}"));
-        // A look that fails is on record, and the wait goes on: it has its own means to notice what is wrong.
+        // The audit log has a failed check, and the watch detects a lasting problem by itself.
         let output = match self
             .runner
             .run("list-pods", &command.with_timeout(POD_CHECK_TIMEOUT))
         {
             Ok(output) => output,
-            Err(error)
-                if matches!(
-                    error.kind,
-                    error::ErrorKind::Failed | error::ErrorKind::TimedOut
-                ) =>
-            {
+            Err(error) if matches!(error.kind, ErrorKind::Failed | ErrorKind::TimedOut) => {
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -220,34 +218,36 @@ impl JobDiagnostics<'_> {
         let Ok(pods) = kubectl::parse_list::<Pod>(&output) else {
             return Ok(());
         };
-        let reason = |pod: &Pod| {
-            pod.waiting_reason().map(|why| {
-                (
-                    format!("pod `{}` does not start: {why}", pod.metadata.name),
-                    format!("pod/{}", pod.metadata.name),
-                )
-            })
-        };
-        let told =
-            if pods.is_empty() && matches!(self.job_run.strategy, JobStrategy::Operator { .. }) {
-                Some((
-                    "kubit has not made it again so far, or no pod of it was made".to_owned(),
-                    format!("job/{name}"),
-                ))
-            } else if pods.is_empty() {
-                Some((
-                    "no pod of it was made so far: a quota or a pod security policy may forbid it"
-                        .to_owned(),
-                    format!("job/{name}"),
-                ))
-            } else {
-                pods.iter().find_map(reason)
-            };
-        if let Some((why, object)) = told.filter(|(why, _)| !self.reported.contains(why)) {
-            let hint = format!("`kubectl describe {object} --namespace {namespace}` shows more");
-            self.runner.ui.warn(&format!("job `{name}`: {why}"), &hint);
-            self.reported.push(why);
+        let problem = self.find_problem(name, &pods);
+        if let Some((message, object)) =
+            problem.filter(|(message, _)| !self.reported.contains(message))
+        {
+            let hint = format!("run `kubectl describe {object} --namespace {namespace}`");
+            self.runner.ui.warn(&message, &hint);
+            self.reported.push(message);
         }
         Ok(())
+    }
+
+    /// Returns the message about a job that does not start, and the object to describe.
+    fn find_problem(&self, name: &str, pods: &[Pod]) -> Option<(String, String)> {
+        if pods.is_empty() {
+            let cause = match self.job_run.strategy {
+                JobStrategy::Operator { .. } => "kubit may not have recreated the job",
+                _ => "a quota or a pod security policy may forbid one",
+            };
+            return Some((
+                format!("job `{name}` has no pod yet: {cause}"),
+                format!("job/{name}"),
+            ));
+        }
+        pods.iter().find_map(|pod| {
+            let pod_name = &pod.metadata.name;
+            let reason = pod.waiting_reason()?;
+            Some((
+                format!("pod `{pod_name}` of job `{name}` does not start: {reason}"),
+                format!("pod/{pod_name}"),
+            ))
+        })
     }
 }

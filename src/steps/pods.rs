@@ -1,4 +1,4 @@
-//! The step that restarts the pods.
+//! The step that restarts pods.
 
 use super::watch::{ConditionWatch, WatchObserver};
 use crate::error::{Error, Result};
@@ -9,91 +9,96 @@ use crate::ui::StepOutcome;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long to wait before pods are watched anew.
+/// The pause before another watch of the pods.
 const POD_RECHECK_DELAY: Duration = Duration::from_millis(500);
 
-/// Restarts the pods that load the keys, and waits until their successors serve and they are gone.
+/// Restarts the pods that load the keys, and waits until the old ones are gone and the new ones
+/// are ready.
 pub(crate) fn restart_pods(runner: &Runner, step: &str, restart: &PodRestart) -> Result<()> {
-    let old = match (&restart.terminating, restart.command()) {
+    let old_uids = match (&restart.terminating, restart.command()) {
         (None, Some(command)) => {
             let pods = list_pods(runner, step, restart)?;
             if pods.iter().all(Pod::is_finished) {
                 return Err(Error::failure(format!(
-                    "no pod matches `{}` any more: nothing can be restarted",
+                    "no pod matches `{}` any more: nothing to restart",
                     restart.selector
                 ))
                 .hint(format!(
-                    "`kubectl get pods --namespace {}` shows what there is",
+                    "check the pods: `kubectl get pods --namespace {}`",
                     restart.target.namespace
                 )));
             }
             match kubectl::check_success(&runner.run(step, &command)?) {
-                // One of them was gone before its turn came.
+                // kubectl deletes the pods one by one, and one can disappear before its turn.
                 Ok(()) | Err(KubectlError::NotFound(_)) => {}
-                Err(failure) => return Err(failure.into_error("the pods could not be deleted")),
+                Err(failure) => return Err(failure.into_error("cannot delete the pods")),
             }
             pods.into_iter().map(|pod| pod.metadata.uid).collect()
         }
-        (going, _) => going.clone().unwrap_or_default(),
+        (terminating, _) => terminating.clone().unwrap_or_default(),
     };
-    wait_for_pods(runner, step, restart, &old)?;
-    let gone = if old.is_empty() {
+    wait_for_pods(runner, step, restart, &old_uids)?;
+    let old_pods = if old_uids.is_empty() {
         String::new()
     } else {
-        format!("{} old pods are gone, ", old.len())
+        format!("{} old pods are gone, ", old_uids.len())
     };
     runner.ui.report_step(
         step,
         StepOutcome::Done,
-        &format!("{gone}{} new ones are ready", restart.ready_pods),
+        &format!("{old_pods}{} new pods are ready", restart.ready_pods),
     );
     Ok(())
 }
 
 fn list_pods(runner: &Runner, step: &str, restart: &PodRestart) -> Result<Vec<Pod>> {
     let output = runner.run(&format!("{step}-look"), &restart.list_command())?;
-    kubectl::parse_list(&output).map_err(|failure| failure.into_error("the pods cannot be listed"))
+    kubectl::parse_list(&output).map_err(|failure| failure.into_error("cannot list the pods"))
 }
 
-fn wait_for_pods(runner: &Runner, step: &str, restart: &PodRestart, old: &[String]) -> Result<()> {
+fn wait_for_pods(
+    runner: &Runner,
+    step: &str,
+    restart: &PodRestart,
+    old_uids: &[String],
+) -> Result<()> {
     let PodRestart {
-        target: at,
+        target,
         selector,
-        ready_pods: ready,
-        timeout: limit,
+        ready_pods,
+        timeout,
         ..
     } = restart;
-    let what = format!("the old pods are gone and {ready} new ones are ready");
-    let more = format!(
-        "`kubectl describe pods --selector {selector} --namespace {}`",
-        at.namespace
-    );
     let wait = ConditionWatch {
         runner,
         step,
-        condition: what,
-        timeout: *limit,
+        condition: format!("the old pods to end and {ready_pods} new pods to be ready"),
+        timeout: *timeout,
         start: Instant::now(),
-        details_command: more,
+        details_command: format!(
+            "`kubectl describe pods --selector {selector} --namespace {}`",
+            target.namespace
+        ),
     };
     loop {
-        let mut judge = PodObserver {
-            old_uids: old,
-            ready_count: *ready,
+        let mut observer = PodObserver {
+            old_uids,
+            ready_count: *ready_pods,
             pods: BTreeMap::new(),
             synced: false,
         };
-        wait.wait_for_decision(&restart.watch_command(), &mut judge, |_| Ok(()))?;
-        if judge.synced {
+        wait.wait_for_decision(&restart.watch_command(), &mut observer, |_| Ok(()))?;
+        if observer.synced {
             return Ok(());
         }
-        // It may have been decided in the middle of what a watch begins with, one by one all that is there.
+        // A watch begins with one event for each existing pod. A decision among these is premature,
+        // so a complete list confirms it.
         let pods = list_pods(runner, step, restart)?;
-        judge.pods = pods
+        observer.pods = pods
             .into_iter()
             .map(|pod| (pod.metadata.uid.clone(), pod))
             .collect();
-        if judge.decision().is_some() {
+        if observer.decision().is_some() {
             return Ok(());
         }
         runner.executor.sleep(POD_RECHECK_DELAY)?;
@@ -103,9 +108,9 @@ fn wait_for_pods(runner: &Runner, step: &str, restart: &PodRestart, old: &[Strin
 struct PodObserver<'a> {
     old_uids: &'a [String],
     ready_count: usize,
-    /// Those that are there, by UID.
+    /// The existing pods by UID.
     pods: BTreeMap<String, Pod>,
-    /// Whether the watch has shown all that was there when it began: it does before it shows any change.
+    /// The watch has reported every pod that existed at its start, because it reported a change.
     synced: bool,
 }
 

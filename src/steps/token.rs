@@ -1,4 +1,4 @@
-//! The steps that read, probe, write and delete the token.
+//! Steps that read, probe, write and delete the token.
 
 use super::state::RunState;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,36 +14,36 @@ use crate::tool::kubectl::{self, KubectlError, TokenError};
 use crate::ui::StepOutcome;
 use std::path::Path;
 
-/// Reads the admin token; from then on no record and no message may hold it.
+/// Reads the admin token, and redacts it from every later audit record and message.
 pub(crate) fn read_token(runner: &Runner, step: &str, command: &Invocation) -> Result<Secret> {
     let token = kubectl::parse_admin_token(&runner.run(step, command)?).map_err(token_error)?;
     runner.executor.register_secret(&token);
     Ok(token)
 }
 
-const NO_TOKEN_HINT: &str = "a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one";
+const NO_TOKEN_HINT: &str = "run `bypassctl revoke` to create a token: \
+    an interrupted revocation leaves none, and neither does --no-new-token";
 
-fn token_error(why: TokenError) -> Error {
+fn token_error(error: TokenError) -> Error {
     let secret = "secret `admin-token`";
-    let look = "look at its keys: `kubectl describe secrets/admin-token --namespace NS`";
-    match why {
-        TokenError::NoKey => Error::failure(format!("{secret} has no key `token`")).hint(look),
+    let hint = "check its keys: `kubectl describe secrets/admin-token --namespace NS`";
+    match error {
+        TokenError::NoKey => Error::failure(format!("{secret} has no key `token`")).hint(hint),
         TokenError::Empty => {
-            Error::failure(format!("{secret} has an empty key `token`")).hint(look)
+            Error::failure(format!("{secret} has an empty key `token`")).hint(hint)
         }
-        TokenError::NotBase64 => Error::failure(format!(
-            "{secret}: what kubectl printed for its key `token` is not base64"
-        ))
-        .hint(look),
-        TokenError::TooLarge => Error::failure(format!(
-            "{secret}: its key `token` is over 1 MiB, and no token is"
-        ))
-        .hint(look),
+        TokenError::NotBase64 => {
+            Error::failure(format!("key `token` of {secret} is not base64")).hint(hint)
+        }
+        TokenError::TooLarge => {
+            Error::failure(format!("key `token` of {secret} is larger than 1 MiB")).hint(hint)
+        }
         TokenError::Kubectl(failure) => {
-            let is_gone =
-                matches!(&failure, KubectlError::NotFound(said) if said.contains("admin-token"));
-            let error = failure.into_error(&format!("{secret} cannot be read"));
-            if is_gone {
+            // Otherwise the namespace is missing, and a revocation cannot help.
+            let is_secret_missing =
+                matches!(&failure, KubectlError::NotFound(text) if text.contains("admin-token"));
+            let error = failure.into_error("cannot read secret `admin-token`");
+            if is_secret_missing {
                 error.with_hint(NO_TOKEN_HINT)
             } else {
                 error
@@ -52,7 +52,7 @@ fn token_error(why: TokenError) -> Error {
     }
 }
 
-/// Tries a token with a throwaway configuration.
+/// Probes a token with a throwaway configuration.
 pub(crate) fn probe_token(
     runner: &Runner,
     step: &str,
@@ -62,7 +62,7 @@ pub(crate) fn probe_token(
 ) -> Result<TokenVerdict> {
     if profile.host.is_none() {
         return Ok(TokenVerdict::Inconclusive(
-            "the profile names no host".to_owned(),
+            "the profile has no host".to_owned(),
         ));
     }
     runner.ui.print_command(&command.argv(None));
@@ -85,47 +85,63 @@ pub(super) fn handle_token_verdict(
     verdict: TokenVerdict,
     required: bool,
     profile: &Profile,
-    known: &RunState,
+    state: &RunState,
 ) -> Result<()> {
-    let at = profile.address();
+    let address = profile.address();
     match verdict {
         TokenVerdict::Accepted => {
-            runner.ui.report_step(step, StepOutcome::Done, &format!("the token was accepted by {at}"));
+            runner.ui.report_step(
+                step,
+                StepOutcome::Done,
+                &format!("token accepted by {address}"),
+            );
             Ok(())
         }
-        TokenVerdict::Rejected(said) => Err(Error::failure(format!("the token was refused by {at}: {said}"))
-            .hint("does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it")),
-        TokenVerdict::Inconclusive(said) if required => Err(Error::failure(format!("the token could not be tried with {at}: {said}"))
-            .hint("look at host, port and TLS settings of the profile; --verify try goes on without this proof")),
-        TokenVerdict::Inconclusive(said) => {
-            let hint = "look at host, port and TLS settings of the profile; `bypassctl status` tries again";
-            runner.ui.warn(&format!("the token could not be tried with {at}: {said}"), hint);
-            let _ = known.inconclusive_reason.set(said);
+        TokenVerdict::Rejected(reason) => Err(Error::failure(format!(
+            "token rejected by {address}: {reason}"
+        ))
+        .hint(
+            "check that the profile's host belongs to this namespace. If it does, the token was \
+             revoked: `kubectl get secrets,jobs --namespace NS` shows the job that created it",
+        )),
+        TokenVerdict::Inconclusive(reason) if required => Err(Error::failure(format!(
+            "cannot probe the token with {address}: {reason}"
+        ))
+        .hint(
+            "check host, port and TLS settings of the profile, \
+             or pass --verify try to continue without verification",
+        )),
+        TokenVerdict::Inconclusive(reason) => {
+            runner.ui.warn(
+                &format!("cannot probe the token with {address}: {reason}"),
+                "check host, port and TLS settings of the profile, then run `bypassctl status`",
+            );
+            let _ = state.inconclusive_reason.set(reason);
             Ok(())
         }
     }
 }
 
 pub(super) fn write_token(runner: &Runner, step: &str, path: &Path, token: &Secret) -> Result<()> {
-    let old = read_file(path, MAX_TOKEN_FILE).map_err(|error| {
-        Error::failure(format!("`{}` cannot be looked at: {error}", path.display()))
-            .hint("move it away, or name another: --token-file FILE")
+    let old_file = read_file(path, MAX_TOKEN_FILE).map_err(|error| {
+        Error::failure(format!("cannot read `{}`: {error}", path.display()))
+            .hint("move it away, or choose another file with --token-file FILE")
     })?;
-    let right = old
+    let is_current = old_file
         .as_ref()
         .is_some_and(|old| *old.bytes == *token.expose_secret() && is_owner_only(&old.meta));
-    if right {
+    if is_current {
         runner.ui.report_step(
             step,
             StepOutcome::Unchanged,
-            &format!("{} holds this token already", path.display()),
+            &format!("{} already contains this token", path.display()),
         );
         return Ok(());
     }
     let write = FileWrite {
         path,
         bytes: token.expose_secret(),
-        old_file: old.as_ref(),
+        old_file: old_file.as_ref(),
         access: FileAccess::OwnerOnly,
         is_secret: true,
     };
@@ -142,27 +158,26 @@ pub(super) fn edit_config(
     runner: &Runner,
     step: &str,
     path: &Path,
-    old: Option<&str>,
+    old_text: Option<&str>,
     edit: &ConfigEdit,
 ) -> Result<()> {
-    let now = read_file(path, MAX_CONFIG).map_err(|error| {
-        Error::failure(format!("`{}` cannot be read: {error}", path.display()))
-            .hint("look at its owner and mode")
+    let current = read_file(path, MAX_CONFIG).map_err(|error| {
+        Error::failure(format!("cannot read `{}`: {error}", path.display()))
+            .hint("check its owner and mode")
     })?;
-    if now.as_ref().map(|now| &now.bytes[..]) != old.map(str::as_bytes) {
+    if current.as_ref().map(|file| &file.bytes[..]) != old_text.map(str::as_bytes) {
         return Err(Error::refusal(format!(
-            "`{}` was changed by someone else meanwhile",
+            "`{}` was changed by someone else during this run",
             path.display()
         ))
-        .hint("run again: the edit is worked out anew"));
+        .hint("run the same command again to edit the current file"));
     }
-    let secret = profile::can_hold_secret(old.unwrap_or_default());
     let write = FileWrite {
         path,
         bytes: edit.text.as_bytes(),
-        old_file: now.as_ref(),
+        old_file: current.as_ref(),
         access: FileAccess::Preserve,
-        is_secret: secret,
+        is_secret: profile::can_hold_secret(old_text.unwrap_or_default()),
     };
     runner.executor.write_file(step, &write)?;
     runner.ui.report_step(

@@ -8,170 +8,210 @@ use crate::secret::Secret;
 use crate::session::runner::{Runner, join_thread};
 use crate::tool::influxctl::TokenVerdict;
 use crate::ui::{RevocationVerification, StepOutcome};
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-/// How long to leave InfluxDB alone between two trials.
+/// The pause between two probes, to spare InfluxDB.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Tries until it is shown, or the grace period is over.
+const MANUAL_PROBE_HINT: &str = "run `influxctl database list` with a copy of the old token: \
+    the server must reject it. Next time, pass the copy with --old-token-file and a profile of \
+    this cluster with --profile";
+
+/// Probes the tokens until the result is conclusive or the grace period is over.
 pub(crate) fn verify_revocation(
     runner: &Runner,
     step: &str,
-    prove: &VerificationStep,
-    known: &RunState,
+    verification: &VerificationStep,
+    state: &RunState,
 ) -> Result<()> {
-    let shown = match (&prove.token_probe, known.old_token.get()) {
-        (None, _) => RevocationVerification::Inconclusive("no token can be tried here".to_owned()),
+    let outcome = match (&verification.token_probe, state.old_token.get()) {
+        (None, _) => RevocationVerification::Inconclusive("no token probe is available".to_owned()),
         (_, None) => {
-            RevocationVerification::Inconclusive("no copy of the old token is at hand".to_owned())
+            RevocationVerification::Inconclusive("no copy of the old token found".to_owned())
         }
-        (Some(trial), Some(old)) => {
-            let new = if prove.new_token {
-                Some(known.token()?)
-            } else {
-                None
+        (Some(probe), Some(old_token)) => {
+            let prober = TokenProber {
+                runner,
+                step,
+                probe,
+                old_token,
+                new_token: verification.new_token.then(|| state.token()).transpose()?,
             };
-            poll_until_conclusive(runner, step, trial, old, new, prove.grace_period, known)?
+            prober.poll_until_conclusive(verification.grace_period, state)?
         }
     };
-    let at = prove
-        .token_probe
-        .as_ref()
-        .map(|trial| trial.profile.address())
-        .unwrap_or_default();
-    match &shown {
-        RevocationVerification::Verified if prove.new_token => {
-            runner.ui.report_step(
-                step,
-                StepOutcome::Done,
-                &format!("the old token is refused by {at} where the new one is accepted"),
-            );
-        }
-        RevocationVerification::Verified => runner.ui.report_step(
-            step,
-            StepOutcome::Done,
-            &format!("the old token, accepted before, is refused by {at}"),
-        ),
-        RevocationVerification::StillAccepted => runner.ui.warn(
-            &format!(
-                "the old token is still accepted by {at}, {} s after the restart",
-                prove.grace_period.as_secs()
-            ),
-            still_accepted_hint(prove.new_token),
-        ),
-        RevocationVerification::Inconclusive(why) => {
-            runner.ui.warn(
-                &format!("that the old token is refused was not shown: {why}"),
-                MANUAL_PROBE_HINT,
-            );
-        }
-    }
-    let _ = known.verification.set(shown);
+    report_outcome(runner, step, verification, &outcome);
+    let _ = state.verification.set(outcome);
     Ok(())
 }
 
-const MANUAL_PROBE_HINT: &str = "with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it";
-
-fn still_accepted_hint(new_token: bool) -> &'static str {
-    if new_token {
-        "do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --start-over; or does the profile's host belong to another cluster?"
-    } else {
-        "some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token"
+fn report_outcome(
+    runner: &Runner,
+    step: &str,
+    verification: &VerificationStep,
+    outcome: &RevocationVerification,
+) {
+    let address = verification
+        .token_probe
+        .as_ref()
+        .map(|probe| probe.profile.address())
+        .unwrap_or_default();
+    match outcome {
+        RevocationVerification::Verified if verification.new_token => runner.ui.report_step(
+            step,
+            StepOutcome::Done,
+            &format!("{address} rejects the old token and accepts the new one"),
+        ),
+        RevocationVerification::Verified => runner.ui.report_step(
+            step,
+            StepOutcome::Done,
+            &format!("{address} rejects the old token, which it accepted before"),
+        ),
+        RevocationVerification::StillAccepted => runner.ui.warn(
+            &format!(
+                "{address} still accepts the old token {} s after the restart",
+                verification.grace_period.as_secs()
+            ),
+            still_accepted_hint(verification.new_token),
+        ),
+        RevocationVerification::Inconclusive(reason) => runner.ui.warn(
+            &format!("the verification is inconclusive: {reason}"),
+            MANUAL_PROBE_HINT,
+        ),
     }
 }
 
-fn poll_until_conclusive(
-    runner: &Runner,
-    step: &str,
-    trial: &TokenProbe,
-    old: &OldToken,
-    new: Option<&Secret>,
-    grace: Duration,
-    known: &RunState,
-) -> Result<RevocationVerification> {
-    let begun = Instant::now();
-    let mut accepted_once = false;
-    loop {
-        let (shown, refused) = probe_both_tokens(runner, step, trial, old, new)?;
-        let shown = match shown {
-            ControlFlow::Continue(shown) if begun.elapsed() < grace => shown,
-            ControlFlow::Continue(shown) | ControlFlow::Break(shown) => {
-                runner.ui.clear_progress();
-                refused
-                    .into_iter()
-                    .for_each(|why| drop(known.new_token_rejection.set(why)));
-                // A trial at the end that shows nothing does not take back what an earlier one has shown.
-                let last_known =
-                    accepted_once && matches!(shown, RevocationVerification::Inconclusive(_));
-                return Ok(if last_known {
+fn still_accepted_hint(has_new_token: bool) -> &'static str {
+    if has_new_token {
+        "find other pods that load `rsa-keys` (`kubectl get pods --output yaml`), select them \
+         with --restart-selector, and run again with --start-over. Also check that the profile's \
+         host belongs to this cluster"
+    } else {
+        "run the same command without --no-new-token: some releases accept the last token until a \
+         new one exists (influxdata/docs-v2 pull 5612)"
+    }
+}
+
+struct TokenProber<'a> {
+    runner: &'a Runner<'a>,
+    step: &'a str,
+    probe: &'a TokenProbe,
+    old_token: &'a OldToken,
+    /// `None` if the revocation creates no token.
+    new_token: Option<&'a Secret>,
+}
+
+/// The result of probing both tokens once.
+struct ProbeRound {
+    outcome: RevocationVerification,
+    /// Another round cannot change the outcome.
+    is_final: bool,
+    /// The reason why the server rejected the new token, if it did.
+    new_token_rejection: Option<String>,
+}
+
+impl TokenProber<'_> {
+    fn poll_until_conclusive(
+        &self,
+        grace_period: Duration,
+        state: &RunState,
+    ) -> Result<RevocationVerification> {
+        let start = Instant::now();
+        let mut was_accepted = false;
+        loop {
+            let round = self.probe_both_tokens()?;
+            let outcome = round.outcome;
+            if round.is_final || start.elapsed() >= grace_period {
+                self.runner.ui.clear_progress();
+                if let Some(reason) = round.new_token_rejection {
+                    let _ = state.new_token_rejection.set(reason);
+                }
+                // An inconclusive last round does not refute an earlier acceptance.
+                let is_inconclusive = matches!(outcome, RevocationVerification::Inconclusive(_));
+                return Ok(if was_accepted && is_inconclusive {
                     RevocationVerification::StillAccepted
                 } else {
-                    shown
+                    outcome
                 });
             }
-        };
-        accepted_once = shown == RevocationVerification::StillAccepted || accepted_once;
-        let for_what = match shown {
-            RevocationVerification::StillAccepted => "until the old token is refused",
-            _ => "until both tokens can be tried",
-        };
-        runner.ui.show_progress(&format!(
-            "{step}: waiting {for_what}, {} s",
-            begun.elapsed().as_secs()
-        ));
-        runner.executor.sleep(PROBE_INTERVAL)?;
+            let is_accepted = outcome == RevocationVerification::StillAccepted;
+            was_accepted |= is_accepted;
+            let condition = if is_accepted {
+                "the server to reject the old token"
+            } else {
+                "the server to answer for both tokens"
+            };
+            self.runner.ui.show_progress(&format!(
+                "{}: waiting for {condition}, {} s",
+                self.step,
+                start.elapsed().as_secs()
+            ));
+            self.runner.executor.sleep(PROBE_INTERVAL)?;
+        }
     }
-}
 
-/// What one trial shows, and whether another could show more; and why the new token was refused, if it was.
-fn probe_both_tokens(
-    runner: &Runner,
-    step: &str,
-    trial: &TokenProbe,
-    old: &OldToken,
-    new: Option<&Secret>,
-) -> Result<(
-    ControlFlow<RevocationVerification, RevocationVerification>,
-    Option<String>,
-)> {
-    let TokenProbe { command, profile } = trial;
-    let (old_verdict, new_verdict) = std::thread::scope(|scope| {
-        let new = new.map(|new| {
-            scope.spawn(move || probe_token(runner, &format!("{step}-new"), command, profile, new))
+    fn probe_both_tokens(&self) -> Result<ProbeRound> {
+        let Self { runner, step, .. } = *self;
+        let TokenProbe { command, profile } = self.probe;
+        let (old_verdict, new_verdict) = std::thread::scope(|scope| {
+            let new_probe = self.new_token.map(|token| {
+                scope.spawn(move || {
+                    probe_token(runner, &format!("{step}-new"), command, profile, token)
+                })
+            });
+            let old_token = &self.old_token.token;
+            (
+                probe_token(runner, &format!("{step}-old"), command, profile, old_token),
+                new_probe.map(join_thread),
+            )
         });
-        (
-            probe_token(runner, &format!("{step}-old"), command, profile, &old.token),
-            new.map(join_thread),
-        )
-    });
-    let more = |why: String| ControlFlow::Continue(RevocationVerification::Inconclusive(why));
-    let (old_verdict, new_verdict) = (old_verdict?, new_verdict.transpose()?);
-    let refused = match &new_verdict {
-        Some(TokenVerdict::Rejected(why)) => Some(why.clone()),
-        _ => None,
-    };
-    let shown = match (old_verdict, new_verdict) {
-        (TokenVerdict::Accepted, _) => ControlFlow::Continue(RevocationVerification::StillAccepted),
-        (TokenVerdict::Inconclusive(why), _) => {
-            more(format!("the old token could not be tried: {why}"))
+        let (old_verdict, new_verdict) = (old_verdict?, new_verdict.transpose()?);
+        let new_token_rejection = match &new_verdict {
+            Some(TokenVerdict::Rejected(reason)) => Some(reason.clone()),
+            _ => None,
+        };
+        let (outcome, is_final) = self.evaluate_verdicts(old_verdict, new_verdict);
+        Ok(ProbeRound {
+            outcome,
+            is_final,
+            new_token_rejection,
+        })
+    }
+
+    /// Returns the outcome, and whether it is final.
+    fn evaluate_verdicts(
+        &self,
+        old_verdict: TokenVerdict,
+        new_verdict: Option<TokenVerdict>,
+    ) -> (RevocationVerification, bool) {
+        let inconclusive = |reason: String| RevocationVerification::Inconclusive(reason);
+        match (old_verdict, new_verdict) {
+            (TokenVerdict::Accepted, _) => (RevocationVerification::StillAccepted, false),
+            (TokenVerdict::Inconclusive(reason), _) => {
+                let reason = format!("cannot probe the old token: {reason}");
+                (inconclusive(reason), false)
+            }
+            (TokenVerdict::Rejected(_), Some(TokenVerdict::Rejected(reason))) => {
+                let reason = format!("the server rejects the new token too: {reason}");
+                (inconclusive(reason), false)
+            }
+            (TokenVerdict::Rejected(_), Some(TokenVerdict::Inconclusive(reason))) => {
+                let reason = format!("cannot probe the new token: {reason}");
+                (inconclusive(reason), false)
+            }
+            (TokenVerdict::Rejected(_), Some(TokenVerdict::Accepted))
+                if self.old_token.is_conclusive() =>
+            {
+                (RevocationVerification::Verified, true)
+            }
+            (TokenVerdict::Rejected(_), None) if self.old_token.accepted => {
+                (RevocationVerification::Verified, true)
+            }
+            (TokenVerdict::Rejected(_), _) => {
+                let reason =
+                    "the server rejects the old token, but did not accept it before the revocation";
+                (inconclusive(reason.to_owned()), true)
+            }
         }
-        (TokenVerdict::Rejected(_), Some(TokenVerdict::Rejected(why))) => {
-            more(format!("the new token is refused as well: {why}"))
-        }
-        (TokenVerdict::Rejected(_), Some(TokenVerdict::Inconclusive(why))) => {
-            more(format!("the new token could not be tried: {why}"))
-        }
-        (TokenVerdict::Rejected(_), Some(TokenVerdict::Accepted)) if old.is_conclusive() => {
-            ControlFlow::Break(RevocationVerification::Verified)
-        }
-        (TokenVerdict::Rejected(_), None) if old.accepted => {
-            ControlFlow::Break(RevocationVerification::Verified)
-        }
-        (TokenVerdict::Rejected(_), _) => {
-            let why = "it is refused, but it was not accepted before either".to_owned();
-            ControlFlow::Break(RevocationVerification::Inconclusive(why))
-        }
-    };
-    Ok((shown, refused))
+    }
 }

@@ -9,84 +9,96 @@ use serde::de::DeserializeOwned;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// How long to leave a server alone whose watch has ended.
+/// The pause before a watch is restarted, to spare the server.
 const WATCH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// How often the progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What is waited for.
+/// A wait for a condition, with its time limit.
 pub(crate) struct ConditionWatch<'a> {
     pub(crate) runner: &'a Runner<'a>,
     pub(crate) step: &'a str,
-    /// For people: "job `key-gen-001` is complete".
+    /// Completes "waiting for …": "job `key-gen-001` to complete".
     pub(crate) condition: String,
     pub(crate) timeout: Duration,
     pub(crate) start: Instant,
-    /// What shows more, where it takes too long.
+    /// The command that a hint names for more details.
     pub(crate) details_command: String,
 }
 
-/// What an event changes: judged anew when a watch begins anew, for what happened in between was not seen.
+/// Derives a decision from the events of a watch.
+///
+/// A restarted watch resets the observer, because it misses the events in between.
 pub(crate) trait WatchObserver: Send {
-    /// The kind of object that is watched.
+    /// The kind of the watched objects.
     type Object: DeserializeOwned;
-    /// What has been seen once it is decided.
     type Decision: Send;
-    /// Forgets what an earlier watch has shown.
+    /// Forgets the events of the previous watch.
     fn reset(&mut self);
-    /// Takes one event in.
     fn observe_event(&mut self, event: WatchEvent<Self::Object>);
-    /// What has been decided by what was seen so far.
+    /// Returns the decision, if the events so far suffice for one.
     fn decision(&self) -> Option<Self::Decision>;
 }
 
+/// The end of one watch.
+enum WatchEnd<D> {
+    Decided(D),
+    /// kubectl exited without a decision.
+    Exited(ToolOutput),
+    /// kubectl printed something other than an event.
+    InvalidOutput,
+}
+
 impl ConditionWatch<'_> {
-    /// Watches until the judge has decided; `look` is called now and then meanwhile, with the time waited so far.
-    pub(crate) fn wait_for_decision<J: WatchObserver>(
+    /// Watches until the observer decides. Meanwhile calls `check` regularly with the elapsed time.
+    pub(crate) fn wait_for_decision<O: WatchObserver>(
         &self,
-        watch: &Invocation,
-        judge: &mut J,
-        mut look: impl FnMut(Duration) -> Result<()>,
-    ) -> Result<J::Decision> {
+        command: &Invocation,
+        observer: &mut O,
+        mut check: impl FnMut(Duration) -> Result<()>,
+    ) -> Result<O::Decision> {
         std::thread::scope(|scope| {
-            let (alive, ended) = channel::<()>();
-            let watching = scope.spawn(move || {
-                let _alive = alive;
-                self.watch_with_retries(watch, judge)
+            let (sender, receiver) = channel::<()>();
+            let watcher = scope.spawn(move || {
+                // The end of this thread drops the sender, which ends the loop below.
+                let _sender = sender;
+                self.watch_with_retries(command, observer)
             });
-            let mut looked = Ok(());
-            while ended.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let waited = self.start.elapsed();
+            let mut check_result = Ok(());
+            while receiver.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let elapsed = self.start.elapsed();
                 self.runner.ui.show_progress(&format!(
-                    "{}: waiting until {}, {} s",
+                    "{}: waiting for {}, {} s",
                     self.step,
                     self.condition,
-                    waited.as_secs()
+                    elapsed.as_secs()
                 ));
-                looked = looked.and_then(|()| look(waited));
+                check_result = check_result.and_then(|()| check(elapsed));
             }
             self.runner.ui.clear_progress();
-            join_thread(watching).and_then(|verdict| looked.map(|()| verdict))
+            join_thread(watcher).and_then(|decision| check_result.map(|()| decision))
         })
     }
 
-    fn watch_with_retries<J: WatchObserver>(
+    fn watch_with_retries<O: WatchObserver>(
         &self,
-        watch: &Invocation,
-        judge: &mut J,
-    ) -> Result<J::Decision> {
-        let mut last = "the limit is over".to_owned();
+        command: &Invocation,
+        observer: &mut O,
+    ) -> Result<O::Decision> {
+        let mut last_failure = None;
         loop {
-            let left = self.timeout.saturating_sub(self.start.elapsed());
-            if left.is_zero() {
-                return Err(self.timeout_error(&last));
+            let remaining = self.timeout.saturating_sub(self.start.elapsed());
+            if remaining.is_zero() {
+                return Err(self.timeout_error(last_failure.as_deref()));
             }
-            match self.watch_once(&watch.clone().with_timeout(left), judge) {
-                Ok(Ok(verdict)) => return Ok(verdict),
-                Ok(Err(output)) => last = self.check_watch_end(&output)?.unwrap_or(last),
+            match self.watch_once(&command.clone().with_timeout(remaining), observer) {
+                Ok(WatchEnd::Decided(decision)) => return Ok(decision),
+                Ok(WatchEnd::Exited(output)) => {
+                    last_failure = self.check_watch_exit(&output)?.or(last_failure);
+                }
+                Ok(WatchEnd::InvalidOutput) => {}
                 Err(error) if error.kind == ErrorKind::TimedOut => {
-                    return Err(self.timeout_error(&error.message));
+                    return Err(self.timeout_error(Some(&error.message)));
                 }
                 Err(error) => return Err(error),
             }
@@ -94,74 +106,75 @@ impl ConditionWatch<'_> {
         }
     }
 
-    /// One watch, until it is decided or has ended; `Err(None)` within where it printed what is no event.
-    fn watch_once<J: WatchObserver>(
+    fn watch_once<O: WatchObserver>(
         &self,
-        watch: &Invocation,
-        judge: &mut J,
-    ) -> Result<std::result::Result<J::Decision, Option<ToolOutput>>> {
-        judge.reset();
-        let mut events = EventReader::default();
-        let mut garbled = false;
-        let watched = self.runner.watch(self.step, watch, |printed| {
-            match events.next_events(printed) {
-                Some(news) => {
-                    news.into_iter()
-                        .for_each(|event| judge.observe_event(event));
-                    judge.decision().is_some()
+        command: &Invocation,
+        observer: &mut O,
+    ) -> Result<WatchEnd<O::Decision>> {
+        observer.reset();
+        let mut reader = EventReader::default();
+        let mut is_invalid = false;
+        let result = self.runner.watch(self.step, command, |output| {
+            match reader.next_events(output) {
+                Some(events) => {
+                    events
+                        .into_iter()
+                        .for_each(|event| observer.observe_event(event));
+                    observer.decision().is_some()
                 }
                 None => {
-                    garbled = true;
+                    is_invalid = true;
                     true
                 }
             }
         })?;
-        let output = match watched {
-            WatchResult::ConditionMet => None,
-            WatchResult::Exited(output) => {
-                // What came with its end has not been looked at.
-                events
-                    .next_events(&output.stdout)
-                    .into_iter()
-                    .flatten()
-                    .for_each(|event| judge.observe_event(event));
-                Some(output)
-            }
-        };
-        Ok(judge.decision().filter(|_| !garbled).ok_or(output))
+        if let WatchResult::Exited(output) = &result {
+            // The last output arrives together with the exit, so the closure has not read it.
+            reader
+                .next_events(&output.stdout)
+                .into_iter()
+                .flatten()
+                .for_each(|event| observer.observe_event(event));
+        }
+        Ok(match (observer.decision(), result) {
+            (Some(decision), _) if !is_invalid => WatchEnd::Decided(decision),
+            (_, WatchResult::Exited(output)) => WatchEnd::Exited(output),
+            (_, WatchResult::ConditionMet) => WatchEnd::InvalidOutput,
+        })
     }
 
-    /// A watch that ends is begun again, unless it may not be watched at all. Says why it ended, where it failed.
-    fn check_watch_end(&self, output: &Option<ToolOutput>) -> Result<Option<String>> {
-        match output
-            .as_ref()
-            .filter(|output| !output.is_success())
-            .map(KubectlError::from_output)
-        {
-            Some(
-                failure @ (KubectlError::Forbidden(_)
-                | KubectlError::Unauthorized(_)
-                | KubectlError::Credentials(_)
-                | KubectlError::UnknownContext(_)
-                | KubectlError::NoContext),
-            ) => Err(failure.into_error(&format!("whether {} cannot be watched", self.condition))),
-            failure => {
-                Ok(failure.map(|failure| failure.into_error("the last watch failed").message))
+    /// Decides whether a watch that exited is worth a retry. Returns the reason of its failure.
+    ///
+    /// # Errors
+    /// A failure that another watch would repeat: permissions, credentials, context.
+    fn check_watch_exit(&self, output: &ToolOutput) -> Result<Option<String>> {
+        if output.is_success() {
+            return Ok(None);
+        }
+        match KubectlError::from_output(output) {
+            failure @ (KubectlError::Forbidden(_)
+            | KubectlError::Unauthorized(_)
+            | KubectlError::Credentials(_)
+            | KubectlError::UnknownContext(_)
+            | KubectlError::NoContext) => {
+                Err(failure.into_error(&format!("cannot wait for {}", self.condition)))
             }
+            failure => Ok(Some(failure.into_error("the last watch failed").message)),
         }
     }
 
-    fn timeout_error(&self, why: &str) -> Error {
-        let seconds = self.timeout.as_secs();
+    fn timeout_error(&self, reason: Option<&str>) -> Error {
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         Error::from_kind(
             ErrorKind::TimedOut,
             format!(
-                "waited {seconds} s until {}, in vain ({why})",
+                "timed out after {} s waiting for {}{reason}",
+                self.timeout.as_secs(),
                 self.condition
             ),
         )
         .hint(format!(
-            "{} shows more; a longer limit: --wait-timeout",
+            "check it with {}, or pass a longer --wait-timeout",
             self.details_command
         ))
     }

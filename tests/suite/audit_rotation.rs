@@ -295,7 +295,7 @@ fn run_stops_when_its_log_is_closed() {
         next.code == 0
             && next
                 .stderr
-                .contains("a rotation of the record was cut short"),
+                .contains("completed an interrupted rotation of the audit log"),
         "{}",
         next.stderr
     );

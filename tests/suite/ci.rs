@@ -58,7 +58,7 @@ fn terminal_revoke_shows_wait_progress() {
         run.stdout
     );
     assert!(
-        run.stdout.contains(": waiting until job `") && run.stdout.contains("\r\u{1b}[K"),
+        run.stdout.contains(": waiting for job `") && run.stdout.contains("\r\u{1b}[K"),
         "{}",
         run.stdout
     );
@@ -75,7 +75,7 @@ fn ci_terminal_output_matches_piped_output() {
         run.stdout
     );
     assert!(
-        !run.stdout.contains("waiting until") && !run.stdout.contains("\u{1b}[K"),
+        !run.stdout.contains("waiting for") && !run.stdout.contains("\u{1b}[K"),
         "{}",
         run.stdout
     );

@@ -159,13 +159,13 @@ fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<Str
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
     for step in &cut {
         assert!(
-            again.stderr.contains(&format!("cut off in step `{step}`")),
+            again.stderr.contains(&format!("killed in step `{step}`")),
             "{what}, {step}: {}",
             again.stderr
         );
     }
     assert_eq!(
-        again.stderr.matches("cut off in step").count(),
+        again.stderr.matches("killed in step").count(),
         cut.len(),
         "{what}: {}",
         again.stderr
@@ -513,7 +513,7 @@ fn reused_pid_does_not_hide_killed_run() {
     std::fs::write(sb.log_path(), text).expect("sandbox");
     let run = sb.run(&["status", "-n", "influxdb"]);
     assert!(
-        run.code == 3 && run.stderr.contains("was cut off in step `get-token`"),
+        run.code == 3 && run.stderr.contains("was killed in step `get-token`"),
         "{}",
         run.stderr
     );

@@ -302,7 +302,7 @@ fn full_config_disk_stops_enable_after_token_write() {
     let again = sb.run(&arguments);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(
-        again.stdout.contains("holds this token already"),
+        again.stdout.contains("already contains this token"),
         "{}",
         again.stdout
     );

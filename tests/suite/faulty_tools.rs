@@ -103,7 +103,7 @@ fn writable_tool_directory_causes_warning() {
     for tool in TOOLS {
         let bin = sb.path("bin").display().to_string();
         let expected = format!(
-            "warning: {tool}: others can replace what runs from `{bin}/{tool}`: everyone\n   hint: "
+            "warning: {tool}: others can replace the program `{bin}/{tool}`: everyone\n   hint: "
         );
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
     }

@@ -150,7 +150,7 @@ fn usage_error_report_has_message_and_hint() {
             "unrecognized subcommand 'enabel'",
             "a similar subcommand exists: 'enable'",
         ),
-        (&["audit"], "no command is named", "`bypassctl --help`"),
+        (&["audit"], "no command given", "`bypassctl --help`"),
         (
             &["doctor", "--color"],
             "a value is required for '--color <WHEN>' but none was supplied",

@@ -123,9 +123,9 @@ fn error_before_any_check_is_reported_as_error() {
     let [message, kind, text] = extract_failure(find_case(&suite, "error"));
     assert_eq!(
         (message.as_str(), kind.as_str()),
-        ("no namespace is named", "usage")
+        ("no namespace given", "usage")
     );
-    assert!(text.contains("\nhint: name the namespace"), "{text}");
+    assert!(text.contains("\nhint: pass the namespace"), "{text}");
     let (run, suite) = run_doctor(&sb, &["-n", "influxdb", "--audit-log", "/dev/null/log"]);
     assert_eq!(
         (
@@ -186,7 +186,7 @@ fn junit_is_accepted_only_by_check_commands() {
         );
         assert!(
             run.stderr
-                .contains("hint: these do: doctor, status, tools verify, audit verify\n"),
+                .contains("hint: use -o json, or one of these commands: doctor, status, tools verify, audit verify\n"),
             "{}",
             run.stderr
         );

@@ -107,8 +107,11 @@ fn plan_saves_file_and_changes_nothing() {
     );
     // `plan show` prints the same plan, and as a script that of the dry run.
     let shown = sb.run(&["plan", "show", "the.plan"]);
-    let rendered = &run.stdout[run.stdout.find("\nmade ").expect("a rendering") + 1..];
-    let rendered = rendered.split("\nwritten to ").next().expect("its end");
+    let rendered = &run.stdout[run.stdout.find("\ncreated ").expect("a rendering") + 1..];
+    let rendered = rendered
+        .split("\nplan written to ")
+        .next()
+        .expect("its end");
     assert!(
         shown.stdout.starts_with(rendered) && shown.stdout.contains(&sha256_hex(&bytes)),
         "{}",
@@ -279,7 +282,7 @@ fn apply_executes_plan_of_each_command_once() {
         );
         assert_executed_as_planned(&sb, &run, code);
         // bypassctl applies a plan only once, even if its steps are pending again.
-        expect_apply_refusal(&sb, "this plan was carried out already", &[]);
+        expect_apply_refusal(&sb, "this plan was already applied", &[]);
     }
 }
 
@@ -415,7 +418,7 @@ fn apply_refuses_when_cluster_changes_after_comparison() {
     sb.release_gate("gate");
     let run = running.wait();
     assert!(
-        run.code == 4 && run.stderr.contains("leads to another cluster now"),
+        run.code == 4 && run.stderr.contains("points to another cluster"),
         "{}{}",
         run.stdout,
         run.stderr
@@ -467,11 +470,11 @@ fn apply_refuses_edited_plan() {
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
         (
-            "`bypassctl` is no version",
+            "`bypassctl` is not a version",
             with(&|plan| plan["bypassctl"] = json!("0.1.0\nAPPROVED")),
         ),
         (
-            "`script` holds what would not be shown",
+            "`script` contains control characters",
             with(&|plan| plan["script"] = json!("\u{1b}[8mrm -rf /\u{1b}[0m\n")),
         ),
         (
@@ -483,7 +486,7 @@ fn apply_refuses_edited_plan() {
             with(&|plan| plan["request"]["common"]["timeout"] = json!(0)),
         ),
         (
-            "/script has in line 2 `rm -rf /` in the plan",
+            "line 2 of /script is `rm -rf /` in the plan",
             with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n")),
         ),
         (
@@ -533,7 +536,7 @@ fn plan_output_file_is_validated() {
     let revoke = &["plan", "revoke", "-n", "influxdb", "--out"];
     let run = sb.run(&[&revoke[..], &[".config/influxctl/config.toml"]].concat());
     assert!(
-        run.code == 4 && run.stderr.contains("is not replaced"),
+        run.code == 4 && run.stderr.contains("cannot overwrite"),
         "{}",
         run.stderr
     );

@@ -92,7 +92,7 @@ pub fn extract_error(run: &CommandOutput) -> String {
 
 /// Returns the output with parallel checks in a fixed order.
 pub fn normalize_step_order(text: &str) -> String {
-    let cut = |step: &str| format!("cut off in step `{step}`");
+    let cut = |step: &str| format!("killed in step `{step}`");
     let (token, see) = (cut("get-token"), cut("verify-admin-token"));
     let text = match (text.find(&token), text.find(&see)) {
         // The two lines differ only in the step.

@@ -131,10 +131,7 @@ fn status_fails_when_profile_or_config_is_missing() {
     );
     std::fs::remove_file(sb.config_path()).expect("sandbox");
     let text = list_failed_checks(&run_status(&sb, 3, &[]));
-    assert!(
-        text.contains("there is no influxctl configuration"),
-        "{text}"
-    );
+    assert!(text.contains("config.toml` not found"), "{text}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(super) fn render_command(command: &Invocation) -> String {
         .join(" ")
 }
 
-/// Renders a token probe in a subshell without a home directory, with its stderr in `$work/said`.
+/// Renders a token probe in a subshell without a home directory, with its stderr in `$work/stderr`.
 ///
 /// The configuration is `$work/config.toml`.
 pub(super) fn render_probe(command: &Invocation) -> String {
@@ -33,7 +33,10 @@ pub(super) fn render_probe(command: &Invocation) -> String {
     )
 }
 
-const PROBE_ENVIRONMENT: &str = r#"  for name in $(env | sed -n 's/^\(INFLUXCTL_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+const PROBE_ENVIRONMENT: &str = concat!(
+    r#"  for name in $(env | sed -n 's/^\(INFLUXCTL_[A-Za-z0-9_]*\)=.*/\1/p'); do "#,
+    r#"unset "$name"; done
   unset XDG_CONFIG_HOME XDG_CACHE_HOME XDG_DATA_HOME XDG_STATE_HOME
   export HOME="$work/home"
-"#;
+"#
+);

@@ -16,11 +16,13 @@ use crate::tool::invocation::ObjectRef;
 const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
 
 /// Waits by conditions, so that a failed job ends the wait at once.
-const WAIT_FUNCTIONS: &str = r#"wait_for_job() { # wait_for_job JOB OLD-UID SECONDS
+const WAIT_FUNCTIONS: &str = concat!(
+    r#"wait_for_job() { # wait_for_job JOB OLD-UID SECONDS
   left=$3
   while :; do
     uid=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.metadata.uid}') || uid=
-    state=$(k get "job/$1" --ignore-not-found --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') || state=
+    state=$(k get "job/$1" --ignore-not-found --output "#,
+    r#"'jsonpath={.status.conditions[?(@.status=="True")].type}') || state=
     if [ -n "$uid" ] && [ "$uid" != "$2" ]; then
       case " $state " in
       *' Failed '*) fail "job $1 failed" ;;
@@ -40,7 +42,9 @@ wait_for_pods() { # wait_for_pods SELECTOR READY SECONDS
   left=$3
   while :; do
     old=0 ready=0
-    pods=$(k get pods --selector "$1" --output 'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || old=1
+    pods=$(k get pods --selector "$1" --output "#,
+    r#"'jsonpath={range .items[*]}{.metadata.uid}{","}{.metadata.deletionTimestamp}{","}"#,
+    r#"{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}') || old=1
     for pod in $pods; do
       case " $old_pods " in
       *" ${pod%%,*} "*) old=$((old + 1)) ;;
@@ -53,7 +57,8 @@ wait_for_pods() { # wait_for_pods SELECTOR READY SECONDS
     sleep 1
   done
 }
-"#;
+"#
+);
 
 /// Renders everything before the first step of a revocation. Other plans need no prologue.
 pub(super) fn render_prologue(plan: &Plan) -> String {
@@ -182,10 +187,10 @@ fn render_old_token_probe(plan: &Plan, verification: &VerificationStep) -> Strin
          mkdir \"$work/home\"\n\
          probe() (\n\
          \x20 cat \"$1\" >\"$work/token\"\n\
-         {} 2>\"$work/said\"\n\
+         {} 2>\"$work/stderr\"\n\
          )\n\
          rejected() {{ ! probe \"$1\" && \
-         grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/said\"; }}\n\
+         grep -Eiq 'unauthenticated|permissiondenied|unauthorized' \"$work/stderr\"; }}\n\
          # A later rejection counts only if the old token is accepted now.\n\
          accepted=no\n\
          if [ -s \"$old_token\" ] && probe \"$old_token\"; then accepted=yes; fi\n",
@@ -238,7 +243,8 @@ pub(super) fn render_run_job(run: &JobRun) -> String {
         Some(name) => format!("wait_for_job {} '{old_uid}' {seconds}\n", shell_quote(name)),
         None => format!(
             "left={seconds}\n\
-             until uid=$(k get secrets/{0} --ignore-not-found --output name) && [ -n \"$uid\" ]; do\n  \
+             until uid=$(k get secrets/{0} --ignore-not-found --output name) && \
+             [ -n \"$uid\" ]; do\n  \
              left=$((left - 1))\n  \
              [ \"$left\" -gt 0 ] || fail 'timed out after {seconds} s waiting for secret {0}'\n  \
              sleep 1\ndone\n",

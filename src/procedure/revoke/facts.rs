@@ -22,7 +22,7 @@ pub struct RevocationFacts {
     pub jobs: Vec<Job>,
     /// The pods that match the selector. If none does, all pods of the namespace.
     pub pods: Vec<Pod>,
-    /// Whether a pod matches the selector.
+    /// A pod matches the selector.
     pub pods_matched: bool,
     pub operator: Operator,
     /// The deletions that unfinished revocations in the audit log have started.
@@ -30,7 +30,7 @@ pub struct RevocationFacts {
     pub options: RevocationOptions,
     /// `None` without a way to probe a token.
     pub token_probe: Option<TokenProbe>,
-    /// How long the old token can still be accepted afterwards.
+    /// The time in which the server can still accept the old token.
     pub grace_period: Duration,
 }
 

@@ -158,7 +158,8 @@ mod tests {
     use serde_json::json;
 
     fn make_job(name: &str, created: &str, image: &str) -> Job {
-        let spec = json!({"template": {"metadata": {"labels": {"job-name": name}}, "spec": {"image": image}}});
+        let metadata = json!({"labels": {"job-name": name}});
+        let spec = json!({"template": {"metadata": metadata, "spec": {"image": image}}});
         serde_json::from_value(
             json!({"metadata": {"name": name, "creationTimestamp": created}, "spec": spec}),
         )
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(
             choose_job_name(&jobs[2..]),
             Some("key-gen-001"),
-            "a clone where there is no original"
+            "a clone, without originals"
         );
         assert_eq!(choose_job_name(&jobs[3..]), None);
         assert_eq!(

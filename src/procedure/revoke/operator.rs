@@ -2,7 +2,7 @@
 
 use crate::tool::kubectl::{AppInstance, Deployment, KubectlError};
 
-/// Whether kubit recreates deleted jobs of a namespace.
+/// The state of kubit, which decides whether it recreates deleted jobs of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operator {
     Running,

@@ -6,18 +6,18 @@ use std::time::Duration;
 /// The label of the pods that the documented revocation restarts.
 pub const DOCUMENTED_SELECTOR: &str = "app=token-management";
 
-/// How to rerun a job.
+/// The strategy to rerun a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Rerun {
-    /// By kubit if it runs, otherwise as a clone.
+    /// kubit if it runs, otherwise a clone.
     Auto,
-    /// By the documented `create job --from=job/…`.
+    /// The documented `create job --from=job/…`.
     FromJob,
-    /// As a clone.
+    /// A clone of the job.
     Clone,
-    /// By kubit.
+    /// kubit recreates the job.
     Operator,
 }
 

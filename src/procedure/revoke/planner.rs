@@ -325,7 +325,7 @@ impl<'a> Planner<'a> {
         self.warnings.push((
             format!(
                 "no pod with label {selector} mounts or reads secret `rsa-keys`: \
-                 their restart can be without effect"
+                 their restart may have no effect"
             ),
             "look for the pods that do (`kubectl get pods --output yaml`): \
              a pod with the old keys accepts the old token"

@@ -163,7 +163,7 @@ impl Observation<'_> {
         })
     }
 
-    /// `keys_time` is the creation time of new keys. A pod of the same second can have the old ones.
+    /// `keys_time` is the creation time of new keys. A pod of the same second can have old ones.
     fn determine_pod_state(&self, keys_time: Option<Timestamp>) -> PodState {
         let Some(keys_time) = keys_time else {
             return PodState::Old;

@@ -42,7 +42,7 @@ impl StrategyChooser<'_> {
         }
     }
 
-    /// Returns the warning about a suspended job whose clone runs.
+    /// Returns the warning about a suspended job with a running clone.
     pub(super) fn suspension_warning(&self, strategy: &JobStrategy) -> Option<(String, String)> {
         let JobStrategy::Clone { manifest, .. } = strategy else {
             return None;

@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KubectlError {
     NotFound(String),
+    /// An object with this name exists.
+    AlreadyExists(String),
     /// The account lacks a permission, or an admission rule rejects the change.
     Forbidden(String),
     /// The account is not logged in.
@@ -57,6 +59,8 @@ impl KubectlError {
             |reason: &str| last.starts_with("error from server") && last.contains(reason);
         if is_server_error("(notfound)") {
             Self::NotFound(message)
+        } else if is_server_error("(alreadyexists)") {
+            Self::AlreadyExists(message)
         } else if is_server_error("(forbidden)") {
             Self::Forbidden(message)
         } else if last.contains("(unauthorized)")
@@ -145,12 +149,12 @@ impl KubectlError {
             ),
             Self::Unreachable(message) => error(ErrorKind::Unreachable, message)
                 .hint("check the cluster and the network until `kubectl cluster-info` works"),
-            Self::NoSuchResource(message) | Self::Unrecognised(message) => {
-                error(ErrorKind::Failed, message).hint(
-                    "run the same kubectl command by hand to see its whole output: \
+            Self::AlreadyExists(message)
+            | Self::NoSuchResource(message)
+            | Self::Unrecognised(message) => error(ErrorKind::Failed, message).hint(
+                "run the same kubectl command by hand to see its whole output: \
                      the audit log has the command",
-                )
-            }
+            ),
         }
     }
 }

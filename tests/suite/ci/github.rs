@@ -88,7 +88,7 @@ fn tool_output_is_escaped_in_log_and_summary() {
         extract_runner_commands(&run)
     );
     let expected = format!(
-        "the token could not be tried with 127.0.0.1:26444: {}",
+        "cannot probe the token with 127.0.0.1:26444: {}",
         MALICIOUS_OUTPUT.replace('%', "%25").replace('#', "\\#")
     );
     assert!(run.stderr.contains(&expected), "{}", run.stderr);

@@ -167,7 +167,7 @@ fn hint_is_no_message_of_the_errors_document() {
 #[test]
 fn undocumented_message_is_detected() {
     assert_eq!(
-        find_undocumented(2, "error: no namespace is named\nhint: name it\n"),
+        find_undocumented(2, "error: no namespace given\nhint: name it\n"),
         None
     );
     assert_eq!(
@@ -178,16 +178,16 @@ fn undocumented_message_is_detected() {
         None
     );
     assert!(
-        find_undocumented(1, "error: no namespace is named\nhint: name it\n").is_some(),
+        find_undocumented(1, "error: no namespace given\nhint: name it\n").is_some(),
         "another exit code"
     );
     assert!(find_undocumented(1, "error: something else\nhint: do it\n").is_some());
     assert!(
-        find_undocumented(0, "warning: no namespace is named\n   hint: x\n").is_some(),
+        find_undocumented(0, "warning: no namespace given\n   hint: x\n").is_some(),
         "an error is no warning"
     );
     assert!(
-        find_undocumented(1, "error: no namespace is named\nusage: x\n").is_some(),
+        find_undocumented(1, "error: no namespace given\nusage: x\n").is_some(),
         "no hint"
     );
     assert_eq!(

@@ -127,7 +127,7 @@ fn enable_fails_without_kubeconfig_or_context() {
     let text = expect_error(1, &["--kubeconfig", "/no/where"], |_| ());
     // To `config view` of kubectl 1.20 to 1.37 a missing file is an empty one.
     assert!(
-        text.starts_with("error: no cluster is named: `/no/where` is not there\nhint: "),
+        text.starts_with("error: kubeconfig `/no/where` not found\nhint: "),
         "{text}"
     );
     for version in ["v1.20.2", "v1.28.3", "v1.37.1"] {
@@ -136,7 +136,7 @@ fn enable_fails_without_kubeconfig_or_context() {
         sb.set_env("KUBECONFIG", "/no/where");
         let text = extract_error(&expect_refusal(&sb, 1, &[]));
         assert!(
-            text.starts_with("error: no cluster is named: no current context\nhint: "),
+            text.starts_with("error: cannot choose a cluster: no current context\nhint: "),
             "{text}"
         );
     }
@@ -238,7 +238,7 @@ fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOn
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(sb.snapshot_files() == before);
     let expected =
-        "error: the context leads to another cluster now than at the start of this run\nhint: ";
+        "error: the context points to another cluster than at the start of this run\nhint: ";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     sb.assert_no_secret_leaked(&[]);
 }

@@ -180,16 +180,13 @@ fn enable_fails_for_unreadable_config() {
     sb.write(CONFIG_FILE, "#".repeat((1 << 20) + 1));
     let text = extract_error(&expect_refusal(&sb, 1, &[]));
     assert!(
-        text.contains("cannot be read: it is larger than 1048576 bytes"),
+        text.contains("config.toml`: larger than 1048576 bytes"),
         "{text}"
     );
     std::fs::remove_file(sb.config_path()).expect("sandbox");
     std::fs::create_dir(sb.config_path()).expect("sandbox");
     let text = extract_error(&expect_refusal(&sb, 1, &[]));
-    assert!(
-        text.contains("cannot be read: it is not a regular file"),
-        "{text}"
-    );
+    assert!(text.contains("config.toml`: not a regular file"), "{text}");
 }
 
 #[test]
@@ -358,7 +355,8 @@ fn enable_stops_when_config_changes_meanwhile() {
     let run = running.wait();
     assert_eq!(sb.read(CONFIG_FILE), theirs);
     assert!(
-        run.stderr.contains("was changed by someone else meanwhile"),
+        run.stderr
+            .contains("was changed by someone else during this run"),
         "{}",
         run.stderr
     );

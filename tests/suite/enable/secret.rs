@@ -24,7 +24,10 @@ fn enable_fails_for_invalid_token_value() {
         ("", "has an empty key `token`"),
         ("invented-%-token", "is not base64"),
         ("aW52ZW50ZWQ", "is not base64"),
-        (&STANDARD.encode(vec![b'x'; (1 << 20) + 1]), "is over 1 MiB"),
+        (
+            &STANDARD.encode(vec![b'x'; (1 << 20) + 1]),
+            "is larger than 1 MiB",
+        ),
     ] {
         sb.set_admin_token_base64(text);
         let run = expect_refusal(&sb, 1, &[]);

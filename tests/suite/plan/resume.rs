@@ -25,7 +25,7 @@ fn tokens_are_never_probed_at_unplanned_host() {
             .expect("text")
             .replace("127.0.0.1", "localhost");
         std::fs::write(sb.config_path(), text).expect("sandbox");
-        expect_apply_refusal(&sb, "tokens are tried with [\"127.0.0.1:26444\"", &[]);
+        expect_apply_refusal(&sb, "token probes use [\"127.0.0.1:26444\"", &[]);
         assert!(
             !sb.calls()
                 .iter()
@@ -42,21 +42,21 @@ fn apply_resumes_interrupted_plan() {
     resume_plan(&sb);
     assert_ne!(sb.admin_token(), old);
     assert_eq!(sb.read(DEFAULT_TOKEN_FILE).into_bytes(), sb.admin_token());
-    expect_apply_refusal(&sb, "this plan was carried out already", &[]);
+    expect_apply_refusal(&sb, "this plan was already applied", &[]);
 }
 
 /// The same command resumes an interrupted plan.
 fn resume_plan(sb: &Sandbox) {
     let run = apply_plan(sb, CONFIRM_ARGS);
     assert!(
-        [0, 10].contains(&run.code) && run.stderr.contains("this plan was begun before"),
+        [0, 10].contains(&run.code) && run.stderr.contains("an earlier run of this plan"),
         "{}{}",
         run.stdout,
         run.stderr
     );
     assert!(
         run.stderr
-            .contains("whether this is the plan that was approved is not known"),
+            .contains("cannot verify that this is the approved plan"),
         "{}",
         run.stderr
     );
@@ -134,7 +134,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
             run.stderr
         );
         assert!(
-            run.stderr.contains("is not what is left of it"),
+            run.stderr.contains("the remaining steps differ"),
             "{expected}: {}",
             run.stderr
         );
@@ -164,7 +164,7 @@ fn plan_without_changes_is_applied_only_once() {
     let sb = create_enabled_sandbox();
     save_plan(&sb, &["enable", "-n", "influxdb"]);
     assert_eq!(apply_plan(&sb, &[]).code, 0);
-    expect_apply_refusal(&sb, "this plan was carried out already", &[]);
+    expect_apply_refusal(&sb, "this plan was already applied", &[]);
     assert_eq!(
         apply_plan(&sb, CONFIRM_ARGS).code,
         2,
@@ -236,7 +236,7 @@ fn apply_refuses_resume_without_its_audit_log() {
     let sb = create_interrupted_rotation(&["delete", "secrets/rsa-keys"], &[]);
     expect_apply_refusal(
         &sb,
-        "not as the plan has it",
+        "differs from the plan",
         &["--audit-log", "elsewhere.jsonl"],
     );
 }

@@ -11,7 +11,7 @@ fn build_reason_policy(reason: &str) -> String {
 }
 
 fn extract_required_reason(run: &CommandOutput) -> &str {
-    let marked = run.stderr.split("wants a reason that matches `").nth(1);
+    let marked = run.stderr.split("requires a reason that matches `").nth(1);
     marked.map_or_else(
         || panic!("none asked: {}", run.stderr),
         |text| text.split('`').next().unwrap_or_default(),
@@ -197,7 +197,7 @@ fn locked_policy_writable_by_others_is_refused() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o646)).expect("sandbox");
     let output = run_with_exit_code(&sb, 0, DISABLE_ARGS);
     let expected = format!(
-        "warning: the policy `{}` can be changed by others: everyone",
+        "warning: others can change the policy `{}`: everyone",
         path.display()
     );
     assert!(output.stderr.contains(&expected), "{}", output.stderr);
@@ -212,7 +212,7 @@ fn locked_policy_writable_by_others_is_refused() {
     assert!(
         output
             .stderr
-            .contains("everyone, which a locked one must not be"),
+            .contains("others can change the locked policy"),
         "{}",
         output.stderr
     );
@@ -231,7 +231,7 @@ fn locked_policy_behind_writable_symlink_is_refused() {
     assert!(
         output
             .stderr
-            .contains("everyone, which a locked one must not be"),
+            .contains("others can change the locked policy"),
         "{}",
         output.stderr
     );
@@ -270,8 +270,7 @@ fn inaccessible_policy_path_is_refused() {
         ];
         let output = sb.spawn_with_wrapper(&under, DISABLE_ARGS).wait();
         assert_eq!(output.code, 4, "{}", output.stderr);
-        let expected =
-            format!("whether there is a policy cannot be found out: `{path}`: Permission denied");
+        let expected = format!("cannot search for a policy: `{path}`: Permission denied");
         assert!(output.stderr.contains(&expected), "{}", output.stderr);
     }
     assert!(!sb.log_path().exists());
@@ -307,7 +306,7 @@ fn policy_of_another_user_must_be_named() {
     assert!(
         output
             .stderr
-            .contains("hint: if you trust them, name it: --policy FILE"),
+            .contains("hint: pass --policy FILE if you trust them"),
         "{}",
         output.stderr
     );

@@ -129,7 +129,7 @@ fn policy_can_require_a_reason_for_changes() {
     ] {
         let output = sb.run(args);
         assert!(
-            !output.stderr.contains("wants a reason"),
+            !output.stderr.contains("requires a reason"),
             "{args:?}: {}",
             output.stderr
         );

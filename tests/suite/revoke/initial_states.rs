@@ -238,7 +238,7 @@ fn revoke_handles_equivalent_jobs_and_many_pods() {
     );
     assert!(
         run.stdout
-            .contains("restart-pods: 5 old pods are gone, 5 new ones are ready"),
+            .contains("restart-pods: 5 old pods are gone, 5 new pods are ready"),
         "{}",
         run.stdout
     );

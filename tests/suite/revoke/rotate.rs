@@ -91,7 +91,7 @@ fn rotate_updates_each_named_profile() {
         "test",
     ]);
     assert!(
-        several.code == 2 && several.stderr.contains("only `rotate` takes several"),
+        several.code == 2 && several.stderr.contains("only `rotate` accepts several"),
         "{}",
         several.stderr
     );

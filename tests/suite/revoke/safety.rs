@@ -17,7 +17,7 @@ fn revoke_refuses_when_context_changes_cluster() {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "do": other}));
     let output = expect_refusal(&sb, 4, &[]);
     assert!(
-        output.contains("the context leads to another cluster now"),
+        output.contains("the context points to another cluster"),
         "{output}"
     );
 }

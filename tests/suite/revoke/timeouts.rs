@@ -105,7 +105,7 @@ fn forbidden_watch_is_reported() {
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["--watch"], "before": true, "do": {"exit": {"code": 1, "stderr": refusal}}}));
     let run = run_revoke(&sb, 8, &[]);
     assert!(
-        run.stderr.contains("cannot be watched") && run.stderr.contains("Forbidden"),
+        run.stderr.contains("cannot wait for job") && run.stderr.contains("Forbidden"),
         "{}",
         run.stderr
     );
