@@ -1,18 +1,20 @@
-//! The only writer to standard output and standard error: lines for people as they come, or one object at the end.
+//! The only writer to standard output and standard error.
+//!
+//! Prints lines of text as they come, or one object at the end.
 
 mod check;
 mod github;
 mod junit;
-mod manner;
+mod options;
 mod report;
 mod stream;
 mod summary;
 
 pub use check::{Check, CheckState};
-pub use manner::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
+pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
-    CommandFields, Difference, ExportedFiles, InstalledTool, LogHead, Progress, RecordView, Report,
-    ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
+    CommandFields, Difference, ExportedFiles, InstalledTool, LogHead, Nullable, Progress,
+    RecordView, Report, ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
 };
 
 use crate::audit::{Head, Target};
@@ -30,21 +32,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use stream::Streams;
 
-/// How a run ended, for the last lines.
+/// The end of a command, for the last lines and the JSON object.
 pub struct RunSummary<'a> {
     /// The command's name.
     pub command: &'a str,
-    /// How it ended.
     pub outcome: &'a Result<Option<ErrorKind>, Error>,
-    /// Whether it only showed, or wrote down, what it would do.
+    /// The command only printed or saved its plan.
     pub dry_run: bool,
-    /// Whether anything was changed.
+    /// The command changed something.
     pub changed: bool,
-    /// The run's name in the record.
+    /// The run ID.
     pub run: Option<&'a str>,
-    /// What it was done to.
     pub target: Target,
-    /// The record's head, and its file.
+    /// The head of the audit log, and the log's file.
     pub head: Option<(&'a Head, &'a Path)>,
 }
 
@@ -56,7 +56,7 @@ impl RunSummary<'_> {
     }
 }
 
-/// Where everything is told.
+/// Prints to the terminal and collects the report of the command.
 pub struct Ui {
     options: OutputOptions,
     streams: Streams,
@@ -70,16 +70,16 @@ const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
 const DIM_STYLE: Style = Style::new().dimmed();
 
 impl Ui {
-    /// As the command line says. The time of what is told counts from here.
+    /// Starts the clock of the report, too.
     #[must_use]
-    pub fn new(manner: OutputOptions) -> Self {
-        let color = match manner.color {
+    pub fn new(options: OutputOptions) -> Self {
+        let color = match options.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
         Self {
-            options: manner,
+            options,
             streams: Streams::new(color),
             start: Instant::now(),
             report: Mutex::default(),
@@ -90,12 +90,12 @@ impl Ui {
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody sees standard output as it comes.
+    /// Returns whether a person reads standard output as it comes.
     fn is_interactive(&self) -> bool {
         !self.options.ci && stream::is_stdout_terminal()
     }
 
-    /// Milliseconds since the run began.
+    /// Returns the milliseconds since the command started.
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -104,12 +104,13 @@ impl Ui {
         self.options.format == OutputFormat::Text
     }
 
-    /// Whether GitHub's runner takes commands here.
+    /// Returns whether the output can contain commands to GitHub's runner.
     fn is_github_output(&self) -> bool {
         self.options.github && self.is_text()
     }
 
-    /// What is said to people, whoever said it first: never a command to GitHub's runner.
+    /// Inserts the name that the user knows this program by, and escapes commands to GitHub's
+    /// runner. The text can quote other programs.
     fn prepare_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let text: Cow<str> = match self.options.program_name {
             PROGRAM_NAME => text.into(),
@@ -122,19 +123,19 @@ impl Ui {
         }
     }
 
-    /// For people, on standard output.
+    /// Writes text to standard output, unless the output is JSON, JUnit or quiet.
     fn write_out(&self, text: &str) {
         if self.is_text() && !self.options.quiet {
             self.streams.write_out(&self.prepare_text(text));
         }
     }
 
-    /// For people, on standard error.
+    /// Writes text to standard error.
     fn write_err(&self, text: &str) {
         self.streams.write_err(&self.prepare_text(text));
     }
 
-    /// An error or a warning, with what to do about it.
+    /// Prints an error or a warning with its hint.
     fn print_diagnostic(&self, name: &str, style: Style, title: &str, text: &str, hint: &str) {
         let (text, hint) = (escape_controls(text), escape_controls(hint));
         if self.is_github_output() {
@@ -151,7 +152,7 @@ impl Ui {
         }
     }
 
-    /// A warning, with what to do about it.
+    /// Reports a warning with its hint.
     pub fn warn(&self, text: &str, hint: &str) {
         self.lock_report().warnings.push(Warning {
             message: text.to_owned(),
@@ -162,22 +163,22 @@ impl Ui {
         }
     }
 
-    /// What is known of a tool.
+    /// Reports a tool with its version and digest.
     pub fn report_tool(&self, tool: &Tool) {
-        let seen = ToolInfo::from(tool.clone());
+        let info = ToolInfo::from(tool.clone());
         if self.options.verbose {
             self.write_out(&format!(
                 "{DIM_STYLE}{} {} at {}, sha256 {}{DIM_STYLE:#}\n",
-                seen.name,
-                seen.version.as_deref().unwrap_or("of unknown version"),
-                seen.path,
-                seen.sha256.as_deref().unwrap_or("unknown")
+                info.name,
+                info.version.as_deref().unwrap_or("(unknown version)"),
+                info.path,
+                info.sha256.as_deref().unwrap_or("unknown")
             ));
         }
-        self.lock_report().tools.push(seen);
+        self.lock_report().tools.push(info);
     }
 
-    /// A command, as it is about to run.
+    /// Prints a command that is about to run, with `--verbose`.
     pub fn print_command(&self, argv: &[String]) {
         if self.options.verbose {
             self.write_out(&format!(
@@ -187,9 +188,10 @@ impl Ui {
         }
     }
 
-    /// Reports a step that is done, or that needed nothing.
+    /// Reports the outcome of a step.
     pub fn report_step(&self, id: &str, outcome: StepOutcome, detail: &str) {
-        // Locked until the line is written: the lines stay in the order of their times.
+        // The lock is kept until the line is written, so that the lines are in the order of their
+        // times.
         let mut report = self.lock_report();
         let elapsed_ms = self.elapsed_ms();
         report.steps.push(StepReport {
@@ -198,20 +200,20 @@ impl Ui {
             detail: detail.to_owned(),
             elapsed_ms,
         });
-        // A log that is read later needs the time, a terminal does not.
-        let at = if self.is_interactive() {
+        // A person at a terminal sees the time pass. The reader of a CI log does not.
+        let time = if self.is_interactive() {
             String::new()
         } else {
             format!(" (at {}.{} s)", elapsed_ms / 1000, elapsed_ms / 100 % 10)
         };
         self.write_out(&format!(
-            "{SUCCESS_STYLE}{:<9}{SUCCESS_STYLE:#} {id}: {}{at}\n",
+            "{SUCCESS_STYLE}{:<9}{SUCCESS_STYLE:#} {id}: {}{time}\n",
             outcome.as_str(),
             escape_controls(detail)
         ));
     }
 
-    /// What was looked at.
+    /// Reports the result of a check.
     pub fn report_check(&self, check: Check) {
         let (style, word) = match check.state {
             CheckState::Ok => (SUCCESS_STYLE, "ok"),
@@ -221,15 +223,15 @@ impl Ui {
         let hint = check.hint.as_ref().map_or_else(String::new, |hint| {
             format!("           hint: {}\n", escape_controls(hint))
         });
-        let told = format!(
+        let text = format!(
             "{style}{word:<9}{style:#} {}: {}\n{hint}",
             escape_controls(&check.name),
             escape_controls(&check.detail)
         );
         if self.options.quiet && check.state != CheckState::Ok && self.is_text() {
-            self.write_err(&told);
+            self.write_err(&text);
         } else {
-            self.write_out(&told);
+            self.write_out(&text);
         }
         self.lock_report().checks.push(Check {
             elapsed_ms: self.elapsed_ms(),
@@ -237,13 +239,13 @@ impl Ui {
         });
     }
 
-    /// The plan of a dry run.
+    /// Reports and prints a plan.
     pub fn report_plan(&self, plan: &Plan) {
         self.lock_report().plan = Some(ReportedPlan::Steps(plan.to_view()));
         self.print_plan(&plan.to_text());
     }
 
-    /// A plan for people; it is long, so GitHub folds it.
+    /// Prints the text of a plan. On GitHub it is folded, because it is long.
     pub fn print_plan(&self, text: &str) {
         if self.is_github_output() && !self.options.quiet {
             self.streams.write_out(&format!(
@@ -255,21 +257,21 @@ impl Ui {
         }
     }
 
-    /// A plan that is written down or was.
+    /// Reports a saved plan.
     pub fn report_plan_file(&self, document: serde_json::Value, sha256: String) {
-        let mut told = self.lock_report();
-        told.plan = Some(ReportedPlan::Document(document));
-        told.fields.sha256 = Some(sha256);
+        let mut report = self.lock_report();
+        report.plan = Some(ReportedPlan::Document(document));
+        report.fields.sha256 = Some(sha256);
     }
 
-    /// A script or a page: it is what was asked for, so `--quiet` does not hide it.
+    /// Prints the script or the page that the user requested, even with `--quiet`.
     pub fn print_document(&self, text: &str) {
         if self.is_text() {
             self.streams.write_out(text);
         }
     }
 
-    /// A line that was asked for, which `--quiet` does not hide.
+    /// Prints a line that the user requested, even with `--quiet`.
     pub fn print_result(&self, line: &str) {
         if self.is_text() {
             self.streams
@@ -277,12 +279,12 @@ impl Ui {
         }
     }
 
-    /// A line that ends what was told.
+    /// Prints lines for people.
     pub fn print_lines(&self, text: &str) {
         self.write_out(&format!("{}\n", escape_lines(text)));
     }
 
-    /// How a wait goes on, in a line that the next one replaces: only where somebody watches.
+    /// Shows the progress of a wait on a terminal, in a line that the next output replaces.
     pub fn show_progress(&self, text: &str) {
         if self.is_text() && !self.options.quiet && !self.options.ci && stream::is_stderr_terminal()
         {
@@ -291,13 +293,14 @@ impl Ui {
         }
     }
 
-    /// Takes that line away.
+    /// Removes the line of `show_progress`.
     pub fn clear_progress(&self) {
         self.write_err("");
     }
 
-    /// Asks at the terminal; the answer is a line, or the end where there is none. `None` where nobody can be asked: no
-    /// terminal, or a form of output that would not have shown what is asked about.
+    /// Asks a question at the terminal and receives a line, or nothing at the end of input.
+    ///
+    /// Returns `None` without a terminal, or if the output hides the subject of the question.
     pub fn prompt_line(&self, question: &str) -> Option<Receiver<String>> {
         if !self.is_text() || self.options.quiet || !stream::can_prompt() {
             return None;
@@ -306,33 +309,35 @@ impl Ui {
         Some(stream::spawn_line_reader())
     }
 
-    /// Nobody ended the line of the question.
+    /// Ends the line of a question without an answer.
     pub fn end_prompt(&self) {
         self.write_err("\n");
     }
 
-    /// What is told where nothing was asked for, on standard error.
+    /// Prints the overview for a command line without a command, on standard error.
     pub fn print_quick_start(&self, text: &str) {
         self.write_err(text);
     }
 
-    /// A head of the record, on standard error, whatever else is told.
+    /// Prints a head of the audit log on standard error, whatever the options.
     pub fn print_anchor(&self, head: &Head) {
         self.write_err(&format!("{head}\n"));
     }
 
-    /// What is for JSON only.
-    pub fn update_fields(&self, tell: impl FnOnce(&mut CommandFields)) {
-        tell(&mut self.lock_report().fields);
+    /// Sets keys of the JSON object that only some commands have.
+    pub fn update_fields(&self, update: impl FnOnce(&mut CommandFields)) {
+        update(&mut self.lock_report().fields);
     }
 
-    /// The last lines: the error, the audit head, or the one JSON object. Returns the exit code.
-    pub fn finish(&self, ending: &RunSummary) -> u8 {
-        if let Err(error) = ending.outcome {
+    /// Prints the error, the JSON object or JUnit document, and the audit head.
+    ///
+    /// Returns the exit code.
+    pub fn finish(&self, summary: &RunSummary) -> u8 {
+        if let Err(error) = summary.outcome {
             self.print_diagnostic(
                 "error",
                 ERROR_STYLE,
-                &format_title(ending.command),
+                &format_title(summary.command),
                 &error.message,
                 &error.hint,
             );
@@ -340,14 +345,14 @@ impl Ui {
         match self.options.format {
             OutputFormat::Text => {}
             OutputFormat::Json => {
-                match serde_json::to_string_pretty(&build_report(ending, &self.lock_report())) {
+                match serde_json::to_string_pretty(&build_report(summary, &self.lock_report())) {
                     Ok(object) => self.write_object(&format!("{object}\n"), "\\u0023", ":"),
                     Err(error) => self.streams.keep_first_error(Err(error.into())),
                 }
             }
             OutputFormat::Junit => {
                 let report = self.lock_report();
-                match junit::render_junit(&build_report(ending, &report), self.elapsed_ms()) {
+                match junit::render_junit(&build_report(summary, &report), self.elapsed_ms()) {
                     Ok(xml) => self.write_object(&xml, "&#35;", "&#58;"),
                     Err(error) => self
                         .streams
@@ -355,13 +360,13 @@ impl Ui {
                 }
             }
         }
-        if let Some((head, _)) = ending.head {
+        if let Some((head, _)) = summary.head {
             self.print_anchor(head);
         }
-        self.resolve_exit_code(ending)
+        self.resolve_exit_code(summary)
     }
 
-    /// What is for programs; in a form that means the same, and is no command to GitHub's runner either.
+    /// Writes JSON or XML. Escapes commands to GitHub's runner without changing the meaning.
     fn write_object(&self, text: &str, hash: &str, colon: &str) {
         if self.options.github {
             self.streams
@@ -371,34 +376,37 @@ impl Ui {
         }
     }
 
-    /// The run in Markdown, for the page of the job; `None` for what ran and checked nothing.
-    pub fn render_summary(&self, ending: &RunSummary) -> Option<String> {
-        let told = self.lock_report();
-        let worth = ending.run.is_some() || !told.checks.is_empty() || ending.outcome.is_err();
-        worth.then(|| summary::render_markdown(&build_report(ending, &told)))
+    /// Renders the Markdown summary of a CI job.
+    ///
+    /// Returns `None` for a successful command that is not a run and has no checks.
+    pub fn render_summary(&self, summary: &RunSummary) -> Option<String> {
+        let report = self.lock_report();
+        let is_useful =
+            summary.run.is_some() || !report.checks.is_empty() || summary.outcome.is_err();
+        is_useful.then(|| summary::render_markdown(&build_report(summary, &report)))
     }
 
-    /// The exit code, which says as well that the report could not be written.
-    fn resolve_exit_code(&self, ending: &RunSummary) -> u8 {
-        let code = ending.error_kind().map_or(0, ErrorKind::exit_code);
-        // Taken out first: telling of it may fail as well.
+    /// Returns the exit code. It also reflects that the output could not be written.
+    fn resolve_exit_code(&self, summary: &RunSummary) -> u8 {
+        let code = summary.error_kind().map_or(0, ErrorKind::exit_code);
+        // The error is taken before it is printed, because printing it can fail as well.
         let Some(failure) = self.streams.take_error() else {
             return code;
         };
-        let complete = if code == 0 && ending.changed {
-            "; all that was asked for is done, and on record: only its report is lost, so there is no need to run it again"
+        let hint = if code == 0 && summary.changed {
+            "the command completed and is in the audit log, so do not rerun it: check where the \
+             output goes, for example for a full disk"
         } else {
-            ""
+            "check where the output goes, for example for a full disk"
         };
-        let what = format!("the report could not be written: {failure}{complete}");
         self.print_diagnostic(
             "error",
             ERROR_STYLE,
-            &format_title(ending.command),
-            &what,
-            "look at where the output goes: a disk that is full, a reader that has gone",
+            &format_title(summary.command),
+            &format!("cannot write the output: {failure}"),
+            hint,
         );
-        match (code, ending.changed) {
+        match (code, summary.changed) {
             (0, true) => ErrorKind::Stopped.exit_code(),
             (0, false) => ErrorKind::Failed.exit_code(),
             _ => code,
@@ -406,7 +414,7 @@ impl Ui {
     }
 }
 
-/// Text of several lines, each fit for a terminal.
+/// Escapes control characters, but keeps line feeds.
 fn escape_lines(text: &str) -> String {
     text.split('\n')
         .map(escape_controls)
@@ -414,7 +422,7 @@ fn escape_lines(text: &str) -> String {
         .join("\n")
 }
 
-/// Over an error, where several programs tell theirs.
+/// Returns the title of an error annotation, where several programs print theirs.
 fn format_title(command: &str) -> String {
     if command == PROGRAM_NAME {
         PROGRAM_NAME.to_owned()
@@ -423,27 +431,27 @@ fn format_title(command: &str) -> String {
     }
 }
 
-fn build_report<'a>(ending: &'a RunSummary, told: &'a ReportData) -> Report<'a> {
-    let kind = ending.error_kind();
-    let failure = |error: &'a Error| ErrorReport {
+fn build_report<'a>(summary: &'a RunSummary, data: &'a ReportData) -> Report<'a> {
+    let kind = summary.error_kind();
+    let describe_error = |error: &'a Error| ErrorReport {
         code: error.kind.name(),
         message: &error.message,
         hint: &error.hint,
     };
     Report {
         schema: REPORT_SCHEMA,
-        command: ending.command,
+        command: summary.command,
         outcome: kind.map_or("done", ErrorKind::name),
         exit_code: kind.map_or(0, ErrorKind::exit_code),
-        dry_run: ending.dry_run,
-        changed: ending.changed,
-        run: ending.run,
-        target: &ending.target,
-        error: ending.outcome.as_ref().err().map(failure),
-        audit: ending.head.map(|(head, file)| Anchor {
+        dry_run: summary.dry_run,
+        changed: summary.changed,
+        run: summary.run,
+        target: &summary.target,
+        error: summary.outcome.as_ref().err().map(describe_error),
+        audit: summary.head.map(|(head, file)| Anchor {
             file: file.display().to_string(),
             head: head.clone(),
         }),
-        data: told,
+        data,
     }
 }

@@ -1,4 +1,4 @@
-//! Completion of values from this machine. It never asks a cluster.
+//! Shell completion, with values from this host. It never contacts a cluster.
 
 use super::audit::format_time;
 use crate::audit::{self, Run};
@@ -17,21 +17,21 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Larger files are passed over: somebody waits for a key.
+/// Completion ignores larger files, because the user waits for it.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The runs that are offered, the latest first.
+/// The number of runs in the completion, newest first.
 const MAX_RUNS: usize = 50;
 
-/// The variable in which a shell asks for completion.
+/// The environment variable that a shell sets to request completion.
 pub const COMPLETION_ENV: &str = "_BYPASSCTL_COMPLETE";
 
-/// What a shell has to run for it: the script asks this program, so that it offers what this program takes.
+/// Prints the script that registers completion in a shell. It asks this program for candidates.
 pub(crate) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
     let shells = Shells::builtins();
     let unknown = || {
-        Error::failure(format!("there is no completion for {}", shell.as_str()))
-            .hint("bash, zsh and fish have one")
+        Error::failure(format!("no completion for {}", shell.as_str()))
+            .hint("use bash, zsh or fish")
     };
     let completer = shells.completer(shell.as_str()).ok_or_else(unknown)?;
     let mut script = Vec::new();
@@ -44,7 +44,7 @@ pub(crate) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
             &mut script,
         )
         .map_err(|error| {
-            Error::failure(format!("the completion cannot be made: {error}")).into_internal_bug()
+            Error::failure(format!("cannot generate the completion: {error}")).into_internal_bug()
         })?;
     let mut script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash {
@@ -55,20 +55,20 @@ pub(crate) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
     Ok(None)
 }
 
-/// The command line, with what its values can be.
+/// Returns the command line with candidates for its values.
 #[must_use]
 pub fn build_completion_command(environment: &Environment) -> Command {
-    let offer = |of: fn(&Environment) -> Vec<CompletionCandidate>| {
+    let candidates = |complete: fn(&Environment) -> Vec<CompletionCandidate>| {
         let environment = environment.clone();
-        ArgValueCandidates::new(move || of(&environment))
+        ArgValueCandidates::new(move || complete(&environment))
     };
-    let add = |arg: Arg, of| arg.add(offer(of));
+    let add = |arg: Arg, complete| arg.add(candidates(complete));
     build_command(ProgramName::from_argv0(environment).display_name())
         .mut_arg("context", |arg| add(arg, complete_contexts))
         .mut_arg("profiles", |arg| add(arg, complete_profiles))
         .mut_subcommand("audit", |audit| {
             audit
-                // What is changed is put at the end, so each says again which place it has.
+                // `mut_arg` moves an argument to the end, so both need their index again.
                 .mut_subcommand("show", |show| {
                     show.mut_arg("run", |arg| add(arg, complete_runs).index(1))
                         .mut_arg("files", |arg| arg.index(2))
@@ -79,21 +79,25 @@ pub fn build_completion_command(environment: &Environment) -> Command {
         })
 }
 
-/// Answers kubectl: what the last of these words can be, one a line with what it means, and that no file names are
-/// wanted besides (kubectl's `ShellCompDirectiveNoFileComp`).
+/// Prints the candidates for the last word in kubectl's format.
+///
+/// The last line excludes file names (kubectl's `ShellCompDirectiveNoFileComp`).
 #[must_use]
 pub fn complete_for_kubectl(environment: &Environment) -> u8 {
     let ui = Ui::new(OutputOptions::default());
     let words = environment.argv.clone();
     let last = words.len() - 1;
-    let offered = complete(
+    let candidates = complete(
         &mut build_completion_command(environment),
         words,
         last,
         Some(&environment.cwd),
     )
     .unwrap_or_default();
-    for candidate in offered.iter().filter(|candidate| !candidate.is_hide_set()) {
+    for candidate in candidates
+        .iter()
+        .filter(|candidate| !candidate.is_hide_set())
+    {
         let value = candidate.get_value().to_string_lossy();
         let help = candidate
             .get_help()
@@ -105,7 +109,7 @@ pub fn complete_for_kubectl(environment: &Environment) -> u8 {
     0
 }
 
-/// The contexts of the kubeconfig that kubectl would use.
+/// Returns the contexts of the kubeconfig that kubectl would use.
 fn complete_contexts(environment: &Environment) -> Vec<CompletionCandidate> {
     let files = match environment.var("KUBECONFIG") {
         Some(files) => std::env::split_paths(files).collect(),
@@ -124,7 +128,7 @@ fn complete_contexts(environment: &Environment) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The names of the contexts, as far as the file is written as kubectl writes it; in another form it offers none.
+/// Parses the names of the contexts, if the file has the format that kubectl writes.
 fn parse_contexts(text: &str) -> Vec<String> {
     let lines = text
         .lines()
@@ -139,7 +143,7 @@ fn parse_contexts(text: &str) -> Vec<String> {
             Some(content) => (indent + 2, content),
             None => (indent, content),
         };
-        // The first entry shows where the keys of all of them stand.
+        // The first entry determines the column of the keys.
         let keys = *keys.get_or_insert(column);
         if let Some(name) = content.strip_prefix("name:").filter(|_| column == keys) {
             names.push(name.trim().trim_matches(['"', '\'']).to_owned());
@@ -148,12 +152,12 @@ fn parse_contexts(text: &str) -> Vec<String> {
     names
 }
 
-/// The profiles of influxctl's configuration.
+/// Returns the profiles of influxctl's configuration.
 fn complete_profiles(environment: &Environment) -> Vec<CompletionCandidate> {
-    let named = environment
+    let config = environment
         .var("INFLUXCTL_PROFILE")
-        .map(|path| environment.cwd.join(path));
-    let config = named.or_else(|| paths::influxctl_config_path(environment).ok());
+        .map(|path| environment.cwd.join(path))
+        .or_else(|| paths::influxctl_config_path(environment).ok());
     let text = config
         .and_then(|config| read_utf8(&config))
         .unwrap_or_default();
@@ -164,16 +168,16 @@ fn complete_profiles(environment: &Environment) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The latest runs on record, as far as the end of the log tells.
+/// Returns the newest runs in the last [`MAX_FILE`] bytes of the audit log.
 fn complete_runs(environment: &Environment) -> Vec<CompletionCandidate> {
-    let named = environment
+    let log = environment
         .var("BYPASSCTL_AUDIT_LOG")
-        .map(|path| environment.cwd.join(path));
-    let log = named.or_else(|| paths::default_audit_log_path(environment).ok());
+        .map(|path| environment.cwd.join(path))
+        .or_else(|| paths::default_audit_log_path(environment).ok());
     let runs = log
         .and_then(|log| read_last_runs(&log).ok())
         .unwrap_or_default();
-    let offer = |(order, run): (usize, Run)| {
+    let candidate = |(order, run): (usize, Run)| {
         let help = format!(
             "{} {}, {}",
             format_time(&run.started_at),
@@ -188,7 +192,7 @@ fn complete_runs(environment: &Environment) -> Vec<CompletionCandidate> {
         .rev()
         .take(MAX_RUNS)
         .enumerate()
-        .map(offer)
+        .map(candidate)
         .collect()
 }
 
@@ -210,9 +214,37 @@ mod tests {
 
     #[test]
     fn parse_contexts_reads_kubectl_and_handwritten_kubeconfigs() {
-        let by_kubectl = "apiVersion: v1\nclusters:\n- cluster:\n    server: https://x\n  name: c\ncontexts:\n- context:\n    cluster: c\n    extensions:\n    - extension:\n        name: no\n      name: neither\n    user: u\n  name: sim-dev\n- context:\n    cluster: c\n  name: \"with blank\"\ncurrent-context: sim-dev\nusers:\n- name: u\n";
+        let by_kubectl = "
+apiVersion: v1
+clusters:
+- cluster:
+    server: https://x
+  name: c
+contexts:
+- context:
+    cluster: c
+    extensions:
+    - extension:
+        name: no
+      name: neither
+    user: u
+  name: sim-dev
+- context:
+    cluster: c
+  name: \"with blank\"
+current-context: sim-dev
+users:
+- name: u
+";
         assert_eq!(parse_contexts(by_kubectl), ["sim-dev", "with blank"]);
-        let by_hand = "contexts:\n  - name: a\n    context: {cluster: c}\n  - name: b\n    context: {}\nusers: []\n";
+        let by_hand = "
+contexts:
+  - name: a
+    context: {cluster: c}
+  - name: b
+    context: {}
+users: []
+";
         assert_eq!(parse_contexts(by_hand), ["a", "b"]);
         for none in ["", "contexts: []\n", "contexts:\n", "{\"contexts\": []}"] {
             assert_eq!(parse_contexts(none), [""; 0], "{none}");

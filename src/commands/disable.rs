@@ -1,5 +1,6 @@
-//! `disable`
+//! `disable`: deletes the token file and restores the profile.
 
+use super::token_setup::open_config;
 use crate::cli::DisableArgs;
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{find_stale_temp_file, read_file};
@@ -10,7 +11,7 @@ use crate::profile::{self, ConfigError, Profile};
 use crate::secret::is_token_like;
 use crate::session::Session;
 use crate::session::influxctl_config::{
-    InfluxctlConfig, is_default_token_file, list_candidates, lock_config, reserved_reason,
+    InfluxctlConfig, is_default_token_file, list_candidates, reserved_reason,
 };
 use crate::session::paths;
 use crate::session::token_file::MAX_TOKEN_FILE;
@@ -20,16 +21,8 @@ use crate::steps::state::RunState;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
-    let named = select_config(session)?;
-    let lock = args
-        .dry_run
-        .is_none()
-        .then(|| lock_config(session, &named))
-        .transpose()?;
-    let config = InfluxctlConfig::read(&named)?;
-    if lock.is_some() && session.mode.is_execute() {
-        config.remove_stale_temp(session)?;
-    }
+    let path = select_config(session)?;
+    let (config, lock) = open_config(session, &path, args.dry_run.is_some())?;
     let observed = PlanObservation::default().with_config(&config.path, config.text());
     let plan = gather_facts(session, config).map(plan_disable)?;
     if !should_execute(
@@ -46,11 +39,13 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     warn_about_cached_tokens(session);
     session
         .ui
-        .print_lines(format_result(&plan, session.profile).as_str());
+        .print_lines(&format_result(&plan, session.profile));
     Ok(None)
 }
 
-/// The configuration that has the token. Which of two influxctl reads depends on its version, which is not asked for.
+/// Selects the configuration that has a token file for the profile.
+///
+/// The version of influxctl decides which configuration it reads, but `disable` does not run it.
 fn select_config(session: &Session) -> Result<PathBuf> {
     let mut candidates = list_candidates(session)?;
     let has_token = |path: &PathBuf| {
@@ -73,7 +68,7 @@ fn select_config(session: &Session) -> Result<PathBuf> {
             with_token[1].display(),
             session.profile
         ))
-        .hint("say which: --config FILE, once for each")),
+        .hint("run `bypassctl disable --config FILE` for each")),
     }
 }
 
@@ -82,7 +77,8 @@ fn format_result(plan: &Plan, profile: &str) -> String {
         return format!("nothing to do: profile `{profile}` has no admin token");
     }
     format!(
-        "done: profile `{profile}` has no admin token any more; the token itself stays valid until it is revoked"
+        "done: profile `{profile}` no longer has an admin token\n\
+         the token stays valid until you revoke it"
     )
 }
 
@@ -94,7 +90,7 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
             name: name.to_owned(),
         }),
     };
-    let (profile, edit, gone) = match found {
+    let (profile, edit, missing) = match found {
         Ok(profile) => {
             let edit = profile::disable_token_file(config.require_text()?, name)
                 .map_err(|error| config.to_error(&error))?;
@@ -104,7 +100,7 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
                 None,
             )
         }
-        // Where the profile is gone, the token file that was made for it may still be there.
+        // The token file can outlive its profile.
         Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => {
             (None, None, Some(error))
         }
@@ -114,7 +110,7 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
         config.ensure_writable()?;
     }
     let token_files = find_token_files(session, &config, profile.as_ref())?;
-    if let Some(error) = gone.filter(|_| token_files.is_empty()) {
+    if let Some(error) = missing.filter(|_| token_files.is_empty()) {
         config.require_text()?;
         return Err(config.to_error(&error));
     }
@@ -128,8 +124,8 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
     })
 }
 
-/// The file that the profile names, and the one that `enable` writes by default: a run that was cut short may have
-/// left it. What another profile uses, and what is no file, stays.
+/// Returns the token file that the profile names, and the default one, which an interrupted
+/// `enable` can have written. Omits a file that another profile uses.
 fn find_token_files(
     session: &Session,
     config: &InfluxctlConfig,
@@ -143,15 +139,15 @@ fn find_token_files(
         .into_iter()
         .filter(|other| other.name != session.profile)
         .collect();
-    let named = profile
+    let configured = profile
         .and_then(|profile| profile.token_file.as_ref())
         .map(PathBuf::from);
-    let own = config
+    let default = config
         .default_token_file(session.profile)
-        .filter(|own| Some(own) != named.as_ref());
-    let files = named
+        .filter(|default| Some(default) != configured.as_ref());
+    let files = configured
         .into_iter()
-        .chain(own)
+        .chain(default)
         .filter(|file| file.symlink_metadata().is_ok() || find_stale_temp_file(file).is_some());
     Ok(files
         .filter(|file| is_safe_to_delete(session, config, file, &others))
@@ -164,43 +160,45 @@ fn is_safe_to_delete(
     file: &Path,
     others: &[Profile],
 ) -> bool {
-    let stays = |why: String| {
+    let keep = |reason: String| {
         session.ui.warn(
-            &format!("`{}` stays: {why}", file.display()),
-            "it may hold an admin token: look at it, and delete it yourself",
+            &format!("`{}` is kept: {reason}", file.display()),
+            "check whether it contains an admin token, and delete it",
         );
         false
     };
-    if let Some(what) = reserved_reason(session, config, file) {
-        return stays(what.to_owned());
+    if let Some(reason) = reserved_reason(session, config, file) {
+        return keep(reason.to_owned());
     }
     if let Some(user) = others
         .iter()
         .find(|other| other.token_file.as_deref().map(Path::new) == Some(file))
     {
-        return stays(format!("profile `{}` uses it", user.name));
+        return keep(format!("profile `{}` uses it", user.name));
     }
     if !file.is_absolute() {
-        return stays(
-            "its path is relative, so which file it is depends on where influxctl runs".to_owned(),
+        return keep(
+            "its path is relative, so it depends on the working directory of influxctl".to_owned(),
         );
     }
-    let ours = is_default_token_file(file, config, session);
-    if !ours
+    let is_default = is_default_token_file(file, config, session);
+    if !is_default
         && read_file(file, MAX_TOKEN_FILE)
             .is_ok_and(|old| old.is_some_and(|old| !is_token_like(&old.bytes)))
     {
-        return stays("it does not look like a token".to_owned());
+        return keep("it does not contain a token".to_owned());
     }
     match file.symlink_metadata() {
-        Ok(meta) if !meta.is_file() => stays("it is not a regular file".to_owned()),
+        Ok(meta) if !meta.is_file() => keep("it is not a regular file".to_owned()),
         _ => true,
     }
 }
 
-/// influxctl before 2.3.1 kept copies of the admin token; which files those are, only their content would tell.
+/// Warns about each file in influxctl's cache.
+///
+/// influxctl before 2.3.1 copied admin tokens there. Only the contents show which files are copies.
 fn warn_about_cached_tokens(session: &Session) {
-    // Without a home there is no cache.
+    // influxctl has no cache without a home directory.
     let Ok(cache) = paths::influxctl_cache_dir(session.executor.environment()) else {
         return;
     };
@@ -213,16 +211,16 @@ fn warn_about_cached_tokens(session: &Session) {
         .flatten()
         .flatten()
         .map(|entry| entry.path());
-    let mut copies: Vec<PathBuf> = entries.filter(is_json).collect();
-    copies.sort();
-    for copy in copies {
-        let text = format!(
-            "influxctl's cache holds `{}`: influxctl before 2.3.1 keeps a copy of the admin token there",
-            copy.display()
-        );
+    let mut cached: Vec<PathBuf> = entries.filter(is_json).collect();
+    cached.sort();
+    for file in cached {
         session.ui.warn(
-            &text,
-            "if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew",
+            &format!(
+                "influxctl's cache contains `{}`: influxctl before 2.3.1 copies the admin token \
+                 there",
+                file.display()
+            ),
+            "delete it if such an influxctl used the admin token: influxctl recreates its cache",
         );
     }
 }

@@ -1,4 +1,4 @@
-//! `doctor`
+//! `doctor`: runs the checks of `enable` and of a revocation without changing anything.
 
 pub(crate) mod cluster;
 pub(crate) mod local;
@@ -27,25 +27,26 @@ pub(crate) fn run(session: &Session) -> CommandResult {
     checks.extend(local::run_checks(session, influxctl.as_ref().ok())?);
     let is_failed = |check: &&Check| check.state == CheckState::Failed;
     let failed = checks.iter().filter(is_failed).count();
-    let of_enable = checks
+    let is_revocation_only = checks
         .iter()
         .filter(is_failed)
-        .any(|check| !check.is_revocation_only);
+        .all(|check| check.is_revocation_only);
     checks
         .into_iter()
         .for_each(|check| session.ui.report_check(check));
     if failed == 0 {
-        session.ui.print_lines("every precondition holds");
+        session.ui.print_lines("all checks succeeded");
         return Ok(None);
     }
-    let (whose, hint) = match of_enable {
-        true => ("", "each `failed` line says what mends it"),
-        false => (
-            ", all of them of a revocation",
-            "`enable` needs none of these; each `failed` line says what mends it",
-        ),
+    let (scope, hint) = if is_revocation_only {
+        (
+            ", all for a revocation",
+            "`enable` needs none of them: see the hint of each `failed` line",
+        )
+    } else {
+        ("", "see the hint of each `failed` line")
     };
-    Err(Error::failure(format!("{failed} of the preconditions do not hold{whose}")).hint(hint))
+    Err(Error::failure(format!("failed checks: {failed}{scope}")).hint(hint))
 }
 
 fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
@@ -71,9 +72,10 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
             .policy()
             .is_some_and(|policy| policy.policy.locked);
         let hint = if locked {
-            "`enable` and `rotate` refuse; the policy is locked: have its patterns changed if it is not production"
+            "`enable` and `rotate` refuse it: if it is not production, change the patterns of the \
+             locked policy"
         } else {
-            "`enable` refuses; if it is not production, enable --allow-production"
+            "`enable` and `rotate` refuse it: if it is not production, pass `--allow-production`"
         };
         checks.push(Check::warning(
             "production",
@@ -90,7 +92,7 @@ fn check_policy(session: &Session) -> Check {
     Check::ok(
         "policy",
         policy.map_or(
-            "none in force, so no tool is pinned".to_owned(),
+            "none, so no tool is pinned".to_owned(),
             ActivePolicy::describe,
         ),
     )
@@ -99,7 +101,7 @@ fn check_policy(session: &Session) -> Check {
 fn check_context(session: &Session, kubectl: &Kubectl) -> Check {
     let server = session.executor.target().server.unwrap_or_default();
     let context = kubectl.global_flags.context.as_ref().map_or_else(
-        || "none: in the cluster".to_owned(),
+        || "none (in-cluster)".to_owned(),
         |context| format!("`{context}`"),
     );
     Check::ok("context", format!("{context}, server {server}"))

@@ -1,6 +1,6 @@
-//! `enable`
+//! `enable`: writes the admin token to a file and points a profile at it.
 
-use super::token_setup::{plan_local_changes, warn_about_purpose};
+use super::token_setup::{SetupContext, plan_local_changes, prepare_setup};
 use crate::cli::EnableArgs;
 use crate::error::{CommandResult, ErrorKind, Result};
 use crate::plan::{Plan, format_shell_line};
@@ -8,48 +8,28 @@ use crate::plan_file::document::PlanObservation;
 use crate::procedure;
 use crate::procedure::enable::EnableFacts;
 use crate::session::Session;
-use crate::session::cluster::{
-    ResolvedTools, describe_profile_and_target, identify_cluster, resolve_tools,
-};
-use crate::session::guard::refuse_production;
-use crate::session::influxctl_config::{InfluxctlConfig, locate_config, lock_config};
+use crate::session::cluster::{ResolvedTools, describe_profile_and_target, identify_cluster};
+use crate::session::influxctl_config::InfluxctlConfig;
 use crate::steps::execute_plan;
 use crate::steps::gate::should_execute;
 use crate::steps::state::RunState;
 
 pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
-    let namespace = session.require_namespace()?;
-    warn_about_purpose(session);
-    refuse_production(
-        session,
-        args.allow_production,
-        session.common.context.as_deref(),
-    )?;
-    let look = resolve_tools(session)?;
-    refuse_production(
-        session,
-        args.allow_production,
-        look.kubectl.global_flags.context.as_deref(),
-    )?;
-    let named = locate_config(session, look.influxctl.version.as_ref())?;
-    let lock = args
-        .dry_run
-        .is_none()
-        .then(|| lock_config(session, &named))
-        .transpose()?;
-    let config = InfluxctlConfig::read(&named)?;
-    if lock.is_some() && session.mode.is_execute() {
-        config.remove_stale_temp(session)?;
-    }
-    let known = RunState::default();
+    let SetupContext {
+        tools,
+        config,
+        lock,
+    } = prepare_setup(session, args.allow_production, args.dry_run.is_some())?;
+    let state = RunState::default();
     let mut observed = PlanObservation::default().with_config(&config.path, config.text());
     if !session.mode.is_execute() {
-        // Otherwise noted by the plan's own steps, which stop where it is another by then.
-        let cluster = identify_cluster(&session.runner(), &look.kubectl, namespace)?;
+        // A saved plan names its cluster. Otherwise the steps of the plan identify it.
+        let namespace = session.require_namespace()?;
+        let cluster = identify_cluster(&session.runner(), &tools.kubectl, namespace)?;
         observed = observed.with_cluster(&cluster);
-        known.expect_cluster(cluster);
+        state.expect_cluster(cluster);
     }
-    let plan = build_plan(session, args, look, config)?;
+    let plan = build_plan(session, args, tools, config)?;
     if !should_execute(
         &session.runner(),
         session.mode,
@@ -59,15 +39,15 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
     )? {
         return Ok(None);
     }
-    execute_plan(&session.runner(), &plan, &known)?;
+    execute_plan(&session.runner(), &plan, &state)?;
     drop(lock);
     Ok(report_outcome(
         session,
-        known.inconclusive_reason.get().is_some(),
+        state.inconclusive_reason.get().is_some(),
     ))
 }
 
-/// What ends it: the same profile and configuration, whoever named them.
+/// Returns the `disable` command for the same profile and configuration.
 fn build_undo_command(session: &Session) -> String {
     let profile = Some(session.profile)
         .filter(|profile| *profile != "default")
@@ -85,15 +65,15 @@ fn build_undo_command(session: &Session) -> String {
 }
 
 fn report_outcome(session: &Session, inconclusive: bool) -> Option<ErrorKind> {
-    let to_end = format!("to end it: {}", build_undo_command(session));
+    let undo = format!("to undo this, run `{}`", build_undo_command(session));
     if inconclusive {
         session.ui.print_lines(&format!(
-            "done, but whether the token is accepted was not shown; {to_end}"
+            "done, but the token probe was inconclusive\n{undo}"
         ));
         return Some(ErrorKind::Inconclusive);
     }
     session.ui.print_lines(&format!(
-        "done: influxctl uses the admin token with profile `{}`; {to_end}",
+        "done: influxctl uses the admin token with profile `{}`\n{undo}",
         session.profile
     ));
     None
@@ -102,17 +82,17 @@ fn report_outcome(session: &Session, inconclusive: bool) -> Option<ErrorKind> {
 fn build_plan(
     session: &Session,
     args: &EnableArgs,
-    look: ResolvedTools,
+    tools: ResolvedTools,
     config: InfluxctlConfig,
 ) -> Result<Plan> {
-    let (profile, local) = plan_local_changes(session, args, &look.influxctl, &config)?;
+    let (profile, token_setup) = plan_local_changes(session, args, &tools.influxctl, &config)?;
     Ok(procedure::enable::plan_enable(EnableFacts {
-        kubectl: look.kubectl,
-        influxctl: look.influxctl,
+        kubectl: tools.kubectl,
+        influxctl: tools.influxctl,
         namespace: session.require_namespace()?.to_owned(),
         about: describe_profile_and_target(session),
         profile,
-        token_setup: local,
+        token_setup,
         verify: args.verify,
     }))
 }

@@ -1,4 +1,4 @@
-//! `plan`, `plan show` and the preparation of `apply`.
+//! `plan` and `plan show`, and the preparation of `apply`.
 
 use crate::cli::{
     ApplyArgs, Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanFormat, PlanRequest,
@@ -13,30 +13,31 @@ use crate::ui::Ui;
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
 
-/// What `plan …` is a run of: the command itself, which only looks; and where its plan goes.
+/// Returns the planned command as a dry run, and the mode that saves its plan.
 pub(crate) fn prepare_plan(
     cli: &Cli,
     plan: &PlanArgs,
     environment: &Environment,
 ) -> Result<(Cli, PlanMode)> {
     let out = plan.out.as_ref().ok_or_else(|| {
-        Error::usage("it is not said where the plan goes").hint("name a file: --out FILE")
+        Error::usage("missing --out FILE").hint("pass the path of the new plan file")
     })?;
-    let mut what = plan.subcommand.clone();
-    if what
+    let mut subcommand = plan.subcommand.clone();
+    if subcommand
         .revocation_mut()
-        .is_some_and(|how| how.confirm.is_some())
+        .is_some_and(|args| args.confirm.is_some())
     {
-        return Err(Error::usage("--confirm is not for `plan`")
-            .hint("`plan` changes nothing; it is for `apply`"));
+        return Err(
+            Error::usage("`plan` does not accept --confirm").hint("pass it to `bypassctl apply`")
+        );
     }
-    if what
+    if subcommand
         .dry_run_mut()
         .and_then(|dry_run| dry_run.replace(DryRunFormat::Plan))
         .is_some()
     {
-        return Err(Error::usage("--dry-run is not for `plan`")
-            .hint("`plan` changes nothing; leave one of the two out"));
+        return Err(Error::usage("`plan` does not accept --dry-run")
+            .hint("omit it: `plan` only changes the plan file"));
     }
     let request = PlanRequest {
         common: absolutize_common_paths(&cli.common, environment),
@@ -49,14 +50,14 @@ pub(crate) fn prepare_plan(
     Ok((
         Cli {
             common: cli.common.clone(),
-            command: into_command(what),
+            command: into_command(subcommand),
         },
         mode,
     ))
 }
 
-fn into_command(what: PlanSubcommand) -> Command {
-    match what {
+fn into_command(subcommand: PlanSubcommand) -> Command {
+    match subcommand {
         PlanSubcommand::Enable(args) => Command::Enable(args),
         PlanSubcommand::Disable(args) => Command::Disable(args),
         PlanSubcommand::Revoke(args) => Command::Revoke(args),
@@ -68,7 +69,7 @@ fn into_command(what: PlanSubcommand) -> Command {
     }
 }
 
-/// Relative paths are those of where it was planned.
+/// Makes paths absolute, because `apply` can run in another directory.
 fn absolutize_common_paths(common: &CommonArgs, environment: &Environment) -> CommonArgs {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| environment.cwd.join(path));
     CommonArgs {
@@ -83,19 +84,22 @@ fn absolutize_common_paths(common: &CommonArgs, environment: &Environment) -> Co
     }
 }
 
-fn absolutize_subcommand_paths(what: &PlanSubcommand, environment: &Environment) -> PlanSubcommand {
-    let mut what = what.clone();
-    let path = match &mut what {
+fn absolutize_subcommand_paths(
+    subcommand: &PlanSubcommand,
+    environment: &Environment,
+) -> PlanSubcommand {
+    let mut subcommand = subcommand.clone();
+    let path = match &mut subcommand {
         PlanSubcommand::Enable(args) => Some(&mut args.token_file),
-        other => other.revocation_mut().map(|how| &mut how.old_token_file),
+        other => other.revocation_mut().map(|args| &mut args.old_token_file),
     };
     if let Some(path) = path {
         *path = path.take().map(|path| environment.cwd.join(path));
     }
-    what
+    subcommand
 }
 
-/// What `apply` is a run of: the command that was planned, as it was asked for.
+/// Returns the planned command, and the mode that applies the plan.
 pub(crate) fn prepare_apply(
     cli: &Cli,
     args: &ApplyArgs,
@@ -105,44 +109,42 @@ pub(crate) fn prepare_apply(
     let (document, sha256) = open_plan_file(&path)?;
     if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != sha256) {
         return Err(Error::refusal(format!(
-            "`{}` is not the plan that is expected: its SHA-256 is {sha256}, not {expected}",
+            "plan `{}` has SHA-256 {sha256}, not {expected}",
             path.display()
         ))
-        .hint("ask for the plan that was approved"));
+        .hint("request the approved plan"));
     }
     let age = Timestamp::now().duration_since(document.created_at);
     if age > SignedDuration::try_from(args.max_age).unwrap_or(SignedDuration::MAX) {
         return Err(Error::refusal(format!(
-            "`{}` was made {:.0}, longer ago than a plan may be old",
+            "plan `{}` is too old: created at {:.0}",
             path.display(),
             document.created_at
         ))
-        .hint("make another and have it approved, or --max-age DURATION"));
+        .hint("create a new plan, or pass `--max-age DURATION`"));
     }
     if age < SignedDuration::from_mins(-5) {
         return Err(Error::refusal(format!(
-            "`{}` says that it was made {:.0}, which is to come",
+            "plan `{}` is dated in the future: {:.0}",
             path.display(),
             document.created_at
         ))
-        .hint("look at the clocks of both hosts"));
+        .hint("check the clocks of both hosts"));
     }
     let PlanRequest {
         common,
-        command: mut what,
+        command: mut subcommand,
     } = document.request.clone();
-    if let Some(how) = what.revocation_mut() {
-        how.confirm.clone_from(&args.confirm);
+    if let Some(revocation) = subcommand.revocation_mut() {
+        revocation.confirm.clone_from(&args.confirm);
     } else if args.confirm.is_some() {
-        return Err(
-            Error::usage("nothing of this plan is to be confirmed").hint("leave --confirm out")
-        );
+        return Err(Error::usage("this plan needs no confirmation").hint("omit `--confirm`"));
     }
     let common = merge_options(&absolutize_common_paths(&cli.common, environment), common)?;
     Ok((
         Cli {
             common,
-            command: into_command(what),
+            command: into_command(subcommand),
         },
         PlanMode::Apply(Box::new(SavedPlan {
             plan_file: document,
@@ -152,8 +154,10 @@ pub(crate) fn prepare_apply(
     ))
 }
 
-/// Where and with what is as it was planned; how it is told and recorded, as it is asked for now.
-fn merge_options(own: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> {
+/// Merges the options of the plan with those of `apply`.
+///
+/// Target and tools come from the plan, output and audit options from `apply`.
+fn merge_options(given: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let version = |common: &CommonArgs| {
         common
@@ -161,47 +165,47 @@ fn merge_options(own: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> {
             .as_ref()
             .map(ToString::to_string)
     };
-    for (flag, now, then) in [
+    for (flag, given, planned) in [
         (
             "--namespace",
-            own.namespace.clone(),
+            given.namespace.clone(),
             planned.namespace.clone(),
         ),
-        ("--context", own.context.clone(), planned.context.clone()),
+        ("--context", given.context.clone(), planned.context.clone()),
         (
             "--kubeconfig",
-            own.kubeconfig.clone(),
+            given.kubeconfig.clone(),
             planned.kubeconfig.clone(),
         ),
-        ("--as", own.as_user.clone(), planned.as_user.clone()),
-        ("--kubectl", path(&own.kubectl), path(&planned.kubectl)),
+        ("--as", given.as_user.clone(), planned.as_user.clone()),
+        ("--kubectl", path(&given.kubectl), path(&planned.kubectl)),
         (
             "--influxctl",
-            path(&own.influxctl),
+            path(&given.influxctl),
             path(&planned.influxctl),
         ),
-        ("--config", path(&own.config), path(&planned.config)),
+        ("--config", path(&given.config), path(&planned.config)),
         (
             "--as-group",
-            join_values(&own.as_groups),
+            join_values(&given.as_groups),
             join_values(&planned.as_groups),
         ),
         (
             "--assume-influxctl-version",
-            version(own),
+            version(given),
             version(&planned),
         ),
         (
             "--profile",
-            join_values(&own.profiles),
+            join_values(&given.profiles),
             Some(planned.profiles.join(", ")),
         ),
     ] {
-        if let Some(now) = now.filter(|now| Some(now) != then.as_ref()) {
-            let then = then.unwrap_or_else(|| "something else".to_owned());
+        if let Some(given) = given.filter(|given| Some(given) != planned.as_ref()) {
+            let planned = planned.unwrap_or_else(|| "not set".to_owned());
             return Err(
-                Error::refusal(format!("{flag} {now} is not what the plan has: {then}"))
-                    .hint("leave it out, or make another plan"),
+                Error::refusal(format!("{flag} {given} contradicts the plan: {planned}"))
+                    .hint("omit it, or create a new plan"),
             );
         }
     }
@@ -214,7 +218,7 @@ fn merge_options(own: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> {
         quiet,
         verbose,
         ..
-    } = own.clone();
+    } = given.clone();
     Ok(CommonArgs {
         audit_log,
         policy,
@@ -227,16 +231,16 @@ fn merge_options(own: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> {
     })
 }
 
-/// The values of a flag, where there are any.
+/// Joins the values of a flag, or returns `None` without values.
 fn join_values(values: &[String]) -> Option<String> {
     Some(values.join(", ")).filter(|_| !values.is_empty())
 }
 
-/// A plan's file, and its digest.
+/// Reads a plan file and computes its digest.
 fn open_plan_file(path: &Path) -> Result<(PlanFile, String)> {
-    let unusable = |why: String| {
-        Error::refusal(format!("cannot read plan `{}`: {why}", path.display()))
-            .hint("create the plan again with `bypassctl plan … --out FILE`")
+    let unusable = |reason: String| {
+        Error::refusal(format!("cannot read plan `{}`: {reason}", path.display()))
+            .hint("recreate the plan: `bypassctl plan … --out FILE`")
     };
     let file = read_file(path, MAX_PLAN).map_err(|error| unusable(error.to_string()))?;
     let file = file.ok_or_else(|| unusable("file not found".to_owned()))?;
@@ -244,7 +248,7 @@ fn open_plan_file(path: &Path) -> Result<(PlanFile, String)> {
     Ok((document, Digest::compute(&file.bytes).to_string()))
 }
 
-/// `plan show`
+/// Prints a saved plan or its script.
 pub(crate) fn show_plan_file(
     args: &PlanShowArgs,
     environment: &Environment,

@@ -1,4 +1,4 @@
-//! What `revoke` and `rotate` share: observe, plan, check, confirm, execute, verify.
+//! Shared by `revoke` and `rotate`: observe, plan, check, confirm, execute, verify.
 
 pub(crate) mod confirm;
 pub(crate) mod observe;
@@ -25,108 +25,123 @@ use preflight::{check_permissions, run_preflight};
 use report::{add_progress, report_outcome, report_preflight};
 use request::RevocationRequest;
 
-/// What stops working, and what is not known.
-const CONSEQUENCES: &str = "every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back";
+const CONSEQUENCES: &str = "all admin tokens issued so far stop working, for all users\n\
+                            the effect on database tokens is not documented\n\
+                            deleted keys cannot be restored";
 
-/// All that is known before anything is planned.
+/// The facts that a revocation is planned from.
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
     begun_deletions: Vec<ObjectRef>,
-    /// How a token is tried.
+    /// `None` without a way to probe a token.
     pub(crate) token_probe: Option<TokenProbe>,
     /// A copy of the old token.
     pub(crate) old_token: Option<OldToken>,
-    /// The files of this machine that matter.
+    /// The local files that a saved plan describes.
     pub(crate) plan_observation: PlanObservation,
-    /// The new one, where an unfinished revocation has made it.
+    /// The new token, if an unfinished revocation has created it.
     pub(crate) new_token: Option<Secret>,
 }
 
-/// Looks at the cluster, and for a copy of the old token.
+/// Reads the state of the cluster, and a copy of the old token.
 pub(crate) fn gather_context(
     session: &Session,
     kubectl: Kubectl,
-    how: &RevocationArgs,
-    trial: Option<TokenProbe>,
+    args: &RevocationArgs,
+    token_probe: Option<TokenProbe>,
 ) -> Result<RevocationContext> {
     let namespace = session.require_namespace()?;
-    trial.as_ref().map_or(Ok(()), |trial| {
-        session.mode.check_probe_target(&trial.profile)
-    })?;
-    let mut observed = observe::observe_cluster(session, kubectl, namespace, how)?;
-    let begun = session.executor.find_begun_deletions()?;
-    let seen = Observation {
-        secrets: &observed.secrets,
-        jobs: &observed.jobs,
-        pods: &observed.pods,
-        begun_deletions: &begun,
+    if let Some(probe) = &token_probe {
+        session.mode.check_probe_target(&probe.profile)?;
+    }
+    let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
+    let begun_deletions = session.executor.find_begun_deletions()?;
+    let observation = Observation {
+        secrets: &snapshot.secrets,
+        jobs: &snapshot.jobs,
+        pods: &snapshot.pods,
+        begun_deletions: &begun_deletions,
     };
-    let is_new = seen.determine_stage(how.start_over).token == SecretState::New;
-    let (new, cluster) = if is_new {
-        (observed.current_token.take(), None)
+    let is_new = observation.determine_stage(args.start_over).token == SecretState::New;
+    let (new_token, current_token) = if is_new {
+        (snapshot.current_token.take(), None)
     } else {
-        (None, observed.current_token.take())
+        (None, snapshot.current_token.take())
     };
-    let old = observe::resolve_old_token(session, how, cluster, new.as_ref(), trial.as_ref())?;
+    let old_token = observe::resolve_old_token(
+        session,
+        args,
+        current_token,
+        new_token.as_ref(),
+        token_probe.as_ref(),
+    )?;
     Ok(RevocationContext {
-        snapshot: observed,
-        begun_deletions: begun,
-        token_probe: trial,
-        old_token: old,
+        snapshot,
+        begun_deletions,
+        token_probe,
+        old_token,
         plan_observation: PlanObservation::default(),
-        new_token: new,
+        new_token,
     })
 }
 
-/// Plans, proves, confirms and carries out.
+/// Plans, checks, confirms and executes.
+///
+/// `local_steps` write the new token on this host.
 pub(crate) fn run_revocation(
     session: &Session,
-    scene: RevocationContext,
-    ask: &RevocationRequest,
-    local: Vec<Step>,
+    context: RevocationContext,
+    request: &RevocationRequest,
+    local_steps: Vec<Step>,
 ) -> CommandResult {
     let runner = session.runner();
     let RevocationContext {
-        snapshot: observed,
-        begun_deletions: begun,
-        token_probe: trial,
-        old_token: old,
-        plan_observation: files,
+        snapshot,
+        begun_deletions,
+        token_probe,
+        old_token,
+        plan_observation,
         new_token: _,
-    } = scene;
+    } = context;
     let ClusterSnapshot {
-        target: at,
-        permissions: allowed,
-        namespace_lock: lock,
+        target,
+        permissions,
+        namespace_lock,
         ..
-    } = observed;
+    } = snapshot;
     let facts = RevocationFacts {
-        target: at,
-        cluster: observed.cluster_id,
+        target,
+        cluster: snapshot.cluster_id,
         about: describe_target(session),
-        command: ask.command,
-        secrets: observed.secrets,
-        jobs: observed.jobs,
-        pods: observed.pods,
-        pods_matched: observed.pods_match_selector,
-        operator: observed.operator,
-        begun_deletions: begun,
-        options: ask.options(),
-        token_probe: trial,
-        grace_period: ask.args.grace_period,
+        command: request.command,
+        secrets: snapshot.secrets,
+        jobs: snapshot.jobs,
+        pods: snapshot.pods,
+        pods_matched: snapshot.pods_match_selector,
+        operator: snapshot.operator,
+        begun_deletions,
+        options: request.options(),
+        token_probe,
+        grace_period: request.args.grace_period,
     };
-    let revocation = procedure::plan_revocation(&facts, local)?;
-    check_permissions(ask.args, &revocation.plan, &facts.target.namespace, allowed)?;
-    let old = run_preflight(
+    let revocation = procedure::plan_revocation(&facts, local_steps)?;
+    let is_resuming = revocation.resuming.is_some();
+    check_permissions(
+        request.args,
+        &revocation.plan,
+        &facts.target.namespace,
+        permissions,
+    )?;
+    let old_token = run_preflight(
         session,
         &facts,
         &revocation.plan,
-        ask.args,
-        old,
-        revocation.resuming.is_some(),
+        request.args,
+        old_token,
+        is_resuming,
     )?;
     report_preflight(session, &revocation, &facts);
-    let observed = files
+    let observed = plan_observation
         .with_cluster(&facts.cluster)
         .with_secrets(&facts.secrets);
     if !should_execute(
@@ -134,7 +149,7 @@ pub(crate) fn run_revocation(
         session.mode,
         &revocation.plan,
         observed,
-        ask.args.dry_run,
+        request.args.dry_run,
     )? {
         return Ok(None);
     }
@@ -148,27 +163,27 @@ pub(crate) fn run_revocation(
         require_confirmation(
             session,
             &facts.target,
-            ask.args.confirm.as_deref(),
+            request.args.confirm.as_deref(),
             CONSEQUENCES,
         )?;
     }
-    let known = RunState::default();
-    if let Some(old) = old {
-        let _ = known.old_token.set(old);
+    let state = RunState::default();
+    if let Some(old_token) = old_token {
+        let _ = state.old_token.set(old_token);
     }
-    let done = execute_plan(&runner, &revocation.plan, &known);
-    drop(lock);
-    done.map_err(|error| {
+    let result = execute_plan(&runner, &revocation.plan, &state);
+    drop(namespace_lock);
+    result.map_err(|error| {
         add_progress(
             session,
             error,
             &revocation.plan,
-            &known,
-            ask,
-            revocation.resuming.is_some(),
+            &state,
+            request,
+            is_resuming,
         )
     })?;
-    Ok(report_outcome(session, ask, &revocation.plan, &known))
+    Ok(report_outcome(session, request, &revocation.plan, &state))
 }
 
 fn is_cluster_change(action: &Action) -> bool {

@@ -1,4 +1,4 @@
-//! `revoke`
+//! `revoke`: invalidates all admin tokens issued so far.
 
 use super::revocation::request::RevocationRequest;
 use super::revocation::{gather_context, observe, run_revocation};
@@ -13,18 +13,18 @@ use crate::tool::kubectl::Kubectl;
 
 pub(crate) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
     let (kubectl, influxctl) = resolve_revocation_tools(session)?;
-    let trial = observe::prepare_token_probe(session, influxctl)?;
-    let scene = gather_context(session, kubectl, &args.revocation, trial)?;
-    let ask = RevocationRequest {
+    let token_probe = observe::prepare_token_probe(session, influxctl)?;
+    let context = gather_context(session, kubectl, &args.revocation, token_probe)?;
+    let request = RevocationRequest {
         command: "revoke",
         args: &args.revocation,
         new_token: !args.no_new_token,
-        profiles: vec![session.profile.to_owned()],
+        profiles: Vec::new(),
     };
-    run_revocation(session, scene, &ask, Vec::new())
+    run_revocation(session, context, &request, Vec::new())
 }
 
-/// kubectl pinned; influxctl beside it, which a revocation can go without.
+/// Resolves both tools in parallel. A revocation can do without influxctl.
 fn resolve_revocation_tools(session: &Session) -> Result<(Kubectl, Result<Tool>)> {
     std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| resolve_influxctl(session));

@@ -1,4 +1,4 @@
-//! `status`
+//! `status`: compares the actual state with the state that `enable` sets up.
 
 use crate::error::{CommandResult, Error, ErrorKind};
 use crate::exec::read_file;
@@ -18,11 +18,12 @@ use crate::ui::Check;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-const ENABLE_HINT: &str = "bypassctl enable sets it";
+const FETCH_HINT: &str = "run `bypassctl enable` to fetch the token of the cluster";
+
+const ENABLE_HINT: &str = "run `bypassctl enable` to set it";
 
 pub(crate) fn run(session: &Session) -> CommandResult {
     let namespace = session.require_namespace()?;
-    // What the cluster holds and what lies on this machine are looked at side by side.
     let (cluster, influxctl) = std::thread::scope(|scope| {
         let influxctl = scope.spawn(|| resolve_influxctl(session));
         let kubectl = resolve_kubectl(session);
@@ -32,34 +33,34 @@ pub(crate) fn run(session: &Session) -> CommandResult {
             .map(|tool| read_cluster_token(session, tool.clone(), namespace));
         ((kubectl, token), join_thread(influxctl))
     });
-    let mut board = StatusReport {
+    let mut report = StatusReport {
         session,
         drift: false,
         inconclusive: false,
         error: None,
     };
-    board.check_tool("kubectl", cluster.0);
-    let influxctl = board.check_tool("influxctl", influxctl);
-    let token = cluster.1.and_then(|token| board.check_cluster(token));
-    let profile = board.check_profile(influxctl.as_ref());
+    report.check_tool("kubectl", cluster.0);
+    let influxctl = report.check_tool("influxctl", influxctl);
+    let token = cluster.1.and_then(|token| report.check_cluster(token));
+    let profile = report.check_profile(influxctl.as_ref());
     let file = profile
         .as_ref()
-        .and_then(|profile| board.check_token_file(profile));
-    board.compare_tokens(token.as_ref(), file.as_ref());
+        .and_then(|profile| report.check_token_file(profile));
+    report.compare_tokens(token.as_ref(), file.as_ref());
     if let (Some(profile), Some(file), Some(influxctl)) = (&profile, &file, &influxctl) {
-        let tried = board.probe_file_token(influxctl, profile, file);
-        if let Err(error) = session.propagate_fatal(tried)? {
-            board.report_error("trial", error);
+        let result = report.probe_file_token(influxctl, profile, file);
+        if let Err(error) = session.propagate_fatal(result)? {
+            report.report_error("token probe", error);
         }
     }
-    match board {
+    match report {
         StatusReport {
             error: Some(error), ..
         } => Err(error),
         StatusReport { drift: true, .. } => {
             session
                 .ui
-                .print_lines("the admin token is not in use as `enable` would set it");
+                .print_lines("the state differs from the one that `enable` sets up");
             Ok(Some(ErrorKind::Drift))
         }
         StatusReport {
@@ -67,7 +68,7 @@ pub(crate) fn run(session: &Session) -> CommandResult {
         } => {
             session
                 .ui
-                .print_lines("the admin token is in place; whether it is accepted was not shown");
+                .print_lines("the admin token is in use, but the token probe was inconclusive");
             Ok(Some(ErrorKind::Inconclusive))
         }
         _ => {
@@ -96,9 +97,9 @@ fn read_cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<
 struct StatusReport<'a> {
     session: &'a Session<'a>,
     drift: bool,
-    /// Whether the token could not be tried.
+    /// The token probe showed neither acceptance nor rejection.
     inconclusive: bool,
-    /// What kept a question from being answered.
+    /// The first error of a check.
     error: Option<Error>,
 }
 
@@ -125,7 +126,7 @@ impl StatusReport<'_> {
         let target = self.session.executor.target();
         if let Some(server) = target.server {
             let context = target.context.map_or_else(
-                || "in the cluster".to_owned(),
+                || "in-cluster".to_owned(),
                 |context| format!("context `{context}`"),
             );
             let namespace = target.namespace.unwrap_or_default();
@@ -178,7 +179,7 @@ impl StatusReport<'_> {
             self.session,
             influxctl.and_then(|tool| tool.version.as_ref()),
         )
-        .and_then(|named| InfluxctlConfig::read(&named))
+        .and_then(|path| InfluxctlConfig::read(&path))
         {
             Ok(config) => config,
             Err(error) => {
@@ -192,12 +193,12 @@ impl StatusReport<'_> {
         });
         match found {
             Ok(profile) => {
-                let at = format!(
+                let detail = format!(
                     "`{name}` in {}, for {}",
                     config.path.display(),
                     profile.address()
                 );
-                self.report_check(Check::ok("profile", at));
+                self.report_check(Check::ok("profile", detail));
                 influxctl
                     .iter()
                     .for_each(|tool| self.report_quirks(tool, &profile));
@@ -227,7 +228,7 @@ impl StatusReport<'_> {
         };
         if !path.is_absolute() {
             let detail = format!(
-                "`{}` is relative: which file it is depends on where influxctl runs",
+                "`{}` is relative, so it depends on the working directory of influxctl",
                 path.display()
             );
             self.report_drift("token file", detail, ENABLE_HINT);
@@ -238,7 +239,7 @@ impl StatusReport<'_> {
             Ok(None) => {
                 self.report_drift(
                     "token file",
-                    format!("{} is not there", path.display()),
+                    format!("`{}` not found", path.display()),
                     ENABLE_HINT,
                 );
                 return None;
@@ -246,7 +247,7 @@ impl StatusReport<'_> {
             Err(error) => {
                 self.report_drift(
                     "token file",
-                    format!("{}: {error}", path.display()),
+                    format!("cannot read `{}`: {error}", path.display()),
                     ENABLE_HINT,
                 );
                 return None;
@@ -274,24 +275,20 @@ impl StatusReport<'_> {
         match (token, file) {
             (Some(token), Some(file)) if token == file => {
                 self.report_check(Check::ok(
-                    "agreement",
+                    "token match",
                     format!(
-                        "the file holds the cluster's token, fingerprint {}",
+                        "the token file contains the token of the cluster, fingerprint {}",
                         file.fingerprint()
                     ),
                 ));
             }
             (Some(token), Some(file)) => {
                 let detail = format!(
-                    "the file's token ({}) is not the cluster's ({})",
+                    "the token file ({}) differs from the cluster ({})",
                     file.fingerprint(),
                     token.fingerprint()
                 );
-                self.report_drift(
-                    "agreement",
-                    detail,
-                    "bypassctl enable fetches the cluster's",
-                );
+                self.report_drift("token match", detail, FETCH_HINT);
             }
             _ => {}
         }
@@ -303,7 +300,7 @@ impl StatusReport<'_> {
         profile: &Profile,
         token: &Secret,
     ) -> Result<(), Error> {
-        let at = profile.address();
+        let address = profile.address();
         match probe_token(
             &self.session.runner(),
             "probe-token",
@@ -312,21 +309,20 @@ impl StatusReport<'_> {
             token,
         )? {
             TokenVerdict::Accepted => self.report_check(Check::ok(
-                "trial",
-                format!("the file's token is accepted by {at}"),
+                "token probe",
+                format!("{address} accepts the token of the file"),
             )),
-            TokenVerdict::Rejected(said) => self.report_drift(
-                "trial",
-                format!("the file's token is refused by {at}: {said}"),
-                "bypassctl enable fetches the cluster's token",
+            TokenVerdict::Rejected(reason) => self.report_drift(
+                "token probe",
+                format!("{address} rejects the token of the file: {reason}"),
+                FETCH_HINT,
             ),
-            TokenVerdict::Inconclusive(said) => {
+            TokenVerdict::Inconclusive(reason) => {
                 self.inconclusive = true;
-                let hint = "look at host, port and TLS settings of the profile";
                 self.report_check(Check::warning(
-                    "trial",
-                    format!("whether {at} accepts it was not shown: {said}"),
-                    hint,
+                    "token probe",
+                    format!("inconclusive at {address}: {reason}"),
+                    "check host, port and TLS settings of the profile",
                 ));
             }
         }

@@ -1,29 +1,79 @@
-//! What `enable` and `rotate` share: the token file and the edit of the profile.
+//! Shared by `enable` and `rotate`: the tools, the token file and the edit of the profile.
 
 use crate::cli::EnableArgs;
 use crate::error::{Error, Result};
-use crate::exec::{check_directory, read_file};
+use crate::exec::{TargetLock, check_directory, read_file};
 use crate::procedure::enable::TokenSetup;
 use crate::profile::{self, ConfigEdit, ConfigError, Profile, Tls};
 use crate::secret::is_token_like;
 use crate::session::Session;
+use crate::session::cluster::{ResolvedTools, resolve_tools};
+use crate::session::guard::refuse_production;
 use crate::session::influxctl_config::{
-    InfluxctlConfig, build_quirk_context, is_default_token_file, reserved_reason,
+    InfluxctlConfig, build_quirk_context, is_default_token_file, locate_config, lock_config,
+    reserved_reason,
 };
 use crate::session::token_file::MAX_TOKEN_FILE;
 use crate::tool::Tool;
 use crate::tool::quirk;
 use std::path::{Path, PathBuf};
 
-/// What an admin token in use is for.
-pub(crate) fn warn_about_purpose(session: &Session) {
-    let why = "the admin token bypasses the identity provider: it is for development and testing, not for production";
-    session
-        .ui
-        .warn(why, "end it with `bypassctl disable` before that");
+/// The tools and the configuration of `enable` or `rotate`.
+pub(crate) struct SetupContext {
+    pub(crate) tools: ResolvedTools,
+    pub(crate) config: InfluxctlConfig,
+    /// Excludes other runs from the configuration. A dry run takes no lock.
+    pub(crate) lock: Option<TargetLock>,
 }
 
-/// The profile, and what puts a token to use with it on this machine.
+/// Refuses production, resolves the tools, and opens the configuration.
+pub(crate) fn prepare_setup(
+    session: &Session,
+    allow_production: bool,
+    is_dry_run: bool,
+) -> Result<SetupContext> {
+    session.require_namespace()?;
+    warn_about_purpose(session);
+    let refuse = |context: Option<&str>| refuse_production(session, allow_production, context);
+    // A name on the command line needs no tool, so nothing runs before this check.
+    refuse(session.common.context.as_deref())?;
+    let tools = resolve_tools(session)?;
+    refuse(tools.kubectl.global_flags.context.as_deref())?;
+    let path = locate_config(session, tools.influxctl.version.as_ref())?;
+    let (config, lock) = open_config(session, &path, is_dry_run)?;
+    Ok(SetupContext {
+        tools,
+        config,
+        lock,
+    })
+}
+
+fn warn_about_purpose(session: &Session) {
+    session.ui.warn(
+        "the admin token bypasses the identity provider: use it for development and testing only",
+        "run `bypassctl disable` before production use",
+    );
+}
+
+/// Locks the configuration unless this is a dry run, and reads it.
+pub(crate) fn open_config(
+    session: &Session,
+    path: &Path,
+    is_dry_run: bool,
+) -> Result<(InfluxctlConfig, Option<TargetLock>)> {
+    let lock = if is_dry_run {
+        None
+    } else {
+        Some(lock_config(session, path)?)
+    };
+    let config = InfluxctlConfig::read(path)?;
+    if lock.is_some() && session.mode.is_execute() {
+        config.remove_stale_temp(session)?;
+    }
+    Ok((config, lock))
+}
+
+/// Plans the changes of local files that make a profile use a token.
 pub(crate) fn plan_local_changes(
     session: &Session,
     args: &EnableArgs,
@@ -38,14 +88,14 @@ pub(crate) fn plan_local_changes(
     }
     let token_file = check_token_file(session, token_file, config)?;
     warn_about_shared_token_file(session, config, &token_file)?;
-    let local = TokenSetup {
+    let setup = TokenSetup {
         profile: profile.name.clone(),
         config: config.path.clone(),
         config_text: config.text().map(str::to_owned),
         edit,
         token_file,
     };
-    Ok((profile, local))
+    Ok((profile, setup))
 }
 
 fn choose_token_file(
@@ -54,43 +104,41 @@ fn choose_token_file(
     config: &InfluxctlConfig,
 ) -> Result<PathBuf> {
     let name = session.profile;
-    let own = || {
+    let default = || {
         config.default_token_file(name).ok_or_else(|| {
-            Error::usage(format!(
-                "a profile of the name `{name}` has no default token file"
-            ))
-            .hint("name one: --token-file FILE")
+            Error::usage(format!("profile `{name}` has no default token file"))
+                .hint("pass `--token-file FILE`")
         })
     };
-    let before = config
+    let current = config
         .text()
         .and_then(|text| profile::find_profile(text, name).ok())
         .and_then(|profile| profile.token_file);
-    let before = before.map(PathBuf::from).filter(|path| path.is_absolute());
-    let path = match (&args.token_file, &before) {
+    let current = current.map(PathBuf::from).filter(|path| path.is_absolute());
+    let path = match (&args.token_file, &current) {
         (Some(path), _) => session.executor.environment().cwd.join(path),
-        // What is already right stays as it is.
         (None, Some(path)) => path.clone(),
-        (None, None) => own()?,
+        (None, None) => default()?,
     };
-    if let Some(left) = before.filter(|before| *before != path && before.exists()) {
-        let text = format!(
-            "profile `{name}` used the token file `{}` so far: it stays, with its token",
-            left.display()
+    if let Some(former) = current.filter(|current| *current != path && current.exists()) {
+        session.ui.warn(
+            &format!(
+                "profile `{name}` no longer uses token file `{}`, which still contains a token",
+                former.display()
+            ),
+            "delete it if nothing else uses it",
         );
-        session.ui.warn(&text, "delete it, if nothing else uses it");
     }
     if path.to_str().is_none() || path.file_name().is_none() {
-        return Err(Error::usage(format!(
-            "`{}` cannot be named in a configuration",
-            path.display()
-        ))
-        .hint("a path in UTF-8 that ends with a file's name: --token-file FILE"));
+        return Err(
+            Error::usage(format!("invalid token file path `{}`", path.display()))
+                .hint("pass a UTF-8 path that ends with a file name: `--token-file FILE`"),
+        );
     }
     Ok(path)
 }
 
-/// The profile, there already or to be made, and what has to change in the file.
+/// Returns the existing or new profile, and the edit of the configuration.
 fn plan_profile_edit(
     session: &Session,
     args: &EnableArgs,
@@ -99,7 +147,7 @@ fn plan_profile_edit(
 ) -> Result<(Profile, ConfigEdit)> {
     let name = session.profile;
     let path = token_file.to_str().unwrap_or_default();
-    let told = |error| config.to_error(&error);
+    let config_error = |error| config.to_error(&error);
     let text = config.text();
     let found = text.map_or(
         Err(ConfigError::NoProfiles {
@@ -116,22 +164,20 @@ fn plan_profile_edit(
     {
         let port = port.to_string();
         let edit = profile::create_profile(text.unwrap_or_default(), name, host, &port, path)
-            .map_err(told)?;
+            .map_err(config_error)?;
         return Ok((build_profile(name, host, port, path), edit));
     }
     let text = config.require_text()?;
-    let profile = found.map_err(told)?;
+    let profile = found.map_err(config_error)?;
     if args.create_profile
         && (profile.host != args.host || profile.port != args.port.map(|port| port.to_string()))
     {
-        return Err(Error::refusal(format!(
-            "profile `{name}` is there already, with another host or port"
-        ))
-        .hint(
-            "leave --create-profile out to use it as it is, or choose another name: --profile NAME",
-        ));
+        return Err(
+            Error::refusal(format!("profile `{name}` exists with another host or port"))
+                .hint("omit `--create-profile` to use it, or pass another name: `--profile NAME`"),
+        );
     }
-    let edit = profile::enable_token_file(text, name, path).map_err(told)?;
+    let edit = profile::enable_token_file(text, name, path).map_err(config_error)?;
     Ok((profile, edit))
 }
 
@@ -155,32 +201,33 @@ fn warn_about_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
     }
 }
 
-/// Nothing secret goes where others can put something else in its place.
+/// Fails if the token file would overwrite something else, or if others could replace it.
 fn check_token_file(session: &Session, path: PathBuf, config: &InfluxctlConfig) -> Result<PathBuf> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let other = "name another place: --token-file FILE";
-    if let Some(what) = reserved_reason(session, config, &path) {
+    let other_path_hint = "pass another path: `--token-file FILE`";
+    if let Some(reason) = reserved_reason(session, config, &path) {
         return Err(Error::refusal(format!(
-            "`{}` cannot be the token file: {what}",
+            "cannot use `{}` as the token file: {reason}",
             path.display()
         ))
-        .hint(other));
+        .hint(other_path_hint));
     }
-    // The configuration's own directory is made with it, mode 0700.
-    let will_be_made = config.snapshot.is_none()
+    // The step that creates the configuration also creates its directory, with mode 0700.
+    let will_be_created = config.snapshot.is_none()
         && !directory.exists()
         && Some(directory) == config.requested_path.parent();
-    if !will_be_made && let Some(unfit) = check_directory(directory) {
-        return Err(
-            Error::refusal(format!("the token file cannot go there: {}", unfit.problem))
-                .hint(format!("{}, or {other}", unfit.remedy)),
-        );
+    if !will_be_created && let Some(unsafe_directory) = check_directory(directory) {
+        return Err(Error::refusal(format!(
+            "unsafe directory for the token file: {}",
+            unsafe_directory.problem
+        ))
+        .hint(format!("{}, or {other_path_hint}", unsafe_directory.remedy)));
     }
     let meta = std::fs::symlink_metadata(&path);
     if meta.is_ok_and(|meta| !meta.is_file()) {
         return Err(
             Error::refusal(format!("`{}` is not a regular file", path.display()))
-                .hint(format!("move it away, or {other}")),
+                .hint(format!("move it away, or {other_path_hint}")),
         );
     }
     match read_file(&path, MAX_TOKEN_FILE) {
@@ -190,17 +237,16 @@ fn check_token_file(session: &Session, path: PathBuf, config: &InfluxctlConfig) 
                 && !old.bytes.is_empty() =>
         {
             Err(Error::refusal(format!(
-                "`{}` is there already, and does not look like a token",
+                "`{}` exists and does not contain a token",
                 path.display()
             ))
-            .hint(format!("move it away, or {other}")))
+            .hint(format!("move it away, or {other_path_hint}")))
         }
         Ok(_) => Ok(path),
-        Err(error) => Err(Error::refusal(format!(
-            "`{}` cannot be replaced: {error}",
-            path.display()
-        ))
-        .hint(format!("move it away, or {other}"))),
+        Err(error) => Err(
+            Error::refusal(format!("cannot replace `{}`: {error}", path.display()))
+                .hint(format!("move it away, or {other_path_hint}")),
+        ),
     }
 }
 
@@ -218,13 +264,12 @@ fn warn_about_shared_token_file(
             && other.token_file.as_deref().map(Path::new) == Some(token_file)
     });
     for other in others {
-        let text = format!(
-            "profile `{}` uses this token file as well: it gets the same token",
-            other.name
-        );
         session.ui.warn(
-            &text,
-            "a token file of its own for each profile: leave --token-file out",
+            &format!(
+                "profile `{}` uses the same token file and gets the same token",
+                other.name
+            ),
+            "omit `--token-file` to give each profile its own token file",
         );
     }
     Ok(())

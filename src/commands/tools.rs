@@ -1,4 +1,4 @@
-//! `tools`: the kubectl and influxctl that would run, and whether they are pinned.
+//! `tools`: lists, pins and verifies kubectl and influxctl.
 
 use crate::cli::ToolsCommand;
 use crate::error::{CommandResult, Error, Result};
@@ -24,34 +24,34 @@ pub(crate) fn run(session: &Session, command: ToolsCommand) -> CommandResult {
 }
 
 fn list_tools(session: &Session) -> CommandResult {
-    let seen = TOOL_NAMES
+    let results = TOOL_NAMES
         .into_iter()
         .map(|name| session.propagate_fatal(inspect_installed_tool(session, name)))
         .collect::<Result<Vec<_>>>()?;
-    let (listed, missing): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
-    let listed: Vec<InstalledTool> = listed.into_iter().flatten().collect();
+    let (found, missing): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+    let installed: Vec<InstalledTool> = found.into_iter().flatten().collect();
     session.ui.print_lines(&format!(
         "policy: {}",
         session
             .executor
             .policy()
-            .map_or("none in force".to_owned(), ActivePolicy::describe)
+            .map_or("none".to_owned(), ActivePolicy::describe)
     ));
-    for tool in &listed {
-        let version = tool.version.as_deref().unwrap_or("of unknown version");
+    for tool in &installed {
+        let version = tool.version.as_deref().unwrap_or("(unknown version)");
         session.ui.print_lines(&format!(
             "{} {version}, {}",
             tool.name,
             describe_pin_status(tool)
         ));
-        let leads = if tool.found_at == tool.path {
+        let found_at = if tool.found_at == tool.path {
             String::new()
         } else {
             format!(", found as {}", tool.found_at)
         };
         session
             .ui
-            .print_lines(&format!("  path         {}{leads}", tool.path));
+            .print_lines(&format!("  path         {}{found_at}", tool.path));
         session
             .ui
             .print_lines(&format!("  sha256       {}", tool.sha256));
@@ -61,7 +61,7 @@ fn list_tools(session: &Session) -> CommandResult {
     }
     session
         .ui
-        .update_fields(|fields| fields.installed_tools = Some(listed));
+        .update_fields(|fields| fields.installed_tools = Some(installed));
     missing
         .into_iter()
         .find_map(Result::err)
@@ -70,7 +70,7 @@ fn list_tools(session: &Session) -> CommandResult {
 
 fn describe_pin_status(tool: &InstalledTool) -> String {
     match (&tool.refusal, tool.pinned) {
-        (Some(why), _) => format!("refused: {why}"),
+        (Some(reason), _) => format!("refused: {reason}"),
         (None, true) => "pinned".to_owned(),
         (None, false) => "not pinned".to_owned(),
     }
@@ -78,8 +78,8 @@ fn describe_pin_status(tool: &InstalledTool) -> String {
 
 fn inspect_installed_tool(session: &Session, name: ToolName) -> Result<InstalledTool> {
     let found = inspect_tool(session, name)?;
-    let refused = match found.refusal {
-        Some(refused) => Some(refused),
+    let refusal = match found.refusal {
+        Some(refusal) => Some(refusal),
         None => session
             .propagate_fatal(accept_tool(session, found.tool.clone()))?
             .err(),
@@ -95,7 +95,7 @@ fn inspect_installed_tool(session: &Session, name: ToolName) -> Result<Installed
         version: found.tool.version.as_ref().map(ToString::to_string),
         sha256: found.tool.sha256.unwrap_or_default(),
         pinned: is_pinned(session, name),
-        refusal: refused.map(|why| why.message),
+        refusal: refusal.map(|error| error.message),
     })
 }
 
@@ -106,22 +106,22 @@ fn is_pinned(session: &Session, name: ToolName) -> bool {
         .is_some_and(|policy| policy.policy.tools.pin(name).is_pinned())
 }
 
-/// The section for what is installed: printed, or put into the policy in force.
+/// Prints the `[tools]` section for the installed tools, or writes it to the policy.
 fn pin_tools(session: &Session, write: bool) -> CommandResult {
-    let seen = TOOL_NAMES
+    let results = TOOL_NAMES
         .into_iter()
         .map(|name| session.propagate_fatal(pin_tool(session, name)))
         .collect::<Result<Vec<_>>>()?;
-    let (tools, others): (Vec<_>, Vec<_>) = seen.into_iter().partition(Result::is_ok);
+    let (tools, failed): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     let tools: Vec<PinnedTool> = tools.into_iter().flatten().collect();
     if !write && !tools.is_empty() {
-        let section = policy::render_tools_section(&tools, others.is_empty());
+        let section = policy::render_tools_section(&tools, failed.is_empty());
         session.ui.print_document(&section);
         session
             .ui
             .update_fields(|fields| fields.tools_section = Some(section));
     }
-    if let Some(error) = others.into_iter().find_map(Result::err) {
+    if let Some(error) = failed.into_iter().find_map(Result::err) {
         return Err(error);
     }
     if !write {
@@ -130,7 +130,7 @@ fn pin_tools(session: &Session, write: bool) -> CommandResult {
     write_pins_to_policy(session, &tools)
 }
 
-/// Put into the policy in force, or into a new one in the working directory.
+/// Writes the pins to the active policy, or to a new one in the working directory.
 fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResult {
     let file = match session.executor.policy() {
         Some(policy) => policy.file.clone(),
@@ -139,27 +139,27 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
     let environment = session.executor.environment();
     let account_home = environment.account_home();
     let directory = file.parent().unwrap_or(Path::new("/")).to_owned();
-    let places = PathContext {
+    let paths = PathContext {
         directory: &directory,
         home: environment.home(),
         account_home: account_home.as_deref(),
     };
-    // Symlinks are kept: what is replaced is the file that they lead to.
+    // Symlinks are kept: the write replaces their target.
     let file = file.canonicalize().unwrap_or(file);
-    let unusable = |why: String| Error::refusal(format!("`{}`: {why}", file.display()));
-    let paste = "paste what `bypassctl tools pin` prints";
-    let old =
-        read_file(&file, MAX_POLICY).map_err(|error| unusable(error.to_string()).hint(paste))?;
+    let unusable = |reason: String| Error::refusal(format!("`{}`: {reason}", file.display()));
+    let paste_hint = "paste the output of `bypassctl tools pin` into it";
+    let old = read_file(&file, MAX_POLICY)
+        .map_err(|error| unusable(error.to_string()).hint(paste_hint))?;
     let text = old
         .as_ref()
         .map_or(Ok(""), |old| std::str::from_utf8(&old.bytes))
-        .map_err(|error| unusable(error.to_string()).hint(paste))?;
-    let new = policy::pin_tools(text, tools, &places)
+        .map_err(|error| unusable(error.to_string()).hint(paste_hint))?;
+    let new = policy::pin_tools(text, tools, &paths)
         .map_err(|error| unusable(error.to_string()).hint(error.hint))?;
     if new == text {
         session
             .ui
-            .print_lines(&format!("{} has them pinned already", file.display()));
+            .print_lines(&format!("{} already contains these pins", file.display()));
         return Ok(None);
     }
     let write = FileWrite {
@@ -181,34 +181,31 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
         .policy()
         .is_none_or(|policy| policy.policy.tools.require_pins)
     {
-        session.ui.print_lines(
-            "what is not pinned still runs: `require_pins = true` in [tools] has it refused",
-        );
+        session
+            .ui
+            .print_lines("set `require_pins = true` in [tools] to refuse tools without a pin");
     }
     Ok(None)
 }
 
 fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {
     let ResolvedTool {
-        tool,
-        indirection: starts_another,
-        ..
+        tool, indirection, ..
     } = inspect_tool(session, name)?;
-    if let Some(what) = starts_another {
+    if let Some(indirection) = indirection {
         return Err(Error::refusal(format!(
-            "`{}` cannot be pinned: {what}",
+            "cannot pin `{}`: {indirection}",
             tool.path.display()
         ))
         .hint(format!(
-            "name the {} that runs in the end: --{0} PATH",
+            "pass the {} that finally runs: `--{0} PATH`",
             name.as_str()
         )));
     }
     if tool.version.is_none() {
-        let hint = "once its digest is in the policy, `bypassctl tools pin` asks it";
         session.ui.warn(
-            &format!("the version of {} is not known", name.as_str()),
-            hint,
+            &format!("version of {} unknown", name.as_str()),
+            "add the digest to the policy, then rerun `bypassctl tools pin`",
         );
     }
     if tool
@@ -217,10 +214,10 @@ fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {
         .is_none_or(|path| escape_controls(path) != path)
     {
         return Err(Error::refusal(format!(
-            "`{}` cannot be pinned: its path cannot be written down as it is",
+            "cannot pin `{}`: its path contains invisible or non-UTF-8 characters",
             tool.path.display()
         ))
-        .hint("give it a path of plain text"));
+        .hint("move the tool to a path of plain text"));
     }
     let sha256 = tool.sha256.unwrap_or_default();
     Ok(PinnedTool {
@@ -232,18 +229,18 @@ fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {
     })
 }
 
-/// For CI: nothing but what the policy has pinned.
+/// Verifies for CI that the tools match their pins.
 fn verify_tools(session: &Session) -> CommandResult {
     let Some(policy) = session.executor.policy() else {
-        return Err(Error::refusal("no policy is in force, so nothing is pinned")
-            .hint("`bypassctl tools pin --write` makes one here; one that is elsewhere: --policy FILE"));
+        return Err(Error::refusal("no policy is active, so no tool is pinned")
+            .hint("run `bypassctl tools pin --write` to create one, or pass `--policy FILE`"));
     };
     if policy.policy.tools == ToolPolicy::default() {
         return Err(Error::refusal(format!(
-            "the policy `{}` says nothing of the tools",
+            "policy `{}` has no `[tools]` section",
             policy.file.display()
         ))
-        .hint("`bypassctl tools pin --write` puts what is installed into it"));
+        .hint("run `bypassctl tools pin --write` to add the installed tools"));
     }
     session
         .ui
@@ -261,10 +258,15 @@ fn verify_tools(session: &Session) -> CommandResult {
         .into_iter()
         .for_each(|check| session.ui.report_check(check));
     if failed == 0 {
-        session.ui.print_lines("what is pinned is what would run");
+        session
+            .ui
+            .print_lines("the installed tools match their pins");
         return Ok(None);
     }
-    Err(Error::refusal("what would run is not what is pinned").hint("each `failed` line says why"))
+    Err(
+        Error::refusal("the installed tools do not match their pins")
+            .hint("see the reason in each `failed` line"),
+    )
 }
 
 fn verify_tool(session: &Session, name: ToolName) -> Result<Vec<Check>> {
@@ -275,7 +277,7 @@ fn verify_tool(session: &Session, name: ToolName) -> Result<Vec<Check>> {
     let warnings = found
         .warnings
         .iter()
-        .map(|warning| Check::warning(name.as_str(), warning, "chmod go-w it"));
+        .map(|warning| Check::warning(name.as_str(), warning, "run `chmod go-w` on it"));
     let tool = &found.tool;
     let accepted = found
         .refusal
@@ -284,14 +286,14 @@ fn verify_tool(session: &Session, name: ToolName) -> Result<Vec<Check>> {
         Err(error) => Check::from_error(name.as_str(), &error),
         Ok(_) if !is_pinned(session, name) => Check::warning(
             name.as_str(),
-            format!("{} is not pinned by its digest", tool.path.display()),
-            "`bypassctl tools pin` prints what to put into the policy; require_pins = true has it refused",
+            format!("{} has no digest in the policy", tool.path.display()),
+            "run `bypassctl tools pin --write`, and set `require_pins = true` to refuse such tools",
         ),
         Ok(_) => {
             let version = tool
                 .version
                 .as_ref()
-                .map_or("of unknown version".to_owned(), ToString::to_string);
+                .map_or("(unknown version)".to_owned(), ToString::to_string);
             let sha256 = tool.sha256.as_deref().unwrap_or_default();
             Check::ok(
                 name.as_str(),

@@ -1,18 +1,18 @@
-//! What was looked at, and what was found.
+//! The results of checks.
 
 use crate::error::Error;
 use serde::Serialize;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
-    /// As it should be.
+    /// Success.
     Ok,
-    /// As it should not stay, or not to be found out.
+    /// Something to correct, or that the check cannot find out.
     Warning,
-    /// Not as it should be.
+    /// Failure.
     Failed,
 }
 
@@ -20,23 +20,22 @@ pub enum CheckState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Check {
-    /// What was looked at.
+    /// The subject of the check.
     pub name: String,
-    /// What was found, in one word.
+    /// The result in one word.
     pub state: CheckState,
-    /// What was found.
+    /// The result in a sentence.
     pub detail: String,
-    /// What to do about it; null where there is nothing to do.
+    /// The remedy, or null if none is necessary.
     pub hint: Option<String>,
-    /// When it was told, in milliseconds since the run began.
+    /// Milliseconds from the start of the run to the report of the check.
     pub elapsed_ms: u64,
-    /// Whether only a revocation needs it.
+    /// Only a revocation needs this check to succeed.
     #[serde(skip)]
     pub is_revocation_only: bool,
 }
 
 impl Check {
-    /// As it should be.
     pub fn ok(name: &str, detail: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
@@ -48,7 +47,6 @@ impl Check {
         }
     }
 
-    /// As it should not stay, or not to be found out.
     pub fn warning(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             state: CheckState::Warning,
@@ -57,7 +55,6 @@ impl Check {
         }
     }
 
-    /// Not as it should be.
     pub fn failure(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             state: CheckState::Failed,
@@ -65,7 +62,7 @@ impl Check {
         }
     }
 
-    /// The same of what only a revocation needs.
+    /// Marks a check that only a revocation needs to succeed.
     pub fn mark_revocation_only(self) -> Self {
         Self {
             is_revocation_only: true,
@@ -73,7 +70,7 @@ impl Check {
         }
     }
 
-    /// A failure of a command, as a check.
+    /// Creates a failed check from the error of a command.
     #[must_use]
     pub fn from_error(name: &str, error: &Error) -> Self {
         Self::failure(name, &error.message, &error.hint)

@@ -1,37 +1,39 @@
-//! What GitHub's runner takes for a command in what is printed (actions/runner, `src/Runner.Common/ActionCommand.cs`): a
-//! line that begins with `::`, blanks aside, and `##[` anywhere in a line. Commands are written here; what others have
-//! said must not be one.
+//! Commands to GitHub's runner in the output of a job.
+//!
+//! A command is a line that starts with `::` after optional blanks, or contains `##[`
+//! (actions/runner, `src/Runner.Common/ActionCommand.cs`). This module writes commands. It escapes
+//! those in the text of other programs.
 
-/// Text without a command in it: `#` and the first `:` of a line that would be one are written so.
+/// Replaces every `#`, or the first `:`, in each line that the runner would read as a command.
 pub(super) fn escape_commands(text: &str, hash: &str, colon: &str) -> String {
-    // The runner's lines end with a CR as well.
+    // For the runner, a CR ends a line as well.
     text.split_inclusive(['\n', '\r'])
         .map(|line| escape_line(line, hash, colon))
         .collect()
 }
 
 fn escape_line(line: &str, hash: &str, colon: &str) -> String {
-    // The runner compares as a language does (.NET's `StartsWith` and `IndexOf` of a text): what is not seen does not
-    // count there. So what is surely seen is all that is looked at here.
-    let seen: String = line.chars().filter(char::is_ascii_graphic).collect();
-    let line = if seen.contains("##[") {
+    // The runner's comparison depends on the culture (.NET's `StartsWith` and `IndexOf`) and
+    // ignores invisible characters. So only characters that are surely visible count here.
+    let visible: String = line.chars().filter(char::is_ascii_graphic).collect();
+    let line = if visible.contains("##[") {
         line.replace('#', hash)
     } else {
         line.to_owned()
     };
-    if seen.starts_with("::") {
+    if visible.starts_with("::") {
         line.replacen(':', colon, 1)
     } else {
         line
     }
 }
 
-/// A command with a title; what it says may have several lines.
-pub(super) fn format_command(name: &str, title: &str, says: &str) -> String {
+/// Formats a command with a title and a message, which can have several lines.
+pub(super) fn format_command(name: &str, title: &str, message: &str) -> String {
     format!(
         "::{name} title={}::{}\n",
         escape_data(title).replace(':', "%3A").replace(',', "%2C"),
-        escape_data(says)
+        escape_data(message)
     )
 }
 
@@ -47,7 +49,7 @@ mod tests {
 
     #[test]
     fn escape_commands_neutralizes_every_runner_command() {
-        for (said, told) in [
+        for (text, escaped) in [
             ("::set-env name=A::b\n", "\\::set-env name=A::b\n"),
             ("a\r\n \t ::debug::x", "a\r\n \t \\::debug::x"),
             ("a\r::debug::x", "a\r\\::debug::x"),
@@ -57,15 +59,15 @@ mod tests {
             ("a::b #1 ## [x]: y\n\n", "a::b \\#1 \\#\\# [x]: y\n\n"),
             ("a::b #[1] ## x\n", "a::b #[1] ## x\n"),
         ] {
-            assert_eq!(escape_commands(said, "\\#", "\\:"), told);
+            assert_eq!(escape_commands(text, "\\#", "\\:"), escaped);
         }
     }
 
     #[test]
     fn format_command_escapes_title_and_message() {
-        let told = format_command("error", "a: b, 5%\n", "x: y, 5%\r\n::debug::z");
+        let command = format_command("error", "a: b, 5%\n", "x: y, 5%\r\n::debug::z");
         assert_eq!(
-            told,
+            command,
             "::error title=a%3A b%2C 5%25%0A::x: y, 5%25%0D%0A::debug::z\n"
         );
     }

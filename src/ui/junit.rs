@@ -49,7 +49,7 @@ pub(super) fn render_junit(report: &Report, elapsed_ms: u64) -> Result<String, S
     document.to_string()
 }
 
-/// Whether the failed checks already report the error.
+/// Returns whether the failed checks already report the error.
 fn is_implied_by_checks(error: &ErrorReport) -> bool {
     [
         ErrorKind::Interrupted,

@@ -1,4 +1,5 @@
-//! What `-o json` prints. `docs/JSON.md` describes it; `docs/schema/report.json` is made from these types.
+//! The object that `-o json` prints. `docs/JSON.md` describes it, and `docs/schema/report.json` is
+//! generated from these types.
 
 use super::check::Check;
 use crate::audit::{Body, Head, LogVerification, RECORD_VERSION, Run, Target};
@@ -7,97 +8,96 @@ use crate::tool::ToolInfo;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The version of this form: within it keys are added, never changed or removed.
+/// The version of this format. Within it, keys are added, never changed or removed.
 pub(super) const REPORT_SCHEMA: &str = "bypassctl/2";
 
-/// What a command did or found: the one object that `-o json` prints, whatever the command and however it ended.
+/// The result of a command, also of a failed one: the one object that `-o json` prints.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report<'a> {
-    /// The version of this form: `bypassctl/2`.
+    /// The version of this format: `bypassctl/2`.
     pub(super) schema: &'static str,
-    /// Which command: `enable`, `audit verify`, …; with `plan` and `apply` the command that is planned, once that is known; `bypassctl` where the command line does not make sense.
+    /// The command, for example `audit verify`. For `plan` and `apply`, the planned command once
+    /// it is known. After a usage error, `bypassctl`.
     pub(super) command: &'a str,
-    /// How it ended, in a word: that of the exit code. `done` for 0.
+    /// The exit code as a word, `done` for 0.
     pub(super) outcome: &'static str,
     /// The exit code.
     pub(super) exit_code: u8,
-    /// Whether it only showed, or wrote down, what it would do.
+    /// The command only printed or saved its plan.
     pub(super) dry_run: bool,
-    /// Whether anything was changed: in the cluster, a file of the user's, or which log is written to.
+    /// The command changed the cluster, a file of the user, or the audit log's file.
     pub(super) changed: bool,
-    /// The run's name in the record; null for what is no run.
+    /// The run ID, or null for a command that is not a run.
     pub(super) run: Option<&'a str>,
-    /// What it was done to, as far as known.
+    /// The target of the command, as far as it is known.
     pub(super) target: &'a Target,
-    /// What went wrong; null where nothing did.
+    /// The error, or null.
     pub(super) error: Option<ErrorReport<'a>>,
-    /// The record's last record, which anchors all before it; null for what is no run.
+    /// The last entry of the audit log, or null for a command that is not a run.
     pub(super) audit: Option<Anchor>,
-    /// What was told meanwhile.
     #[serde(flatten)]
     pub(super) data: &'a ReportData,
 }
 
-/// What went wrong, and what to do about it.
+/// An error with its hint.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ErrorReport<'a> {
-    /// Which kind, in a word: the same as `outcome`.
+    /// The kind as a word, the same as `outcome`.
     pub(super) code: &'static str,
-    /// What happened, to what.
+    /// The object and the failure.
     pub(super) message: &'a str,
-    /// What to do about it.
+    /// The remedy.
     pub(super) hint: &'a str,
 }
 
-/// A log and its last record.
+/// An audit log and its last entry.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Anchor {
-    /// The log's file.
+    /// The file of the audit log.
     pub file: String,
-    /// The last record.
+    /// The last entry.
     #[serde(flatten)]
     pub head: Head,
 }
 
-/// A log's file and its last record.
+/// The file of an audit log, and its last entry.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogHead {
-    /// The log's file.
+    /// The file of the audit log.
     pub file: String,
-    /// The last record.
+    /// The last entry.
     pub head: Head,
 }
 
-/// What is told while a command goes on.
+/// The part of the report that grows while a command runs.
 #[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct ReportData {
-    /// The tools that were used, as they were found.
+    /// The tools that the command used.
     pub(super) tools: Vec<ToolInfo>,
-    /// What should not stay as it is.
+    /// The warnings, in order.
     pub(super) warnings: Vec<Warning>,
-    /// What was looked at (`doctor`, `status`, `tools verify`, `audit verify`).
+    /// The checks of `doctor`, `status`, `tools verify` and `audit verify`.
     pub(super) checks: Vec<Check>,
-    /// The steps that a dry run or a revocation has planned; the whole document from `plan`; else null.
+    /// The steps of a dry run or a revocation, the whole document of `plan`, or null.
     pub(super) plan: Option<ReportedPlan>,
-    /// The steps that are done or were not needed, in the order in which they ended.
+    /// The steps that ended, in the order of their ends.
     pub(super) steps: Vec<StepReport>,
-    /// What only some commands tell.
     #[serde(flatten)]
     pub(super) fields: CommandFields,
 }
 
-/// Something that should not stay as it is.
+/// A warning with its hint.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Warning {
-    /// What it is.
+    /// The subject of the warning.
     pub(super) message: String,
-    /// What to do about it.
+    /// The remedy.
     pub(super) hint: String,
 }
 
@@ -110,9 +110,9 @@ pub enum StepOutcome {
     Done,
     /// The step found its postcondition met and changed nothing.
     Unchanged,
-    /// The step does not apply and was left out.
+    /// The step does not apply and was omitted.
     Skipped,
-    /// The plan leaves the step out: its postcondition was met before the plan was made.
+    /// The plan omits the step, because its postcondition was already met.
     Satisfied,
     /// A preflight check or a comparison that succeeded.
     Verified,
@@ -130,7 +130,7 @@ impl StepOutcome {
     }
 }
 
-/// A step that is done, or that needed nothing.
+/// A step that ended.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct StepReport {
@@ -144,108 +144,129 @@ pub(super) struct StepReport {
     pub(super) elapsed_ms: u64,
 }
 
-/// A plan.
+/// A plan: its steps, or the whole document.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum ReportedPlan {
     /// The steps of a dry run or a revocation.
     Steps(Vec<StepView>),
-    /// The document of `plan`, as it is in its file.
+    /// The document of `plan`, as its file contains it.
     #[cfg_attr(test, schemars(schema_with = "tests::plan_schema"))]
     Document(Value),
 }
 
-/// What only some commands tell.
+/// A key that only some commands have, with a value that can be null.
+///
+/// An `Option` has too few states: without the key, with null, with a value.
+#[derive(Default, Serialize)]
+#[serde(untagged)]
+pub enum Nullable<T> {
+    /// The object lacks the key.
+    #[default]
+    Absent,
+    /// The object has the key. Its value is null for `None`.
+    Present(Option<T>),
+}
+
+impl<T> Nullable<T> {
+    fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+/// Keys that only some commands have.
 #[derive(Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CommandFields {
-    /// `version`: what this program is.
+    /// `version`: the versions of this program and its formats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub versions: Option<VersionInfo>,
-    /// `tools list`: the tools that would run, `kubectl` and `influxctl`.
+    /// `tools list`: the `kubectl` and the `influxctl` that would run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed_tools: Option<Vec<InstalledTool>>,
-    /// `tools pin`: the `[tools]` section for what is installed.
+    /// `tools pin`: the `[tools]` section for the installed tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools_section: Option<String>,
-    /// `audit verify`: what holds, in all of its detail.
+    /// `audit verify`: every finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_verification: Option<LogVerification>,
-    /// `audit anchor`: the last record.
+    /// `audit anchor`: the last entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Head>,
-    /// `audit rotate-log`: the log that was closed.
+    /// `audit rotate-log`: the closed log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_log: Option<LogHead>,
-    /// `audit rotate-log`: the log that goes on from it.
+    /// `audit rotate-log`: the new log, which links to the closed one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_log: Option<LogHead>,
-    /// `audit list`: the runs on record, in the order in which they began.
+    /// `audit list`: the runs, in the order of their starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<Run>>,
-    /// `audit show`: the run's name.
+    /// `audit show`: the run ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown_run: Option<String>,
-    /// `audit show`: its records.
+    /// `audit show`: the entries of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<Vec<RecordView>>,
-    /// `audit export --format in-toto`: what was written.
+    /// `audit export --format in-toto`: the files that were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exported: Option<ExportedFiles>,
     /// `audit export --format html`: the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
-    /// The POSIX shell script that was asked for (`--dry-run=script`, `--format script`, `completion`).
+    /// `--dry-run=script`, `--format script`, `completion`: the POSIX shell script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
     /// `plan`, `tools pin --write`: the file that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// `plan`, `plan show`, `apply`: SHA-256 of the plan's file, lower-case hexadecimal.
+    /// `plan`, `plan show`, `apply`: SHA-256 of the plan file, lower-case hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// `apply`: where what would be done now is not what the plan has; there only where anything differs.
+    /// `apply`: the differences between the plan and the current state, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub differences: Option<Vec<Difference>>,
-    /// `revoke`, `rotate`: why an earlier revocation is taken to have begun and not ended; null where none is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resuming: Option<Option<String>>,
-    /// `revoke`, `rotate`: how far it has come; there only where it stopped on the way.
+    /// `revoke`, `rotate`: the reason to resume an earlier revocation, or null.
+    #[serde(skip_serializing_if = "Nullable::is_absent")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub resuming: Nullable<String>,
+    /// `revoke`, `rotate`: the progress of a revocation that stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// `revoke`, `rotate`: what the proof has shown; there only where it came to its end.
+    /// `revoke`, `rotate`: the verification, if the revocation completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<RevocationVerification>,
-    /// `revoke`, `rotate`: why the new token was refused; null where it was not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub new_token_rejection: Option<Option<String>>,
+    /// `revoke`, `rotate`: why the server rejected the new token, or null.
+    #[serde(skip_serializing_if = "Nullable::is_absent")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub new_token_rejection: Nullable<String>,
 }
 
-/// What a program is, and which forms it reads and writes.
+/// The versions of this program and of the formats that it reads and writes.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VersionInfo {
-    /// Its version, `X.Y.Z`.
+    /// The version of the program, `X.Y.Z`.
     pub version: &'static str,
-    /// The commit that it was built from (`BYPASSCTL_COMMIT` when it was built); null where that was not told.
+    /// The commit of the source (`BYPASSCTL_COMMIT` during the build), or null.
     pub commit: Option<&'static str>,
     /// `release` or `debug`.
     pub build: &'static str,
-    /// The system that it was built for.
+    /// The target operating system.
     pub os: &'static str,
-    /// The processor that it was built for.
+    /// The target architecture.
     pub arch: &'static str,
-    /// The version of what `-o json` prints.
+    /// The version of the object that `-o json` prints.
     pub report: &'static str,
-    /// The version of the plans that it writes and applies.
+    /// The version of saved plans.
     pub plan: &'static str,
-    /// The version of the record (`v` of each).
+    /// The version of the audit log (`v` of each entry).
     pub audit_log: u32,
 }
 
 impl VersionInfo {
-    /// Of this program; of plans, which are not known here, it is told.
+    /// Takes the version of saved plans as an argument, because this module does not know plans.
     pub fn new(plan: &'static str) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION"),
@@ -270,39 +291,38 @@ impl VersionInfo {
 pub struct InstalledTool {
     /// `kubectl` or `influxctl`.
     pub name: String,
-    /// Where it was found, before symlinks were resolved.
+    /// The path before symlinks are resolved.
     pub found_at: String,
-    /// The file that is executed: absolute, symlinks resolved.
+    /// The executed file: absolute, symlinks resolved.
     pub path: String,
-    /// Its version, `X.Y.Z`; null where it does not tell, or is not to be run.
+    /// The version, `X.Y.Z`. Null if it is unknown or the policy refuses the tool.
     pub version: Option<String>,
     /// SHA-256 of the file, lower-case hexadecimal.
     pub sha256: String,
-    /// Whether the policy has a digest for it.
+    /// The policy has a digest for the tool.
     pub pinned: bool,
-    /// Why the policy does not have it run; null where it does, or says nothing of it.
+    /// Why the policy refuses the tool, or null.
     pub refusal: Option<String>,
-    /// Who can put another file there: users, groups, `everyone`.
+    /// Who can replace the file: users, groups, `everyone`.
     pub writable_by: Vec<String>,
 }
 
-/// One record of a run.
+/// One audit entry of a run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecordView {
-    /// Its sequence number.
+    /// The sequence number.
     pub seq: u64,
-    /// When it was made: UTC, RFC 3339.
+    /// The time: UTC, RFC 3339.
     pub ts: String,
-    /// What it says, as `docs/AUDIT.md` describes it.
+    /// The contents, as `docs/AUDIT.md` describes them.
     #[cfg_attr(test, schemars(with = "Body"))]
     pub record: Value,
 }
 
 impl RecordView {
-    /// Of a record that says this.
     pub fn new(seq: u64, ts: &str, body: &Body) -> Self {
-        // What was read as JSON can be written as JSON.
+        // The entry was read from JSON, so it can be written as JSON.
         Self {
             seq,
             ts: ts.to_owned(),
@@ -321,40 +341,40 @@ pub struct ExportedFiles {
     pub files: Vec<String>,
 }
 
-/// How far a plan has come: the names of its steps.
+/// The progress of a plan, as IDs of its steps.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Progress {
-    /// What must hold after them was seen to hold.
+    /// Their postconditions are verified.
     pub done: Vec<String>,
-    /// They have begun, and what must hold after them was not seen.
+    /// They have started, but their postconditions are not verified.
     pub running: Vec<String>,
-    /// They have not begun.
+    /// They have not started.
     pub pending: Vec<String>,
 }
 
-/// A place where a plan is not what would be done now.
+/// A difference between a saved plan and the current state.
 #[derive(Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
-    /// Where, as a JSON pointer into the plan.
+    /// JSON pointer into the plan.
     pub pointer: String,
-    /// What the plan has there; null where nothing.
+    /// The value in the plan, or null.
     pub planned: Value,
-    /// What is there now; null where nothing.
+    /// The current value, or null.
     pub current: Value,
 }
 
-/// What the proof of a revocation has shown.
+/// The result of the verification of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", content = "detail", rename_all = "kebab-case")]
 pub enum RevocationVerification {
-    /// The old token is refused where it was, or the new one is, accepted.
+    /// The server rejects the old token. It accepted the old token before, or accepts the new one.
     Verified,
-    /// The old token is accepted still.
+    /// The server still accepts the old token.
     StillAccepted,
-    /// Neither, for this reason.
+    /// The verification showed neither, for this reason.
     Inconclusive(String),
 }
 
@@ -362,7 +382,7 @@ pub enum RevocationVerification {
 mod tests {
     use schemars::{Schema, SchemaGenerator, json_schema};
 
-    /// It has a schema of its own, which is there for its file as well.
+    /// Refers to the schema of saved plans.
     pub(super) fn plan_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "$ref": "plan.json" })
     }

@@ -1,4 +1,4 @@
-//! Standard output and standard error: nothing else writes to them.
+//! Standard output and standard error. Only this module writes to them.
 
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, IsTerminal as _, Write};
@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Both streams, and what went wrong with them.
 pub(super) struct Streams {
     color: ColorChoice,
     first_error: Mutex<Option<io::Error>>,
-    /// Whether the last line on standard error is one that shows progress.
+    /// The last line on standard error shows progress.
     in_progress: AtomicBool,
 }
 
@@ -23,7 +22,7 @@ impl Streams {
         }
     }
 
-    /// What clears the line that shows progress, where there is one.
+    /// Returns the sequence that clears the progress line, or nothing without such a line.
     fn take_clear_sequence(&self) -> &'static str {
         if self.in_progress.swap(false, Ordering::SeqCst) {
             "\r\x1b[K"
@@ -45,21 +44,21 @@ impl Streams {
     }
 
     pub(super) fn write_err(&self, text: &str) {
-        // ECMA-48, EL: not a matter of colour, so it goes past what strips colours.
+        // ECMA-48, EL. It is no colour, so it bypasses the stream that strips colours.
         self.keep_first_error(io::stderr().write_all(self.take_clear_sequence().as_bytes()));
         let mut stream = AutoStream::new(io::stderr().lock(), self.color);
         self.keep_first_error(stream.write_all(text.as_bytes()));
     }
 
-    /// A line on standard error that the next one replaces.
+    /// Writes a line to standard error that the next output replaces.
     pub(super) fn write_progress(&self, text: &str) {
         self.write_err(text);
         self.in_progress.store(true, Ordering::SeqCst);
     }
 
-    /// A reader that has seen enough is no failure; a full disk behind a redirection is.
-    pub(super) fn keep_first_error(&self, written: io::Result<()>) {
-        if let Err(error) = written
+    /// Keeps the first error. A closed pipe is no error, but a full disk is.
+    pub(super) fn keep_first_error(&self, result: io::Result<()>) {
+        if let Err(error) = result
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             self.first_error
@@ -69,7 +68,7 @@ impl Streams {
         }
     }
 
-    /// The first failure so far, once.
+    /// Takes the first error.
     pub(super) fn take_error(&self) -> Option<io::Error> {
         self.first_error
             .lock()
@@ -78,7 +77,6 @@ impl Streams {
     }
 }
 
-/// Whether what goes to standard output is seen as it comes.
 pub(super) fn is_stdout_terminal() -> bool {
     io::stdout().is_terminal()
 }
@@ -87,21 +85,21 @@ pub(super) fn is_stderr_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether somebody can be asked.
+/// Returns whether a person at a terminal can answer a question.
 pub(super) fn can_prompt() -> bool {
     io::stdin().is_terminal() && is_stdout_terminal() && is_stderr_terminal()
 }
 
-/// The next line of standard input, or the end where there is none.
+/// Reads the next line of standard input in a thread. At the end of input, the line is empty.
 pub(super) fn spawn_line_reader() -> Receiver<String> {
-    let (tell, answer) = channel();
-    // A thread of its own: a read of the terminal does not end with a signal.
+    let (sender, receiver) = channel();
+    // A signal does not interrupt a read from the terminal, so the main thread cannot read.
     std::thread::spawn(move || {
         let mut line = String::new();
-        // An error is an answer that never comes: the same as none.
+        // After an error the channel closes, which the receiver treats as no answer.
         if io::stdin().read_line(&mut line).is_ok() {
-            drop(tell.send(line));
+            drop(sender.send(line));
         }
     });
-    answer
+    receiver
 }

@@ -1,24 +1,24 @@
-//! A run for the page of a job, in Markdown: nothing in it is markup but what is written here.
+//! The Markdown summary of a CI job. Values in it contain no markup.
 
 use super::check::{Check, CheckState};
 use super::report::{Report, StepReport};
 use crate::text::sanitize_truncated;
 use std::fmt::Write as _;
 
-/// More rows are no help to a reader.
+/// A longer table helps no reader.
 const MAX_ROWS: usize = 200;
 
-/// GitHub takes no page of more than 1 MiB; behind this many bytes no row is begun.
+/// No table row starts after this size. GitHub accepts pages of up to 1 MiB.
 const MAX_PAGE_BYTES: usize = 512 << 10;
 
-/// More of one text is no help either, in characters.
+/// The limit for one value, in characters.
 const MAX_TEXT_CHARS: usize = 500;
 
-/// Text as it stands in a page: no markup, no link, no mention, no end of a line or of a cell.
+/// Escapes markup, links, mentions, and the ends of lines and cells.
 fn escape_markdown(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -/(),;'+=?{}\"%".contains(c);
-    let written = |c: char| {
-        if plain(c) {
+    let is_plain = |c: char| c.is_alphanumeric() || !c.is_ascii() || " -/(),;'+=?{}\"%".contains(c);
+    let escape = |c: char| {
+        if is_plain(c) {
             c.to_string()
         } else {
             format!("&#{};", u32::from(c))
@@ -26,16 +26,16 @@ fn escape_markdown(text: &str) -> String {
     };
     sanitize_truncated(text, MAX_TEXT_CHARS)
         .chars()
-        .map(written)
+        .map(escape)
         .collect()
 }
 
 pub(super) fn render_markdown(report: &Report) -> String {
     let dry = if report.dry_run { " (dry run)" } else { "" };
     let changed = if report.changed {
-        "something was changed"
+        "something changed"
     } else {
-        "nothing was changed"
+        "nothing changed"
     };
     let mut page = format!(
         "### bypassctl {}: {}{dry}\n\nExit code {}, {changed}{}\n\n",
@@ -61,7 +61,7 @@ pub(super) fn render_markdown(report: &Report) -> String {
         report.data.checks.iter().map(check_row).collect(),
     );
     if let Some(sha256) = &report.data.fields.sha256 {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(page, "Plan: SHA-256 `{sha256}`\n");
     }
     if let Some(anchor) = &report.audit {
@@ -72,15 +72,15 @@ pub(super) fn render_markdown(report: &Report) -> String {
 
 fn render_target(report: &Report) -> String {
     let target = report.target;
-    let known = [
+    let fields = [
         ("context", &target.context),
         ("server", &target.server),
         ("namespace", &target.namespace),
     ];
-    let known = known
+    let known: Vec<String> = fields
         .iter()
-        .filter_map(|(name, what)| Some(format!("{name} {}", escape_markdown(what.as_ref()?))));
-    let known: Vec<String> = known.collect();
+        .filter_map(|(name, value)| Some(format!("{name} {}", escape_markdown(value.as_ref()?))))
+        .collect();
     if known.is_empty() {
         String::new()
     } else {
@@ -88,10 +88,10 @@ fn render_target(report: &Report) -> String {
     }
 }
 
-fn push_paragraph(page: &mut String, what: &str, message: &str, hint: &str) {
+fn push_paragraph(page: &mut String, label: &str, message: &str, hint: &str) {
     let _ = writeln!(
         page,
-        "**{what}:** {}<br>hint: {}\n",
+        "**{label}:** {}<br>hint: {}\n",
         escape_markdown(message),
         escape_markdown(hint)
     );
@@ -122,17 +122,20 @@ fn check_row(check: &Check) -> [String; 3] {
     ]
 }
 
-fn push_table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
+fn push_table(page: &mut String, subject: &str, rows: Vec<[String; 3]>) {
     if rows.is_empty() {
         return;
     }
-    let _ = writeln!(page, "| {of} | outcome | detail |\n| --- | --- | --- |");
-    let mut left = rows.len();
+    let _ = writeln!(
+        page,
+        "| {subject} | outcome | detail |\n| --- | --- | --- |"
+    );
+    let mut remaining = rows.len();
     for row in rows.iter().take(MAX_ROWS) {
         if page.len() > MAX_PAGE_BYTES {
             break;
         }
-        left -= 1;
+        remaining -= 1;
         let _ = writeln!(
             page,
             "| {} |",
@@ -140,8 +143,8 @@ fn push_table(page: &mut String, of: &str, rows: Vec<[String; 3]>) {
         );
     }
     page.push('\n');
-    if left > 0 {
-        let _ = writeln!(page, "and {left} more\n");
+    if remaining > 0 {
+        let _ = writeln!(page, "and {remaining} more\n");
     }
 }
 

@@ -149,7 +149,7 @@ fn show_prints_each_command_and_outcome() {
         lines
             .last()
             .expect("an end")
-            .ends_with("exited with 0 (done), something was changed")
+            .ends_with("exited with 0 (done), something changed")
     );
     let killed = sb.run(&["audit", "show", &name(2)[..13]]);
     assert!(

@@ -354,7 +354,7 @@ fn html_shows_every_command_as_executed() {
         "CHG-12",
         "sim-dev/influxdb",
         head.as_str(),
-        "exit code 0, something was changed",
+        "exit code 0, something changed",
     ] {
         assert!(page.contains(expected), "{expected}");
     }
@@ -468,7 +468,7 @@ fn recovered_line_is_ignored_in_every_output() {
             list.stdout
         );
         assert!(
-            !export_html(&sb, &[]).contains("something was changed"),
+            !export_html(&sb, &[]).contains("something changed"),
             "{recovered}"
         );
         assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);

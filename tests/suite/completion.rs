@@ -118,7 +118,7 @@ fn interactive_shells_complete_typed_words() {
         );
         assert!(
             run.stdout
-                .contains("done: profile `default` has no admin token any more"),
+                .contains("done: profile `default` no longer has an admin token"),
             "{path}: {}",
             run.stdout
         );
@@ -160,7 +160,7 @@ fn kubectl_plugin_prints_its_own_command_name() {
     let done = called("kubectl-influxdb_bypass enable -n influxdb");
     assert!(
         done.stdout
-            .ends_with("to end it: kubectl influxdb-bypass disable\n"),
+            .ends_with("to undo this, run `kubectl influxdb-bypass disable`\n"),
         "{}",
         done.stdout
     );

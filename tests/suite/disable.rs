@@ -284,7 +284,7 @@ fn disable_finds_token_despite_influxctl_profile_variable() {
     );
     let run = run_disable(&sb, &[]);
     assert!(
-        run.code == 0 && run.stdout.contains("has no admin token any more"),
+        run.code == 0 && run.stdout.contains("no longer has an admin token"),
         "{}",
         run.stdout
     );

@@ -144,7 +144,7 @@ fn doctor_fails_when_one_permission_is_missing() {
     assert_eq!(run.stdout.matches("failed ").count(), 1, "{}", run.stdout);
     assert!(
         run.stderr
-            .contains("1 of the preconditions do not hold, all of them of a revocation"),
+            .contains("failed checks: 1, all for a revocation"),
         "{}",
         run.stderr
     );
@@ -182,15 +182,15 @@ fn doctor_reports_missing_secrets_jobs_and_pods() {
                hint: since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`
     ");
     assert!(
-        run.stderr.contains("all of them of a revocation"),
+        run.stderr.contains("all for a revocation"),
         "{}",
         run.stderr
     );
     sb.remove_secret("admin-token");
     let run = run_doctor(&sb, 1, &[]);
-    assert!(extract_check(&run, "secrets").contains("`rsa-keys` and `admin-token` are not there"));
+    assert!(extract_check(&run, "secrets").contains("`rsa-keys` and `admin-token` not found"));
     assert!(
-        !run.stderr.contains("of a revocation"),
+        !run.stderr.contains("for a revocation"),
         "enable needs the token: {}",
         run.stderr
     );

@@ -107,10 +107,10 @@ fn failed_check_is_reported_as_failure() {
     let [message, kind, text] = extract_failure(find_case(&suite, "may delete secrets/rsa-keys"));
     assert_eq!(
         (message.as_str(), kind.as_str()),
-        ("no; a revocation needs it", "failed")
+        ("no, but a revocation needs it", "failed")
     );
     assert!(
-        text.starts_with("no; a revocation needs it\nhint: kubectl create role NAME "),
+        text.starts_with("no, but a revocation needs it\nhint: run `kubectl create role NAME "),
         "{text}"
     );
 }

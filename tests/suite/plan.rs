@@ -295,18 +295,18 @@ fn apply_requires_confirmation_and_refuses_changed_flags() {
     assert_eq!(list_cluster_changes(&sb), "");
     expect_apply_refusal(
         &sb,
-        "--namespace other is not what the plan has: influxdb",
+        "--namespace other contradicts the plan: influxdb",
         &["-n", "other"],
     );
     for (flag, value, then) in [
         ("--context", "elsewhere", "sim-dev"),
         ("--profile", "other", "default"),
-        ("--as", "root", "something else"),
-        ("--as-group", "g", "something else"),
+        ("--as", "root", "not set"),
+        ("--as-group", "g", "not set"),
     ] {
         expect_apply_refusal(
             &sb,
-            &format!("{flag} {value} is not what the plan has: {then}"),
+            &format!("{flag} {value} contradicts the plan: {then}"),
             &[flag, value],
         );
     }
@@ -337,7 +337,7 @@ fn apply_uses_planned_paths_when_plan_file_moves() {
     let moved = moved.to_str().expect("text");
     let run = sb.run(&["apply", moved, "--config", "other.toml"]);
     assert!(
-        run.code == 4 && run.stderr.contains("is not what the plan has"),
+        run.code == 4 && run.stderr.contains("contradicts the plan"),
         "{}",
         run.stderr
     );
@@ -393,7 +393,7 @@ fn assert_edit_refused(sb: &Sandbox, digest: &str, expected: &str, edited: &str)
     std::fs::write(plan_path(sb), edited).expect("sandbox");
     expect_apply_refusal(sb, expected, &[]);
     let run = apply_plan(sb, &[CONFIRM_ARGS, &["--expect", digest]].concat());
-    let why = ["is not the plan that is expected", "cannot read plan"];
+    let why = ["has SHA-256", "cannot read plan"];
     assert!(
         run.code == 4 && why.iter().any(|why| run.stderr.contains(why)),
         "{expected}: {}",
@@ -494,11 +494,11 @@ fn apply_refuses_edited_plan() {
             with(&|plan| plan["target"]["namespace"] = json!("other")),
         ),
         (
-            "longer ago than a plan may be old",
+            "is too old: created at",
             with(&|plan| plan["created_at"] = json!("2026-01-01T00:00:00Z")),
         ),
         (
-            "which is to come",
+            "is dated in the future",
             with(&|plan| plan["created_at"] = json!("2126-01-01T00:00:00Z")),
         ),
     ];

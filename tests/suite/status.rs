@@ -145,7 +145,7 @@ fn status_warns_when_token_probe_is_inconclusive() {
     let run = run_status(&sb, 10, &[]);
     assert!(
         run.stdout
-            .contains("warning   trial: whether influxdb.invalid:26444 accepts it was not shown"),
+            .contains("warning   token probe: inconclusive at influxdb.invalid:26444"),
         "{run:?}"
     );
 }
@@ -198,6 +198,6 @@ fn status_json_report_lists_checks() {
             .collect::<Vec<_>>()
     };
     assert_eq!(find("token file"), ["failed"]);
-    assert_eq!(find("agreement"), ["ok"]);
-    assert_eq!(find("trial"), ["ok"]);
+    assert_eq!(find("token match"), ["ok"]);
+    assert_eq!(find("token probe"), ["ok"]);
 }

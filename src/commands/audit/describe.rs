@@ -52,9 +52,9 @@ pub(super) fn describe_stdin(stdin: &Stdin) -> String {
 
 pub(super) fn describe_changed(changed: bool) -> &'static str {
     if changed {
-        "something was changed"
+        "something changed"
     } else {
-        "nothing was changed"
+        "nothing changed"
     }
 }
 

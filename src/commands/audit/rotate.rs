@@ -34,7 +34,7 @@ pub(super) fn run(
                  report it",
                 command.run, command.step
             ),
-            "`bypassctl status` shows the current state",
+            "run `bypassctl status` to see the current state",
         );
     }
     ui.print_lines(&format!("closed    {}", rotated.archived_path.display()));

@@ -12,25 +12,26 @@ use std::path::{Path, PathBuf};
 pub(super) type RunEntries = (String, Vec<Record>);
 
 /// The hint for a log without entries or runs.
-pub(super) const NO_RUN_HINT: &str = "every command except `audit` records a run";
+pub(super) const NO_RUN_HINT: &str =
+    "pass the right file: every command except `audit` records a run";
 
 /// Opens the named files, or all segments of the default log, oldest first.
 pub(super) fn open_logs(
-    named: &[PathBuf],
+    files: &[PathBuf],
     common: &CommonArgs,
     environment: &Environment,
 ) -> Result<Vec<LogFile>> {
-    if named.is_empty() {
+    if files.is_empty() {
         let log = paths::audit_log_path(common, environment)?;
         return open_segments(&log).map_err(|error| log_read_error(&log, &error));
     }
     let mut logs: Vec<LogFile> = Vec::new();
-    for file in named {
+    for file in files {
         let path = environment.cwd.join(file);
         let log = LogFile::open(&path).map_err(|error| log_read_error(&path, &error))?;
         if logs.iter().any(|other| other.is_same_file(&log)) {
             return Err(Error::usage(format!("`{}` is given twice", path.display()))
-                .hint("give each file once"));
+                .hint("pass each file once"));
         }
         logs.push(log);
     }
@@ -61,16 +62,16 @@ pub(super) fn log_read_error(path: &Path, error: &io::Error) -> Error {
     .hint(if UnsupportedFormat::is_cause_of(error) {
         "read it with the version of bypassctl that wrote it"
     } else {
-        "name the file: `bypassctl audit … FILE` or --audit-log FILE"
+        "pass the file: `bypassctl audit … FILE` or `--audit-log FILE`"
     })
 }
 
-/// Returns the only one of `runs`, which are those whose ID starts with `prefix`.
+/// Returns the only run of `runs`, or an error. All run IDs start with `prefix`.
 pub(super) fn select_run<'a>(runs: &'a [RunEntries], prefix: &str) -> Result<&'a RunEntries> {
     let message = match runs {
         [run] => return Ok(run),
         [] => format!("no run ID starts with `{prefix}`"),
         _ => format!("{} run IDs start with `{prefix}`", runs.len()),
     };
-    Err(Error::failure(message).hint("`bypassctl audit list` prints the run IDs"))
+    Err(Error::failure(message).hint("run `bypassctl audit list` to see the run IDs"))
 }

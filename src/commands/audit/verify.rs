@@ -7,7 +7,7 @@ use crate::error::{CommandResult, Error, Result};
 use crate::text::sanitize;
 use crate::ui::{Check, Ui};
 
-const VERIFY_HINT: &str = "`bypassctl audit verify` prints the findings";
+const VERIFY_HINT: &str = "run `bypassctl audit verify` to see the findings";
 
 pub(super) fn run(logs: &[LogFile], expect: Option<&(u64, String)>, ui: &Ui) -> CommandResult {
     let verification = verify_logs(logs, expect)?;
@@ -28,7 +28,7 @@ pub(super) fn run(logs: &[LogFile], expect: Option<&(u64, String)>, ui: &Ui) -> 
     };
     Err(
         Error::failure(format!("the audit log {name} is not intact: {fault}")).hint(
-            "keep the files, and compare them with copies or with heads that earlier runs printed",
+            "keep the files, and compare them with copies and with the heads of earlier runs",
         ),
     )
 }
@@ -125,14 +125,14 @@ fn report_segment(
         ui.report_check(Check::failure(
             &locate(finding),
             sanitize(&finding.message),
-            "the entries before this line are intact",
+            "rely only on the entries before this line",
         ));
     }
     for finding in &report.recovered {
         ui.report_check(Check::warning(
             &locate(finding),
             sanitize(&finding.message),
-            "a run was killed while it wrote: no action runs before its entry is complete",
+            "no remedy is necessary: a run was killed before the action of this entry started",
         ));
     }
     for finding in &report.unknown {
@@ -166,7 +166,7 @@ fn check_tail(verification: &LogVerification) -> Check {
         Some(false) => Check::failure(
             "tail",
             format!("the expected entry is missing (head: {head})"),
-            "the log was truncated or rewritten, or the head belongs to another log",
+            "check whether the log was truncated or rewritten, or the head belongs to another log",
         ),
     }
 }

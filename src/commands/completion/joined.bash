@@ -1,5 +1,6 @@
 
-# bash takes --option=value apart at the =, which the program does not: put together for it, and taken apart again.
+# bash splits --option=value at the =, but the program expects one word. This joins the words for the
+# program, and splits its answers again.
 _bypassctl_joined() {
     local words=() at cword=0
     for ((at = 0; at < ${#COMP_WORDS[@]}; at++)); do

@@ -1,4 +1,4 @@
-//! Checks in the cluster: what `enable` and a revocation need there.
+//! Checks in the cluster for `enable` and a revocation.
 
 use crate::error::Result;
 use crate::procedure::revoke::{self, JobKind, Operator};
@@ -13,7 +13,7 @@ use crate::tool::kubectl::{
 use crate::tool::permission::Permission;
 use crate::ui::Check;
 
-/// All of them, asked side by side.
+/// Runs all checks, with the commands in parallel.
 pub(crate) fn run_checks(
     session: &Session,
     kubectl: &Kubectl,
@@ -21,17 +21,16 @@ pub(crate) fn run_checks(
 ) -> Result<Vec<Check>> {
     let cluster =
         session.propagate_fatal(identify_cluster(&session.runner(), kubectl, namespace))?;
-    let reached = match &cluster {
+    let mut checks = vec![match &cluster {
         Ok(id) => check_cluster_identity(id),
         Err(error) => Check::from_error("cluster", error),
-    };
+    }];
     if cluster
         .as_ref()
         .is_err_and(|error| is_unreachable(error) || error.kind == crate::error::ErrorKind::Refused)
     {
-        return Ok(vec![reached]);
+        return Ok(checks);
     }
-    let mut checks = vec![reached];
     checks.extend(check_namespace_objects(session, kubectl, namespace)?);
     Ok(checks)
 }
@@ -41,13 +40,13 @@ fn check_namespace_objects(
     kubectl: &Kubectl,
     namespace: &str,
 ) -> Result<Vec<Check>> {
-    let asked = revoke::list_permissions(namespace);
+    let permissions = revoke::list_permissions(namespace);
     let selector = restart_selector(session, namespace);
-    let [space, allowed, secrets, jobs, pods, deployments, instances] = run_concurrently(
+    let [uid, answers, secrets, jobs, pods, deployments, instances] = run_concurrently(
         session,
         &[
             ("namespace", kubectl.get_namespace_uid(namespace)),
-            ("permissions", kubectl.review_permissions(&asked)),
+            ("permissions", kubectl.review_permissions(&permissions)),
             ("secrets", kubectl.get_secret_uids(namespace)),
             ("jobs", kubectl.list_jobs(namespace)),
             ("pods", kubectl.list_pods(namespace, selector)),
@@ -55,41 +54,45 @@ fn check_namespace_objects(
             ("app-instances", kubectl.list_app_instances(namespace)),
         ],
     );
-    let (space, allowed, secrets, jobs) = (space?, allowed?, secrets?, jobs?);
+    let (uid, answers, secrets, jobs) = (uid?, answers?, secrets?, jobs?);
     let (pods, deployments, instances) = (pods?, deployments?, instances?);
     let operator = deployments
         .as_ref()
         .map(|output| parse_operator(output, instances.as_ref().ok()));
-    let by_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
-    let mut checks = vec![parse_check(&space, "namespace", |output| {
+    let has_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
+    let mut checks = vec![parse_check(&uid, "namespace", |output| {
         check_namespace(kubectl::parse_uid(output), namespace)
     })];
-    checks.extend(match &allowed {
+    checks.extend(match &answers {
         Ok(output) => check_permissions(
-            &asked,
-            kubectl::parse_permissions(&asked, output),
+            &permissions,
+            kubectl::parse_permissions(&permissions, output),
             namespace,
-            by_kubit,
+            has_kubit,
         ),
         Err(error) => vec![Check::from_error("permissions", error)],
     });
     checks.push(parse_check(&secrets, "secrets", |output| {
         check_secrets(kubectl::parse_secret_uids(output), namespace)
     }));
-    let mut of_a_revocation = match &jobs {
+    let mut revocation_checks = match &jobs {
         Ok(output) => check_jobs(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     };
-    of_a_revocation.push(parse_check(&pods, "pods", |output| {
+    revocation_checks.push(parse_check(&pods, "pods", |output| {
         check_pods(kubectl::parse_list(output), selector)
     }));
-    of_a_revocation
+    revocation_checks
         .push(operator.map_or_else(|error| Check::from_error("operator", error), check_operator));
-    checks.extend(of_a_revocation.into_iter().map(Check::mark_revocation_only));
+    checks.extend(
+        revocation_checks
+            .into_iter()
+            .map(Check::mark_revocation_only),
+    );
     Ok(checks)
 }
 
-/// An answer for each command; what ends the command is in the outer result.
+/// Returns the output of each command. An outer error ends `doctor`, an inner one is a finding.
 fn run_concurrently<const N: usize>(
     session: &Session,
     commands: &[(&str, Invocation); N],
@@ -120,7 +123,8 @@ fn check_cluster_identity(id: &ClusterId) -> Check {
         ClusterId::Server(_) => Check::warning(
             "cluster",
             text,
-            "another cluster at the same address would not be noticed: `get` on namespace `kube-system` helps",
+            "grant `get` on namespace `kube-system`: its UID identifies the cluster, an address \
+             does not",
         ),
         _ => Check::ok("cluster", text),
     }
@@ -128,11 +132,11 @@ fn check_cluster_identity(id: &ClusterId) -> Check {
 
 fn check_namespace(uid: std::result::Result<String, KubectlError>, namespace: &str) -> Check {
     match uid {
-        Ok(uid) => Check::ok("namespace", format!("`{namespace}` is there, UID {uid}")),
+        Ok(uid) => Check::ok("namespace", format!("`{namespace}` exists, UID {uid}")),
         Err(KubectlError::Forbidden(_)) => Check::warning(
             "namespace",
-            format!("whether `{namespace}` is there may not be looked at"),
-            "it shows when a secret is read",
+            format!("not allowed to read namespace `{namespace}`"),
+            "see the check of its secrets",
         ),
         Err(failure) => Check::from_error(
             "namespace",
@@ -142,17 +146,17 @@ fn check_namespace(uid: std::result::Result<String, KubectlError>, namespace: &s
 }
 
 fn check_permissions(
-    asked: &[Permission],
+    permissions: &[Permission],
     answers: std::result::Result<Vec<bool>, KubectlError>,
     namespace: &str,
-    by_kubit: bool,
+    has_kubit: bool,
 ) -> Vec<Check> {
     let answers = match answers {
         Ok(answers) => answers,
         Err(failure) => {
             return vec![Check::from_error(
                 "permissions",
-                &failure.into_error("what this account may do cannot be found out"),
+                &failure.into_error("cannot check the permissions of this account"),
             )];
         }
     };
@@ -168,11 +172,11 @@ fn check_permissions(
         }
         if permission.resource == "jobs"
             && ["get", "delete"].contains(&permission.verb.as_str())
-            && !by_kubit
+            && !has_kubit
         {
             return Check::ok(
                 &name,
-                "no, and not needed: kubit does not make the jobs again here",
+                "no, but not needed: kubit does not recreate jobs here",
             );
         }
         let resource = if permission.group.is_empty() {
@@ -180,23 +184,24 @@ fn check_permissions(
         } else {
             format!("{}.{}", permission.resource, permission.group)
         };
-        let one = if permission.name.is_empty() {
+        let resource_name = if permission.name.is_empty() {
             String::new()
         } else {
             format!(" --resource-name={}", permission.name)
         };
         let hint = format!(
-            "kubectl create role NAME --verb={} --resource={resource}{one} --namespace {namespace}, and bind it to this account",
+            "run `kubectl create role NAME --verb={} --resource={resource}{resource_name} \
+             --namespace {namespace}`, then bind the role to this account",
             permission.verb
         );
-        let failed = Check::failure(&name, format!("no; {purpose} needs it"), hint);
+        let failed = Check::failure(&name, format!("no, but {purpose} needs it"), hint);
         if purpose == "enable" {
             failed
         } else {
             failed.mark_revocation_only()
         }
     };
-    asked.iter().zip(answers).map(check).collect()
+    permissions.iter().zip(answers).map(check).collect()
 }
 
 fn check_secrets(
@@ -208,15 +213,12 @@ fn check_secrets(
         Err(KubectlError::Forbidden(_)) => {
             return Check::warning(
                 "secrets",
-                "`rsa-keys` and `admin-token` may not both be looked at",
-                "a revocation looks at their UIDs: it needs `get` on both",
+                "not allowed to read both `rsa-keys` and `admin-token`",
+                "grant `get` on both: a revocation reads their UIDs",
             );
         }
         Err(failure) => {
-            return Check::from_error(
-                "secrets",
-                &failure.into_error("the secrets cannot be looked at"),
-            );
+            return Check::from_error("secrets", &failure.into_error("cannot list the secrets"));
         }
     };
     let missing: Vec<&str> = ["rsa-keys", "admin-token"]
@@ -224,22 +226,23 @@ fn check_secrets(
         .filter(|name| secrets.iter().all(|secret| secret.name != *name))
         .collect();
     if missing.is_empty() {
-        let made = |secret: &SecretUid| format!("`{}` of {}", secret.name, secret.created_at);
+        let describe =
+            |secret: &SecretUid| format!("`{}`, created at {}", secret.name, secret.created_at);
         return Check::ok(
             "secrets",
-            secrets.iter().map(made).collect::<Vec<_>>().join(", "),
+            secrets.iter().map(describe).collect::<Vec<_>>().join(", "),
         );
     }
     let hint = format!(
-        "is it the right namespace? `kubectl get secrets,jobs --namespace {namespace}`; a revocation that was cut short leaves it so as well"
+        "check the namespace with `kubectl get secrets,jobs --namespace {namespace}`: an \
+         interrupted revocation also leaves secrets missing"
     );
-    let are = if missing.len() > 1 { "are" } else { "is" };
     let failed = Check::failure(
         "secrets",
-        format!("`{}` {are} not there", missing.join("` and `")),
+        format!("`{}` not found", missing.join("` and `")),
         hint,
     );
-    // `enable` needs the token, and not the keys.
+    // `enable` needs the token but not the keys.
     if missing == ["rsa-keys"] {
         failed.mark_revocation_only()
     } else {
@@ -253,7 +256,7 @@ fn check_jobs(jobs: std::result::Result<Vec<Job>, KubectlError>, namespace: &str
         Err(failure) => {
             return vec![Check::from_error(
                 "jobs",
-                &failure.into_error("the jobs cannot be listed"),
+                &failure.into_error("cannot list the jobs"),
             )];
         }
     };
@@ -269,16 +272,16 @@ fn check_job(jobs: &[Job], kind: JobKind, namespace: &str) -> Check {
     if found.is_empty() {
         return Check::failure(
             &name,
-            "there is none: a revocation could not make new keys or tokens",
-            format!("look at what there is: `kubectl get jobs --namespace {namespace}`"),
+            "not found: a revocation could not create new keys or tokens",
+            format!("check the jobs with `kubectl get jobs --namespace {namespace}`"),
         );
     }
     if let Some(failed) = found.iter().find(|job| job.is_failed()) {
         let failed = &failed.metadata.name;
         return Check::warning(
             &name,
-            format!("`{failed}` has failed"),
-            format!("`kubectl describe job/{failed} --namespace {namespace}`"),
+            format!("`{failed}` failed"),
+            format!("run `kubectl describe job/{failed} --namespace {namespace}`"),
         );
     }
     Check::ok(&name, names.join(", "))
@@ -286,28 +289,29 @@ fn check_job(jobs: &[Job], kind: JobKind, namespace: &str) -> Check {
 
 fn check_pods(pods: std::result::Result<Vec<Pod>, KubectlError>, selector: &str) -> Check {
     match pods {
-        Ok(pods) if pods.is_empty() => {
-            let hint = "since release 20241024 another pod may serve tokens: look at which pods mount secret `rsa-keys`";
-            Check::failure(
-                "pods",
-                format!("none is labelled {selector}: the restart would restart nothing"),
-                hint,
-            )
-        }
+        Ok(pods) if pods.is_empty() => Check::failure(
+            "pods",
+            format!("no pod with label {selector}: a revocation would restart nothing"),
+            "find the pods that mount secret `rsa-keys`: since release 20241024 they can have \
+                 another label",
+        ),
         Ok(pods) => {
             let ready = pods.iter().filter(|pod| pod.is_ready()).count();
-            let text = format!("{ready} of {} labelled {selector} are ready", pods.len());
+            let text = format!(
+                "{ready} of {} pods with label {selector} are ready",
+                pods.len()
+            );
             if ready == pods.len() {
                 Check::ok("pods", text)
             } else {
                 Check::warning(
                     "pods",
                     text,
-                    format!("`kubectl describe pods --selector '{selector}'`"),
+                    format!("run `kubectl describe pods --selector '{selector}'`"),
                 )
             }
         }
-        Err(failure) => Check::from_error("pods", &failure.into_error("the pods cannot be listed")),
+        Err(failure) => Check::from_error("pods", &failure.into_error("cannot list the pods")),
     }
 }
 
@@ -326,12 +330,9 @@ fn check_operator(operator: std::result::Result<Operator, KubectlError>) -> Chec
         Ok(operator @ Operator::Unknown(_)) => Check::warning(
             "operator",
             operator.describe_effect(),
-            "not needed: a revocation can make the jobs again by itself",
+            "no action needed: a revocation can rerun the jobs as clones",
         ),
         Ok(operator) => Check::ok("operator", operator.describe_effect()),
-        Err(failure) => Check::from_error(
-            "operator",
-            &failure.into_error("the operator cannot be looked for"),
-        ),
+        Err(failure) => Check::from_error("operator", &failure.into_error("cannot detect kubit")),
     }
 }

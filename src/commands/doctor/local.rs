@@ -1,4 +1,4 @@
-//! Checks on this machine: what `enable` needs here.
+//! Checks on this host for `enable`.
 
 use crate::error::Result;
 use crate::exec::check_directory;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run_checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
     let config = session.propagate_fatal(
         locate_config(session, influxctl.and_then(|tool| tool.version.as_ref()))
-            .and_then(|named| InfluxctlConfig::read(&named)),
+            .and_then(|path| InfluxctlConfig::read(&path)),
     )?;
     let mut checks = match config {
         Ok(config) => check_config(session, influxctl, &config),
@@ -52,19 +52,17 @@ fn check_config(
         checks.push(Check::failure(
             "profile",
             format!("`{name}` is for product `{product}`"),
-            "admin tokens are InfluxDB Clustered's: name a profile of that product",
+            "pass a profile of InfluxDB Clustered: `--profile NAME`",
         ));
     }
     if config
         .text()
         .is_some_and(|text| text.starts_with('\u{feff}'))
     {
-        let hint =
-            "take the byte order mark away: the TOML library that influxctl uses refuses one";
         checks.push(Check::warning(
             "configuration",
-            "it begins with a byte order mark",
-            hint,
+            "it starts with a byte order mark",
+            "remove the byte order mark: the TOML library of influxctl rejects it",
         ));
     }
     if let Some(influxctl) = influxctl {
@@ -90,32 +88,29 @@ fn check_quirk(quirk: quirk::Quirk) -> Check {
     }
 }
 
-fn check_token_file(config: &InfluxctlConfig, named: Option<&str>, profile: &str) -> Check {
-    let own = || config.default_token_file(profile);
-    let Some(file) = named.map(PathBuf::from).or_else(own) else {
+fn check_token_file(config: &InfluxctlConfig, configured: Option<&str>, profile: &str) -> Check {
+    let default = || config.default_token_file(profile);
+    let Some(file) = configured.map(PathBuf::from).or_else(default) else {
         return Check::warning(
             "token file",
-            format!("a profile of the name `{profile}` has no default one"),
-            "name one: enable --token-file FILE",
+            format!("profile `{profile}` has no default token file"),
+            "run `bypassctl enable --token-file FILE`",
         );
     };
     match check_directory(file.parent().unwrap_or(Path::new("/"))) {
-        Some(unfit) => Check::failure(
+        Some(unsafe_directory) => Check::failure(
             "token file",
-            unfit.problem,
-            format!("{}, or enable --token-file FILE", unfit.remedy),
+            unsafe_directory.problem,
+            format!(
+                "{}, or run `bypassctl enable --token-file FILE`",
+                unsafe_directory.remedy
+            ),
         ),
-        None if file.metadata().is_ok_and(|meta| !is_owner_only(&meta)) => {
-            let hint = format!(
-                "chmod 600 '{}', or run `bypassctl enable` again",
-                file.display()
-            );
-            Check::failure(
-                "token file",
-                format!("others than its owner may use {}", file.display()),
-                hint,
-            )
-        }
+        None if file.metadata().is_ok_and(|meta| !is_owner_only(&meta)) => Check::failure(
+            "token file",
+            format!("other users have access to {}", file.display()),
+            format!("run `chmod 600 '{}'` or `bypassctl enable`", file.display()),
+        ),
         None => Check::ok(
             "token file",
             format!("{} can be written safely", file.display()),
@@ -123,17 +118,17 @@ fn check_token_file(config: &InfluxctlConfig, named: Option<&str>, profile: &str
     }
 }
 
-/// The log is open and this run is in it, so that it can be written is shown already.
+/// Checks whether the log can reserve space. It is writable, because this run is already in it.
 fn check_audit_log(session: &Session) -> Check {
     if session.executor.can_preallocate_log() {
         return Check::ok(
             "audit log",
-            "it can be written, with room reserved for the result of each command before it runs",
+            "writable, with space reserved for each result before its command runs",
         );
     }
     Check::warning(
         "audit log",
-        "its filesystem cannot reserve room",
-        "a disk that fills up is then seen after a command, not before: another place is --audit-log FILE",
+        "its file system cannot reserve space, so a full disk shows only after a command",
+        "pass a path on another file system: `--audit-log FILE`",
     )
 }

@@ -22,7 +22,7 @@ use crate::tool::kubectl::{
 use crate::tool::{Tool, ToolName};
 use std::path::PathBuf;
 
-/// What the cluster shows.
+/// The state of the cluster.
 pub(crate) struct ClusterSnapshot {
     pub(crate) target: ClusterTarget,
     pub(crate) cluster_id: ClusterId,
@@ -31,35 +31,35 @@ pub(crate) struct ClusterSnapshot {
     pub(crate) pods: Vec<Pod>,
     pub(crate) pods_match_selector: bool,
     pub(crate) operator: Operator,
-    /// Whether each of `revoke::permissions` is given, or why that cannot be found out.
+    /// An answer for each of `revoke::list_permissions`.
     pub(crate) permissions: std::result::Result<Vec<bool>, KubectlError>,
     /// The token that is in the cluster now.
     pub(crate) current_token: Option<Secret>,
-    /// Keeps other revocations away from the same namespace.
+    /// Excludes other revocations from the same namespace.
     pub(crate) namespace_lock: Option<TargetLock>,
 }
 
-/// Looks at the namespace, and takes its lock unless this is a dry run.
+/// Reads the state of the namespace, and locks it unless this is a dry run.
 pub(crate) fn observe_cluster(
     session: &Session,
     kubectl: Kubectl,
     namespace: &str,
-    how: &RevocationArgs,
+    args: &RevocationArgs,
 ) -> Result<ClusterSnapshot> {
-    let asked = revoke::list_permissions(namespace);
-    let ask_operator = matches!(how.rerun(), Rerun::Auto | Rerun::Operator);
+    let permissions = revoke::list_permissions(namespace);
+    let needs_operator = matches!(args.rerun(), Rerun::Auto | Rerun::Operator);
     let run = |step, command| session.run(step, &command);
     let outputs = std::thread::scope(|scope| {
-        let (run, kubectl, asked) = (&run, &kubectl, &asked);
+        let (run, kubectl, permissions) = (&run, &kubectl, &permissions);
         let cluster = scope.spawn(|| identify_cluster(&session.runner(), kubectl, namespace));
         let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
         let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
-        let pods = scope.spawn(|| list_pods(session, kubectl, namespace, how.selector()));
-        let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(asked)));
+        let pods = scope.spawn(|| list_pods(session, kubectl, namespace, args.selector()));
+        let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(permissions)));
         let operator =
-            ask_operator.then(|| scope.spawn(|| detect_operator(session, kubectl, namespace)));
-        // Once, for the proof: the data of the other secret is never read.
-        let token = how
+            needs_operator.then(|| scope.spawn(|| detect_operator(session, kubectl, namespace)));
+        // The verification needs the old token. The data of `rsa-keys` is never read.
+        let token = args
             .old_token_file
             .is_none()
             .then(|| scope.spawn(|| run("get-old-token", kubectl.get_admin_token(namespace))));
@@ -73,7 +73,7 @@ pub(crate) fn observe_cluster(
             token: token.map(join_thread),
         }
     });
-    outputs.into_snapshot(session, kubectl, namespace, how)
+    outputs.into_snapshot(session, kubectl, namespace, args)
 }
 
 struct RawOutputs {
@@ -92,7 +92,7 @@ impl RawOutputs {
         session: &Session,
         kubectl: Kubectl,
         namespace: &str,
-        how: &RevocationArgs,
+        args: &RevocationArgs,
     ) -> Result<ClusterSnapshot> {
         let token = self
             .token
@@ -100,44 +100,43 @@ impl RawOutputs {
             .map(|output| parse_old_token(session, &output))
             .transpose()?
             .flatten();
-        let id = self.cluster_id?;
-        let lock = how
+        let cluster_id = self.cluster_id?;
+        let namespace_lock = args
             .dry_run
             .is_none()
-            .then(|| lock_namespace(session, &id, namespace))
+            .then(|| lock_namespace(session, &cluster_id, namespace))
             .transpose()?;
-        let secrets = self.secrets?;
-        let failed = |what: &'static str| move |failure: KubectlError| failure.into_error(what);
-        let secrets = kubectl::parse_secret_uids(&secrets)
-            .map_err(failed("the secrets cannot be looked at"))?;
-        let jobs = kubectl::parse_list(&self.jobs?).map_err(failed("the jobs cannot be listed"))?;
-        let (pods, pods_matched) = self.pods?;
-        let allowed =
+        let add_context =
+            |message: &'static str| move |failure: KubectlError| failure.into_error(message);
+        let secrets = kubectl::parse_secret_uids(&self.secrets?)
+            .map_err(add_context("cannot list the secrets"))?;
+        let jobs = kubectl::parse_list(&self.jobs?).map_err(add_context("cannot list the jobs"))?;
+        let (pods, pods_match_selector) = self.pods?;
+        let permissions =
             kubectl::parse_permissions(&revoke::list_permissions(namespace), &self.permissions?);
         let operator = self
             .operator
             .transpose()?
-            .unwrap_or(Operator::Unknown("not asked for"));
-        let at = ClusterTarget {
-            kubectl,
-            namespace: namespace.to_owned(),
-        };
+            .unwrap_or(Operator::Unknown("not checked"));
         Ok(ClusterSnapshot {
-            target: at,
-            cluster_id: id,
+            target: ClusterTarget {
+                kubectl,
+                namespace: namespace.to_owned(),
+            },
+            cluster_id,
             secrets,
             jobs,
             pods,
-            pods_match_selector: pods_matched,
+            pods_match_selector,
             operator,
-            permissions: allowed,
+            permissions,
             current_token: token,
-            namespace_lock: lock,
+            namespace_lock,
         })
     }
 }
 
-/// One revocation at a time for a namespace of a cluster, whatever the context is called.
+/// Allows one revocation at a time for a namespace, whatever the name of the context.
 fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<TargetLock> {
     let cluster = match id {
         ClusterId::KubeSystem(uid) | ClusterId::Namespace(uid) => uid.clone(),
@@ -153,7 +152,9 @@ fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<
         .lock_target(&name, &format!("namespace `{namespace}`"))
 }
 
-/// The pods that the selector matches; where it matches none, all of them, to name those that load the keys.
+/// Lists the pods that match the selector, and returns whether a running one does.
+///
+/// If none does, lists all pods, because the error names those that load the keys.
 fn list_pods(
     session: &Session,
     kubectl: &Kubectl,
@@ -163,7 +164,7 @@ fn list_pods(
     let list = |step: &str, command| {
         let output = session.run(step, &command)?;
         kubectl::parse_list::<Pod>(&output)
-            .map_err(|failure| failure.into_error("the pods cannot be listed"))
+            .map_err(|failure| failure.into_error("cannot list the pods"))
     };
     let pods = list("pods", kubectl.list_pods(namespace, selector))?;
     if pods.iter().any(|pod| !pod.is_finished()) {
@@ -172,25 +173,25 @@ fn list_pods(
     Ok((list("all-pods", kubectl.list_all_pods(namespace))?, false))
 }
 
-/// Whether kubit makes jobs again. Its AppInstances are asked for only where it is there.
+/// Finds out whether kubit recreates jobs. Lists AppInstances only if kubit is installed.
 fn detect_operator(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Operator> {
     let deployments = kubectl::parse_list::<kubectl::Deployment>(
         &session.run("operator", &kubectl.list_operators())?,
     );
-    let there = deployments
+    let is_installed = deployments
         .as_ref()
         .is_ok_and(|deployments| !deployments.is_empty());
-    let instances = there
+    let instances = is_installed
         .then(|| session.run("app-instances", &kubectl.list_app_instances(namespace)))
         .transpose()?;
     let instances = instances
         .as_ref()
         .map(kubectl::parse_list::<kubectl::AppInstance>);
     Operator::from_deployments(deployments, instances)
-        .map_err(|failure| failure.into_error("kubit cannot be looked for"))
+        .map_err(|failure| failure.into_error("cannot detect kubit"))
 }
 
-/// The token in the cluster, where there is one: a revocation that was cut short may have left none.
+/// Parses the token in the cluster. An interrupted revocation can have left none.
 fn parse_old_token(session: &Session, output: &ToolOutput) -> Result<Option<Secret>> {
     match kubectl::parse_admin_token(output) {
         Ok(token) => {
@@ -201,20 +202,20 @@ fn parse_old_token(session: &Session, output: &ToolOutput) -> Result<Option<Secr
             failure @ (KubectlError::Unreachable(_)
             | KubectlError::Unauthorized(_)
             | KubectlError::Credentials(_)),
-        )) => Err(failure.into_error("secret `admin-token` cannot be read")),
-        // Not there, not allowed, no token in it: what follows from that is told with the proof.
+        )) => Err(failure.into_error("cannot read secret `admin-token`")),
+        // Missing, forbidden or empty: a warning of the preflight check reports the consequence.
         Err(_) => Ok(None),
     }
 }
 
-/// What is needed to try a token; what stands in the way is a warning, for a revocation goes on without.
+/// Prepares token probes. A failure is a warning, because a revocation can do without probes.
 pub(crate) fn prepare_token_probe(
     session: &Session,
     influxctl: Result<Tool>,
 ) -> Result<Option<TokenProbe>> {
-    let found = influxctl.and_then(|tool| {
-        let named = locate_config(session, tool.version.as_ref())?;
-        let config = InfluxctlConfig::read(&named)?;
+    let token_probe = influxctl.and_then(|tool| {
+        let path = locate_config(session, tool.version.as_ref())?;
+        let config = InfluxctlConfig::read(&path)?;
         let profile = profile::find_profile(config.require_text()?, session.profile)
             .map_err(|error| config.to_error(&error))?;
         Ok(TokenProbe {
@@ -222,8 +223,8 @@ pub(crate) fn prepare_token_probe(
             profile,
         })
     });
-    match found {
-        Ok(trial) => Ok(Some(trial)),
+    match token_probe {
+        Ok(probe) => Ok(Some(probe)),
         Err(error)
             if matches!(
                 error.kind,
@@ -232,7 +233,7 @@ pub(crate) fn prepare_token_probe(
         {
             Err(error)
         }
-        // Another influxctl than the policy's is no reason to do without: somebody has put it there.
+        // An influxctl that violates the policy stops the run: somebody has installed it.
         Err(error)
             if error.kind == ErrorKind::Refused
                 && session
@@ -241,40 +242,45 @@ pub(crate) fn prepare_token_probe(
         {
             Err(error)
         }
-        // What was named and is not there is a mistake; what was not named may do without.
+        // A failure of something that the user named is a mistake of the user.
         Err(error)
             if session.common.influxctl.is_some() || session.common.profiles != ["default"] =>
         {
             Err(error)
         }
         Err(error) => {
-            let text = format!(
-                "no token can be tried, so the proof will be inconclusive: {}",
-                error.message
+            session.ui.warn(
+                &format!(
+                    "cannot probe tokens, so the verification will be inconclusive: {}",
+                    error.message
+                ),
+                &error.hint,
             );
-            session.ui.warn(&text, &error.hint);
             Ok(None)
         }
     }
 }
 
-/// The old token: the file named, else the cluster's, else the profile's unless that is the new one.
+/// Returns the old token from `--old-token-file`, or else the cluster, or else the profile.
+///
+/// The token of the profile does not count if it is the new one.
 pub(crate) fn resolve_old_token(
     session: &Session,
-    how: &RevocationArgs,
-    cluster: Option<Secret>,
-    new: Option<&Secret>,
-    trial: Option<&TokenProbe>,
+    args: &RevocationArgs,
+    current_token: Option<Secret>,
+    new_token: Option<&Secret>,
+    token_probe: Option<&TokenProbe>,
 ) -> Result<Option<OldToken>> {
-    if let Some(file) = &how.old_token_file {
+    if let Some(file) = &args.old_token_file {
         let path = session.executor.environment().cwd.join(file);
+        let hint = "pass a file with a token as `enable` writes it";
         if !path.exists() {
-            return Err(Error::failure(format!("`{}` is not there", path.display()))
-                .hint("--old-token-file names a file that holds the token as `enable` writes it"));
+            return Err(
+                Error::failure(format!("token file `{}` not found", path.display())).hint(hint),
+            );
         }
         let token = read_token_file(session, &path)?.ok_or_else(|| {
-            Error::failure(format!("`{}` holds no token", path.display()))
-                .hint("--old-token-file names a file that holds the token as `enable` writes it")
+            Error::failure(format!("`{}` contains no token", path.display())).hint(hint)
         })?;
         return Ok(Some(OldToken {
             token,
@@ -282,30 +288,30 @@ pub(crate) fn resolve_old_token(
             is_from_cluster: false,
         }));
     }
-    match cluster {
+    match current_token {
         Some(token) => Ok(Some(OldToken {
             token,
             accepted: false,
             is_from_cluster: true,
         })),
-        None => read_profile_token(session, trial, new),
+        None => read_profile_token(session, token_probe, new_token),
     }
 }
 
 fn read_profile_token(
     session: &Session,
-    trial: Option<&TokenProbe>,
-    other_than: Option<&Secret>,
+    token_probe: Option<&TokenProbe>,
+    new_token: Option<&Secret>,
 ) -> Result<Option<OldToken>> {
-    let file = trial
-        .and_then(|trial| trial.profile.token_file.as_ref())
+    let file = token_probe
+        .and_then(|probe| probe.profile.token_file.as_ref())
         .map(PathBuf::from)
         .filter(|file| file.is_absolute());
     let Some(file) = file else { return Ok(None) };
-    // A file that cannot be read is no copy at hand: which is what is told then.
+    // An unreadable file is no copy of the token, and the preflight check warns about that.
     let token = read_token_file(session, &file).unwrap_or_default();
     Ok(token
-        .filter(|token| Some(token) != other_than)
+        .filter(|token| Some(token) != new_token)
         .map(|token| OldToken {
             token,
             accepted: false,

@@ -13,7 +13,7 @@ use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, JobManifest, KubectlError};
 use crate::ui::StepOutcome;
 
-/// Fails where the account may not do what the plan needs.
+/// Fails if the account lacks a permission that the plan needs.
 pub(super) fn check_permissions(
     args: &RevocationArgs,
     plan: &Plan,
@@ -23,12 +23,11 @@ pub(super) fn check_permissions(
     if args.skip_check == Some(PreflightCheck::Permissions) {
         return Ok(());
     }
-    let waive = "--skip-check permissions goes on without this proof";
     let allowed = allowed.map_err(|failure| {
-        let error = failure.into_error("what this account may do cannot be found out");
+        let error = failure.into_error("cannot check the permissions of this account");
         Error {
             kind: to_refused_kind(error.kind),
-            ..error.with_hint(waive)
+            ..error.with_hint("pass `--skip-check permissions` to skip this check")
         }
     })?;
     let missing: Vec<String> = procedure::find_missing_permissions(plan, namespace, &allowed)
@@ -38,8 +37,12 @@ pub(super) fn check_permissions(
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::refusal(format!("this account may not: {}", missing.join(", ")))
-        .hint(format!("nothing was changed; ask for these rights in namespace `{namespace}`, or use another account (--context, --as): `bypassctl doctor` shows each with its remedy")))
+    Err(
+        Error::refusal(format!("missing permissions: {}", missing.join(", "))).hint(format!(
+            "request them in namespace `{namespace}`, or use another account (--context, --as): \
+             `bypassctl doctor` prints a role for each"
+        )),
+    )
 }
 
 fn to_refused_kind(kind: ErrorKind) -> ErrorKind {
@@ -50,31 +53,33 @@ fn to_refused_kind(kind: ErrorKind) -> ErrorKind {
     }
 }
 
-/// What is left to show: that the jobs could be made, and that the old token is accepted now.
+/// Dry-runs the creation of the jobs, and probes the old token.
+///
+/// Returns the old token with the result of the probe.
 pub(super) fn run_preflight(
     session: &Session,
     facts: &RevocationFacts,
     plan: &Plan,
     args: &RevocationArgs,
-    old: Option<OldToken>,
-    half_done: bool,
+    old_token: Option<OldToken>,
+    is_resuming: bool,
 ) -> Result<Option<OldToken>> {
-    let (jobs, old) = std::thread::scope(|scope| {
+    let (jobs, old_token) = std::thread::scope(|scope| {
         let jobs = scope.spawn(|| dry_run_jobs(session, facts, plan, args));
-        let old = old
-            .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, half_done))
+        let old_token = old_token
+            .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, is_resuming))
             .transpose();
-        (join_thread(jobs), old)
+        (join_thread(jobs), old_token)
     });
     jobs?;
-    let old = old?;
-    if old.is_none() {
+    let old_token = old_token?;
+    if old_token.is_none() {
         session.ui.warn(
-            "no copy of the old token is at hand, so the proof will be inconclusive",
-            "name one: --old-token-file FILE",
+            "no copy of the old token found, so the verification will be inconclusive",
+            "pass `--old-token-file FILE`",
         );
     }
-    Ok(old)
+    Ok(old_token)
 }
 
 fn dry_run_jobs(
@@ -91,10 +96,10 @@ fn dry_run_jobs(
     for run in runs {
         match &run.strategy {
             JobStrategy::Clone { manifest, .. } => clones.push(manifest.clone()),
-            JobStrategy::FromJob { source: from, name } => {
+            JobStrategy::FromJob { source, name } => {
                 documented.push(facts.target.kubectl.dry_run_job_from_job(
                     &facts.target.namespace,
-                    &from.name,
+                    &source.name,
                     name,
                 ));
             }
@@ -114,8 +119,9 @@ fn dry_run_jobs(
         kubectl::check_jobs_dry_run(&clones, &output).map_err(|failure| {
             dry_run_error(
                 failure,
-                "the server would not make the clones of the jobs",
-                "--skip-check dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone",
+                "the server rejects the dry run of the cloned jobs",
+                "pass `--skip-check dry-run` to skip this check, for example if a webhook does \
+                 not support dry runs",
             )
         })?;
     }
@@ -124,7 +130,7 @@ fn dry_run_jobs(
         kubectl::check_success(&output).map_err(|failure| {
             dry_run_error(
                 failure,
-                "this kubectl does not accept the documented command",
+                "this kubectl rejects the documented command",
                 crate::tool::quirk::JOB_FROM_JOB_UNSUPPORTED,
             )
         })?;
@@ -132,8 +138,8 @@ fn dry_run_jobs(
     Ok(())
 }
 
-fn dry_run_error(failure: KubectlError, what: &str, hint: &str) -> Error {
-    let error = failure.into_error(what);
+fn dry_run_error(failure: KubectlError, message: &str, hint: &str) -> Error {
+    let error = failure.into_error(message);
     Error {
         kind: to_refused_kind(error.kind),
         hint: hint.to_owned(),
@@ -143,62 +149,66 @@ fn dry_run_error(failure: KubectlError, what: &str, hint: &str) -> Error {
 
 fn probe_old_token(
     session: &Session,
-    trial: Option<&TokenProbe>,
+    token_probe: Option<&TokenProbe>,
     old: OldToken,
-    half_done: bool,
+    is_resuming: bool,
 ) -> Result<OldToken> {
-    let Some(TokenProbe { command, profile }) = trial else {
+    let Some(TokenProbe { command, profile }) = token_probe else {
         return Ok(old);
     };
-    let at = profile.address();
-    let inconclusive = |why: &str, hint: &str| {
-        session
-            .ui
-            .warn(&format!("{why}, so the proof will be inconclusive"), hint);
-    };
-    match probe_token(
+    let address = profile.address();
+    let verdict = probe_token(
         &session.runner(),
         "probe-old-token",
         command,
         profile,
         &old.token,
-    )? {
+    )?;
+    let report = |detail: String| {
+        session
+            .ui
+            .report_step("probe-old-token", StepOutcome::Verified, &detail);
+    };
+    match verdict {
         TokenVerdict::Accepted => {
-            session.ui.report_step(
-                "probe-old-token",
-                StepOutcome::Verified,
-                &format!("the old token is accepted by {at} now"),
-            );
+            report(format!("{address} accepts the old token"));
             Ok(OldToken {
                 accepted: true,
                 ..old
             })
         }
-        TokenVerdict::Rejected(_) if half_done && old.is_from_cluster => {
-            session.ui.report_step(
-                "probe-old-token",
-                StepOutcome::Verified,
-                &format!("the old token is refused by {at} already"),
-            );
+        TokenVerdict::Rejected(_) if is_resuming && old.is_from_cluster => {
+            report(format!("{address} already rejects the old token"));
             Ok(old)
         }
         TokenVerdict::Rejected(_) => {
-            let hint = if half_done {
-                "the revocation that had begun may have made it so: the record of that run shows whether it was accepted then (step `probe-old-token`)"
+            let hint = if is_resuming {
+                "check in the audit log whether the earlier run saw the token accepted (step \
+                 `probe-old-token`)"
             } else {
-                "does the profile's host belong to this namespace? name another: --profile NAME"
+                "check that the host of the profile belongs to this namespace, or pass another: \
+                 `--profile NAME`"
             };
-            inconclusive(&format!("the old token is refused by {at} already"), hint);
-            // Refused before, refused after: that would show nothing.
+            session.ui.warn(
+                &format!(
+                    "{address} already rejects the old token, so the verification will be \
+                     inconclusive"
+                ),
+                hint,
+            );
+            // A token that was rejected before and after shows nothing.
             Ok(OldToken {
                 is_from_cluster: false,
                 ..old
             })
         }
-        TokenVerdict::Inconclusive(why) => {
-            inconclusive(
-                &format!("the old token could not be tried with {at}: {why}"),
-                "look at host, port and TLS settings of the profile",
+        TokenVerdict::Inconclusive(reason) => {
+            session.ui.warn(
+                &format!(
+                    "cannot probe the old token with {address} ({reason}), so the verification \
+                     will be inconclusive"
+                ),
+                "check host, port and TLS settings of the profile",
             );
             Ok(old)
         }

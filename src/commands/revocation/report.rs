@@ -6,24 +6,24 @@ use crate::plan::{Action, Plan, SecretName};
 use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts};
 use crate::session::Session;
 use crate::steps::state::{RunState, StepStatus};
-use crate::ui::{Progress, RevocationVerification, StepOutcome};
+use crate::ui::{Nullable, Progress, RevocationVerification, StepOutcome};
 
 pub(super) fn report_preflight(
     session: &Session,
     revocation: &procedure::RevocationPlan,
     facts: &RevocationFacts,
 ) {
-    if let Some(why) = &revocation.resuming {
+    if let Some(reason) = &revocation.resuming {
         session.ui.warn(
-            &format!("a revocation has begun here and did not come to its end, or another is in it right now: {why}"),
-            "this run carries on with it; --start-over starts over, and deletes what it has made",
+            &format!("an earlier revocation is unfinished or still running: {reason}"),
+            "this run resumes it: pass `--start-over` to delete its secrets and start over",
         );
     }
-    for (step, held) in &revocation.satisfied {
-        session.ui.report_step(step, StepOutcome::Satisfied, held);
+    for (step, reason) in &revocation.satisfied {
+        session.ui.report_step(step, StepOutcome::Satisfied, reason);
     }
-    for (what, hint) in &revocation.warnings {
-        session.ui.warn(what, hint);
+    for (warning, hint) in &revocation.warnings {
+        session.ui.warn(warning, hint);
     }
     if facts.options.rerun == Rerun::Auto {
         session.ui.report_step(
@@ -34,124 +34,118 @@ pub(super) fn report_preflight(
     }
     session
         .ui
-        .update_fields(|fields| fields.resuming = Some(revocation.resuming.clone()));
+        .update_fields(|fields| fields.resuming = Nullable::Present(revocation.resuming.clone()));
 }
 
-/// What has been done, what has not, and that the same command carries on.
+/// Adds to an error which steps are done, and that the same command resumes.
 pub(super) fn add_progress(
     session: &Session,
     error: Error,
     plan: &Plan,
-    known: &RunState,
-    ask: &RevocationRequest,
-    half_done: bool,
+    state: &RunState,
+    request: &RevocationRequest,
+    is_resuming: bool,
 ) -> Error {
-    if !session.executor.has_changed() && !half_done {
+    if !session.executor.has_changed() && !is_resuming {
         return error;
     }
-    let of = |stand: StepStatus| -> Vec<&str> {
-        let steps = plan
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| known.step_status(*index) == stand);
-        steps.map(|(_, step)| step.id).collect()
+    let steps = |status: StepStatus| -> Vec<String> {
+        let steps = plan.steps.iter().enumerate();
+        steps
+            .filter(|(index, _)| state.step_status(*index) == status)
+            .map(|(_, step)| step.id.to_owned())
+            .collect()
     };
-    let list = |stand: StepStatus| {
-        if of(stand).is_empty() {
+    let progress = Progress {
+        done: steps(StepStatus::Done),
+        running: steps(StepStatus::Running),
+        pending: steps(StepStatus::Pending),
+    };
+    let list = |ids: &[String]| {
+        if ids.is_empty() {
             "nothing".to_owned()
         } else {
-            of(stand).join(", ")
+            ids.join(", ")
         }
     };
-    let names = |stand: StepStatus| of(stand).into_iter().map(str::to_owned).collect();
-    let progress = Progress {
-        done: names(StepStatus::Done),
-        running: names(StepStatus::Running),
-        pending: names(StepStatus::Pending),
-    };
-    session
-        .ui
-        .update_fields(|fields| fields.progress = Some(progress));
-    let again = if ask.args.start_over {
-        "; without --start-over it carries on, with it it starts over"
+    let resume = if request.args.start_over {
+        ". Rerun without `--start-over` to resume"
     } else {
         ""
     };
-    let told = format!(
-        "done so far: {}; begun: {}; not done: {}{again}",
-        list(StepStatus::Done),
-        list(StepStatus::Running),
-        list(StepStatus::Pending)
+    let hint = format!(
+        "steps done: {}; started: {}; pending: {}{resume}",
+        list(&progress.done),
+        list(&progress.running),
+        list(&progress.pending)
     );
-    error.with_hint(&told).into_stopped()
+    session
+        .ui
+        .update_fields(|fields| fields.progress = Some(progress));
+    error.with_hint(&hint).into_stopped()
 }
-
-const REUSED_SECRETS_NOTE: &str =
-    "those that are there were taken for the new ones of the revocation that had begun";
 
 pub(super) fn report_outcome(
     session: &Session,
-    ask: &RevocationRequest,
+    request: &RevocationRequest,
     plan: &Plan,
-    known: &RunState,
+    state: &RunState,
 ) -> Option<ErrorKind> {
-    let shown = known
-        .verification
-        .get()
-        .cloned()
-        .unwrap_or(RevocationVerification::Inconclusive(
-            "it was not tried".to_owned(),
-        ));
+    let verification =
+        state
+            .verification
+            .get()
+            .cloned()
+            .unwrap_or(RevocationVerification::Inconclusive(
+                "no token was probed".to_owned(),
+            ));
+    let rejection = state.new_token_rejection.get().cloned();
+    let is_new_token_rejected = rejection.is_some();
     session.ui.update_fields(|fields| {
-        fields.verification = Some(shown.clone());
-        fields.new_token_rejection = Some(known.new_token_rejection.get().cloned());
+        fields.verification = Some(verification.clone());
+        fields.new_token_rejection = Nullable::Present(rejection);
     });
-    let use_of_new = match (ask.command, ask.new_token) {
-        ("rotate", _) if known.new_token_rejection.get().is_some() => {
-            format!(
-                "; the new token is refused, and profile `{}` was left as it was",
-                ask.profiles.join("`, `")
-            )
-        }
-        ("rotate", _) => format!(
-            "; the new token is in use with profile `{}`",
-            ask.profiles.join("`, `")
-        ),
-        (_, true) => {
-            "; a new token is in secret `admin-token`: `bypassctl enable` puts it to use".to_owned()
-        }
-        (_, false) => "; secret `admin-token` is gone, and no new one was made".to_owned(),
-    };
-    // Keys that were taken for new ones were not deleted: that is not yet what was asked for.
-    let deleted = plan
-        .steps
-        .iter()
-        .any(|step| matches!(&step.action, Action::DeleteSecret(gone) if gone.name == SecretName::RsaKeys));
-    if !deleted && shown != RevocationVerification::Verified {
+    // Keys that counted as new were not deleted, so the request may be unfulfilled.
+    let has_deleted_keys = plan.steps.iter().any(|step| match &step.action {
+        Action::DeleteSecret(deletion) => deletion.name == SecretName::RsaKeys,
+        _ => false,
+    });
+    if !has_deleted_keys && verification != RevocationVerification::Verified {
         session.ui.warn(
-            &format!("no keys were deleted by this run: {REUSED_SECRETS_NOTE}"),
-            "a token that these keys have signed is still valid; to revoke it: the same command with --start-over",
+            "this run deleted no keys: the existing ones count as the new ones of the unfinished \
+             revocation",
+            "tokens signed by these keys are still valid: rerun with `--start-over` to revoke them",
         );
     }
-    match shown {
-        RevocationVerification::Verified => {
-            session
-                .ui
-                .print_lines(&format!("revoked, proven{use_of_new}"));
-            None
+    let (result, kind) = match verification {
+        RevocationVerification::Verified => ("revoked and verified", None),
+        RevocationVerification::StillAccepted => (
+            "revoked, but the old token is still accepted",
+            Some(ErrorKind::StillAccepted),
+        ),
+        RevocationVerification::Inconclusive(_) => (
+            "revoked, but the verification is inconclusive",
+            Some(ErrorKind::Inconclusive),
+        ),
+    };
+    let new_token = describe_new_token(request, is_new_token_rejected);
+    session.ui.print_lines(&format!("{result}\n{new_token}"));
+    kind
+}
+
+fn describe_new_token(request: &RevocationRequest, is_rejected: bool) -> String {
+    if request.profiles.is_empty() {
+        return if request.new_token {
+            "secret `admin-token` contains a new token: run `bypassctl enable` to use it"
+        } else {
+            "secret `admin-token` is deleted, and no new token was created"
         }
-        RevocationVerification::StillAccepted => {
-            session.ui.print_lines(&format!(
-                "revoked, but the old token is still accepted{use_of_new}"
-            ));
-            Some(ErrorKind::StillAccepted)
-        }
-        RevocationVerification::Inconclusive(_) => {
-            session
-                .ui
-                .print_lines(&format!("revoked, proof inconclusive{use_of_new}"));
-            Some(ErrorKind::Inconclusive)
-        }
+        .to_owned();
+    }
+    let profiles = request.profiles.join("`, `");
+    if is_rejected {
+        format!("the new token is rejected, so profile `{profiles}` is unchanged")
+    } else {
+        format!("profile `{profiles}` uses the new token")
     }
 }

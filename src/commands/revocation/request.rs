@@ -1,30 +1,29 @@
-//! What the user asked `revoke` or `rotate` to do.
+//! The request of the user to `revoke` or `rotate`.
 
 use crate::cli::RevocationArgs;
 use crate::procedure::revoke::RevocationOptions;
 
-/// What was asked for.
 pub(crate) struct RevocationRequest<'a> {
     pub(crate) command: &'static str,
     pub(crate) args: &'a RevocationArgs,
     pub(crate) new_token: bool,
-    /// For people: the profiles that get the new token.
+    /// The profiles that get the new token, none for `revoke`.
     pub(crate) profiles: Vec<String>,
 }
 
 impl RevocationRequest<'_> {
     /// Returns the options of the planner.
     pub(crate) fn options(&self) -> RevocationOptions {
-        let how = self.args;
+        let args = self.args;
         RevocationOptions {
-            rerun: how.rerun(),
-            selector: how.selector().to_owned(),
-            key_gen_job: how.key_gen_job.clone(),
-            create_admin_token_job: how.create_admin_token_job.clone(),
-            start_over: how.start_over,
+            rerun: args.rerun(),
+            selector: args.selector().to_owned(),
+            key_gen_job: args.key_gen_job.clone(),
+            create_admin_token_job: args.create_admin_token_job.clone(),
+            start_over: args.start_over,
             new_token: self.new_token,
-            skip_check: how.skip_check,
-            timeout: how.wait_timeout,
+            skip_check: args.skip_check,
+            timeout: args.wait_timeout,
         }
     }
 }

@@ -509,7 +509,7 @@ fn operator_guide_rotation_session_matches_output() {
     let output = output
         .strip_prefix(phrase)
         .expect("an echo")
-        .replace("to go on: ", &format!("to go on: {phrase}"));
+        .replace("to continue: ", &format!("to continue: {phrase}"));
     let home = sb.home_path("").display().to_string();
     let output = normalize_session(&output, home.trim_end_matches('/'));
     assert_eq!(

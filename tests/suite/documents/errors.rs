@@ -173,7 +173,7 @@ fn undocumented_message_is_detected() {
     assert_eq!(
         find_undocumented(
             8,
-            "warning: `x` stays: y\n   hint: z\nerror: cannot write `a`: b\nhint: c\n"
+            "warning: `x` is kept: y\n   hint: z\nerror: cannot write `a`: b\nhint: c\n"
         ),
         None
     );

@@ -26,7 +26,7 @@ fn enable_refuses_missing_token_directory() {
     let run = expect_refusal(&sb, 4, &["--token-file", "nowhere/token.json"]);
     assert!(
         run.stderr
-            .contains("error: the token file cannot go there: cannot read the directory `"),
+            .contains("error: unsafe directory for the token file: cannot read the directory `"),
         "{}",
         run.stderr
     );
@@ -130,7 +130,7 @@ fn invalid_token_file_path_is_usage_error() {
     let sb = Sandbox::new();
     let run = expect_refusal(&sb, 2, &["--token-file", "/"]);
     assert!(
-        run.stderr.contains("cannot be named in a configuration"),
+        run.stderr.contains("invalid token file path"),
         "{}",
         run.stderr
     );
@@ -160,7 +160,7 @@ fn enable_warns_when_profiles_share_token_file() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
         run.stderr
-            .contains("warning: profile `default` uses this token file as well"),
+            .contains("warning: profile `default` uses the same token file"),
         "{}",
         run.stderr
     );
@@ -173,7 +173,7 @@ fn unusual_profile_name_requires_token_file_option() {
     sb.write(CONFIG_FILE, config);
     let run = expect_refusal(&sb, 2, &["--profile", "my site/1"]);
     assert!(
-        run.stderr.contains("hint: name one: --token-file FILE"),
+        run.stderr.contains("hint: pass `--token-file FILE`"),
         "{}",
         run.stderr
     );
@@ -208,7 +208,7 @@ fn config_and_log_are_refused_as_token_file() {
         let before = sb.read(CONFIG_FILE);
         let run = run_enable(&sb, &["--token-file", taken]);
         assert!(
-            run.code == 4 && run.stderr.contains("cannot be the token file"),
+            run.code == 4 && run.stderr.contains("as the token file: "),
             "{taken}: {}",
             run.stderr
         );
@@ -234,7 +234,7 @@ fn enable_reuses_token_file_and_warns_when_moved() {
     assert!(
         moved
             .stderr
-            .contains("first.json` so far: it stays, with its token"),
+            .contains("first.json`, which still contains a token"),
         "{}",
         moved.stderr
     );
@@ -250,7 +250,7 @@ fn file_without_token_is_never_replaced_or_deleted() {
     let notes = sb.write("home/notes.txt", "my very own notes");
     let run = expect_refusal(&sb, 4, &["--token-file", "notes.txt"]);
     assert!(
-        run.stderr.contains("does not look like a token"),
+        run.stderr.contains("does not contain a token"),
         "{}",
         run.stderr
     );
@@ -262,7 +262,7 @@ fn file_without_token_is_never_replaced_or_deleted() {
     sb.write(CONFIG_FILE, config);
     let run = sb.run(&["disable"]);
     assert!(
-        run.code == 0 && run.stderr.contains("stays: it does not look like a token"),
+        run.code == 0 && run.stderr.contains("is kept: it does not contain a token"),
         "{}",
         run.stderr
     );

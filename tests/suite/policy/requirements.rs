@@ -196,12 +196,12 @@ fn namespace_defaults_yield_to_command_line() {
         &sb,
         "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\ntoken_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\nkey_gen_job = \"key-gen-none\"\n",
     );
-    let to_end = format!(
-        "to end it: bypassctl disable --profile site --config {}\n",
+    let undo = format!(
+        "to undo this, run `bypassctl disable --profile site --config {}`\n",
         config.display()
     );
     let output = run_with_exit_code(&sb, 0, ENABLE_ARGS).stdout;
-    assert!(output.ends_with(&to_end), "{output}");
+    assert!(output.ends_with(&undo), "{output}");
     assert_eq!(
         std::fs::read(&token).expect("the token's file"),
         sb.admin_token()
@@ -228,7 +228,7 @@ fn namespace_defaults_yield_to_command_line() {
     assert!(output.stderr.contains("key-gen-none"), "{}", output.stderr);
     let doctor = sb.run(&["doctor", "-n", "influxdb"]);
     assert!(
-        doctor.stdout.contains("none is labelled app=nothing"),
+        doctor.stdout.contains("no pod with label app=nothing"),
         "{}",
         doctor.stdout
     );

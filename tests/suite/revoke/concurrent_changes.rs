@@ -105,7 +105,7 @@ fn create_fails_after_successful_dry_run() {
     // No copy of the old token is left: the profile has none, and the cluster's is deleted.
     let run = run_revoke(&sb, 10, &[]);
     assert!(
-        run.stderr.contains("no copy of the old token is at hand"),
+        run.stderr.contains("no copy of the old token found"),
         "{}",
         run.stderr
     );

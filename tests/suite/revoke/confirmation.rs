@@ -39,13 +39,13 @@ fn revoke_without_terminal_requires_confirm_flag() {
 #[test]
 fn wrong_phrase_at_terminal_is_refused() {
     for (typed, expected) in [
-        ("\n", "to go on: error: not confirmed"),
+        ("\n", "to continue: error: not confirmed"),
         (
             "sim-dev/other\n",
-            "to go on: error: what was typed is not `sim-dev/influxdb`",
+            "to continue: error: input does not match `sim-dev/influxdb`",
         ),
         // At the end of the input no newline follows the question.
-        ("\u{4}", "to go on: \nerror: not confirmed"),
+        ("\u{4}", "to continue: \nerror: not confirmed"),
     ] {
         let sb = create_fast_sandbox();
         let shell = ["/bin/bash", "-c", "exec bypassctl revoke -n influxdb"];
@@ -57,7 +57,7 @@ fn wrong_phrase_at_terminal_is_refused() {
         );
         assert!(
             shown.contains(
-                "hint: nothing was changed; to go on, run it again and type sim-dev/influxdb"
+                "hint: nothing changed: run the same command again and type sim-dev/influxdb"
             ),
             "{shown}"
         );

@@ -27,7 +27,7 @@ fn revoke_refuses_when_one_permission_is_missing() {
             format!("{verb} {resource}/{name}")
         };
         assert!(
-            output.contains(&format!("this account may not: {what}\n")),
+            output.contains(&format!("missing permissions: {what}\n")),
             "{output}"
         );
     }
@@ -54,7 +54,7 @@ fn revoke_with_operator_requires_only_its_permissions() {
     run_revoke(&sb, 0, &[]);
     sb.deny_access(json!({"verb": "delete", "resource": "jobs"}));
     sb.clear_calls();
-    assert!(expect_refusal(&sb, 4, &[]).contains("this account may not: delete jobs.batch"));
+    assert!(expect_refusal(&sb, 4, &[]).contains("missing permissions: delete jobs.batch"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn dry_run_keeps_unfinished_revocation() {
         let run = super::run_with_exit_code(&sb, 0, &["rotate", "-n", "influxdb", "--dry-run"]);
         assert!(
             run.stderr
-                .contains("a revocation has begun here and did not come to its end"),
+                .contains("an earlier revocation is unfinished or still running"),
             "{}",
             run.stderr
         );

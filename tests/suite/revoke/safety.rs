@@ -53,7 +53,7 @@ fn rejected_new_token_leaves_profile_unchanged() {
     );
     assert!(
         run.stdout
-            .contains("the new token is refused, and profile `default` was left as it was"),
+            .contains("the new token is rejected, so profile `default` is unchanged"),
         "{}",
         run.stdout
     );

@@ -93,7 +93,7 @@ fn failed_watch_is_restarted() {
             sb.inject_fault(json!({"tool": "kubectl", "contains": ["--watch"], "nth": nth, "before": true, "do": act}));
         }
         let run = run_revoke(&sb, 0, &[]);
-        assert!(run.stdout.contains("revoked, proven"), "{act}");
+        assert!(run.stdout.contains("revoked and verified"), "{act}");
         assert_revoked(&sb, &old, "watched again");
     }
 }

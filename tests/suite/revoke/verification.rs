@@ -27,7 +27,7 @@ fn revoke_without_new_token_is_verified() {
     let keys = get_secret_uid(&sb, "rsa-keys");
     let next = run_revoke(&sb, 10, &[]);
     assert!(
-        next.stderr.contains("no copy of the old token is at hand"),
+        next.stderr.contains("no copy of the old token found"),
         "{}",
         next.stderr
     );
@@ -123,7 +123,8 @@ fn verification_is_inconclusive_when_profile_names_another_host() {
     let run = run_revoke(&sb, 10, &["--grace-period", "1s"]);
     assert!(
         run.stderr.contains(
-            "the old token is refused by influxdb.prod.invalid:26444 already, so the proof will be inconclusive"
+            "influxdb.prod.invalid:26444 already rejects the old token, so the verification will be \
+             inconclusive"
         ),
         "{}",
         run.stderr

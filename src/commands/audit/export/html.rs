@@ -163,8 +163,7 @@ fn render_instructions(verification: &LogVerification) -> Markup {
     html! {
         h2 { "Verify the files" }
         p {
-            "This page proves nothing, the files do. Verify them with a head that was kept "
-            "elsewhere: "
+            "This page is no evidence. Verify the files with a head that was kept elsewhere: "
             code { "bypassctl audit verify --expect SEQ:HASH " (files) }
             ", or without any of bypassctl's code: "
             code { "scripts/audit-verify.sh " (files) " SEQ:HASH" }

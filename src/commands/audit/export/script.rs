@@ -20,7 +20,7 @@ const SCRIPT_HEADER: &str = r#"#!/bin/sh
 # input is a comment, because the audit log does not contain the input.
 set -eu
 if [ "${1-}" != --run-again ]; then
-    echo "nothing was run: this script is for reading, it deletes objects and prints secrets" >&2
+    echo "nothing was run: this script is for reading. It deletes objects and prints secrets" >&2
     exit 1
 fi
 "#;

@@ -23,7 +23,7 @@ const TOKEN_PROBES: [(&str, &str); 4] = [
     ("verify-revocation-new", "the new token"),
 ];
 
-/// Whether something is good, bad or in between: a class of the stylesheet.
+/// A rating, with a class of the stylesheet.
 #[derive(Clone, Copy)]
 enum Rating {
     Good,

@@ -1,10 +1,10 @@
-//! How everything is told, and what this program is called there.
+//! Output options, and the program's name in messages.
 
 use clap::ValueEnum;
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// The program's name; that of the command as well where the command line does not make sense.
+/// The program's name. Also the name of the command after a usage error.
 pub const PROGRAM_NAME: &str = "bypassctl";
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -27,22 +27,19 @@ pub enum Color {
     Never,
 }
 
-/// How everything is told.
 #[derive(Clone, Copy)]
 pub struct OutputOptions {
-    /// What people call this program by.
+    /// The command that the user runs, for example `kubectl bypass`.
     pub program_name: &'static str,
-    /// In which form.
     pub format: OutputFormat,
-    /// In colour.
     pub color: Color,
-    /// Only what is wrong.
+    /// Print only errors, warnings and failed checks.
     pub quiet: bool,
-    /// Also every command as it runs.
+    /// Print every command as it runs.
     pub verbose: bool,
-    /// For a log that is read later: nobody watches.
+    /// Write for a log that somebody reads later.
     pub ci: bool,
-    /// For GitHub's runner.
+    /// Write annotations for GitHub's runner.
     pub github: bool,
 }
 
@@ -60,10 +57,11 @@ impl Default for OutputOptions {
     }
 }
 
-/// A text in which this program's commands are called by another name.
+/// Replaces the program's name in quoted commands, for example `bypassctl disable`.
 pub fn replace_program_name(text: &str, name: &str) -> String {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
-        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|completion|version|--help|-h";
+        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|\
+                        completion|version|--help|-h";
         Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)"))
             .expect("the pattern is a constant")
     });
@@ -76,8 +74,10 @@ mod tests {
 
     #[test]
     fn replace_program_name_changes_only_commands() {
-        let said = "`bypassctl disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and bypassctl audit verify";
-        let told = "`kubectl x disable` ends it; see bypassctl/audit.jsonl, bypassctl.toml and kubectl x audit verify";
-        assert_eq!(replace_program_name(said, "kubectl x"), told);
+        let text = "run `bypassctl disable`, then read bypassctl/audit.jsonl, bypassctl.toml and \
+                    bypassctl audit verify";
+        let renamed = "run `kubectl x disable`, then read bypassctl/audit.jsonl, bypassctl.toml \
+                       and kubectl x audit verify";
+        assert_eq!(replace_program_name(text, "kubectl x"), renamed);
     }
 }
