@@ -218,7 +218,7 @@ fn check_token_file(session: &Session, path: PathBuf, config: &InfluxctlConfig) 
         && Some(directory) == config.requested_path.parent();
     if !will_be_created && let Some(unsafe_directory) = check_directory(directory) {
         return Err(Error::refusal(format!(
-            "unsafe directory for the token file: {}",
+            "the directory of the token file is unsafe: {}",
             unsafe_directory.problem
         ))
         .hint(format!("{}, or {other_path_hint}", unsafe_directory.remedy)));

@@ -166,7 +166,7 @@ fn kubectl_plugin_prints_its_own_command_name() {
     );
     assert!(
         done.stderr
-            .contains("hint: end it with `kubectl influxdb-bypass disable` before that"),
+            .contains("hint: run `kubectl influxdb-bypass disable` before production use"),
         "{}",
         done.stderr
     );

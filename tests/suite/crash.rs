@@ -453,7 +453,7 @@ fn concurrent_run_is_refused_naming_the_first() {
             second.stderr
         );
         assert!(
-            !second.stderr.contains("cut off"),
+            !second.stderr.contains("was killed in step"),
             "the first still runs: {}",
             second.stderr
         );
@@ -479,7 +479,8 @@ fn orphaned_child_keeps_lock_until_it_exits() {
         let second = sb.run(ENABLE_ARGS);
         assert_eq!(second.code, 4, "{}", second.stderr);
         assert!(
-            second.stderr.contains("another run is working") && second.stderr.contains("cut off"),
+            second.stderr.contains("another run is working")
+                && second.stderr.contains("was killed in step"),
             "{}",
             second.stderr
         );

@@ -162,7 +162,7 @@ fn disable_keeps_token_file_that_is_a_symlink() {
     std::os::unix::fs::symlink(&real, sb.path(TOKEN_FILE)).expect("sandbox");
     let run = run_disable(&sb, &[]);
     assert!(
-        run.code == 0 && run.stderr.contains("stays: it is not a regular file"),
+        run.code == 0 && run.stderr.contains("is kept: it is not a regular file"),
         "{}",
         run.stderr
     );
@@ -304,7 +304,7 @@ fn disable_keeps_config_named_as_token_file() {
         run.code == 0
             && run
                 .stderr
-                .contains("stays: it is influxctl's configuration"),
+                .contains("is kept: it is influxctl's configuration"),
         "{}",
         run.stderr
     );

@@ -137,24 +137,24 @@ fn usage_error_report_has_message_and_hint() {
         ),
         (
             &["doctor", "-n", "A"],
-            "invalid value 'A' for '--namespace <NS>': a namespace is",
-            "`bypassctl --help`",
+            "invalid value 'A' for '--namespace <NS>': a namespace has",
+            "run `bypassctl --help`",
         ),
         (
             &["apply"],
             "the following required arguments were not provided: <FILE>",
-            "`bypassctl apply --help`",
+            "run `bypassctl apply --help`",
         ),
         (
             &["enabel"],
             "unrecognized subcommand 'enabel'",
             "a similar subcommand exists: 'enable'",
         ),
-        (&["audit"], "no command given", "`bypassctl --help`"),
+        (&["audit"], "no command given", "run `bypassctl --help`"),
         (
             &["doctor", "--color"],
             "a value is required for '--color <WHEN>' but none was supplied",
-            "`bypassctl --help`",
+            "run `bypassctl --help`",
         ),
     ] {
         for ask in [

@@ -88,7 +88,7 @@ fn doctor_report_passes_on_working_setup() {
         .expect("a warning")
         .as_str();
     assert!(
-        warned.starts_with("warning: the profile has ") && warned.contains("\nhint: "),
+        warned.starts_with("warning: the profile also has ") && warned.contains("\nhint: "),
         "{warned}"
     );
     assert!(run.stderr.starts_with("audit head "), "{}", run.stderr);

@@ -114,7 +114,8 @@ pub(super) fn report_outcome(
         session.ui.warn(
             "this run deleted no keys: the existing ones count as the new ones of the unfinished \
              revocation",
-            "tokens signed by these keys are still valid: rerun with `--start-over` to revoke them",
+            "if they are older than the revocation, their tokens are still valid: rerun with \
+             `--start-over`",
         );
     }
     let (result, kind) = match verification {
@@ -143,9 +144,10 @@ fn describe_new_token(request: &RevocationRequest, is_rejected: bool) -> String 
         .to_owned();
     }
     let profiles = request.profiles.join("`, `");
-    if is_rejected {
-        format!("the new token is rejected, so profile `{profiles}` is unchanged")
-    } else {
-        format!("profile `{profiles}` uses the new token")
+    match (request.profiles.len(), is_rejected) {
+        (1, false) => format!("profile `{profiles}` uses the new token"),
+        (1, true) => format!("the new token is rejected, so profile `{profiles}` is unchanged"),
+        (_, false) => format!("profiles `{profiles}` use the new token"),
+        (_, true) => format!("the new token is rejected, so profiles `{profiles}` are unchanged"),
     }
 }

@@ -187,7 +187,7 @@ fn unwritable_summary_is_a_warning() {
             run.code == 0
                 && run
                     .stderr
-                    .contains("::warning title=bypassctl::the summary of this run"),
+                    .contains("::warning title=bypassctl::cannot write the summary of this run"),
             "{run:?}"
         );
     }

@@ -25,8 +25,9 @@ fn enable_refuses_missing_token_directory() {
     let sb = Sandbox::new();
     let run = expect_refusal(&sb, 4, &["--token-file", "nowhere/token.json"]);
     assert!(
-        run.stderr
-            .contains("error: unsafe directory for the token file: cannot read the directory `"),
+        run.stderr.contains(
+            "error: the directory of the token file is unsafe: cannot read the directory `"
+        ),
         "{}",
         run.stderr
     );

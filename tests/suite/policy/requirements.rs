@@ -155,7 +155,7 @@ fn quoted_reason_and_pattern_are_escaped() {
     )
     .stderr;
     assert!(
-        output.contains(r"matches `^CHG\u{202e}$`, and `x ::add-mask::ok [2J` does not"),
+        output.contains(r"matches `^CHG\u{202e}$`: `x ::add-mask::ok [2J` does not match"),
         "{output}"
     );
 }

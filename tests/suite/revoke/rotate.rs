@@ -104,7 +104,7 @@ fn rotate_all_profiles_updates_those_with_old_token() {
     let run = run_rotate(&sb, 0, &["--all-profiles"]);
     assert!(
         run.stdout
-            .contains("in use with profile `default`, `test`\n"),
+            .contains("profiles `default`, `test` use the new token\n"),
         "{}",
         run.stdout
     );

@@ -47,8 +47,9 @@ fn revoke_until_timeout(fate: &str) -> String {
     let run = run_revoke(&sb, 8, &["--wait-timeout", "5s"]);
     let text = run.normalized_output();
     let at = text
-        .find("warning: job")
-        .unwrap_or_else(|| panic!("not told: {text}"));
+        .find("warning: job `key-gen-001` has no pod yet")
+        .or_else(|| text.find("warning: pod `key-gen-001-"))
+        .unwrap_or_else(|| panic!("no warning about the job: {text}"));
     text[at..]
         .lines()
         .filter(|line| !line.starts_with("audit head"))
