@@ -2,8 +2,8 @@
 //!
 //! The specification is `docs/AUDIT.md`.
 
+mod entry;
 mod file;
-mod form;
 mod history;
 mod in_toto;
 mod line;
@@ -11,11 +11,11 @@ mod lines;
 mod log;
 mod record;
 mod segments;
+mod strict;
 mod tail;
 mod unfinished;
 mod verify;
 
-pub use form::check_strict_json;
 pub use history::{Record, Run, list_runs, read_records};
 pub use in_toto::{Statement, build_statements};
 pub use line::{RECORD_VERSION, UnsupportedFormat};
@@ -27,5 +27,6 @@ pub use record::{
 pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };
+pub use strict::check_strict_json;
 pub use unfinished::PlanProgress;
 pub use verify::{Finding, LogReport, verify_log};

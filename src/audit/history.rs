@@ -1,54 +1,53 @@
-//! What the record tells, run by run. Lines that are no record are passed over: whether the log holds is for `verify`.
+//! Reads runs and their entries from a log. Torn lines and invalid entries are skipped, because
+//! `verify` reports them.
 
-use super::lines::for_each_record;
-use super::record::{Body, RunBegin, Target};
+use super::lines::for_each_entry;
+use super::record::{Body, Operation, RunBegin, Target};
 use crate::digest::Digest;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::io::{self, BufRead};
+use uuid::Uuid;
 
-/// A record of a run.
+/// An entry of a run.
 pub struct Record {
-    /// Its sequence number.
     pub seq: u64,
-    /// When it was made.
     pub ts: String,
-    /// The log that it is in.
+    /// UUID of the log.
     pub log: String,
-    /// SHA-256 of its raw line, LF included.
+    /// SHA-256 of the raw line, LF included.
     pub sha256: String,
-    /// What it says.
     pub body: Body,
 }
 
-/// A run in short.
+/// The summary of a run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
-    /// Its name in the record.
+    /// UUID of the run.
     pub run: String,
-    /// When it began.
+    /// Start of the run.
     pub started_at: String,
-    /// When it ended; `None` where it did not say so.
+    /// End of the run. `None` for a run without an end.
     pub ended_at: Option<String>,
-    /// Which command.
+    /// The command.
     pub command: String,
-    /// Whether it only showed what it would do.
+    /// True if the run only showed its plan.
     pub dry_run: bool,
-    /// Who ran it: user and host.
+    /// User who started the run.
     pub user: String,
-    /// The machine.
+    /// Host name.
     pub host: String,
-    /// Why.
+    /// Text of `--reason`.
     pub reason: Option<String>,
-    /// How it ended, in a word; `unknown` where it did not say so.
+    /// Name of the exit code. `unknown` for a run without an end.
     pub outcome: String,
-    /// The exit code.
+    /// Exit code.
     pub exit_code: Option<u8>,
-    /// Whether anything was changed; `None` where it did not say so.
+    /// True if the run changed anything. `None` for a run without an end.
     pub changed: Option<bool>,
-    /// What it was done to.
+    /// The target.
     pub target: Target,
-    /// How many commands it ran.
+    /// Number of commands that the run started.
     pub command_count: u64,
 }
 
@@ -72,92 +71,70 @@ impl Run {
     }
 }
 
-/// What is read of every line.
-#[derive(Deserialize)]
-struct LineSummary {
-    seq: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    run: Option<String>,
-    log: String,
-    ts: String,
-    argv: Option<serde::de::IgnoredAny>,
-    target: Option<Target>,
-}
-
-fn for_each_line(
-    input: &mut dyn BufRead,
-    mut take: impl FnMut(LineSummary, &[u8]),
-) -> io::Result<()> {
-    for_each_record(input, |line| {
-        if let Ok(glance) = serde_json::from_slice(line) {
-            take(glance, line);
-        }
-    })
-}
-
-/// All runs, in the order in which they began.
+/// Lists the runs in the order of their start.
 ///
 /// # Errors
-/// Those of reading.
+/// Fails if the log cannot be read.
 pub fn list_runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
-    let mut runs: Vec<Run> = Vec::new();
-    for_each_line(input, |glance, line| {
-        let Some(id) = glance.run else { return };
-        // A run's records lie close together, near the end of what was read so far.
-        let known = runs.iter_mut().rev().find(|run| run.run == id);
-        match (glance.kind.as_str(), known) {
-            ("run.begin", None) => {
-                if let Ok(Body::RunBegin(begin)) = serde_json::from_slice(line) {
-                    runs.push(Run::from_begin(id, glance.ts, *begin));
-                }
+    let mut runs: Vec<(Uuid, Run)> = Vec::new();
+    for_each_entry(input, |entry, _, _| {
+        let (Some(id), Ok(body)) = (entry.run, entry.body) else {
+            return;
+        };
+        // The entries of a run are close together, so the run is near the end of the list.
+        let known = runs.iter_mut().rev().find(|(run, _)| *run == id);
+        match (body, known.map(|(_, run)| run)) {
+            (Body::RunBegin(begin), None) => {
+                let run = Run::from_begin(id.to_string(), entry.ts.into_owned(), *begin);
+                runs.push((id, run));
             }
-            ("intent", Some(run)) => {
-                run.command_count += u64::from(glance.argv.is_some());
-                run.target = glance.target.unwrap_or_default();
+            (Body::Intent(intent), Some(run)) => {
+                let is_command = matches!(intent.operation, Operation::Process { .. });
+                run.command_count += u64::from(is_command);
+                run.target = intent.target;
             }
-            ("run.end", Some(run)) => {
-                if let Ok(Body::RunEnd {
-                    exit_code: code,
+            (
+                Body::RunEnd {
+                    exit_code,
                     outcome,
                     changed,
                     target,
                     ..
-                }) = serde_json::from_slice(line)
-                {
-                    (run.ended_at, run.exit_code, run.changed) =
-                        (Some(glance.ts), Some(code), Some(changed));
-                    (run.outcome, run.target) = (outcome, target);
-                }
+                },
+                Some(run),
+            ) => {
+                run.ended_at = Some(entry.ts.into_owned());
+                (run.exit_code, run.changed) = (Some(exit_code), Some(changed));
+                (run.outcome, run.target) = (outcome, target);
             }
             _ => {}
         }
     })?;
-    Ok(runs)
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
-/// The records of the runs whose name begins so, each run's together.
+/// Reads the entries of all runs with this prefix of their ID, grouped by run.
 ///
 /// # Errors
-/// Those of reading.
+/// Fails if the log cannot be read.
 pub fn read_records(
     input: &mut dyn BufRead,
-    wanted: &str,
+    run_prefix: &str,
 ) -> io::Result<Vec<(String, Vec<Record>)>> {
     let mut runs: Vec<(String, Vec<Record>)> = Vec::new();
-    for_each_line(input, |glance, line| {
-        let Some(id) = glance.run.filter(|id| id.starts_with(wanted)) else {
+    for_each_entry(input, |entry, line, _| {
+        let (Some(id), Ok(body)) = (entry.run, entry.body) else {
             return;
         };
-        let Ok(body) = serde_json::from_slice::<Body>(line) else {
+        let id = id.to_string();
+        if !id.starts_with(run_prefix) {
             return;
-        };
-        let sha256 = Digest::compute(line).to_string();
+        }
         let record = Record {
-            seq: glance.seq,
-            ts: glance.ts,
-            log: glance.log,
-            sha256,
+            seq: entry.seq,
+            ts: entry.ts.into_owned(),
+            log: entry.log.into_owned(),
+            sha256: Digest::compute(line).to_string(),
             body,
         };
         match runs.iter_mut().rev().find(|(run, _)| *run == id) {

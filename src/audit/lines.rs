@@ -1,10 +1,12 @@
-//! The records of a log, one after another; what is no record is passed over.
+//! The entries of a log, one after another. Torn bytes are skipped.
 
+use super::entry::Entry;
 use super::record::{Body, TornBytes};
+use super::strict::Word;
 use crate::digest::Hasher;
 use std::io::{self, BufRead};
 
-/// Bytes behind the last good record that are none, so far.
+/// The torn bytes behind the last good entry.
 #[derive(Clone, Default)]
 pub(super) struct TornAccumulator {
     pub(super) bytes: u64,
@@ -17,12 +19,13 @@ impl TornAccumulator {
         self.hasher.update(raw);
     }
 
-    /// Whether a recovery is of these bytes.
+    /// Returns whether a recovery counts exactly these bytes.
     pub(super) fn matches(&self, torn: &TornBytes) -> bool {
         torn.bytes == self.bytes && torn.sha256 == self.hasher.clone().finish().to_string()
     }
 
-    /// Whether a recovery is of these bytes and this line: whole as it is, it was never durable, and is no record.
+    /// Returns whether a recovery counts these bytes and this line. The line can be complete: its
+    /// run was killed before the line was durable.
     pub(super) fn matches_with_line(&self, raw: &[u8], torn: &TornBytes) -> bool {
         let mut with = self.clone();
         with.add(raw);
@@ -30,39 +33,38 @@ impl TornAccumulator {
     }
 }
 
-/// Gives the raw line of each record, LF included. A line that parses and yet was recovered is no record; nor is a last
-/// one without an LF.
-pub(super) fn for_each_record(
+/// Calls `visit` with each entry, its raw line, LF included, and the offset of the line's end.
+pub(super) fn for_each_entry(
     input: &mut dyn BufRead,
-    mut take: impl FnMut(&[u8]),
+    mut visit: impl FnMut(Entry<'_>, &[u8], usize),
 ) -> io::Result<()> {
-    let (mut torn, mut held, mut line) = (TornAccumulator::default(), Vec::new(), Vec::new());
-    while input.read_until(b'\n', &mut line)? > 0 {
-        if parse_recovery(&line).is_some_and(|recovery| torn.matches_with_line(&held, &recovery))
-            || !is_record(&held)
-        {
-            torn.add(&held);
-        } else {
-            take(&held);
-            torn = TornAccumulator::default();
+    let (mut torn, mut line, mut next) = (TornAccumulator::default(), Vec::new(), Vec::new());
+    let mut end = 0;
+    loop {
+        end += line.len();
+        let is_last = input.read_until(b'\n', &mut next)? == 0;
+        // The next line can count this one among the torn bytes.
+        let is_torn =
+            parse_recovery(&next).is_some_and(|bytes| torn.matches_with_line(&line, &bytes));
+        match Entry::parse(&line).filter(|_| !is_torn) {
+            Some(entry) => {
+                visit(entry, &line, end);
+                torn = TornAccumulator::default();
+            }
+            None => torn.add(&line),
         }
-        std::mem::swap(&mut held, &mut line);
-        line.clear();
+        if is_last {
+            return Ok(());
+        }
+        std::mem::swap(&mut line, &mut next);
+        next.clear();
     }
-    if is_record(&held) {
-        take(&held);
-    }
-    Ok(())
-}
-
-fn is_record(raw: &[u8]) -> bool {
-    raw.ends_with(b"\n") && serde_json::from_slice::<serde::de::IgnoredAny>(raw).is_ok()
 }
 
 fn parse_recovery(raw: &[u8]) -> Option<TornBytes> {
-    let likely = raw.len() < 1024 && memchr::memmem::find(raw, b"log.recover").is_some();
-    match likely.then(|| serde_json::from_slice(raw)) {
-        Some(Ok(Body::LogRecover { torn })) => Some(torn),
+    let is_likely = raw.len() < 1024 && memchr::memmem::find(raw, b"log.recover").is_some();
+    match is_likely.then(|| Entry::<Word>::parse(raw))??.body {
+        Ok(Body::LogRecover { torn }) => Some(torn),
         _ => None,
     }
 }

@@ -1,76 +1,53 @@
-//! The end of a log, read backwards: a long log costs no more than a short one.
+//! Reads the end of a log backwards, so that a long log costs no more than a short one.
 
+use super::entry::Entry;
 use super::line::{RECORD_VERSION, ensure_supported_format};
-use super::lines::for_each_record;
+use super::lines::for_each_entry;
 use super::record::{Body, Head, PreviousLog, UnfinishedCommand};
-use super::unfinished::RunProcess;
+use super::unfinished::is_running;
 use crate::digest::Digest;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// How much of the end is looked at first, in bytes: some hundred records.
+/// Size of the first window at the end, in bytes. It contains some hundred entries.
 const INITIAL_WINDOW: u64 = 128 << 10;
 
-/// How much of a log is looked at for its first record, in bytes.
+/// Size of the window at the start that contains the first entry, in bytes.
 const HEADER_WINDOW: usize = 64 << 10;
 
-/// How the first record begins.
+/// Start of the first entry.
 const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
 
-/// Where a search for a good record ends: further back, this is no audit log.
+/// Maximum size of the window at the end, in bytes. A file without an entry in it is no log.
 const MAX_WINDOW: u64 = 64 << 20;
 
-/// What stands at the end of a log.
+/// The state at the end of a log.
 #[derive(Default)]
 pub(super) struct Tail {
-    /// The file's length.
+    /// Length of the file.
     pub(super) end: u64,
-    /// The last good record; `None` in an empty log.
+    /// The last good entry. `None` for an empty log.
     pub(super) head: Option<Head>,
-    /// What stands behind it and is no record.
+    /// The torn bytes behind the last good entry.
     pub(super) torn: Option<TornRange>,
-    /// Commands of runs that ended without saying so.
+    /// Intents without a result, of runs without an end.
     pub(super) unfinished: Vec<UnfinishedCommand>,
-    /// How it was closed by a rotation, where it was.
+    /// The rotation that closed the log.
     pub(super) rotation: Option<RotationRecord>,
 }
 
-/// What the last record of a closed log says.
+/// The facts of a `log.rotate`.
 pub(super) struct RotationRecord {
-    /// When that was.
     pub(super) closed_at: String,
-    /// Commands whose result is not on record.
+    /// Intents without a result.
     pub(super) unfinished: Vec<UnfinishedCommand>,
 }
 
 pub(super) struct TornRange {
     pub(super) start: u64,
     pub(super) length: u64,
-}
-
-/// What is read of a record to find out where a log stands.
-#[derive(Deserialize)]
-struct RecordHeader {
-    v: u32,
-    seq: u64,
-    log: String,
-    #[serde(rename = "type")]
-    kind: String,
-    run: Option<String>,
-    step: Option<String>,
-    intent: Option<u64>,
-    #[serde(default)]
-    unfinished: Vec<UnfinishedRun>,
-    #[serde(flatten)]
-    process: RunProcess,
-}
-
-#[derive(Deserialize)]
-struct UnfinishedRun {
-    run: String,
 }
 
 /// Reads the end of a log.
@@ -81,7 +58,7 @@ pub(super) fn read_tail(file: &File) -> io::Result<Tail> {
         let start = end.saturating_sub(size);
         let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
         file.read_exact_at(&mut bytes, start)?;
-        if let Some(tail) = parse_window(&bytes, start) {
+        if let Some(tail) = parse_window(&bytes, start)? {
             return Ok(tail);
         }
         if size >= MAX_WINDOW {
@@ -93,16 +70,17 @@ pub(super) fn read_tail(file: &File) -> io::Result<Tail> {
     }
 }
 
-/// The last good record of a log; `None` in an empty one.
+/// Reads the head of a log. Returns `None` for an empty log.
 ///
 /// # Errors
-/// Those of reading, and where it is no log.
+/// Fails if the file cannot be read or is not a log.
 pub(super) fn read_head(file: &File) -> io::Result<Option<Head>> {
     ensure_is_log(file)?;
     read_tail(file).map(|tail| tail.head)
 }
 
-/// Another file, named by mistake, is never appended to: a log begins as the first record does, torn or not.
+/// Checks the start of a file, so that nothing is ever appended to another file by mistake. An
+/// empty file and a torn first entry count as a log.
 pub(super) fn ensure_is_log(file: &File) -> io::Result<()> {
     let mut start = [0; FIRST_RECORD_PREFIX.len()];
     let length = file.read_at(&mut start, 0)?;
@@ -120,140 +98,131 @@ fn parse_version(start: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// How a log begins.
-#[derive(Default, Deserialize)]
+/// The facts of a `log.open`.
+#[derive(Default)]
 pub(super) struct LogHeader {
     pub(super) log: String,
     pub(super) previous: Option<PreviousLog>,
 }
 
-#[derive(Deserialize)]
-struct FormatVersion {
-    v: u64,
-}
-
-/// How a log begins: its `log.open`, which a torn line and its recovery may stand before. `None` where it has none.
+/// Reads the `log.open` of a log. A torn line and its recovery can precede it. Returns `None` if
+/// it is missing.
 pub(super) fn read_header(file: &File) -> io::Result<Option<LogHeader>> {
     let mut start = vec![0; HEADER_WINDOW];
     let mut length = 0;
     while let read @ 1.. = file.read_at(&mut start[length..], length as u64)? {
         length += read;
     }
-    let opens = |line: &&[u8]| matches!(serde_json::from_slice(line), Ok(Body::LogOpen { .. }));
-    let mut lines = start[..length]
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| line.ends_with(b"\n"));
-    let version = lines
-        .clone()
-        .find_map(|line| serde_json::from_slice::<FormatVersion>(line).ok());
-    version.map_or(Ok(()), |format| ensure_supported_format(format.v))?;
-    let line = lines.find(opens);
-    Ok(line.and_then(|line| serde_json::from_slice(line).ok()))
+    let lines = start[..length].split_inclusive(|byte| *byte == b'\n');
+    let version = lines.clone().find_map(parse_version);
+    version.map_or(Ok(()), ensure_supported_format)?;
+    let open = lines.filter_map(Entry::<String>::parse).find_map(|entry| {
+        let Ok(Body::LogOpen { previous, .. }) = entry.body else {
+            return None;
+        };
+        Some(LogHeader {
+            log: entry.log.into_owned(),
+            previous,
+        })
+    });
+    Ok(open)
 }
 
-/// What a window shows; `None` when it shows no good record and does not reach back to the start of the file.
-fn parse_window(bytes: &[u8], start: u64) -> Option<Tail> {
-    let whole_from = if start == 0 {
+/// Parses a window at the end of a log. Returns `None` if it contains no good entry and does not
+/// reach back to the start of the file.
+fn parse_window(bytes: &[u8], start: u64) -> io::Result<Option<Tail>> {
+    let first_line = if start == 0 {
         0
+    } else if let Some(at) = memchr::memchr(b'\n', bytes) {
+        at + 1
     } else {
-        bytes.iter().position(|byte| *byte == b'\n')? + 1
+        return Ok(None);
     };
-    let (mut head, mut good_until, mut at) = (None, whole_from, whole_from);
-    for line in bytes[whole_from..].split_inclusive(|byte| *byte == b'\n') {
-        at += line.len();
-        if let Some(glance) = parse_header(line) {
-            head = Some((glance.log, glance.seq, line));
-            good_until = at;
+    let (mut last, mut rotation, mut open_runs) = (None, None, OpenRuns::default());
+    for_each_entry(&mut &bytes[first_line..], |entry, raw, end| {
+        if entry.version != u64::from(RECORD_VERSION) {
+            return;
         }
-    }
-    if head.is_none() && start > 0 {
-        return None;
-    }
-    let mut glances = Vec::new();
-    // Reading what is in memory already cannot fail.
-    let _ = for_each_record(&mut &bytes[whole_from..], |line| {
-        glances.extend(parse_header(line))
-    });
-    let closed = head.as_ref().and_then(|(.., line)| parse_rotation(line));
-    let head = head.map(|(log, seq, line)| Head {
-        log,
-        seq,
-        hash: Digest::compute(line).to_string(),
-    });
-    let length = (bytes.len() - good_until) as u64;
+        let end = first_line + end;
+        last = Some((entry.log.to_string(), entry.seq, end - raw.len()..end));
+        open_runs.update(&entry);
+        rotation = parse_rotation(entry);
+    })?;
+    let (head, good_end) = match last {
+        Some((log, seq, line)) => {
+            let good_end = line.end;
+            let hash = Digest::compute(&bytes[line]).to_string();
+            (Some(Head { log, seq, hash }), good_end)
+        }
+        None if start > 0 => return Ok(None),
+        None => (None, first_line),
+    };
+    let length = (bytes.len() - good_end) as u64;
     let torn = (length > 0).then(|| TornRange {
-        start: start + good_until as u64,
+        start: start + good_end as u64,
         length,
     });
-    Some(Tail {
+    Ok(Some(Tail {
         end: start + bytes.len() as u64,
         head,
         torn,
-        unfinished: find_unfinished_commands(&glances),
-        rotation: closed,
-    })
+        unfinished: open_runs.into_commands(),
+        rotation,
+    }))
 }
 
-fn parse_rotation(line: &[u8]) -> Option<RotationRecord> {
-    #[derive(Deserialize)]
-    struct RecordTime {
-        ts: String,
+fn parse_rotation(entry: Entry) -> Option<RotationRecord> {
+    match entry.body {
+        Ok(Body::LogRotate { unfinished, .. }) => Some(RotationRecord {
+            closed_at: entry.ts.into_owned(),
+            unfinished,
+        }),
+        _ => None,
     }
-    let Ok(Body::LogRotate { unfinished, .. }) = serde_json::from_slice(line) else {
-        return None;
-    };
-    let at =
-        serde_json::from_slice::<RecordTime>(line).map_or_else(|_| String::new(), |time| time.ts);
-    Some(RotationRecord {
-        closed_at: at,
-        unfinished,
-    })
 }
 
-fn parse_header(line: &[u8]) -> Option<RecordHeader> {
-    let record = line.strip_suffix(b"\n")?;
-    serde_json::from_slice::<RecordHeader>(record)
-        .ok()
-        .filter(|glance| glance.v == RECORD_VERSION)
-}
+/// The steps of intents without a result, by run and sequence number. The runs have no end, their
+/// process is gone, and no later run has listed them as unfinished.
+#[derive(Default)]
+struct OpenRuns(BTreeMap<String, BTreeMap<u64, String>>);
 
-/// Intents without a result, of runs without an end, whose process is gone and that no later run has named.
-fn find_unfinished_commands(glances: &[RecordHeader]) -> Vec<UnfinishedCommand> {
-    let mut open: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
-    for glance in glances {
-        let Some(run) = glance.run.as_deref() else {
-            continue;
+impl OpenRuns {
+    fn update(&mut self, entry: &Entry) {
+        let (Some(run), Ok(body)) = (entry.run, &entry.body) else {
+            return;
         };
-        match glance.kind.as_str() {
-            "run.begin" => {
-                glance
-                    .unfinished
-                    .iter()
-                    .for_each(|known| drop(open.remove(known.run.as_str())));
-                if !glance.process.is_running() {
-                    open.insert(run, BTreeMap::new());
+        let run = run.to_string();
+        match (body, self.0.get_mut(&run)) {
+            (Body::RunBegin(begin), _) => {
+                for command in &begin.unfinished {
+                    self.0.remove(&command.run);
+                }
+                if !is_running(begin) {
+                    self.0.insert(run, BTreeMap::new());
                 }
             }
-            "intent" => drop(open.get_mut(run).map(|intents| {
-                intents.insert(glance.seq, glance.step.as_deref().unwrap_or_default())
-            })),
-            "result" => drop(
-                open.get_mut(run)
-                    .zip(glance.intent)
-                    .map(|(intents, seq)| intents.remove(&seq)),
-            ),
-            "run.end" => drop(open.remove(run)),
+            (Body::Intent(intent), Some(steps)) => {
+                steps.insert(entry.seq, intent.step.clone());
+            }
+            (Body::Result(result), Some(steps)) => {
+                steps.remove(&result.intent);
+            }
+            (Body::RunEnd { .. }, _) => {
+                self.0.remove(&run);
+            }
             _ => {}
         }
     }
-    let flat = |(run, intents): (&str, BTreeMap<u64, &str>)| {
-        intents
-            .into_iter()
-            .map(move |(intent, step)| (run.to_owned(), intent, step.to_owned()))
-            .collect::<Vec<_>>()
-    };
-    open.into_iter()
-        .flat_map(flat)
-        .map(|(run, intent, step)| UnfinishedCommand { run, intent, step })
-        .collect()
+
+    fn into_commands(self) -> Vec<UnfinishedCommand> {
+        let mut commands = Vec::new();
+        for (run, steps) in self.0 {
+            commands.extend(steps.into_iter().map(|(intent, step)| UnfinishedCommand {
+                run: run.clone(),
+                intent,
+                step,
+            }));
+        }
+        commands
+    }
 }

@@ -1,115 +1,70 @@
-//! What is under way in a log, and must not be lost from sight: runs that have not ended, revocations that did not come
-//! to their end.
+//! Finds the unfinished work in a log: runs without an end, and revocations and plans that did not
+//! finish.
 
-use super::lines::for_each_record;
-use super::record::Target;
+use super::entry::Entry;
+use super::lines::for_each_entry;
+use super::record::{Body, Operation, RunBegin, Target};
 use crate::error::ErrorKind;
+use crate::host;
 use crate::tool::invocation::{Effect, ObjectRef};
 use jiff::Timestamp;
-use serde::Deserialize;
+use rustix::process::Pid;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
 use std::os::unix::fs::FileExt as _;
+use uuid::Uuid;
 
-/// How far back deletions are looked for, in bytes: some thousand records.
-const DELETIONS_WINDOW: u64 = 4 << 20;
+/// Size of the window for revocations and plans, in bytes. It contains some thousand entries.
+const EVENTS_WINDOW: u64 = 4 << 20;
 
-/// How long what has not come to its end is taken to be under way where nobody can be asked.
+/// Time until work without an end counts as abandoned, if its process cannot be checked.
 const UNFINISHED_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
-/// What tells whether the process of a run is still there, as `run.begin` has it.
-#[derive(Deserialize)]
-pub(super) struct RunProcess {
-    pid: Option<i32>,
-    process_start: Option<String>,
-    actor: Option<ActorHost>,
-}
-
-#[derive(Deserialize)]
-struct ActorHost {
-    host: String,
-}
-
-impl RunProcess {
-    fn is_local(&self) -> bool {
-        self.actor
-            .as_ref()
-            .is_some_and(|who| who.host == crate::host::get_host_name())
-    }
-
-    /// Whether the very process that began the run is still there. One on another host cannot be asked after.
-    pub(super) fn is_running(&self) -> bool {
-        let Some(pid) = self
-            .pid
-            .filter(|_| self.is_local())
-            .and_then(rustix::process::Pid::from_raw)
-        else {
-            return false;
-        };
-        match (
-            &self.process_start,
-            crate::host::read_process_start(pid.as_raw_nonzero().get().unsigned_abs()),
-        ) {
-            (Some(then), Some(now)) => *then == now,
-            (Some(_), None) => false,
-            (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
-        }
+/// Returns whether the process of a run still exists. A process on another host counts as gone.
+pub(super) fn is_running(begin: &RunBegin) -> bool {
+    let pid = i32::try_from(begin.pid).ok();
+    let Some(pid) = pid.filter(|_| is_local(begin)).and_then(Pid::from_raw) else {
+        return false;
+    };
+    match (&begin.process_start, host::read_process_start(begin.pid)) {
+        (Some(then), Some(now)) => *then == now,
+        (Some(_), None) => false,
+        (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
     }
 }
 
-/// What is read of a record to find out which runs have not ended.
-#[derive(Deserialize)]
-struct RunMarker {
-    #[serde(rename = "type")]
-    kind: String,
-    run: Option<String>,
-    command: Option<String>,
-    ts: String,
-    #[serde(flatten)]
-    process: RunProcess,
+fn is_local(begin: &RunBegin) -> bool {
+    begin.actor.host == host::get_host_name()
 }
 
-impl RunMarker {
-    /// Whether it may still write to the log: its process is there, or is one of another host that began lately.
-    fn can_write(&self) -> bool {
-        self.process.is_running() || (!self.process.is_local() && is_recent(&self.ts))
-    }
-
-    fn describe(&self, run: &str) -> String {
-        let host = self
-            .process
-            .actor
-            .as_ref()
-            .map_or("", |who| who.host.as_str());
-        let command = self.command.as_deref().unwrap_or_default();
-        format!(
-            "`{command}` (run {run}, process {} on {host})",
-            self.process.pid.unwrap_or_default()
-        )
-    }
-}
-
-/// A run that has not ended, as it is told.
+/// Finds a run that has not ended and can still write to the log. Returns its description.
 pub(super) fn find_unfinished_run(file: &File) -> io::Result<Option<String>> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
-    let mut open: BTreeMap<String, RunMarker> = BTreeMap::new();
-    for_each_record(&mut reader, |line| {
-        let Ok(mut mark) = serde_json::from_slice::<RunMarker>(line) else {
-            return;
-        };
-        let Some(run) = mark.run.take() else { return };
-        match mark.kind.as_str() {
-            "run.begin" => drop(open.insert(run, mark)),
-            "run.end" => drop(open.remove(&run)),
+    let mut open: BTreeMap<Uuid, (RunBegin, String)> = BTreeMap::new();
+    for_each_entry(&mut reader, |entry, _, _| {
+        let Some(run) = entry.run else { return };
+        match entry.body {
+            Ok(Body::RunBegin(begin)) => {
+                open.insert(run, (*begin, entry.ts.into_owned()));
+            }
+            Ok(Body::RunEnd { .. }) => drop(open.remove(&run)),
             _ => {}
         }
     })?;
-    Ok(open
-        .iter()
-        .find(|(_, mark)| mark.can_write())
-        .map(|(run, mark)| mark.describe(run)))
+    let can_write =
+        |begin: &RunBegin, ts: &str| is_running(begin) || (!is_local(begin) && is_recent(ts));
+    let run = open.iter().find(|(_, (begin, ts))| can_write(begin, ts));
+    Ok(run.map(|(run, (begin, _))| {
+        let RunBegin {
+            command,
+            pid,
+            actor,
+            ..
+        } = begin;
+        format!("`{command}` (run {run}, process {pid} on {})", actor.host)
+    }))
 }
 
 fn is_recent(ts: &str) -> bool {
@@ -117,124 +72,169 @@ fn is_recent(ts: &str) -> bool {
         .is_ok_and(|ts| ts >= Timestamp::now() - UNFINISHED_TTL)
 }
 
-/// What is read of a record to find out what revocations have begun.
-#[derive(Deserialize)]
+/// An intent or the end of a run, with the facts that show how far revocations and plans got.
 struct RunEvent {
-    #[serde(rename = "type")]
-    kind: String,
-    object: Option<ObjectRef>,
-    target: Option<Target>,
-    command: Option<String>,
-    dry_run: Option<bool>,
-    outcome: Option<String>,
-    run: Option<String>,
-    step: Option<String>,
-    plan: Option<String>,
-    effect: Option<Effect>,
-    ts: String,
+    run: String,
+    target: Target,
+    kind: RunEventKind,
+}
+
+enum RunEventKind {
+    Intent {
+        ts: String,
+        step: String,
+        plan: Option<String>,
+        effect: Effect,
+        object: Option<ObjectRef>,
+    },
+    End {
+        /// The run reached its goal.
+        is_completed: bool,
+        /// The run left no revocation unfinished. Either a revocation ended, with any result of
+        /// its verification, or the new token was enabled. A later revocation means the new token.
+        is_completed_revocation: bool,
+    },
 }
 
 impl RunEvent {
-    /// Whether a run came to its end here, and did what it was to do.
-    fn is_completed_run(&self) -> bool {
-        self.kind == "run.end"
-            && self.outcome.as_deref().is_some_and(|how| {
-                [
+    fn from_entry(entry: Entry) -> Option<Self> {
+        let run = entry.run?.to_string();
+        let (target, kind) = match entry.body.ok()? {
+            Body::Intent(intent) => {
+                let object = match intent.operation {
+                    Operation::Process { object, .. } => object,
+                    Operation::File { .. } => None,
+                };
+                let kind = RunEventKind::Intent {
+                    ts: entry.ts.into_owned(),
+                    step: intent.step,
+                    plan: intent.plan,
+                    effect: intent.effect,
+                    object,
+                };
+                (intent.target, kind)
+            }
+            Body::RunEnd {
+                command,
+                dry_run,
+                outcome,
+                target,
+                ..
+            } => {
+                let completing = [
                     "done",
                     ErrorKind::Inconclusive.name(),
                     ErrorKind::StillAccepted.name(),
-                ]
-                .contains(&how)
-            })
-    }
-
-    /// Whether what had begun is over: a revocation came to its end here, whatever its proof showed, or the new token
-    /// was put to use. Who revokes after that means the token in use.
-    fn is_completed_revocation(&self) -> bool {
-        self.is_completed_run()
-            && self
-                .command
-                .as_deref()
-                .is_some_and(|command| ["enable", "revoke", "rotate"].contains(&command))
-            && self.dry_run == Some(false)
-    }
-
-    fn is_in_namespace(&self, place: &Target) -> bool {
-        self.target
-            .as_ref()
-            .is_some_and(|target| target.is_same_namespace(place))
+                ];
+                let is_completed = completing.contains(&outcome.as_str());
+                let is_revocation = ["enable", "revoke", "rotate"].contains(&command.as_str());
+                let kind = RunEventKind::End {
+                    is_completed,
+                    is_completed_revocation: is_completed && is_revocation && !dry_run,
+                };
+                (target, kind)
+            }
+            _ => return None,
+        };
+        Some(Self { run, target, kind })
     }
 }
 
-/// The last megabytes of a log. A line that begins before them is no JSON, and passed over like a torn one.
+/// Reads the last megabytes of a log. A line that starts before them is skipped like a torn line.
 fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
     let end = file.metadata()?.len();
-    let start = end.saturating_sub(DELETIONS_WINDOW);
+    let start = end.saturating_sub(EVENTS_WINDOW);
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, start)?;
-    let mut deeds = Vec::new();
-    for_each_record(&mut bytes.as_slice(), |line| {
-        deeds.extend(serde_json::from_slice::<RunEvent>(line).ok())
+    let mut events = Vec::new();
+    for_each_entry(&mut bytes.as_slice(), |entry, _, _| {
+        events.extend(RunEvent::from_entry(entry));
     })?;
-    Ok(deeds)
+    Ok(events)
 }
 
-fn collect_begun_deletions(deeds: &[RunEvent], place: &Target) -> Vec<ObjectRef> {
+fn collect_begun_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
     let mut begun = Vec::new();
-    for deed in deeds.iter().filter(|deed| deed.is_in_namespace(place)) {
-        if deed.is_completed_revocation() {
-            begun.clear();
+    for event in events {
+        if !event.target.is_same_namespace(target) {
+            continue;
         }
-        begun.extend(
-            deed.object
-                .clone()
-                .filter(|_| deed.kind == "intent" && is_recent(&deed.ts)),
-        );
+        match &event.kind {
+            RunEventKind::Intent { ts, object, .. } if is_recent(ts) => {
+                begun.extend(object.clone())
+            }
+            RunEventKind::End {
+                is_completed_revocation: true,
+                ..
+            } => begun.clear(),
+            _ => {}
+        }
     }
     begun
 }
 
-/// The objects whose deletion in this place was begun, in the last 24 hours, by revocations that did not come to their
-/// end, as far as the last megabytes of the log show. Only since then: a revocation that was carried on elsewhere is
-/// not known here to have ended, and must not be taken for one that goes on for ever.
-pub(super) fn find_begun_deletions(file: &File, place: &Target) -> io::Result<Vec<ObjectRef>> {
-    Ok(collect_begun_deletions(&read_run_events(file)?, place))
+/// Finds the objects of this namespace that unfinished revocations of the last 24 hours started to
+/// delete, as far as the last megabytes of the log show.
+///
+/// A revocation that was resumed on another host has no end in this log. The limit of 24 hours
+/// keeps it from counting as unfinished forever.
+pub(super) fn find_begun_deletions(file: &File, target: &Target) -> io::Result<Vec<ObjectRef>> {
+    Ok(collect_begun_deletions(&read_run_events(file)?, target))
 }
 
-/// Where a revocation was begun, in the last 24 hours, that did not come to its end.
+/// Finds the target of a revocation that began in the last 24 hours and did not end.
 pub(super) fn find_unfinished_revocation(file: &File) -> io::Result<Option<Target>> {
-    let deeds = read_run_events(file)?;
-    let places = deeds
+    let events = read_run_events(file)?;
+    let deletes = |event: &&RunEvent| {
+        matches!(
+            &event.kind,
+            RunEventKind::Intent {
+                object: Some(_),
+                ..
+            }
+        )
+    };
+    let unfinished = events
         .iter()
-        .filter(|deed| deed.object.is_some())
-        .filter_map(|deed| deed.target.as_ref());
-    let mut unfinished = places.filter(|place| !collect_begun_deletions(&deeds, place).is_empty());
-    Ok(unfinished.next().cloned())
+        .filter(deletes)
+        .find(|event| !collect_begun_deletions(&events, &event.target).is_empty());
+    Ok(unfinished.map(|event| event.target.clone()))
 }
 
-/// How far a plan has come.
+/// The progress of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlanProgress {
-    /// Nothing of it was begun.
+    /// No step began.
     Pending,
-    /// It was begun, and did not come to its end: the steps that were.
+    /// These steps began, and no run completed.
     Incomplete(Vec<String>),
-    /// It was carried out.
+    /// A run completed.
     Done,
 }
 
-/// How far a plan has come by other runs than this one, as far as the last megabytes of the log show.
-pub(super) fn find_plan_progress(file: &File, sha256: &str, but: &str) -> io::Result<PlanProgress> {
+/// Finds the progress of a plan in other runs than `own_run`, as far as the last megabytes of the
+/// log show.
+pub(super) fn find_plan_progress(
+    file: &File,
+    plan_digest: &str,
+    own_run: &str,
+) -> io::Result<PlanProgress> {
     let (mut runs, mut steps) = (Vec::new(), Vec::new());
-    for deed in read_run_events(file)?
-        .into_iter()
-        .filter(|deed| deed.run.as_deref() != Some(but))
-    {
-        if deed.plan.as_deref() == Some(sha256) {
-            steps.extend(deed.step.filter(|_| deed.effect == Some(Effect::Changes)));
-            runs.push(deed.run);
-        } else if deed.is_completed_run() && runs.contains(&deed.run) {
-            return Ok(PlanProgress::Done);
+    for event in read_run_events(file)? {
+        if event.run == own_run {
+            continue;
+        }
+        match event.kind {
+            RunEventKind::Intent {
+                step, plan, effect, ..
+            } if plan.as_deref() == Some(plan_digest) => {
+                steps.extend(Some(step).filter(|_| effect == Effect::Changes));
+                runs.push(event.run);
+            }
+            RunEventKind::End {
+                is_completed: true, ..
+            } if runs.contains(&event.run) => return Ok(PlanProgress::Done),
+            _ => {}
         }
     }
     Ok(if steps.is_empty() {

@@ -2,12 +2,11 @@
 
 mod blocks;
 
-use super::form::{ParsedLine, RecordType};
 use super::line::{RECORD_VERSION, UnsupportedFormat};
 use super::lines::TornAccumulator;
 use super::record::PreviousLog;
 use crate::digest::Digest;
-use blocks::CheckedLine;
+use blocks::{CheckedEntry, CheckedLine, EntryKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -124,8 +123,8 @@ pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Re
 impl Verifier {
     fn check_line(&mut self, raw: &[u8], line: CheckedLine, next: Option<&CheckedLine>) {
         self.line += 1;
-        match line.record {
-            Some(shape) if !self.is_recovered_by(raw, next) => self.check_record(shape, line.hash),
+        match line.entry {
+            Some(entry) if !self.is_recovered_by(raw, next) => self.check_record(entry, line.hash),
             _ => self.add_torn_line(raw),
         }
         self.offset += raw.len() as u64;
@@ -134,10 +133,10 @@ impl Verifier {
     /// Whether the next record says that this line had no LF when its run was cut off: whole as it is, it was never
     /// durable, and the chain goes on without it.
     fn is_recovered_by(&self, raw: &[u8], next: Option<&CheckedLine>) -> bool {
-        let next = next.and_then(|next| next.record.as_ref());
-        let Some(torn) = next
+        let next = next.and_then(|next| next.entry.as_ref());
+        let Some(EntryKind::LogRecover { torn }) = next
             .filter(|next| next.prev == Some(self.prev))
-            .and_then(|next| next.torn.as_ref())
+            .map(|next| &next.kind)
         else {
             return false;
         };
@@ -154,7 +153,7 @@ impl Verifier {
         so_far.add(raw);
     }
 
-    fn check_record(&mut self, record: ParsedLine, hash: Digest) {
+    fn check_record(&mut self, record: CheckedEntry, hash: Digest) {
         self.report.record_count += 1;
         self.check_recovery(&record);
         if record.prev != Some(self.prev) {
@@ -175,7 +174,7 @@ impl Verifier {
         }
         (self.seq, self.prev) = (record.seq, hash);
         self.check_anchor();
-        self.report.closed = record.kind == Some(RecordType::LogRotate);
+        self.report.closed = matches!(record.kind, EntryKind::LogRotate);
         self.update_state(record);
     }
 
@@ -188,11 +187,11 @@ impl Verifier {
         }
     }
 
-    fn check_recovery(&mut self, record: &ParsedLine) {
-        let recovery = record
-            .torn
-            .as_ref()
-            .filter(|_| record.kind == Some(RecordType::LogRecover));
+    fn check_recovery(&mut self, record: &CheckedEntry) {
+        let recovery = match &record.kind {
+            EntryKind::LogRecover { torn } => Some(torn),
+            _ => None,
+        };
         match (self.torn.take(), recovery) {
             (Some((line, offset, so_far)), Some(torn)) if so_far.matches(torn) => {
                 let bytes = so_far.bytes;
@@ -218,19 +217,19 @@ impl Verifier {
         }
     }
 
-    fn find_format_error(&self, record: &ParsedLine) -> Option<String> {
+    fn find_format_error(&self, record: &CheckedEntry) -> Option<String> {
         // Where the very first line is torn, its recovery is the first record.
         let opens = matches!(
             record.kind,
-            Some(RecordType::LogOpen | RecordType::LogRecover)
+            EntryKind::LogOpen { .. } | EntryKind::LogRecover { .. }
         );
         if record.version != u64::from(RECORD_VERSION) {
             Some(UnsupportedFormat(record.version).to_string())
-        } else if let Some(wrong) = &record.format_error {
-            Some(format!("its form is not that of a record: {wrong}"))
+        } else if let EntryKind::Malformed { defect } = &record.kind {
+            Some(format!("its form is not that of a record: {defect}"))
         } else if !self.has_log_open && !opens {
             Some("a log begins with `log.open`".to_owned())
-        } else if self.has_log_open && record.kind == Some(RecordType::LogOpen) {
+        } else if self.has_log_open && matches!(record.kind, EntryKind::LogOpen { .. }) {
             Some("a log is opened once, by its first record".to_owned())
         } else if self.log.is_some() && self.log != record.log {
             Some("it belongs to another log".to_owned())
@@ -240,19 +239,16 @@ impl Verifier {
     }
 
     /// What the next records are judged by.
-    fn update_state(&mut self, record: ParsedLine) {
+    fn update_state(&mut self, record: CheckedEntry) {
         self.update_open_runs(&record);
-        match (record.kind, record.intent) {
-            (Some(RecordType::Intent), _) => {
-                let intent = (
-                    self.line,
-                    self.offset,
-                    record.step.unwrap_or_default(),
-                    record.run,
-                );
-                drop(self.open_intents.insert(record.seq, intent));
+        self.has_log_open |= !matches!(record.kind, EntryKind::LogRecover { .. });
+        self.log = self.log.or(record.log);
+        match record.kind {
+            EntryKind::Intent { step } => {
+                let intent = (self.line, self.offset, step, record.run);
+                self.open_intents.insert(record.seq, intent);
             }
-            (Some(RecordType::Result), Some(intent)) => match self.open_intents.remove(&intent) {
+            EntryKind::Result { intent } => match self.open_intents.remove(&intent) {
                 None => self.add_finding(format!(
                     "it is the result of record {intent}, which is no intent that waits for one"
                 )),
@@ -263,28 +259,25 @@ impl Verifier {
                 }
                 Some(_) => {}
             },
-            (Some(RecordType::LogOpen), _) => self.report.previous = record.previous,
+            EntryKind::LogOpen { previous } => self.report.previous = previous,
             _ => {}
         }
-        // What is not opened by its first records is not said to be that of each.
-        self.has_log_open |= record.kind != Some(RecordType::LogRecover);
-        self.log = self.log.or(record.log);
     }
 
     /// A run's records are between its begin and its end.
-    fn update_open_runs(&mut self, record: &ParsedLine) {
+    fn update_open_runs(&mut self, record: &CheckedEntry) {
         let Some(run) = record.run else { return };
         // Said once: what follows is taken for a run of which the begin is not there.
         match (
             self.open_runs.insert(run),
-            record.kind == Some(RecordType::RunBegin),
+            matches!(record.kind, EntryKind::RunBegin),
         ) {
             (false, true) => self.add_finding("its run has begun already"),
             (true, false) => self
                 .add_finding("its run has not begun, or has ended: what came before is not known"),
             _ => {}
         }
-        if record.kind == Some(RecordType::RunEnd) {
+        if matches!(record.kind, EntryKind::RunEnd) {
             self.open_runs.remove(&run);
         }
     }

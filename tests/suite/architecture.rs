@@ -28,9 +28,6 @@ const LAYERS: &[&[&str]] = &[
     ],
 ];
 
-/// Folders with files that still import each other in a cycle. This list only shrinks.
-const CYCLIC_FOLDERS: &[&str] = &["audit"];
-
 /// The layers that touch neither processes nor files nor the environment nor a clock.
 const PURE_LAYERS: &[&str] = &[
     "policy",
@@ -229,18 +226,8 @@ fn build_source_graph() -> ImportGraph {
 
 #[test]
 fn files_do_not_import_each_other_in_a_cycle() {
-    let is_in = |folder: &str, file: &str| {
-        file.strip_prefix(folder)
-            .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
-    };
-    let is_known = |cycle: &[String]| {
-        CYCLIC_FOLDERS
-            .iter()
-            .any(|folder| cycle.iter().all(|file| is_in(folder, file)))
-    };
     let cycles: Vec<String> = find_cycles(&build_source_graph())
         .iter()
-        .filter(|cycle| !is_known(cycle))
         .map(|cycle| cycle.join(" -> "))
         .collect();
     assert!(cycles.is_empty(), "{cycles:#?}");

@@ -478,7 +478,7 @@ fn apply_refuses_edited_plan() {
             with(&|plan| plan["script"] = json!("\u{1b}[8mrm -rf /\u{1b}[0m\n")),
         ),
         (
-            "is there twice",
+            "occurs twice",
             good.replacen("\"id\":", "\"reason\": \"\", \"id\":", 1),
         ),
         (
@@ -527,7 +527,7 @@ fn apply_refuses_plan_with_changed_command() {
         good.replacen('{', "{\"\\u001b[2J\":1,\"\\u001b[2J\":2,", 1),
     )
     .expect("sandbox");
-    expect_apply_refusal(&sb, "field ` [2J` is there twice", &[]);
+    expect_apply_refusal(&sb, "key ` [2J` occurs twice", &[]);
 }
 
 #[test]

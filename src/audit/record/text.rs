@@ -1,19 +1,62 @@
-//! Text as the record has it.
+//! Text in entries.
 
+use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
 
-/// Text from the system, which need not be UTF-8: then it is `{"b64": "…"}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+/// A type for the texts of an entry: `String`, or text that is borrowed from the line. The verifier
+/// borrows, because it checks many entries and keeps little.
+pub trait EntryText<'de>: Deserialize<'de> + AsRef<str> + Ord {}
+
+impl<'de, T: Deserialize<'de> + AsRef<str> + Ord> EntryText<'de> for T {}
+
+/// Text from the system. Text that is not UTF-8 is `{"b64": "…"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Text"))]
 #[serde(untagged)]
-pub enum Text {
+pub enum Text<S = String> {
     /// UTF-8.
-    Utf8(String),
+    Utf8(S),
     /// Anything else.
     Bytes {
         /// Base64, standard alphabet, with padding.
-        b64: String,
+        b64: S,
     },
+}
+
+impl<'de, S: EntryText<'de>> Deserialize<'de> for Text<S> {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_any(TextVisitor(PhantomData))
+    }
+}
+
+struct TextVisitor<S>(PhantomData<S>);
+
+impl<'de, S: EntryText<'de>> Visitor<'de> for TextVisitor<S> {
+    type Value = Text<S>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("text, or {\"b64\": …}")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Text<S>, E> {
+        S::deserialize(StrDeserializer::new(text)).map(Text::Utf8)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<S>, E> {
+        S::deserialize(BorrowedStrDeserializer::new(text)).map(Text::Utf8)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text<S>, A::Error> {
+        #[derive(Deserialize)]
+        struct Base64<S> {
+            b64: S,
+        }
+        let Base64 { b64 } = Base64::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Text::Bytes { b64 })
+    }
 }
 
 impl<T: AsRef<std::ffi::OsStr>> From<T> for Text {

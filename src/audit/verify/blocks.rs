@@ -1,10 +1,13 @@
 //! A log cut into blocks of whole lines, each judged by itself on one of several threads: a line's hash and its form
 //! depend on no other line. What they say of each other is judged in their order, by who takes the blocks.
 
-use crate::audit::form::{ParsedLine, parse_line};
+use crate::audit::entry::Entry;
+use crate::audit::record::{Body, PreviousLog, TornBytes};
+use crate::audit::strict::Word;
 use crate::digest::Digest;
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use uuid::Uuid;
 
 /// How much is judged at once, in bytes.
 const BLOCK_SIZE: usize = 1 << 20;
@@ -28,7 +31,69 @@ pub(super) struct CheckedLine {
     /// SHA-256 of it.
     pub(super) hash: Digest,
     /// `None` when it is no record.
-    pub(super) record: Option<ParsedLine>,
+    pub(super) entry: Option<CheckedEntry>,
+}
+
+/// An entry, reduced to what other entries are checked against.
+pub(super) struct CheckedEntry {
+    pub(super) version: u64,
+    pub(super) seq: u64,
+    pub(super) prev: Option<Digest>,
+    pub(super) log: Option<Uuid>,
+    pub(super) run: Option<Uuid>,
+    pub(super) kind: EntryKind,
+}
+
+/// The event that an entry reports.
+pub(super) enum EntryKind {
+    LogOpen {
+        previous: Option<PreviousLog>,
+    },
+    RunBegin,
+    Tool,
+    Intent {
+        step: String,
+    },
+    Result {
+        intent: u64,
+    },
+    RunEnd,
+    LogRecover {
+        torn: TornBytes,
+    },
+    LogRotate,
+    /// The entry violates the specification.
+    Malformed {
+        defect: String,
+    },
+}
+
+impl CheckedEntry {
+    fn from_entry(entry: Entry<Word>) -> Self {
+        let kind = match entry.body {
+            Ok(Body::LogOpen { previous, .. }) => EntryKind::LogOpen { previous },
+            Ok(Body::RunBegin(_)) => EntryKind::RunBegin,
+            Ok(Body::Tool { .. }) => EntryKind::Tool,
+            Ok(Body::Intent(intent)) => EntryKind::Intent {
+                step: intent.step.0.into_owned(),
+            },
+            Ok(Body::Result(result)) => EntryKind::Result {
+                intent: result.intent,
+            },
+            Ok(Body::RunEnd { .. }) => EntryKind::RunEnd,
+            Ok(Body::LogRecover { torn }) => EntryKind::LogRecover { torn },
+            Ok(Body::LogRotate { .. }) => EntryKind::LogRotate,
+            Err(defect) => EntryKind::Malformed { defect },
+        };
+        Self {
+            version: entry.version,
+            seq: entry.seq,
+            prev: entry.prev,
+            log: entry.log_id,
+            run: entry.run,
+            kind,
+        }
+    }
 }
 
 fn check_block(bytes: Vec<u8>) -> Block {
@@ -40,7 +105,7 @@ fn check_block(bytes: Vec<u8>) -> Block {
         CheckedLine {
             length: raw.len(),
             hash: Digest::compute(raw),
-            record: parse_line(raw),
+            entry: Entry::parse(raw).map(CheckedEntry::from_entry),
         }
     };
     let lines = ends.chain(rest).map(line).collect();
