@@ -5,6 +5,19 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
+/// The value of each lower-case hexadecimal digit, and 0xff for every other byte. A verification
+/// parses many digests, and the branches of a `match` on random digits are slow.
+const HEX_VALUES: [u8; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < digits.len() {
+        values[digits[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+
 /// A SHA-256. It is shown and serialised as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
@@ -17,15 +30,15 @@ impl Digest {
 
     /// Parses the canonical form only: 64 lower-case hexadecimal digits.
     pub(crate) fn from_hex(text: &str) -> Option<Self> {
-        let half = |digit: u8| match digit {
-            b'0'..=b'9' => Some(digit - b'0'),
-            b'a'..=b'f' => Some(digit - b'a' + 10),
-            _ => None,
-        };
         let mut bytes = [0; 32];
         let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
         for (byte, digits) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = half(digits[0])? << 4 | half(digits[1])?;
+            let high = HEX_VALUES[usize::from(digits[0])];
+            let low = HEX_VALUES[usize::from(digits[1])];
+            if high | low > 0xf {
+                return None;
+            }
+            *byte = high << 4 | low;
         }
         Some(Self(bytes))
     }
