@@ -1,4 +1,4 @@
-//! The audit record: JSON Lines, each chained to the one before, each durable before what it announces happens.
+//! The audit log: JSON Lines in a hash chain. An intent is durable before its action.
 //!
 //! The specification is `docs/AUDIT.md`.
 

@@ -1,4 +1,4 @@
-//! The file of a log: opened safely, room reserved in it.
+//! Opens the file of a log safely and reserves space in it.
 
 #[cfg(target_os = "linux")]
 use rustix::fs::FallocateFlags;
@@ -8,12 +8,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
-/// Whether a path names this very file.
+/// Returns whether a path names this very file.
 pub(super) fn is_file_at_path(path: &Path, file: &File) -> io::Result<bool> {
-    let ours = file.metadata()?;
+    let opened = file.metadata()?;
     let named = std::fs::symlink_metadata(path)
-        .map_err(|error| io::Error::other(format!("it is gone from its path ({error})")))?;
-    Ok((ours.dev(), ours.ino()) == (named.dev(), named.ino()))
+        .map_err(|error| io::Error::other(format!("the file is gone from its path ({error})")))?;
+    Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino()))
 }
 
 pub(super) fn parent_directory(path: &Path) -> &Path {
@@ -22,7 +22,7 @@ pub(super) fn parent_directory(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Opens a log safely, or makes an empty file for one.
+/// Opens the file of a log, or creates an empty file. Refuses files that other users control.
 pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
     let directory = parent_directory(path);
     std::fs::DirBuilder::new()
@@ -48,13 +48,13 @@ pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
     };
     let meta = file.metadata()?;
     let problem = if !meta.is_file() {
-        Some("it is not a regular file")
+        Some("not a regular file")
     } else if meta.uid() != rustix::process::geteuid().as_raw() {
-        Some("it belongs to another user")
+        Some("the file belongs to another user")
     } else if meta.nlink() != 1 {
-        Some("it has more than one name (hard links)")
+        Some("the file has more than one name (hard links)")
     } else if meta.mode() & 0o022 != 0 {
-        Some("others can write to it (chmod go-w)")
+        Some("other users can write to the file (run `chmod go-w`)")
     } else {
         None
     };
@@ -63,17 +63,18 @@ pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
 
 fn to_io_error(error: rustix::io::Errno) -> io::Error {
     if error == rustix::io::Errno::LOOP {
-        io::Error::other("it is a symlink")
+        io::Error::other("the path is a symlink")
     } else {
         error.into()
     }
 }
 
-/// Reserves room behind the end without changing the length; `false` where the filesystem cannot.
+/// Reserves space behind the end of the file and keeps its length. Returns `false` if the
+/// filesystem does not support this.
 #[cfg(target_os = "linux")]
-pub(super) fn preallocate(file: &File, end: u64, room: u64) -> io::Result<bool> {
+pub(super) fn preallocate(file: &File, end: u64, size: u64) -> io::Result<bool> {
     use rustix::io::Errno;
-    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, size) {
         Ok(()) => Ok(true),
         Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
         Err(error) => Err(error.into()),
@@ -81,6 +82,6 @@ pub(super) fn preallocate(file: &File, end: u64, room: u64) -> io::Result<bool> 
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn preallocate(_file: &File, _end: u64, _room: u64) -> io::Result<bool> {
+pub(super) fn preallocate(_file: &File, _end: u64, _size: u64) -> io::Result<bool> {
     Ok(false)
 }

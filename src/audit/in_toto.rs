@@ -1,7 +1,8 @@
-//! Results as in-toto statements, and DSSE around them.
+//! Results as in-toto statements, and their DSSE envelopes.
 //!
-//! Source: github.com/in-toto/attestation, `spec/v1/statement.md` and `spec/predicates/link.md` (v0.3);
-//! github.com/secure-systems-lab/dsse, `protocol.md` (v1). No key is held here: signatures are made elsewhere.
+//! Sources: `spec/v1/statement.md` and `spec/predicates/link.md` (v0.3) in
+//! github.com/in-toto/attestation, and `protocol.md` (v1) in github.com/secure-systems-lab/dsse.
+//! The program has no key. The site signs by its own means.
 
 use super::history::Record;
 use super::record::{Body, Intent, Operation, ResultRecord, Text};
@@ -11,16 +12,15 @@ use serde_json::{Value, json};
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
-/// One result, as a statement about its line in the log.
+/// A statement about the line of one result.
 pub struct Statement {
-    /// The result's sequence number.
+    /// Sequence number of the result.
     pub seq: u64,
-    /// The statement's bytes.
     pub bytes: Vec<u8>,
 }
 
 impl Statement {
-    /// What a signature is made of: DSSE's pre-authentication encoding.
+    /// Returns the bytes to sign: the pre-authentication encoding of DSSE.
     #[must_use]
     pub fn to_signing_input(&self) -> Vec<u8> {
         let head = format!(
@@ -31,7 +31,7 @@ impl Statement {
         [head.as_bytes(), &self.bytes].concat()
     }
 
-    /// The envelope, with a signature that was made elsewhere.
+    /// Returns the DSSE envelope with a signature.
     #[must_use]
     pub fn to_envelope(&self, keyid: &str, signature: &[u8]) -> Vec<u8> {
         let envelope = json!({
@@ -43,17 +43,17 @@ impl Statement {
     }
 }
 
-/// A statement for each result of a run, whose records are in their order. A command without a result has none: whether it happened is not known.
+/// Builds a statement for each result of a run. The entries are in the order of the log.
 #[must_use]
 pub fn build_statements(run: &str, records: &[Record]) -> Vec<Statement> {
     let result = |record: &Record| {
         let Body::Result(result) = &record.body else {
             return None;
         };
-        let begun = &records[records
+        let intent_entry = &records[records
             .binary_search_by_key(&result.intent, |record| record.seq)
             .ok()?];
-        let Body::Intent(intent) = &begun.body else {
+        let Body::Intent(intent) = &intent_entry.body else {
             return None;
         };
         let statement = json!({
@@ -63,9 +63,9 @@ pub fn build_statements(run: &str, records: &[Record]) -> Vec<Statement> {
             "predicate": {
                 "name": intent.step,
                 "command": build_command(&intent.operation),
-                "materials": build_materials(begun, intent),
+                "materials": build_materials(intent_entry, intent),
                 "byproducts": build_byproducts(result),
-                "environment": build_environment(run, begun, record, intent),
+                "environment": build_environment(run, intent_entry, record, intent),
             },
         });
         Some(Statement {
@@ -76,12 +76,12 @@ pub fn build_statements(run: &str, records: &[Record]) -> Vec<Statement> {
     records.iter().filter_map(result).collect()
 }
 
-/// A record's raw line, by its digest. The name is the same whatever the file is called by then.
+/// Names the raw line of an entry by its digest. A rotation does not change the name.
 fn build_record_descriptor(record: &Record) -> Value {
     json!({ "name": format!("audit.jsonl#{}", record.seq), "digest": { "sha256": record.sha256 } })
 }
 
-/// Strings only: bytes that are no text are given as base64, and said to be.
+/// Formats text as a string. Text that is not UTF-8 becomes `base64:…`.
 fn format_text(text: &Text) -> String {
     match text {
         Text::Utf8(text) => text.clone(),
@@ -89,16 +89,16 @@ fn format_text(text: &Text) -> String {
     }
 }
 
-fn build_command(act: &Operation) -> Vec<String> {
-    match act {
+fn build_command(operation: &Operation) -> Vec<String> {
+    match operation {
         Operation::Process { argv, .. } => argv.iter().map(format_text).collect(),
         Operation::File { .. } => Vec::new(),
     }
 }
 
-/// What it was made from: the intent on record, the executable, the plan.
-fn build_materials(begun: &Record, intent: &Intent) -> Vec<Value> {
-    let mut materials = vec![build_record_descriptor(begun)];
+/// Lists the materials: the intent, the executable and the plan.
+fn build_materials(intent_entry: &Record, intent: &Intent) -> Vec<Value> {
+    let mut materials = vec![build_record_descriptor(intent_entry)];
     if let Operation::Process { exe, .. } = &intent.operation
         && let Some(sha256) = &exe.sha256
     {
@@ -123,7 +123,12 @@ fn build_byproducts(result: &ResultRecord) -> Value {
     })
 }
 
-fn build_environment(run: &str, begun: &Record, ended: &Record, intent: &Intent) -> Value {
+fn build_environment(
+    run: &str,
+    intent_entry: &Record,
+    result_entry: &Record,
+    intent: &Intent,
+) -> Value {
     let (env, cwd) = match &intent.operation {
         Operation::Process { env, cwd, .. } => (Some(env), Some(cwd)),
         Operation::File { .. } => (None, None),
@@ -134,9 +139,9 @@ fn build_environment(run: &str, begun: &Record, ended: &Record, intent: &Intent)
         "actor": intent.actor,
         "target": intent.target,
         "reason": intent.reason,
-        "log": begun.log,
+        "log": intent_entry.log,
         "run": run,
-        "started_at": begun.ts,
-        "ended_at": ended.ts,
+        "started_at": intent_entry.ts,
+        "ended_at": result_entry.ts,
     })
 }

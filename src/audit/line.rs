@@ -1,4 +1,4 @@
-//! A record as a line: JSON in ASCII with an LF.
+//! An entry as a line: JSON in ASCII with an LF.
 
 use super::record::Body;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::ser::Formatter;
 use std::fmt;
 use std::io;
 
-/// What `prev` is in the first record of a log.
+/// The `prev` of the first entry of a log.
 pub const ZERO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Version of the log format.
@@ -29,7 +29,7 @@ impl fmt::Display for UnsupportedFormat {
 impl std::error::Error for UnsupportedFormat {}
 
 impl UnsupportedFormat {
-    /// Returns whether this is why a log could not be opened.
+    /// Returns whether `error` reports an unsupported format.
     #[must_use]
     pub fn is_cause_of(error: &io::Error) -> bool {
         error.get_ref().is_some_and(|inner| inner.is::<Self>())
@@ -45,7 +45,7 @@ pub(super) fn ensure_supported_format(version: u64) -> io::Result<()> {
     }
 }
 
-/// One line.
+/// The keys of an entry, in the order of the line.
 #[derive(Serialize)]
 pub(super) struct RecordLine<'a> {
     pub(super) v: u32,
@@ -59,7 +59,7 @@ pub(super) struct RecordLine<'a> {
     pub(super) ts: String,
 }
 
-/// JSON in ASCII: an auditor's tools need not agree on an encoding.
+/// Writes JSON in ASCII. Tools of auditors then need not agree on an encoding.
 struct AsciiFormatter;
 
 impl Formatter for AsciiFormatter {
@@ -82,7 +82,7 @@ impl Formatter for AsciiFormatter {
     }
 }
 
-/// One line with its LF.
+/// Encodes an entry as one line, LF included.
 pub(super) fn encode_line(line: &RecordLine<'_>) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(1024);
     line.serialize(&mut serde_json::Serializer::with_formatter(

@@ -1,4 +1,5 @@
-//! The log file: opened safely, appended to one durable line at a time, its torn tail recovered.
+//! The log file. It is opened safely, and each line is durable before the next one. A torn end is
+//! recovered.
 
 mod open;
 mod rotate;

@@ -1,4 +1,8 @@
-//! The record's lines as types. Every field is described in the specification of the record (`docs/AUDIT.md`).
+//! The entries of the log as types, for writing and for reading. `docs/AUDIT.md` specifies each
+//! key.
+//!
+//! Reading accepts unknown keys. It requires every key that the specification requires, also the
+//! keys that can be null: `Option` alone would accept a missing key.
 
 mod fields;
 mod text;
@@ -10,91 +14,91 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a record says, by type.
+/// An entry without the keys that every entry has, by type. Texts are of type `S`.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Body"))]
 #[serde(tag = "type")]
 #[serde(bound(deserialize = "S: EntryText<'de>"))]
 pub enum Body<S = String> {
-    /// The first record of a log.
+    /// The first entry of a log.
     #[serde(rename = "log.open")]
     LogOpen {
-        /// Version of the program that made the log.
+        /// Version of the program that created the log.
         bypassctl: String,
-        /// Whether the filesystem can reserve room for a result before the act.
+        /// True if the filesystem can reserve space for a result.
         preallocates: bool,
-        /// The log that this one goes on from; none before the first rotation.
+        /// The log that this log continues. Null before the first rotation.
         #[serde(deserialize_with = "fields::strict")]
         previous: Option<PreviousLog>,
     },
-    /// A run begins.
+    /// The start of a run.
     #[serde(rename = "run.begin")]
     RunBegin(Box<RunBegin>),
-    /// A tool, before its first use other than asking its version.
+    /// A tool, before its first use. Only the question for its version comes earlier.
     #[serde(rename = "tool")]
     Tool {
         /// `kubectl` or `influxctl`.
         name: String,
-        /// Which file.
+        /// The executable.
         #[serde(flatten)]
         exe: Executable,
-        /// Where it was found, before symlinks were resolved.
+        /// Path before symlinks were resolved.
         found_at: String,
     },
-    /// Something is about to happen.
+    /// An action that is about to start.
     #[serde(rename = "intent")]
     Intent(Box<Intent<S>>),
-    /// It has happened, or not: how it ended.
+    /// The result of an action.
     #[serde(rename = "result")]
     Result(Box<ResultRecord>),
-    /// A run ends.
+    /// The end of a run.
     #[serde(rename = "run.end")]
     RunEnd {
-        /// Which command: `enable`, `revoke`, ….
+        /// The command: `enable`, `revoke`, ….
         command: String,
-        /// Whether it only showed what would be done.
+        /// True if the run only showed its plan.
         dry_run: bool,
-        /// The exit code of the program.
+        /// Exit code of the program.
         exit_code: u8,
-        /// Its name.
+        /// Name of the exit code.
         outcome: String,
-        /// Whether anything was changed.
+        /// True if the run changed anything.
         changed: bool,
-        /// What it was done to, as known at the end.
+        /// The target, as far as the run knew it at its end.
         #[serde(deserialize_with = "fields::strict")]
         target: Target,
     },
-    /// The last record of a log: another goes on from here.
+    /// The last entry of a closed log. The next log continues from it.
     #[serde(rename = "log.rotate")]
     LogRotate {
-        /// Who closed it.
+        /// Who closed the log.
         #[serde(deserialize_with = "fields::strict")]
         actor: Actor,
-        /// Why, in the user's words.
+        /// Text of `--reason`.
         #[serde(deserialize_with = "Option::deserialize")]
         reason: Option<String>,
-        /// Commands whose result is not on record, which the next log cannot know of.
+        /// Intents without a result. The next log does not contain them.
         #[serde(deserialize_with = "fields::strict")]
         unfinished: Vec<UnfinishedCommand>,
     },
-    /// Bytes that are no record were found behind the last good one.
+    /// The recovery of torn bytes behind the last good entry.
     #[serde(rename = "log.recover")]
     LogRecover {
-        /// How many bytes, the last LF among them, and their SHA-256.
+        /// The torn bytes.
         #[serde(deserialize_with = "fields::strict")]
         torn: TornBytes,
     },
 }
 
-/// The last record: what anchors a log from outside.
+/// The last entry of a log. Kept outside the host, it is an anchor.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Head {
-    /// The log.
+    /// UUID of the log.
     pub log: String,
-    /// The record's sequence number.
+    /// Sequence number of the entry.
     pub seq: u64,
-    /// SHA-256 of its raw line, LF included.
+    /// SHA-256 of the raw line, LF included.
     pub hash: String,
 }
 
@@ -104,74 +108,75 @@ impl std::fmt::Display for Head {
     }
 }
 
-/// The end of the log before.
+/// The end of the previous log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct PreviousLog {
-    /// Its name.
+    /// UUID of the log.
     #[serde(deserialize_with = "fields::uuid")]
     pub log: String,
-    /// Its last record, `SEQ:HASH`.
+    /// Its head, `SEQ:HASH`.
     #[serde(deserialize_with = "fields::head")]
     pub head: String,
 }
 
-/// What stands between two good records and is none.
+/// The torn bytes between two good entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct TornBytes {
-    /// How many bytes, the last LF among them.
+    /// Number of bytes, the last LF included.
     pub bytes: u64,
-    /// Their SHA-256.
+    /// SHA-256 of the bytes.
     #[serde(deserialize_with = "fields::digest")]
     pub sha256: String,
 }
 
-/// How a run began.
+/// The start of a run.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct RunBegin {
-    /// The program's own command line.
+    /// Command line of the program.
     pub argv: Vec<Text>,
-    /// The program itself.
+    /// The executable of the program.
     pub exe: Executable,
-    /// The working directory.
+    /// Working directory.
     pub cwd: Text,
-    /// Who ran it.
+    /// Who started the run.
     pub actor: Actor,
-    /// The process, to tell a run that is still going from one that was killed.
+    /// Process ID. It distinguishes an active run from a killed one.
     pub pid: u32,
-    /// When it started: the boot's name and clock ticks since (Linux); a process number alone comes round again.
+    /// Boot ID and clock ticks at the start of the process (Linux). They distinguish processes that
+    /// reuse a process ID.
     #[serde(deserialize_with = "Option::deserialize")]
     pub process_start: Option<String>,
-    /// Why, in the user's words.
+    /// Text of `--reason`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub reason: Option<String>,
-    /// Which command: `enable`, `revoke`, ….
+    /// The command: `enable`, `revoke`, ….
     pub command: String,
-    /// Whether it only shows what would be done.
+    /// True if the run only shows its plan.
     pub dry_run: bool,
     /// SHA-256 of the policy file in force.
     #[serde(deserialize_with = "fields::nullable_digest")]
     pub policy: Option<String>,
-    /// Commands of earlier runs whose result is not on record.
+    /// Intents of earlier runs without a result.
     pub unfinished: Vec<UnfinishedCommand>,
 }
 
-/// A command of which only the intent is on record: whether it happened is not known.
+/// An intent without a result. Its effect is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct UnfinishedCommand {
-    /// The run.
+    /// UUID of the run.
     #[serde(deserialize_with = "fields::uuid")]
     pub run: String,
-    /// The intent's sequence number.
+    /// Sequence number of the intent.
     pub intent: u64,
-    /// The step.
+    /// ID of the step.
     pub step: String,
 }
 
@@ -181,128 +186,128 @@ pub struct UnfinishedCommand {
 #[serde(expecting = "an object")]
 #[serde(bound(deserialize = "S: EntryText<'de>"))]
 pub struct Executable<S = String> {
-    /// Absolute, symlinks resolved.
+    /// Absolute path, symlinks resolved.
     pub path: Text<S>,
-    /// `None` while it is only asked for its version.
+    /// SHA-256 of the file. `None` while the program only asks for the version.
     #[serde(deserialize_with = "fields::nullable_digest")]
     pub sha256: Option<S>,
-    /// `None` while it is only asked for its version, or when it cannot tell.
+    /// `None` while the program asks for the version, or if the tool reports none.
     #[serde(deserialize_with = "Option::deserialize")]
     pub version: Option<S>,
 }
 
-/// Who ran it.
+/// The user who acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Actor"))]
 #[serde(expecting = "an object")]
 #[serde(bound(deserialize = "S: EntryText<'de>"))]
 pub struct Actor<S = String> {
-    /// The effective user.
+    /// Effective user ID.
     pub uid: u32,
-    /// The user's name, where the system knows one.
+    /// Name of that user, if the system knows one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub user: Option<S>,
-    /// The user who logged in, where the system keeps that (Linux, `/proc/self/loginuid`).
+    /// User ID of the login (Linux, `/proc/self/loginuid`).
     #[serde(deserialize_with = "Option::deserialize")]
     pub login_uid: Option<u32>,
-    /// The user who ran sudo.
+    /// User who ran sudo.
     #[serde(deserialize_with = "Option::deserialize")]
     pub sudo_user: Option<S>,
-    /// The machine.
+    /// Host name.
     pub host: S,
-    /// The terminal on standard input.
+    /// Terminal on standard input.
     #[serde(deserialize_with = "Option::deserialize")]
     pub tty: Option<S>,
-    /// Which CI system, where it says so.
+    /// CI system.
     #[serde(deserialize_with = "Option::deserialize")]
     pub ci: Option<S>,
 }
 
 impl Actor {
-    /// The user's name, or the number where the system knows none.
+    /// Returns the name of the user, or the user ID without a name.
     #[must_use]
     pub fn user_name(&self) -> String {
         self.user.clone().unwrap_or_else(|| self.uid.to_string())
     }
 }
 
-/// What a run is about, as far as known at that moment.
+/// The target of a run, as far as known at that moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Target"))]
 #[serde(expecting = "an object")]
 #[serde(bound(deserialize = "S: EntryText<'de>"))]
 pub struct Target<S = String> {
-    /// The context; none in a cluster.
+    /// Context. Null inside a cluster.
     #[serde(deserialize_with = "Option::deserialize")]
     pub context: Option<S>,
-    /// The server's address.
+    /// Address of the API server.
     #[serde(deserialize_with = "Option::deserialize")]
     pub server: Option<S>,
-    /// The UID of namespace `kube-system`.
+    /// UID of namespace `kube-system`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub cluster_uid: Option<S>,
-    /// The namespace.
+    /// Namespace.
     #[serde(deserialize_with = "Option::deserialize")]
     pub namespace: Option<S>,
 }
 
 impl Target {
-    /// Whether both are the same namespace of the same cluster, as far as is known of it.
+    /// Returns whether both are the same namespace of the same cluster, as far as known.
     #[must_use]
     pub fn is_same_namespace(&self, other: &Self) -> bool {
-        let same_cluster = match (&self.cluster_uid, &other.cluster_uid) {
+        let is_same_cluster = match (&self.cluster_uid, &other.cluster_uid) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => self.server == other.server,
         };
-        self.namespace == other.namespace && same_cluster
+        self.namespace == other.namespace && is_same_cluster
     }
 }
 
-/// A process that is about to start, or a file that is about to change.
+/// An action that is about to start.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Intent"))]
 pub struct Intent<S = String> {
-    /// The step that this belongs to.
+    /// ID of the step.
     pub step: S,
     /// `reads` or `changes`.
     pub effect: Effect,
-    /// The process.
+    /// The process or the file.
     #[serde(flatten)]
     pub operation: Operation<S>,
-    /// Who ran it.
+    /// Who acts.
     pub actor: Actor<S>,
-    /// What it is done to.
+    /// The target.
     pub target: Target<S>,
-    /// SHA-256 of the plan that this belongs to.
+    /// SHA-256 of the applied plan.
     pub plan: Option<S>,
-    /// Why, in the user's words.
+    /// Text of `--reason`.
     pub reason: Option<S>,
 }
 
-/// What is about to happen.
+/// The process or the file of an intent.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Operation"))]
 #[serde(untagged)]
 pub enum Operation<S = String> {
-    /// A process.
+    /// A process that is about to start.
     Process {
-        /// Exactly what is executed, each argument apart.
+        /// Arguments, exactly as executed.
         argv: Vec<Text<S>>,
-        /// The file that is executed.
+        /// The executable.
         exe: Executable<S>,
-        /// The working directory.
+        /// Working directory.
         cwd: Text<S>,
-        /// The environment variables that steer the tools, credentials in URLs cut out.
+        /// Environment variables that control the tools, without credentials in URLs.
         env: BTreeMap<S, Text<S>>,
-        /// What it reads.
+        /// Standard input, if the process reads it.
         stdin: Option<Stdin>,
-        /// The object of the cluster that it changes, as it was seen before.
+        /// The object of the cluster that the process changes, as seen right before.
         #[serde(skip_serializing_if = "Option::is_none")]
         object: Option<ObjectRef>,
     },
-    /// A file.
+    /// A file that is about to change.
     File {
-        /// What changes.
+        /// The change.
         file: FileChange,
     },
 }
@@ -375,27 +380,27 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
     }
 }
 
-/// How a file changes.
+/// The kind of a file change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FileOp {
-    /// It is written.
+    /// The file is written.
     Write,
-    /// It is deleted.
+    /// The file is deleted.
     Delete,
-    /// It is a directory that is gone again when the result is recorded.
+    /// A directory that exists only until the result.
     TempDir,
 }
 
 impl FileOp {
-    /// As it is told.
+    /// Returns the words for people.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
             Self::Delete => "delete",
-            Self::TempDir => "for the time of a trial, directory",
+            Self::TempDir => "temporary directory",
         }
     }
 }
@@ -405,48 +410,48 @@ impl FileOp {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct FileChange {
-    /// How.
+    /// The kind.
     pub op: FileOp,
-    /// Absolute, symlinks resolved.
+    /// Absolute path, symlinks resolved.
     pub path: Text,
-    /// What is there before; `None` when nothing is.
+    /// The content before. `None` without a file.
     #[serde(deserialize_with = "Option::deserialize")]
     pub before: Option<Stream>,
-    /// What is there after; `None` when nothing is.
+    /// The content after. `None` without a file.
     #[serde(deserialize_with = "Option::deserialize")]
     pub after: Option<Stream>,
 }
 
-/// Why nothing is said of a stream.
+/// The reason to withhold a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum WithheldReason {
-    /// It may carry a token or key.
+    /// The stream can contain a token or a key.
     Secret,
 }
 
-/// Bytes, by what may be said of them.
+/// Bytes of a stream or a file, by length and digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Stream {
-    /// How many, and their SHA-256.
+    /// Length and SHA-256.
     Digest {
-        /// How many.
+        /// Number of bytes.
         bytes: u64,
-        /// Their SHA-256.
+        /// SHA-256 of the bytes.
         sha256: String,
     },
-    /// Nothing may be said of them.
+    /// Neither length nor digest.
     Withheld {
-        /// Why.
+        /// The reason.
         withheld: WithheldReason,
     },
 }
 
 impl Stream {
-    /// How many bytes, and their SHA-256.
+    /// Computes length and SHA-256.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self::Digest {
@@ -455,7 +460,7 @@ impl Stream {
         }
     }
 
-    /// May carry a secret.
+    /// Creates a stream that can contain a secret.
     #[must_use]
     pub fn new_withheld() -> Self {
         Self::Withheld {
@@ -464,14 +469,14 @@ impl Stream {
     }
 }
 
-/// What a process reads: by its digest, and what it was made from.
+/// Standard input of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stdin {
-    /// How much, and its SHA-256.
+    /// Length and SHA-256.
     #[serde(flatten)]
     pub stream: Stream,
-    /// The jobs of the cluster that it was made from.
+    /// The jobs that a manifest was made from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub derived_from: Vec<ObjectRef>,
 }
@@ -513,17 +518,17 @@ impl<'de> Deserialize<'de> for Stream {
     }
 }
 
-/// How it ended.
+/// The result of an action.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct ResultRecord {
-    /// The intent's sequence number.
+    /// Sequence number of the intent.
     pub intent: u64,
-    /// How the process ended; none for a file, and for a process that never started.
+    /// Exit of the process. Null for a file and for a process that never started.
     #[serde(deserialize_with = "read_exit")]
     pub exit: Option<ExitRecord>,
-    /// How long it took, in milliseconds.
+    /// Milliseconds since the intent was durable.
     pub duration_ms: u64,
     /// Standard output.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -531,22 +536,23 @@ pub struct ResultRecord {
     /// Standard error.
     #[serde(deserialize_with = "Option::deserialize")]
     pub stderr: Option<Stream>,
-    /// The files as they are now.
+    /// The changes of files.
     pub files: Vec<FileChange>,
-    /// Why it did not come to its end: `not-started`, `executable-changed`, `timed-out`, `too-much-output`, `interrupted`, `condition-met` (a watch
-    /// that had shown what was waited for), or an error of the system.
+    /// Missing if the action ended by itself. Otherwise a message of the system, or
+    /// `not-started: …`, `executable-changed`, `timed-out`, `too-much-output`, `interrupted`,
+    /// `streams-held-open` or `condition-met` (a watch that showed the awaited state).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Exit code or signal, the other null.
+/// Exit code or signal. The other one is null.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct ExitRecord {
-    /// The exit code.
+    /// Exit code.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that killed the process.
     pub signal: Option<i32>,
 }
 

@@ -1,4 +1,4 @@
-//! Logs that go on from each other, across rotations.
+//! Opens the segments of a log and checks the links between them.
 
 use super::record::{Head, PreviousLog};
 use super::tail::{self, LogHeader, read_header};
@@ -11,83 +11,80 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A log that is open to be read.
+/// A log that is open for reading.
 pub struct LogFile {
-    /// Its file.
     pub path: PathBuf,
     file: File,
-    /// How much was written when it was opened, in bytes.
+    /// Length when the log was opened, in bytes. Later entries are not read.
     length: u64,
     header: LogHeader,
 }
 
 impl LogFile {
-    /// Opens a log to be read, as far as it is written now.
+    /// Opens a log for reading, up to its current end.
     ///
     /// # Errors
-    /// Those of reading, and for what is no regular file.
+    /// Fails if the file cannot be read or is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let source = Self::open_locked(path)?;
-        let _ = source.file.unlock();
-        Ok(source)
+        let log = Self::open_locked(path)?;
+        let _ = log.file.unlock();
+        Ok(log)
     }
 
-    /// The same, and nobody can write to it until it is unlocked.
+    /// Opens a log like [`Self::open`]. Nobody can write to it until it is unlocked.
     fn open_locked(path: &Path) -> io::Result<Self> {
-        // A FIFO would keep who opens it waiting.
+        // Opening a FIFO would block without NONBLOCK.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+            return Err(io::Error::other("not a regular file"));
         }
-        // Where there are no locks, such as on some evidence shares, nobody writes a log either.
+        // A filesystem without locks, such as a share for evidence, has no writer either.
         let _ = file.lock_shared();
         let length = file.metadata()?.len();
-        let opening = read_header(&file)?.unwrap_or_default();
+        let header = read_header(&file)?.unwrap_or_default();
         Ok(Self {
             path: path.to_owned(),
             file,
             length,
-            header: opening,
+            header,
         })
     }
 
-    /// Whether both are the same file, by whatever names.
+    /// Returns whether both paths name the same file.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
-        let file = |source: &Self| {
-            source
-                .file
+        let file_id = |log: &Self| {
+            log.file
                 .metadata()
                 .map(|meta| (meta.dev(), meta.ino()))
                 .ok()
         };
-        file(self).is_some_and(|one| file(other) == Some(one))
+        file_id(self).is_some_and(|id| file_id(other) == Some(id))
     }
 
-    /// From its start; nobody else reads from it meanwhile.
+    /// Returns a reader from the start of the log. All readers of a log share one position.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Fails if the file cannot be read.
     pub fn reader(&self) -> io::Result<io::Take<&File>> {
         (&self.file).rewind()?;
         Ok((&self.file).take(self.length))
     }
 
-    /// Its last record; `None` where it has none.
+    /// Reads the head. Returns `None` for an empty log.
     ///
     /// # Errors
-    /// Those of reading, and where it is no log.
+    /// Fails if the file cannot be read or is not a log.
     pub fn read_head(&self) -> io::Result<Option<Head>> {
         tail::read_head(&self.file)
     }
 }
 
-/// A log and those beside it that were closed by rotations under its name, the oldest first. A rotation that is under
-/// way is waited for.
+/// Opens a log and the closed logs beside it, the oldest first. Waits for a rotation in progress.
 ///
 /// # Errors
-/// Those of reading.
+/// Fails if a file cannot be read.
 pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
     let directory = path
         .parent()
@@ -99,37 +96,41 @@ pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
             break current;
         }
     };
-    let mut sources = Vec::new();
+    let mut logs = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let other = entry?.path();
         if is_segment_name(path, &other) {
-            let named = |error| io::Error::other(format!("`{}`: {error}", other.display()));
-            sources.push(LogFile::open(&other).map_err(named)?);
+            let add_path = |error| io::Error::other(format!("`{}`: {error}", other.display()));
+            logs.push(LogFile::open(&other).map_err(add_path)?);
         }
     }
     let _ = current.file.unlock();
-    sources.sort_by(|one, other| one.path.cmp(&other.path));
-    sources.push(current);
-    Ok(sort_by_chain(sources))
+    logs.sort_by(|one, other| one.path.cmp(&other.path));
+    logs.push(current);
+    Ok(sort_by_chain(logs))
 }
 
-/// Each log behind the one that it goes on from; those of which that cannot be told as they come.
+/// Sorts each log behind the log that it continues. Keeps the order of all others.
 #[must_use]
-pub fn sort_by_chain(mut left: Vec<LogFile>) -> Vec<LogFile> {
+pub fn sort_by_chain(mut logs: Vec<LogFile>) -> Vec<LogFile> {
     let mut ordered = Vec::new();
-    while !left.is_empty() {
-        let waits = |source: &LogFile| {
-            let previous = source.header.previous.as_ref();
+    while !logs.is_empty() {
+        let has_predecessor = |log: &LogFile| {
+            let previous = log.header.previous.as_ref();
             previous
-                .is_some_and(|previous| left.iter().any(|other| other.header.log == previous.log))
+                .is_some_and(|previous| logs.iter().any(|other| other.header.log == previous.log))
         };
-        let next = left.iter().position(|source| !waits(source)).unwrap_or(0);
-        ordered.push(left.remove(next));
+        let next = logs
+            .iter()
+            .position(|log| !has_predecessor(log))
+            .unwrap_or(0);
+        ordered.push(logs.remove(next));
     }
     ordered
 }
 
-/// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names are somebody's own, such as copies.
+/// Returns whether `other` is named like a closed log of `path`:
+/// `audit-20260131T120000Z-1a2b3c4d.jsonl` beside `audit.jsonl`. Other names can be copies.
 fn is_segment_name(path: &Path, other: &Path) -> bool {
     let stem = |path: &Path| {
         path.file_stem()
@@ -150,128 +151,140 @@ fn is_segment_name(path: &Path, other: &Path) -> bool {
         )
 }
 
-/// A log, and what was found in it.
+/// A file of the log and the result of its verification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Segment {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// What was found.
     #[serde(flatten)]
     pub report: LogReport,
 }
 
-/// Something about how one log goes on from another.
+/// A finding about the link of one file to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Link {
-    /// The file.
+    /// Path of the file.
     pub file: PathBuf,
-    /// What is the matter.
+    /// Description of the finding.
     pub message: String,
 }
 
-/// How logs go on from each other.
+/// The findings about the links between files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Links {
-    /// What does not hold.
+    /// Faults.
     pub broken: Vec<Link>,
-    /// What cannot be told from these files alone.
+    /// Links to files outside the set.
     pub open: Vec<Link>,
 }
 
-/// What holds in logs that are verified together.
+/// The result of verifying several files together.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogVerification {
-    /// Whether all holds.
+    /// True if no file and no link has a fault, and the expected entry exists.
     pub intact: bool,
-    /// Whether the record that was expected is there; null where none was.
+    /// True if the expected entry exists. Null without an expected entry.
     pub anchored: Option<bool>,
-    /// Each log, the oldest first, and what was found in it.
+    /// The files, the oldest first.
     pub logs: Vec<Segment>,
-    /// How they go on from each other.
+    /// The links between the files.
     pub links: Links,
 }
 
-/// Whether these logs are one record: each but the oldest goes on from the end of another of them.
+/// Checks that the segments form one log. Each but the oldest continues another one from its end.
 #[must_use]
 pub fn check_links(segments: &[Segment]) -> Links {
     let mut links = Links::default();
-    let named = |log: &str| {
+    let find = |log: &str| {
         segments
             .iter()
             .find(|segment| segment.report.log.as_deref() == Some(log))
     };
-    let mut follower: BTreeMap<&str, &Segment> = BTreeMap::new();
+    let mut successors: BTreeMap<&str, &Segment> = BTreeMap::new();
     let mut oldest = Vec::new();
     for segment in segments {
         if let Some(twin) = segment
             .report
             .log
             .as_deref()
-            .and_then(named)
+            .and_then(find)
             .filter(|twin| twin.file != segment.file)
         {
-            links
-                .broken
-                .push(segment.new_link(format!("it is the same log as `{}`", twin.file.display())));
+            links.broken.push(
+                segment.new_link(format!("the log is the same as `{}`", twin.file.display())),
+            );
         }
         let Some(previous) = &segment.report.previous else {
             oldest.push(segment);
             continue;
         };
-        if let Some(twin) = follower.insert(&previous.log, segment) {
+        if let Some(twin) = successors.insert(&previous.log, segment) {
             let twin = twin.file.display();
-            links.broken.push(segment.new_link(format!(
-                "`{twin}` goes on from the same log: one of the two was not"
-            )));
-        }
-        match named(&previous.log) {
-            Some(before) => links
+            links
                 .broken
-                .extend(segment.find_broken_link(previous, before)),
+                .push(segment.new_link(format!("the log continues the same log as `{twin}`")));
+        }
+        match find(&previous.log) {
+            Some(predecessor) => links
+                .broken
+                .extend(segment.find_broken_link(previous, predecessor)),
             None => {
                 oldest.push(segment);
                 let PreviousLog { log, head } = previous;
                 links.open.push(segment.new_link(format!(
-                    "it goes on from log {log}, {head}, which is not among these: what that holds is not known"
+                    "the log continues log {log} from {head}, which is not among the files"
                 )));
             }
         }
     }
-    let ends = |segment: &&Segment| {
+    let has_no_successor = |segment: &&Segment| {
         segment
             .report
             .log
             .as_deref()
-            .is_none_or(|log| !follower.contains_key(log))
+            .is_none_or(|log| !successors.contains_key(log))
     };
-    links.open.extend(segments.iter().filter(|segment| segment.report.closed).filter(ends).map(|segment| {
-        segment.new_link("it was closed by a rotation, and the log that goes on from it is not among these".to_owned())
-    }));
+    links.open.extend(
+        segments
+            .iter()
+            .filter(|segment| segment.report.closed)
+            .filter(has_no_successor)
+            .map(|segment| {
+                segment.new_link(
+                    "a rotation closed the log, and the next log is not among the files".to_owned(),
+                )
+            }),
+    );
     if let [first, .., last] = oldest[..] {
         let first = first.file.display();
         links.broken.push(last.new_link(format!(
-            "with `{first}` it is not one record: neither goes on from another of these"
+            "the log and `{first}` continue no other of the files"
         )));
     }
     links
 }
 
 impl Segment {
-    fn new_link(&self, what: String) -> Link {
+    fn new_link(&self, message: String) -> Link {
         Link {
             file: self.file.clone(),
-            message: what,
+            message,
         }
     }
 
-    fn find_broken_link(&self, previous: &PreviousLog, before: &Self) -> Option<Link> {
-        let fits = before.report.closed && before.report.head.as_ref() == Some(&previous.head);
-        let (head, before) = (&previous.head, before.file.display());
-        (!fits).then(|| self.new_link(format!("it goes on from record {head}, which is not the end of `{before}`: one of the two was rewritten, or cut")))
+    fn find_broken_link(&self, previous: &PreviousLog, predecessor: &Self) -> Option<Link> {
+        let is_intact =
+            predecessor.report.closed && predecessor.report.head.as_ref() == Some(&previous.head);
+        let (head, file) = (&previous.head, predecessor.file.display());
+        (!is_intact).then(|| {
+            self.new_link(format!(
+                "the log continues from entry {head}, which is not the end of `{file}`"
+            ))
+        })
     }
 }
 

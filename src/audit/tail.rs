@@ -63,7 +63,7 @@ pub(super) fn read_tail(file: &File) -> io::Result<Tail> {
         }
         if size >= MAX_WINDOW {
             return Err(io::Error::other(
-                "it does not end with any audit record: not an audit log",
+                "not an audit log: no entry found at the end",
             ));
         }
         size *= 2;
@@ -88,7 +88,7 @@ pub(super) fn ensure_is_log(file: &File) -> io::Result<()> {
         return Ok(());
     }
     parse_version(&start[..length]).map_or(Ok(()), ensure_supported_format)?;
-    Err(io::Error::other("it is not an audit log"))
+    Err(io::Error::other("not an audit log"))
 }
 
 /// Parses the version out of the first bytes of a log.

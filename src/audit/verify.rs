@@ -1,4 +1,5 @@
-//! Whether logs hold: chain, sequence, form, intents without a result, torn lines and their recovery, one after another.
+//! Verifies logs: hash chain, sequence, form of each entry, runs, intents without a result, and
+//! torn lines with their recovery.
 
 mod blocks;
 
@@ -12,45 +13,45 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use uuid::Uuid;
 
-/// Something that does not hold, and where.
+/// A finding about one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
-    /// The line, counted from 1.
+    /// Number of the line, from 1.
     pub line: u64,
-    /// Where it begins, in bytes from the start of the file.
+    /// Start of the line in the file, in bytes.
     pub offset: u64,
-    /// What does not hold, and what is therefore not known.
+    /// Description of the fault.
     pub message: String,
 }
 
-/// What a verification found.
+/// The result of verifying one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogReport {
-    /// How many records.
+    /// Number of entries.
     pub record_count: u64,
-    /// The log's name.
+    /// UUID of the log.
     pub log: Option<String>,
-    /// The last record, `SEQ:HASH`.
+    /// The head, `SEQ:HASH`.
     pub head: Option<String>,
-    /// The end of the log that this one goes on from, as it says.
+    /// The log that this log continues, and its head.
     pub previous: Option<PreviousLog>,
-    /// Whether it was closed by a rotation.
+    /// True if a rotation closed the log.
     pub closed: bool,
-    /// What does not hold; empty when all does.
+    /// Faults. Empty for an intact log.
     pub findings: Vec<Finding>,
-    /// Commands of which only the intent is on record: whether they happened is not known.
+    /// Intents without a result. Their effect is unknown.
     pub unknown: Vec<Finding>,
     /// Torn lines that a later run recovered.
     pub recovered: Vec<Finding>,
-    /// Whether a record had the expected hash; `None` when nothing was expected.
+    /// True if the log contains the expected entry. `None` without an expected entry.
     #[serde(skip)]
     pub anchored: Option<bool>,
 }
 
 impl LogReport {
-    /// Whether all holds.
+    /// Returns whether the log has no fault and contains the expected entry.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.findings.is_empty() && self.anchored != Some(false)
@@ -65,20 +66,19 @@ struct Verifier {
     seq: u64,
     prev: Digest,
     log: Option<Uuid>,
-    /// Lines behind the last good record that are none, and where they begin.
+    /// The torn bytes behind the last good entry, and their first line and offset.
     torn: Option<(u64, u64, TornAccumulator)>,
-    /// Intents without a result so far: line, offset, step and run.
+    /// Intents without a result so far, by sequence number: line, offset, step and run.
     open_intents: BTreeMap<u64, (u64, u64, String, Option<Uuid>)>,
-    /// Runs that have begun and not ended so far.
+    /// Runs without an end so far.
     open_runs: BTreeSet<Uuid>,
-    /// Whether the record that opens a log was there.
     has_log_open: bool,
 }
 
-/// Verifies a log; `expect` is a record's sequence number and hash, known from outside.
+/// Verifies a log. `expect` is the sequence number and the hash of an entry, from an anchor.
 ///
 /// # Errors
-/// Only those of reading.
+/// Fails if the log cannot be read.
 pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Result<LogReport> {
     let report = LogReport {
         anchored: expect.as_ref().map(|_| false),
@@ -97,11 +97,12 @@ pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Re
         open_runs: BTreeSet::new(),
         has_log_open: false,
     };
-    // A line is judged when the one behind it is known: that may be its recovery. The last of a block is kept for it.
-    let mut kept: Option<(Vec<u8>, CheckedLine)> = None;
+    // The next line can be the recovery of a line. So the last line of a block waits for the next
+    // block.
+    let mut last: Option<(Vec<u8>, CheckedLine)> = None;
     blocks::for_each_block(input, |block| {
         let mut lines = block.lines.into_iter().peekable();
-        if let Some((raw, line)) = kept.take() {
+        if let Some((raw, line)) = last.take() {
             verifier.check_line(&raw, line, lines.peek());
         }
         let mut at = 0;
@@ -109,12 +110,12 @@ pub fn verify_log(input: &mut dyn Read, expect: Option<(u64, String)>) -> io::Re
             let raw = &block.bytes[at..at + line.length];
             at += line.length;
             match lines.peek() {
-                None => kept = Some((raw.to_owned(), line)),
+                None => last = Some((raw.to_owned(), line)),
                 next => verifier.check_line(raw, line, next),
             }
         }
     })?;
-    if let Some((raw, line)) = kept {
+    if let Some((raw, line)) = last {
         verifier.check_line(&raw, line, None);
     }
     Ok(verifier.finish())
@@ -124,14 +125,14 @@ impl Verifier {
     fn check_line(&mut self, raw: &[u8], line: CheckedLine, next: Option<&CheckedLine>) {
         self.line += 1;
         match line.entry {
-            Some(entry) if !self.is_recovered_by(raw, next) => self.check_record(entry, line.hash),
+            Some(entry) if !self.is_recovered_by(raw, next) => self.check_entry(entry, line.hash),
             _ => self.add_torn_line(raw),
         }
         self.offset += raw.len() as u64;
     }
 
-    /// Whether the next record says that this line had no LF when its run was cut off: whole as it is, it was never
-    /// durable, and the chain goes on without it.
+    /// Returns whether the next entry counts this line among the torn bytes. The line can be a
+    /// complete entry without its LF: then it was never durable and is no link of the chain.
     fn is_recovered_by(&self, raw: &[u8], next: Option<&CheckedLine>) -> bool {
         let next = next.and_then(|next| next.entry.as_ref());
         let Some(EntryKind::LogRecover { torn }) = next
@@ -142,40 +143,45 @@ impl Verifier {
         };
         self.torn
             .as_ref()
-            .map_or_else(TornAccumulator::default, |(.., so_far)| so_far.clone())
+            .map_or_else(TornAccumulator::default, |(.., torn_bytes)| {
+                torn_bytes.clone()
+            })
             .matches_with_line(raw, torn)
     }
 
     fn add_torn_line(&mut self, raw: &[u8]) {
-        let (.., so_far) = self
+        let (.., torn_bytes) = self
             .torn
             .get_or_insert_with(|| (self.line, self.offset, TornAccumulator::default()));
-        so_far.add(raw);
+        torn_bytes.add(raw);
     }
 
-    fn check_record(&mut self, record: CheckedEntry, hash: Digest) {
+    fn check_entry(&mut self, entry: CheckedEntry, hash: Digest) {
         self.report.record_count += 1;
-        self.check_recovery(&record);
-        if record.prev != Some(self.prev) {
-            self.add_finding("its `prev` is not the hash of the record before it: something before this line was edited, cut out or put in");
+        self.check_recovery(&entry);
+        if entry.prev != Some(self.prev) {
+            self.add_finding(
+                "`prev` is not the hash of the previous entry: \
+                 somebody edited, removed or inserted a line before this one",
+            );
         }
-        if record.seq != self.seq + 1 {
-            let seq = self.seq + 1;
+        if entry.seq != self.seq + 1 {
+            let expected = self.seq + 1;
             self.add_finding(format!(
-                "its sequence number is {}, not {seq}: what was in between is not known",
-                record.seq
+                "the sequence number is {}, not {expected}: entries are missing or out of order",
+                entry.seq
             ));
         }
         if self.report.closed {
-            self.add_finding("the log was closed by a rotation before it");
+            self.add_finding("a rotation closed the log before this entry");
         }
-        if let Some(problem) = self.find_format_error(&record) {
-            self.add_finding(problem);
+        if let Some(defect) = self.find_defect(&entry) {
+            self.add_finding(defect);
         }
-        (self.seq, self.prev) = (record.seq, hash);
+        (self.seq, self.prev) = (entry.seq, hash);
         self.check_anchor();
-        self.report.closed = matches!(record.kind, EntryKind::LogRotate);
-        self.update_state(record);
+        self.report.closed = matches!(entry.kind, EntryKind::LogRotate);
+        self.update_state(entry);
     }
 
     fn check_anchor(&mut self) {
@@ -187,75 +193,69 @@ impl Verifier {
         }
     }
 
-    fn check_recovery(&mut self, record: &CheckedEntry) {
-        let recovery = match &record.kind {
+    fn check_recovery(&mut self, entry: &CheckedEntry) {
+        let recovery = match &entry.kind {
             EntryKind::LogRecover { torn } => Some(torn),
             _ => None,
         };
         match (self.torn.take(), recovery) {
-            (Some((line, offset, so_far)), Some(torn)) if so_far.matches(torn) => {
-                let bytes = so_far.bytes;
+            (Some((line, offset, torn_bytes)), Some(torn)) if torn_bytes.matches(torn) => {
+                let bytes = torn_bytes.bytes;
                 self.report.recovered.push(Finding {
                     line,
                     offset,
-                    message: format!(
-                        "{bytes} bytes are no record; a later run found and recorded them"
-                    ),
+                    message: format!("{bytes} torn bytes, recovered by a later run"),
                 });
             }
             (Some((line, offset, TornAccumulator { bytes, .. })), _) => {
                 self.report.findings.push(Finding {
                     line,
                     offset,
-                    message: format!(
-                        "{bytes} bytes are no record, and no recovery of them is on record"
-                    ),
+                    message: format!("{bytes} torn bytes, and no entry records their recovery"),
                 });
             }
-            (None, Some(_)) => self.add_finding("it records torn bytes that are not there"),
+            (None, Some(_)) => self.add_finding("the recovered torn bytes do not exist"),
             (None, None) => {}
         }
     }
 
-    fn find_format_error(&self, record: &CheckedEntry) -> Option<String> {
-        // Where the very first line is torn, its recovery is the first record.
+    fn find_defect(&self, entry: &CheckedEntry) -> Option<String> {
+        // If the very first line is torn, its recovery is the first entry.
         let opens = matches!(
-            record.kind,
+            entry.kind,
             EntryKind::LogOpen { .. } | EntryKind::LogRecover { .. }
         );
-        if record.version != u64::from(RECORD_VERSION) {
-            Some(UnsupportedFormat(record.version).to_string())
-        } else if let EntryKind::Malformed { defect } = &record.kind {
-            Some(format!("its form is not that of a record: {defect}"))
+        if entry.version != u64::from(RECORD_VERSION) {
+            Some(UnsupportedFormat(entry.version).to_string())
+        } else if let EntryKind::Malformed { defect } = &entry.kind {
+            Some(format!("invalid entry: {defect}"))
         } else if !self.has_log_open && !opens {
-            Some("a log begins with `log.open`".to_owned())
-        } else if self.has_log_open && matches!(record.kind, EntryKind::LogOpen { .. }) {
-            Some("a log is opened once, by its first record".to_owned())
-        } else if self.log.is_some() && self.log != record.log {
-            Some("it belongs to another log".to_owned())
+            Some("the log does not begin with `log.open`".to_owned())
+        } else if self.has_log_open && matches!(entry.kind, EntryKind::LogOpen { .. }) {
+            Some("second `log.open`".to_owned())
+        } else if self.log.is_some() && self.log != entry.log {
+            Some("the entry belongs to another log".to_owned())
         } else {
             None
         }
     }
 
-    /// What the next records are judged by.
-    fn update_state(&mut self, record: CheckedEntry) {
-        self.update_open_runs(&record);
-        self.has_log_open |= !matches!(record.kind, EntryKind::LogRecover { .. });
-        self.log = self.log.or(record.log);
-        match record.kind {
+    /// Updates the state that later entries are checked against.
+    fn update_state(&mut self, entry: CheckedEntry) {
+        self.update_open_runs(&entry);
+        self.has_log_open |= !matches!(entry.kind, EntryKind::LogRecover { .. });
+        self.log = self.log.or(entry.log);
+        match entry.kind {
             EntryKind::Intent { step } => {
-                let intent = (self.line, self.offset, step, record.run);
-                self.open_intents.insert(record.seq, intent);
+                let intent = (self.line, self.offset, step, entry.run);
+                self.open_intents.insert(entry.seq, intent);
             }
             EntryKind::Result { intent } => match self.open_intents.remove(&intent) {
-                None => self.add_finding(format!(
-                    "it is the result of record {intent}, which is no intent that waits for one"
-                )),
-                Some((.., run)) if run != record.run => {
-                    self.add_finding(format!(
-                        "it is the result of record {intent}, which is of another run"
-                    ));
+                None => {
+                    self.add_finding(format!("entry {intent} is not an intent without a result"))
+                }
+                Some((.., run)) if run != entry.run => {
+                    self.add_finding(format!("intent {intent} belongs to another run"));
                 }
                 Some(_) => {}
             },
@@ -264,46 +264,48 @@ impl Verifier {
         }
     }
 
-    /// A run's records are between its begin and its end.
-    fn update_open_runs(&mut self, record: &CheckedEntry) {
-        let Some(run) = record.run else { return };
-        // Said once: what follows is taken for a run of which the begin is not there.
+    /// Checks that the entries of a run are between its begin and its end.
+    fn update_open_runs(&mut self, entry: &CheckedEntry) {
+        let Some(run) = entry.run else { return };
+        // The run counts as open from here on, so that it is reported only once.
         match (
             self.open_runs.insert(run),
-            matches!(record.kind, EntryKind::RunBegin),
+            matches!(entry.kind, EntryKind::RunBegin),
         ) {
-            (false, true) => self.add_finding("its run has begun already"),
-            (true, false) => self
-                .add_finding("its run has not begun, or has ended: what came before is not known"),
+            (false, true) => self.add_finding("second `run.begin` of the run"),
+            (true, false) => {
+                self.add_finding("entry before `run.begin` or after `run.end` of its run")
+            }
             _ => {}
         }
-        if matches!(record.kind, EntryKind::RunEnd) {
+        if matches!(entry.kind, EntryKind::RunEnd) {
             self.open_runs.remove(&run);
         }
     }
 
-    fn add_finding(&mut self, what: impl Into<String>) {
+    fn add_finding(&mut self, message: impl Into<String>) {
         self.report.findings.push(Finding {
             line: self.line,
             offset: self.offset,
-            message: what.into(),
+            message: message.into(),
         });
     }
 
     fn finish(mut self) -> LogReport {
         if let Some((line, offset, TornAccumulator { bytes, .. })) = self.torn.take() {
-            let what = format!(
-                "the last {bytes} bytes are no record: a run was cut off while writing (the next run records that), or someone wrote here"
+            let message = format!(
+                "the last {bytes} bytes are not an entry: \
+                 a run was killed while it wrote, or another program wrote to the file"
             );
             self.report.findings.push(Finding {
                 line,
                 offset,
-                message: what,
+                message,
             });
         }
         if self.report.record_count == 0 {
             self.line = self.line.max(1);
-            self.add_finding("there is no record in it");
+            self.add_finding("the log contains no entry");
         } else {
             self.report.head = Some(format!("{}:{}", self.seq, self.prev));
         }
@@ -311,9 +313,7 @@ impl Verifier {
         let unknown = |(seq, (line, offset, step, _))| Finding {
             line,
             offset,
-            message: format!(
-                "record {seq}, step `{step}`, has no result: whether it happened is not known"
-            ),
+            message: format!("entry {seq}, step `{step}`, has no result: its effect is unknown"),
         };
         self.report.unknown = self.open_intents.into_iter().map(unknown).collect();
         self.report

@@ -278,7 +278,7 @@ fn anchor_prints_head_of_last_run() {
     assert!(
         sb.run(&["audit", "anchor", other.to_str().expect("text")])
             .stderr
-            .contains("it is not an audit log")
+            .contains("not an audit log")
     );
 }
 

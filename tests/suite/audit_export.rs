@@ -408,7 +408,7 @@ fn html_shows_killed_run_as_unknown() {
     crate::crash::kill_orphans(&sb);
     let page = export_html(&sb, &[]);
     for expected in [
-        "has no result: whether it happened is not known",
+        "has no result: its effect is unknown",
         "result unknown",
         ">unknown</span>",
     ] {

@@ -151,7 +151,7 @@ fn closed_log_is_refused_for_new_entries() {
     let closed = list_log_files(&sb)[1].clone();
     let run = sb.run(&["disable", "--audit-log", closed.to_str().expect("text")]);
     assert!(
-        run.code == 9 && run.stderr.contains("it was closed by a rotation"),
+        run.code == 9 && run.stderr.contains("a rotation closed this log"),
         "{}",
         run.stderr
     );
@@ -173,7 +173,7 @@ fn rotation_refuses_to_overwrite_existing_next_log() {
     let before = std::fs::read(&next).expect("a log");
     let run = sb.run(ROTATE_LOG_ARGS);
     assert!(
-        run.code == 4 && run.stderr.contains("is in the way of its rotation"),
+        run.code == 4 && run.stderr.contains("prevents the rotation"),
         "{}",
         run.stderr
     );
@@ -192,7 +192,7 @@ fn failed_rotation_is_reported_and_completed_later() {
     assert_eq!(sb.run(&["disable"]).code, 0);
     let run = run_with_injection(&sb, &[], "fchmod:error=EPERM", ROTATE_LOG_ARGS);
     assert!(
-        run.code == 8 && run.stderr.contains("no other goes on from it yet"),
+        run.code == 8 && run.stderr.contains("the next log is not in place"),
         "{}",
         run.stderr
     );
@@ -201,10 +201,7 @@ fn failed_rotation_is_reported_and_completed_later() {
     sb.write(&next, "junk, and no log");
     let run = sb.run(&["disable"]);
     assert!(
-        run.code == 9
-            && run
-                .stderr
-                .contains("audit.jsonl.next`: it is not an audit log"),
+        run.code == 9 && run.stderr.contains("audit.jsonl.next`: not an audit log"),
         "{}",
         run.stderr
     );
@@ -279,12 +276,15 @@ fn run_stops_when_its_log_is_closed() {
     sb.release_gate("gate");
     let run = running.wait();
     assert!(
-        run.code == 9 && run.stderr.contains("it was closed by a rotation meanwhile"),
+        run.code == 9
+            && run
+                .stderr
+                .contains("a rotation closed the log during this run"),
         "{}",
         run.stderr
     );
     assert!(
-        run.stderr.contains("that is missing there"),
+        run.stderr.contains("missing result of entry"),
         "what has happened is told: {}",
         run.stderr
     );
@@ -379,8 +379,7 @@ fn segments_verify_in_any_order_and_subset() {
     ] {
         let run = verify_segments(&sb, named, None);
         assert_eq!(run.code, 0, "{named:?}: {}{}", run.stdout, run.stderr);
-        let note_count = run.stdout.matches("which is not among these").count()
-            + run.stdout.matches("is not among these\n").count();
+        let note_count = run.stdout.matches("is not among the files").count();
         assert_eq!(note_count, notes, "{named:?}: {}", run.stdout);
     }
     assert_eq!(
@@ -411,7 +410,7 @@ type CorruptionCase = (&'static str, fn(&[PathBuf]));
 #[test]
 fn verify_detects_inconsistent_segments() {
     let changes: [CorruptionCase; 6] = [
-        ("neither goes on from another of these", |files| {
+        ("continue no other of the files", |files| {
             std::fs::remove_file(&files[1]).expect("there")
         }),
         ("which is not the end of", |files| {
@@ -423,7 +422,7 @@ fn verify_detects_inconsistent_segments() {
             let text = std::fs::read_to_string(&files[1]).expect("a log");
             std::fs::write(&files[1], text.replace("CHG-12", "CHG-13")).expect("sandbox");
         }),
-        ("neither goes on from another of these", |files| {
+        ("continue no other of the files", |files| {
             let text = std::fs::read_to_string(&files[2]).expect("a log");
             let begin = format!("{}\n", text.lines().next().expect("a record"));
             let cut: Vec<&str> = begin.split("\"previous\":").collect();
@@ -431,10 +430,10 @@ fn verify_detects_inconsistent_segments() {
             std::fs::write(&files[2], format!("{}\"previous\":null{rest}", cut[0]))
                 .expect("sandbox");
         }),
-        ("it is the same log as", |files| {
+        ("the log is the same as", |files| {
             copy_file(&files[0], &files[1])
         }),
-        ("the log was closed by a rotation before it", |files| {
+        ("a rotation closed the log before this entry", |files| {
             let text = std::fs::read_to_string(&files[1]).expect("a log");
             let end = text.lines().last().expect("a record");
             std::fs::write(&files[1], format!("{text}{end}\n")).expect("sandbox");
@@ -482,7 +481,7 @@ fn verify_detects_forked_segments_and_ignores_copies() {
     std::fs::write(&other, format!("{line}\n")).expect("sandbox");
     let run = verify_segments(&sb, &[&files[1], &files[2], &other], None);
     assert!(
-        run.code == 1 && run.stdout.contains("goes on from the same log"),
+        run.code == 1 && run.stdout.contains("continues the same log as"),
         "{}",
         run.stdout
     );

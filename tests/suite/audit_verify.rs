@@ -86,11 +86,7 @@ fn verify_accepts_sample_log() {
     let log = include_bytes!("../../fixtures/audit/sample.jsonl");
     let run = verify_log(&sb, log, &[]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for expected in [
-        "a later run found and recorded them",
-        "has no result",
-        "106 entries",
-    ] {
+    for expected in ["recovered by a later run", "has no result", "106 entries"] {
         assert!(run.stdout.contains(expected), "{}", run.stdout);
     }
 }
@@ -180,7 +176,7 @@ fn verify_detects_removed_run() {
     assert!(without.len() < split_lines(&log).len());
     let run = assert_log_broken(&sb, "a run cut out", &without.concat(), &[]);
     assert!(
-        run.stdout.contains("what was in between is not known"),
+        run.stdout.contains("entries are missing or out of order"),
         "{}",
         run.stdout
     );
@@ -328,9 +324,7 @@ fn torn_tail_is_detected_then_recovered() {
         assert!(sb.read_log().starts_with(&copy), "nothing is cut off");
         let verified = sb.assert_log_intact();
         assert!(
-            verified
-                .stdout
-                .contains("a later run found and recorded them"),
+            verified.stdout.contains("recovered by a later run"),
             "{what}: {}",
             verified.stdout
         );
@@ -403,19 +397,19 @@ fn verify_detects_entries_outside_their_run() {
     let other = all.last().expect("records")["run"].clone();
     type CorruptionCase<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
     let changes: [CorruptionCase; 5] = [
-        ("its run has not begun", &|records| {
+        ("entry before `run.begin`", &|records| {
             drop(records.remove(begin))
         }),
-        ("its run has begun already", &|records| {
+        ("second `run.begin` of the run", &|records| {
             records.insert(begin + 1, records[begin].clone())
         }),
-        ("its run has not begun, or has ended", &|records| {
+        ("or after `run.end` of its run", &|records| {
             records.insert(begin + 1, records[end].clone())
         }),
-        ("its run has not begun, or has ended", &|records| {
+        ("or after `run.end` of its run", &|records| {
             records.swap(end, end - 1)
         }),
-        ("which is of another run", &|records| {
+        ("belongs to another run", &|records| {
             records[result]["run"] = other.clone()
         }),
     ];
@@ -469,7 +463,7 @@ fn audit_commands_refuse_irregular_files() {
     ] {
         let run = sb.run(&[&["audit"], args].concat());
         assert!(
-            run.code == 1 && run.stderr.contains("is not a regular file"),
+            run.code == 1 && run.stderr.contains("not a regular file"),
             "{args:?}: {}",
             run.stderr
         );

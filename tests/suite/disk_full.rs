@@ -332,7 +332,7 @@ fn truncated_log_entry_stops_run_and_is_recovered() {
             .spawn_with_wrapper(&[PRLIMIT_PATH, &limit], ENABLE_ARGS)
             .wait();
         assert_eq!(run.code, 9, "{}", run.stderr);
-        assert!(run.stderr.contains("bytes were written"), "{}", run.stderr);
+        assert!(run.stderr.contains("wrote only"), "{}", run.stderr);
         assert_eq!(sb.calls().len(), 0);
         assert_eq!(
             sb.read_log().len(),
@@ -387,10 +387,7 @@ fn unlogged_results_of_concurrent_calls_are_printed() {
     let run = running.wait();
     assert_eq!((run.code, sb.calls().len()), (9, 3), "{}", run.stderr);
     for intent in intents {
-        let expected = format!(
-            "the result of record {} that is missing there",
-            intent["seq"]
-        );
+        let expected = format!("missing result of entry {}", intent["seq"]);
         assert!(run.stderr.contains(&expected), "{expected}: {}", run.stderr);
     }
 }
@@ -407,7 +404,7 @@ fn log_changed_during_run_stops_it() {
             std::fs::rename(log, log.with_extension("old")).expect("it is there");
             std::fs::write(log, text).expect("sandbox");
         }),
-        ("become shorter", |log| {
+        ("the log is shorter than before", |log| {
             File::options()
                 .write(true)
                 .open(log)
@@ -415,7 +412,7 @@ fn log_changed_during_run_stops_it() {
                 .set_len(99)
                 .expect("cut")
         }),
-        ("no longer holds", |log| {
+        ("no longer contains", |log| {
             let whole = std::fs::metadata(log).expect("it is there").len();
             std::fs::write(log, vec![b'x'; usize::try_from(whole).expect("small") + 9])
                 .expect("sandbox");
@@ -432,9 +429,7 @@ fn log_changed_during_run_stops_it() {
         let run = running.wait();
         assert_eq!(run.code, 9, "{what}: {}", run.stderr);
         assert!(run.stderr.contains(what), "{what}: {}", run.stderr);
-        let missing = run
-            .stderr
-            .contains("that is missing there: {\"type\":\"result\"");
+        let missing = run.stderr.contains(": {\"type\":\"result\"");
         assert!(
             missing && run.stderr.contains("\"withheld\":\"secret\""),
             "{what}: {}",

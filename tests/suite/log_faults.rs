@@ -49,7 +49,7 @@ fn assert_fails_closed(fault: (&str, &str), nth: usize) -> bool {
     let what = format!("{fault:?} {nth}");
     assert_eq!(run.code, 9, "{what}: {}", run.stderr);
     assert!(
-        run.stderr.contains("the audit record could not be made"),
+        run.stderr.contains("cannot write the audit log"),
         "{what}: {}",
         run.stderr
     );

@@ -1,4 +1,4 @@
-//! A log opened to append to it.
+//! Opens a log to append to it.
 
 use super::rotation::{LogRotation, finish_rotation};
 use super::writer::{Log, PATH_CHANGED, unrecorded_error};
@@ -10,59 +10,60 @@ use crate::redact::Redactor;
 use std::io;
 use std::path::Path;
 
-/// How often a log is opened anew that another process has just closed.
+/// Attempts to open a log that other processes rotate at the same time.
 const MAX_OPEN_ATTEMPTS: u32 = 100;
 
-/// A log that is locked, and has nothing of this process in it yet.
+/// A locked log without entries of this process.
 pub(super) struct LockedLog {
     pub(super) log: Log,
     pub(super) prior_state: PriorState,
 }
 
-/// What earlier runs have left in a log.
+/// The state that earlier runs left in a log.
 pub struct PriorState {
-    /// Commands whose result is not on record.
+    /// Commands without a result.
     pub unfinished: Vec<UnfinishedCommand>,
-    /// The rotation that was cut short, and has been brought to its end.
+    /// The interrupted rotation that opening the log completed.
     pub finished_rotation: Option<LogRotation>,
 }
 
 impl Log {
-    /// Opens a log, or makes one, and begins a run in it; what the first record says depends on what earlier runs have
-    /// left without a result. Nobody can close the log between the two.
+    /// Opens or creates a log and begins a run in it. `begin` builds the first entry from the state
+    /// that earlier runs left. No other process can rotate the log between the two.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] for anything that keeps a record from being made: then nothing may run.
+    /// [`ErrorKind::Unrecorded`]. Then nothing may run.
     pub fn open(
         path: &Path,
         run: &str,
         begin: impl FnOnce(&PriorState) -> Body,
     ) -> Result<(Self, PriorState)> {
-        let opened = || {
+        let open = || {
             let LockedLog {
                 mut log,
-                prior_state: inherited,
+                prior_state,
             } = Self::open_locked(path)?;
-            log.write_record(Some(run), &begin(&inherited), &Redactor::default())?;
+            log.write_record(Some(run), &begin(&prior_state), &Redactor::default())?;
             log.file.unlock()?;
-            Ok((log, inherited))
+            Ok((log, prior_state))
         };
-        opened().map_err(|error| unrecorded_error(path, &error))
+        open().map_err(|error| unrecorded_error(path, &error))
     }
 
     pub(super) fn open_locked(path: &Path) -> io::Result<LockedLog> {
-        let mut rotated = None;
+        let mut finished_rotation = None;
         for _ in 0..MAX_OPEN_ATTEMPTS {
             let file = open_log_file(path)?;
             file.lock()?;
-            // Another process may have closed it meanwhile; what its path names then is a newer one.
+            // Another process can have rotated the log before the lock. Then the path names the
+            // next log.
             if !is_file_at_path(path, &file)? {
                 continue;
             }
             tail::ensure_is_log(&file)?;
             let mut tail = tail::read_tail(&file)?;
-            if let (Some(head), Some(closed)) = (&tail.head, tail.rotation.take()) {
-                rotated = Some(finish_rotation(path, &file, head, closed)?);
+            if let (Some(head), Some(rotation)) = (&tail.head, tail.rotation.take()) {
+                finished_rotation = Some(finish_rotation(path, &file, head, rotation)?);
                 continue;
             }
             let log = Self::from_locked_file(file, path, None, &tail)?;
@@ -70,7 +71,7 @@ impl Log {
                 log,
                 prior_state: PriorState {
                     unfinished: tail.unfinished,
-                    finished_rotation: rotated,
+                    finished_rotation,
                 },
             });
         }

@@ -1,4 +1,4 @@
-//! A rotation of the log, from its checks to the exchange of names.
+//! Rotates the log: checks, `log.rotate`, and the exchange of names.
 
 use super::open::{LockedLog, PriorState};
 use super::rotation::{LogRotation, finish_rotation, next_path, path_taken_error};
@@ -15,90 +15,100 @@ use std::io;
 use std::path::Path;
 
 impl Log {
-    /// Closes a log, and opens one that goes on from it. `None` where nothing is recorded in it yet. A rotation that was
-    /// cut short is brought to its end, and is the one that is returned.
+    /// Closes a log, and opens the next one. Returns `None` if the log contains no run. Completes
+    /// and returns an interrupted rotation instead, if one exists.
     ///
     /// # Errors
-    /// [`Kind::Refused`] while a run or a revocation is under way, and where the names cannot be exchanged;
-    /// [`Kind::Unrecorded`]; [`Kind::Stopped`] where it is closed, and the other not yet in its place.
-    pub fn rotate(path: &Path, who: Actor, reason: Option<String>) -> Result<Option<LogRotation>> {
+    /// [`ErrorKind::Refused`] if a run or a revocation has not ended, or if the filesystem cannot
+    /// exchange two names. [`ErrorKind::Stopped`] if the log is closed, but the next one is not in
+    /// place. [`ErrorKind::Unrecorded`] for other errors of the log.
+    pub fn rotate(
+        path: &Path,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<Option<LogRotation>> {
         let failed = |error: io::Error| unrecorded_error(path, &error);
         let LockedLog {
             mut log,
             prior_state:
                 PriorState {
                     unfinished,
-                    finished_rotation: rotated,
+                    finished_rotation,
                 },
         } = Self::open_locked(path).map_err(failed)?;
-        if rotated.is_some() || log.head.seq == 1 {
-            return Ok(rotated);
+        if finished_rotation.is_some() || log.head.seq == 1 {
+            return Ok(finished_rotation);
         }
         log.ensure_rotatable()?;
         log.write_record(
             None,
             &Body::LogRotate {
-                actor: who,
+                actor,
                 reason,
                 unfinished,
             },
             &Redactor::default(),
         )
         .map_err(failed)?;
-        let go_on = || {
-            let closed = tail::read_tail(&log.file)?
+        let finish = || {
+            let rotation = tail::read_tail(&log.file)?
                 .rotation
-                .ok_or_else(|| io::Error::other("it does not end as it was closed"))?;
-            finish_rotation(path, &log.file, &log.head, closed)
+                .ok_or_else(|| io::Error::other("the log does not end with `log.rotate`"))?;
+            finish_rotation(path, &log.file, &log.head, rotation)
         };
-        go_on().map(Some).map_err(|error| {
-            let what = format!(
-                "`{}` is closed, and no other goes on from it yet: {error}",
+        finish().map(Some).map_err(|error| {
+            let message = format!(
+                "audit log `{}` is closed, but the next log is not in place: {error}",
                 path.display()
             );
-            Error::from_kind(ErrorKind::Stopped, what).hint(
-                "mend that; the next command of any kind, or this one again, brings it to its end",
-            )
+            Error::from_kind(ErrorKind::Stopped, message)
+                .hint("fix the cause, then rerun this command: any command completes the rotation")
         })
     }
 
-    /// Looked at under the lock: nobody can begin anything meanwhile.
+    /// Refuses a rotation at the wrong time. The lock keeps other runs from starting meanwhile.
     fn ensure_rotatable(&self) -> Result<()> {
         let failed = |error: io::Error| unrecorded_error(&self.path, &error);
         if let Some(run) = unfinished::find_unfinished_run(&self.file).map_err(failed)? {
             return Err(
-                Error::refusal(format!("{run} has not ended, and writes to this log")).hint(
-                    "wait until it has; one of another host that was killed counts for 24 hours",
+                Error::refusal(format!("{run} has not ended and uses this log")).hint(
+                    "wait until the run ends. A killed run of another host counts for 24 hours",
                 ),
             );
         }
-        if let Some(place) = unfinished::find_unfinished_revocation(&self.file).map_err(failed)? {
-            let namespace = place.namespace.unwrap_or_default();
-            return Err(Error::refusal(format!("a revocation in namespace `{namespace}` has not come to its end, and carries on by what this log holds"))
-                .hint(format!("bring it to its end (bypassctl revoke -n {namespace}), or wait until 24 hours have gone by since it began")));
+        if let Some(target) = unfinished::find_unfinished_revocation(&self.file).map_err(failed)? {
+            let namespace = target.namespace.unwrap_or_default();
+            return Err(Error::refusal(format!(
+                "a revocation in namespace `{namespace}` has not finished and resumes from this log"
+            ))
+            .hint(format!(
+                "run `bypassctl revoke -n {namespace}`, or wait until 24 hours after its start"
+            )));
         }
         let (path, directory) = (self.path.display(), parent_directory(&self.path));
         if is_append_only(&self.file) {
-            return Err(Error::refusal(format!(
-                "`{path}` is append-only: it cannot be given another name"
-            ))
-            .hint(format!(
-                "chattr -a {path}, rotate, then chattr +a both files"
-            )));
+            return Err(
+                Error::refusal(format!("cannot rename `{path}`: the file is append-only")).hint(
+                    format!("run `chattr -a {path}`, rotate, then run `chattr +a` for both files"),
+                ),
+            );
         }
-        let making = next_path(&self.path);
-        if making.symlink_metadata().is_ok() {
-            return Err(Error::refusal(path_taken_error(&making).to_string())
-                .hint("it was not made by a rotation of this log"));
+        let next_path = next_path(&self.path);
+        if next_path.symlink_metadata().is_ok() {
+            return Err(Error::refusal(path_taken_error(&next_path).to_string())
+                .hint("no rotation of this log created the file"));
         }
         ensure_exchange_support(directory).map_err(|error| {
-            Error::refusal(format!("two names cannot be exchanged in `{}`: {error}", directory.display()))
-                .hint("name a log in a place where they can from now on: --audit-log, BYPASSCTL_AUDIT_LOG")
+            Error::refusal(format!(
+                "cannot exchange two names in `{}`: {error}",
+                directory.display()
+            ))
+            .hint("pass `--audit-log FILE` with a file on another filesystem")
         })
     }
 }
 
-/// Whether this filesystem exchanges two names.
+/// Checks that the filesystem can exchange two names.
 fn ensure_exchange_support(directory: &Path) -> io::Result<()> {
     let [one, other] = [
         tempfile::NamedTempFile::new_in(directory)?,

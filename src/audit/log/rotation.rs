@@ -1,8 +1,8 @@
-//! A log closed, and another that goes on from it under the same name.
+//! Replaces a closed log by the next one, under the same name.
 //!
-//! The log is closed by its last record. The next one is made beside it, under the name that the closed one will have,
-//! and the two names are exchanged: at no instant is there no log. Whoever opens a closed log under the log's own name
-//! finds a rotation that was cut short, and brings it to its end.
+//! `log.rotate` closes the log. The next log is created beside it, under the future name of the
+//! closed one. Then the two names are exchanged, so that a log exists at every instant. A closed
+//! log under the name of the log means an interrupted rotation. The next run completes it.
 
 use super::writer::Log;
 use crate::audit::file::{open_log_file, parent_directory};
@@ -14,67 +14,66 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a rotation did.
+/// The result of a rotation.
 pub struct LogRotation {
-    /// The last record of the log that was closed.
+    /// The last entry of the closed log.
     pub closed_head: Head,
-    /// Where that log is now.
+    /// The new path of the closed log.
     pub archived_path: PathBuf,
-    /// The first record of the log that goes on from it.
+    /// The first entry of the new log.
     pub new_head: Head,
-    /// Commands of runs in the closed log whose result is not on record.
+    /// Commands in the closed log without a result.
     pub unfinished: Vec<UnfinishedCommand>,
 }
 
-/// Makes the log that goes on from a closed one, where that is still to be done, and exchanges their names. The closed
-/// one is locked.
+/// Creates the next log unless it exists, and exchanges the names. The closed log is locked.
 pub(super) fn finish_rotation(
     path: &Path,
     file: &File,
     head: &Head,
-    closed: RotationRecord,
+    rotation: RotationRecord,
 ) -> io::Result<LogRotation> {
-    let suffix = archive_suffix(head, &closed);
+    let suffix = archive_suffix(head, &rotation);
     let has_suffix = |stem: &OsStr| stem.as_encoded_bytes().ends_with(suffix.as_bytes());
     if path.file_stem().is_some_and(has_suffix) {
         return Err(io::Error::other(
-            "it was closed by a rotation: the log that goes on from it has another name",
+            "a rotation closed this log, and the next log has another name",
         ));
     }
-    let kept = append_suffix(path, &suffix);
+    let archived_path = append_suffix(path, &suffix);
     let previous = PreviousLog {
         log: head.log.clone(),
         head: format!("{}:{}", head.seq, head.hash),
     };
-    if !kept.try_exists()? {
-        create_next_log(path, &kept, file, &previous)?;
+    if !archived_path.try_exists()? {
+        create_next_log(path, &archived_path, file, &previous)?;
     }
-    let opened = read_next_head(&open_log_file(&kept)?, &previous)?
-        .ok_or_else(|| path_taken_error(&kept))?;
-    renameat_with(CWD, &kept, CWD, path, RenameFlags::EXCHANGE)?;
+    let new_head = read_next_head(&open_log_file(&archived_path)?, &previous)?
+        .ok_or_else(|| path_taken_error(&archived_path))?;
+    renameat_with(CWD, &archived_path, CWD, path, RenameFlags::EXCHANGE)?;
     File::open(parent_directory(path))?.sync_all()?;
     Ok(LogRotation {
         closed_head: head.clone(),
-        archived_path: kept,
-        new_head: opened,
-        unfinished: closed.unfinished,
+        archived_path,
+        new_head,
+        unfinished: rotation.unfinished,
     })
 }
 
-/// Makes a log whose first record is durable before it has its name.
+/// Creates the next log. Its first entry is durable before the log gets its name.
 fn create_next_log(
     path: &Path,
     name: &Path,
     closed: &File,
     previous: &PreviousLog,
 ) -> io::Result<()> {
-    let making = &next_path(path);
-    let named = |error| io::Error::other(format!("`{}`: {error}", making.display()));
-    let file = open_log_file(making).map_err(named)?;
-    tail::ensure_is_log(&file).map_err(named)?;
-    // An attempt that was cut short has left at most the first record of a log that was never in use.
+    let next_path = &next_path(path);
+    let add_path = |error| io::Error::other(format!("`{}`: {error}", next_path.display()));
+    let file = open_log_file(next_path).map_err(add_path)?;
+    tail::ensure_is_log(&file).map_err(add_path)?;
+    // An interrupted attempt left at most the first entry of a log that nobody used.
     if tail::read_tail(&file)?.head.is_some() && read_next_head(&file, previous)?.is_none() {
-        return Err(path_taken_error(making));
+        return Err(path_taken_error(next_path));
     }
     file.set_len(0)?;
     file.set_permissions(closed.metadata()?.permissions())?;
@@ -86,48 +85,50 @@ fn create_next_log(
     )?);
     Ok(renameat_with(
         CWD,
-        making,
+        next_path,
         CWD,
         name,
         RenameFlags::NOREPLACE,
     )?)
 }
 
-/// The name under which the next log is made: always the same, so that what was cut short is found.
+/// Returns the path where the next log is created. It never changes, so that a later run finds the
+/// file of an interrupted rotation.
 pub(super) fn next_path(path: &Path) -> PathBuf {
-    let mut making = path.as_os_str().to_owned();
-    making.push(".next");
-    making.into()
+    let mut next_path = path.as_os_str().to_owned();
+    next_path.push(".next");
+    next_path.into()
 }
 
-/// The only record of a log that goes on from there; `None` where it is another log, or has more.
+/// Reads the only entry of the log that continues `previous`. Returns `None` for another log, or if
+/// the log has more entries.
 fn read_next_head(file: &File, previous: &PreviousLog) -> io::Result<Option<Head>> {
-    let goes_on =
-        read_header(file)?.is_some_and(|opening| opening.previous.as_ref() == Some(previous));
+    let continues =
+        read_header(file)?.is_some_and(|header| header.previous.as_ref() == Some(previous));
     Ok(tail::read_tail(file)?
         .head
-        .filter(|head| head.seq == 1 && goes_on))
+        .filter(|head| head.seq == 1 && continues))
 }
 
 pub(super) fn path_taken_error(path: &Path) -> io::Error {
     io::Error::other(format!(
-        "`{}` is in the way of its rotation: move it elsewhere",
+        "`{}` prevents the rotation: move the file elsewhere",
         path.display()
     ))
 }
 
-/// What tells a closed log from others: when it was closed, and its name in short.
-fn archive_suffix(head: &Head, closed: &RotationRecord) -> String {
-    let at = closed
+/// Returns the suffix of a closed log: its closing time, and the start of its UUID.
+fn archive_suffix(head: &Head, rotation: &RotationRecord) -> String {
+    let time = rotation
         .closed_at
         .split('.')
         .next()
         .unwrap_or_default()
         .replace(['-', ':'], "");
-    format!("-{at}Z-{}", head.log.get(..8).unwrap_or(&head.log))
+    format!("-{time}Z-{}", head.log.get(..8).unwrap_or(&head.log))
 }
 
-/// `audit.jsonl` becomes `audit-20260131T120000Z-1a2b3c4d.jsonl`.
+/// Appends to the stem: `audit.jsonl` becomes `audit-20260131T120000Z-1a2b3c4d.jsonl`.
 fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! An open log: one durable line after another.
+//! Appends entries to an open log. Each line is durable before the next one.
 
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{RECORD_VERSION, RecordLine, UnsupportedFormat, ZERO_HASH, encode_line};
@@ -15,63 +15,64 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Room kept for what must still be recorded after an act, in bytes: a result holds digests, never output.
+/// Space reserved for each result, in bytes. A result contains digests, never output.
 const RESULT_PREALLOCATION: u64 = 16 << 10;
 
-pub(super) const PATH_CHANGED: &str = "its path names another file now";
+pub(super) const PATH_CHANGED: &str = "the path names another file now";
 
-/// Room taken at once, in bytes, so that few records have to ask for it.
+/// Space reserved at once, in bytes, so that few entries need a system call for it.
 const PREALLOCATION_SIZE: u64 = 256 << 10;
 
-/// The receipt of a durable intent. Starting a process or changing a file takes one, and only the log makes them.
-#[must_use = "an intent on record is followed by its act and its result"]
+/// The receipt of a durable intent. Starting a process or changing a file needs one, and only the
+/// log creates them.
+#[must_use = "an intent is followed by its action and its result"]
 pub struct Receipt {
     seq: u64,
     start: Instant,
 }
 
 impl Receipt {
-    /// The intent's sequence number.
+    /// Returns the sequence number of the intent.
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// Milliseconds since the intent was durable.
+    /// Returns the milliseconds since the intent was durable.
     #[must_use]
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
-/// An open log.
+/// A log that is open for appending.
 pub struct Log {
     pub(super) file: File,
     pub(super) path: PathBuf,
     id: String,
-    /// Where the last line known to this process ends.
+    /// End of the last line that this process knows, in bytes.
     end: u64,
     pub(super) head: Head,
-    /// Intents whose result is still to come.
+    /// Number of intents without a result, of this process.
     open_intents: u64,
-    /// Up to where room is reserved.
+    /// End of the reserved space, in bytes.
     preallocated_end: u64,
     preallocates: bool,
-    /// Why a write or a sync failed: nothing is retried.
+    /// The error of a write or a sync. There are no retries.
     write_error: Option<String>,
-    /// Results that could not be recorded.
+    /// Results that the log does not contain, because a write failed.
     unwritten_results: Vec<String>,
 }
 
 impl Log {
-    /// A file that is locked, as a log of that path; begun where there is no record in it.
+    /// Opens a locked file as the log of a path. Writes `log.open` into an empty log.
     pub(super) fn from_locked_file(
         file: File,
         path: &Path,
         previous: Option<PreviousLog>,
         tail: &Tail,
     ) -> io::Result<Self> {
-        let reserves = preallocate(&file, tail.end, 2 * RESULT_PREALLOCATION)?;
+        let preallocates = preallocate(&file, tail.end, 2 * RESULT_PREALLOCATION)?;
         let id = tail
             .head
             .as_ref()
@@ -89,7 +90,7 @@ impl Log {
             head,
             open_intents: 0,
             preallocated_end: 0,
-            preallocates: reserves,
+            preallocates,
             write_error: None,
             unwritten_results: Vec::new(),
         };
@@ -97,7 +98,7 @@ impl Log {
         if tail.head.is_none() {
             let body = Body::LogOpen {
                 bypassctl: env!("CARGO_PKG_VERSION").to_owned(),
-                preallocates: reserves,
+                preallocates,
                 previous,
             };
             log.write_record(None, &body, &Redactor::default())?;
@@ -105,24 +106,25 @@ impl Log {
         Ok(log)
     }
 
-    /// The last record that this process knows of.
+    /// Returns the last entry that this process knows.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
     }
 
-    /// Records something that is neither an intent nor a result.
+    /// Appends an entry that is neither an intent nor a result.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`].
+    /// [`ErrorKind::Unrecorded`].
     pub fn append(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<()> {
         self.with_lock(|log| log.write_record(Some(run), body, needles))
     }
 
-    /// Records an intent, and room for its result; the receipt says that both are durable.
+    /// Appends an intent and reserves space for its result. The receipt shows that the intent is
+    /// durable.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`]: then the act must not happen.
+    /// [`ErrorKind::Unrecorded`]. Then the action must not happen.
     pub fn append_intent(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<Receipt> {
         self.open_intents += 1;
         let written = self.with_lock(|log| {
@@ -142,86 +144,88 @@ impl Log {
         })
     }
 
-    /// Records a result and takes the receipt back.
+    /// Appends a result and consumes the receipt of its intent.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`]; [`Self::lost`] then has the record itself.
+    /// [`ErrorKind::Unrecorded`]. Then [`Self::unwritten_results`] contains the result.
     pub fn append_result(
         &mut self,
-        begun: Receipt,
+        receipt: Receipt,
         run: &str,
         body: &Body,
         needles: &Redactor,
     ) -> Result<()> {
-        let Receipt { seq, .. } = begun;
+        let Receipt { seq, .. } = receipt;
         self.open_intents -= 1;
         self.with_lock(|log| log.write_record(Some(run), body, needles))
             .inspect_err(|_| {
-                let record = serde_json::to_string(body).unwrap_or_default();
-                self.unwritten_results.push(format!(
-                    "the result of record {seq} that is missing there: {record}"
-                ));
+                let result = serde_json::to_string(body).unwrap_or_default();
+                self.unwritten_results
+                    .push(format!("missing result of entry {seq}: {result}"));
             })
     }
 
-    /// Reserves this many bytes behind the end, many more at once where the disk has them.
+    /// Reserves this many bytes behind the end, and many more at once if the disk has them.
     fn preallocate(&mut self, needed: u64) -> io::Result<()> {
         if self.end + needed <= self.preallocated_end {
             return Ok(());
         }
-        let room = match preallocate(&self.file, self.end, needed.max(PREALLOCATION_SIZE)) {
+        let size = match preallocate(&self.file, self.end, needed.max(PREALLOCATION_SIZE)) {
             Ok(_) => needed.max(PREALLOCATION_SIZE),
             Err(_) => preallocate(&self.file, self.end, needed).map(|_| needed)?,
         };
-        self.preallocated_end = self.end + room;
+        self.preallocated_end = self.end + size;
         Ok(())
     }
 
-    /// Results that could not be recorded: they happened and are nowhere else.
+    /// Returns the results that the log does not contain. Nothing else stores them.
     #[must_use]
     pub fn unwritten_results(&self) -> &[String] {
         &self.unwritten_results
     }
 
-    /// The objects whose deletion in this place was begun, in the last 24 hours, by revocations that did not come to
-    /// their end.
+    /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started
+    /// to delete.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] where the record cannot be read.
-    pub fn find_begun_deletions(&self, place: &Target) -> Result<Vec<ObjectRef>> {
-        unfinished::find_begun_deletions(&self.file, place)
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_begun_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
+        unfinished::find_begun_deletions(&self.file, target)
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// How far a plan has come by other runs than this one.
+    /// Finds the progress of a plan in other runs than `run`.
     ///
     /// # Errors
-    /// [`Kind::Unrecorded`] where the record cannot be read.
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_plan_progress(&self, plan: &str, run: &str) -> Result<PlanProgress> {
         unfinished::find_plan_progress(&self.file, plan, run)
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    fn with_lock(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
-        self.try_with_lock(act).map_err(|error| {
+    fn with_lock(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
+        self.try_with_lock(action).map_err(|error| {
             self.write_error.get_or_insert_with(|| error.to_string());
             unrecorded_error(&self.path, &error)
         })
     }
 
-    fn try_with_lock(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        if let Some(why) = &self.write_error {
+    fn try_with_lock(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if let Some(error) = &self.write_error {
             return Err(io::Error::other(format!(
-                "{why}: that was an earlier record, and none is tried twice"
+                "an earlier entry failed, and there are no retries: {error}"
             )));
         }
         self.file.lock()?;
-        let done = self.read_new_tail().and_then(|()| act(self));
+        let result = self.read_new_tail().and_then(|()| action(self));
         self.file.unlock()?;
-        done
+        result
     }
 
-    /// Takes in what other processes appended since.
+    /// Reads the entries that other processes appended.
     fn read_new_tail(&mut self) -> io::Result<()> {
         if !is_file_at_path(&self.path, &self.file)? {
             return Err(io::Error::other(PATH_CHANGED));
@@ -231,12 +235,12 @@ impl Log {
             return Ok(());
         }
         if length < self.end {
-            return Err(io::Error::other("it has become shorter"));
+            return Err(io::Error::other("the log is shorter than before"));
         }
         let tail = tail::read_tail(&self.file)?;
         if tail.rotation.is_some() {
             return Err(io::Error::other(
-                "it was closed by a rotation meanwhile, and nothing follows that",
+                "a rotation closed the log during this run",
             ));
         }
         match &tail.head {
@@ -245,7 +249,7 @@ impl Log {
             }
             _ => {
                 return Err(io::Error::other(
-                    "it no longer holds what this run recorded",
+                    "the log no longer contains the entries of this run",
                 ));
             }
         }
@@ -253,7 +257,7 @@ impl Log {
         self.recover_tail(&tail)
     }
 
-    /// Never cuts a torn line off: ends it, and records what stands there.
+    /// Ends a torn line and records the torn bytes. Never truncates the log.
     fn recover_tail(&mut self, tail: &Tail) -> io::Result<()> {
         let Some(torn) = &tail.torn else {
             return Ok(());
@@ -280,7 +284,7 @@ impl Log {
         self.write_record_with_room(run, body, needles, 0)
     }
 
-    /// Writes a record; room for what must follow it is reserved first.
+    /// Writes an entry. Reserves `room` bytes for later entries first.
     fn write_record_with_room(
         &mut self,
         run: Option<&str>,
@@ -300,7 +304,7 @@ impl Log {
             ts,
         })?;
         if needles.is_match(&line) {
-            return Err(io::Error::other("the record would have held a secret"));
+            return Err(io::Error::other("the entry contains a secret"));
         }
         if room > 0 {
             self.preallocate(line.len() as u64 + room)?;
@@ -314,13 +318,13 @@ impl Log {
         Ok(())
     }
 
-    /// One write, then a sync; a short write is a failure.
+    /// Writes once, then syncs. A short write is an error.
     fn write_durably(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.file.write(bytes)?;
         if written != bytes.len() {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
-                format!("only {written} of {} bytes were written", bytes.len()),
+                format!("wrote only {written} of {} bytes", bytes.len()),
             ));
         }
         self.file.sync_data()?;
@@ -328,7 +332,7 @@ impl Log {
         Ok(())
     }
 
-    /// Whether the filesystem can reserve room.
+    /// Returns whether the filesystem can reserve space.
     #[must_use]
     pub fn can_preallocate(&self) -> bool {
         self.preallocates
@@ -337,16 +341,14 @@ impl Log {
 
 pub(super) fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
     let hint = if UnsupportedFormat::is_cause_of(error) {
-        "move the old log elsewhere, or name another file with --audit-log"
+        "move the old log elsewhere, or pass another file with `--audit-log FILE`"
     } else {
-        "nothing is run that cannot be recorded: mend the file or its disk, or name another with --audit-log"
+        "fix the file or its disk, or pass another file with `--audit-log FILE`. \
+         Without an audit log nothing runs"
     };
     Error::from_kind(
         ErrorKind::Unrecorded,
-        format!(
-            "the audit record could not be made in `{}`: {error}",
-            path.display()
-        ),
+        format!("cannot write the audit log `{}`: {error}", path.display()),
     )
     .hint(hint)
 }

@@ -1,5 +1,5 @@
-//! A log cut into blocks of whole lines, each judged by itself on one of several threads: a line's hash and its form
-//! depend on no other line. What they say of each other is judged in their order, by who takes the blocks.
+//! Splits a log into blocks of complete lines and checks them on several threads. The hash and the
+//! form of a line depend on no other line. The caller checks the chain, in the order of the log.
 
 use crate::audit::entry::Entry;
 use crate::audit::record::{Body, PreviousLog, TornBytes};
@@ -9,32 +9,31 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use uuid::Uuid;
 
-/// How much is judged at once, in bytes.
+/// Size of a block, in bytes.
 const BLOCK_SIZE: usize = 1 << 20;
 
-/// A line longer than this is no record, in bytes.
+/// Maximum length of an entry, in bytes.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// More threads than this wait for each other.
+/// Maximum number of threads. More threads would wait for the caller.
 const MAX_THREADS: usize = 8;
 
-/// Whole lines, but for a last one without an LF.
+/// Complete lines. Only the last line of a log can lack its LF.
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
     pub(super) lines: Vec<CheckedLine>,
 }
 
-/// What is known of a line by itself.
+/// The facts of one line.
 pub(super) struct CheckedLine {
-    /// How long it is, its LF included.
+    /// Length in bytes, LF included.
     pub(super) length: usize,
-    /// SHA-256 of it.
     pub(super) hash: Digest,
-    /// `None` when it is no record.
+    /// `None` for torn bytes.
     pub(super) entry: Option<CheckedEntry>,
 }
 
-/// An entry, reduced to what other entries are checked against.
+/// The facts of an entry that other entries are checked against.
 pub(super) struct CheckedEntry {
     pub(super) version: u64,
     pub(super) seq: u64,
@@ -44,7 +43,7 @@ pub(super) struct CheckedEntry {
     pub(super) kind: EntryKind,
 }
 
-/// The event that an entry reports.
+/// The type of an entry, and the facts of this type.
 pub(super) enum EntryKind {
     LogOpen {
         previous: Option<PreviousLog>,
@@ -112,64 +111,62 @@ fn check_block(bytes: Vec<u8>) -> Block {
     Block { bytes, lines }
 }
 
-/// A thread, and the way to it and back.
+/// The channels to and from a thread.
 struct Worker {
     sender: SyncSender<Vec<u8>>,
     receiver: Receiver<Block>,
 }
 
-/// Gives every block, judged, in the order of the log.
+/// Calls `visit` with each checked block, in the order of the log.
 ///
 /// # Errors
-/// Those of reading.
-pub(super) fn for_each_block(input: &mut dyn Read, mut take: impl FnMut(Block)) -> io::Result<()> {
+/// Fails if the log cannot be read.
+pub(super) fn for_each_block(input: &mut dyn Read, mut visit: impl FnMut(Block)) -> io::Result<()> {
     let threads = std::thread::available_parallelism()
         .map_or(1, usize::from)
         .min(MAX_THREADS);
     std::thread::scope(|scope| {
         let workers: Vec<Worker> = std::iter::repeat_with(|| {
-            let (to, work) = sync_channel::<Vec<u8>>(1);
-            let (done, from) = sync_channel(1);
+            let (sender, blocks) = sync_channel::<Vec<u8>>(1);
+            let (checked, receiver) = sync_channel(1);
             scope.spawn(move || {
-                work.into_iter()
-                    .try_for_each(|bytes| done.send(check_block(bytes)))
+                blocks
+                    .into_iter()
+                    .try_for_each(|bytes| checked.send(check_block(bytes)))
             });
-            Worker {
-                sender: to,
-                receiver: from,
-            }
+            Worker { sender, receiver }
         })
         .take(threads)
         .collect();
         let mut rest = Vec::new();
-        let (mut sent, mut taken) = (0, 0);
-        let ended = loop {
+        let (mut sent, mut delivered) = (0, 0);
+        let result = loop {
             let block = match read_block(input, &mut rest) {
                 Ok(block) if block.is_empty() => break Ok(()),
                 Ok(block) => block,
                 Err(error) => break Err(error),
             };
-            if sent - taken == threads {
-                taken += deliver_next_block(&workers[taken % threads], &mut take);
+            if sent - delivered == threads {
+                delivered += deliver_next_block(&workers[delivered % threads], &mut visit);
             }
             // A thread ends only when this function does.
             let _ = workers[sent % threads].sender.send(block);
             sent += 1;
         };
-        while taken < sent {
-            taken += deliver_next_block(&workers[taken % threads], &mut take);
+        while delivered < sent {
+            delivered += deliver_next_block(&workers[delivered % threads], &mut visit);
         }
-        ended
+        result
     })
 }
 
-/// Takes the next judged block; counts it.
-fn deliver_next_block(worker: &Worker, take: &mut impl FnMut(Block)) -> usize {
-    worker.receiver.recv().into_iter().for_each(take);
+/// Waits for the next checked block and passes it to `visit`. Returns the number of blocks: 1.
+fn deliver_next_block(worker: &Worker, visit: &mut impl FnMut(Block)) -> usize {
+    worker.receiver.recv().into_iter().for_each(visit);
     1
 }
 
-/// The next block; empty at the end. What follows its last LF is left in `rest`.
+/// Reads the next block. It is empty at the end of the log. Bytes behind its last LF go to `rest`.
 fn read_block(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
     let mut block = std::mem::take(rest);
     loop {
