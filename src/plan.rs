@@ -11,8 +11,8 @@ mod text;
 mod view;
 
 pub use revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, SecretDeletion, TokenProbe,
-    VerificationStep,
+    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
+    SecretDeletion, TokenProbe, VerificationStep,
 };
 pub use script::render_script;
 pub use secret_name::SecretName;

@@ -27,12 +27,16 @@ pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Re
         let [first, rest @ ..] = group else {
             continue;
         };
+        // Before a parallel step starts, its peers must not look pending to it.
+        group
+            .iter()
+            .for_each(|(index, _)| state.set_step_status(*index, StepStatus::Running));
         std::thread::scope(|scope| {
             let others: Vec<_> = rest
                 .iter()
-                .map(|step| scope.spawn(|| execute_step(runner, step, state)))
+                .map(|step| scope.spawn(|| execute_step(runner, step, Some(first.0), state)))
                 .collect();
-            let result = execute_step(runner, first, state);
+            let result = execute_step(runner, first, None, state);
             // Joins every thread, so that no step outlives the error of another one.
             others
                 .into_iter()
@@ -43,14 +47,27 @@ pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Re
     Ok(())
 }
 
-fn execute_step(runner: &Runner, (index, step): &(usize, &Step), state: &RunState) -> Result<()> {
-    state.set_step_status(*index, StepStatus::Running);
-    execute_action(runner, step, state)?;
-    state.set_step_status(*index, StepStatus::Done);
-    Ok(())
+/// Executes a step. `peer` is the index of the first step that runs in parallel.
+fn execute_step(
+    runner: &Runner,
+    (index, step): &(usize, &Step),
+    peer: Option<usize>,
+    state: &RunState,
+) -> Result<()> {
+    let result = execute_action(runner, step, peer, state);
+    match result {
+        Ok(()) => state.set_step_status(*index, StepStatus::Done),
+        Err(_) => state.set_failed(),
+    }
+    result
 }
 
-fn execute_action(runner: &Runner, step: &Step, state: &RunState) -> Result<()> {
+fn execute_action(
+    runner: &Runner,
+    step: &Step,
+    peer: Option<usize>,
+    state: &RunState,
+) -> Result<()> {
     match &step.action {
         Action::ReadToken(command) => {
             let token = read_token(runner, step.id, command)?;
@@ -99,6 +116,9 @@ fn execute_action(runner: &Runner, step: &Step, state: &RunState) -> Result<()> 
         Action::RunJob(run) => job::run_job(runner, step.id, run),
         Action::VerifySecret(secret) => cluster::verify_new_secret(runner, step.id, secret),
         Action::RestartPods(restart) => pods::restart_pods(runner, step.id, restart),
+        Action::VerifyRejection(check) => {
+            verify::verify_rejection(runner, step.id, check, peer, state)
+        }
         Action::VerifyRevocation(verification) => {
             verify::verify_revocation(runner, step.id, verification, state)
         }

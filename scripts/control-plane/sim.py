@@ -9,11 +9,14 @@ It acts as:
 - the token check: POST /check accepts a token if its key was loaded at its start by a
   token-management pod that still exists
 
+A file DIR/stale-backend with a key ID adds a backend that no restart reaches: it answers every
+second request and accepts the tokens of that key.
+
 With SIM_STICKY=1 the token check also accepts the last content of the secret admin-token until the
 secret has another token (docs-v2 pull 5612).
 """
-import base64, datetime, hashlib, http.client, http.server, json, os, secrets, ssl, sys, threading
-import time
+import base64, datetime, hashlib, http.client, http.server, itertools, json, os, secrets, ssl, sys
+import threading, time
 
 DIR, API, TOKEN = sys.argv[1], os.environ["SIM_API"], os.environ["SIM_TOKEN"]
 OPERATOR = os.environ.get("SIM_OPERATOR", "0") == "1"
@@ -28,6 +31,7 @@ started_at, terminating_since, loaded_key_ids = {}, {}, {}
 running_pods = {}
 # The last content of the secret admin-token by namespace.
 last_tokens = {}
+requests = itertools.count()
 local = threading.local()
 
 
@@ -201,8 +205,15 @@ def parse_key_id(body):
     except Exception: return None
 
 
+def read_stale_key_id():
+    try:
+        with open(f"{DIR}/stale-backend") as f: return f.read().strip()
+    except FileNotFoundError: return None
+
+
 def is_accepted(body):
-    key_id = parse_key_id(body)
+    key_id, stale_key_id = parse_key_id(body), read_stale_key_id()
+    if stale_key_id and next(requests) % 2: return key_id == stale_key_id
     uids = set().union(*list(running_pods.values()))
     if key_id and any(loaded_key_ids.get(uid) == key_id for uid in uids): return True
     return STICKY and body.encode() in last_tokens.values()

@@ -179,6 +179,15 @@ pub struct TokenProbe {
     pub profile: Profile,
 }
 
+/// The check that every backend of the token service rejects the old token.
+pub struct RejectionCheck {
+    pub token_probe: TokenProbe,
+    /// How many rejections in a row are required.
+    pub min_rejections: usize,
+    /// How long the old token can still be accepted.
+    pub grace_period: Duration,
+}
+
 /// The verification of a revocation.
 pub struct VerificationStep {
     /// Without a token probe, the verification is inconclusive.

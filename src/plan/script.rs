@@ -108,6 +108,7 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
         Action::RunJob(run) => revocation::render_run_job(run),
         Action::VerifySecret(secret) => revocation::render_verify_secret(secret),
         Action::RestartPods(restart) => revocation::render_restart_pods(restart),
+        Action::VerifyRejection(check) => revocation::render_verify_rejection(check),
         Action::VerifyRevocation(verification) => {
             revocation::render_verify_revocation(verification)
         }

@@ -1,7 +1,8 @@
 //! Ordered steps as data.
 
 use super::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, SecretDeletion, VerificationStep,
+    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck, SecretDeletion,
+    VerificationStep,
 };
 use super::target::ClusterTarget;
 use crate::profile::{ConfigEdit, Profile};
@@ -75,7 +76,9 @@ pub enum Action {
     VerifySecret(ExpectedSecret),
     /// Restarts pods, and waits for the new ones.
     RestartPods(PodRestart),
-    /// Probes the old token, and the new one if the plan creates one.
+    /// Probes the old token until every backend rejects it.
+    VerifyRejection(RejectionCheck),
+    /// Probes the new token, if the plan creates one, and reports the outcome.
     VerifyRevocation(VerificationStep),
 }
 

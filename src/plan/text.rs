@@ -1,7 +1,8 @@
 //! A plan as text for people.
 
 use super::revocation::{
-    ExpectedCluster, JobRun, JobStrategy, PodRestart, SecretDeletion, VerificationStep,
+    ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck, SecretDeletion,
+    VerificationStep,
 };
 use super::shell::format_shell_line;
 use super::step::{Action, Plan};
@@ -60,6 +61,7 @@ impl Plan {
             Action::RunJob(run) => format_job_run(run),
             Action::VerifySecret(secret) => format_command(&secret.list_command(), "$"),
             Action::RestartPods(restart) => format_pod_restart(restart),
+            Action::VerifyRejection(check) => format_rejection_check(check),
             Action::VerifyRevocation(verification) => format_verification(verification),
         }
     }
@@ -118,12 +120,18 @@ fn format_pod_restart(restart: &PodRestart) -> String {
     command + &format_command(&restart.watch_command(), "$")
 }
 
+fn format_rejection_check(check: &RejectionCheck) -> String {
+    let count = check.min_rejections;
+    let prompt = format!("with the old token, until rejected {count} times in a row: $");
+    format_command(&check.token_probe.command, &prompt)
+}
+
 fn format_verification(verification: &VerificationStep) -> String {
     match &verification.token_probe {
         Some(probe) if verification.new_token => {
-            format_command(&probe.command, "with the old token and with the new one: $")
+            format_command(&probe.command, "with the new token: $")
         }
-        Some(probe) => format_command(&probe.command, "with the old token: $"),
+        Some(_) => String::new(),
         None => "   (without a token probe, the verification is inconclusive)\n".to_owned(),
     }
 }

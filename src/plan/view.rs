@@ -1,7 +1,8 @@
 //! A plan as JSON, for reports and saved plans. `docs/PLAN.md` describes it.
 
 use super::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, SecretDeletion, VerificationStep,
+    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck, SecretDeletion,
+    TokenProbe, VerificationStep,
 };
 use super::secret_name::SecretName;
 use super::step::{Action, Plan, Step};
@@ -138,17 +139,28 @@ enum ActionView {
         /// Time limit in seconds.
         timeout_seconds: u64,
     },
-    /// Verifies that the old token is rejected.
-    VerifyRevocation {
-        /// Probes each token, null if it is impossible.
-        argv: Option<Argv>,
+    /// Verifies that every backend of the token service rejects the old token.
+    VerifyRejection {
+        /// Probes the old token.
+        argv: Argv,
         /// Host and port of the probes.
+        address: String,
+        /// TLS settings of the profile.
+        tls: Tls,
+        /// How many rejections in a row are required.
+        min_rejections: usize,
+        /// How long the old token can still be accepted, in seconds.
+        timeout_seconds: u64,
+    },
+    /// Verifies that the new token is accepted, and reports the outcome.
+    VerifyRevocation {
+        /// Probes the new token, null if it is impossible or the plan creates none.
+        argv: Option<Argv>,
+        /// Host and port of the probe.
         address: Option<String>,
         /// TLS settings of the profile.
         tls: Option<Tls>,
-        /// The tokens to probe.
-        tokens: Vec<&'static str>,
-        /// The time in seconds in which the server can still accept the old token.
+        /// How long the new token can still be rejected, in seconds.
         timeout_seconds: u64,
     },
 }
@@ -211,6 +223,7 @@ impl Plan {
             Action::RunJob(run) => run.as_ref().into(),
             Action::VerifySecret(secret) => secret.into(),
             Action::RestartPods(restart) => restart.into(),
+            Action::VerifyRejection(check) => check.into(),
             Action::VerifyRevocation(verification) => verification.into(),
         }
     }
@@ -280,18 +293,29 @@ impl From<&PodRestart> for ActionView {
     }
 }
 
+impl From<&RejectionCheck> for ActionView {
+    fn from(check: &RejectionCheck) -> Self {
+        let TokenProbe { command, profile } = &check.token_probe;
+        Self::VerifyRejection {
+            argv: to_argv(command),
+            address: profile.address(),
+            tls: profile.tls.clone(),
+            min_rejections: check.min_rejections,
+            timeout_seconds: check.grace_period.as_secs(),
+        }
+    }
+}
+
 impl From<&VerificationStep> for ActionView {
     fn from(verification: &VerificationStep) -> Self {
-        let probe = verification.token_probe.as_ref();
-        let mut tokens = vec!["<old token>"];
-        if verification.new_token {
-            tokens.push("<new token>");
-        }
+        let probe = verification
+            .token_probe
+            .as_ref()
+            .filter(|_| verification.new_token);
         Self::VerifyRevocation {
             argv: probe.map(|probe| to_argv(&probe.command)),
             address: probe.map(|probe| probe.profile.address()),
             tls: probe.map(|probe| probe.profile.tls.clone()),
-            tokens,
             timeout_seconds: verification.grace_period.as_secs(),
         }
     }

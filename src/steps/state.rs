@@ -5,6 +5,7 @@ use crate::secret::Secret;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 #[derive(Default)]
@@ -15,6 +16,8 @@ pub(crate) struct RunState {
     pub(crate) inconclusive_reason: OnceLock<String>,
     /// A copy of the token that a revocation invalidates, if one was found.
     pub(crate) old_token: OnceLock<OldToken>,
+    /// How the server answered the old token after the restart.
+    pub(crate) rejection: OnceLock<RejectionOutcome>,
     pub(crate) verification: OnceLock<RevocationVerification>,
     /// The reason why the server rejected the new token, if it did.
     pub(crate) new_token_rejection: OnceLock<String>,
@@ -22,6 +25,7 @@ pub(crate) struct RunState {
     cached_secret_uids: Mutex<Option<Vec<SecretUid>>>,
     /// The status of each step by its index in the plan.
     step_statuses: Mutex<BTreeMap<usize, StepStatus>>,
+    has_failed: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,15 @@ impl RunState {
         lock_mutex(&self.step_statuses).insert(index, status);
     }
 
+    /// Whether a step has failed. Parallel steps then stop their waits.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_failed(&self) {
+        self.has_failed.store(true, Ordering::Relaxed);
+    }
+
     /// Keeps a fresh list of the secrets for the next step.
     pub(crate) fn cache_secret_uids(&self, secrets: Vec<SecretUid>) {
         *lock_mutex(&self.cached_secret_uids) = Some(secrets);
@@ -70,6 +83,17 @@ impl RunState {
     pub(crate) fn take_secret_uids(&self) -> Option<Vec<SecretUid>> {
         lock_mutex(&self.cached_secret_uids).take()
     }
+}
+
+/// How the server answered the old token after the restart.
+pub(crate) enum RejectionOutcome {
+    /// Rejected this many times in a row.
+    Rejected {
+        count: usize,
+    },
+    StillAccepted,
+    /// The last probe was neither accepted nor rejected, for this reason.
+    Inconclusive(String),
 }
 
 pub(crate) struct OldToken {

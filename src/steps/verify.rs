@@ -1,48 +1,228 @@
-//! Verifies a revocation: the same call with the old token and with the new one.
+//! Verifies a revocation: every backend rejects the old token, and the new token is accepted.
 
-use super::state::{OldToken, RunState};
+use super::state::{OldToken, RejectionOutcome, RunState, StepStatus};
 use super::token::probe_token;
 use crate::error::Result;
-use crate::plan::{TokenProbe, VerificationStep};
+use crate::plan::{RejectionCheck, TokenProbe, VerificationStep};
 use crate::secret::Secret;
-use crate::session::runner::{Runner, join_thread};
+use crate::session::runner::Runner;
 use crate::tool::influxctl::TokenVerdict;
 use crate::ui::{RevocationVerification, StepOutcome};
 use std::time::{Duration, Instant};
 
-/// The pause between two probes, to spare InfluxDB.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// Pause between two probes of the new token.
+const NEW_TOKEN_PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-const MANUAL_PROBE_HINT: &str = "run `influxctl database list` with a copy of the old token: \
-    the server must reject it. Next time, pass the copy with --old-token-file and a profile of \
-    this cluster with --profile";
+/// Shortest pause between two probes of the old token.
+const MIN_PROBE_PAUSE: Duration = Duration::from_millis(150);
 
-/// Probes the tokens until the result is conclusive or the grace period is over.
+/// The pauses vary, so that they fall into step with no load balancer.
+const PROBE_PAUSE_SPREAD_MS: u128 = 300;
+
+/// Shortest time from the first to the last rejection.
+const MIN_STREAK_TIME: Duration = Duration::from_secs(2);
+
+/// Consecutive rejections of the old token.
+#[derive(Default)]
+struct Streak {
+    count: usize,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Streak {
+    fn add_rejection(&mut self, at: Instant) {
+        self.count += 1;
+        self.first.get_or_insert(at);
+        self.last = Some(at);
+    }
+
+    fn is_complete(&self, min_rejections: usize) -> bool {
+        let time = self.first.zip(self.last).map(|(first, last)| last - first);
+        self.count >= min_rejections && time.is_some_and(|time| time >= MIN_STREAK_TIME)
+    }
+
+    /// Whether it began before the deadline and can still become complete.
+    fn began_before(&self, deadline: Instant) -> bool {
+        self.first.is_some_and(|first| first <= deadline)
+    }
+}
+
+/// Probes the old token until a streak of rejections is complete or the grace period is over.
+///
+/// One rejection is not enough: behind a load balancer another backend can still have the old
+/// keys. The grace period starts when the step at `job` ends, which creates the new token.
+pub(crate) fn verify_rejection(
+    runner: &Runner,
+    step: &str,
+    check: &RejectionCheck,
+    job: Option<usize>,
+    state: &RunState,
+) -> Result<()> {
+    let Some(old) = state.old_token.get() else {
+        runner
+            .ui
+            .report_step(step, StepOutcome::Skipped, "no copy of the old token found");
+        return Ok(());
+    };
+    let outcome = poll_old_token(runner, step, check, old, job, state)?;
+    let address = check.token_probe.profile.address();
+    if let RejectionOutcome::Rejected { count } = &outcome {
+        let text = format!("{address} rejected the old token {count} times in a row");
+        runner.ui.report_step(step, StepOutcome::Verified, &text);
+    }
+    let _ = state.rejection.set(outcome);
+    Ok(())
+}
+
+fn poll_old_token(
+    runner: &Runner,
+    step: &str,
+    check: &RejectionCheck,
+    old: &OldToken,
+    job: Option<usize>,
+    state: &RunState,
+) -> Result<RejectionOutcome> {
+    let TokenProbe { command, profile } = &check.token_probe;
+    let mut streak = Streak::default();
+    let mut was_accepted = false;
+    let mut last_problem = None;
+    let mut grace_start = None;
+    loop {
+        let probed_at = Instant::now();
+        match probe_token(runner, step, command, profile, &old.token)? {
+            TokenVerdict::Rejected(_) => streak.add_rejection(probed_at),
+            TokenVerdict::Accepted => {
+                was_accepted = true;
+                streak = Streak::default();
+            }
+            TokenVerdict::Inconclusive(reason) => {
+                last_problem = Some(reason);
+                streak = Streak::default();
+            }
+        }
+        if streak.is_complete(check.min_rejections) {
+            runner.ui.clear_progress();
+            let count = streak.count;
+            return Ok(RejectionOutcome::Rejected { count });
+        }
+        let is_job_running = job.is_some_and(|job| state.step_status(job) == StepStatus::Running);
+        if !is_job_running {
+            let start = *grace_start.get_or_insert(probed_at);
+            let deadline = start + check.grace_period;
+            // A failed job has ended the run.
+            let is_over = probed_at > deadline && !streak.began_before(deadline);
+            if is_over || state.has_failed() {
+                runner.ui.clear_progress();
+                return Ok(match last_problem.filter(|_| !was_accepted) {
+                    Some(reason) => RejectionOutcome::Inconclusive(reason),
+                    None => RejectionOutcome::StillAccepted,
+                });
+            }
+            runner.ui.show_progress(&format!(
+                "{step}: waiting until the old token is rejected, {} of {} times, {} s",
+                streak.count,
+                check.min_rejections,
+                start.elapsed().as_secs()
+            ));
+        }
+        let spread = uuid::Uuid::new_v4().as_u128() % PROBE_PAUSE_SPREAD_MS;
+        let pause = MIN_PROBE_PAUSE + Duration::from_millis(spread as u64);
+        runner.executor.sleep(pause)?;
+    }
+}
+
+/// Probes the new token and combines its verdict with the rejections of the old one.
 pub(crate) fn verify_revocation(
     runner: &Runner,
     step: &str,
     verification: &VerificationStep,
     state: &RunState,
 ) -> Result<()> {
-    let outcome = match (&verification.token_probe, state.old_token.get()) {
-        (None, _) => RevocationVerification::Inconclusive("no token probe is available".to_owned()),
-        (_, None) => {
-            RevocationVerification::Inconclusive("no copy of the old token found".to_owned())
-        }
-        (Some(probe), Some(old_token)) => {
-            let prober = TokenProber {
+    let new_verdict = match &verification.token_probe {
+        Some(probe) if verification.new_token => {
+            let grace_period = verification.grace_period;
+            Some(poll_new_token(
                 runner,
                 step,
                 probe,
-                old_token,
-                new_token: verification.new_token.then(|| state.token()).transpose()?,
-            };
-            prober.poll_until_conclusive(verification.grace_period, state)?
+                state.token()?,
+                grace_period,
+            )?)
         }
+        _ => None,
     };
-    report_outcome(runner, step, verification, &outcome);
+    if let Some(TokenVerdict::Rejected(reason)) = &new_verdict {
+        let _ = state.new_token_rejection.set(reason.clone());
+    }
+    let outcome = match (&verification.token_probe, state.old_token.get()) {
+        (None, _) => inconclusive("no token probe is available"),
+        (_, None) => inconclusive("no copy of the old token found"),
+        (Some(_), Some(old)) => combine(old, state.rejection.get(), new_verdict),
+    };
+    let address = verification
+        .token_probe
+        .as_ref()
+        .map(|probe| probe.profile.address())
+        .unwrap_or_default();
+    report_outcome(runner, step, verification, &outcome, &address);
     let _ = state.verification.set(outcome);
     Ok(())
+}
+
+/// Probes the new token until the server accepts it or the grace period is over.
+fn poll_new_token(
+    runner: &Runner,
+    step: &str,
+    probe: &TokenProbe,
+    token: &Secret,
+    grace_period: Duration,
+) -> Result<TokenVerdict> {
+    let start = Instant::now();
+    loop {
+        let verdict = probe_token(runner, step, &probe.command, &probe.profile, token)?;
+        if verdict == TokenVerdict::Accepted || start.elapsed() >= grace_period {
+            runner.ui.clear_progress();
+            return Ok(verdict);
+        }
+        runner.ui.show_progress(&format!(
+            "{step}: waiting until the new token is accepted, {} s",
+            start.elapsed().as_secs()
+        ));
+        runner.executor.sleep(NEW_TOKEN_PROBE_INTERVAL)?;
+    }
+}
+
+fn inconclusive(reason: impl Into<String>) -> RevocationVerification {
+    RevocationVerification::Inconclusive(reason.into())
+}
+
+/// Combines the verdicts of both tokens.
+fn combine(
+    old: &OldToken,
+    rejection: Option<&RejectionOutcome>,
+    new_verdict: Option<TokenVerdict>,
+) -> RevocationVerification {
+    match (rejection, new_verdict) {
+        (Some(RejectionOutcome::StillAccepted), _) => RevocationVerification::StillAccepted,
+        (None, _) => inconclusive("the old token was not probed after the restart"),
+        (Some(RejectionOutcome::Inconclusive(reason)), _) => {
+            inconclusive(format!("cannot probe the old token: {reason}"))
+        }
+        (_, Some(TokenVerdict::Rejected(reason))) => {
+            inconclusive(format!("the server rejects the new token too: {reason}"))
+        }
+        (_, Some(TokenVerdict::Inconclusive(reason))) => {
+            inconclusive(format!("cannot probe the new token: {reason}"))
+        }
+        (_, Some(TokenVerdict::Accepted)) if old.is_conclusive() => {
+            RevocationVerification::Verified
+        }
+        (_, None) if old.accepted => RevocationVerification::Verified,
+        (_, Some(TokenVerdict::Accepted) | None) => inconclusive(
+            "the server rejects the old token, but did not accept it before the revocation",
+        ),
+    }
 }
 
 fn report_outcome(
@@ -50,23 +230,17 @@ fn report_outcome(
     step: &str,
     verification: &VerificationStep,
     outcome: &RevocationVerification,
+    address: &str,
 ) {
-    let address = verification
-        .token_probe
-        .as_ref()
-        .map(|probe| probe.profile.address())
-        .unwrap_or_default();
     match outcome {
-        RevocationVerification::Verified if verification.new_token => runner.ui.report_step(
-            step,
-            StepOutcome::Done,
-            &format!("{address} rejects the old token and accepts the new one"),
-        ),
-        RevocationVerification::Verified => runner.ui.report_step(
-            step,
-            StepOutcome::Done,
-            &format!("{address} rejects the old token, which it accepted before"),
-        ),
+        RevocationVerification::Verified => {
+            let text = if verification.new_token {
+                format!("{address} rejects the old token and accepts the new one")
+            } else {
+                format!("{address} rejects the old token, which it accepted before")
+            };
+            runner.ui.report_step(step, StepOutcome::Done, &text);
+        }
         RevocationVerification::StillAccepted => runner.ui.warn(
             &format!(
                 "{address} still accepts the old token {} s after the restart",
@@ -81,6 +255,10 @@ fn report_outcome(
     }
 }
 
+const MANUAL_PROBE_HINT: &str = "run `influxctl database list` with a copy of the old token: \
+    the server must reject it. Next time, pass the copy with --old-token-file and a profile of \
+    this cluster with --profile";
+
 fn still_accepted_hint(has_new_token: bool) -> &'static str {
     if has_new_token {
         "find other pods that load `rsa-keys` (`kubectl get pods --output yaml`), select them \
@@ -92,126 +270,30 @@ fn still_accepted_hint(has_new_token: bool) -> &'static str {
     }
 }
 
-struct TokenProber<'a> {
-    runner: &'a Runner<'a>,
-    step: &'a str,
-    probe: &'a TokenProbe,
-    old_token: &'a OldToken,
-    /// `None` if the revocation creates no token.
-    new_token: Option<&'a Secret>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The result of probing both tokens once.
-struct ProbeRound {
-    outcome: RevocationVerification,
-    /// Another round cannot change the outcome.
-    is_final: bool,
-    /// The reason why the server rejected the new token, if it did.
-    new_token_rejection: Option<String>,
-}
-
-impl TokenProber<'_> {
-    fn poll_until_conclusive(
-        &self,
-        grace_period: Duration,
-        state: &RunState,
-    ) -> Result<RevocationVerification> {
+    #[test]
+    fn streak_needs_count_and_time() {
         let start = Instant::now();
-        let mut was_accepted = false;
-        loop {
-            let round = self.probe_both_tokens()?;
-            let outcome = round.outcome;
-            if round.is_final || start.elapsed() >= grace_period {
-                self.runner.ui.clear_progress();
-                if let Some(reason) = round.new_token_rejection {
-                    let _ = state.new_token_rejection.set(reason);
-                }
-                // An inconclusive last round does not refute an earlier acceptance.
-                let is_inconclusive = matches!(outcome, RevocationVerification::Inconclusive(_));
-                return Ok(if was_accepted && is_inconclusive {
-                    RevocationVerification::StillAccepted
-                } else {
-                    outcome
-                });
-            }
-            let is_accepted = outcome == RevocationVerification::StillAccepted;
-            was_accepted |= is_accepted;
-            let condition = if is_accepted {
-                "the server to reject the old token"
-            } else {
-                "the server to answer for both tokens"
-            };
-            self.runner.ui.show_progress(&format!(
-                "{}: waiting for {condition}, {} s",
-                self.step,
-                start.elapsed().as_secs()
-            ));
-            self.runner.executor.sleep(PROBE_INTERVAL)?;
-        }
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut streak = Streak::default();
+        (0..8).for_each(|number| streak.add_rejection(at(number)));
+        assert!(!streak.is_complete(8), "8 rejections within 7 ms");
+        streak.add_rejection(at(2000));
+        assert!(streak.is_complete(9));
+        assert!(!streak.is_complete(10), "9 of 10 rejections");
     }
 
-    fn probe_both_tokens(&self) -> Result<ProbeRound> {
-        let Self { runner, step, .. } = *self;
-        let TokenProbe { command, profile } = self.probe;
-        let (old_verdict, new_verdict) = std::thread::scope(|scope| {
-            let new_probe = self.new_token.map(|token| {
-                scope.spawn(move || {
-                    probe_token(runner, &format!("{step}-new"), command, profile, token)
-                })
-            });
-            let old_token = &self.old_token.token;
-            (
-                probe_token(runner, &format!("{step}-old"), command, profile, old_token),
-                new_probe.map(join_thread),
-            )
-        });
-        let (old_verdict, new_verdict) = (old_verdict?, new_verdict.transpose()?);
-        let new_token_rejection = match &new_verdict {
-            Some(TokenVerdict::Rejected(reason)) => Some(reason.clone()),
-            _ => None,
-        };
-        let (outcome, is_final) = self.evaluate_verdicts(old_verdict, new_verdict);
-        Ok(ProbeRound {
-            outcome,
-            is_final,
-            new_token_rejection,
-        })
-    }
-
-    /// Returns the outcome, and whether it is final.
-    fn evaluate_verdicts(
-        &self,
-        old_verdict: TokenVerdict,
-        new_verdict: Option<TokenVerdict>,
-    ) -> (RevocationVerification, bool) {
-        let inconclusive = |reason: String| RevocationVerification::Inconclusive(reason);
-        match (old_verdict, new_verdict) {
-            (TokenVerdict::Accepted, _) => (RevocationVerification::StillAccepted, false),
-            (TokenVerdict::Inconclusive(reason), _) => {
-                let reason = format!("cannot probe the old token: {reason}");
-                (inconclusive(reason), false)
-            }
-            (TokenVerdict::Rejected(_), Some(TokenVerdict::Rejected(reason))) => {
-                let reason = format!("the server rejects the new token too: {reason}");
-                (inconclusive(reason), false)
-            }
-            (TokenVerdict::Rejected(_), Some(TokenVerdict::Inconclusive(reason))) => {
-                let reason = format!("cannot probe the new token: {reason}");
-                (inconclusive(reason), false)
-            }
-            (TokenVerdict::Rejected(_), Some(TokenVerdict::Accepted))
-                if self.old_token.is_conclusive() =>
-            {
-                (RevocationVerification::Verified, true)
-            }
-            (TokenVerdict::Rejected(_), None) if self.old_token.accepted => {
-                (RevocationVerification::Verified, true)
-            }
-            (TokenVerdict::Rejected(_), _) => {
-                let reason =
-                    "the server rejects the old token, but did not accept it before the revocation";
-                (inconclusive(reason.to_owned()), true)
-            }
-        }
+    #[test]
+    fn streak_counts_from_its_first_rejection() {
+        let start = Instant::now();
+        let mut streak = Streak::default();
+        assert!(!streak.began_before(start));
+        streak.add_rejection(start + Duration::from_secs(1));
+        streak.add_rejection(start + Duration::from_secs(9));
+        assert!(streak.began_before(start + Duration::from_secs(1)));
+        assert!(!streak.began_before(start));
     }
 }

@@ -64,7 +64,8 @@ fn apply_plan(sb: &Sandbox, more: &[&str]) -> CommandOutput {
 fn expect_apply_refusal(sb: &Sandbox, expected: &str, more: &[&str]) {
     let before = list_object_uids(sb);
     sb.clear_calls();
-    let revokes = std::fs::read_to_string(plan_path(sb)).is_ok_and(|plan| plan.contains("\"how\""));
+    let revokes =
+        std::fs::read_to_string(plan_path(sb)).is_ok_and(|plan| plan.contains("\"revocation\""));
     let run = apply_plan(
         sb,
         &[if revokes { CONFIRM_ARGS } else { &[] }, more].concat(),
@@ -466,7 +467,7 @@ fn apply_refuses_edited_plan() {
             }),
         ),
         (
-            "/steps has 9 entries in the plan, and 10 now",
+            "/steps has 10 entries in the plan, and 11 now",
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
         (
@@ -516,7 +517,7 @@ fn apply_refuses_plan_with_changed_command() {
     let mut plan = read_plan(&sb);
     plan["request"]["command"]["revoke"]["no_new_token"] = json!(true);
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
-    expect_apply_refusal(&sb, "/steps has 10 entries in the plan", &[]);
+    expect_apply_refusal(&sb, "/steps has 11 entries in the plan", &[]);
     plan["request"]["command"] = json!({"show": {"file": "x"}});
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     expect_apply_refusal(&sb, "unknown variant `show`", &[]);

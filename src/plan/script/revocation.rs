@@ -2,8 +2,8 @@
 
 use super::command::{quote_path, render_command, render_probe};
 use crate::plan::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, SecretDeletion,
-    VerificationStep,
+    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
+    SecretDeletion, VerificationStep,
 };
 use crate::plan::secret_name::SecretName;
 use crate::plan::shell::shell_quote;
@@ -283,22 +283,39 @@ pub(super) fn render_restart_pods(restart: &PodRestart) -> String {
     )
 }
 
+/// Renders the streak of rejections. Its probes are at least 2 s apart from first to last.
+pub(super) fn render_verify_rejection(check: &RejectionCheck) -> String {
+    format!(
+        "[ -s \"$old_token\" ] || fail 'revoked, but not verified: no copy of the old token'\n\
+         left={} streak=0\n\
+         until [ \"$streak\" -ge {} ]; do\n  \
+         if rejected \"$old_token\"; then streak=$((streak + 1)); else streak=0; fi\n  \
+         left=$((left - 1))\n  \
+         [ \"$left\" -gt 0 ] || [ \"$streak\" -gt 0 ] || \
+         fail 'revoked, but not verified: the old token is still accepted'\n  \
+         sleep 1\ndone\n",
+        check.grace_period.as_secs(),
+        check.min_rejections
+    )
+}
+
 pub(super) fn render_verify_revocation(verification: &VerificationStep) -> String {
     if verification.token_probe.is_none() {
         return "echo 'revoked, but not verified: no influxctl, or no profile' >&2\n".to_owned();
     }
     let new = if verification.new_token {
-        "probe \"$new_token\" && "
+        format!(
+            "left={}\nuntil probe \"$new_token\"; do\n  left=$((left - 1))\n  \
+             [ \"$left\" -gt 0 ] || \
+             fail 'revoked, but not verified: the new token is not accepted'\n  sleep 1\ndone\n",
+            verification.grace_period.as_secs()
+        )
     } else {
-        ""
+        String::new()
     };
     format!(
-        "[ -s \"$old_token\" ] || fail 'revoked, but not verified: no copy of the old token'\n\
-         left={}\nuntil {new}rejected \"$old_token\"; do\n  left=$((left - 1))\n  \
-         [ \"$left\" -gt 0 ] || fail 'revoked, but not verified: timed out'\n  sleep 1\ndone\n\
-         [ \"$accepted\" = yes ] || \
+        "{new}[ \"$accepted\" = yes ] || \
          fail 'revoked, but not verified: the old token was not accepted before either'\n\
-         echo 'revoked and verified'\n",
-        verification.grace_period.as_secs()
+         echo 'revoked and verified'\n"
     )
 }

@@ -7,10 +7,16 @@ use super::stage::{Observation, PodState, SecretState, Stage};
 use super::strategy::StrategyChooser;
 use crate::error::{Error, Result};
 use crate::plan::{
-    Action, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart, SecretDeletion, SecretName,
-    Step, VerificationStep,
+    Action, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart, RejectionCheck,
+    SecretDeletion, SecretName, Step, VerificationStep,
 };
 use crate::tool::kubectl::Pod;
+
+/// Rejections of the old token in a row that verification requires at least.
+const MIN_REJECTIONS: usize = 8;
+
+/// Rejections in a row for each ready pod: a load balancer chooses at random.
+const REJECTIONS_PER_POD: usize = 5;
 
 /// Plans a revocation. `local_steps` write the new token on this machine, for `rotate`.
 ///
@@ -121,7 +127,10 @@ impl<'a> Planner<'a> {
         self.push_pod_restart();
         if self.facts.options.new_token {
             self.push_job_rerun(JobKind::CreateAdminToken)?;
+            self.push_rejection_check();
             self.push_token_read();
+        } else {
+            self.push_rejection_check();
         }
         self.push_verification();
         // A rejected token must not replace one that can still work.
@@ -345,6 +354,32 @@ impl<'a> Planner<'a> {
                 self.facts.target.namespace
             ),
         ));
+    }
+
+    /// Probes the old token from the restart on, in parallel with the job of the new token.
+    fn push_rejection_check(&mut self) {
+        let Some(token_probe) = self.facts.token_probe.clone() else {
+            return;
+        };
+        let job = self.steps.iter().rposition(|step| {
+            matches!(&step.action, Action::RunJob(run) if run.secret == SecretName::AdminToken)
+        });
+        let is_ready = |pod: &&Pod| !pod.is_finished() && pod.is_ready();
+        let pods = self.facts.pods.iter().filter(is_ready).count();
+        let min_rejections = MIN_REJECTIONS.max(REJECTIONS_PER_POD * pods);
+        let step = Step {
+            id: "verify-rejection",
+            reason: "behind a load balancer a backend can still have the old keys".to_owned(),
+            action: Action::VerifyRejection(RejectionCheck {
+                token_probe,
+                min_rejections,
+                grace_period: self.facts.grace_period,
+            }),
+            postcondition: format!("the old token is rejected {min_rejections} times in a row"),
+            parallel: job.is_some(),
+        };
+        self.steps
+            .insert(job.map_or(self.steps.len(), |job| job + 1), step);
     }
 
     /// Reads the new token in parallel with the check of its UID, if the plan has one.

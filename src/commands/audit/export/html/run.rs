@@ -16,11 +16,8 @@ use maud::{Markup, html};
 const TOKEN_PROBES: [(&str, &str); 4] = [
     ("probe-token", "the token, before it was written"),
     ("probe-old-token", "the old token, before its revocation"),
-    (
-        "verify-revocation-old",
-        "the old token, after its revocation",
-    ),
-    ("verify-revocation-new", "the new token"),
+    ("verify-rejection", "the old token, after its revocation"),
+    ("verify-revocation", "the new token"),
 ];
 
 /// A rating, with a class of the stylesheet.
