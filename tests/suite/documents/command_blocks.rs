@@ -465,6 +465,8 @@ fn normalize_session(session: &str, home: &str) -> Vec<String> {
         (r"fingerprint [0-9a-f]{12}", "fingerprint F"),
         (r"127\.0\.0\.1:\d+", "HOST:PORT"),
         ("\u{1b}\\[[0-9;]*m", ""),
+        // The progress line, which a terminal overwrites.
+        ("(?m)^.*\u{1b}\\[K", ""),
     ] {
         text = regex::Regex::new(varies)
             .expect("a pattern")
