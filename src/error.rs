@@ -77,13 +77,13 @@ pub const EXIT_CODES: &[(Option<ErrorKind>, u8, &str, &str)] = &[
         Some(ErrorKind::Stopped),
         8,
         "stopped",
-        "stopped after the first change: run the same command again",
+        "stopped after at least one change: run the same command again",
     ),
     (
         Some(ErrorKind::Unrecorded),
         9,
         "unrecorded",
-        "the audit log could not be written",
+        "the audit log could not be written: the error says whether something changed",
     ),
     (
         Some(ErrorKind::Inconclusive),
