@@ -136,12 +136,12 @@ fn processes_are_started_in_one_file() {
     let spawn = read_sources()
         .into_iter()
         .find(|source| source.path == "exec/spawn.rs")
-        .expect("it is there");
+        .expect("the file exists");
     assert!(spawn.code.contains("duct::cmd") && spawn.code.contains("_receipt: &Receipt"));
     assert_eq!(
         spawn.code.matches("duct::").count(),
         1,
-        "one function holds every rule of how a process is started"
+        "one function starts all processes"
     );
 }
 
@@ -292,7 +292,7 @@ fn source_files_are_short_without_lint_exceptions() {
 #[test]
 fn every_dependency_has_a_comment() {
     let manifest = read_text(&project_root().join("Cargo.toml"));
-    let of = |section: &str| {
+    let list_names = |section: &str| {
         manifest
             .split(&format!("[{section}]\n"))
             .nth(1)
@@ -301,12 +301,12 @@ fn every_dependency_has_a_comment() {
             .next()
     };
     for section in ["dependencies", "dev-dependencies"] {
-        for line in of(section)
+        for line in list_names(section)
             .expect("its lines")
             .lines()
             .filter(|line| !line.is_empty())
         {
-            assert!(line.contains("# "), "why: {line}");
+            assert!(line.contains("# "), "no comment: {line}");
         }
     }
 }
@@ -315,7 +315,7 @@ fn every_dependency_has_a_comment() {
 fn readme_lists_every_exit_code() {
     let path = project_root().join("README.md");
     if !path.exists() {
-        report_skipped("there is no README.md");
+        report_skipped("README.md is missing");
         return;
     }
     let readme = read_text(&path);

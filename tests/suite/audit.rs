@@ -17,7 +17,12 @@ fn create_sandbox_with_three_runs() -> Sandbox {
         sb.run(&["enable", "-n", "influxdb-prod", "--dry-run"]).code,
         4
     );
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 128 + 9);
     kill_orphans(&sb);
     sb.clear_faults();
@@ -27,7 +32,7 @@ fn create_sandbox_with_three_runs() -> Sandbox {
 fn list_runs(sb: &Sandbox, more: &[&str]) -> CommandOutput {
     let before = sb.read_log();
     let run = sb.run(&[&["audit", "list"], more].concat());
-    assert_eq!(sb.read_log(), before, "to look is no run of its own");
+    assert_eq!(sb.read_log(), before, "audit list changed the log");
     run
 }
 
@@ -121,8 +126,8 @@ fn show_prints_each_command_and_outcome() {
     let sb = create_sandbox_with_three_runs();
     let begins = sb.read_entries_by_type("run.begin");
     let name = |index: usize| begins[index]["run"].as_str().expect("a name").to_owned();
-    let shown = sb.run(&["audit", "show", &name(0)]);
-    let lines: Vec<&str> = shown.stdout.lines().collect();
+    let output = sb.run(&["audit", "show", &name(0)]);
+    let lines: Vec<&str> = output.stdout.lines().collect();
     // Every command is listed as it ran, with its result.
     let argv: Vec<String> = sb
         .read_entries_by_type("intent")
@@ -135,14 +140,14 @@ fn show_prints_each_command_and_outcome() {
         assert!(
             lines.iter().any(|line| line.contains(command.as_str())),
             "{command}\n{}",
-            shown.stdout
+            output.stdout
         );
     }
     assert_eq!(
         lines.iter().filter(|line| line.contains(" ms")).count(),
         argv.len(),
         "{}",
-        shown.stdout
+        output.stdout
     );
     assert!(lines[1].contains("reason CHG-12"), "{}", lines[1]);
     assert!(
@@ -291,7 +296,7 @@ fn extract_documented_block(word: &str) -> String {
         .filter_map(|rest| rest.split("```").next());
     blocks
         .find(|block| block.contains(word))
-        .expect("it is documented")
+        .expect("a documented block")
         .to_owned()
 }
 
@@ -300,7 +305,8 @@ fn documented_head_signing_commands_work() {
     let sb = create_sandbox_with_three_runs();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bypassctl"), sb.path("bin/bypassctl"))
         .expect("sandbox");
-    let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"admin@example.com $(cat key.pub)\" >allowed_signers";
+    let keys = "ssh-keygen -q -t ed25519 -N '' -f key && echo \"admin@example.com $(cat key.pub)\" \
+                >allowed_signers";
     let tools = [
         ("ssh-keygen", &["-?"][..], "ssh-keygen -q -Y", keys),
         (
@@ -312,9 +318,7 @@ fn documented_head_signing_commands_work() {
     ];
     for (tool, there, word, prepared) in tools {
         if run_system_program(&sb, tool, there).is_none() {
-            report_skipped(&format!(
-                "{tool} is not installed, and no head was signed with it"
-            ));
+            report_skipped(&format!("{tool} is not installed, so it signed no head"));
             continue;
         }
         let script = format!(

@@ -58,14 +58,19 @@ fn export_writes_statement_for_each_result() {
     let run = export_statements(&sb, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let log = sb.read_log();
-    let (raw, records) = (split_lines(&log), sb.read_entries());
+    let (raw, entries) = (split_lines(&log), sb.read_entries());
     let results = sb.read_entries_by_type("result");
     let statements = list_statement_files(&sb, ".statement.json");
     assert_eq!(statements.len(), results.len());
     for (file, result) in statements.iter().zip(&results) {
         let at = |seq: &Value| usize::try_from(seq.as_u64().expect("a number")).expect("small") - 1;
-        let line = |seq: &Value| json!({"name": format!("audit.jsonl#{seq}"), "digest": {"sha256": sha256_hex(raw[at(seq)])}});
-        let (statement, intent) = (read_json(file), &records[at(&result["intent"])]);
+        let line = |seq: &Value| {
+            json!({
+                "name": format!("audit.jsonl#{seq}"),
+                "digest": {"sha256": sha256_hex(raw[at(seq)])}
+            })
+        };
+        let (statement, intent) = (read_json(file), &entries[at(&result["intent"])]);
         assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
         assert_eq!(
             statement["predicateType"],
@@ -130,7 +135,11 @@ fn export_writes_statement_for_each_result() {
 fn export_never_overwrites_files() {
     let sb = create_recorded_sandbox();
     assert_eq!(export_statements(&sb, &[]).code, 0);
-    assert_eq!(export_statements(&sb, &[]).code, 0, "again is no harm");
+    assert_eq!(
+        export_statements(&sb, &[]).code,
+        0,
+        "a second export replaces nothing"
+    );
     let statements = list_statement_files(&sb, ".statement.json");
     std::fs::write(&statements[0], "mine").expect("sandbox");
     let run = export_statements(&sb, &[]);
@@ -139,14 +148,24 @@ fn export_never_overwrites_files() {
         "{}",
         run.stderr
     );
-    assert_eq!(std::fs::read(&statements[0]).expect("there"), b"mine");
+    assert_eq!(
+        std::fs::read(&statements[0]).expect("the file exists"),
+        b"mine"
+    );
 }
 
 /// Signs every statement with the documented openssl commands. Returns `None` without openssl.
 fn sign_statements(sb: &Sandbox) -> Option<()> {
-    let script = "cd ../statements && openssl ecparam -name prime256v1 -genkey -noout -out ../key.pem && openssl ec -in ../key.pem -pubout -out ../key.pub 2>/dev/null && for f in *.pae; do openssl dgst -sha256 -sign ../key.pem -out \"${f%.pae}.sig\" \"$f\"; done";
+    let script = concat!(
+        "cd ../statements && ",
+        "openssl ecparam -name prime256v1 -genkey -noout -out ../key.pem && ",
+        "openssl ec -in ../key.pem -pubout -out ../key.pub 2>/dev/null && ",
+        "for f in *.pae; do ",
+        "openssl dgst -sha256 -sign ../key.pem -out \"${f%.pae}.sig\" \"$f\"; ",
+        "done"
+    );
     if run_system_program(sb, "openssl", &["version"]).is_none() {
-        report_skipped("openssl is not installed, and nothing was signed");
+        report_skipped("openssl is not installed, so nothing was signed");
         return None;
     }
     let (code, output) = run_system_program(sb, "sh", &["-ec", script]).expect("a shell");
@@ -230,7 +249,7 @@ fn attach_signature_refuses_unsigned_or_changed_statements() {
     let run = export_statements(&sb, &["--attach-signature", "site-key"]);
     assert!(
         run.code == 1 && run.stderr.contains(": 1 of "),
-        "an empty one is none: {}",
+        "an empty name counts as missing: {}",
         run.stderr
     );
     assert_eq!(list_statement_files(&sb, ".dsse.json").len(), all.len() - 1);
@@ -302,7 +321,7 @@ fn export_refuses_statements_for_corrupt_log() {
     let without = sb.run(&["audit", "export", "--format", "in-toto"]);
     assert_eq!(
         without.code, 2,
-        "it must be said where they go: {}",
+        "a target directory is required: {}",
         without.stderr
     );
     assert_eq!(sb.run(&["audit", "export", "--directory", "x"]).code, 2);
@@ -348,7 +367,7 @@ fn html_shows_every_command_as_executed() {
     let head = format!(
         "{}:{}",
         split_lines(&log).len(),
-        sha256_hex(split_lines(&log).last().expect("a record"))
+        sha256_hex(split_lines(&log).last().expect("an entry"))
     );
     for expected in [
         "CHG-12",
@@ -375,11 +394,11 @@ fn html_loads_and_executes_nothing() {
     let page = export_html(&sb, &[]);
     assert!(
         page.contains("The audit log is not intact.") && page.contains("line 3, byte "),
-        "what was planted is found"
+        "the planted text is present"
     );
     assert!(
         page.contains("&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror='"),
-        "it stays text"
+        "the planted text is escaped"
     );
     let tags = regex::Regex::new("<[^>]*>").expect("a pattern");
     for tag in tags.find_iter(&page).map(|tag| tag.as_str()) {
@@ -403,7 +422,12 @@ fn html_loads_and_executes_nothing() {
 #[test]
 fn html_shows_killed_run_as_unknown() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     crate::crash::kill_orphans(&sb);
     let page = export_html(&sb, &[]);
@@ -439,7 +463,7 @@ fn html_shows_each_verification_of_rotation() {
     }
     assert!(
         page.contains("<strong>delete-rsa-keys</strong>"),
-        "what changes is told apart"
+        "changes are marked"
     );
 }
 
@@ -450,7 +474,7 @@ fn recovered_line_is_ignored_in_every_output() {
     assert_eq!(sb.run(&["enable", "-n", "influxdb-prod"]).code, 4);
     let log = sb.read_log();
     let end =
-        String::from_utf8(split_lines(&log).last().expect("a record").to_vec()).expect("ASCII");
+        String::from_utf8(split_lines(&log).last().expect("an entry").to_vec()).expect("ASCII");
     let forged = end
         .replace("\"exit_code\":4", "\"exit_code\":0")
         .replace("refused", "done")

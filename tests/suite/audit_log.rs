@@ -44,11 +44,11 @@ fn every_call_is_logged_exactly() {
     };
     for tool in ["kubectl", "influxctl"] {
         let calls = sb.calls().into_iter().filter(|call| call.tool == tool);
-        let made: Vec<Value> = calls
+        let commands: Vec<Value> = calls
             .map(|call| json!([vec![call.tool], call.argv].concat()))
             .collect();
-        assert!(made.len() >= 2, "{made:?}");
-        assert_eq!(sorted(list_logged_commands(&sb, tool)), sorted(made));
+        assert!(commands.len() >= 2, "{commands:?}");
+        assert_eq!(sorted(list_logged_commands(&sb, tool)), sorted(commands));
     }
     let processes = sb
         .read_entries_by_type("intent")
@@ -94,16 +94,16 @@ fn run_begin_and_end_are_logged() {
     let sb = Sandbox::new();
     let run = sb.run(&[ENABLE_ARGS, &["--reason", "CHG-12 \u{e9}\"\\"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
-    let records = sb.read_entries();
-    let kinds: Vec<&str> = records
+    let entries = sb.read_entries();
+    let kinds: Vec<&str> = entries
         .iter()
-        .map(|record| record["type"].as_str().expect("a type"))
+        .map(|entry| entry["type"].as_str().expect("a type"))
         .collect();
     assert_eq!(
         (kinds[0], kinds[1], kinds[kinds.len() - 1]),
         ("log.open", "run.begin", "run.end")
     );
-    let (begin, end) = (&records[1], &records[records.len() - 1]);
+    let (begin, end) = (&entries[1], &entries[entries.len() - 1]);
     assert_eq!(
         begin["argv"],
         json!([
@@ -186,10 +186,10 @@ fn both_tools_are_logged_with_digests() {
             json!([tool["sha256"], tool["version"]])
         };
         assert_eq!(json!([exe["sha256"], exe["version"]]), known, "{intent}");
-        let before = |record: &Value| record["seq"].as_u64() < intent["seq"].as_u64();
+        let before = |entry: &Value| entry["seq"].as_u64() < intent["seq"].as_u64();
         assert!(
             asked || before(tool),
-            "a tool is on record before its first use"
+            "a tool is logged before its first use"
         );
     }
 }
@@ -226,19 +226,19 @@ fn relevant_environment_is_logged_without_passwords() {
     assert!(!log.contains("hunter2") && !log.contains("nobody-asked"));
     assert!(
         sb.read("state/seen-process.txt").contains("hunter2"),
-        "the tools themselves need it"
+        "the tools need it"
     );
 }
 
-fn find_step_entries<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
-    let of = |record: &&Value| record["step"] == step;
-    let intent = records
+fn find_step_entries<'a>(entries: &'a [Value], step: &str) -> (&'a Value, &'a Value) {
+    let is_of_step = |entry: &&Value| entry["step"] == step;
+    let intent = entries
         .iter()
-        .find(of)
+        .find(is_of_step)
         .unwrap_or_else(|| panic!("an intent of step {step}"));
-    let result = records
+    let result = entries
         .iter()
-        .find(|record| record["intent"] == intent["seq"])
+        .find(|entry| entry["intent"] == intent["seq"])
         .expect("its result");
     (intent, result)
 }
@@ -247,18 +247,18 @@ fn find_step_entries<'a>(records: &'a [Value], step: &str) -> (&'a Value, &'a Va
 fn output_containing_token_is_withheld() {
     let sb = Sandbox::new();
     run_enable(&sb);
-    let records = sb.read_entries();
-    let (_, token) = find_step_entries(&records, "get-token");
+    let entries = sb.read_entries();
+    let (_, token) = find_step_entries(&entries, "get-token");
     assert_eq!(
         (token["stdout"].to_string(), &token["stderr"]["bytes"]),
         (WITHHELD_SECRET.to_owned(), &json!(0))
     );
-    let (_, trial) = find_step_entries(&records, "probe-token");
+    let (_, probe) = find_step_entries(&entries, "probe-token");
     assert_eq!(
-        [trial["stdout"].to_string(), trial["stderr"].to_string()],
+        [probe["stdout"].to_string(), probe["stderr"].to_string()],
         [WITHHELD_SECRET, WITHHELD_SECRET]
     );
-    let (intent, context) = find_step_entries(&records, "context");
+    let (intent, context) = find_step_entries(&entries, "context");
     let argv: Vec<&str> = intent["argv"]
         .as_array()
         .expect("words")
@@ -276,20 +276,25 @@ fn output_containing_token_is_withheld() {
 #[test]
 fn file_changes_are_logged_with_before_and_after() {
     let sb = Sandbox::new();
-    let seen = |bytes: &[u8]| json!({"bytes": bytes.len(), "sha256": sha256_hex(bytes)});
+    let describe = |bytes: &[u8]| json!({"bytes": bytes.len(), "sha256": sha256_hex(bytes)});
     let old = std::fs::read(sb.config_path()).expect("config");
     run_enable(&sb);
     let new = std::fs::read(sb.config_path()).expect("config");
-    let records = sb.read_entries();
-    let (intent, result) = find_step_entries(&records, "edit-profile");
+    let entries = sb.read_entries();
+    let (intent, result) = find_step_entries(&entries, "edit-profile");
     let config = sb.config_path().canonicalize().expect("config");
-    let change = json!({"op": "write", "path": config, "before": seen(&old), "after": seen(&new)});
+    let change = json!({
+        "op": "write",
+        "path": config,
+        "before": describe(&old),
+        "after": describe(&new)
+    });
     assert_eq!(
         (&intent["file"], &intent["effect"]),
         (&change, &json!("changes"))
     );
     assert_eq!(result["files"], json!([change]));
-    let (intent, result) = find_step_entries(&records, "write-token");
+    let (intent, result) = find_step_entries(&entries, "write-token");
     let token = config.with_file_name("admin-token-default.json");
     let withheld = json!({"withheld": "secret"});
     let change = json!({"op": "write", "path": token, "before": null, "after": withheld});
@@ -298,8 +303,8 @@ fn file_changes_are_logged_with_before_and_after() {
         (&change, &json!([change]))
     );
     assert_eq!(sb.run(&["disable"]).code, 0);
-    let records = sb.read_entries();
-    let (intent, result) = find_step_entries(&records, "delete-token");
+    let entries = sb.read_entries();
+    let (intent, result) = find_step_entries(&entries, "delete-token");
     assert_eq!(
         (&intent["file"]["op"], &intent["file"]["path"]),
         (&json!("delete"), &json!(token))
@@ -341,9 +346,9 @@ fn hash_chain_verifies_without_bypassctl() {
     let log = sb.read_log();
     let mut previous = "0".repeat(64);
     for (index, line) in split_lines(&log).into_iter().enumerate() {
-        let record: Value = serde_json::from_slice(line).expect("JSON");
+        let entry: Value = serde_json::from_slice(line).expect("JSON");
         assert_eq!(
-            (&record["prev"], &record["seq"]),
+            (&entry["prev"], &entry["seq"]),
             (&json!(previous), &json!(index + 1))
         );
         previous = sha256_hex(line);
@@ -353,10 +358,10 @@ fn hash_chain_verifies_without_bypassctl() {
 
 /// Runs the documented commands if bash, jq and sha256sum are installed.
 fn assert_shell_verifies_chain(sb: &Sandbox) {
-    let there = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"]
+    let has_programs = ["/bin/bash", "/usr/bin/jq", "/usr/bin/sha256sum"]
         .iter()
         .all(|tool| Path::new(tool).exists());
-    if !there {
+    if !has_programs {
         report_skipped("the shell check needs bash, jq and sha256sum");
         return;
     }
@@ -374,12 +379,17 @@ fn assert_shell_verifies_chain(sb: &Sandbox) {
         sb.log_path(),
         text.replacen("kube-system", "kube-public", 1),
     );
-    assert_eq!(check().code, 1, "an edited record");
+    assert_eq!(check().code, 1, "an edited entry");
 }
 
 fn read_modes(path: &Path) -> [u32; 2] {
-    [path, path.parent().expect("a directory")]
-        .map(|path| path.metadata().expect("there").permissions().mode() & 0o7777)
+    [path, path.parent().expect("a directory")].map(|path| {
+        path.metadata()
+            .expect("the file exists")
+            .permissions()
+            .mode()
+            & 0o7777
+    })
 }
 
 #[test]
@@ -408,7 +418,7 @@ fn concurrent_runs_share_one_chain() {
             sb.write(config, &text);
             sb.write(
                 Path::new(config).with_file_name("admin-token-default.json"),
-                "left by a run that was cut short",
+                "left by an interrupted run",
             );
         }
         let paths: Vec<_> = configs.iter().map(|config| sb.path(config)).collect();

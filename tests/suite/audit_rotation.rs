@@ -61,7 +61,7 @@ fn read_first_entry(file: &Path) -> Value {
 
 fn read_last_entry(file: &Path) -> Value {
     let log = std::fs::read(file).expect("a log");
-    serde_json::from_slice(split_lines(&log).last().expect("a record")).expect("JSON")
+    serde_json::from_slice(split_lines(&log).last().expect("an entry")).expect("JSON")
 }
 
 fn verify_segments(sb: &Sandbox, files: &[&Path], expect: Option<&str>) -> CommandOutput {
@@ -84,11 +84,11 @@ fn rotation_keeps_closed_log_and_links_new_one() {
     let [new, closed] = &list_log_files(&sb)[..] else {
         panic!("{:?}", list_log_files(&sb))
     };
-    let bytes = std::fs::read(closed).expect("it stays");
+    let bytes = std::fs::read(closed).expect("an existing file");
     assert_eq!(
         bytes[..before.len()],
         before[..],
-        "what was on record is as it was"
+        "the old entries are unchanged"
     );
     let end = read_last_entry(closed);
     assert_eq!(
@@ -98,7 +98,7 @@ fn rotation_keeps_closed_log_and_links_new_one() {
     let head = format!(
         "{}:{}",
         end["seq"],
-        sha256_hex(split_lines(&bytes).last().expect("a record"))
+        sha256_hex(split_lines(&bytes).last().expect("an entry"))
     );
     assert_eq!(
         read_first_entry(new)["previous"],
@@ -138,7 +138,7 @@ fn rotation_keeps_closed_log_and_links_new_one() {
     let quiet = sb.run(&["audit", "rotate-log", "-q"]);
     assert!(
         quiet.stderr.matches("audit head ").count() == 2,
-        "what anchors is always told: {}",
+        "the anchor is always printed: {}",
         quiet.stderr
     );
 }
@@ -197,7 +197,7 @@ fn failed_rotation_is_reported_and_completed_later() {
         run.stderr
     );
     let next = sb.log_path().with_extension("jsonl.next");
-    let before = std::fs::read(&next).expect("what was begun");
+    let before = std::fs::read(&next).expect("an unfinished step");
     sb.write(&next, "junk, and no log");
     let run = sb.run(&["disable"]);
     assert!(
@@ -241,9 +241,14 @@ fn verify_succeeds_during_concurrent_rotations() {
 #[test]
 fn zombie_process_does_not_block_rotation() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     let killed = sb.spawn(&["enable", "-n", "influxdb"]);
-    crate::sandbox::wait_until("it is killed", || {
+    crate::sandbox::wait_until("the run is killed", || {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", killed.pid())).unwrap_or_default();
         stat.contains(") Z ")
@@ -263,14 +268,23 @@ fn run_stops_when_its_log_is_closed() {
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
     sb.wait_for_gate("gate");
-    crate::sandbox::wait_until("nothing else is under way", || {
+    crate::sandbox::wait_until("no other command is running", || {
         sb.list_unfinished_steps() == ["get-token"]
     });
     let log = sb.read_log();
-    let end = split_lines(&log).last().expect("a record").to_vec();
-    let record: Value = serde_json::from_slice(&end).expect("JSON");
-    let close = json!({"v": 2, "seq": record["seq"].as_u64().expect("a number") + 1, "prev": sha256_hex(&end), "type": "log.rotate",
-        "actor": sb.read_entries_by_type("run.begin")[0]["actor"], "reason": null, "unfinished": [], "log": record["log"], "ts": record["ts"]});
+    let end = split_lines(&log).last().expect("an entry").to_vec();
+    let last: Value = serde_json::from_slice(&end).expect("JSON");
+    let close = json!({
+        "v": 2,
+        "seq": last["seq"].as_u64().expect("a number") + 1,
+        "prev": sha256_hex(&end),
+        "type": "log.rotate",
+        "actor": sb.read_entries_by_type("run.begin")[0]["actor"],
+        "reason": null,
+        "unfinished": [],
+        "log": last["log"],
+        "ts": last["ts"]
+    });
     let closed = [log, format!("{close}\n").into_bytes()].concat();
     sb.write(sb.log_path(), &closed);
     sb.release_gate("gate");
@@ -285,7 +299,7 @@ fn run_stops_when_its_log_is_closed() {
     );
     assert!(
         run.stderr.contains("missing result of entry"),
-        "what has happened is told: {}",
+        "the completed rotation is reported: {}",
         run.stderr
     );
     assert_eq!(sb.read_log(), closed);
@@ -306,7 +320,12 @@ fn run_stops_when_its_log_is_closed() {
 #[test]
 fn unfinished_remote_run_blocks_rotation_for_a_day() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     kill_orphans(&sb);
     sb.clear_faults();
@@ -345,12 +364,12 @@ fn audit_commands_read_every_segment() {
     );
     let begin = std::fs::read(&files[0]).expect("a log");
     let begin: Value = serde_json::from_slice(split_lines(&begin)[1]).expect("JSON");
-    let shown = sb.run(&["audit", "show", begin["run"].as_str().expect("a name")]);
+    let output = sb.run(&["audit", "show", begin["run"].as_str().expect("a name")]);
     assert!(
-        shown.stdout.contains("write-token: write "),
+        output.stdout.contains("write-token: write "),
         "{}{}",
-        shown.stdout,
-        shown.stderr
+        output.stdout,
+        output.stderr
     );
     let export = sb.run(&["audit", "export"]);
     assert_eq!(export.stdout.matches("\n# run ").count(), 3);
@@ -366,7 +385,7 @@ fn segments_verify_in_any_order_and_subset() {
         sha256_hex(
             split_lines(&std::fs::read(a).expect("a log"))
                 .last()
-                .expect("a record")
+                .expect("an entry")
         )
     );
     for (named, notes) in [
@@ -385,7 +404,7 @@ fn segments_verify_in_any_order_and_subset() {
     assert_eq!(
         verify_segments(&sb, &[a, b, c], Some(&head)).code,
         0,
-        "an anchor may be in any of them"
+        "an anchor may be in any segment"
     );
     assert_eq!(verify_segments(&sb, &[b, c], Some(&head)).code, 1);
     let json = sb.run(&["audit", "verify", "-o", "json"]);
@@ -400,7 +419,7 @@ fn segments_verify_in_any_order_and_subset() {
 }
 
 fn copy_file(from: &Path, to: &Path) {
-    let bytes = std::fs::read(from).expect("there");
+    let bytes = std::fs::read(from).expect("the file exists");
     std::fs::write(to, bytes).expect("sandbox");
 }
 
@@ -411,7 +430,7 @@ type CorruptionCase = (&'static str, fn(&[PathBuf]));
 fn verify_detects_inconsistent_segments() {
     let changes: [CorruptionCase; 6] = [
         ("continue no other of the files", |files| {
-            std::fs::remove_file(&files[1]).expect("there")
+            std::fs::remove_file(&files[1]).expect("the file exists")
         }),
         ("which is not the end of", |files| {
             let log = std::fs::read(&files[0]).expect("a log");
@@ -424,10 +443,10 @@ fn verify_detects_inconsistent_segments() {
         }),
         ("continue no other of the files", |files| {
             let text = std::fs::read_to_string(&files[2]).expect("a log");
-            let begin = format!("{}\n", text.lines().next().expect("a record"));
-            let cut: Vec<&str> = begin.split("\"previous\":").collect();
-            let rest = cut[1].split_once('}').expect("an object").1;
-            std::fs::write(&files[2], format!("{}\"previous\":null{rest}", cut[0]))
+            let begin = format!("{}\n", text.lines().next().expect("an entry"));
+            let parts: Vec<&str> = begin.split("\"previous\":").collect();
+            let rest = parts[1].split_once('}').expect("an object").1;
+            std::fs::write(&files[2], format!("{}\"previous\":null{rest}", parts[0]))
                 .expect("sandbox");
         }),
         ("the log is the same as", |files| {
@@ -435,23 +454,23 @@ fn verify_detects_inconsistent_segments() {
         }),
         ("a rotation closed the log before this entry", |files| {
             let text = std::fs::read_to_string(&files[1]).expect("a log");
-            let end = text.lines().last().expect("a record");
+            let end = text.lines().last().expect("an entry");
             std::fs::write(&files[1], format!("{text}{end}\n")).expect("sandbox");
         }),
     ];
     let (sb, files) = create_three_segments();
-    let kept: Vec<Vec<u8>> = files
+    let originals: Vec<Vec<u8>> = files
         .iter()
         .map(|file| std::fs::read(file).expect("a log"))
         .collect();
     for (expected, change) in changes {
         change(&files);
-        let there: Vec<&Path> = files
+        let existing: Vec<&Path> = files
             .iter()
             .map(PathBuf::as_path)
             .filter(|file| file.exists())
             .collect();
-        let run = verify_segments(&sb, &there, None);
+        let run = verify_segments(&sb, &existing, None);
         assert!(
             run.code == 1 && run.stdout.contains(expected),
             "{expected}: {}{}",
@@ -462,7 +481,7 @@ fn verify_detects_inconsistent_segments() {
         assert_eq!(sb.run(&["audit", "verify"]).code, 1, "{expected}");
         files
             .iter()
-            .zip(&kept)
+            .zip(&originals)
             .for_each(|(file, bytes)| std::fs::write(file, bytes).expect("sandbox"));
     }
 }
@@ -477,7 +496,7 @@ fn verify_detects_forked_segments_and_ignores_copies() {
         read_first_entry(&other)["log"].as_str().expect("a name"),
         "00000000-0000-4000-8000-000000000000",
     );
-    let line = text.lines().next().expect("a record");
+    let line = text.lines().next().expect("an entry");
     std::fs::write(&other, format!("{line}\n")).expect("sandbox");
     let run = verify_segments(&sb, &[&files[1], &files[2], &other], None);
     assert!(
@@ -493,7 +512,12 @@ fn verify_detects_forked_segments_and_ignores_copies() {
 #[test]
 fn rotation_refuses_while_run_is_active() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
     sb.wait_for_gate("gate");
     let run = sb.run(ROTATE_LOG_ARGS);
@@ -513,16 +537,21 @@ fn rotation_refuses_while_run_is_active() {
 #[test]
 fn closed_log_lists_unfinished_steps() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 128 + 9);
     kill_orphans(&sb);
     sb.clear_faults();
-    let cut = sb.list_unfinished_steps();
-    assert!(!cut.is_empty());
+    let unfinished = sb.list_unfinished_steps();
+    assert!(!unfinished.is_empty());
     let run = rotate_log(&sb);
     assert_eq!(
         run.stderr.matches("was killed in step").count(),
-        cut.len(),
+        unfinished.len(),
         "{}",
         run.stderr
     );
@@ -533,7 +562,7 @@ fn closed_log_lists_unfinished_steps() {
         .iter()
         .map(|one| one["step"].as_str().expect("text"))
         .collect();
-    assert_eq!(named, cut);
+    assert_eq!(named, unfinished);
     sb.assert_log_intact();
 }
 
@@ -617,7 +646,7 @@ fn assert_rotation_completes(sb: &Sandbox, next: &[&str], what: &str) {
     );
     assert!(
         !sb.log_path().with_extension("jsonl.next").exists(),
-        "{what}: what was begun is not left"
+        "{what}: the rotation is unfinished"
     );
     let runs = sb.run(&["audit", "list"]);
     assert_eq!(
@@ -688,13 +717,13 @@ fn append_only_log_works_but_rotation_refuses() {
     let mut file = std::fs::File::options()
         .append(true)
         .open(sb.log_path())
-        .expect("it can be appended to");
+        .expect("an appendable file");
     std::io::Write::write_all(&mut file, &torn[torn.len() - 4..]).expect("room");
     let run = sb.run(&["enable", "-n", "influxdb"]);
     let refused = sb.run(ROTATE_LOG_ARGS);
     assert!(
         set_file_flag("-a", &sb.log_path()),
-        "the sandbox is to be deleted"
+        "the sandbox is deletable"
     );
     assert_eq!(
         (run.code, sb.read_entries_by_type("log.recover").len()),

@@ -38,7 +38,7 @@ pub fn assert_shell_agrees(
 ) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/audit-verify.sh");
     if run_system_program(sb, "jq", &["--version"]).is_none() {
-        return report_skipped("jq is not installed, and the shell's verdict was not asked for");
+        return report_skipped("jq is not installed, so the shell check did not run");
     }
     let (code, output) =
         run_system_program(sb, "bash", &[&[script], files, expect.as_slice()].concat())
@@ -76,7 +76,7 @@ fn verify_accepts_intact_log() {
         run.stdout
     );
     sb.assert_log_intact();
-    assert_eq!(sb.read_log(), log, "verifying is no run of its own");
+    assert_eq!(sb.read_log(), log, "verify changed the log");
 }
 
 /// The sample for other verifiers: an enable, a rotate, and a status killed while it wrote.
@@ -119,12 +119,12 @@ fn verify_detects_changed_byte_in_each_entry() {
             copy[at] ^= 1;
             assert!(
                 !is_intact(&copy, Some(expect.clone())),
-                "record {index}, byte {at}"
+                "entry {index}, byte {at}"
             );
             // No entry follows the last one to contain its hash.
             assert!(
                 index + 1 == all.len() || !is_intact(&copy, None),
-                "record {index}, byte {at}, no anchor"
+                "entry {index}, byte {at}, no anchor"
             );
         }
         start += line.len();
@@ -165,16 +165,17 @@ fn verify_detects_removed_swapped_duplicated_and_inserted_entries() {
 fn verify_detects_removed_run() {
     let (sb, _, _) = create_recorded_sandbox();
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 0);
-    let cut = sb.read_entries_by_type("run.begin")[1]["run"].clone();
+    let removed = sb.read_entries_by_type("run.begin")[1]["run"].clone();
     assert_eq!(sb.run(&["disable"]).code, 0);
     let log = sb.read_log();
-    let of_run = |line: &&[u8]| serde_json::from_slice::<Value>(line).expect("JSON")["run"] == cut;
+    let is_of_run =
+        |line: &&[u8]| serde_json::from_slice::<Value>(line).expect("JSON")["run"] == removed;
     let without: Vec<&[u8]> = split_lines(&log)
         .into_iter()
-        .filter(|line| !of_run(line))
+        .filter(|line| !is_of_run(line))
         .collect();
     assert!(without.len() < split_lines(&log).len());
-    let run = assert_log_broken(&sb, "a run cut out", &without.concat(), &[]);
+    let run = assert_log_broken(&sb, "a removed run", &without.concat(), &[]);
     assert!(
         run.stdout.contains("entries are missing or out of order"),
         "{}",
@@ -209,13 +210,13 @@ fn anchored_verify_detects_truncated_log() {
     let (sb, log, head) = create_recorded_sandbox();
     let all = split_lines(&log);
     for left in [1, 4, all.len() - 1] {
-        let cut = all[..left].concat();
+        let truncated = all[..left].concat();
         assert_eq!(
-            verify_log(&sb, &cut, &[]).code,
+            verify_log(&sb, &truncated, &[]).code,
             0,
-            "without an anchor nobody can tell"
+            "undetectable without an anchor"
         );
-        let run = assert_log_broken(&sb, "cut", &cut, &["--expect", &head]);
+        let run = assert_log_broken(&sb, "a truncated log", &truncated, &["--expect", &head]);
         assert!(
             run.stdout.contains("the expected entry is missing"),
             "{}",
@@ -227,7 +228,7 @@ fn anchored_verify_detects_truncated_log() {
     assert_eq!(
         verify_log(&sb, &sb.read_log(), &["--expect", &head]).code,
         0,
-        "more may follow"
+        "a suffix is allowed"
     );
 }
 
@@ -237,13 +238,13 @@ fn rewrite_log(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<
     for (index, line) in split_lines(log).into_iter().enumerate() {
         let mut line = String::from_utf8(line.to_vec()).expect("ASCII");
         // A torn line is not part of the chain.
-        let record: Option<Value> = serde_json::from_str(&line).ok();
+        let entry: Option<Value> = serde_json::from_str(&line).ok();
         if index == from {
             line = change(&line);
-        } else if let Some(record) = record.as_ref().filter(|_| index > from) {
-            line = line.replacen(record["prev"].as_str().expect("a hash"), &previous, 1);
+        } else if let Some(entry) = entry.as_ref().filter(|_| index > from) {
+            line = line.replacen(entry["prev"].as_str().expect("a hash"), &previous, 1);
         }
-        if record.is_some() {
+        if entry.is_some() {
             previous = sha256_hex(line.as_bytes());
         }
         out.push_str(&line);
@@ -264,7 +265,7 @@ fn anchored_verify_detects_rewrite_before_torn_line() {
     assert_eq!(
         verify_log(&sb, &copy, &[]).code,
         0,
-        "without an anchor nobody can tell"
+        "undetectable without an anchor"
     );
     assert_log_broken(&sb, "rewritten", &copy, &["--expect", &head]);
 }
@@ -281,7 +282,7 @@ fn anchored_verify_detects_rewritten_tail() {
         assert_eq!(
             verify_log(&sb, &copy, &[]).code,
             0,
-            "without an anchor nobody can tell"
+            "undetectable without an anchor"
         );
         assert_log_broken(&sb, "rewritten", &copy, &["--expect", &head]);
     }
@@ -291,14 +292,14 @@ fn anchored_verify_detects_rewritten_tail() {
 fn torn_tail_is_detected_then_recovered() {
     let (sb, log, _) = create_recorded_sandbox();
     let all = split_lines(&log);
-    let (last, before) = all.split_last().expect("records");
+    let (last, before) = all.split_last().expect("entries");
     let before = before.concat();
     let torn: [(&str, &[u8]); 6] = [
-        ("half a record", &last[..last.len() / 2]),
+        ("half an entry", &last[..last.len() / 2]),
         ("one byte", b"{"),
         ("garbage with LF", b"\xff\x00garbage\n"),
         ("several lines", b"x\n\ny\nz"),
-        ("a whole fitting record without LF", &last[..last.len() - 1]),
+        ("a complete valid entry without LF", &last[..last.len() - 1]),
         ("more than is read at first", &[b'x'; 300 << 10]),
     ];
     for (what, torn) in torn {
@@ -321,7 +322,10 @@ fn torn_tail_is_detected_then_recovered() {
             sha256_hex(all[all.len() - 2]),
             "{what}"
         );
-        assert!(sb.read_log().starts_with(&copy), "nothing is cut off");
+        assert!(
+            sb.read_log().starts_with(&copy),
+            "the copy is a prefix of the log"
+        );
         let verified = sb.assert_log_intact();
         assert!(
             verified.stdout.contains("recovered by a later run"),
@@ -361,21 +365,21 @@ fn verify_detects_tampering_with_recovered_bytes() {
 }
 
 /// Renumbers and rechains entries. Results keep the reference to their intent.
-fn chain_entries(records: &[Value]) -> Vec<u8> {
+fn chain_entries(entries: &[Value]) -> Vec<u8> {
     let (mut out, mut previous) = (Vec::new(), "0".repeat(64));
     let number = |old: &Value| {
-        records
+        entries
             .iter()
-            .position(|record| record["seq"] == *old)
+            .position(|entry| entry["seq"] == *old)
             .map(|index| index + 1)
     };
-    for (index, record) in records.iter().enumerate() {
-        let mut record = record.clone();
-        (record["seq"], record["prev"]) = ((index + 1).into(), previous.into());
-        if let Some(intent) = record.get_mut("intent") {
+    for (index, entry) in entries.iter().enumerate() {
+        let mut entry = entry.clone();
+        (entry["seq"], entry["prev"]) = ((index + 1).into(), previous.into());
+        if let Some(intent) = entry.get_mut("intent") {
             *intent = number(intent).into();
         }
-        let line = format!("{record}\n").into_bytes();
+        let line = format!("{entry}\n").into_bytes();
         previous = sha256_hex(&line);
         out.extend(line);
     }
@@ -390,33 +394,33 @@ fn verify_detects_entries_outside_their_run() {
     assert_eq!(verify_log(&sb, &chain_entries(&all), &[]).code, 0);
     let at = |kind: &str| {
         all.iter()
-            .position(|record| record["type"] == kind)
-            .expect("there")
+            .position(|entry| entry["type"] == kind)
+            .expect("the file exists")
     };
     let (begin, end, result) = (at("run.begin"), at("run.end"), at("result"));
-    let other = all.last().expect("records")["run"].clone();
+    let other = all.last().expect("entries")["run"].clone();
     type CorruptionCase<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
     let changes: [CorruptionCase; 5] = [
-        ("entry before `run.begin`", &|records| {
-            drop(records.remove(begin))
+        ("entry before `run.begin`", &|entries| {
+            drop(entries.remove(begin))
         }),
-        ("second `run.begin` of the run", &|records| {
-            records.insert(begin + 1, records[begin].clone())
+        ("second `run.begin` of the run", &|entries| {
+            entries.insert(begin + 1, entries[begin].clone())
         }),
-        ("or after `run.end` of its run", &|records| {
-            records.insert(begin + 1, records[end].clone())
+        ("or after `run.end` of its run", &|entries| {
+            entries.insert(begin + 1, entries[end].clone())
         }),
-        ("or after `run.end` of its run", &|records| {
-            records.swap(end, end - 1)
+        ("or after `run.end` of its run", &|entries| {
+            entries.swap(end, end - 1)
         }),
-        ("belongs to another run", &|records| {
-            records[result]["run"] = other.clone()
+        ("belongs to another run", &|entries| {
+            entries[result]["run"] = other.clone()
         }),
     ];
     for (expected, change) in changes {
-        let mut records = all.clone();
-        change(&mut records);
-        let run = assert_log_broken(&sb, expected, &chain_entries(&records), &[]);
+        let mut entries = all.clone();
+        change(&mut entries);
+        let run = assert_log_broken(&sb, expected, &chain_entries(&entries), &[]);
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
 }
@@ -432,7 +436,7 @@ fn log_with_torn_first_line_verifies_after_recovery() {
             .read_entries()
             .iter()
             .take(2)
-            .map(|record| record["type"].clone())
+            .map(|entry| entry["type"].clone())
             .collect();
         assert_eq!(kinds, ["log.recover", "log.open"]);
         assert_eq!(verify_log(&sb, &sb.read_log(), &[]).code, 0);
@@ -483,7 +487,7 @@ fn verify_rejects_files_that_are_no_log() {
         "{}",
         run.stderr
     );
-    assert!(!sb.log_path().exists(), "verifying makes no log");
+    assert!(!sb.log_path().exists(), "verify creates no log");
     let directory = sb.run(&["audit", "verify", "."]);
     assert_eq!(directory.code, 1, "{}", directory.stderr);
     for anchor in ["1", "x:y", "1:abc"] {
@@ -511,8 +515,8 @@ fn verify_json_report_lists_findings() {
         ),
         (&split_lines(&log).len().into(), &head.into())
     );
-    let cut = split_lines(&log)[..3].concat();
-    let text = [cut.as_slice(), b"x"].concat();
+    let complete = split_lines(&log)[..3].concat();
+    let text = [complete.as_slice(), b"x"].concat();
     let bad = report(&verify_log(&sb, &text, &["-o", "json"]));
     assert_eq!(
         (&bad["exit_code"], &bad["outcome"]),
@@ -521,7 +525,7 @@ fn verify_json_report_lists_findings() {
     let finding = &bad["log_verification"]["logs"][0]["findings"][0];
     assert_eq!(
         (&finding["line"], &finding["offset"]),
-        (&4.into(), &cut.len().into())
+        (&4.into(), &complete.len().into())
     );
     assert_eq!(bad["log_verification"]["anchored"], Value::Null);
 }
@@ -561,7 +565,7 @@ fn log_of_format_1_is_refused() {
             run.stderr
         );
     }
-    assert_eq!(sb.read_log(), old.as_bytes(), "the log stays as it is");
+    assert_eq!(sb.read_log(), old.as_bytes(), "the log is unchanged");
     let later = log.replacen("\n{\"v\":2,", "\n{\"v\":1,", 1);
     let run = assert_log_broken(&sb, "entry of format 1", later.as_bytes(), &[]);
     assert!(run.stdout.contains(message), "{}", run.stdout);

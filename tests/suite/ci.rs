@@ -82,7 +82,7 @@ fn ci_terminal_output_matches_piped_output() {
     assert_eq!(
         sb.run_in_terminal(&["rotate", "-n", "influxdb"]).code,
         7,
-        "nobody is asked"
+        "no prompt in CI"
     );
 }
 

@@ -58,7 +58,7 @@ fn create_repository_sandbox() -> Sandbox {
         "{}/docs/examples/bypassctl.toml",
         env!("CARGO_MANIFEST_DIR")
     ))
-    .expect("it");
+    .expect("the example policy");
     sb.write("home/repository/bypassctl.toml", policy);
     let pinned = sb.run_in_directory(REPOSITORY_DIR, &["tools", "pin", "--write"]);
     assert_eq!(pinned.code, 0, "{}", pinned.stderr);
@@ -74,13 +74,13 @@ type WorkflowValues = BTreeMap<String, String>;
 
 fn expand_expressions(value: &str, known: &WorkflowValues) -> String {
     let expression = regex::Regex::new(r"\$\{\{ *([^ }]+) *\}\}").expect("a pattern");
-    let of = |found: &regex::Captures| {
+    let lookup = |found: &regex::Captures| {
         known
             .get(&found[1])
             .unwrap_or_else(|| panic!("`{}`", &found[1]))
             .clone()
     };
-    expression.replace_all(value, of).into_owned()
+    expression.replace_all(value, lookup).into_owned()
 }
 
 /// Runs the scripts of a job. The actions in `uses` only check out, or transfer artifacts.
@@ -144,7 +144,7 @@ fn github_actions_example_revokes_on_apply() {
     );
     assert!(
         get_string(&workflow["jobs"]["apply"], "environment").is_some(),
-        "somebody approves"
+        "the environment requires approval"
     );
     let mut known: WorkflowValues = [
         ("vars.INFLUXDB_CONTEXT", "sim-dev"),
@@ -153,7 +153,7 @@ fn github_actions_example_revokes_on_apply() {
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
     run_github_job(&sb, workflow, "plan", &mut known);
-    assert!(is_token_accepted(&sb, &old), "planning changes nothing");
+    assert!(is_token_accepted(&sb, &old), "plan changed the token");
     assert_eq!(known["needs.plan.outputs.sha256"].len(), 64);
     run_github_job(&sb, workflow, "apply", &mut known);
     assert!(!is_token_accepted(&sb, &old), "revoked");
@@ -194,7 +194,7 @@ fn gitlab_example_revokes_on_apply() {
         assert_eq!(
             get_string(&job["artifacts"], "when").as_deref(),
             Some("always"),
-            "a failure is what it is kept for"
+            "the artifact is kept after a failure"
         );
         for artifact in to_string_list(job["artifacts"].as_mapping_get("paths")) {
             assert!(
@@ -203,7 +203,7 @@ fn gitlab_example_revokes_on_apply() {
             );
         }
         if stage == "plan" {
-            assert!(is_token_accepted(&sb, &old), "planning changes nothing");
+            assert!(is_token_accepted(&sb, &old), "plan changed the token");
             let dotenv = sb.read("home/repository/plan.env");
             let (name, value) = dotenv.trim().split_once('=').expect("a variable");
             env.push((name.to_owned(), value.to_owned()));
@@ -257,11 +257,11 @@ fn cron_job_example_fails_on_drift() {
     let shell = to_string_list(container.as_mapping_get("command"));
     let shell: Vec<&str> = shell.iter().map(String::as_str).collect();
     let script = to_string_list(container.as_mapping_get("args")).concat();
-    let look = |sb: &Sandbox| sb.run_shell_script("home", &shell, &script, &env);
-    let held = look(&sb);
-    assert_succeeded(&held, "in agreement");
-    sb.set_admin_token(br#"{"access_token":"another one, made since"}"#);
-    let drifted = look(&sb);
+    let run_check = |sb: &Sandbox| sb.run_shell_script("home", &shell, &script, &env);
+    let matching = run_check(&sb);
+    assert_succeeded(&matching, "matching token");
+    sb.set_admin_token(br#"{"access_token":"another one, created since"}"#);
+    let drifted = run_check(&sb);
     assert_eq!(drifted.code, 3, "{}{}", drifted.stdout, drifted.stderr);
     let calls = sb.call_lines();
     assert!(

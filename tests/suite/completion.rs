@@ -85,7 +85,7 @@ fn bash_completes_values_from_local_files() {
         complete_in_bash(&sb, &["bypassctl", "apply", "some"]),
         ["some.plan"]
     );
-    assert_eq!(sb.call_lines(), "", "no cluster is asked");
+    assert_eq!(sb.call_lines(), "", "completion contacts no cluster");
 }
 
 /// The shell runs the completed command line, which would otherwise be a usage error.
@@ -104,12 +104,15 @@ fn interactive_shells_complete_typed_words() {
         ),
     ] {
         if !Path::new(path).exists() {
-            report_skipped(&format!("{path}, to complete what is typed there"));
+            report_skipped(&format!(
+                "{path} is missing, so its completion was not tested"
+            ));
             continue;
         }
         let sb = create_enabled_sandbox();
         let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
-        let typed = "bypassctl status --context=sim\t--profile=def\t-n influxdb\nbypassctl disa\t--prof\tdef\t\nexit\n";
+        let typed = "bypassctl status --context=sim\t--profile=def\t-n influxdb\n\
+                     bypassctl disa\t--prof\tdef\t\nexit\n";
         let run = sb.run_shell_in_terminal(&shell, &format!("{setup}\n{typed}"));
         assert!(
             run.stdout.contains("the admin token is in use"),
@@ -129,7 +132,9 @@ fn interactive_shells_complete_typed_words() {
 fn fish_completes_context_names() {
     let fish = "/usr/bin/fish";
     if !Path::new(fish).exists() {
-        return report_skipped(&format!("{fish}, to complete what is typed there"));
+        return report_skipped(&format!(
+            "{fish} is missing, so its completion was not tested"
+        ));
     }
     let sb = create_enabled_sandbox();
     let script = "bypassctl completion fish | source; complete -C 'bypassctl --context '";
@@ -235,5 +240,5 @@ fn version_prints_program_and_format_versions() {
         ),
         (&"bypassctl/2".into(), &"bypassctl.plan/2".into(), &2.into())
     );
-    assert!(!sb.log_path().exists(), "it is no run");
+    assert!(!sb.log_path().exists(), "completion creates no log");
 }

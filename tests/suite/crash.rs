@@ -53,12 +53,17 @@ fn read_config_files(sb: &Sandbox) -> ConfigFiles {
             let text = text.replace(
                 sb.root()
                     .canonicalize()
-                    .expect("there")
+                    .expect("the file exists")
                     .to_str()
                     .expect("text"),
                 "[SANDBOX]",
             );
-            let mode = path.metadata().expect("there").permissions().mode() & 0o7777;
+            let mode = path
+                .metadata()
+                .expect("the file exists")
+                .permissions()
+                .mode()
+                & 0o7777;
             (
                 path.file_name()
                     .expect("a name")
@@ -90,9 +95,11 @@ fn expected_files(command: &[&str]) -> &'static ConfigFiles {
 
 /// Returns whether a tool call of this sandbox is still running.
 fn is_call_running(sb: &Sandbox, pid: i32) -> bool {
-    let of = |part: &str| std::fs::read(format!("/proc/{pid}/{part}")).unwrap_or_default();
+    let read = |part: &str| std::fs::read(format!("/proc/{pid}/{part}")).unwrap_or_default();
     let root = sb.root().to_str().expect("text").as_bytes();
-    of("environ").windows(root.len()).any(|bytes| bytes == root)
+    read("environ")
+        .windows(root.len())
+        .any(|bytes| bytes == root)
 }
 
 /// Waits until the orphaned calls of a killed run have exited.
@@ -134,12 +141,12 @@ fn open_lock_files(sb: &Sandbox) -> Vec<File> {
 fn count_probe_directories(sb: &Sandbox) -> usize {
     let entries = [sb.path("run"), sb.path("tmp")]
         .map(|place| std::fs::read_dir(place).expect("a directory"));
-    let trial = |name: &str| name.starts_with("bypassctl-probe-");
+    let is_probe = |name: &str| name.starts_with("bypassctl-probe-");
     entries
         .into_iter()
         .flatten()
         .filter(|entry| {
-            trial(
+            is_probe(
                 &entry
                     .as_ref()
                     .expect("an entry")
@@ -154,10 +161,10 @@ fn count_probe_directories(sb: &Sandbox) -> usize {
 fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<String> {
     kill_orphans(sb);
     sb.clear_faults();
-    let cut = sb.list_unfinished_steps();
+    let unfinished = sb.list_unfinished_steps();
     let again = sb.run(command);
     assert_eq!(again.code, 0, "{what}: {}", again.stderr);
-    for step in &cut {
+    for step in &unfinished {
         assert!(
             again.stderr.contains(&format!("killed in step `{step}`")),
             "{what}, {step}: {}",
@@ -166,7 +173,7 @@ fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<Str
     }
     assert_eq!(
         again.stderr.matches("killed in step").count(),
-        cut.len(),
+        unfinished.len(),
         "{what}: {}",
         again.stderr
     );
@@ -175,16 +182,18 @@ fn assert_rerun_converges(sb: &Sandbox, command: &[&str], what: &str) -> Vec<Str
     let verified = sb.assert_log_intact();
     assert_eq!(
         verified.stdout.matches("has no result").count(),
-        cut.len(),
+        unfinished.len(),
         "{what}: {}",
         verified.stdout
     );
-    cut
+    unfinished
 }
 
 /// Makes a call create a file and wait.
 fn inject_wait_fault(sb: &Sandbox, tool: &str, nth: u32) {
-    sb.inject_fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(
+        json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": "gate"}}})
+    );
 }
 
 fn spawn_held_command(sb: &Sandbox, tool: &str, nth: u32, command: &[&str]) -> RunningCommand {
@@ -209,8 +218,8 @@ fn enable_killed_before_or_after_each_call_resumes() {
                 expected_files(DISABLE_ARGS),
                 "{what}"
             );
-            let cut = assert_rerun_converges(&sb, ENABLE_ARGS, &what);
-            assert!(!cut.is_empty(), "{what}");
+            let unfinished = assert_rerun_converges(&sb, ENABLE_ARGS, &what);
+            assert!(!unfinished.is_empty(), "{what}");
             sb.assert_no_secret_leaked(&[Path::new(
                 "home/.config/influxctl/admin-token-default.json",
             )]);
@@ -228,8 +237,8 @@ fn enable_killed_during_each_call_resumes() {
         assert!(!assert_rerun_converges(&sb, ENABLE_ARGS, &format!("{tool} {nth}")).is_empty());
         let third = sb.run(DISABLE_ARGS);
         assert!(
-            third.code == 0 && !third.stderr.contains("cut off"),
-            "named once: {}",
+            third.code == 0 && !third.stderr.contains("was killed in step"),
+            "the warning repeats: {}",
             third.stderr
         );
     }
@@ -237,13 +246,13 @@ fn enable_killed_during_each_call_resumes() {
 
 /// Returns whether strace can inject faults here. Reports a skipped test otherwise.
 pub fn can_trace() -> bool {
-    let there = Path::new(STRACE_PATH).exists();
-    if !there {
+    let exists = Path::new(STRACE_PATH).exists();
+    if !exists {
         report_skipped(&format!(
-            "{STRACE_PATH} is missing, so nothing is disturbed between two system calls"
+            "{STRACE_PATH} is missing, so no run is killed between two system calls"
         ));
     }
-    there
+    exists
 }
 
 /// Runs a command with one system call changed by strace's `inject`.
@@ -408,7 +417,12 @@ fn interrupt_kills_call_that_ignores_sigterm() {
     // The cluster's UID is read in parallel, so the number of this call varies.
     let gate = json!({"wait_for_file": {"path": "gate"}});
     for act in [gate, json!("hang_ignoring_term")] {
-        sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": act}));
+        sb.inject_fault(json!({
+            "tool": "kubectl",
+            "contains": ["secrets/admin-token"],
+            "before": true,
+            "do": act
+        }));
     }
     let running = sb.spawn(ENABLE_ARGS);
     sb.wait_for_gate("gate");
@@ -417,9 +431,9 @@ fn interrupt_kills_call_that_ignores_sigterm() {
         .calls()
         .iter()
         .rfind(|call| call.argv.contains(&"secrets/admin-token".to_owned()))
-        .expect("held")
+        .expect("a locked file")
         .pid;
-    wait_until("it ignores SIGTERM", || has_sigterm_handler(pid));
+    wait_until("the tool ignores SIGTERM", || has_sigterm_handler(pid));
     running.send_signal(Signal::INT);
     assert_clean_interrupt(&sb, &running.wait(), 130, "ignores SIGTERM");
     let killed = |result: &serde_json::Value| result["exit"] == json!({"code": null, "signal": 9});
@@ -443,9 +457,9 @@ fn concurrent_run_is_refused_naming_the_first() {
     for command in [ENABLE_ARGS, DISABLE_ARGS] {
         let second = sb.run(command);
         assert_eq!(second.code, 4, "{}", second.stderr);
-        let who = format!("run {} ", begin["run"].as_str().expect("a name"));
+        let expected = format!("run {} ", begin["run"].as_str().expect("a name"));
         assert!(
-            second.stderr.contains(&who)
+            second.stderr.contains(&expected)
                 && second
                     .stderr
                     .contains(&format!("process {})", begin["pid"])),
@@ -461,7 +475,7 @@ fn concurrent_run_is_refused_naming_the_first() {
     assert_eq!(
         sb.run(&["audit", "verify"]).code,
         0,
-        "a run under way is no finding"
+        "a running command is no finding"
     );
     sb.release_gate("gate");
     assert_eq!(first.wait().code, 0);
@@ -501,12 +515,17 @@ fn orphaned_child_keeps_lock_until_it_exits() {
 #[test]
 fn reused_pid_does_not_hide_killed_run() {
     let sb = Sandbox::new();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["secrets/admin-token"],
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(ENABLE_ARGS).code, 128 + 9);
     sb.clear_faults();
     // Gives the killed run the PID of a running process: this one.
     let killed = sb.read_entries_by_type("run.begin").remove(0)["pid"].to_string();
-    let text = std::fs::read_to_string(sb.log_path()).expect("the record");
+    let text = std::fs::read_to_string(sb.log_path()).expect("the audit log");
     let text = text.replace(
         &format!("\"pid\":{killed},"),
         &format!("\"pid\":{},", std::process::id()),

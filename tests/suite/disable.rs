@@ -1,9 +1,7 @@
 //! `disable`
 
-use crate::enable::{
-    CONFIG_FILE, TOKEN_FILE, extract_error, run_enable, run_enable_with_token_file,
-};
-use crate::sandbox::{Call, CommandOutput, Sandbox};
+use crate::enable::{CONFIG_FILE, TOKEN_FILE, run_enable, run_enable_with_token_file};
+use crate::sandbox::{Call, CommandOutput, Sandbox, extract_error, wrap_lines};
 use std::path::Path;
 
 /// Runs `disable`, which must call no tool and leave no token.
@@ -29,12 +27,13 @@ fn disable_restores_files_after_enable() {
     sb.chmod(CONFIG_FILE, 0o640);
     assert_eq!(run_enable(&sb, &[]).code, 0);
     let run = run_disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalized_output(), @r"
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
     exit 0
     --- stdout
     done      delete-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json deleted
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: profile `default` has no admin token any more; the token itself stays valid until it is revoked
+    done: profile `default` no longer has an admin token
+    the token stays valid until you revoke it
     --- stderr
     audit head [UID] 31:[SHA256]
     ");
@@ -52,7 +51,8 @@ fn disable_restores_config_byte_for_byte() {
         "[[profile]]\r\nname = \"default\"\r\nhost = \"127.0.0.1\"\r\n",
         "[[profile]]\nname = \"default\"\nhost = \"127.0.0.1\"",
         "# a\n[[profile]] # b\n\tname='default'\n\thost = '127.0.0.1' # c\n\n\n# end\n",
-        "[[profile]]\nname = \"x\"\n[[profile]]\nhost = \"127.0.0.1\"\nauth.oauth2.client_id = \"a\"\n[[profile]]\nname = \"y\"\n",
+        "[[profile]]\nname = \"x\"\n[[profile]]\nhost = \"127.0.0.1\"\n\
+         auth.oauth2.client_id = \"a\"\n[[profile]]\nname = \"y\"\n",
     ] {
         let sb = Sandbox::new();
         sb.write(CONFIG_FILE, text);
@@ -112,14 +112,16 @@ fn disable_keeps_token_file_shared_with_another_profile() {
         format!("\n[[profile]]\n    name = \"second\"\n    auth.token.token_file = \"{file}\"\n");
     sb.write(CONFIG_FILE, sb.read(CONFIG_FILE) + &second);
     let run = run_disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalized_output(), @r"
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
     exit 0
     --- stdout
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: profile `default` has no admin token any more; the token itself stays valid until it is revoked
+    done: profile `default` no longer has an admin token
+    the token stays valid until you revoke it
     --- stderr
-    warning: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` stays: profile `second` uses it
-       hint: it may hold an admin token: look at it, and delete it yourself
+    warning: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is kept: profile `second`
+        uses it
+       hint: check whether it contains an admin token, and delete it
     audit head [UID] 29:[SHA256]
     ");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
@@ -138,14 +140,16 @@ fn disable_keeps_token_file_with_relative_path() {
     );
     sb.write("home/token.json", "an invented token");
     let run = run_disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalized_output(), @r"
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
     exit 0
     --- stdout
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: profile `default` has no admin token any more; the token itself stays valid until it is revoked
+    done: profile `default` no longer has an admin token
+    the token stays valid until you revoke it
     --- stderr
-    warning: `token.json` stays: its path is relative, so which file it is depends on where influxctl runs
-       hint: it may hold an admin token: look at it, and delete it yourself
+    warning: `token.json` is kept: its path is relative, so it depends on the working directory of
+        influxctl
+       hint: check whether it contains an admin token, and delete it
     audit head [UID] 5:[SHA256]
     ");
     assert_eq!(
@@ -214,19 +218,21 @@ fn disable_warns_about_cached_token_copies() {
     let copy = "home/.cache/influxctl/default.json";
     sb.write("home/.cache/influxctl/notes.txt", "");
     let run = run_disable(&sb, &[]);
-    insta::assert_snapshot!(run.normalized_output(), @r"
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
     exit 0
     --- stdout
     done      delete-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json deleted
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: profile `default` has no admin token any more; the token itself stays valid until it is revoked
+    done: profile `default` no longer has an admin token
+    the token stays valid until you revoke it
     --- stderr
-    warning: influxctl's cache holds `[SANDBOX]/home/.cache/influxctl/default.json`: influxctl before 2.3.1 keeps a copy of the admin token there
-       hint: if you ever used such an influxctl with the admin token, delete it; influxctl makes its cache anew
+    warning: influxctl's cache contains `[SANDBOX]/home/.cache/influxctl/default.json`: influxctl
+        before 2.3.1 copies the admin token there
+       hint: delete it if such an influxctl used the admin token: influxctl recreates its cache
     audit head [UID] 31:[SHA256]
     ");
     sb.assert_no_secret_leaked(&[Path::new(copy)]);
-    assert!(sb.path(copy).exists(), "named, not deleted");
+    assert!(sb.path(copy).exists(), "the copy is reported, not deleted");
 }
 
 #[test]
@@ -252,7 +258,7 @@ fn disable_fails_for_unusable_config() {
     assert_eq!(
         run_disable(&sb, &[]).code,
         0,
-        "the token goes even where the configuration is gone"
+        "disable deletes the token without a configuration"
     );
     assert!(!sb.path(TOKEN_FILE).exists());
     assert_eq!(run_disable(&sb, &[]).code, 1);
@@ -264,11 +270,7 @@ fn disable_deletes_token_file_of_missing_profile() {
     sb.write(CONFIG_FILE, "[[profile]]\nname = \"other\"\n");
     assert_eq!(run_disable(&sb, &[]).code, 0);
     assert!(!sb.path(TOKEN_FILE).exists());
-    assert_eq!(
-        run_disable(&sb, &[]).code,
-        1,
-        "then there is nothing of that name"
-    );
+    assert_eq!(run_disable(&sb, &[]).code, 1, "the file is already deleted");
 }
 
 #[test]
@@ -280,7 +282,7 @@ fn disable_finds_token_despite_influxctl_profile_variable() {
     assert_eq!(run_enable(&sb, &[]).code, 0);
     assert!(
         sb.read(CONFIG_FILE).contains("token_file"),
-        "influxctl before 2.10.2 does not look at the variable"
+        "influxctl before 2.10.2 ignores the variable"
     );
     let run = run_disable(&sb, &[]);
     assert!(
@@ -314,12 +316,12 @@ fn disable_keeps_config_named_as_token_file() {
 #[test]
 fn disable_deletes_stale_temp_config_file() {
     let sb = Sandbox::new();
-    let left = sb.write(
+    let leftover = sb.write(
         "home/.config/influxctl/.config.toml.bypassctl-new",
         "client_secret = \"x\"",
     );
     assert_eq!(run_disable(&sb, &[]).code, 0);
-    assert!(!left.exists());
+    assert!(!leftover.exists());
 }
 
 #[test]
@@ -356,7 +358,7 @@ fn disable_dry_run_prints_plan_and_working_script() {
          -  16     [profile.auth.token]
          -  17         token_file = "[SANDBOX]/home/.config/influxctl/admin-token-default.json"
        then: `auth.token.token_file` of that profile is gone, and nothing else differs
-    this was a dry run: nothing was changed
+    dry run, nothing changed
     --- stderr
     audit head [UID] 27:[SHA256]
     "#);

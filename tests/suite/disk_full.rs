@@ -30,7 +30,7 @@ impl SmallDisk {
         if run_mount_program("mount", &arguments) {
             return Some(Self(place));
         }
-        report_skipped("no tmpfs can be mounted here, so no disk is full");
+        report_skipped("cannot mount a tmpfs, so no disk is full");
         None
     }
 
@@ -45,7 +45,7 @@ impl SmallDisk {
     }
 
     fn clear(&self) {
-        std::fs::remove_file(self.0.join("filler")).expect("it is there");
+        std::fs::remove_file(self.0.join("filler")).expect("the file exists");
     }
 
     fn list_names(&self) -> Vec<String> {
@@ -77,7 +77,7 @@ impl Drop for SmallDisk {
 fn run_mount_program(program: &str, arguments: &[&str]) -> bool {
     #[expect(
         clippy::disallowed_methods,
-        reason = "tests make the disks that they fill"
+        reason = "tests create the disks that they fill"
     )]
     let output = Command::new(program).args(arguments).output();
     output.is_ok_and(|output| output.status.success())
@@ -114,7 +114,7 @@ fn commands_run_nothing_when_log_disk_is_full() {
     let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &disk.file_path("log.jsonl")]].concat());
     assert_eq!(
         run.code, 9,
-        "64 KiB are too few for a whole run with its reserve: {}",
+        "64 KiB cannot store a whole run with its reserve: {}",
         run.stderr
     );
 }
@@ -151,7 +151,7 @@ fn commands_run_nothing_when_log_is_read_only() {
     assert_eq!(
         sb.run(&["audit", "verify", &log]).code,
         0,
-        "to look needs no more than to read"
+        "verify only reads"
     );
 }
 
@@ -166,13 +166,13 @@ fn enable_stops_when_log_disk_fills_up() {
         let log = disk.file_path("log.jsonl");
         let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &log]].concat());
         let text = std::fs::read(&log).expect("a log");
-        let records: Vec<serde_json::Value> = split_lines(&text)
+        let entries: Vec<serde_json::Value> = split_lines(&text)
             .into_iter()
-            .map(|line| serde_json::from_slice(line).expect("whole records"))
+            .map(|line| serde_json::from_slice(line).expect("complete entries"))
             .collect();
-        let processes = records
+        let processes = entries
             .iter()
-            .filter(|record| record["type"] == "intent" && record["argv"].is_array());
+            .filter(|entry| entry["type"] == "intent" && entry["argv"].is_array());
         assert_eq!(processes.count(), sb.calls().len(), "{kib}");
         if run.code != 0 {
             assert_eq!(run.code, 9, "{kib}: {}", run.stderr);
@@ -182,7 +182,7 @@ fn enable_stops_when_log_disk_fills_up() {
                 run.stderr
             );
             assert!(
-                records.iter().all(|record| record["type"] != "run.end"),
+                entries.iter().all(|entry| entry["type"] != "run.end"),
                 "{kib}"
             );
             stopped += 1;
@@ -220,7 +220,9 @@ fn full_token_disk_leaves_files_unchanged() {
     );
     assert_eq!(
         (
-            std::fs::read_to_string(&token).expect("there").as_str(),
+            std::fs::read_to_string(&token)
+                .expect("the file exists")
+                .as_str(),
             read_config(&sb)
         ),
         ("an-old-one-of-that-name", before)
@@ -246,7 +248,10 @@ fn full_token_disk_leaves_files_unchanged() {
             .code,
         0
     );
-    assert_eq!(std::fs::read(&token).expect("there"), sb.admin_token());
+    assert_eq!(
+        std::fs::read(&token).expect("the file exists"),
+        sb.admin_token()
+    );
     sb.assert_log_intact();
 }
 
@@ -283,7 +288,10 @@ fn full_config_disk_stops_enable_after_token_write() {
         "{}",
         run.stderr
     );
-    assert_eq!(std::fs::read_to_string(&path).expect("there"), old);
+    assert_eq!(
+        std::fs::read_to_string(&path).expect("the file exists"),
+        old
+    );
     assert_eq!(disk.list_names(), ["config.toml", "filler"]);
     assert_eq!(
         std::fs::read(&token).expect("written before"),
@@ -308,7 +316,7 @@ fn full_config_disk_stops_enable_after_token_write() {
     );
     assert!(
         std::fs::read_to_string(&path)
-            .expect("there")
+            .expect("the file exists")
             .contains("token_file")
     );
     sb.assert_log_intact();
@@ -337,7 +345,7 @@ fn truncated_log_entry_stops_run_and_is_recovered() {
         assert_eq!(
             sb.read_log().len(),
             before.len() + more,
-            "nothing is tried twice"
+            "the run does not write again"
         );
         assert_eq!(sb.run(&["audit", "verify"]).code, 1);
         let again = sb.run(ENABLE_ARGS);
@@ -355,12 +363,12 @@ fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
     );
     let running = sb.spawn(ENABLE_ARGS);
     sb.wait_for_gate("gate");
-    wait_until("the cluster is noted", || {
-        let noted = sb
+    wait_until("the cluster is logged", || {
+        let is_logged = sb
             .read_entries_by_type("intent")
             .iter()
             .any(|intent| intent["step"] == "cluster-uid");
-        noted && sb.list_unfinished_steps() == ["get-token"]
+        is_logged && sb.list_unfinished_steps() == ["get-token"]
     });
     running
 }
@@ -369,7 +377,12 @@ fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
 fn unlogged_results_of_concurrent_calls_are_printed() {
     let sb = Sandbox::new();
     for (tool, nth, path) in [("kubectl", 2, "one"), ("influxctl", 1, "two")] {
-        sb.inject_fault(json!({"tool": tool, "nth": nth, "before": true, "do": {"wait_for_file": {"path": path}}}));
+        sb.inject_fault(json!({
+            "tool": tool,
+            "nth": nth,
+            "before": true,
+            "do": {"wait_for_file": {"path": path}}
+        }));
     }
     let running = sb.spawn(ENABLE_ARGS);
     ["one", "two"]
@@ -382,7 +395,7 @@ fn unlogged_results_of_concurrent_calls_are_printed() {
             .all(|result| result["intent"] != intent["seq"])
     });
     assert_eq!(intents.len(), 2);
-    std::fs::remove_file(sb.log_path()).expect("it is there");
+    std::fs::remove_file(sb.log_path()).expect("the file exists");
     ["one", "two"].iter().for_each(|path| sb.release_gate(path));
     let run = running.wait();
     assert_eq!((run.code, sb.calls().len()), (9, 3), "{}", run.stderr);
@@ -397,23 +410,23 @@ fn log_changed_during_run_stops_it() {
     type Change = fn(&Path);
     let cases: [(&str, Change); 4] = [
         ("gone from its path", |log| {
-            std::fs::remove_file(log).expect("it is there")
+            std::fs::remove_file(log).expect("the file exists")
         }),
         ("names another file", |log| {
-            let text = std::fs::read(log).expect("it is there");
-            std::fs::rename(log, log.with_extension("old")).expect("it is there");
+            let text = std::fs::read(log).expect("the file exists");
+            std::fs::rename(log, log.with_extension("old")).expect("the file exists");
             std::fs::write(log, text).expect("sandbox");
         }),
         ("the log is shorter than before", |log| {
             File::options()
                 .write(true)
                 .open(log)
-                .expect("it is there")
+                .expect("the file exists")
                 .set_len(99)
-                .expect("cut")
+                .expect("a truncated file")
         }),
         ("no longer contains", |log| {
-            let whole = std::fs::metadata(log).expect("it is there").len();
+            let whole = std::fs::metadata(log).expect("the file exists").len();
             std::fs::write(log, vec![b'x'; usize::try_from(whole).expect("small") + 9])
                 .expect("sandbox");
         }),
@@ -424,7 +437,7 @@ fn log_changed_during_run_stops_it() {
         let running = spawn_held_enable(&sb);
         let calls = sb.calls().len();
         change(&sb.log_path());
-        let left = std::fs::read(sb.log_path()).ok();
+        let log_before = std::fs::read(sb.log_path()).ok();
         sb.release_gate("gate");
         let run = running.wait();
         assert_eq!(run.code, 9, "{what}: {}", run.stderr);
@@ -438,12 +451,12 @@ fn log_changed_during_run_stops_it() {
         assert_eq!(
             (sb.calls().len(), read_config(&sb)),
             (calls, before),
-            "{what}: nothing more is run or changed"
+            "{what}: the run continued"
         );
         assert_eq!(
             std::fs::read(sb.log_path()).ok(),
-            left,
-            "{what}: nothing is written there"
+            log_before,
+            "{what}: the log changed"
         );
         sb.assert_no_secret_leaked(&[]);
     }
@@ -456,7 +469,7 @@ fn unwritable_output_does_not_hang() {
         assert_eq!(
             sb.run_with_output_device("/dev/full", stream, ENABLE_ARGS),
             8,
-            "{stream}: done, and not told"
+            "{stream}: done, but not printed"
         );
         assert_eq!(sb.run(&["disable"]).code, 0);
     }

@@ -10,7 +10,7 @@ mod token_probe;
 
 pub use dry_run::{check_script, run_script, run_system_program};
 
-use crate::sandbox::{CommandOutput, Sandbox};
+use crate::sandbox::{CommandOutput, Sandbox, wrap_lines};
 use serde_json::Value;
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub fn run_enable_with_token_file(sb: &Sandbox, file: &str, more: &[&str]) -> Co
     assert_eq!(
         sb.list_directory("run"),
         [""; 0],
-        "a trial leaves nothing behind"
+        "a token probe leaves no files"
     );
     run
 }
@@ -42,18 +42,9 @@ pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
     let before = sb.snapshot_files();
     let run = run_enable(sb, more);
     assert_eq!(run.code, code, "{}", run.stderr);
-    assert!(sb.snapshot_files() == before, "something was changed");
-    assert!(run.stderr.contains("\nhint: "), "no remedy: {}", run.stderr);
+    assert!(sb.snapshot_files() == before, "the run changed something");
+    assert!(run.stderr.contains("\nhint: "), "no hint: {}", run.stderr);
     run
-}
-
-/// Returns standard error from the error on.
-pub fn extract_error(run: &CommandOutput) -> String {
-    let text = run.normalized_output();
-    let at = text
-        .find("error: ")
-        .unwrap_or_else(|| panic!("no error: {text}"));
-    text[at..].to_owned()
 }
 
 /// Sorts the lines of parallel steps for a snapshot: first the read of the token, last its probe.
@@ -89,30 +80,36 @@ fn enable_writes_token_and_edits_profile() {
     let sb = Sandbox::new();
     let before = sb.read(CONFIG_FILE);
     let run = run_enable(&sb, &[]);
-    insta::assert_snapshot!(normalize_step_order(&run), @"
+    insta::assert_snapshot!(wrap_lines(normalize_step_order(&run)), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      record-cluster: the cluster answers, UID [UID]
-    done      check-cluster: the context leads to the same cluster as before
-    done      probe-token: the token was accepted by 127.0.0.1:26444
-    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      record-cluster: the cluster is reachable, UID [UID]
+    done      check-cluster: the context still points to the same cluster
+    done      probe-token: token accepted by 127.0.0.1:26444
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
+        0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    done: influxctl uses the admin token with profile `default`
+    to undo this, run `bypassctl disable`
     --- stderr
-    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
-       hint: end it with `bypassctl disable` before that
-    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    warning: the admin token bypasses the identity provider: use it for development and testing only
+       hint: run `bypassctl disable` before production use
+    warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
+        which of the two it uses
+       hint: if influxctl still opens a login, remove that section while you use the admin token
     audit head [UID] 25:[SHA256]
     ");
-    insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
+    insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
+        list --format json
     influxctl version
-    kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
+    kubectl config view --minify --output
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
-    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context sim-dev
+    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
+        sim-dev
     kubectl version --client --output json
     "#);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
@@ -159,20 +156,23 @@ fn enable_rerun_changes_nothing() {
     assert_eq!(run_enable(&sb, &[]).code, 0);
     let before = sb.snapshot_files();
     let run = run_enable(&sb, &[]);
-    insta::assert_snapshot!(normalize_step_order(&run), @"
+    insta::assert_snapshot!(wrap_lines(normalize_step_order(&run)), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      record-cluster: the cluster answers, UID [UID]
-    done      check-cluster: the context leads to the same cluster as before
-    done      probe-token: the token was accepted by 127.0.0.1:26444
-    unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json holds this token already
-    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    done      record-cluster: the cluster is reachable, UID [UID]
+    done      check-cluster: the context still points to the same cluster
+    done      probe-token: token accepted by 127.0.0.1:26444
+    unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json already
+        contains this token
+    done: influxctl uses the admin token with profile `default`
+    to undo this, run `bypassctl disable`
     --- stderr
-    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
-       hint: end it with `bypassctl disable` before that
-    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    warning: the admin token bypasses the identity provider: use it for development and testing only
+       hint: run `bypassctl disable` before production use
+    warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
+        which of the two it uses
+       hint: if influxctl still opens a login, remove that section while you use the admin token
     audit head [UID] 45:[SHA256]
     ");
     assert!(sb.snapshot_files() == before);
@@ -218,18 +218,18 @@ fn enable_controls_child_environment() {
             "{call:?}"
         );
         assert!(call.stdin_null, "{call:?}");
-        let own = call.argv.contains(&"list".to_owned());
+        let is_probe = call.argv.contains(&"list".to_owned());
         let home = sb.home_path("").display().to_string();
         let home = home.trim_end_matches('/');
-        assert_eq!(call.env["HOME"] == home, !own, "{call:?}");
+        assert_eq!(call.env["HOME"] == home, !is_probe, "{call:?}");
         assert_eq!(
             call.env.contains_key("INFLUXCTL_MANAGEMENT"),
-            !own,
+            !is_probe,
             "{call:?}"
         );
         assert_eq!(
             call.env["XDG_CACHE_HOME"].starts_with(home),
-            !own,
+            !is_probe,
             "{call:?}"
         );
     }
@@ -242,7 +242,27 @@ fn enable_json_report_has_all_keys() {
     assert_eq!(run.code, 0);
     let report: Value = serde_json::from_str(&run.stdout).expect("one JSON object");
     let keys: Vec<&String> = report.as_object().expect("an object").keys().collect();
-    insta::assert_snapshot!(format!("{keys:?}"), @r#"["audit", "changed", "checks", "command", "dry_run", "error", "exit_code", "outcome", "plan", "run", "schema", "steps", "target", "tools", "warnings"]"#);
+    assert_eq!(
+        keys,
+        [
+            "audit",
+            "changed",
+            "checks",
+            "command",
+            "dry_run",
+            "error",
+            "exit_code",
+            "outcome",
+            "plan",
+            "run",
+            "schema",
+            "steps",
+            "target",
+            "tools",
+            "warnings"
+        ]
+    );
+
     assert_eq!(report["command"], "enable");
     assert_eq!(
         (&report["outcome"], &report["exit_code"], &report["changed"]),
@@ -281,7 +301,7 @@ fn enable_json_report_has_all_keys() {
         ["log", "seq", "hash"].map(|key| report["audit"][key].to_string().replace('"', ""));
     assert_eq!(run.stderr, format!("audit head {log} {seq}:{hash}\n"));
     let log = std::fs::read_to_string(report["audit"]["file"].as_str().expect("a path"))
-        .expect("the record");
+        .expect("the audit log");
     assert!(
         log.lines()
             .last()
@@ -332,6 +352,6 @@ fn enable_respects_quiet_and_verbose() {
     );
     assert!(
         !verbose.stdout.contains('\u{1b}'),
-        "no colour where there is no terminal"
+        "no color without a terminal"
     );
 }

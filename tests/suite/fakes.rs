@@ -41,7 +41,10 @@ fn run_kubectl_ok(sb: &Sandbox, line: &str) -> String {
 
 /// Returns the manifest of a job with these fields in its spec.
 fn build_job(name: &str, more: &Value) -> Value {
-    let pod = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "sim.invalid/c:1"}]});
+    let pod = json!({
+        "restartPolicy": "Never",
+        "containers": [{"name": "c", "image": "sim.invalid/c:1"}]
+    });
     let mut spec = json!({"backoffLimit": 0, "template": {"spec": pod}});
     for (field, value) in more.as_object().expect("fields") {
         spec[field] = value.clone();
@@ -87,6 +90,6 @@ fn wait_for_polls(sb: &Sandbox) {
     };
     for _ in 0..8 {
         let last = written();
-        wait_until("the world is looked at", || written() != last);
+        wait_until("the call reads the world", || written() != last);
     }
 }

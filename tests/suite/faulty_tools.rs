@@ -1,7 +1,7 @@
 //! Missing, broken and slow tools.
 
-use crate::enable::{TOKEN_FILE, expect_refusal, extract_error, run_enable};
-use crate::sandbox::{RunningCommand, Sandbox, wait_until};
+use crate::enable::{TOKEN_FILE, expect_refusal, run_enable};
+use crate::sandbox::{RunningCommand, Sandbox, extract_error, wait_until};
 use rustix::process::{Pid, test_kill_process_group};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -109,8 +109,8 @@ fn writable_tool_directory_causes_warning() {
     }
     sb.chmod("bin", 0o1777);
     assert!(
-        !run_enable(&sb, &[]).stderr.contains("others decide"),
-        "a sticky directory protects what is in it"
+        !run_enable(&sb, &[]).stderr.contains("others can replace"),
+        "a sticky directory protects its files"
     );
 }
 
@@ -219,13 +219,13 @@ fn piped_stdin_is_not_passed_to_tools() {
     let run = sb.run_with_stdin(&["doctor", "-n", "influxdb"], "not for them\n");
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for call in sb.calls() {
-        let asks = call.argv.contains(&"create".to_owned());
+        let is_review = call.argv.contains(&"create".to_owned());
         assert_eq!(
             call.stdin
                 .is_some_and(|text| text.contains("SelfSubjectAccessReview")),
-            asks
+            is_review
         );
-        assert_eq!(call.stdin_null, !asks);
+        assert_eq!(call.stdin_null, !is_review);
     }
 }
 
@@ -236,7 +236,8 @@ fn detached_daemon_keeps_neither_output_nor_lock() {
     std::fs::rename(sb.path("bin/kubectl"), &real).expect("sandbox");
     // Like a credential agent: it stays, in its own session, with the inherited streams.
     let script = format!(
-        "#!/bin/sh\n/usr/bin/setsid /bin/sh -c 'echo $$ >>{0}/agents; exec /bin/sleep 60' &\nexec -a kubectl {1} \"$@\"\n",
+        "#!/bin/sh\n/usr/bin/setsid /bin/sh -c 'echo $$ >>{0}/agents; exec /bin/sleep 60' &\n\
+         exec -a kubectl {1} \"$@\"\n",
         sb.root().display(),
         real.display()
     );
@@ -248,8 +249,7 @@ fn detached_daemon_keeps_neither_output_nor_lock() {
     for agent in sb.read("agents").lines() {
         let pid =
             rustix::process::Pid::from_raw(agent.parse().expect("a number")).expect("a process");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
-            .expect("it is still there");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a running agent");
     }
     assert_eq!(
         (run.code, after.code),
@@ -258,9 +258,12 @@ fn detached_daemon_keeps_neither_output_nor_lock() {
         run.stderr,
         after.stderr
     );
-    let held_open = |result: &serde_json::Value| result["error"] == "streams-held-open";
+    let is_held_open = |result: &serde_json::Value| result["error"] == "streams-held-open";
     let results = sb.read_entries_by_type("result");
-    let open: Vec<_> = results.iter().filter(|result| held_open(result)).collect();
+    let open: Vec<_> = results
+        .iter()
+        .filter(|result| is_held_open(result))
+        .collect();
     assert!(
         !open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0),
         "{results:?}"

@@ -30,9 +30,9 @@ fn show_and_apply_reports_match_saved_plan() {
         &["plan", "show", "the.plan"][..],
         &["plan", "show", "the.plan", "--format", "script"],
     ] {
-        let shown = run_for_report(&sb, 0, more);
+        let plan_output = run_for_report(&sb, 0, more);
         assert_eq!(
-            (&shown["plan"], &shown["sha256"]),
+            (&plan_output["plan"], &plan_output["sha256"]),
             (&plan["plan"], &plan["sha256"])
         );
     }

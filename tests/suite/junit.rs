@@ -11,14 +11,17 @@ fn parse_suite(run: &CommandOutput) -> TestSuite {
     let [suite] = &report.test_suites[..] else {
         panic!("{}", run.stdout)
     };
-    let of = |wanted: NonSuccessKind| {
-        let is = |case: &&TestCase| matches!(&case.status, TestCaseStatus::NonSuccess { kind, .. } if *kind == wanted);
-        suite.test_cases.iter().filter(is).count()
+    let list_names = |wanted: NonSuccessKind| {
+        let is_wanted = |case: &&TestCase| match &case.status {
+            TestCaseStatus::NonSuccess { kind, .. } => *kind == wanted,
+            _ => false,
+        };
+        suite.test_cases.iter().filter(is_wanted).count()
     };
     let counts = (
         suite.test_cases.len(),
-        of(NonSuccessKind::Failure),
-        of(NonSuccessKind::Error),
+        list_names(NonSuccessKind::Failure),
+        list_names(NonSuccessKind::Error),
     );
     assert_eq!((suite.tests, suite.failures, suite.errors), counts);
     assert_eq!((report.tests, report.failures, report.errors), counts);
@@ -102,7 +105,7 @@ fn failed_check_is_reported_as_failure() {
     assert_eq!(
         (run.code, suite.failures, suite.errors),
         (1, 1, 0),
-        "no error beside what the check says"
+        "the failed check is the only error"
     );
     let [message, kind, text] = extract_failure(find_case(&suite, "may delete secrets/rsa-keys"));
     assert_eq!(
@@ -141,7 +144,11 @@ fn error_before_any_check_is_reported_as_error() {
 fn tool_output_is_escaped_in_report() {
     let sb = Sandbox::new();
     let output = "</testcase>]]>&amp;<x a=\"'\u{1b}[2J\u{7}\u{ffff}";
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["pods"], "do": {"exit": {"code": 1, "stderr": output}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["pods"],
+        "do": {"exit": {"code": 1, "stderr": output}}
+    }));
     let (run, suite) = run_doctor(&sb, &["-n", "influxdb"]);
     let [message, _, text] = extract_failure(find_case(&suite, "pods"));
     assert!(
@@ -185,11 +192,13 @@ fn junit_is_accepted_only_by_check_commands() {
             "{run:?}"
         );
         assert!(
-            run.stderr
-                .contains("hint: use -o json, or one of these commands: doctor, status, tools verify, audit verify\n"),
+            run.stderr.contains(
+                "hint: use -o json, or one of these commands: doctor, status, tools \
+                           verify, audit verify\n"
+            ),
             "{}",
             run.stderr
         );
     }
-    assert!(sb.read_log() == log, "nothing was run");
+    assert!(sb.read_log() == log, "a usage error changes no log");
 }

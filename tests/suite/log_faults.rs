@@ -37,7 +37,7 @@ fn assert_calls_logged(sb: &Sandbox, what: &str) {
     for call in sb.calls() {
         let argv = Value::from([vec![call.tool], call.argv].concat());
         let at = recorded.iter().position(|words| *words == argv);
-        recorded.remove(at.unwrap_or_else(|| panic!("{what}: {argv} ran, and is not on record")));
+        recorded.remove(at.unwrap_or_else(|| panic!("{what}: {argv} ran without a log entry")));
     }
 }
 
@@ -56,7 +56,7 @@ fn assert_fails_closed(fault: (&str, &str), nth: usize) -> bool {
     assert_calls_logged(&sb, &what);
     assert!(
         sb.read_entries_by_type("run.end").is_empty() || fault.0.starts_with("fdatasync"),
-        "{what}: it ended unrecorded"
+        "{what}: the run has no end entry"
     );
     kill_orphans(&sb);
     let again = sb.run(ENABLE_ARGS);
@@ -75,12 +75,12 @@ fn run_stops_when_log_write_fails() {
     }
     for fault in LOG_FAULTS {
         // The first call is for `log.open`, the next one for `run.begin`, and so on.
-        let wanted = if fault.1 == "+" {
+        let call_numbers = if fault.1 == "+" {
             &[1, 2][..]
         } else {
             &[1, 2, 3, 6, 11]
         };
-        for nth in wanted {
+        for nth in call_numbers {
             assert!(
                 assert_fails_closed(fault, *nth),
                 "{fault:?} {nth}: nothing failed"

@@ -32,10 +32,7 @@ fn manual_page_renders_for_each_command() {
     assert_eq!(pages, expected);
     for page in &pages {
         let text = sb.read(format!("man/{page}"));
-        assert!(
-            !text.contains("help(1)"),
-            "{page} names a page that is not there"
-        );
+        assert!(!text.contains("help(1)"), "{page} names a missing page");
         assert!(
             text.is_ascii() && text.contains(".SH SYNOPSIS") && text.contains(".SH EXAMPLES"),
             "{page}"
@@ -49,7 +46,7 @@ fn manual_page_renders_for_each_command() {
             );
             assert_eq!((rendered.code, rendered.stderr.as_str()), (0, ""), "{page}");
         } else {
-            report_skipped("groff, to render the manual pages");
+            report_skipped("groff is not installed, so no manual page was rendered");
         }
     }
     let first = sb.read("man/bypassctl.1");
@@ -59,7 +56,7 @@ fn manual_page_renders_for_each_command() {
                 .lines()
                 .any(|line| line.starts_with(&format!("\\fB\\-\\-{option}\\fR"))
                     || line.contains(&format!(", \\fB\\-\\-{option}\\fR"))),
-            "--{option} is told"
+            "--{option} is missing"
         );
     }
     for section in [

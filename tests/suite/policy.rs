@@ -58,14 +58,6 @@ fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutput {
     run
 }
 
-fn extract_error(run: &CommandOutput) -> String {
-    let normal = run.normalized_output();
-    let from = normal
-        .find("error: ")
-        .unwrap_or_else(|| panic!("no error: {normal}"));
-    normal[from..].to_owned()
-}
-
 #[test]
 fn documented_policy_example_has_every_key() {
     let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/POLICY.md"))
@@ -82,9 +74,9 @@ fn documented_policy_example_has_every_key() {
         account_home: None,
     };
     let policy = bypassctl::policy::parse_policy(example, &places).expect(example);
-    let shown = format!("{policy:?}").replace("patch: None", "");
+    let debug = format!("{policy:?}").replace("patch: None", "");
     assert!(
-        !shown.contains("None") && !shown.contains("[]"),
-        "a key is not in the document: {shown}"
+        !debug.contains("None") && !debug.contains("[]"),
+        "the document lacks a key: {debug}"
     );
 }

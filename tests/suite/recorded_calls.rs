@@ -111,7 +111,7 @@ fn check_recordings(file: &str) {
     let known = ["v1.36.2", "v1.20.2"]; // the second is what scripts/control-plane/build.sh makes
     assert!(
         known.contains(&server.as_str()),
-        "{file} was recorded against {server}, and not one of {known:?}"
+        "{file} was recorded against {server}, which is not one of {known:?}"
     );
     let mut sb = create_sandbox_for_recording(file, &kubectl);
     let mut wrong = Vec::new();
@@ -180,11 +180,11 @@ macro_rules! files {
             let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/recordings");
             let names = std::fs::read_dir(directory).expect("recordings").flatten();
             let names = names.map(|entry| entry.file_name().into_string().expect("a name"));
-            let mut there: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
-            there.sort();
+            let mut files: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+            files.sort();
             let mut replayed = vec![$($file),*];
             replayed.sort_unstable();
-            assert_eq!(there, replayed);
+            assert_eq!(files, replayed);
         }
     };
 }

@@ -15,7 +15,7 @@ mod timeouts;
 mod verification;
 
 use crate::enable::TOKEN_FILE;
-use crate::sandbox::{Call, CommandOutput, Sandbox};
+use crate::sandbox::{self, Call, CommandOutput, Sandbox, drop_audit_head};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -58,13 +58,13 @@ pub fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutp
     assert_eq!(
         sb.list_directory("run"),
         [""; 0],
-        "a trial leaves nothing behind"
+        "a token probe leaves no files"
     );
     if run.code != 0 && !args.contains(&"json") {
         let output = ["\nhint: ", "\n   hint: "]
             .iter()
             .any(|hint| run.stderr.contains(hint));
-        assert!(output, "no remedy: {}", run.stderr);
+        assert!(output, "no hint: {}", run.stderr);
     }
     run
 }
@@ -73,43 +73,36 @@ pub fn run_with_exit_code(sb: &Sandbox, code: i32, args: &[&str]) -> CommandOutp
 pub fn expect_refusal(sb: &Sandbox, code: i32, more: &[&str]) -> String {
     let before = list_object_uids(sb);
     let run = run_revoke(sb, code, more);
-    assert_eq!(list_object_uids(sb), before, "something was changed");
+    assert_eq!(list_object_uids(sb), before, "the run changed something");
     assert_eq!(list_cluster_changes(sb), "");
     extract_error(&run)
 }
 
 /// Returns standard error from the error on, without the audit head.
 pub fn extract_error(run: &CommandOutput) -> String {
-    let text = run.normalized_output();
-    let at = text
-        .find("error: ")
-        .unwrap_or_else(|| panic!("no error: {text}"));
-    text[at..]
-        .lines()
-        .filter(|line| !line.starts_with("audit head"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    drop_audit_head(&sandbox::extract_error(run))
 }
 
 /// Returns the output with parallel checks in a fixed order.
 pub fn normalize_step_order(text: &str) -> String {
-    let cut = |step: &str| format!("killed in step `{step}`");
-    let (token, see) = (cut("get-token"), cut("verify-admin-token"));
-    let text = match (text.find(&token), text.find(&see)) {
+    let killed_in = |step: &str| format!("killed in step `{step}`");
+    let (get_token, verify_token) = (killed_in("get-token"), killed_in("verify-admin-token"));
+    let text = match (text.find(&get_token), text.find(&verify_token)) {
         // The two lines differ only in the step.
         (Some(first), Some(second)) if first < second => &text
-            .replacen(&token, "[CUT]", 1)
-            .replacen(&see, &token, 1)
-            .replacen("[CUT]", &see, 1),
+            .replacen(&get_token, "[KILLED]", 1)
+            .replacen(&verify_token, &get_token, 1)
+            .replacen("[KILLED]", &verify_token, 1),
         _ => text,
     };
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is = |line: &str, word: &str| line.starts_with("done ") && line.contains(word);
-    let places = |word: &str| lines.iter().position(|line| is(line, word));
-    if let (Some(token), Some(see)) = (places(" get-token: "), places(" verify-admin-token: "))
-        && token < see
+    let find = |word: &str| lines.iter().position(|line| is(line, word));
+    let (get_token_line, verify_token_line) = (find(" get-token: "), find(" verify-admin-token: "));
+    if let (Some(get_token_line), Some(verify_token_line)) = (get_token_line, verify_token_line)
+        && get_token_line < verify_token_line
     {
-        lines.swap(token, see);
+        lines.swap(get_token_line, verify_token_line);
     }
     lines.concat()
 }
@@ -128,9 +121,9 @@ pub fn extract_progress(run: &CommandOutput) -> String {
                 .split_once(". ")
                 .is_some_and(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()))
     };
-    text.lines()
-        .filter(|line| !is_plan(line) && !line.starts_with("audit head"))
-        .map(|line| format!("{line}\n"))
+    drop_audit_head(&text)
+        .split_inclusive('\n')
+        .filter(|line| !is_plan(line))
         .collect()
 }
 
@@ -172,14 +165,14 @@ pub fn list_cluster_changes(sb: &Sandbox) -> String {
 /// Returns the UIDs of all secrets, jobs and pods of the namespace.
 pub fn list_object_uids(sb: &Sandbox) -> Value {
     let cluster = sb.refresh_cluster();
-    let of = |kind: &str| {
+    let describe = |kind: &str| {
         let all = cluster[kind].as_object().expect("objects").iter();
         all.map(|(name, object)| {
             format!("{name} {} {}", object["meta"]["uid"], object["deleted_ms"])
         })
         .collect::<Vec<_>>()
     };
-    json!([of("secrets"), of("jobs"), of("pods")])
+    json!([describe("secrets"), describe("jobs"), describe("pods")])
 }
 
 /// Returns the UID of a secret of the namespace, if it exists.
@@ -272,31 +265,30 @@ const GET_TOKEN: &[&str] = &["get", "--template={{.data.token}}"];
 /// The commands of a rotation, from the first deletion on.
 pub const COMMAND_POINTS: &[CommandPoint] = &[
     build_read_point("dry run", &["create", "--dry-run=server"], 1),
-    build_read_point("look before the keys", GET_SECRETS, 2),
+    build_read_point("check before the keys", GET_SECRETS, 2),
     build_change_point("delete keys", &["delete", "secrets/rsa-keys"], 1),
-    build_read_point("look before the token", GET_SECRETS, 3),
+    build_read_point("check before the token", GET_SECRETS, 3),
     build_change_point("delete token", &["delete", "secrets/admin-token"], 1),
     build_change_point("create key-gen", CREATE_JOB, 1),
     build_watch_point("watch key-gen", 1),
-    build_read_point("look at the keys", GET_SECRETS, 4),
-    build_read_point("look at the pods", &["get", "pods", "--output"], 2),
+    build_read_point("check the keys", GET_SECRETS, 4),
+    build_read_point("check the pods", &["get", "pods", "--output"], 2),
     build_change_point("delete pods", &["delete", "pods"], 1),
     build_watch_point("watch pods", 2),
     build_change_point("create create-admin-token", CREATE_JOB, 2),
     build_watch_point("watch create-admin-token", 3),
-    build_read_point("look at the token", GET_SECRETS, 5),
+    build_read_point("check the token", GET_SECRETS, 5),
     build_read_point("read the token", GET_TOKEN, 2),
     CommandPoint {
         tool: "influxctl",
-        ..build_read_point("a trial", &["database"], 2)
+        ..build_read_point("a token probe", &["database"], 2)
     },
     CommandPoint {
         tool: "influxctl",
-        ..build_read_point("the other trial", &["database"], 3)
+        ..build_read_point("the other token probe", &["database"], 3)
     },
 ];
 
-/// Returns the calls in order, with parallel ones sorted.
 #[test]
 fn revoke_replaces_keys_token_and_pods() {
     let sb = create_enabled_sandbox();
@@ -317,7 +309,7 @@ fn revoke_replaces_keys_token_and_pods() {
     let token = after
         .iter()
         .rposition(|line| line.contains("{{.data.token}}"))
-        .expect("it is read");
+        .expect("the token is read");
     if after[token + 1].contains("custom-columns") {
         after.swap(token, token + 1);
     }
@@ -355,12 +347,18 @@ fn cloned_job_has_only_bypassctl_labels() {
         );
     }
     let intents = sb.read_entries_by_type("intent");
-    let made = intents
+    let intent = intents
         .iter()
         .find(|intent| intent["step"] == "rerun-key-gen")
-        .expect("on record");
+        .expect("a logged intent");
     assert_eq!(
-        made["stdin"]["derived_from"],
-        json!([{"kind": "Job", "name": "key-gen-7c9d2b41", "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]}])
+        intent["stdin"]["derived_from"],
+        json!([
+            {
+                "kind": "Job",
+                "name": "key-gen-7c9d2b41",
+                "uid": jobs["influxdb/key-gen-7c9d2b41"]["meta"]["uid"]
+            }
+        ])
     );
 }

@@ -15,7 +15,7 @@ mod terminal;
 
 pub use audit_log::{sha256_hex, split_lines};
 pub use fake_calls::Call;
-pub use normalize::normalize;
+pub use normalize::{drop_audit_head, extract_error, normalize, wrap_lines};
 pub use process::{CommandOutput, RunningCommand, report_skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};

@@ -1,7 +1,7 @@
 //! `status`
 
 use crate::enable::{CONFIG_FILE, TOKEN_FILE, run_enable};
-use crate::sandbox::{CommandOutput, Sandbox};
+use crate::sandbox::{CommandOutput, Sandbox, wrap_lines};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -34,29 +34,35 @@ fn list_failed_checks(run: &CommandOutput) -> String {
 fn status_passes_when_token_is_in_use() {
     let sb = create_enabled_sandbox();
     sb.clear_calls();
-    insta::assert_snapshot!(run_status(&sb, 0, &[]).normalized_output(), @"
+    insta::assert_snapshot!(wrap_lines(run_status(&sb, 0, &[]).normalized_output()), @"
     exit 0
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
-    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
-    warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-               hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
+        127.0.0.1:26444
+    warning   influxctl: the profile also has `[profile.auth.oauth2]`: influxctl's documentation
+        does not state which of the two it uses
+               hint: if influxctl still opens a login, remove that section while you use the admin
+        token
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600
-    ok        agreement: the file holds the cluster's token, fingerprint [HEX]
-    ok        trial: the file's token is accepted by 127.0.0.1:26444
+    ok        token match: the token file contains the token of the cluster, fingerprint [HEX]
+    ok        token probe: 127.0.0.1:26444 accepts the token of the file
     the admin token is in use
     --- stderr
     audit head [UID] 43:[SHA256]
     ");
-    insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
+    insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
+        list --format json
     influxctl version
-    kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
+    kubectl config view --minify --output
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
-    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context sim-dev
+    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
+        sim-dev
     kubectl version --client --output json
     "#);
 }
@@ -64,19 +70,22 @@ fn status_passes_when_token_is_in_use() {
 #[test]
 fn status_exits_with_3_when_token_unused() {
     let sb = Sandbox::new();
-    insta::assert_snapshot!(run_status(&sb, 3, &[]).normalized_output(), @"
+    insta::assert_snapshot!(wrap_lines(run_status(&sb, 3, &[]).normalized_output()), @"
     exit 3
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
-    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
-    warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-               hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
+        127.0.0.1:26444
+    warning   influxctl: the profile also has `[profile.auth.oauth2]`: influxctl's documentation
+        does not state which of the two it uses
+               hint: if influxctl still opens a login, remove that section while you use the admin
+        token
     failed    token file: profile `default` has no `auth.token.token_file`
-               hint: bypassctl enable sets it
-    the admin token is not in use as `enable` would set it
+               hint: run `bypassctl enable` to set it
+    the state differs from the one that `enable` sets up
     --- stderr
     audit head [UID] 15:[SHA256]
     ");
@@ -86,7 +95,10 @@ fn status_exits_with_3_when_token_unused() {
 fn status_fails_when_token_file_is_missing() {
     let sb = create_enabled_sandbox();
     std::fs::remove_file(sb.path(TOKEN_FILE)).expect("written");
-    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"failed    token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json is not there");
+    let checks = list_failed_checks(&run_status(&sb, 3, &[]));
+    insta::assert_snapshot!(wrap_lines(checks), @"
+    failed    token file: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` not found
+    ");
 }
 
 #[test]
@@ -106,7 +118,10 @@ fn status_fails_when_token_file_mode_differs() {
 fn status_fails_when_cluster_token_changed() {
     let mut sb = create_enabled_sandbox();
     sb.set_admin_token(b"another-invented-admin-token-0123456789");
-    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])");
+    let checks = list_failed_checks(&run_status(&sb, 3, &[]));
+    insta::assert_snapshot!(wrap_lines(checks), @"
+    failed    token match: the token file ([HEX]) differs from the cluster ([HEX])
+    ");
     assert_eq!(run_enable(&sb, &[]).code, 0);
     run_status(&sb, 0, &[]);
 }
@@ -115,9 +130,10 @@ fn status_fails_when_cluster_token_changed() {
 fn status_fails_when_file_token_is_rejected() {
     let sb = create_enabled_sandbox();
     sb.write(TOKEN_FILE, "some other token that nobody knows");
-    insta::assert_snapshot!(list_failed_checks(&run_status(&sb, 3, &[])), @"
-    failed    agreement: the file's token ([HEX]) is not the cluster's ([HEX])
-    failed    trial: the file's token is refused by 127.0.0.1:26444: rpc error: code = Unauthenticated desc = token is not valid
+    insta::assert_snapshot!(wrap_lines(list_failed_checks(&run_status(&sb, 3, &[]))), @"
+    failed    token match: the token file ([HEX]) differs from the cluster ([HEX])
+    failed    token probe: 127.0.0.1:26444 rejects the token of the file: rpc error: code =
+        Unauthenticated desc = token is not valid
     ");
 }
 
@@ -154,22 +170,27 @@ fn status_warns_when_token_probe_is_inconclusive() {
 fn status_exits_with_5_when_cluster_is_unreachable() {
     let sb = create_enabled_sandbox();
     sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
-    insta::assert_snapshot!(run_status(&sb, 5, &[]).normalized_output(), @"
+    insta::assert_snapshot!(wrap_lines(run_status(&sb, 5, &[]).normalized_output()), @"
     exit 5
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
-    failed    admin token: secret `admin-token` cannot be read: The connection to the server 127.0.0.1:26443 was refused - did you specify the right host or port?
-               hint: is the cluster up and the network there? `kubectl cluster-info` must answer
-    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for 127.0.0.1:26444
-    warning   influxctl: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-               hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+    failed    admin token: cannot read secret `admin-token`: The connection to the server
+        127.0.0.1:26443 was refused - did you specify the right host or port?
+               hint: check the cluster and the network until `kubectl cluster-info` works
+    ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
+        127.0.0.1:26444
+    warning   influxctl: the profile also has `[profile.auth.oauth2]`: influxctl's documentation
+        does not state which of the two it uses
+               hint: if influxctl still opens a login, remove that section while you use the admin
+        token
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600
-    ok        trial: the file's token is accepted by 127.0.0.1:26444
+    ok        token probe: 127.0.0.1:26444 accepts the token of the file
     --- stderr
-    error: secret `admin-token` cannot be read: The connection to the server 127.0.0.1:26443 was refused - did you specify the right host or port?
-    hint: is the cluster up and the network there? `kubectl cluster-info` must answer
+    error: cannot read secret `admin-token`: The connection to the server 127.0.0.1:26443 was
+        refused - did you specify the right host or port?
+    hint: check the cluster and the network until `kubectl cluster-info` works
     audit head [UID] 43:[SHA256]
     ");
     sb.edit_cluster(|cluster| cluster["unreachable"] = json!(false));

@@ -27,7 +27,8 @@ pub fn build_import_graph(files: &[(String, String)]) -> ImportGraph {
     graph
 }
 
-/// Finds one cycle of each group of files that import each other, as a path that ends where it starts.
+/// Finds one cycle of each group of files that import each other. Returns each as a path that ends
+/// at its start.
 pub fn find_cycles(graph: &ImportGraph) -> Vec<Vec<String>> {
     let mut grouped = BTreeSet::new();
     let mut cycles = Vec::new();

@@ -1,7 +1,7 @@
 //! GitHub's runner: workflow commands and the job summary.
 
 use crate::revoke::{REVOKE_ARGS, create_enabled_sandbox, create_fast_sandbox};
-use crate::sandbox::{CommandOutput, Sandbox, normalize, report_schema};
+use crate::sandbox::{CommandOutput, Sandbox, normalize, report_schema, wrap_lines};
 use serde_json::json;
 
 /// Tool output that would be workflow commands.
@@ -15,10 +15,19 @@ fn set_github_env(mut sb: Sandbox) -> Sandbox {
     sb
 }
 
-/// Creates a sandbox whose influxctl prints that output when it probes a token.
+/// Creates a sandbox in which influxctl prints `MALICIOUS_OUTPUT` during the token probe.
 fn create_malicious_influxctl_sandbox() -> Sandbox {
     let sb = set_github_env(Sandbox::new());
-    sb.inject_fault(json!({"tool": "influxctl", "contains": ["list"], "do": {"exit": {"code": 1, "stderr": format!("{MALICIOUS_OUTPUT}\n{MALICIOUS_OUTPUT}\r{MALICIOUS_OUTPUT}\n")}}}));
+    sb.inject_fault(json!({
+        "tool": "influxctl",
+        "contains": ["list"],
+        "do": {
+            "exit": {
+                "code": 1,
+                "stderr": format!("{MALICIOUS_OUTPUT}\n{MALICIOUS_OUTPUT}\r{MALICIOUS_OUTPUT}\n")
+            }
+        }
+    }));
     sb
 }
 
@@ -168,7 +177,10 @@ fn usage_error_prints_escaped_workflow_command() {
     let sb = set_github_env(Sandbox::new());
     let run = sb.run(&["enable", "--verfy=##[debug]\n::debug::x"]);
     assert_eq!(run.code, 2);
-    insta::assert_snapshot!(run.stderr, @"::error title=bypassctl::unexpected argument '--verfy' found%0Ahint: a similar argument exists: '--verify'");
+    insta::assert_snapshot!(wrap_lines(run.stderr), @"
+    ::error title=bypassctl::unexpected argument '--verfy' found%0Ahint: a similar argument exists:
+        '--verify'
+    ");
     assert!(
         run.stdout.is_empty() && !sb.path("out/summary.md").exists(),
         "{}",

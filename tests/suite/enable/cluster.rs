@@ -1,7 +1,7 @@
 //! kubectl, its context and the cluster.
 
-use super::{expect_refusal, extract_error, run_enable};
-use crate::sandbox::Sandbox;
+use super::{expect_refusal, run_enable};
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use serde_json::json;
 
 /// Runs `enable` on a changed cluster, which must exit with this code. Returns the error.
@@ -33,11 +33,15 @@ fn enable_refuses_outdated_kubectl() {
     let version = json!({"clientVersion": {"major": "1", "minor": "19", "gitVersion": "v1.19.16"}})
         .to_string();
     let text = expect_error(4, &[], |sb| {
-        sb.inject_fault(json!({"tool": "kubectl", "contains": ["version"], "do": {"exit": {"code": 0, "stdout": version}}}));
+        sb.inject_fault(json!({
+            "tool": "kubectl",
+            "contains": ["version"],
+            "do": {"exit": {"code": 0, "stdout": version}}
+        }));
     });
     insta::assert_snapshot!(text, @"
-    error: kubectl 1.19.16 is too old: kubectl 1.20.0 or newer is needed
-    hint: update it, or name another: --kubectl PATH
+    error: kubectl 1.19.16 is too old: 1.20.0 or newer is required
+    hint: update it, or choose another one with --kubectl PATH
     audit head [UID] 6:[SHA256]
     ");
 }
@@ -49,9 +53,10 @@ fn enable_fails_when_namespace_is_missing() {
     let run = sb.run(&["enable", "-n", "influx"]);
     assert_eq!(run.code, 1);
     assert!(sb.snapshot_files() == before);
-    insta::assert_snapshot!(extract_error(&run), @r#"
-    error: secret `admin-token` cannot be read: Error from server (NotFound): namespaces "influx" not found
-    hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
+    error: cannot read secret `admin-token`: Error from server (NotFound): namespaces "influx" not
+        found
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`
     audit head [UID] 15:[SHA256]
     "#);
 }
@@ -59,9 +64,11 @@ fn enable_fails_when_namespace_is_missing() {
 #[test]
 fn enable_refuses_when_secret_is_forbidden() {
     let rule = json!({"verb": "get", "resource": "secrets"});
-    insta::assert_snapshot!(expect_error(4, &[], |sb| sb.deny_access(rule)), @r#"
-    error: secret `admin-token` cannot be read: Error from server (Forbidden): secrets "admin-token" is forbidden: User "admin" cannot get resource "secrets" in API group "" in the namespace "influxdb"
-    hint: ask for this right, or use another account (`--context`, `--as`)
+    insta::assert_snapshot!(wrap_lines(expect_error(4, &[], |sb| sb.deny_access(rule))), @r#"
+    error: cannot read secret `admin-token`: Error from server (Forbidden): secrets "admin-token" is
+        forbidden: User "admin" cannot get resource "secrets" in API group "" in the namespace
+        "influxdb"
+    hint: ask for this permission, or use another account with `--context` or `--as`
     audit head [UID] 15:[SHA256]
     "#);
 }
@@ -111,17 +118,20 @@ fn unreachable_cluster_exits_with_5_for_each_kubectl() {
 #[test]
 fn enable_fails_for_unknown_context() {
     insta::assert_snapshot!(expect_error(1, &["--context", "nope"], |_| ()), @"
-    error: the context in force cannot be found out: cannot locate context nope
-    hint: known contexts: `kubectl config get-contexts --output name`
+    error: cannot read the current context: cannot locate context nope
+    hint: choose a context that `kubectl config get-contexts --output name` lists
     audit head [UID] 11:[SHA256]
     ");
 }
 
 #[test]
 fn enable_fails_without_kubeconfig_or_context() {
-    insta::assert_snapshot!(expect_error(1, &[], |sb| sb.edit_state(|world| world["current_context"] = json!(""))), @r"
-    error: no cluster is named: no context is in force
-    hint: name a kubeconfig (`--kubeconfig`, KUBECONFIG) and a context (`--context`)
+    let error = expect_error(1, &[], |sb| {
+        sb.edit_state(|world| world["current_context"] = json!(""))
+    });
+    insta::assert_snapshot!(wrap_lines(error), @"
+    error: cannot choose a cluster: no current context
+    hint: choose a kubeconfig with `--kubeconfig` or KUBECONFIG, and a context with `--context`
     audit head [UID] 11:[SHA256]
     ");
     let text = expect_error(1, &["--kubeconfig", "/no/where"], |_| ());
@@ -181,13 +191,19 @@ fn kubectl_calls_carry_context_and_global_flags() {
         ],
     );
     assert_eq!(run.code, 0, "{}", run.stderr);
-    insta::assert_snapshot!(sb.sorted_call_lines(), @r#"
-    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database list --format json
+    insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
+    influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
+        list --format json
     influxctl version
-    kubectl config view --minify --output 'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}' --kubeconfig '[SANDBOX]/home/kube config'
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
-    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --kubeconfig '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
+    kubectl config view --minify --output
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}' --kubeconfig
+        '[SANDBOX]/home/kube config'
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig
+        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig
+        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
+    kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --kubeconfig
+        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
     kubectl version --client --output json
     "#);
 }
@@ -228,12 +244,12 @@ fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOn
     let before = sb.snapshot_files();
     sb.inject_fault(
         json!({"tool": "kubectl", "contains": words, "nth": 2, "before": true,
-                    "do": {"wait_for_file": {"path": "second-look"}}}),
+                    "do": {"wait_for_file": {"path": "second-check"}}}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_for_gate("second-look");
+    sb.wait_for_gate("second-check");
     change();
-    sb.release_gate("second-look");
+    sb.release_gate("second-check");
     let run = running.wait();
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert!(sb.snapshot_files() == before);
@@ -275,12 +291,12 @@ fn enable_keeps_context_when_current_context_changes() {
     let sb = Sandbox::new();
     sb.inject_fault(
         json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 1, "before": true,
-                    "do": {"wait_for_file": {"path": "look"}}}),
+                    "do": {"wait_for_file": {"path": "check"}}}),
     );
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_for_gate("look");
+    sb.wait_for_gate("check");
     sb.edit_state(|world| world["current_context"] = json!("acme-prod"));
-    sb.release_gate("look");
+    sb.release_gate("check");
     assert_eq!(running.wait().code, 0);
     assert_eq!(sb.read(super::TOKEN_FILE).into_bytes(), sb.admin_token());
 }

@@ -1,9 +1,7 @@
 //! Real-world configurations.
 
-use super::{
-    CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
-};
-use crate::sandbox::Sandbox;
+use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, read_configured_token_file, run_enable};
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use std::os::unix::fs::symlink;
 
 const SECOND_PROFILE: &str =
@@ -20,9 +18,11 @@ fn create_sandbox_with_config(change: impl FnOnce(String) -> String) -> Sandbox 
 #[test]
 fn missing_profile_error_lists_known_profiles() {
     let sb = create_sandbox_with_config(|config| config + SECOND_PROFILE);
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &["--profile", "third"])), @"
-    error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `third` (known profiles: default, second)
-    hint: name the profile with --profile NAME, or have it made: enable --create-profile --host HOST --port PORT
+    let run = expect_refusal(&sb, 1, &["--profile", "third"]);
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `third` not found (known
+        profiles: default, second)
+    hint: pass --profile NAME, or run `bypassctl enable --create-profile --host HOST --port PORT`
     audit head [UID] 11:[SHA256]
     ");
     let text = extract_error(&expect_refusal(&sb, 1, &["--profile", "Default"]));
@@ -46,7 +46,8 @@ fn create_profile_appends_profile_once() {
     let run = super::run_enable_with_token_file(&sb, file, &make);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let after = sb.read(CONFIG_FILE);
-    insta::assert_snapshot!(after.strip_prefix(&before).expect("appended").trim_start().replace(&sb.root().display().to_string(), "[SANDBOX]"), @r#"
+    let added = after.strip_prefix(&before).expect("appended").trim_start();
+    insta::assert_snapshot!(crate::sandbox::normalize(added, sb.root()), @r#"
     [[profile]]
         name = "new"
         product = "clustered"
@@ -103,14 +104,15 @@ fn create_profile_creates_missing_config() {
 fn enable_fails_for_missing_or_empty_config() {
     let sb = Sandbox::new();
     std::fs::remove_file(sb.config_path()).expect("sandbox");
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
-    error: there is no influxctl configuration at `[SANDBOX]/home/.config/influxctl/config.toml`
-    hint: name it with --config FILE, or have it made: enable --create-profile --host HOST --port PORT
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
+    error: influxctl configuration `[SANDBOX]/home/.config/influxctl/config.toml` not found
+    hint: pass --config FILE, or run `bypassctl enable --create-profile --host HOST --port PORT`
     audit head [UID] 11:[SHA256]
     ");
     sb.write(CONFIG_FILE, "");
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
-    error: `[SANDBOX]/home/.config/influxctl/config.toml`: no profile `default`: the configuration has no profiles
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
+    error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` not found: the
+        configuration has no profiles
     hint: add a `[[profile]]` with name, product, host and port
     audit head [UID] 21:[SHA256]
     ");
@@ -119,9 +121,10 @@ fn enable_fails_for_missing_or_empty_config() {
 #[test]
 fn enable_fails_for_dedicated_profile() {
     let sb = create_sandbox_with_config(|config| config.replace("\"clustered\"", "\"dedicated\""));
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
-    error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` is for product `dedicated`
-    hint: admin tokens are for InfluxDB Clustered: choose a profile with product `clustered`
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
+    error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` is for product
+        `dedicated`
+    hint: choose a profile with product `clustered`: only InfluxDB Clustered has admin tokens
     audit head [UID] 11:[SHA256]
     ");
 }
@@ -132,7 +135,7 @@ fn enable_fails_for_duplicate_profile_names() {
         create_sandbox_with_config(|config| config + &SECOND_PROFILE.replace("second", "default"));
     insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: more than one profile is named `default`
-    hint: give each profile a name of its own
+    hint: give each profile a unique name
     audit head [UID] 11:[SHA256]
     ");
 }
@@ -160,7 +163,7 @@ fn invalid_toml_error_omits_file_content() {
         }
         assert!(
             !sb.call_lines().contains("secrets"),
-            "read before any secret is fetched"
+            "the configuration is read before any secret"
         );
     }
 }
@@ -200,7 +203,7 @@ fn enable_refuses_read_only_config() {
     ");
     assert!(
         !sb.call_lines().contains("secrets"),
-        "seen before any secret is fetched"
+        "the error comes before any secret is read"
     );
 }
 
@@ -241,7 +244,7 @@ fn config_mode_and_owner_are_preserved() {
         assert_eq!(run_enable(&sb, &[]).code, 0);
         assert_eq!(sb.file_mode(CONFIG_FILE), mode);
         use std::os::unix::fs::MetadataExt as _;
-        let meta = std::fs::metadata(sb.config_path()).expect("there");
+        let meta = std::fs::metadata(sb.config_path()).expect("the file exists");
         assert!(!owned || (meta.uid(), meta.gid()) == (1234, 4321));
     }
 }
@@ -251,7 +254,8 @@ fn enable_preserves_other_config_lines() {
     for (what, text) in [
         (
             "CRLF",
-            "[[profile]]\r\nname = \"default\"\r\nproduct = \"clustered\"\r\nhost = \"127.0.0.1\"\r\n",
+            "[[profile]]\r\nname = \"default\"\r\nproduct = \"clustered\"\r\n\
+             host = \"127.0.0.1\"\r\n",
         ),
         (
             "no final newline",
@@ -337,11 +341,13 @@ fn enable_uses_config_from_flag_or_variable() {
 #[test]
 fn enable_stops_when_config_changes_meanwhile() {
     let sb = Sandbox::new();
-    sb.inject_fault(
-        serde_json::json!({"tool": "influxctl", "contains": ["list"], "do": {"wait_for_file": {"path": "trial"}}}),
-    );
+    sb.inject_fault(serde_json::json!({
+        "tool": "influxctl",
+        "contains": ["list"],
+        "do": {"wait_for_file": {"path": "probe-gate"}}
+    }));
     let running = sb.spawn(&["enable", "-n", "influxdb"]);
-    sb.wait_for_gate("trial");
+    sb.wait_for_gate("probe-gate");
     let theirs = sb.read(CONFIG_FILE) + "# a line of theirs\n";
     sb.write(CONFIG_FILE, &theirs);
     let second = sb.run(&["enable", "-n", "influxdb"]);
@@ -351,7 +357,7 @@ fn enable_stops_when_config_changes_meanwhile() {
         "{}",
         second.stderr
     );
-    sb.release_gate("trial");
+    sb.release_gate("probe-gate");
     let run = running.wait();
     assert_eq!(sb.read(CONFIG_FILE), theirs);
     assert!(
@@ -362,7 +368,7 @@ fn enable_stops_when_config_changes_meanwhile() {
     );
     assert_eq!(
         run.code, 8,
-        "the token file was written before: {}",
+        "the token file is already written: {}",
         run.stderr
     );
     assert_eq!(run_enable(&sb, &[]).code, 0);

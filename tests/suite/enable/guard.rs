@@ -1,19 +1,20 @@
 //! Refusals before the first read.
 
-use super::{CONFIG_FILE, expect_refusal, extract_error, run_enable};
-use crate::sandbox::Sandbox;
+use super::{CONFIG_FILE, expect_refusal, run_enable};
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use serde_json::json;
 
 #[test]
 fn enable_requires_valid_namespace() {
     let mut sb = Sandbox::new();
     let run = sb.run(&["enable"]);
-    insta::assert_snapshot!(run.normalized_output(), @r"
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
     exit 2
     --- stdout
     --- stderr
-    error: no namespace is named
-    hint: name the namespace of InfluxDB Clustered: -n NS, or BYPASSCTL_NAMESPACE (the documentation's example is `influxdb`)
+    error: no namespace given
+    hint: pass the namespace of InfluxDB Clustered with -n NS or BYPASSCTL_NAMESPACE (`influxdb` in
+        the documentation)
     audit head [UID] 3:[SHA256]
     ");
     assert_eq!(sb.call_lines(), "");
@@ -28,16 +29,16 @@ fn enable_requires_valid_namespace() {
 fn enable_refuses_named_production_target() {
     let sb = Sandbox::new();
     let run = expect_refusal(&sb, 4, &["--context", "acme-prod"]);
-    insta::assert_snapshot!(extract_error(&run), @r"
+    insta::assert_snapshot!(extract_error(&run), @"
     error: `acme-prod` looks like production, where the admin token must not be used
-    hint: if it is not production, say so with --allow-production
+    hint: pass --allow-production if it is not production
     audit head [UID] 3:[SHA256]
     ");
     for namespace in ["influxdb-prod", "production", "reprod"] {
         let run = sb.run(&["enable", "-n", namespace]);
         assert_eq!(run.code, 4, "{}", run.stderr);
     }
-    assert_eq!(sb.call_lines(), "", "nothing is run");
+    assert_eq!(sb.call_lines(), "", "no command runs");
 }
 
 #[test]
@@ -89,6 +90,6 @@ fn invalid_enable_options_are_usage_errors() {
     assert_eq!(sb.call_lines(), "");
     assert!(
         !sb.home_path(".local/state/bypassctl").exists(),
-        "nothing to record"
+        "no log entry"
     );
 }

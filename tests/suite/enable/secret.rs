@@ -1,7 +1,7 @@
 //! A missing or unusual secret `admin-token`.
 
-use super::{expect_refusal, extract_error, run_enable};
-use crate::sandbox::Sandbox;
+use super::{expect_refusal, run_enable};
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 fn enable_fails_when_secret_has_no_token_key() {
     let sb = Sandbox::new();
     sb.remove_admin_token_key();
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @r"
+    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: secret `admin-token` has no key `token`
-    hint: look at its keys: `kubectl describe secrets/admin-token --namespace NS`
+    hint: check its keys: `kubectl describe secrets/admin-token --namespace NS`
     audit head [UID] 15:[SHA256]
     ");
-    assert!(!sb.call_lines().contains("database"), "no token, no trial");
+    assert!(!sb.call_lines().contains("database"), "no token, no probe");
 }
 
 #[test]
@@ -60,9 +60,12 @@ fn enable_kills_kubectl_that_prints_too_much() {
 fn enable_fails_when_secret_is_missing() {
     let sb = Sandbox::new();
     sb.remove_secret("admin-token");
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @r#"
-    error: secret `admin-token` cannot be read: Error from server (NotFound): secrets "admin-token" not found
-    hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`; a revocation that was cut short, or with --no-new-token, leaves none: `bypassctl revoke` makes one
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @r#"
+    error: cannot read secret `admin-token`: Error from server (NotFound): secrets "admin-token" not
+        found
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`. Run
+        `bypassctl revoke` to create a token: an interrupted revocation leaves none, and neither
+        does --no-new-token
     audit head [UID] 15:[SHA256]
     "#);
 }

@@ -1,19 +1,20 @@
 //! The path of the token file.
 
 use super::{
-    CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, read_configured_token_file, run_enable,
+    CONFIG_FILE, TOKEN_FILE, expect_refusal, read_configured_token_file, run_enable,
     run_enable_with_token_file,
 };
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use std::os::unix::fs::{FileTypeExt as _, symlink};
 
 #[test]
 fn enable_refuses_directory_writable_by_others() {
     let sb = Sandbox::new();
     sb.chmod("home/.config/influxctl", 0o775);
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
-    error: the token file cannot go there: others can write to the directory `[SANDBOX]/home/.config/influxctl` (mode 0775)
-    hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or name another place: --token-file FILE
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 4, &[]))), @"
+    error: the directory of the token file is unsafe: others can write to the directory
+        `[SANDBOX]/home/.config/influxctl` (mode 0775)
+    hint: chmod go-w '[SANDBOX]/home/.config/influxctl', or pass another path: `--token-file FILE`
     audit head [UID] 11:[SHA256]
     ");
     sb.chmod("home/.config/influxctl", 0o1777);
@@ -50,9 +51,10 @@ fn enable_refuses_token_file_that_is_not_regular() {
         }
         let run = expect_refusal(&sb, 4, &[]);
         let text = extract_error(&run);
-        let expected = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not a regular file\nhint: ";
+        let expected = "error: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is not \
+                        a regular file\nhint: ";
         assert!(text.starts_with(expected), "{kind}: {text}");
-        let meta = target.symlink_metadata().expect("still there");
+        let meta = target.symlink_metadata().expect("the file still exists");
         assert!(
             meta.is_dir() || meta.is_symlink() || meta.file_type().is_fifo(),
             "{kind}"
@@ -75,7 +77,7 @@ fn existing_token_file_is_replaced_not_overwritten() {
     let old = std::fs::read_to_string(hard).expect("sandbox");
     assert!(
         old.starts_with("an older one"),
-        "never written into, only replaced"
+        "enable replaces the file and never writes into it"
     );
 }
 
@@ -145,7 +147,8 @@ fn invalid_token_file_path_is_usage_error() {
 #[test]
 fn enable_warns_when_profiles_share_token_file() {
     let sb = Sandbox::new();
-    let second = "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    host = \"127.0.0.1\"\n";
+    let second = "\n[[profile]]\n    name = \"second\"\n    product = \"clustered\"\n    \
+                  host = \"127.0.0.1\"\n";
     let config = sb.read(CONFIG_FILE) + second;
     sb.write(CONFIG_FILE, config);
     assert_eq!(run_enable(&sb, &[]).code, 0);
@@ -192,7 +195,7 @@ fn config_and_log_are_refused_as_token_file() {
     assert_eq!(
         run_enable(&sb, &["--dry-run"]).code,
         0,
-        "there is a record from here on"
+        "the audit log exists now"
     );
     symlink(sb.config_path(), sb.path("home/link.toml")).expect("sandbox");
     std::fs::hard_link(
@@ -201,16 +204,16 @@ fn config_and_log_are_refused_as_token_file() {
     )
     .expect("sandbox");
     let log = sb.log_path();
-    for taken in [
+    for path in [
         ".config/influxctl/config.toml",
         ".config/influxctl/hard.toml",
         log.to_str().expect("text"),
     ] {
         let before = sb.read(CONFIG_FILE);
-        let run = run_enable(&sb, &["--token-file", taken]);
+        let run = run_enable(&sb, &["--token-file", path]);
         assert!(
             run.code == 4 && run.stderr.contains("as the token file: "),
-            "{taken}: {}",
+            "{path}: {}",
             run.stderr
         );
         assert_eq!(sb.read(CONFIG_FILE), before);

@@ -1,7 +1,7 @@
 //! The token probe, and versions of influxctl.
 
-use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, extract_error, run_enable};
-use crate::sandbox::Sandbox;
+use super::{CONFIG_FILE, TOKEN_FILE, expect_refusal, run_enable};
+use crate::sandbox::{Sandbox, extract_error, wrap_lines};
 use serde_json::json;
 
 /// Creates a sandbox with a profile of an unknown host.
@@ -41,9 +41,11 @@ fn enable_fails_for_token_of_another_cluster() {
         .read(CONFIG_FILE)
         .replace("127.0.0.1", "influxdb.prod.invalid");
     sb.write(CONFIG_FILE, config);
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
-    error: the token was refused by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc = token is not valid
-    hint: does the profile's host belong to this namespace? if it does, the token was revoked: `kubectl get secrets,jobs --namespace NS` shows what made it
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
+    error: token rejected by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc =
+        token is not valid
+    hint: check that the profile's host belongs to this namespace. If it does, the token was
+        revoked: `kubectl get secrets,jobs --namespace NS` shows the job that created it
     audit head [UID] 21:[SHA256]
     ");
 }
@@ -52,22 +54,27 @@ fn enable_fails_for_token_of_another_cluster() {
 fn inconclusive_probe_continues_with_warning() {
     let sb = create_sandbox_with_unknown_host();
     let run = run_enable(&sb, &[]);
-    insta::assert_snapshot!(super::normalize_step_order(&run), @r#"
+    insta::assert_snapshot!(wrap_lines(super::normalize_step_order(&run)), @r#"
     exit 10
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      record-cluster: the cluster answers, UID [UID]
-    done      check-cluster: the context leads to the same cluster as before
-    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      record-cluster: the cluster is reachable, UID [UID]
+    done      check-cluster: the context still points to the same cluster
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
+        0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done, but whether the token is accepted was not shown; to end it: bypassctl disable
+    done, but the token probe was inconclusive
+    to undo this, run `bypassctl disable`
     --- stderr
-    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
-       hint: end it with `bypassctl disable` before that
-    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
-    warning: the token could not be tried with influxdb.invalid:26444: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
-       hint: look at host, port and TLS settings of the profile; `bypassctl status` tries again
+    warning: the admin token bypasses the identity provider: use it for development and testing only
+       hint: run `bypassctl disable` before production use
+    warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
+        which of the two it uses
+       hint: if influxctl still opens a login, remove that section while you use the admin token
+    warning: cannot probe the token with influxdb.invalid:26444: rpc error: code = Unavailable desc
+        = connection error: desc = "transport: Error while dialing: dial tcp: lookup
+        influxdb.invalid: no such host"
+       hint: check host, port and TLS settings of the profile, then run `bypassctl status`
     audit head [UID] 25:[SHA256]
     "#);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
@@ -78,9 +85,13 @@ fn inconclusive_probe_continues_with_warning() {
 #[test]
 fn inconclusive_probe_fails_when_verification_is_required() {
     let sb = create_sandbox_with_unknown_host();
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &["--verify", "require"])), @r#"
-    error: the token could not be tried with influxdb.invalid:26444: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid: no such host"
-    hint: look at host, port and TLS settings of the profile; --verify try goes on without this proof
+    let run = expect_refusal(&sb, 1, &["--verify", "require"]);
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
+    error: cannot probe the token with influxdb.invalid:26444: rpc error: code = Unavailable desc =
+        connection error: desc = "transport: Error while dialing: dial tcp: lookup influxdb.invalid:
+        no such host"
+    hint: check host, port and TLS settings of the profile, or pass --verify try to continue without
+        verification
     audit head [UID] 21:[SHA256]
     "#);
 }
@@ -151,8 +162,8 @@ fn enable_refuses_outdated_influxctl() {
     let sb = Sandbox::new();
     sb.set_influxctl_version("2.1.0");
     insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
-    error: influxctl 2.1.0 is too old: influxctl 2.2.0 or newer is needed
-    hint: update it, or name another: --influxctl PATH
+    error: influxctl 2.1.0 is too old: 2.2.0 or newer is required
+    hint: update it, or choose another one with --influxctl PATH
     audit head [UID] 11:[SHA256]
     ");
     let run = expect_refusal(&sb, 4, &["--assume-influxctl-version", "2.2.0"]);
@@ -171,9 +182,10 @@ fn unknown_influxctl_version_can_be_assumed() {
     let sb = Sandbox::new();
     sb.set_influxctl_version("2.4.1");
     sb.set_influxctl_version_output("influxctl version dev\n");
-    insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
-    error: the version of influxctl cannot be found out
-    hint: from 2.2.0 to 2.4.1 it cannot tell: if you know which it is, say so with --assume-influxctl-version X.Y.Z
+    insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 4, &[]))), @"
+    error: cannot read the version of influxctl
+    hint: pass --assume-influxctl-version X.Y.Z: influxctl 2.2.0 to 2.4.1 does not report its
+        version
     audit head [UID] 10:[SHA256]
     ");
     let run = expect_refusal(&sb, 4, &["--assume-influxctl-version", "2.1.9"]);
@@ -208,25 +220,28 @@ fn probe_ignores_older_cached_token() {
     };
     let before = cache();
     let run = run_enable(&sb, &["--verify", "require"]);
-    insta::assert_snapshot!(super::normalize_step_order(&run), @"
+    insta::assert_snapshot!(wrap_lines(super::normalize_step_order(&run)), @"
     exit 0
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      record-cluster: the cluster answers, UID [UID]
-    done      check-cluster: the context leads to the same cluster as before
-    done      probe-token: the token was accepted by 127.0.0.1:26444
-    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode 0600
+    done      record-cluster: the cluster is reachable, UID [UID]
+    done      check-cluster: the context still points to the same cluster
+    done      probe-token: token accepted by 127.0.0.1:26444
+    done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
+        0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
-    done: influxctl uses the admin token with profile `default`; to end it: bypassctl disable
+    done: influxctl uses the admin token with profile `default`
+    to undo this, run `bypassctl disable`
     --- stderr
-    warning: the admin token bypasses the identity provider: it is for development and testing, not for production
-       hint: end it with `bypassctl disable` before that
+    warning: the admin token bypasses the identity provider: use it for development and testing only
+       hint: run `bypassctl disable` before production use
     warning: influxctl before 2.3.1 keeps a copy of the admin token in its cache directory
-       hint: update influxctl, or delete the copies after `bypassctl disable` names them
+       hint: update influxctl, or delete the copies that `bypassctl disable` names
     warning: influxctl before 2.5.0 prefers an older cached token to the token file
-       hint: update influxctl, or empty its cache directory (`~/.cache/influxctl`) first
-    warning: the profile has `[profile.auth.oauth2]` as well; which of the two influxctl uses is not published
-       hint: if influxctl opens a login all the same, take the section out while the admin token is in use
+       hint: update influxctl, or delete its cache directory `~/.cache/influxctl`
+    warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
+        which of the two it uses
+       hint: if influxctl still opens a login, remove that section while you use the admin token
     audit head [UID] 25:[SHA256]
     ");
     assert_eq!(cache(), before);
@@ -271,7 +286,7 @@ fn enable_warns_about_other_profile_credentials() {
         let log = sb.read("home/.local/state/bypassctl/audit.jsonl");
         assert!(
             !log.contains("planted-1"),
-            "the record withholds a configuration with a secret"
+            "the audit log withholds a configuration with a secret"
         );
     }
     let sb = Sandbox::new();

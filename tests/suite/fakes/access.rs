@@ -56,7 +56,8 @@ fn missing_context_falls_back_to_in_cluster() {
     );
     assert_eq!(view_context(&sb, &[]), nothing);
     assert!(run_kubectl(&sb, GET_CLUSTER_UID).stderr.ends_with(
-        "The connection to the server localhost:8080 was refused - did you specify the right host or port?\n"
+        "The connection to the server localhost:8080 was refused - did you specify the right host \
+         or port?\n"
     ));
     sb.edit_state(|world| {
         world["in_cluster"] =
@@ -94,8 +95,9 @@ fn viewer_is_forbidden_to_read_secrets() {
         "--as viewer --as-group a --as-group b",
     ] {
         let run = run_kubectl(&sb, &format!("{} {pins}", GET_TOKEN_ARGS.join(" ")));
-        let text = "Error from server (Forbidden): secrets \"admin-token\" is forbidden: User \"viewer\" cannot get \
-                    resource \"secrets\" in API group \"\" in the namespace \"influxdb\"\n";
+        let text = "Error from server (Forbidden): secrets \"admin-token\" is forbidden: User \
+                    \"viewer\" cannot get resource \"secrets\" in API group \"\" in the namespace \
+                    \"influxdb\"\n";
         assert_eq!((run.code, run.stderr.as_str()), (1, text));
     }
 }
@@ -146,7 +148,8 @@ fn unauthorized_and_unreachable_servers_fail() {
     );
     sb.edit_cluster(|cluster| cluster["unreachable"] = json!(true));
     assert!(run_kubectl(&sb, GET_CLUSTER_UID).stderr.ends_with(
-        "The connection to the server 127.0.0.1:26443 was refused - did you specify the right host or port?\n"
+        "The connection to the server 127.0.0.1:26443 was refused - did you specify the right host \
+         or port?\n"
     ));
     assert_eq!(
         run_kubectl_ok(&sb, &format!("{GET_CLUSTER_UID} --context acme-prod")).len(),
@@ -182,7 +185,8 @@ fn missing_secret_is_reported_beside_existing_one() {
     let columns =
         "custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp";
     let line = format!(
-        "get secrets/rsa-keys secrets/admin-token --namespace influxdb --output {columns} --no-headers"
+        "get secrets/rsa-keys secrets/admin-token --namespace influxdb --output {columns} \
+         --no-headers"
     );
     let run = run_kubectl(&sb, &line);
     assert_eq!(
@@ -227,7 +231,7 @@ fn get_prints_accessible_namespaces_and_reports_others() {
             .expect("a UID")
             .to_owned()
     };
-    let own = format!("influxdb   {}\n", uid("influxdb"));
+    let own_line = format!("influxdb   {}\n", uid("influxdb"));
     let rows = format!(
         "kube-system   {}\ninfluxdb      {}\n",
         uid("kube-system"),
@@ -241,14 +245,15 @@ fn get_prints_accessible_namespaces_and_reports_others() {
     let text = "Error from server (NotFound): namespaces \"nope\" not found\n";
     assert_eq!(
         (missing.code, &missing.stdout, missing.stderr.as_str()),
-        (1, &own, text)
+        (1, &own_line, text)
     );
     sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
     let forbidden = get("kube-system influxdb");
-    let text = "Error from server (Forbidden): namespaces \"kube-system\" is forbidden: User \"admin\" cannot get resource \
-                \"namespaces\" in API group \"\" in the namespace \"kube-system\"\n";
+    let text = "Error from server (Forbidden): namespaces \"kube-system\" is forbidden: User \
+                \"admin\" cannot get resource \"namespaces\" in API group \"\" in the namespace \
+                \"kube-system\"\n";
     assert_eq!(
         (forbidden.code, &forbidden.stdout, forbidden.stderr.as_str()),
-        (1, &own, text)
+        (1, &own_line, text)
     );
 }

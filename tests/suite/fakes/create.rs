@@ -51,7 +51,7 @@ fn create_continues_when_one_job_already_exists() {
             .as_object()
             .expect("jobs")
             .contains_key("influxdb/z"),
-        "it was a dry run"
+        "a dry run creates nothing"
     );
     let run = create_object(
         &sb,
@@ -66,14 +66,21 @@ fn create_continues_when_one_job_already_exists() {
 fn create_errors_differ_for_one_and_several_failures() {
     let sb = Sandbox::new();
     let err = |items: &[Value]| create_object(&sb, &build_list(items), DRY_RUN_ARGS).stderr;
-    let elsewhere = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "e", "namespace": "default"}});
-    let of_two = "the namespace from the provided object \"default\" does not match the namespace \"influxdb\". You must \
-                  pass '--namespace=default' to perform this operation.\n";
-    let cause = "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: `selector` not auto-generated";
-    let label = "spec.template.metadata.labels[job-name]: Invalid value: {\"job-name\":\"other\"}: must be 'y'";
+    let elsewhere = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "e", "namespace": "default"}
+    });
+    let mismatch = "the namespace from the provided object \"default\" does not match the \
+                    namespace \"influxdb\". You must pass '--namespace=default' to perform this \
+                    operation.\n";
+    let cause = "spec.selector: Invalid value: {\"matchLabels\":{\"a\":\"b\"}}: `selector` not \
+                 auto-generated";
+    let label = "spec.template.metadata.labels[job-name]: Invalid value: {\"job-name\":\"other\"}: \
+                 must be 'y'";
     assert_eq!(
         err(&[build_plain_job("a"), elsewhere.clone()]),
-        format!("error: {of_two}")
+        format!("error: {mismatch}")
     );
     assert_eq!(
         err(&[build_plain_job("a"), build_invalid_job("x", false)]),
@@ -85,8 +92,9 @@ fn create_errors_differ_for_one_and_several_failures() {
     );
     let several = |context: &str| {
         format!(
-            "{of_two}{SERVER_ERROR_PREFIX} (Invalid): {context}Job.batch \"x\" is invalid: {cause}\n\
-             {SERVER_ERROR_PREFIX} (Invalid): {context}Job.batch \"y\" is invalid: [{label}, {cause}]\n"
+            "{mismatch}{SERVER_ERROR_PREFIX} (Invalid): {context}Job.batch \"x\" is invalid: \
+             {cause}\n{SERVER_ERROR_PREFIX} (Invalid): {context}Job.batch \"y\" is invalid: \
+             [{label}, {cause}]\n"
         )
     };
     let all = [
@@ -111,8 +119,8 @@ fn create_fails_after_successful_dry_run() {
         (0, "job.batch/x\n", "")
     );
     let real = create_object(&sb, &build_plain_job("x"), &["--output", "json"]);
-    let text = "Error from server (Forbidden): error when creating \"STDIN\": jobs.batch \"x\" is forbidden: exceeded \
-                quota: q\n";
+    let text = "Error from server (Forbidden): error when creating \"STDIN\": jobs.batch \"x\" is \
+                forbidden: exceeded quota: q\n";
     assert_eq!(
         (real.code, real.stdout.as_str(), real.stderr.as_str()),
         (1, "", text)

@@ -12,7 +12,7 @@ fn get_keys_uid(sb: &Sandbox) -> Value {
     sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"]["meta"]["uid"].clone()
 }
 
-/// Creates a sandbox whose keys have a finalizer. Returns their UID and a waiting deletion.
+/// Creates a sandbox with a finalizer on the keys. Returns their UID and a waiting deletion.
 fn spawn_stuck_deletion() -> (Sandbox, Value, RunningCommand) {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
@@ -44,7 +44,7 @@ fn deletion_waits_while_finalizer_holds_secret() {
     run_kubectl_ok(&sb, "delete secrets/admin-token --namespace influxdb");
     assert!(
         sb.refresh_cluster()["secrets"]["influxdb/admin-token"].is_null(),
-        "nothing holds this one"
+        "no finalizer blocks this secret"
     );
 }
 

@@ -106,7 +106,7 @@ fn hanging_call_ignores_sigterm_until_killed() {
     let sb = Sandbox::new();
     sb.inject_fault(json!({"tool": "kubectl", "before": true, "do": "hang_ignoring_term"}));
     let running = sb.spawn_tool("kubectl", &["version", "--client"]);
-    crate::sandbox::wait_until("it ignores SIGTERM", || has_sigterm_handler(&sb));
+    crate::sandbox::wait_until("the tool ignores SIGTERM", || has_sigterm_handler(&sb));
     running.send_signal(Signal::TERM);
     std::thread::sleep(Duration::from_millis(100));
     running.send_signal(Signal::KILL);
@@ -173,11 +173,16 @@ fn is_connection_refused(sb: &Sandbox, line: &str) -> bool {
 fn unreachable_fault_affects_one_cluster_temporarily() {
     for before in [true, false] {
         let sb = Sandbox::new();
-        sb.inject_fault(json!({"tool": "kubectl", "nth": 1, "before": before, "do": {"unreachable": {"ms": 600_000}}}));
+        sb.inject_fault(json!({
+            "tool": "kubectl",
+            "nth": 1,
+            "before": before,
+            "do": {"unreachable": {"ms": 600_000}}
+        }));
         assert_eq!(
             is_connection_refused(&sb, GET_NAMESPACE),
             before,
-            "the call itself"
+            "the failing call"
         );
         assert!(is_connection_refused(&sb, GET_NAMESPACE));
         assert!(
@@ -190,15 +195,20 @@ fn unreachable_fault_affects_one_cluster_temporarily() {
         );
     }
     let sb = Sandbox::new();
-    let of_prod = json!(["--context", "acme-prod"]);
-    sb.inject_fault(json!({"tool": "kubectl", "contains": of_prod, "nth": 1, "do": {"unreachable": {"ms": 300}}}));
+    let prod_args = json!(["--context", "acme-prod"]);
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": prod_args,
+        "nth": 1,
+        "do": {"unreachable": {"ms": 300}}
+    }));
     let start = Instant::now();
     assert!(!is_connection_refused(
         &sb,
         &format!("{GET_NAMESPACE} --context acme-prod")
     ));
     assert!(!is_connection_refused(&sb, GET_NAMESPACE));
-    crate::sandbox::wait_until("it is back", || {
+    crate::sandbox::wait_until("the server answers again", || {
         !is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context acme-prod"))
     });
     assert!(start.elapsed() >= Duration::from_millis(300));

@@ -228,7 +228,7 @@ fn finished_jobs_are_deleted_after_ttl() {
         assert_eq!(
             create_object(&sb, &build_job("odd", &json!({})), &["--output", "name"]).code,
             0,
-            "its name is free"
+            "the name is free again"
         );
     }
 }

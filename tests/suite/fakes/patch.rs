@@ -24,9 +24,16 @@ fn run_patch(sb: &Sandbox, document: &Value, patch: &Value, flags: &[&str]) -> C
 }
 
 fn build_document() -> Value {
-    json!({"kind": "Job", "apiVersion": "batch/v1",
-           "metadata": {"name": "old", "annotations": {"a/b": "1", "c~d": "<>&"}, "managedFields": [{"manager": "m"}]},
-           "spec": {"list": [1, 2]}})
+    json!({
+        "kind": "Job",
+        "apiVersion": "batch/v1",
+        "metadata": {
+            "name": "old",
+            "annotations": {"a/b": "1", "c~d": "<>&"},
+            "managedFields": [{"manager": "m"}]
+        },
+        "spec": {"list": [1, 2]}
+    })
 }
 
 /// The output of real kubectls for the patch in the next test.
@@ -72,7 +79,7 @@ fn local_patch_works_without_cluster() {
         .calls()
         .pop()
         .and_then(|call| call.stdin)
-        .expect("what it read");
+        .expect("the input");
     assert_eq!(
         serde_json::from_str::<Value>(&read).expect("JSON"),
         build_document()
@@ -92,7 +99,7 @@ fn local_patch_works_without_cluster() {
     assert_eq!(
         printed["metadata"]["managedFields"],
         json!([{"manager": "m"}]),
-        "old ones show it"
+        "old versions of kubectl print managedFields"
     );
 }
 
@@ -168,7 +175,8 @@ fn inapplicable_patches_fail_with_kubectl_errors() {
 
 fn format_out_of_bounds_error(operation: &str) -> String {
     format!(
-        "error in {operation} for path: '/spec/list/7': Unable to access invalid index: 7: invalid index referenced"
+        "error in {operation} for path: '/spec/list/7': Unable to access invalid index: 7: invalid \
+         index referenced"
     )
 }
 

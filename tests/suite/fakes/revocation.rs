@@ -28,8 +28,12 @@ fn clone_job(sb: &Sandbox, from: &str, name: &str) -> i32 {
     let job: Value = serde_json::from_str(&text).expect("JSON");
     let mut template = job["spec"]["template"].clone();
     template["metadata"] = json!({"labels": {"app": app}});
-    let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "influxdb"},
-                          "spec": {"backoffLimit": 6, "template": template}});
+    let manifest = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "influxdb"},
+        "spec": {"backoffLimit": 6, "template": template}
+    });
     let create = [
         "create",
         "--filename",
@@ -57,7 +61,7 @@ fn cloned_jobs_revoke_old_token() {
     assert_eq!(
         clone_job(&sb, "key-gen-7c9d2b41", "key-gen-001"),
         1,
-        "it is there already"
+        "the secret already exists"
     );
     wait_for_job(&sb, "key-gen-001");
     let text = run_in_namespace(&sb, "delete pods --selector app=token-management");
@@ -127,7 +131,7 @@ fn terminating_pods_serve_and_new_pods_await_keys() {
     assert_eq!(
         pods(&sb).len(),
         4,
-        "the old ones going, the new ones waiting"
+        "two terminating pods and two pending pods"
     );
     wait_until("the old ones are gone", || pods(&sb).len() == 2);
     assert!(
@@ -266,7 +270,8 @@ fn other_deployment_can_serve_tokens() {
     let sb = Sandbox::new();
     sb.edit_cluster(|cluster| {
         let all = cluster["deployments"].as_object_mut().expect("deployments");
-        all.remove("influxdb/token-management").expect("there");
+        all.remove("influxdb/token-management")
+            .expect("the file exists");
         cluster["pods"] = json!({});
     });
     sb.run_fake(&[

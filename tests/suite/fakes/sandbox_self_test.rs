@@ -24,8 +24,8 @@ fn calls_are_listed_in_order() {
         ],
         None,
     );
-    let lines = "kubectl get namespace influxdb --output name\nkubectl config view --minify --output json --context \
-                 'no such'\n";
+    let lines = "kubectl get namespace influxdb --output name\n\
+                 kubectl config view --minify --output json --context 'no such'\n";
     assert_eq!(sb.call_lines(), lines);
     assert_eq!(sb.sorted_call_lines().lines().next(), lines.lines().nth(1));
     sb.clear_calls();
@@ -123,7 +123,8 @@ fn normalization_replaces_variable_output() {
     );
     let fake = sb.path("bin/kubectl").canonicalize().expect("a link");
     let text = format!(
-        "{} in {}: 2026-11-23T22:55:02.123Z, 12ms, 1.5 s, --timeout=30s, pid 4711, sha256:{}, bypassctl 1.2.3",
+        "{} in {}: 2026-11-23T22:55:02.123Z, 12ms, 1.5 s, --timeout=30s, pid 4711, sha256:{}, \
+         bypassctl 1.2.3",
         fake.display(),
         sb.home_path("x").display(),
         "0123456789abcdef".repeat(4)
@@ -132,7 +133,7 @@ fn normalization_replaces_variable_output() {
     sb.inject_fault(json!({"tool": "kubectl", "do": {"exit": {"code": 0, "stdout": text}}}));
     assert_eq!(
         sb.run_tool("kubectl", &[stdout], None).normalized_stdout(),
-        "[FAKE] in [SANDBOX]/home/x: [TIME], [DURATION], [DURATION], --timeout=30s, pid [PID], sha256:[SHA256], \
-         bypassctl [VERSION]"
+        "[FAKE] in [SANDBOX]/home/x: [TIME], [DURATION], [DURATION], --timeout=30s, pid [PID], \
+         sha256:[SHA256], bypassctl [VERSION]"
     );
 }

@@ -11,8 +11,8 @@ use std::path::Path;
 fn write_config(sb: &Sandbox, lines: &str) -> String {
     let file = sb.path("tmp/token.json").display().to_string();
     let text = format!(
-        "[[profile]]\nname = \"try\"\nproduct = \"clustered\"\nhost = \"127.0.0.1\"\nport = \"26444\"\n{lines}\n\
-         [profile.auth.token]\ntoken_file = \"{file}\"\n"
+        "[[profile]]\nname = \"try\"\nproduct = \"clustered\"\nhost = \"127.0.0.1\"\n\
+         port = \"26444\"\n{lines}\n[profile.auth.token]\ntoken_file = \"{file}\"\n"
     );
     sb.write("tmp/config.toml", text).display().to_string()
 }
@@ -93,7 +93,7 @@ fn old_influxctl_versions_use_token_cache() {
     assert_eq!(
         probe_token(&sb, &token).code,
         1,
-        "before 2.5.0 the cached one wins"
+        "influxctl before 2.5.0 prefers the cached token"
     );
     sb.set_influxctl_version("2.5.0");
     assert_eq!(probe_token(&sb, &token).code, 0);
@@ -103,7 +103,7 @@ fn old_influxctl_versions_use_token_cache() {
     assert_eq!(
         sb.read(cache).into_bytes(),
         token,
-        "before 2.3.1 the token is left in the cache"
+        "influxctl before 2.3.1 leaves the token in the cache"
     );
     assert_eq!(
         sb.find_leaked_secrets(&[Path::new("tmp/token.json")]),
@@ -156,7 +156,7 @@ fn profile_without_token_waits_for_login() {
     let sb = Sandbox::new();
     // The profile in the home directory has only OAuth2.
     let running = sb.spawn_tool("influxctl", &["database", "list", "--format", "json"]);
-    crate::sandbox::wait_until("it asks for a login", || {
+    crate::sandbox::wait_until("influxctl asks for a login", || {
         running.read_output("stderr").contains("please log in")
     });
     assert_eq!(running.read_output("stdout"), "");

@@ -58,7 +58,7 @@ fn watch_reports_events_of_later_created_job() {
     wait_for_late_job(&sb);
     let shown = get_object(&sb, "job/late");
     let is_complete = |event: &Value| event["object"]["status"]["succeeded"] == 1;
-    wait_until("its end is printed", || {
+    wait_until("the job's end is printed", || {
         parse_events(&job).last().is_some_and(is_complete)
     });
     run_kubectl_ok(&sb, "delete job/late --namespace influxdb");
@@ -67,9 +67,9 @@ fn watch_reports_events_of_later_created_job() {
             .last()
             .is_some_and(|event| event["type"] == "DELETED")
     };
-    wait_until("both are gone", || gone(&job) && gone(&pods));
+    wait_until("job and pods are deleted", || gone(&job) && gone(&pods));
     create_late_job(&sb);
-    wait_until("another is there", || {
+    wait_until("another job exists", || {
         parse_events(&job).len() > 2 && !gone(&job)
     });
     for (running, kind) in [(&job, "Job"), (&pods, "Pod")] {
@@ -77,7 +77,7 @@ fn watch_reports_events_of_later_created_job() {
         let end = events
             .iter()
             .position(|event| event["type"] == "DELETED")
-            .expect("it went");
+            .expect("a removed file");
         assert_eq!(list_event_types(&events)[0], "ADDED");
         assert!(
             list_event_types(&events)[1..end]
@@ -90,7 +90,7 @@ fn watch_reports_events_of_later_created_job() {
         assert_eq!(
             events[end]["object"],
             events[end - 1]["object"],
-            "as it last was"
+            "the last state"
         );
     }
     let all = parse_events(&job);
@@ -98,9 +98,9 @@ fn watch_reports_events_of_later_created_job() {
         .iter()
         .rposition(|event| event["type"] == "ADDED")
         .expect("an event");
-    let of = |event: &Value| event["object"]["metadata"]["uid"].clone();
-    assert_eq!(of(&all[0]), shown["metadata"]["uid"]);
-    assert!(second > 0 && of(&all[second]) != of(&all[0]));
+    let uid = |event: &Value| event["object"]["metadata"]["uid"].clone();
+    assert_eq!(uid(&all[0]), shown["metadata"]["uid"]);
+    assert!(second > 0 && uid(&all[second]) != uid(&all[0]));
 }
 
 #[test]
@@ -108,11 +108,12 @@ fn watch_prints_existing_object_first() {
     let sb = Sandbox::new();
     let line = GET_LATE_JOB.replace("late", "key-gen-7c9d2b41");
     let running = spawn_kubectl(&sb, &format!("{line} {WATCH_EVENTS_FLAGS}"));
-    wait_until("it is printed", || {
+    wait_until("the event is printed", || {
         running.read_output("stdout").ends_with('\n')
     });
     let text = running.read_output("stdout");
-    let start = "{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\"metadata\":{\"annotations\":{";
+    let start = "{\"type\":\"ADDED\",\"object\":{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\",\
+                 \"metadata\":{\"annotations\":{";
     assert!(
         text.starts_with(start) && text.matches('\n').count() == 1,
         "{text}"
@@ -129,7 +130,7 @@ fn watch_prints_existing_object_first() {
     );
     assert_eq!(event["object"], get_object(&sb, "job/key-gen-7c9d2b41"));
     let plain = spawn_kubectl(&sb, &format!("{line} --watch"));
-    wait_until("it is printed", || {
+    wait_until("the event is printed", || {
         plain.read_output("stdout").ends_with("\n}\n")
     });
     assert_eq!(
@@ -145,7 +146,7 @@ fn watch_events_escape_html_characters() {
     manifest["metadata"]["annotations"] = json!({"q": "<>&é"});
     create_object_ok(&sb, &manifest);
     let running = spawn_kubectl(&sb, &format!("{GET_LATE_JOB} {WATCH_EVENTS_FLAGS}"));
-    wait_until("it is printed", || {
+    wait_until("the event is printed", || {
         running
             .read_output("stdout")
             .contains(r#"{"q":"\u003c\u003e\u0026é"}"#)
@@ -190,8 +191,8 @@ fn watch_requires_list_and_watch_permissions() {
     };
     let text = |what: &str, verb: &str, resource: &str, group: &str| {
         format!(
-            "Error from server (Forbidden): {what} is forbidden: User \"admin\" cannot {verb} resource \"{resource}\" in \
-             API group \"{group}\" in the namespace \"influxdb\"\n"
+            "Error from server (Forbidden): {what} is forbidden: User \"admin\" cannot {verb} \
+             resource \"{resource}\" in API group \"{group}\" in the namespace \"influxdb\"\n"
         )
     };
     for verb in ["list", "watch"] {
@@ -246,7 +247,7 @@ fn watch_ends_when_server_becomes_unreachable() {
             GET_LATE_JOB.replace("jobs --field-selector metadata.name=", "job/") + " --watch",
         ];
         let running = lines.map(|line| spawn_kubectl(&sb, &line));
-        wait_until("all is printed", || {
+        wait_until("all events are printed", || {
             running
                 .iter()
                 .all(|r| r.read_output("stdout").ends_with("}\n"))

@@ -30,7 +30,7 @@ fn tokens_are_never_probed_at_unplanned_host() {
             !sb.calls()
                 .iter()
                 .any(|call| call.argv.iter().any(|word| word == "database")),
-            "no token was tried"
+            "no token probe ran"
         );
     }
 }
@@ -151,12 +151,12 @@ fn apply_keeps_stale_files_when_plan_differs() {
     let mut plan = read_plan(&sb);
     plan["steps"][0]["reason"] = json!("because");
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
-    let left = sb.write(
+    let leftover = sb.write(
         "home/.config/influxctl/.config.toml.bypassctl-new",
         "left by a run that was killed",
     );
     expect_apply_refusal(&sb, "/steps/0/reason is \"because\"", &[]);
-    assert!(left.exists());
+    assert!(leftover.exists());
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn plan_without_changes_is_applied_only_once() {
     assert_eq!(
         apply_plan(&sb, CONFIRM_ARGS).code,
         2,
-        "there is nothing to confirm"
+        "a finished plan needs no confirmation"
     );
 }
 

@@ -1,8 +1,8 @@
-//! Which policy applies.
+//! The search for the policy, and its validation.
 
-use super::{extract_error, run_with_exit_code, write_policy};
+use super::{run_with_exit_code, write_policy};
 use crate::crash::{STRACE_PATH, can_trace};
-use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
+use crate::sandbox::{CommandOutput, Sandbox, extract_error, sha256_hex};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 /// Returns a policy with a recognizable reason pattern.
@@ -187,7 +187,7 @@ fn unusable_policy_file_is_refused() {
     .map(|name| extract_error(&run_with_exit_code(&sb, 4, &["disable", "--policy", name])))
     .concat();
     insta::assert_snapshot!(output);
-    assert!(!sb.log_path().exists(), "nothing is run");
+    assert!(!sb.log_path().exists(), "a refused policy creates no log");
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn locked_policy_behind_writable_symlink_is_refused() {
     sb.chmod("shared", 0o1777);
     run_with_exit_code(&sb, 0, DISABLE_ARGS);
     if std::os::unix::fs::lchown(sb.path("shared/link"), Some(65534), None).is_err() {
-        return crate::sandbox::report_skipped("a symlink of another user: only root can make one");
+        return crate::sandbox::report_skipped("only root can create a symlink of another user");
     }
     run_with_exit_code(&sb, 4, DISABLE_ARGS);
 }
@@ -284,7 +284,7 @@ fn dangling_policy_symlink_is_refused() {
     std::fs::remove_file(sb.home_path("bypassctl.toml")).expect("sandbox");
     symlink("/not/mounted", sb.path("etc")).expect("sandbox");
     assert_eq!(sb.run_with_system_dir(DISABLE_ARGS).code, 4);
-    // A repository whose `.git` points elsewhere is a repository too.
+    // A `.git` that points elsewhere also marks a repository.
     symlink("/not/mounted", sb.home_path(".git")).expect("sandbox");
     write_policy(&sb, &build_reason_policy("root"));
     std::fs::create_dir(sb.home_path("below")).expect("sandbox");
@@ -300,7 +300,7 @@ fn policy_of_another_user_must_be_named() {
     let sb = Sandbox::new();
     let path = write_policy(&sb, "");
     if std::os::unix::fs::chown(&path, Some(65534), None).is_err() {
-        return crate::sandbox::report_skipped("a file of another user: only root can make one");
+        return crate::sandbox::report_skipped("only root can create a file of another user");
     }
     let output = run_with_exit_code(&sb, 4, DISABLE_ARGS);
     assert!(

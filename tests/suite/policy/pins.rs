@@ -1,10 +1,9 @@
 //! Only pinned tools run.
 
 use super::{
-    build_pinned_policy, create_sandbox_with_own_tools, extract_error, hash_tool,
-    run_with_exit_code, write_policy,
+    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code, write_policy,
 };
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, extract_error};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -17,13 +16,13 @@ fn pinned_tools_run_and_digests_are_logged() {
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
     let sha256 = hash_tool(&sb, "kubectl");
     let intents = sb.read_entries_by_type("intent");
-    let of_kubectl: Vec<_> = intents
+    let kubectl_intents: Vec<_> = intents
         .iter()
         .filter(|intent| intent["argv"][0] == "kubectl")
         .collect();
     assert!(
-        of_kubectl.len() > 4
-            && of_kubectl
+        kubectl_intents.len() > 4
+            && kubectl_intents
                 .iter()
                 .all(|intent| intent["exe"]["sha256"] == sha256.as_str())
     );
@@ -31,7 +30,7 @@ fn pinned_tools_run_and_digests_are_logged() {
         sb.calls()
             .iter()
             .all(|call| ["kubectl", "influxctl"].contains(&call.tool.as_str())),
-        "argv[0] stays"
+        "argv[0] is unchanged"
     );
 }
 
@@ -71,7 +70,7 @@ fn unpinned_tools_are_refused_and_never_executed() {
         output += &extract_error(&run_with_exit_code(&sb, 4, ENABLE_ARGS));
         assert!(
             !sb.call_lines().contains("kubectl"),
-            "not even for its version: {}",
+            "kubectl ran for its version: {}",
             sb.call_lines()
         );
         sb.clear_calls();
@@ -138,7 +137,7 @@ fn scripts_and_launchers_cannot_be_pinned() {
     let calls = sb.call_lines();
     assert!(
         calls.lines().all(|line| line.contains("version")),
-        "only asked what it is: {calls}"
+        "only the version was read: {calls}"
     );
 }
 
@@ -255,6 +254,6 @@ fn policy_tool_path_precedes_search_path() {
     );
     assert!(
         output.stderr.contains("cannot find `/no/where`"),
-        "a flag goes before a policy that is not locked"
+        "a flag overrides an unlocked policy"
     );
 }

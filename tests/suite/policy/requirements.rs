@@ -1,8 +1,8 @@
 //! Requirements and defaults of a policy.
 
-use super::{extract_error, run_with_exit_code, write_policy};
+use super::{run_with_exit_code, write_policy};
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, extract_error};
 use std::path::Path;
 
 const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
@@ -10,7 +10,7 @@ const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 #[test]
 fn policy_patterns_define_production() {
     let sb = Sandbox::new();
-    for (patterns, looks) in [
+    for (patterns, production_name) in [
         ("context = [\"sim-*\"]", Some("sim-dev")),
         ("namespace = [\"INFLUX??\", \"influxdb\"]", Some("influxdb")),
         (
@@ -24,7 +24,7 @@ fn policy_patterns_define_production() {
     ] {
         write_policy(&sb, &format!("[guard.production]\n{patterns}\n"));
         let output = sb.run(ENABLE_ARGS);
-        match looks {
+        match production_name {
             Some(name) => {
                 assert_eq!(output.code, 4, "{}", output.stderr);
                 assert!(
@@ -50,7 +50,7 @@ fn policy_patterns_define_production() {
         output
             .stderr
             .contains("`influxdb-prod` looks like production"),
-        "what is not said stays: {}",
+        "defaults stay in force: {}",
         output.stderr
     );
 }
@@ -63,7 +63,8 @@ fn locked_policy_refuses_overriding_flags() {
     write_policy(
         &sb,
         &format!(
-            "locked = true\n[guard.production]\ncontext = [\"sim-dev\"]\n[tools.kubectl]\npath = \"{kubectl}\"\n[audit]\nfile = \"site.jsonl\"\n"
+            "locked = true\n[guard.production]\ncontext = [\"sim-dev\"]\n[tools.kubectl]\n\
+             path = \"{kubectl}\"\n[audit]\nfile = \"site.jsonl\"\n"
         ),
     );
     let output: String = [
@@ -79,7 +80,7 @@ fn locked_policy_refuses_overriding_flags() {
     let verified = run_with_exit_code(&sb, 0, &["audit", "verify"]);
     assert!(
         verified.stdout.contains("site.jsonl"),
-        "the policy's log is the one that is looked at: {}",
+        "status reads the policy's log: {}",
         verified.stdout
     );
     run_with_exit_code(&sb, 0, &["audit", "list", "--audit-log", &log]);
@@ -92,7 +93,10 @@ fn policy_sets_and_enforces_audit_log_path() {
     run_with_exit_code(&sb, 0, &["disable"]);
     assert!(sb.home_path("logs/site.jsonl").exists() && !sb.log_path().exists());
     run_with_exit_code(&sb, 0, &["disable", "--audit-log", "own.jsonl"]);
-    assert!(sb.home_path("own.jsonl").exists(), "a default is no rule");
+    assert!(
+        sb.home_path("own.jsonl").exists(),
+        "a policy default is not locked"
+    );
     write_policy(
         &sb,
         "[audit]\nfile = \"~/logs/site.jsonl\"\nenforce = true\n",
@@ -119,7 +123,11 @@ fn policy_can_require_a_reason_for_changes() {
         extract_error(&output),
         extract_error(&other)
     ));
-    assert_eq!(sb.call_lines(), "", "it stops before anything is run");
+    assert_eq!(
+        sb.call_lines(),
+        "",
+        "the run stops before its first command"
+    );
     for args in [
         &["status", "-n", "influxdb"][..],
         &["doctor", "-n", "influxdb"],
@@ -194,7 +202,9 @@ fn namespace_defaults_yield_to_command_line() {
     .expect("sandbox");
     write_policy(
         &sb,
-        "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\ntoken_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\nkey_gen_job = \"key-gen-none\"\n",
+        "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\n\
+         token_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\n\
+         key_gen_job = \"key-gen-none\"\n",
     );
     let undo = format!(
         "to undo this, run `bypassctl disable --profile site --config {}`\n",
@@ -233,7 +243,7 @@ fn namespace_defaults_yield_to_command_line() {
         doctor.stdout
     );
     // The command line takes precedence.
-    let own = [
+    let explicit = [
         "revoke",
         "-n",
         "influxdb",
@@ -242,12 +252,16 @@ fn namespace_defaults_yield_to_command_line() {
         "--key-gen-job",
         "key-gen-7c9d2b41",
     ];
-    run_with_exit_code(&sb, 0, &[&own[..], &["--dry-run"]].concat());
-    run_with_exit_code(&sb, 0, &[&["plan"], &own[..], &["--out", "p"]].concat());
+    run_with_exit_code(&sb, 0, &[&explicit[..], &["--dry-run"]].concat());
+    run_with_exit_code(
+        &sb,
+        0,
+        &[&["plan"], &explicit[..], &["--out", "p"]].concat(),
+    );
     let plan: serde_json::Value = serde_json::from_str(&sb.read("home/p")).expect("JSON");
-    let how = &plan["request"]["command"]["revoke"]["revocation"];
+    let revocation = &plan["request"]["command"]["revoke"]["revocation"];
     assert_eq!(
-        (&how["rerun"], &how["restart_selector"]),
+        (&revocation["rerun"], &revocation["restart_selector"]),
         (&"clone".into(), &"app=token-management".into())
     );
     write_policy(

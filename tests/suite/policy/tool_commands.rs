@@ -1,10 +1,9 @@
 //! `tools list`, `pin`, `verify`.
 
 use super::{
-    build_pinned_policy, create_sandbox_with_own_tools, extract_error, hash_tool,
-    run_with_exit_code, write_policy,
+    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code, write_policy,
 };
-use crate::sandbox::CommandOutput;
+use crate::sandbox::{CommandOutput, extract_error};
 use serde_json::Value;
 
 /// Removes the warnings about the sandbox's parent directories.
@@ -193,7 +192,7 @@ fn pin_write_updates_policy_and_keeps_other_text() {
     assert_eq!(
         sb.file_mode("home/bypassctl.toml") & 0o777,
         0o644,
-        "there is nothing secret in it"
+        "a policy contains no secret"
     );
     let new = sb.read("home/bypassctl.toml");
     assert_eq!(new, run_with_exit_code(&sb, 0, &["tools", "pin"]).stdout);
@@ -207,7 +206,7 @@ fn pin_write_updates_policy_and_keeps_other_text() {
         output
             .stderr
             .contains("warning: version of kubectl unknown"),
-        "it was not run: {}",
+        "an unpinned kubectl does not run: {}",
         output.stderr
     );
     let once = sb.read("home/bypassctl.toml");

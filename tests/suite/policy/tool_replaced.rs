@@ -6,7 +6,7 @@ use super::{
 };
 use crate::crash::{STRACE_PATH, can_trace};
 use crate::revoke::create_fast_sandbox;
-use crate::sandbox::{RunningCommand, Sandbox, wait_until};
+use crate::sandbox::{RunningCommand, Sandbox, extract_error, wait_until};
 use rustix::process::Signal;
 use serde_json::json;
 use std::io::Write as _;
@@ -16,7 +16,12 @@ const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 
 /// Pauses `enable` at influxctl's first call, after it hashed kubectl and before most of its calls.
 fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
-    sb.inject_fault(json!({"tool": "influxctl", "contains": ["version"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({
+        "tool": "influxctl",
+        "contains": ["version"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
     let running = sb.spawn(ENABLE_ARGS);
     sb.wait_for_gate("gate");
     running
@@ -39,10 +44,10 @@ fn tool_renamed_over_does_not_run() {
         sb.release_gate("gate");
         let output = running.wait();
         assert_eq!(output.code, 0, "{}{}", output.stdout, output.stderr);
-        assert!(!sb.path("swapped").exists(), "the other one did not run");
+        assert!(!sb.path("swapped").exists(), "the replacement ran");
         assert!(
             sb.call_lines().contains("admin-token"),
-            "the one that was hashed did"
+            "the hashed program did not run"
         );
     }
 }
@@ -50,7 +55,7 @@ fn tool_renamed_over_does_not_run() {
 /// Writes to the file in place once no process runs it.
 fn overwrite_kubectl(sb: &Sandbox, bytes: &[u8]) {
     let path = sb.path("bin/kubectl");
-    wait_until("kubectl can be written to", || {
+    wait_until("kubectl is writable", || {
         let file = std::fs::File::options().append(true).open(&path);
         file.is_ok_and(|mut file| file.write_all(bytes).is_ok())
     });
@@ -64,7 +69,7 @@ fn overwritten_tool_is_refused() {
     sb.release_gate("gate");
     let output = running.wait();
     assert_eq!(output.code, 4, "{}{}", output.stdout, output.stderr);
-    insta::assert_snapshot!(super::extract_error(&output));
+    insta::assert_snapshot!(extract_error(&output));
     assert!(
         !sb.call_lines().contains("admin-token"),
         "{}",
@@ -129,7 +134,11 @@ fn tool_overwritten_during_revocation_stops_it() {
     install_own_tools(&sb);
     let path = sb.path("bin/kubectl");
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete", "secrets/rsa-keys"],
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
     let running = sb.spawn(&["revoke", "-n", "influxdb", "--confirm", "sim-dev/influxdb"]);
     sb.wait_for_gate("gate");
     // A stopped bypassctl starts no other kubectl before this one has exited and its file is

@@ -1,4 +1,4 @@
-//! Changes that the recording scripts made between the calls.
+//! Changes by the recording scripts between the calls.
 
 use crate::sandbox::Sandbox;
 use serde_json::json;
@@ -38,14 +38,14 @@ fn remove_job(sb: &Sandbox, name: &str) {
     sb.edit_cluster(|cluster| {
         let jobs = cluster["jobs"].as_object_mut().expect("jobs");
         jobs.remove(&format!("influxdb/{name}"))
-            .expect("a job that is there");
+            .expect("an existing job");
     });
 }
 
 fn write_kuberc(sb: &Sandbox, command: &str, option: &str, value: &str) {
     let text = format!(
-        "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\ndefaults:\n- command: {command}\n  \
-         options:\n  - name: {option}\n    default: \"{value}\"\n"
+        "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\ndefaults:\n\
+         - command: {command}\n  options:\n  - name: {option}\n    default: \"{value}\"\n"
     );
     sb.write("home/.kube/kuberc", text);
 }

@@ -4,12 +4,17 @@ use super::{
     REVOKE_ARGS, assert_revoked, create_fast_sandbox, extract_error, list_cluster_changes,
     list_object_uids, run_revoke,
 };
-use crate::sandbox::{RunningCommand, Sandbox};
+use crate::sandbox::{RunningCommand, Sandbox, wrap_lines};
 use serde_json::json;
 
 /// Pauses a run after its preflight checks, before the first deletion.
 fn spawn_held_before_deletion(sb: &Sandbox) -> RunningCommand {
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["--dry-run=server"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--dry-run=server"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
     let running = sb.spawn(REVOKE_ARGS);
     sb.wait_for_gate("gate");
     running
@@ -32,8 +37,8 @@ fn revoke_refuses_when_keys_are_recreated_concurrently() {
     let run = running.wait();
     assert_eq!(run.code, 4, "{}", run.stderr);
     insta::assert_snapshot!(extract_error(&run), @"
-    error: secret `rsa-keys` was made anew by someone else meanwhile
-    hint: find out by whom; the same command looks again and starts from what is there then
+    error: secret `rsa-keys` was recreated by someone else during this run
+    hint: find out who recreated it, then run the same command again to plan from the new state
     ");
     assert_eq!(
         (list_object_uids(&sb), list_cluster_changes(&sb).as_str()),
@@ -49,9 +54,13 @@ fn revoke_stops_when_token_is_recreated_concurrently() {
     sb.release_gate("gate");
     let run = running.wait();
     assert_eq!(run.code, 8, "{}", run.stderr);
-    insta::assert_snapshot!(extract_error(&run), @"
-    error: secret `admin-token` was made anew by someone else meanwhile
-    hint: find out by whom; the same command looks again and starts from what is there then; done so far: check-cluster, delete-rsa-keys; begun: delete-admin-token; not done: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: secret `admin-token` was recreated by someone else during this run
+    hint: find out who recreated it, then run the same command again to plan from the new state.
+        Steps done: check-cluster, delete-rsa-keys; started: delete-admin-token; pending:
+        rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        verify-admin-token, get-token, verify-revocation. A change was made before this error: run
+        the same command again to resume
     ");
     sb.clear_faults();
     run_revoke(&sb, 0, &[]);
@@ -65,12 +74,12 @@ fn second_concurrent_revoke_is_refused() {
     let begin = sb.read_entries_by_type("run.begin").remove(0);
     let second = sb.run(REVOKE_ARGS);
     assert_eq!(second.code, 4, "{}", second.stderr);
-    let who = format!(
+    let expected = format!(
         "another run is working on namespace `influxdb`: run {} ",
         begin["run"].as_str().expect("a run")
     );
     assert!(
-        second.stderr.contains(&who)
+        second.stderr.contains(&expected)
             && second
                 .stderr
                 .contains(&format!("process {})", begin["pid"])),
@@ -97,9 +106,14 @@ fn create_fails_after_successful_dry_run() {
         cluster["create_refusal"] = json!("exceeded quota: jobs, requested: 1, used: 9, limited: 9")
     });
     let run = run_revoke(&sb, 8, &[]);
-    insta::assert_snapshot!(extract_error(&run), @r#"
-    error: job `key-gen-001` could not be made: Error from server (Forbidden): error when creating "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
-    hint: the namespace's quota is used up: `kubectl describe quota --namespace NS`; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
+    error: cannot create job `key-gen-001`: Error from server (Forbidden): error when creating
+        "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
+    hint: raise the namespace's quota or free some of it: `kubectl describe quota --namespace NS`
+        shows its use. Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started:
+        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation. A change was made before
+        this error: run the same command again to resume
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
     // No copy of the old token is left: the profile has none, and the cluster's is deleted.
@@ -116,18 +130,32 @@ fn create_fails_after_successful_dry_run() {
 fn cancelled_deletion_is_detected() {
     // Like a kuberc with `--interactive`: exit code 0, but nothing deleted.
     let sb = create_fast_sandbox();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "secrets/rsa-keys"], "before": true, "do": {"exit": {"code": 0, "stdout": "deletion is cancelled\n"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete", "secrets/rsa-keys"],
+        "before": true,
+        "do": {"exit": {"code": 0, "stdout": "deletion is cancelled\n"}}
+    }));
     let run = run_revoke(&sb, 8, &[]);
-    insta::assert_snapshot!(extract_error(&run), @"
-    error: secret `rsa-keys` is still there after its deletion
-    hint: `kubectl describe secrets/rsa-keys --namespace influxdb`: a finalizer may hold it; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: secret `rsa-keys` still exists after its deletion
+    hint: check it for a finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps
+        done: check-cluster; started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen,
+        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        verify-admin-token, get-token, verify-revocation. A change was made before this error: run
+        the same command again to resume
     ");
 }
 
 #[test]
 fn ineffective_pod_restart_is_detected() {
     let sb = create_fast_sandbox();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "pods"], "before": true, "do": {"exit": {"code": 0, "stdout": "No resources found\n"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete", "pods"],
+        "before": true,
+        "do": {"exit": {"code": 0, "stdout": "No resources found\n"}}
+    }));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "1s"]);
     let expected = "timed out after 1 s waiting for the old pods to end and 2 new pods to be ready";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
@@ -137,13 +165,17 @@ fn ineffective_pod_restart_is_detected() {
 fn large_job_manifest_is_neither_shown_nor_logged() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| {
-        let container = &mut cluster["jobs"]["influxdb/key-gen-7c9d2b41"]["spec"]["template"]["spec"]["containers"][0];
+        let job = &mut cluster["jobs"]["influxdb/key-gen-7c9d2b41"];
+        let container = &mut job["spec"]["template"]["spec"]["containers"][0];
         container["env"] = json!([{"name": "LARGE", "value": "x".repeat(1 << 20)}]);
     });
     let run = run_revoke(&sb, 0, &[]);
-    assert!(!run.stdout.contains("xxxxxxxx"), "a manifest is not shown");
+    assert!(
+        !run.stdout.contains("xxxxxxxx"),
+        "the output contains no manifest"
+    );
     assert!(
         !String::from_utf8_lossy(&sb.read_log()).contains("xxxxxxxx"),
-        "nor recorded"
+        "the audit log contains no manifest"
     );
 }

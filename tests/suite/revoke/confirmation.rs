@@ -3,7 +3,7 @@
 use super::{
     REVOKE_ARGS, create_fast_sandbox, extract_error, list_cluster_changes, list_object_uids,
 };
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, wrap_lines};
 
 fn expect_confirmation_needed(sb: &Sandbox, args: &[&str]) -> String {
     let before = list_object_uids(sb);
@@ -19,15 +19,16 @@ fn expect_confirmation_needed(sb: &Sandbox, args: &[&str]) -> String {
 #[test]
 fn revoke_without_terminal_requires_confirm_flag() {
     let sb = create_fast_sandbox();
-    insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]), @"
-    error: nobody can be asked (no terminal, output redirected, -q or -o json), and what cannot be undone needs to be confirmed
-    hint: if that is what you mean: --confirm 'sim-dev/influxdb'
+    let error = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);
+    insta::assert_snapshot!(wrap_lines(error), @"
+    error: cannot ask for confirmation: no terminal, redirected output, -q or -o json
+    hint: check context and namespace, then pass `--confirm 'sim-dev/influxdb'`
     ");
     assert!(
         sb.run_with_stdin(&["rotate", "-n", "influxdb"], "sim-dev/influxdb\n")
             .code
             == 7,
-        "a pipe is nobody"
+        "a pipe cannot confirm"
     );
     let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
@@ -50,16 +51,16 @@ fn wrong_phrase_at_terminal_is_refused() {
         let sb = create_fast_sandbox();
         let shell = ["/bin/bash", "-c", "exec bypassctl revoke -n influxdb"];
         let run = sb.run_shell_in_terminal(&shell, typed);
-        let shown = run.stdout.replace('\r', "");
+        let output = run.stdout.replace('\r', "");
         assert!(
-            run.code == 7 && shown.contains(expected),
-            "{typed:?}: {shown}"
+            run.code == 7 && output.contains(expected),
+            "{typed:?}: {output}"
         );
         assert!(
-            shown.contains(
+            output.contains(
                 "hint: nothing changed: run the same command again and type sim-dev/influxdb"
             ),
-            "{shown}"
+            "{output}"
         );
         assert_eq!(list_cluster_changes(&sb), "");
     }
@@ -68,9 +69,17 @@ fn wrong_phrase_at_terminal_is_refused() {
 #[test]
 fn confirmation_for_another_target_is_refused() {
     let sb = create_fast_sandbox();
-    insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb", "--confirm", "acme-prod/influxdb"]), @"
-    error: `acme-prod/influxdb` was confirmed, but this is `sim-dev/influxdb`
-    hint: if that is what you mean: --confirm 'sim-dev/influxdb'
+    let wrong_phrase = [
+        "revoke",
+        "-n",
+        "influxdb",
+        "--confirm",
+        "acme-prod/influxdb",
+    ];
+    let error = expect_confirmation_needed(&sb, &wrong_phrase);
+    insta::assert_snapshot!(wrap_lines(error), @"
+    error: confirmation `acme-prod/influxdb` does not match `sim-dev/influxdb`
+    hint: check context and namespace, then pass `--confirm 'sim-dev/influxdb'`
     ");
 }
 
@@ -79,8 +88,8 @@ fn revoke_in_ci_requires_confirm_flag() {
     let mut sb = create_fast_sandbox();
     sb.set_env("CI", "true");
     insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]), @"
-    error: nobody can be asked in CI, and what cannot be undone needs to be confirmed
-    hint: if that is what you mean: --confirm 'sim-dev/influxdb'
+    error: cannot ask for confirmation in CI
+    hint: check context and namespace, then pass `--confirm 'sim-dev/influxdb'`
     ");
     assert_eq!(sb.run(REVOKE_ARGS).code, 0);
 }

@@ -55,7 +55,7 @@ fn assert_rerun_converges(
     if !same_host {
         // An earlier rerun would wait for the running job. This one starts after it has finished.
         let settled = |job: &Value| job["phase"] == "complete" || job["phase"] == "failed";
-        wait_until("no job is at work", || {
+        wait_until("no job is running", || {
             sb.refresh_cluster()["jobs"]
                 .as_object()
                 .expect("jobs")
@@ -67,7 +67,7 @@ fn assert_rerun_converges(
         get_secret_uid(sb, "rsa-keys"),
         get_secret_uid(sb, "admin-token"),
     );
-    let cut = sb.list_unfinished_steps();
+    let unfinished = sb.list_unfinished_steps();
     let elsewhere = sb.path("elsewhere.jsonl").display().to_string();
     let more: &[&str] = if same_host {
         &[]
@@ -102,7 +102,7 @@ fn assert_rerun_converges(
         );
         assert!(
             !in_order || get_secret_uid(sb, "admin-token") == token,
-            "{what}: nor is a new token"
+            "{what}: a new token is not deleted a second time"
         );
     }
     // Either this run or a refused one in between reports an interruption, and only once.
@@ -111,7 +111,7 @@ fn assert_rerun_converges(
         .iter()
         .map(|begin| begin["unfinished"].to_string())
         .collect::<String>();
-    for step in cut.iter().filter(|_| same_host) {
+    for step in unfinished.iter().filter(|_| same_host) {
         assert!(
             named.contains(&format!("\"step\":\"{step}\"")),
             "{what}, {step}: {}",
@@ -121,14 +121,19 @@ fn assert_rerun_converges(
     let verified = sb.assert_log_intact();
     assert_eq!(
         verified.stdout.matches("has no result").count(),
-        cut.len(),
+        unfinished.len(),
         "{what}: {}",
         verified.stdout
     );
 }
 
 fn build_fault(point: &CommandPoint, more: &Value) -> Value {
-    let mut fault = json!({"tool": point.tool, "contains": point.contains, "lacks": point.lacks, "nth": point.nth});
+    let mut fault = json!({
+        "tool": point.tool,
+        "contains": point.contains,
+        "lacks": point.lacks,
+        "nth": point.nth
+    });
     for (name, value) in more.as_object().expect("fields") {
         fault[name] = value.clone();
     }
@@ -188,7 +193,7 @@ fn rotate_killed_before_each_result_is_logged_resumes() {
     );
 }
 
-/// Kills a run during a command, whose orphan continues to its end.
+/// Kills a run during a command. The orphaned command completes.
 #[test]
 fn rotate_killed_during_each_command_resumes() {
     for (number, point) in COMMAND_POINTS.iter().enumerate() {
@@ -221,7 +226,12 @@ fn rotate_killed_during_each_command_resumes() {
 
 #[test]
 fn rotate_resumes_after_each_command_fails() {
-    let failing = json!({"exit": {"code": 1, "stderr": "Error from server (InternalError): an error on the server\n"}});
+    let failing = json!({
+        "exit": {
+            "code": 1,
+            "stderr": "Error from server (InternalError): an error on the server\n"
+        }
+    });
     let stops = |run: &CommandOutput| run.code != 128 + 9;
     assert_recovers_from_fault(
         COMMAND_POINTS,

@@ -1,6 +1,7 @@
 //! Refusals without a change.
 
 use super::{create_fast_sandbox, expect_refusal, run_revoke};
+use crate::sandbox::wrap_lines;
 use serde_json::json;
 
 #[test]
@@ -60,9 +61,10 @@ fn revoke_with_operator_requires_only_its_permissions() {
 #[test]
 fn revoke_refuses_namespace_without_influxdb() {
     let sb = create_fast_sandbox();
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &["--restart-selector", "app=x"]), @"
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &["--restart-selector", "app=x"])), @"
     error: no pod matches `app=x`: no pod would restart, and the old keys would stay in use
-    hint: these pods mount or read secret `rsa-keys`: `app=token-management`. Select those that serve tokens with --restart-selector, ingesters do not need a restart
+    hint: these pods mount or read secret `rsa-keys`: `app=token-management`. Select those that
+        serve tokens with --restart-selector, ingesters do not need a restart
     ");
     let elsewhere = super::run_with_exit_code(
         &sb,
@@ -78,9 +80,9 @@ fn revoke_refuses_namespace_without_influxdb() {
         1,
         &["revoke", "-n", "nope", "--confirm", "sim-dev/nope"],
     );
-    insta::assert_snapshot!(super::extract_error(&nowhere), @r#"
-    error: the secrets cannot be looked at: Error from server (NotFound): namespaces "nope" not found
-    hint: look at the name of the namespace and at the context: `kubectl get secrets,jobs --namespace NS`
+    insta::assert_snapshot!(wrap_lines(super::extract_error(&nowhere)), @r#"
+    error: cannot list the secrets: Error from server (NotFound): namespaces "nope" not found
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`
     "#);
 }
 
@@ -104,9 +106,11 @@ fn revoke_refuses_when_no_pod_matches_selector() {
         pods.retain(|_, pod| pod["meta"]["labels"]["app"] != "token-management");
     });
     sb.refresh_cluster();
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: no pod matches `app=token-management`: no pod would restart, and the old keys would stay in use
-    hint: these pods mount or read secret `rsa-keys`: `app=core`. Select those that serve tokens with --restart-selector, ingesters do not need a restart
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @"
+    error: no pod matches `app=token-management`: no pod would restart, and the old keys would stay
+        in use
+    hint: these pods mount or read secret `rsa-keys`: `app=core`. Select those that serve tokens
+        with --restart-selector, ingesters do not need a restart
     ");
 }
 
@@ -121,9 +125,10 @@ fn revoke_refuses_when_job_is_missing() {
                 .remove("influxdb/key-gen-7c9d2b41"),
         )
     });
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @"
     error: job `key-gen` not found: nothing could recreate secret `rsa-keys`
-    hint: apply the release again (`kubit local apply`), or choose one of `kubectl get jobs --namespace influxdb` with --key-gen-job NAME
+    hint: apply the release again (`kubit local apply`), or choose one of `kubectl get jobs
+        --namespace influxdb` with --key-gen-job NAME
     ");
 }
 
@@ -137,9 +142,10 @@ fn revoke_refuses_ambiguous_jobs() {
             json!("sim.invalid/key-gen:20240101");
         cluster["jobs"]["influxdb/key-gen-00000000"] = other;
     });
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @"
     error: several different jobs create secret `rsa-keys`: `key-gen-00000000`, `key-gen-7c9d2b41`
-    hint: compare them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one with --key-gen-job NAME
+    hint: compare them (`kubectl get jobs --output yaml --namespace influxdb`), then choose one with
+        --key-gen-job NAME
     ");
     insta::assert_snapshot!(expect_refusal(&sb, 4, &["--key-gen-job", "key-gen-1"]), @"
     error: no job `key-gen-1` creates secret `rsa-keys`
@@ -159,9 +165,11 @@ fn revoke_refuses_failed_job_unless_check_is_skipped() {
     sb.edit_cluster(|cluster| {
         cluster["jobs"]["influxdb/key-gen-7c9d2b41"]["phase"] = json!("failed")
     });
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: job `key-gen-7c9d2b41` failed (BackoffLimitExceeded: Job has reached the specified backoff limit), and can fail to create secret `rsa-keys` again
-    hint: look for the cause (`kubectl logs job/key-gen-7c9d2b41 --namespace influxdb`), or use --skip-check failed-job
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @"
+    error: job `key-gen-7c9d2b41` failed (BackoffLimitExceeded: Job has reached the specified
+        backoff limit), and can fail to create secret `rsa-keys` again
+    hint: look for the cause (`kubectl logs job/key-gen-7c9d2b41 --namespace influxdb`), or use
+        --skip-check failed-job
     ");
     run_revoke(&sb, 0, &["--skip-check", "failed-job"]);
 }
@@ -171,9 +179,11 @@ fn revoke_refuses_while_job_is_running() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["job_seconds"] = json!(600.0));
     sb.run_fake(&["job", "influxdb", "create-admin-token-7c9d2b42"]);
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @"
-    error: job `create-admin-token-7c9d2b42` is running: it can create secret `admin-token` at any moment
-    hint: wait until it finishes: `kubectl get job/create-admin-token-7c9d2b42 --namespace influxdb --watch`
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @"
+    error: job `create-admin-token-7c9d2b42` is running: it can create secret `admin-token` at any
+        moment
+    hint: wait until it finishes: `kubectl get job/create-admin-token-7c9d2b42 --namespace influxdb
+        --watch`
     ");
 }
 
@@ -183,9 +193,11 @@ fn revoke_refuses_failed_dry_run_unless_skipped() {
     sb.edit_cluster(|cluster| {
         cluster["dry_run_refusal"] = json!("admission webhook \"w\" does not support dry run")
     });
-    insta::assert_snapshot!(expect_refusal(&sb, 4, &[]), @r#"
-    error: the server would not make the clones of the jobs: Error from server (BadRequest): error when creating "STDIN": admission webhook "w" does not support dry run
-    hint: --skip-check dry-run goes on without this proof: a webhook that knows no dry run refuses it for that alone
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @r#"
+    error: the server rejects the dry run of the cloned jobs: Error from server (BadRequest): error
+        when creating "STDIN": admission webhook "w" does not support dry run
+    hint: pass `--skip-check dry-run` to skip this check, for example if a webhook does not support
+        dry runs
     "#);
     run_revoke(&sb, 0, &["--skip-check", "dry-run"]);
     let begin = sb.read_entries_by_type("run.begin").pop().expect("a run");
@@ -193,7 +205,7 @@ fn revoke_refuses_failed_dry_run_unless_skipped() {
         begin["argv"]
             .to_string()
             .contains(r#""--skip-check","dry-run""#),
-        "what was waived is on record: {begin}"
+        "the skipped check is logged: {begin}"
     );
 }
 
@@ -204,9 +216,9 @@ fn rerun_from_job_is_refused_for_each_kubectl() {
         sb.set_kubectl_version(version);
         let output = expect_refusal(&sb, 4, &["--rerun", "from-job"]);
         if version == "v1.28.3" {
-            insta::assert_snapshot!(output, @"
-            error: this kubectl does not accept the documented command: unknown object type *v1.Job
-            hint: no kubectl up to 1.37 does: it takes cron jobs only; --rerun clone makes the job again without it
+            insta::assert_snapshot!(wrap_lines(&output), @"
+            error: this kubectl rejects the documented command: unknown object type *v1.Job
+            hint: pass `--rerun clone`: `--from` of kubectl up to 1.37 accepts only cron jobs
             ");
         }
         assert!(output.contains("pass `--rerun clone`"), "{output}");

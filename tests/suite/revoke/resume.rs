@@ -13,7 +13,13 @@ const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev
 
 /// Kills a rotation after all changes to the cluster, while the profile still has the old token.
 fn kill_before_token_is_read(sb: &Sandbox) {
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--template={{.data.token}}"],
+        "nth": 2,
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(ROTATE_ARGS).code, 128 + 9);
     kill_orphans(sb);
     sb.clear_faults();
@@ -30,7 +36,7 @@ fn kill_before_token_is_read(sb: &Sandbox) {
 }
 
 /// Removes the warning that an earlier run was killed in a step, with its hint. A step that runs
-/// beside the one that is killed may or may not have ended by then.
+/// beside the killed one may or may not have ended.
 fn without_warning_of(step: &str, output: &str) -> String {
     let step = format!("`{step}`");
     let mut lines = output.lines();
@@ -66,7 +72,7 @@ fn rotate_resumes_from_audit_log() {
         ),
         (keys, token)
     );
-    assert_revoked(&sb, &old, "carried on");
+    assert_revoked(&sb, &old, "after resuming");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
     // A completed run is not resumed.
     let next = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);

@@ -16,8 +16,9 @@ fn add_profiles(sb: &Sandbox) {
     let profile = |name: &str, file: &str| {
         let file = sb.home_path(file);
         format!(
-            "\n[[profile]]\nname = \"{name}\"\nproduct = \"clustered\"\nhost = \"127.0.0.1\"\nport = \"26444\"\n[profile.tls]\ndisable = true\n\
-             [profile.auth.token]\ntoken_file = \"{}\"\n",
+            "\n[[profile]]\nname = \"{name}\"\nproduct = \"clustered\"\nhost = \"127.0.0.1\"\n\
+             port = \"26444\"\n[profile.tls]\ndisable = true\n[profile.auth.token]\n\
+             token_file = \"{}\"\n",
             file.display()
         )
     };
@@ -55,7 +56,11 @@ fn rotate_writes_new_token_for_profile() {
     );
     assert_revoked(&sb, &old, "rotate");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
-    assert_eq!(sb.read(CONFIG_FILE), config, "it names the same file");
+    assert_eq!(
+        sb.read(CONFIG_FILE),
+        config,
+        "the profile names the same file"
+    );
     assert_eq!(sb.run(&["status", "-n", "influxdb"]).code, 0);
     sb.assert_log_intact();
 }
@@ -118,7 +123,7 @@ fn rotate_all_profiles_updates_those_with_old_token() {
     );
     assert!(
         sb.read("home/other.json").contains("of-some-other-cluster"),
-        "not touched"
+        "the file is unchanged"
     );
 }
 
@@ -127,8 +132,8 @@ fn rotate_all_profiles_refuses_when_none_has_token() {
     let sb = create_fast_sandbox();
     let run = run_rotate(&sb, 4, &["--all-profiles"]);
     insta::assert_snapshot!(extract_error(&run), @"
-    error: no profile's token file holds the old token
-    hint: name the profiles that are to get the new one: --profile NAME
+    error: no token file of a profile contains the old token
+    hint: pass the profiles that get the new token: `--profile NAME`
     ");
 }
 

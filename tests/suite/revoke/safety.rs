@@ -6,6 +6,7 @@ use super::{
 };
 use crate::crash::kill_orphans;
 use crate::enable::TOKEN_FILE;
+use crate::sandbox::wrap_lines;
 use serde_json::json;
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
@@ -25,9 +26,15 @@ fn revoke_refuses_when_context_changes_cluster() {
 #[test]
 fn partial_secret_list_is_an_error() {
     let sb = create_fast_sandbox();
-    let stderr = "Error from server (Timeout): the server was unable to return a response in the time allotted\nError from server (NotFound): secrets \"admin-token\" not found\n";
-    let look = json!({"tool": "kubectl", "contains": ["secrets/rsa-keys", "secrets/admin-token", "get"], "nth": 1, "do": {"exit": {"code": 1, "stderr": stderr}}});
-    sb.inject_fault(look);
+    let stderr = "Error from server (Timeout): the server was unable to return a response in the \
+                  time allotted\nError from server (NotFound): secrets \"admin-token\" not found\n";
+    let fault = json!({
+        "tool": "kubectl",
+        "contains": ["secrets/rsa-keys", "secrets/admin-token", "get"],
+        "nth": 1,
+        "do": {"exit": {"code": 1, "stderr": stderr}}
+    });
+    sb.inject_fault(fault);
     let output = expect_refusal(&sb, 5, &[]);
     assert!(output.contains("(Timeout)"), "{output}");
 }
@@ -60,7 +67,7 @@ fn rejected_new_token_leaves_profile_unchanged() {
     assert_eq!(
         sb.read(TOKEN_FILE).into_bytes(),
         old,
-        "what still works stays where it is"
+        "a working token stays in its file"
     );
     assert!(is_token_accepted(&sb, &old));
 }
@@ -68,7 +75,13 @@ fn rejected_new_token_leaves_profile_unchanged() {
 #[test]
 fn no_new_token_is_refused_after_unfinished_revocation() {
     let sb = create_enabled_sandbox();
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true, "do": "kill_parent"}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--template={{.data.token}}"],
+        "nth": 2,
+        "before": true,
+        "do": "kill_parent"
+    }));
     assert_eq!(sb.run(ROTATE_ARGS).code, 128 + 9);
     kill_orphans(&sb);
     sb.clear_faults();
@@ -80,9 +93,10 @@ fn no_new_token_is_refused_after_unfinished_revocation() {
         }
     });
     let output = expect_refusal(&sb, 4, &["--no-new-token"]);
-    insta::assert_snapshot!(output, @"
+    insta::assert_snapshot!(wrap_lines(output), @"
     error: an unfinished revocation has created a new admin token, which would stay valid
-    hint: remove --no-new-token to finish with the new token, or add --start-over to finish without any token
+    hint: remove --no-new-token to finish with the new token, or add --start-over to finish without
+        any token
     ");
     let run = run_with_exit_code(
         &sb,

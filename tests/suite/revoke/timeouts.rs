@@ -4,7 +4,7 @@ use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, get_secret_uid,
     is_token_accepted, run_revoke,
 };
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, drop_audit_head, wrap_lines};
 use serde_json::json;
 
 #[test]
@@ -13,9 +13,14 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     let old = sb.admin_token();
     sb.edit_cluster(|cluster| cluster["job_faults"] = json!({"key-gen-001": "fail"}));
     let run = run_revoke(&sb, 8, &[]);
-    insta::assert_snapshot!(extract_error(&run), @"
-    error: job `key-gen-001` failed (BackoffLimitExceeded: Job has reached the specified backoff limit)
-    hint: `kubectl logs job/key-gen-001 --namespace influxdb` shows more; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: job `key-gen-001` failed: BackoffLimitExceeded: Job has reached the specified backoff
+        limit
+    hint: read its log: `kubectl logs job/key-gen-001 --namespace influxdb`. Steps done:
+        check-cluster, delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
+        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        verify-admin-token, get-token, verify-revocation. A change was made before this error: run
+        the same command again to resume
     ");
     // The job gets another number, and no satisfied step runs again.
     let next = run_revoke(&sb, 0, &[]);
@@ -24,7 +29,7 @@ fn failed_job_ends_wait_and_rerun_resumes() {
         "{}",
         next.stdout
     );
-    assert_revoked(&sb, &old, "the second time");
+    assert_revoked(&sb, &old, "after the rerun");
     let deleted = |word: &str| {
         sb.calls()
             .iter()
@@ -50,11 +55,7 @@ fn revoke_until_timeout(fate: &str) -> String {
         .find("warning: job `key-gen-001` has no pod yet")
         .or_else(|| text.find("warning: pod `key-gen-001-"))
         .unwrap_or_else(|| panic!("no warning about the job: {text}"));
-    text[at..]
-        .lines()
-        .filter(|line| !line.starts_with("audit head"))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    drop_audit_head(&text[at..])
 }
 
 #[test]
@@ -63,21 +64,38 @@ fn timeout_reports_why_pod_does_not_start() {
     let all = ["image", "unschedulable", "no-pod"]
         .map(revoke_until_timeout)
         .join("---\n");
-    insta::assert_snapshot!(pod.replace_all(&all, "key-gen-001-[POD]"), @r#"
-    warning: job `key-gen-001`: pod `key-gen-001-[POD]` does not start: container `key-gen`: ImagePullBackOff: Back-off pulling image "sim.invalid/key-gen:20240325"
-       hint: `kubectl describe pod/key-gen-001-[POD] --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(pod.replace_all(&all, "key-gen-001-[POD]")), @r#"
+    warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: container `key-gen`:
+        ImagePullBackOff: Back-off pulling image "sim.invalid/key-gen:20240325"
+       hint: run `kubectl describe pod/key-gen-001-[POD] --namespace influxdb`
+    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
+        [DURATION] and was killed
+    hint: check it with `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer
+        --wait-timeout. Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started:
+        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation. A change was made before
+        this error: run the same command again to resume
     ---
-    warning: job `key-gen-001`: pod `key-gen-001-[POD]` does not start: Unschedulable: 0/1 nodes are available: 1 Insufficient memory.
-       hint: `kubectl describe pod/key-gen-001-[POD] --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: Unschedulable: 0/1 nodes
+        are available: 1 Insufficient memory.
+       hint: run `kubectl describe pod/key-gen-001-[POD] --namespace influxdb`
+    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
+        [DURATION] and was killed
+    hint: check it with `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer
+        --wait-timeout. Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started:
+        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation. A change was made before
+        this error: run the same command again to resume
     ---
-    warning: job `key-gen-001`: no pod of it was made so far: a quota or a pod security policy may forbid it
-       hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more
-    error: waited 5 s until job `key-gen-001` is complete, in vain (kubectl timed out after [DURATION] and was killed)
-    hint: `kubectl describe job/key-gen-001 --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token; begun: rerun-key-gen; not done: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    warning: job `key-gen-001` has no pod yet: a quota or a pod security policy may forbid one
+       hint: run `kubectl describe job/key-gen-001 --namespace influxdb`
+    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
+        [DURATION] and was killed
+    hint: check it with `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer
+        --wait-timeout. Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started:
+        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation. A change was made before
+        this error: run the same command again to resume
     "#);
 }
 
@@ -91,19 +109,31 @@ fn failed_watch_is_restarted() {
         let sb = create_fast_sandbox();
         let old = sb.admin_token();
         for nth in [1, 3, 5] {
-            sb.inject_fault(json!({"tool": "kubectl", "contains": ["--watch"], "nth": nth, "before": true, "do": act}));
+            sb.inject_fault(json!({
+                "tool": "kubectl",
+                "contains": ["--watch"],
+                "nth": nth,
+                "before": true,
+                "do": act
+            }));
         }
         let run = run_revoke(&sb, 0, &[]);
         assert!(run.stdout.contains("revoked and verified"), "{act}");
-        assert_revoked(&sb, &old, "watched again");
+        assert_revoked(&sb, &old, "with a restarted watch");
     }
 }
 
 #[test]
 fn forbidden_watch_is_reported() {
     let sb = create_fast_sandbox();
-    let refusal = "Error from server (Forbidden): jobs.batch is forbidden: User \"admin\" cannot watch resource \"jobs\"\n";
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["--watch"], "before": true, "do": {"exit": {"code": 1, "stderr": refusal}}}));
+    let refusal = "Error from server (Forbidden): jobs.batch is forbidden: User \"admin\" cannot \
+                   watch resource \"jobs\"\n";
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--watch"],
+        "before": true,
+        "do": {"exit": {"code": 1, "stderr": refusal}}
+    }));
     let run = run_revoke(&sb, 8, &[]);
     assert!(
         run.stderr.contains("cannot wait for job") && run.stderr.contains("Forbidden"),
@@ -118,7 +148,7 @@ fn restart_waits_until_old_pods_are_gone() {
     let old = sb.admin_token();
     sb.edit_cluster(|cluster| cluster["term_seconds"] = json!(2.0));
     let running = sb.spawn(super::REVOKE_ARGS);
-    crate::sandbox::wait_until("new ones are ready beside the old", || {
+    crate::sandbox::wait_until("new pods are ready beside the old ones", || {
         let pods = sb.refresh_cluster()["pods"].clone();
         let all = pods.as_object().expect("pods").values();
         all.filter(|pod| {
@@ -127,16 +157,19 @@ fn restart_waits_until_old_pods_are_gone() {
         .count()
             == 4
     });
-    assert!(is_token_accepted(&sb, &old), "they serve it still");
+    assert!(
+        is_token_accepted(&sb, &old),
+        "the old pods still accept the old token"
+    );
     assert!(
         !running
             .read_output("stdout")
             .contains("done      restart-pods"),
-        "and so the step is not over"
+        "the step waits for the old pods"
     );
     let run = running.wait();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert_revoked(&sb, &old, "afterwards");
+    assert_revoked(&sb, &old, "after the restart");
 }
 
 #[test]
@@ -144,9 +177,14 @@ fn revoke_times_out_when_pods_never_become_ready() {
     let sb = create_enabled_sandbox();
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(7200.0));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "2s"]);
-    insta::assert_snapshot!(extract_error(&run), @"
-    error: waited 2 s until the old pods are gone and 2 new ones are ready, in vain (kubectl timed out after [DURATION] and was killed)
-    hint: `kubectl describe pods --selector app=token-management --namespace influxdb` shows more; a longer limit: --wait-timeout; done so far: check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; begun: restart-pods; not done: rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: timed out after 2 s waiting for the old pods to end and 2 new pods to be ready: kubectl
+        timed out after [DURATION] and was killed
+    hint: check it with `kubectl describe pods --selector app=token-management --namespace
+        influxdb`, or pass a longer --wait-timeout. Steps done: check-cluster, delete-rsa-keys,
+        delete-admin-token, rerun-key-gen, verify-rsa-keys; started: restart-pods; pending:
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation. A change was made before this error: run the same command again to resume
     ");
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(0.05));
     let keys = get_secret_uid(&sb, "rsa-keys");
@@ -157,7 +195,12 @@ fn revoke_times_out_when_pods_never_become_ready() {
 
 /// Pauses a run where it deletes the job, while kubit is paused.
 fn revoke_while_operator_pauses(sb: &Sandbox) -> crate::sandbox::CommandOutput {
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["delete", "job/key-gen-7c9d2b41"], "before": true, "do": {"wait_for_file": {"path": "gate"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete", "job/key-gen-7c9d2b41"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
     let running = sb.spawn(&[super::REVOKE_ARGS, &["--wait-timeout", "2s"]].concat());
     sb.wait_for_gate("gate");
     sb.set_operator_paused(true);
@@ -175,31 +218,40 @@ fn revoke_stops_when_operator_is_paused_meanwhile() {
     sb.clear_faults();
     // The job is gone, nothing recreates it, and no job is left to clone.
     let stuck = super::run_with_exit_code(&sb, 4, super::REVOKE_ARGS);
-    insta::assert_snapshot!(extract_error(&stuck), @"
+    insta::assert_snapshot!(wrap_lines(extract_error(&stuck)), @"
     error: job `key-gen` not found: nothing could recreate secret `rsa-keys`
-    hint: end kubit's pause, so that it recreates the job: `kubectl get appinstances.kubecfg.dev --namespace influxdb`
+    hint: end kubit's pause, so that it recreates the job: `kubectl get appinstances.kubecfg.dev
+        --namespace influxdb`
     ");
-    // The operator is slow, so the run must wait for a job whose name it does not know.
+    // The operator is slow, so the run must wait for a job with an unknown name.
     sb.set_operator_paused(false);
     sb.edit_cluster(|cluster| cluster["operator"] = json!(false));
-    sb.inject_fault(json!({"tool": "kubectl", "contains": ["get", "jobs", "--watch"], "before": true, "do": {"wait_for_file": {"path": "gate-2"}}}));
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["get", "jobs", "--watch"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate-2"}}
+    }));
     let running = sb.spawn(super::REVOKE_ARGS);
     sb.wait_for_gate("gate-2");
     sb.edit_cluster(|cluster| cluster["operator"] = json!(true));
     sb.release_gate("gate-2");
     let run = running.wait();
     assert_eq!(run.code, 10, "{}", run.stderr);
-    assert_revoked(&sb, &old, "once the pause is over");
+    assert_revoked(&sb, &old, "after the pause");
 }
 
 #[test]
-fn revoke_times_out_when_finalizer_holds_secret() {
+fn revoke_times_out_when_finalizer_blocks_secret() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
     let run = run_revoke(&sb, 8, &["--timeout", "2s"]);
-    insta::assert_snapshot!(extract_error(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: kubectl timed out after 2 s and was killed
-    hint: check the network, or raise the limit: --timeout 5m; done so far: check-cluster; begun: delete-rsa-keys; not done: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-admin-token, get-token, verify-revocation; something was changed before this: run the same command again to resume
+    hint: check the network, or raise the limit: --timeout 5m. Steps done: check-cluster; started:
+        delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation. A change was made before this error: run the same command again to resume
     ");
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));
     run_revoke(&sb, 0, &[]);
@@ -216,5 +268,5 @@ fn revoke_succeeds_when_operator_jobs_expire_immediately() {
     });
     let old = sb.admin_token();
     run_revoke(&sb, 0, &[]);
-    assert_revoked(&sb, &old, "although the jobs are gone at once");
+    assert_revoked(&sb, &old, "with immediately deleted jobs");
 }

@@ -41,7 +41,7 @@ impl Sandbox {
     pub fn read_entries_by_type(&self, kind: &str) -> Vec<Value> {
         self.read_entries()
             .into_iter()
-            .filter(|record| record["type"] == kind)
+            .filter(|entry| entry["type"] == kind)
             .collect()
     }
 

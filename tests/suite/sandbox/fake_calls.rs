@@ -27,7 +27,7 @@ impl Sandbox {
     pub fn calls(&self) -> Vec<Call> {
         let text = std::fs::read_to_string(self.path("state/calls.jsonl")).unwrap_or_default();
         text.lines()
-            .map(|line| serde_json::from_str(line).expect("calls.jsonl holds calls"))
+            .map(|line| serde_json::from_str(line).expect("a line of calls.jsonl is a call"))
             .collect()
     }
 

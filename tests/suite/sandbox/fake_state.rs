@@ -126,7 +126,7 @@ impl Sandbox {
             let secrets = cluster["secrets"].as_object_mut().expect("secrets");
             secrets
                 .remove(&format!("influxdb/{name}"))
-                .expect("a secret that is there");
+                .expect("an existing secret");
         });
     }
 }

@@ -51,6 +51,48 @@ pub fn normalize(text: &str, root: &Path) -> String {
     text
 }
 
+/// Returns the normalized output of a failed run from the error on.
+pub fn extract_error(run: &CommandOutput) -> String {
+    let text = run.normalized_output();
+    let at = text
+        .find("error: ")
+        .unwrap_or_else(|| panic!("no error: {text}"));
+    text[at..].to_owned()
+}
+
+/// Removes the line of the audit head.
+pub fn drop_audit_head(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.starts_with("audit head"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Columns of a line in a snapshot. insta indents it by 4.
+const SNAPSHOT_COLUMNS: usize = 96;
+
+/// Breaks long lines at spaces and indents the continuations.
+pub fn wrap_lines(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    text.split_inclusive('\n').map(wrap_line).collect()
+}
+
+fn wrap_line(line: &str) -> String {
+    let mut wrapped = String::new();
+    let mut width = 0;
+    for word in line.split_inclusive(' ') {
+        let length = word.trim_end().chars().count();
+        if width > 0 && width + length > SNAPSHOT_COLUMNS {
+            wrapped.truncate(wrapped.trim_end_matches(' ').len());
+            wrapped.push_str("\n    ");
+            width = 4;
+        }
+        wrapped.push_str(word);
+        width += word.chars().count();
+    }
+    wrapped
+}
+
 impl CommandOutput {
     /// Returns exit code and output, normalized.
     pub fn normalized_output(&self) -> String {

@@ -211,8 +211,8 @@ impl Sandbox {
         command
     }
 
-    /// Starts a process with output to files: nobody has to read it meanwhile, and a grandchild
-    /// that keeps them open blocks nobody.
+    /// Starts a process with output to files. Nobody needs to read the output of a running
+    /// process, and a grandchild that keeps the files open blocks nobody.
     fn spawn_command(&self, command: &mut Command) -> RunningCommand {
         let out = self.path("out").join(uuid::Uuid::new_v4().to_string());
         let file = |end: &str| File::create(out.with_extension(end)).expect("sandbox");
@@ -220,9 +220,9 @@ impl Sandbox {
         let name = Path::new(command.get_program())
             .file_name()
             .unwrap_or_default();
-        let own = ["bypassctl", "custom_system_dir"]
+        let is_bypassctl = ["bypassctl", "custom_system_dir"]
             .iter()
-            .any(|own| name == *own);
+            .any(|known| name == *known);
         let child = command
             .stdout(file("stdout"))
             .stderr(file("stderr"))
@@ -233,7 +233,7 @@ impl Sandbox {
             root: self.root().to_owned(),
             output_path: out,
             expects_json: json,
-            is_bypassctl: own,
+            is_bypassctl,
         }
     }
 
@@ -262,7 +262,7 @@ pub fn cargo_build_example(name: &str, project: &Path, profile: &Path) {
     let status = cargo.current_dir(project).status().expect("cargo runs");
     assert!(
         status.success(),
-        "it does not compile: cargo build --example {name}"
+        "does not compile: cargo build --example {name}"
     );
 }
 
@@ -289,7 +289,7 @@ impl RunningCommand {
 
     /// Sends a signal.
     pub fn send_signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("a child that is there");
+        kill_process(Pid::from_child(&self.child), signal).expect("a running child");
     }
 
     /// Waits for the exit.
@@ -299,7 +299,7 @@ impl RunningCommand {
             status = self.child.try_wait().expect("a child of ours");
             status.is_some()
         });
-        let status = status.expect("it ended");
+        let status = status.expect("an ended process");
         let code = status
             .code()
             .or_else(|| status.signal().map(|signal| 128 + signal))

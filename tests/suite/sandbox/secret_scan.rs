@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 impl Sandbox {
     /// Returns all tokens and keys that the fake or the test ever created.
     pub fn list_secrets(&self) -> Vec<Vec<u8>> {
-        let made = self.edit_state(|world| {
+        let created = self.edit_state(|world| {
             world["known_secrets"]
                 .as_array()
                 .cloned()
                 .unwrap_or_default()
         });
-        let made = made.iter().map(|text| {
+        let created = created.iter().map(|text| {
             STANDARD
                 .decode(text.as_str().expect("text"))
                 .expect("base64")
         });
-        made.chain(self.extra_secrets.iter().cloned()).collect()
+        created.chain(self.extra_secrets.iter().cloned()).collect()
     }
 
     /// Fails if a secret is anywhere in the sandbox, raw, base64 or hex: in a file or its name, in
@@ -38,7 +38,7 @@ impl Sandbox {
             .iter()
             .flat_map(|s| list_encodings(s))
             .collect();
-        assert!(needles.len() > 20, "a sandbox has secrets to look for");
+        assert!(needles.len() > 20, "the sandbox has secrets");
         let mut files = Vec::new();
         collect_files(self.root(), &mut files);
         files.retain(|file| {
