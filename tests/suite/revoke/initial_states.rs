@@ -4,7 +4,7 @@ use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_progress, get_secret_uid,
     list_cluster_changes, list_plan_steps, run_revoke,
 };
-use crate::sandbox::{Sandbox, wait_until};
+use crate::sandbox::{Sandbox, wait_until, wrap_lines};
 use serde_json::json;
 
 /// Runs `revoke` and returns the steps of its plan and the calls that changed something.
@@ -29,7 +29,7 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     let sb = create_fast_sandbox();
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
-    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
     check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
@@ -58,7 +58,7 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&hidden, &[]),
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
-    insta::assert_snapshot!(all[0], @"
+    insta::assert_snapshot!(wrap_lines(all[0]), @"
     check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
@@ -73,7 +73,7 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
 fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
-    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
     check-cluster delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -87,7 +87,7 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
-    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
     check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -110,7 +110,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     let sb = create_fast_sandbox();
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
     check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -126,7 +126,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(describe_revocation(&sb, &[]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
     check-cluster restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -154,7 +154,7 @@ fn revoke_keeps_keys_newer_than_token() {
     let run = run_revoke(&sb, 11, &["--grace-period", "1s"]);
     // The fake's pods still use the previous keys, whatever their times, so they accept the old
     // token.
-    insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
+    insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
     check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
@@ -169,7 +169,7 @@ fn start_over_flag_deletes_new_keys() {
     sb.remove_secret("admin-token");
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
-    insta::assert_snapshot!(describe_revocation(&sb, &["--start-over"]), @"
+    insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &["--start-over"])), @"
     check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -197,7 +197,7 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.run_fake(&["job", "influxdb", "key-gen-001"]);
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
-    insta::assert_snapshot!(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb)), @"
+    insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
     check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
     kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
@@ -255,7 +255,7 @@ fn clones_omit_ttl_and_suspension() {
         job["phase"] = json!("active");
     });
     let run = run_revoke(&sb, 0, &[]);
-    insta::assert_snapshot!(extract_progress(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 0
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
@@ -308,7 +308,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
         11,
         &["--restart-selector", "app=core", "--grace-period", "1s"],
     );
-    insta::assert_snapshot!(extract_progress(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 11
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now

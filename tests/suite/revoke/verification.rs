@@ -4,6 +4,7 @@ use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
     get_secret_uid, is_token_accepted, run_revoke,
 };
+use crate::sandbox::wrap_lines;
 use serde_json::{Value, json};
 
 /// Returns the outcome of the verification from the JSON report.
@@ -41,7 +42,7 @@ fn sticky_token_stays_accepted_without_new_token() {
     sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
     let old = sb.admin_token();
     let run = run_revoke(&sb, 11, &["--no-new-token", "--grace-period", "1s"]);
-    insta::assert_snapshot!(extract_progress(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 11
     --- stdout
     verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
@@ -85,7 +86,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     std::fs::rename(sb.path("bin/influxctl"), sb.path("influxctl")).expect("sandbox");
     let run = run_revoke(&sb, 10, &[]);
     std::fs::rename(sb.path("influxctl"), sb.path("bin/influxctl")).expect("sandbox");
-    insta::assert_snapshot!(extract_progress(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 10
     --- stdout
     verified  operator: kubit is not installed: jobs are rerun as clones
@@ -154,7 +155,7 @@ fn old_token_file_verifies_revocation() {
         1,
         &[super::REVOKE_ARGS, &["--old-token-file", "old.json"]].concat(),
     );
-    insta::assert_snapshot!(extract_error(&run), @"
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: `[SANDBOX]/home/old.json` holds no token
     hint: --old-token-file names a file that holds the token as `enable` writes it
     ");
