@@ -118,6 +118,7 @@ pub(crate) fn run_revocation(
         jobs: snapshot.jobs,
         pods: snapshot.pods,
         pods_matched: snapshot.pods_match_selector,
+        other_key_users: snapshot.other_key_users,
         operator: snapshot.operator,
         begun_deletions,
         options: request.options(),

@@ -147,6 +147,8 @@ pub struct PodRestart {
     pub selector: String,
     /// The number of pods that must be ready afterwards.
     pub ready_pods: usize,
+    /// Pods that use the keys and do not restart.
+    pub other_key_users: Vec<String>,
     /// The UIDs of the pods that an earlier run has deleted. `None` before the deletion.
     pub terminating: Option<Vec<String>>,
     pub timeout: Duration,

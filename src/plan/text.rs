@@ -117,7 +117,13 @@ fn format_pod_restart(restart: &PodRestart) -> String {
         .command()
         .map(|command| format_command(&command, "$"))
         .unwrap_or_default();
-    command + &format_command(&restart.watch_command(), "$")
+    let others = if restart.other_key_users.is_empty() {
+        String::new()
+    } else {
+        let users = restart.other_key_users.join(", ");
+        format!("   without these pods, which use `rsa-keys` too: {users}\n")
+    };
+    command + &others + &format_command(&restart.watch_command(), "$")
 }
 
 fn format_rejection_check(check: &RejectionCheck) -> String {

@@ -136,6 +136,8 @@ enum ActionView {
         watch_argv: Argv,
         /// The number of pods that must be ready afterwards.
         ready_pods: usize,
+        /// Labels of pods that use the keys and do not restart.
+        other_key_users: Vec<String>,
         /// Time limit in seconds.
         timeout_seconds: u64,
     },
@@ -288,6 +290,7 @@ impl From<&PodRestart> for ActionView {
             argv: restart.command().as_ref().map(to_argv),
             watch_argv: to_argv(&restart.watch_command()),
             ready_pods: restart.ready_pods,
+            other_key_users: restart.other_key_users.clone(),
             timeout_seconds: restart.timeout.as_secs(),
         }
     }

@@ -122,6 +122,8 @@ pub struct NamespaceDefaults {
     pub config: Option<PathBuf>,
     pub token_file: Option<PathBuf>,
     pub restart_selector: Option<String>,
+    /// Labels `name=value` of pods that use `rsa-keys` and need no restart.
+    pub ignored_key_users: Vec<String>,
     pub key_gen_job: Option<String>,
     pub create_admin_token_job: Option<String>,
     pub rerun: Option<Rerun>,

@@ -165,6 +165,11 @@ impl Reader<'_> {
                 defaults.restart_selector,
                 name::parse_selector,
             )?,
+            ignored_key_users: self.list(
+                &key("ignored_key_users"),
+                defaults.ignored_key_users,
+                name::parse_label,
+            )?,
             key_gen_job: self.optional(
                 &key("key_gen_job"),
                 defaults.key_gen_job,

@@ -49,6 +49,7 @@ profile = "clustered"
 config = "config.toml"
 token_file = "/run/token"
 restart_selector = "app=core"
+ignored_key_users = ["app=ingester"]
 key_gen_job = "key-gen-1"
 create_admin_token_job = "create-admin-token-1"
 rerun = "clone"
@@ -106,6 +107,7 @@ fn policy_parses_every_key() {
         config: Some("/etc/bypassctl/config.toml".into()),
         token_file: Some("/run/token".into()),
         restart_selector: Some("app=core".to_owned()),
+        ignored_key_users: vec!["app=ingester".to_owned()],
         key_gen_job: Some("key-gen-1".to_owned()),
         create_admin_token_job: Some("create-admin-token-1".to_owned()),
         rerun: Some(Rerun::Clone),
@@ -164,6 +166,7 @@ const INVALID_POLICIES: &[&str] = &[
     "[namespaces.Influx]",
     "[namespaces.a]\nrerun = \"clones\"",
     "[namespaces.a]\nrestart_selector = \"-x\"",
+    "[namespaces.a]\nignored_key_users = [\"app\"]",
     "[namespaces.a]\nkey_gen_job = \"job/x\"",
     "[namespaces.a]\nprofiles = []",
     "\"\\u001b[31m\" = 1",

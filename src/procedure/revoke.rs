@@ -22,5 +22,5 @@ pub use jobs::JobKind;
 pub use operator::Operator;
 pub use options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun, RevocationOptions};
 pub use permissions::{find_missing_permissions, list_permissions};
-pub use planner::plan_revocation;
+pub use planner::{find_key_users, plan_revocation};
 pub use stage::{Observation, PodState, SecretState, Stage};

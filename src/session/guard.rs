@@ -3,19 +3,27 @@
 use super::Session;
 use crate::cli::Command;
 use crate::error::{Error, Result};
+use crate::policy::NamespaceDefaults;
 use crate::procedure::revoke::DOCUMENTED_SELECTOR;
 use crate::procedure::{PRODUCTION_PATTERNS, find_production_name};
 use crate::text::sanitize_truncated;
 
+fn namespace_defaults<'a>(session: &'a Session, namespace: &str) -> Option<&'a NamespaceDefaults> {
+    let policy = session.executor.policy()?;
+    policy.policy.namespaces.get(namespace)
+}
+
 /// Returns the default selector of the pods that load the keys.
 pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
-    let defaults = session
-        .executor
-        .policy()
-        .and_then(|policy| policy.policy.namespaces.get(namespace));
-    defaults
+    namespace_defaults(session, namespace)
         .and_then(|defaults| defaults.restart_selector.as_deref())
         .unwrap_or(DOCUMENTED_SELECTOR)
+}
+
+/// Returns the labels of pods that use the keys and need no restart, according to the policy.
+pub(crate) fn ignored_key_users<'a>(session: &'a Session, namespace: &str) -> &'a [String] {
+    namespace_defaults(session, namespace)
+        .map_or(&[], |defaults| defaults.ignored_key_users.as_slice())
 }
 
 /// Refuses a change if the policy requires a saved plan or a reason for it.

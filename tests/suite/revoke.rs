@@ -6,6 +6,7 @@ mod dry_run;
 mod failure_matrix;
 mod initial_states;
 mod interrupt;
+mod key_users;
 mod load_balancer;
 mod preflight;
 mod resume;

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::procedure::revoke::{self, JobKind, Operator};
 use crate::session::Session;
 use crate::session::cluster::{describe_cluster_id, identify_cluster, is_unreachable};
-use crate::session::guard::restart_selector;
+use crate::session::guard::{ignored_key_users, restart_selector};
 use crate::session::runner::join_thread;
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{
@@ -42,7 +42,16 @@ fn check_namespace_objects(
 ) -> Result<Vec<Check>> {
     let permissions = revoke::list_permissions(namespace);
     let selector = restart_selector(session, namespace);
-    let [uid, answers, secrets, jobs, pods, deployments, instances] = run_concurrently(
+    let [
+        uid,
+        answers,
+        secrets,
+        jobs,
+        pods,
+        all_pods,
+        deployments,
+        instances,
+    ] = run_concurrently(
         session,
         &[
             ("namespace", kubectl.get_namespace_uid(namespace)),
@@ -50,12 +59,14 @@ fn check_namespace_objects(
             ("secrets", kubectl.get_secret_uids(namespace)),
             ("jobs", kubectl.list_jobs(namespace)),
             ("pods", kubectl.list_pods(namespace, selector)),
+            ("all-pods", kubectl.list_all_pods(namespace)),
             ("operator", kubectl.list_operators()),
             ("app-instances", kubectl.list_app_instances(namespace)),
         ],
     );
     let (uid, answers, secrets, jobs) = (uid?, answers?, secrets?, jobs?);
-    let (pods, deployments, instances) = (pods?, deployments?, instances?);
+    let (pods, all_pods) = (pods?, all_pods?);
+    let (deployments, instances) = (deployments?, instances?);
     let operator = deployments
         .as_ref()
         .map(|output| parse_operator(output, instances.as_ref().ok()));
@@ -82,6 +93,10 @@ fn check_namespace_objects(
     revocation_checks.push(parse_check(&pods, "pods", |output| {
         check_pods(kubectl::parse_list(output), selector)
     }));
+    if let (Ok(pods), Ok(all_pods)) = (&pods, &all_pods) {
+        let ignored = ignored_key_users(session, namespace);
+        revocation_checks.extend(check_other_key_users(pods, all_pods, ignored));
+    }
     revocation_checks
         .push(operator.map_or_else(|error| Check::from_error("operator", error), check_operator));
     checks.extend(
@@ -313,6 +328,34 @@ fn check_pods(pods: std::result::Result<Vec<Pod>, KubectlError>, selector: &str)
         }
         Err(failure) => Check::from_error("pods", &failure.into_error("cannot list the pods")),
     }
+}
+
+/// Warns about pods outside the selector that use the keys.
+fn check_other_key_users(
+    pods: &ToolOutput,
+    all_pods: &ToolOutput,
+    ignored: &[String],
+) -> Option<Check> {
+    // `check_pods` reports this error.
+    let selected: Vec<Pod> = kubectl::parse_list(pods).ok()?;
+    let users = match kubectl::parse_list(all_pods) {
+        Ok(all_pods) => revoke::find_key_users(&all_pods, &selected, ignored),
+        Err(failure) => {
+            let error = failure.into_error("cannot list the pods");
+            return Some(Check::from_error("pods", &error));
+        }
+    };
+    (!users.is_empty()).then(|| {
+        Check::warning(
+            "pods",
+            format!(
+                "other pods mount or read secret `rsa-keys` and would not restart: {}",
+                users.join(", ")
+            ),
+            "select those that check tokens with `--restart-selector`. List the others as \
+             `ignored_key_users` in the policy",
+        )
+    })
 }
 
 fn parse_operator(

@@ -10,6 +10,7 @@ use crate::profile;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::session::cluster::identify_cluster;
+use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
 use crate::session::runner::join_thread;
 use crate::session::token_file::read_token_file;
@@ -30,6 +31,8 @@ pub(crate) struct ClusterSnapshot {
     pub(crate) jobs: Vec<Job>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) pods_match_selector: bool,
+    /// Pods outside the selector that use the keys.
+    pub(crate) other_key_users: Vec<String>,
     pub(crate) operator: Operator,
     /// An answer for each of `revoke::list_permissions`.
     pub(crate) permissions: std::result::Result<Vec<bool>, KubectlError>,
@@ -54,7 +57,8 @@ pub(crate) fn observe_cluster(
         let cluster = scope.spawn(|| identify_cluster(&session.runner(), kubectl, namespace));
         let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
         let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
-        let pods = scope.spawn(|| list_pods(session, kubectl, namespace, args.selector()));
+        let pods = scope.spawn(|| run("pods", kubectl.list_pods(namespace, args.selector())));
+        let all_pods = scope.spawn(|| run("all-pods", kubectl.list_all_pods(namespace)));
         let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(permissions)));
         let operator =
             needs_operator.then(|| scope.spawn(|| detect_operator(session, kubectl, namespace)));
@@ -68,6 +72,7 @@ pub(crate) fn observe_cluster(
             secrets: join_thread(secrets),
             jobs: join_thread(jobs),
             pods: join_thread(pods),
+            all_pods: join_thread(all_pods),
             permissions: join_thread(allowed),
             operator: operator.map(join_thread),
             token: token.map(join_thread),
@@ -80,7 +85,8 @@ struct RawOutputs {
     cluster_id: Result<ClusterId>,
     secrets: Result<ToolOutput>,
     jobs: Result<ToolOutput>,
-    pods: Result<(Vec<Pod>, bool)>,
+    pods: Result<ToolOutput>,
+    all_pods: Result<ToolOutput>,
     permissions: Result<ToolOutput>,
     operator: Option<Result<Operator>>,
     token: Option<Result<ToolOutput>>,
@@ -111,7 +117,19 @@ impl RawOutputs {
         let secrets = kubectl::parse_secret_uids(&self.secrets?)
             .map_err(add_context("cannot list the secrets"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(add_context("cannot list the jobs"))?;
-        let (pods, pods_match_selector) = self.pods?;
+        let parse_pods = |output: &ToolOutput| {
+            kubectl::parse_list::<Pod>(output).map_err(add_context("cannot list the pods"))
+        };
+        let (selected, all_pods) = (parse_pods(&self.pods?)?, parse_pods(&self.all_pods?)?);
+        let ignored = ignored_key_users(session, namespace);
+        let other_key_users = revoke::find_key_users(&all_pods, &selected, ignored);
+        let pods_match_selector = selected.iter().any(|pod| !pod.is_finished());
+        // Without a match, the error names the pods that load the keys.
+        let pods = if pods_match_selector {
+            selected
+        } else {
+            all_pods
+        };
         let permissions =
             kubectl::parse_permissions(&revoke::list_permissions(namespace), &self.permissions?);
         let operator = self
@@ -128,6 +146,7 @@ impl RawOutputs {
             jobs,
             pods,
             pods_match_selector,
+            other_key_users,
             operator,
             permissions,
             current_token: token,
@@ -150,27 +169,6 @@ fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<
     session
         .executor
         .lock_target(&name, &format!("namespace `{namespace}`"))
-}
-
-/// Lists the pods that match the selector, and returns whether a running one does.
-///
-/// If none does, lists all pods, because the error names those that load the keys.
-fn list_pods(
-    session: &Session,
-    kubectl: &Kubectl,
-    namespace: &str,
-    selector: &str,
-) -> Result<(Vec<Pod>, bool)> {
-    let list = |step: &str, command| {
-        let output = session.run(step, &command)?;
-        kubectl::parse_list::<Pod>(&output)
-            .map_err(|failure| failure.into_error("cannot list the pods"))
-    };
-    let pods = list("pods", kubectl.list_pods(namespace, selector))?;
-    if pods.iter().any(|pod| !pod.is_finished()) {
-        return Ok((pods, true));
-    }
-    Ok((list("all-pods", kubectl.list_all_pods(namespace))?, false))
 }
 
 /// Finds out whether kubit recreates jobs. Lists AppInstances only if kubit is installed.

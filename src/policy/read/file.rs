@@ -71,6 +71,7 @@ pub(super) struct NamespaceSection {
     pub(super) config: Option<Spanned<String>>,
     pub(super) token_file: Option<Spanned<String>>,
     pub(super) restart_selector: Option<Spanned<String>>,
+    pub(super) ignored_key_users: Vec<Spanned<String>>,
     pub(super) key_gen_job: Option<Spanned<String>>,
     pub(super) create_admin_token_job: Option<Spanned<String>>,
     pub(super) rerun: Option<Spanned<String>>,

@@ -24,6 +24,10 @@ pub struct RevocationFacts {
     pub pods: Vec<Pod>,
     /// A pod matches the selector.
     pub pods_matched: bool,
+    /// Pods outside the selector that use the keys, as [`find_key_users`] describes them.
+    ///
+    /// [`find_key_users`]: super::find_key_users
+    pub other_key_users: Vec<String>,
     pub operator: Operator,
     /// The deletions that unfinished revocations in the audit log have started.
     pub begun_deletions: Vec<ObjectRef>,

@@ -56,16 +56,7 @@ fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
     if facts.pods_matched {
         return Ok(());
     }
-    let uses_keys =
-        |pod: &&Pod| !pod.is_finished() && pod.uses_secret(SecretName::RsaKeys.as_str());
-    let mut workloads: Vec<String> = facts
-        .pods
-        .iter()
-        .filter(uses_keys)
-        .map(describe_workload)
-        .collect();
-    workloads.sort();
-    workloads.dedup();
+    let workloads = find_key_users(&facts.pods, &[], &[]);
     let hint = if workloads.is_empty() {
         format!(
             "no pod of namespace `{0}` mounts or reads secret `rsa-keys`: find the pods that use \
@@ -85,6 +76,34 @@ fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
         facts.options.selector
     ))
     .hint(hint))
+}
+
+/// Describes the pods that mount or read `rsa-keys`, except selected pods and pods with an ignored
+/// label.
+#[must_use]
+pub fn find_key_users(pods: &[Pod], selected: &[Pod], ignored: &[String]) -> Vec<String> {
+    let is_selected = |pod: &Pod| {
+        selected
+            .iter()
+            .any(|other| other.metadata.uid == pod.metadata.uid)
+    };
+    let is_ignored = |pod: &Pod| {
+        pod.labels().any(|(name, value)| {
+            ignored
+                .iter()
+                .any(|label| *label == format!("{name}={value}"))
+        })
+    };
+    let is_user = |pod: &&Pod| {
+        !pod.is_finished()
+            && pod.uses_secret(SecretName::RsaKeys.as_str())
+            && !is_selected(pod)
+            && !is_ignored(pod)
+    };
+    let mut workloads: Vec<String> = pods.iter().filter(is_user).map(describe_workload).collect();
+    workloads.sort();
+    workloads.dedup();
+    workloads
 }
 
 /// Names the label that a person would select the pod by.
@@ -121,6 +140,7 @@ impl<'a> Planner<'a> {
 
     fn build_plan(mut self, local_steps: Vec<Step>) -> Result<RevocationPlan> {
         self.ensure_new_token_is_wanted()?;
+        self.warn_about_other_key_users();
         self.push_cluster_check();
         self.push_secret_deletions();
         self.push_job_rerun(JobKind::KeyGen)?;
@@ -312,6 +332,7 @@ impl<'a> Planner<'a> {
             target: self.facts.target.clone(),
             selector: self.facts.options.selector.clone(),
             ready_pods: required,
+            other_key_users: self.facts.other_key_users.clone(),
             terminating,
             timeout: self.facts.options.timeout,
         };
@@ -321,6 +342,22 @@ impl<'a> Planner<'a> {
             Action::RestartPods(restart),
             format!("the pods with the old UIDs are gone, and {required} others are ready"),
         );
+    }
+
+    fn warn_about_other_key_users(&mut self) {
+        let users = &self.facts.other_key_users;
+        if users.is_empty() {
+            return;
+        }
+        self.warnings.push((
+            format!(
+                "other pods mount or read secret `rsa-keys` and do not restart: {}",
+                users.join(", ")
+            ),
+            "select those that check tokens with `--restart-selector`. List the others as \
+             `ignored_key_users` in the policy"
+                .to_owned(),
+        ));
     }
 
     fn warn_about_selector(&mut self) {

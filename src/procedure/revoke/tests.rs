@@ -109,6 +109,7 @@ fn make_facts() -> RevocationFacts {
             make_pod("p2", 3, true, false),
         ],
         pods_matched: true,
+        other_key_users: Vec::new(),
         operator: Operator::Absent,
         begun_deletions: Vec::new(),
         options: RevocationOptions {

@@ -27,6 +27,21 @@ pub fn parse_job_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks a label `name=value`.
+///
+/// # Errors
+/// An example of a label.
+pub fn parse_label(text: &str) -> Result<String, String> {
+    let is_part = |part: &str| {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        !part.is_empty() && part.chars().all(is_allowed)
+    };
+    match text.split_once('=') {
+        Some((name, value)) if is_part(name) && is_part(value) => Ok(text.to_owned()),
+        _ => Err("use a label such as `app=ingester`".to_owned()),
+    }
+}
+
 /// Checks a label selector. An empty one would match every pod.
 ///
 /// # Errors

@@ -199,6 +199,11 @@ struct PodSpec {
     volumes: Vec<Value>,
     #[serde(deserialize_with = "deserialize_null_default")]
     containers: Vec<Value>,
+    #[serde(
+        rename = "initContainers",
+        deserialize_with = "deserialize_null_default"
+    )]
+    init_containers: Vec<Value>,
 }
 
 impl Pod {
@@ -255,7 +260,13 @@ impl Pod {
         let text = Value::from(name);
         let names = [("secretName", &text), ("name", &text)];
         let is_reference = |value: &Value| refers_to_secret(value, &names, false);
-        self.spec.volumes.iter().any(is_reference) || self.spec.containers.iter().any(is_reference)
+        let PodSpec {
+            volumes,
+            containers,
+            init_containers,
+        } = &self.spec;
+        let parts = volumes.iter().chain(containers).chain(init_containers);
+        parts.into_iter().any(is_reference)
     }
 
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
