@@ -30,11 +30,13 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
     kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
     kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev
     ");
     assert_ne!(
@@ -58,13 +60,17 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&hidden, &[]),
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
-    insta::assert_snapshot!(wrap_lines(all[0]), @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    insta::assert_snapshot!(wrap_lines(&all[0]), @"
+    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
 }
@@ -74,11 +80,15 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    check-cluster delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
 }
 
@@ -88,10 +98,14 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
 }
 
@@ -111,11 +125,15 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert_ne!(
         get_secret_uid(&sb, "rsa-keys"),
@@ -127,9 +145,12 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    check-cluster restart-pods rerun-create-admin-token verify-rejection verify-admin-token
+        get-token verify-revocation
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert_eq!(
         get_secret_uid(&sb, "rsa-keys"),
@@ -155,10 +176,13 @@ fn revoke_keeps_keys_newer_than_token() {
     // The fake's pods still use the previous keys, whatever their times, so they accept the old
     // token.
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-rejection
+        verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
@@ -170,11 +194,15 @@ fn start_over_flag_deletes_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &["--start-over"])), @"
-    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
+    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
@@ -198,9 +226,12 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token verify-revocation
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context sim-dev
-    kubectl create --filename - --validate=false --namespace influxdb --output json --context sim-dev
+    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev
+    kubectl create --filename - --validate=false --namespace influxdb --output json --context
+        sim-dev
     ");
     assert_revoked(&sb, &old, "await-existing");
 }
@@ -258,21 +289,27 @@ fn clones_omit_ttl_and_suspension() {
     insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 0
     --- stdout
-    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
-    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
-    done      check-cluster: the context leads to the same cluster as before
-    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
-    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+       with the new token: $ influxctl --config <throwaway configuration> --profile default database
+        list --format json
+    all admin tokens issued so far stop working, for all users
+    the effect on database tokens is not documented
+    deleted keys cannot be restored
+    done      check-cluster: the context still points to the same cluster
+    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
+    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
     done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
-    done      restart-pods: 2 old pods are gone, 2 new ones are ready
+    done      restart-pods: 2 old pods are gone, 2 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
+    verified  verify-rejection: 127.0.0.1:26444 rejected the old token 10 times in a row
     done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      verify-revocation: the old token is refused by 127.0.0.1:26444 where the new one is accepted
-    revoked, proven; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    done      verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
+    revoked and verified
+    secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
        hint: find out who suspended it, and why
@@ -311,22 +348,33 @@ fn token_stays_accepted_when_selector_misses_pods() {
     insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 11
     --- stdout
-    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
-    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
-    done      check-cluster: the context leads to the same cluster as before
-    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
-    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+       without these pods, which use `rsa-keys` too: `app=token-management`
+       with the new token: $ influxctl --config <throwaway configuration> --profile default database
+        list --format json
+    all admin tokens issued so far stop working, for all users
+    the effect on database tokens is not documented
+    deleted keys cannot be restored
+    done      check-cluster: the context still points to the same cluster
+    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
+    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
     done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
-    done      restart-pods: 1 old pods are gone, 1 new ones are ready
+    done      restart-pods: 1 old pods are gone, 1 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
     done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    revoked, but the old token is still accepted; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    revoked, but the old token is still accepted
+    secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
-    warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
-       hint: do other pods load `rsa-keys` (`kubectl get pods --output yaml`)? name them with --restart-selector and run again with --start-over; or does the profile's host belong to another cluster?
+    warning: other pods mount or read secret `rsa-keys` and do not restart: `app=token-management`
+       hint: select those that check tokens with `--restart-selector`. List the others as
+        `ignored_key_users` in the policy
+    warning: 127.0.0.1:26444 still accepts the old token 1 s after the restart
+       hint: find other pods that load `rsa-keys` (`kubectl get pods --output yaml`), select them
+        with --restart-selector, and run again with --start-over. Also check that the profile's host
+        belongs to this cluster
     ");
 }

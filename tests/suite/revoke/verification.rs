@@ -45,20 +45,24 @@ fn sticky_token_stays_accepted_without_new_token() {
     insta::assert_snapshot!(wrap_lines(extract_progress(&run)), @"
     exit 11
     --- stdout
-    verified  probe-old-token: the old token is accepted by 127.0.0.1:26444 now
+    verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
-    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
-    done      check-cluster: the context leads to the same cluster as before
-    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
-    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    all admin tokens issued so far stop working, for all users
+    the effect on database tokens is not documented
+    deleted keys cannot be restored
+    done      check-cluster: the context still points to the same cluster
+    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
+    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
     done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
-    done      restart-pods: 2 old pods are gone, 2 new ones are ready
-    revoked, but the old token is still accepted; secret `admin-token` is gone, and no new one was made
+    done      restart-pods: 2 old pods are gone, 2 new pods are ready
+    revoked, but the old token is still accepted
+    secret `admin-token` is deleted, and no new token was created
     --- stderr
-    warning: the old token is still accepted by 127.0.0.1:26444, 1 s after the restart
-       hint: some releases accept the last token until there is a new one (influxdata/docs-v2 pull 5612): run the same command without --no-new-token
+    warning: 127.0.0.1:26444 still accepts the old token 1 s after the restart
+       hint: run the same command without --no-new-token: some releases accept the last token until
+        a new one exists (influxdata/docs-v2 pull 5612)
     ");
     assert!(is_token_accepted(&sb, &old));
     run_revoke(&sb, 10, &[]);
@@ -92,22 +96,27 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
        (without a token probe, the verification is inconclusive)
-    every admin token issued so far stops working, for everyone who uses one; what that does to database tokens is not documented; once the keys are deleted there is no way back
-    done      check-cluster: the context leads to the same cluster as before
-    done      delete-rsa-keys: secret `rsa-keys` of UID [UID] is gone
-    done      delete-admin-token: secret `admin-token` of UID [UID] is gone
+    all admin tokens issued so far stop working, for all users
+    the effect on database tokens is not documented
+    deleted keys cannot be restored
+    done      check-cluster: the context still points to the same cluster
+    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
+    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
     done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
-    done      restart-pods: 2 old pods are gone, 2 new ones are ready
+    done      restart-pods: 2 old pods are gone, 2 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
     done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    revoked, proof inconclusive; a new token is in secret `admin-token`: `bypassctl enable` puts it to use
+    revoked, but the verification is inconclusive
+    secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
-    warning: no token can be tried, so the proof will be inconclusive: `influxctl` is not in PATH
+    warning: cannot probe tokens, so the verification will be inconclusive: `influxctl` is not in
+        PATH
        hint: install it, or give its path: --influxctl PATH
-    warning: that the old token is refused was not shown: no token can be tried here
-       hint: with a copy of it (--old-token-file) and a profile of this cluster (--profile) `influxctl database list` shows it
+    warning: the verification is inconclusive: no token probe is available
+       hint: run `influxctl database list` with a copy of the old token: the server must reject it.
+        Next time, pass the copy with --old-token-file and a profile of this cluster with --profile
     ");
     std::fs::remove_file(sb.config_path()).expect("it is there");
     let proof = read_verification(&sb, 10, &[]);
@@ -156,8 +165,8 @@ fn old_token_file_verifies_revocation() {
         &[super::REVOKE_ARGS, &["--old-token-file", "old.json"]].concat(),
     );
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
-    error: `[SANDBOX]/home/old.json` holds no token
-    hint: --old-token-file names a file that holds the token as `enable` writes it
+    error: `[SANDBOX]/home/old.json` contains no token
+    hint: pass a file with a token as `enable` writes it
     ");
     sb.write("home/old.json", &old);
     let again = run_revoke(
