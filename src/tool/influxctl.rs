@@ -86,6 +86,10 @@ pub fn parse_token_probe(output: &ToolOutput) -> TokenVerdict {
         };
     }
     let text = String::from_utf8_lossy(&output.stderr);
+    // influxctl 2.4.4 to 2.9.3 can crash while it reports an error (release notes of 2.9.4).
+    if let Some(line) = text.lines().find(|line| line.starts_with("panic:")) {
+        return TokenVerdict::Inconclusive(format!("influxctl crashed: {}", quote_line(line)));
+    }
     match text.lines().find(|line| is_rejection(line)) {
         Some(line) => TokenVerdict::Rejected(quote_line(line)),
         None => TokenVerdict::Inconclusive(output.last_error_line()),
@@ -125,6 +129,7 @@ mod tests {
             );
         }
         for other in [
+            "panic: runtime error\nrpc error: code = Unauthenticated desc = x\n",
             "error\topen /etc/tls/client.key: permission denied",
             "rpc error: code = Unavailable",
             "",
