@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/audit-verify.sh: verifies an audit log without any of bypassctl's own code.
 #
-#   scripts/audit-verify.sh FILE... [SEQ:HASH]
+#   scripts/audit-verify.sh FILE... [HEAD]
 #
 # Needs bash, coreutils and jq only. Checks the rules of docs/AUDIT.md, section "Verifying":
 #
@@ -10,7 +10,8 @@
 #   - the intent of each result
 #   - torn bytes and their recovery
 #   - the links between several segments
-#   - with SEQ:HASH, that entry SEQ of one segment has that hash
+#   - with HEAD, that entry SEQ of one segment has that hash. HEAD is the line
+#     `audit head LOG SEQ:HASH` of an earlier run, or its last word
 #
 # Exits with 0 only if the log is intact. Several processes start for each line: 100,000 entries
 # take minutes. `bypassctl audit verify` takes a second.
@@ -24,8 +25,9 @@ usage() {
 die() { echo "audit-verify.sh: $*" >&2; exit 2; }
 
 files=("$@") expect=""
-if [ $# -gt 1 ] && [[ ${!#} =~ ^[0-9]+:[0-9a-fA-F]{64}$ ]]; then
+if [ $# -gt 1 ] && [[ ${!#} =~ ^(audit head [0-9a-fA-F-]{36} )?[0-9]+:[0-9a-fA-F]{64}$ ]]; then
     expect=${!#}
+    expect=${expect##* }
     expect=${expect,,}
     unset "files[-1]"
 fi
@@ -282,7 +284,8 @@ done
 
 head=${heads[$file]}
 if [ -z "$expect" ]; then
-    echo "not anchored: entries removed from the end would go unnoticed, head $head"
+    echo "not anchored: a log that was cut off or rewritten as a whole would go unnoticed," \
+        "head $head"
 elif [ $anchored = 0 ]; then
     report "the expected entry is missing, head $head"
 fi

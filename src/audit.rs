@@ -29,4 +29,4 @@ pub use segments::{
 };
 pub use strict::check_strict_json;
 pub use unfinished::PlanProgress;
-pub use verify::{Finding, LogReport, verify_log};
+pub use verify::{Finding, FindingKind, LogReport, verify_log};

@@ -23,6 +23,31 @@ pub struct Finding {
     pub offset: u64,
     /// Description of the fault.
     pub message: String,
+    #[serde(skip)]
+    pub kind: FindingKind,
+}
+
+/// The entries that a finding puts in doubt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FindingKind {
+    /// The line and all later ones.
+    #[default]
+    Line,
+    /// The previous entry too, because its hash differs.
+    BrokenChain,
+    /// The whole file, because it contains no entry.
+    EmptyLog,
+}
+
+impl Finding {
+    fn from_line(line: u64, offset: u64, message: String) -> Self {
+        Self {
+            line,
+            offset,
+            message,
+            kind: FindingKind::Line,
+        }
+    }
 }
 
 /// The result of verifying one log.
@@ -160,7 +185,8 @@ impl Verifier {
         self.report.record_count += 1;
         self.check_recovery(&entry);
         if entry.prev != Some(self.prev) {
-            self.add_finding(
+            self.add_finding_of_kind(
+                FindingKind::BrokenChain,
                 "`prev` is not the hash of the previous entry: \
                  somebody edited, removed or inserted a line before this one",
             );
@@ -201,18 +227,14 @@ impl Verifier {
         match (self.torn.take(), recovery) {
             (Some((line, offset, torn_bytes)), Some(torn)) if torn_bytes.matches(torn) => {
                 let bytes = torn_bytes.bytes;
-                self.report.recovered.push(Finding {
-                    line,
-                    offset,
-                    message: format!("{bytes} torn bytes, recovered by a later run"),
-                });
+                let message = format!("{bytes} torn bytes, recovered by a later run");
+                let finding = Finding::from_line(line, offset, message);
+                self.report.recovered.push(finding);
             }
             (Some((line, offset, TornAccumulator { bytes, .. })), _) => {
-                self.report.findings.push(Finding {
-                    line,
-                    offset,
-                    message: format!("{bytes} torn bytes, and no entry records their recovery"),
-                });
+                let message = format!("{bytes} torn bytes, and no entry records their recovery");
+                let finding = Finding::from_line(line, offset, message);
+                self.report.findings.push(finding);
             }
             (None, Some(_)) => self.add_finding("the recovered torn bytes do not exist"),
             (None, None) => {}
@@ -284,10 +306,13 @@ impl Verifier {
     }
 
     fn add_finding(&mut self, message: impl Into<String>) {
+        self.add_finding_of_kind(FindingKind::Line, message);
+    }
+
+    fn add_finding_of_kind(&mut self, kind: FindingKind, message: impl Into<String>) {
         self.report.findings.push(Finding {
-            line: self.line,
-            offset: self.offset,
-            message: message.into(),
+            kind,
+            ..Finding::from_line(self.line, self.offset, message.into())
         });
     }
 
@@ -297,23 +322,20 @@ impl Verifier {
                 "the last {bytes} bytes are not an entry: \
                  a run was killed while it wrote, or another program wrote to the file"
             );
-            self.report.findings.push(Finding {
-                line,
-                offset,
-                message,
-            });
+            let finding = Finding::from_line(line, offset, message);
+            self.report.findings.push(finding);
         }
         if self.report.record_count == 0 {
             self.line = self.line.max(1);
-            self.add_finding("the log contains no entry");
+            self.add_finding_of_kind(FindingKind::EmptyLog, "the log contains no entry");
         } else {
             self.report.head = Some(format!("{}:{}", self.seq, self.prev));
         }
         self.report.log = self.log.map(|log| log.to_string());
-        let unknown = |(seq, (line, offset, step, _))| Finding {
-            line,
-            offset,
-            message: format!("entry {seq}, step `{step}`, has no result: its effect is unknown"),
+        let unknown = |(seq, (line, offset, step, _))| {
+            let message =
+                format!("entry {seq}, step `{step}`, has no result: its effect is unknown");
+            Finding::from_line(line, offset, message)
         };
         self.report.unknown = self.open_intents.into_iter().map(unknown).collect();
         self.report

@@ -12,8 +12,8 @@ pub enum AuditCommand {
     Verify {
         #[command(flatten)]
         logs: LogArgs,
-        /// Head that an earlier run printed: `audit head LOG SEQ:HASH`
-        #[arg(long, value_name = "SEQ:HASH", value_parser = parse_anchor)]
+        /// Head that an earlier run printed: `audit head LOG SEQ:HASH` or SEQ:HASH
+        #[arg(long, value_name = "HEAD", value_parser = parse_anchor)]
         expect: Option<(u64, String)>,
     },
     /// List the runs in the audit log, filtered by --namespace too
@@ -143,9 +143,13 @@ fn list_outcomes() -> Vec<&'static str> {
         .collect()
 }
 
-fn parse_time(text: &str) -> Result<jiff::Timestamp, jiff::Error> {
-    let day = |text: &str| {
-        jiff::tz::Offset::UTC.to_timestamp(text.parse::<jiff::civil::Date>()?.at(0, 0, 0, 0))
+fn parse_time(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    let parse_day = || {
+        let day = text.parse::<jiff::civil::Date>().ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
     };
-    text.parse().or_else(|error| day(text).map_err(|_| error))
+    text.parse()
+        .ok()
+        .or_else(parse_day)
+        .ok_or("expected a day or a time such as 2026-01-31 or 2026-01-31T00:00:00Z")
 }

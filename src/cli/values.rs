@@ -87,13 +87,21 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| TIMEOUT_RANGE.to_owned())
 }
 
+/// Parses a head as an earlier run printed it: `audit head LOG SEQ:HASH`, or the last word.
 pub(super) fn parse_anchor(text: &str) -> Result<(u64, String), String> {
     let parse = || {
-        let (seq, hash) = text.split_once(':')?;
+        let head = match text.split_whitespace().collect::<Vec<_>>()[..] {
+            ["audit", "head", _, head] | [head] => head,
+            _ => return None,
+        };
+        let (seq, hash) = head.split_once(':')?;
         let hash = Digest::from_hex(&hash.to_ascii_lowercase())?;
         Some((seq.parse().ok()?, hash.to_string()))
     };
-    parse().ok_or_else(|| "expected an anchor such as 41:<64 hexadecimal digits>".to_owned())
+    parse().ok_or_else(|| {
+        "expected `audit head LOG SEQ:HASH` or SEQ:HASH, such as 41:<64 hexadecimal digits>"
+            .to_owned()
+    })
 }
 
 /// Serialises a time limit as whole milliseconds.
@@ -130,6 +138,12 @@ mod tests {
             parse_anchor(&format!("3:{}", "A".repeat(64))),
             Ok((3, "a".repeat(64)))
         );
-        assert!(parse_anchor("3:abc").is_err());
+        assert_eq!(
+            parse_anchor(&format!("audit head LOG 3:{}\n", "a".repeat(64))),
+            Ok((3, "a".repeat(64)))
+        );
+        for bad in ["3:abc", "", "audit head 3:abc"] {
+            assert!(parse_anchor(bad).is_err(), "{bad}");
+        }
     }
 }

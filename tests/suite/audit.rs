@@ -98,7 +98,7 @@ fn list_filters_runs_by_each_option() {
     );
     let none = list_runs(&sb, &["--user", "nobody-of-that-name"]);
     assert!(
-        none.code == 0 && none.stderr.contains("0 of 3 runs match the filters"),
+        none.code == 0 && none.stderr.contains("the filters hide 3 of 3 runs"),
         "{}",
         none.stderr
     );
@@ -154,7 +154,7 @@ fn show_prints_each_command_and_outcome() {
         lines
             .last()
             .expect("an end")
-            .ends_with("exited with 0 (done), something changed")
+            .ends_with("done (exit 0), with changes")
     );
     let killed = sb.run(&["audit", "show", &name(2)[..13]]);
     assert!(

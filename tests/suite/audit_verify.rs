@@ -131,7 +131,32 @@ fn verify_detects_changed_byte_in_each_entry() {
     }
     let mut copy = log.clone();
     copy[split_lines(&log)[0].len() + 5] ^= 1;
-    assert_log_broken(&sb, "a changed byte", &copy, &[]);
+    let run = assert_log_broken(&sb, "a changed byte", &copy, &[]);
+    assert!(
+        run.stdout.contains("line 3, byte ")
+            && run
+                .stdout
+                .contains("rely neither on the previous entry nor on later ones"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+fn verify_accepts_head_line_of_earlier_run() {
+    let (sb, log, head) = create_recorded_sandbox();
+    let id: Value = serde_json::from_slice(split_lines(&log)[0]).expect("an entry");
+    let line = format!("audit head {} {head}", id["log"].as_str().expect("a UUID"));
+    let run = verify_log(&sb, &log, &["--expect", &line]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stdout.contains("the expected entry exists"),
+        "{}",
+        run.stdout
+    );
+    let other = line.replace(&head[head.len() - 8..], "00000000");
+    let run = verify_log(&sb, &log, &["--expect", &other]);
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

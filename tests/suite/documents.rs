@@ -29,7 +29,7 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
         "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
     ),
     (
-        "$(cut -d ' ' -f 4 head)",
+        "$(cat head)",
         "41:6a17dd8387783b3144a65535e38d02c351027e9718ea34a6c360476cb26d28bb",
     ),
 ];

@@ -29,7 +29,7 @@ pub(super) fn run(
     ui.update_fields(|fields| fields.runs = Some(runs));
     if shown < total {
         ui.warn(
-            &format!("{shown} of {total} runs match the filters"),
+            &format!("the filters hide {} of {total} runs", total - shown),
             "to list more, omit --since, --until, --user, --command, --outcome, --namespace, \
              or unset BYPASSCTL_NAMESPACE",
         );

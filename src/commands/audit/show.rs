@@ -1,14 +1,15 @@
 //! `audit show`: prints the entries of one run.
 
-use super::describe::{
-    Results, describe_changed, describe_executable, format_text, format_time, format_words,
-};
+use super::describe::{Results, describe_executable, format_text, format_time, format_words};
 use super::source::{read_each, select_run};
 use super::verify;
-use crate::audit::{Body, LogFile, Operation, Record, RunBegin, read_records};
+use crate::audit::{
+    Body, Intent, LogFile, Operation, Record, ResultRecord, RunBegin, read_records,
+};
 use crate::error::CommandResult;
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
+use crate::tool::invocation::Effect;
 use crate::ui::{RecordView, Ui};
 
 pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
@@ -39,26 +40,41 @@ fn describe_entry(entry: &Record, results: &Results) -> Option<String> {
         Body::RunBegin(begin) => describe_start(begin),
         Body::Tool { name, exe, .. } => format!("{name} {}", describe_executable(exe)),
         Body::Intent(intent) => format!(
-            "{}: {}: {}",
+            "{}: {}: {}{}",
             intent.step,
             describe_operation(&intent.operation),
-            results.describe(entry.seq)
+            results.describe(entry.seq),
+            note_on_miss(intent, results.get(entry.seq))
         ),
         Body::RunEnd {
             exit_code,
             outcome,
             changed,
             ..
-        } => format!(
-            "exited with {exit_code} ({outcome}), {}",
-            describe_changed(*changed)
-        ),
+        } => {
+            let changes = if *changed { "with" } else { "without" };
+            format!("{outcome} (exit {exit_code}), {changes} changes")
+        }
         Body::Result(_)
         | Body::LogOpen { .. }
         | Body::LogRecover { .. }
         | Body::LogRotate { .. } => return None,
     };
     Some(format!("{}  {}", format_time(&entry.ts), sanitize(&text)))
+}
+
+/// Explains exit code 1 of `kubectl get`, which a revocation expects between its steps.
+fn note_on_miss(intent: &Intent, result: Option<&ResultRecord>) -> &'static str {
+    let Operation::Process { argv, .. } = &intent.operation else {
+        return "";
+    };
+    let is_get = format_words(argv).iter().any(|word| word == "get");
+    let code = result.and_then(|result| result.exit.as_ref()?.code);
+    if intent.effect == Effect::Reads && is_get && code == Some(1) {
+        ", as for a missing object"
+    } else {
+        ""
+    }
 }
 
 fn describe_start(begin: &RunBegin) -> String {

@@ -2,7 +2,9 @@
 
 use super::describe::format_count;
 use super::source::log_read_error;
-use crate::audit::{Finding, LogFile, LogVerification, Segment, check_links, verify_log};
+use crate::audit::{
+    Finding, FindingKind, LogFile, LogVerification, Segment, check_links, verify_log,
+};
 use crate::error::{CommandResult, Error, Result};
 use crate::text::sanitize;
 use crate::ui::{Check, Ui};
@@ -125,14 +127,23 @@ fn report_segment(
         ui.report_check(Check::failure(
             &locate(finding),
             sanitize(&finding.message),
-            "rely only on the entries before this line",
+            match finding.kind {
+                FindingKind::Line => "rely only on the entries before this line",
+                FindingKind::BrokenChain => {
+                    "rely neither on the previous entry nor on later ones: compare the log with a \
+                     copy"
+                }
+                FindingKind::EmptyLog => {
+                    "check that this is the right file, and whether somebody emptied it"
+                }
+            },
         ));
     }
     for finding in &report.recovered {
         ui.report_check(Check::warning(
             &locate(finding),
             sanitize(&finding.message),
-            "no remedy is necessary: a run was killed before the action of this entry started",
+            "nothing to do: a run was killed before the action of this entry started",
         ));
     }
     for finding in &report.unknown {
@@ -159,8 +170,11 @@ fn check_tail(verification: &LogVerification) -> Check {
     match verification.anchored {
         None => Check::warning(
             "tail",
-            format!("not anchored: entries removed from the end would go unnoticed (head: {head})"),
-            "pass --expect SEQ:HASH from the output of an earlier run",
+            format!(
+                "not anchored: a log that was cut off or rewritten as a whole would go unnoticed \
+                 (head: {head})"
+            ),
+            "pass the line `audit head …` of an earlier run: `--expect 'audit head LOG SEQ:HASH'`",
         ),
         Some(true) => Check::ok("tail", format!("the expected entry exists (head: {head})")),
         Some(false) => Check::failure(

@@ -84,16 +84,15 @@ fn render_verification(verification: &LogVerification) -> Markup {
             @if verification.intact {
                 strong.good { "The audit log is intact." }
                 p {
-                    (count) ". No entry was edited or inserted, none was removed between others, "
-                    "and every result has its intent. Entries that were removed from the end go "
-                    "undetected: compare the head with one that was kept elsewhere, for example "
-                    "in a ticket or a CI log."
+                    (count) ". The hash chain is complete, and every result has its intent. A log "
+                    "that was cut off or rewritten as a whole would go unnoticed: compare the head "
+                    "with one that was kept elsewhere, for example in a ticket or a CI log."
                 }
             } @else {
                 strong.bad { "The audit log is not intact." }
                 p {
-                    (count) ". This page shows what the files contain now. From the first finding "
-                    "on, entries may differ from those that bypassctl wrote."
+                    (count) ". This page shows what the files contain now. From the entry before "
+                    "the first finding on, entries may differ from those that bypassctl wrote."
                 }
             }
             p { "Head: " code { (head) } }
