@@ -51,7 +51,7 @@ pub(crate) fn prepare_setup(
 fn warn_about_purpose(session: &Session) {
     session.ui.warn(
         "the admin token bypasses the identity provider: use it for development and testing only",
-        "run `bypassctl disable` before production use",
+        "before production, set up the identity provider and run `bypassctl revoke`",
     );
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn plan_local_changes(
     config: &InfluxctlConfig,
 ) -> Result<(Profile, TokenSetup)> {
     let token_file = choose_token_file(session, args, config)?;
-    let (profile, edit) = plan_profile_edit(session, args, config, &token_file)?;
+    let (profile, edit, creates_profile) = plan_profile_edit(session, args, config, &token_file)?;
     warn_about_quirks(session, influxctl, &profile);
     if !edit.is_noop() {
         config.ensure_writable()?;
@@ -93,6 +93,7 @@ pub(crate) fn plan_local_changes(
         config: config.path.clone(),
         config_text: config.text().map(str::to_owned),
         edit,
+        creates_profile,
         token_file,
     };
     Ok((profile, setup))
@@ -138,13 +139,14 @@ fn choose_token_file(
     Ok(path)
 }
 
-/// Returns the existing or new profile, and the edit of the configuration.
+/// Returns the existing or new profile, the edit of the configuration, and whether it creates the
+/// profile.
 fn plan_profile_edit(
     session: &Session,
     args: &EnableArgs,
     config: &InfluxctlConfig,
     token_file: &Path,
-) -> Result<(Profile, ConfigEdit)> {
+) -> Result<(Profile, ConfigEdit, bool)> {
     let name = session.profile;
     let path = token_file.to_str().unwrap_or_default();
     let config_error = |error| config.to_error(&error);
@@ -165,7 +167,7 @@ fn plan_profile_edit(
         let port = port.to_string();
         let edit = profile::create_profile(text.unwrap_or_default(), name, host, &port, path)
             .map_err(config_error)?;
-        return Ok((build_profile(name, host, port, path), edit));
+        return Ok((build_profile(name, host, port, path), edit, true));
     }
     let text = config.require_text()?;
     let profile = found.map_err(config_error)?;
@@ -178,7 +180,7 @@ fn plan_profile_edit(
         );
     }
     let edit = profile::enable_token_file(text, name, path).map_err(config_error)?;
-    Ok((profile, edit))
+    Ok((profile, edit, false))
 }
 
 fn build_profile(name: &str, host: &str, port: String, token_file: &str) -> Profile {

@@ -1,12 +1,13 @@
 //! A plan as text for people.
 
 use super::revocation::{
-    ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck, SecretDeletion,
+    ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck, SecretDeletion, TokenProbe,
     VerificationStep,
 };
 use super::shell::format_shell_line;
 use super::step::{Action, Plan};
 use super::target::ClusterTarget;
+use crate::profile::Profile;
 use crate::tool::invocation::Invocation;
 use std::fmt::Write as _;
 
@@ -37,13 +38,15 @@ impl Plan {
 
     fn format_action(&self, action: &Action) -> String {
         match action {
-            Action::ReadToken(command) | Action::ProbeToken { command, .. } => {
-                format_command(command, "$")
-            }
+            Action::ReadToken(command) => format_command(command, "$"),
+            Action::ProbeToken {
+                command, profile, ..
+            } => format_command(command, "$") + &format_probe_profile(profile),
             Action::RecordCluster(target) => format_identity_commands(target),
             Action::CheckCluster(target) => {
                 let [first, ..] = target.identity_commands();
-                format_command(&first, "$") + "   or the command that answered before\n"
+                format_command(&first, "$")
+                    + "   or the other command that step record-cluster used\n"
             }
             Action::WriteToken { path } => format!(
                 "   write {}, mode 0600: {}\n",
@@ -71,6 +74,18 @@ fn format_command(command: &Invocation, prompt: &str) -> String {
     format!("   {prompt} {}\n", format_shell_line(&command.argv(None)))
 }
 
+/// Explains `--profile default` in the command of a token probe, if the profile has another name.
+fn format_probe_profile(profile: &Profile) -> String {
+    if profile.name == "default" {
+        return String::new();
+    }
+    format!(
+        "   profile `default` of this throwaway configuration has host, port and TLS settings of \
+         profile `{}`\n",
+        profile.name
+    )
+}
+
 fn format_identity_commands(target: &ClusterTarget) -> String {
     let [first, rest @ ..] = target.identity_commands();
     let rest = rest.map(|command| format_command(&command, "or, if that is forbidden, $"));
@@ -84,7 +99,11 @@ fn format_expected_cluster(cluster: &ExpectedCluster) -> String {
 
 fn format_secret_deletion(deletion: &SecretDeletion) -> String {
     let command = format_command(&deletion.command(), "$");
-    format!("{command}   if its UID is still {}\n", deletion.uid)
+    format!("{command}   {}\n", format_uid_check(&deletion.uid))
+}
+
+fn format_uid_check(uid: &str) -> String {
+    format!("right before, bypassctl checks that its UID is still {uid}")
 }
 
 fn format_job_run(run: &JobRun) -> String {
@@ -100,8 +119,8 @@ fn format_job_run(run: &JobRun) -> String {
         JobStrategy::FromJob { .. } => String::new(),
         JobStrategy::Operator { job } => {
             format!(
-                "   if its UID is still {}, then kubit recreates it\n",
-                job.uid
+                "   {}, afterwards kubit recreates it\n",
+                format_uid_check(&job.uid)
             )
         }
         JobStrategy::Running { job } => format!("   {job} already runs\n"),
@@ -129,13 +148,15 @@ fn format_pod_restart(restart: &PodRestart) -> String {
 fn format_rejection_check(check: &RejectionCheck) -> String {
     let count = check.min_rejections;
     let prompt = format!("with the old token, until rejected {count} times in a row: $");
-    format_command(&check.token_probe.command, &prompt)
+    let TokenProbe { command, profile } = &check.token_probe;
+    format_command(command, &prompt) + &format_probe_profile(profile)
 }
 
 fn format_verification(verification: &VerificationStep) -> String {
     match &verification.token_probe {
         Some(probe) if verification.new_token => {
             format_command(&probe.command, "with the new token: $")
+                + &format_probe_profile(&probe.profile)
         }
         Some(_) => String::new(),
         None => "   (without a token probe, the verification is inconclusive)\n".to_owned(),

@@ -76,6 +76,8 @@ pub struct TokenSetup {
     /// `None` for a new configuration.
     pub config_text: Option<String>,
     pub edit: ConfigEdit,
+    /// The edit adds the profile.
+    pub creates_profile: bool,
     pub token_file: PathBuf,
 }
 
@@ -91,17 +93,26 @@ pub fn plan_token_setup(setup: TokenSetup) -> Vec<Step> {
         parallel: false,
     }];
     if !setup.edit.is_noop() {
+        let (reason, postcondition) = if setup.creates_profile {
+            (
+                format!("add profile `{}` with the token file", setup.profile),
+                "the configuration has that profile, and nothing else differs",
+            )
+        } else {
+            (
+                format!("point profile `{}` at the token file", setup.profile),
+                "`auth.token.token_file` of that profile is set, and nothing else differs",
+            )
+        };
         steps.push(Step {
             id: "edit-profile",
-            reason: format!("point profile `{}` at the token file", setup.profile),
+            reason,
             action: Action::EditConfig {
                 path: setup.config,
                 old_text: setup.config_text,
                 edit: setup.edit,
             },
-            postcondition:
-                "`auth.token.token_file` of that profile is set, and nothing else differs"
-                    .to_owned(),
+            postcondition: postcondition.to_owned(),
             parallel: false,
         });
     }
@@ -121,7 +132,8 @@ fn record_cluster_step(facts: &EnableFacts) -> Step {
 fn check_cluster_step(facts: &EnableFacts) -> Step {
     Step {
         id: "check-cluster",
-        reason: "check that the context still points there, before any of your files changes"
+        reason: "check that the context still points to the same cluster, before any of your \
+                 files changes"
             .to_owned(),
         action: Action::CheckCluster(make_cluster_target(facts)),
         postcondition: "the cluster is the same".to_owned(),

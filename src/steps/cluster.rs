@@ -53,7 +53,7 @@ pub(super) fn verify_cluster_id(
     if current == expected {
         runner.ui.report_step(
             step,
-            StepOutcome::Done,
+            StepOutcome::Verified,
             "the context still points to the same cluster",
         );
         return Ok(());
@@ -162,7 +162,7 @@ pub(crate) fn verify_new_secret(
     };
     runner.ui.report_step(
         step,
-        StepOutcome::Done,
+        StepOutcome::Verified,
         &format!(
             "secret `{}` has the new UID {}",
             expected.name, new_secret.uid

@@ -92,7 +92,7 @@ pub(super) fn handle_token_verdict(
         TokenVerdict::Accepted => {
             runner.ui.report_step(
                 step,
-                StepOutcome::Done,
+                StepOutcome::Verified,
                 &format!("token accepted by {address}"),
             );
             Ok(())

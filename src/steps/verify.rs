@@ -239,7 +239,7 @@ fn report_outcome(
             } else {
                 format!("{address} rejects the old token, which it accepted before")
             };
-            runner.ui.report_step(step, StepOutcome::Done, &text);
+            runner.ui.report_step(step, StepOutcome::Verified, &text);
         }
         RevocationVerification::StillAccepted => runner.ui.warn(
             &format!(

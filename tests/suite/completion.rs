@@ -170,8 +170,7 @@ fn kubectl_plugin_prints_its_own_command_name() {
         done.stdout
     );
     assert!(
-        done.stderr
-            .contains("hint: run `kubectl influxdb-bypass disable` before production use"),
+        done.stderr.contains("run `kubectl influxdb-bypass revoke`"),
         "{}",
         done.stderr
     );

@@ -217,7 +217,7 @@ impl<'a> Planner<'a> {
             });
             self.push_step(
                 "check-cluster",
-                "the context can point to another cluster now",
+                "check that the context still points to the same cluster",
                 action,
                 "the cluster is the one of the preflight checks",
             );
@@ -229,7 +229,7 @@ impl<'a> Planner<'a> {
             let (id, reason) = match name {
                 SecretName::RsaKeys => (
                     "delete-rsa-keys",
-                    "this cannot be undone: all tokens signed with these keys become invalid",
+                    "this cannot be undone: all admin tokens issued so far stop working",
                 ),
                 SecretName::AdminToken => (
                     "delete-admin-token",
@@ -293,7 +293,7 @@ impl<'a> Planner<'a> {
         );
         self.push_step(
             verify_id,
-            "a completed job can have created nothing",
+            "a job can complete without creating the secret",
             Action::VerifySecret(secret),
             format!("secret `{name}` exists with a new UID"),
         );

@@ -164,6 +164,20 @@ fn script_handles_special_paths_and_new_profile() {
 }
 
 #[test]
+fn plan_for_new_profile_explains_probe_and_edit() {
+    let sb = Sandbox::new();
+    let args = "--profile new --create-profile --host h --port 1 --dry-run";
+    let plan = execute_dry_run(&sb, &args.split(' ').collect::<Vec<_>>()).stdout;
+    for text in [
+        "has host, port and TLS settings of profile `new`\n",
+        "edit-profile: add profile `new` with the token file\n",
+        "then: the configuration has that profile, and nothing else differs\n",
+    ] {
+        assert!(plan.contains(text), "{text}{plan}");
+    }
+}
+
+#[test]
 fn script_stops_where_enable_refuses() {
     let sb = Sandbox::new();
     let script = execute_dry_run(&sb, &["--dry-run=script"]).stdout;
