@@ -112,7 +112,7 @@ pub(crate) fn prepare_apply(
             "plan `{}` has SHA-256 {sha256}, not {expected}",
             path.display()
         ))
-        .hint("request the approved plan"));
+        .hint("get the approved file again from the approver"));
     }
     let age = Timestamp::now().duration_since(document.created_at);
     if age > SignedDuration::try_from(args.max_age).unwrap_or(SignedDuration::MAX) {

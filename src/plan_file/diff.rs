@@ -66,7 +66,7 @@ fn compare_values(pointer: &str, planned: &Value, current: &Value, found: &mut V
 ///
 /// The steps repeat the observed state, and the script repeats the steps. So the message has only
 /// the differences of the first part that differs.
-pub(crate) fn format_differences(differences: &[Difference]) -> String {
+pub(crate) fn format_differences(differences: &[Difference], planned: &PlanFile) -> String {
     let rank = |difference: &Difference| match difference.pointer.split('/').nth(1) {
         Some("target" | "tools" | "observed") => 0,
         Some("steps") => 1,
@@ -77,33 +77,11 @@ pub(crate) fn format_differences(differences: &[Difference]) -> String {
         .iter()
         .filter(|difference| rank(difference) == first)
         .collect();
-    let value = |value: &Value| sanitize_truncated(&value.to_string(), 96);
+    let plan = to_comparable_json(planned);
     let mut parts: Vec<String> = shown
         .iter()
         .take(MAX_DIFFERENCES_SHOWN)
-        .map(
-            |difference| match (&difference.planned, &difference.current) {
-                (Value::Array(planned), Value::Array(current)) => {
-                    format!(
-                        "{} has {} entries in the plan, and {} now",
-                        difference.pointer,
-                        planned.len(),
-                        current.len()
-                    )
-                }
-                (Value::String(planned), Value::String(current))
-                    if planned.contains('\n') || current.contains('\n') =>
-                {
-                    format_line_difference(&difference.pointer, planned, current)
-                }
-                (planned, current) => format!(
-                    "{} is {} in the plan, and {} now",
-                    difference.pointer,
-                    value(planned),
-                    value(current)
-                ),
-            },
-        )
+        .map(|difference| format_difference(difference, &plan))
         .collect();
     if shown.len() > MAX_DIFFERENCES_SHOWN {
         parts.push(format!("and {} more", shown.len() - MAX_DIFFERENCES_SHOWN));
@@ -111,8 +89,94 @@ pub(crate) fn format_differences(differences: &[Difference]) -> String {
     parts.join(", ")
 }
 
+fn format_difference(difference: &Difference, plan: &Value) -> String {
+    let Difference {
+        pointer,
+        planned,
+        current,
+    } = difference;
+    let is_step = pointer.starts_with("/steps") && pointer.matches('/').count() <= 2;
+    let subject = describe_pointer(pointer, plan);
+    let value = |value: &Value| sanitize_truncated(&value.to_string(), 96);
+    match (planned, current) {
+        (Value::Array(planned), Value::Array(current)) => format!(
+            "{subject}: {} in the plan, and {} now",
+            format_items(planned),
+            format_items(current)
+        ),
+        (Value::String(id), Value::Null) if is_step => format!("step `{id}` is missing now"),
+        (Value::Null, Value::String(id)) if is_step => format!("step `{id}` is not in the plan"),
+        (Value::String(planned), Value::String(current))
+            if planned.contains('\n') || current.contains('\n') =>
+        {
+            format_line_difference(&subject, planned, current)
+        }
+        (planned, current) => format!(
+            "{subject} is {} in the plan, and {} now",
+            value(planned),
+            value(current)
+        ),
+    }
+}
+
+/// Describes a pointer into a plan for people.
+///
+/// The element of a list is described by its name, path or ID in the plan.
+fn describe_pointer(pointer: &str, plan: &Value) -> String {
+    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    let element = |length: usize| {
+        let element = plan.pointer(&format!("/{}", parts[..length].join("/")));
+        element.and_then(name_item)
+    };
+    let field = |field: &str| match field {
+        "sha256" => "the SHA-256".to_owned(),
+        "uid" => "the UID".to_owned(),
+        name => format!("`{name}`"),
+    };
+    let described = match parts[..] {
+        ["target", "cluster_uid"] => Some("the UID of the cluster".to_owned()),
+        ["target", name] => Some(format!("the {}", name.replace('_', " "))),
+        ["observed", "cluster", ..] => Some("the cluster".to_owned()),
+        ["observed", list] => Some(format!("the {list}")),
+        ["observed", "files", _, "content", ref rest @ ..] => element(3).map(|name| {
+            let field = field(rest.first().unwrap_or(&"content"));
+            format!("{field} of file {name}")
+        }),
+        ["observed", "secrets", _, name] => {
+            element(3).map(|secret| format!("{} of secret {secret}", field(name)))
+        }
+        ["tools", _, name] => element(2).map(|tool| format!("{} of {tool}", field(name))),
+        [list @ ("steps" | "tools" | "script")] => Some(format!("the {list}")),
+        ["steps", _, ref rest @ ..] if !rest.is_empty() => {
+            element(2).map(|step| format!("`{}` of step {step}", rest.join(".")))
+        }
+        _ => None,
+    };
+    described.map_or_else(|| pointer.to_owned(), |text| sanitize_truncated(&text, 200))
+}
+
+/// Returns the name of an item of a list: the name of a secret, the path of a file, the ID of a
+/// step.
+fn name_item(item: &Value) -> Option<String> {
+    let name = ["name", "id", "path"]
+        .iter()
+        .find_map(|key| item.get(key).and_then(Value::as_str))?;
+    Some(format!("`{name}`"))
+}
+
+/// Names the items of a short list, and counts those of others.
+fn format_items(items: &[Value]) -> String {
+    let names: Option<Vec<String>> = items.iter().map(name_item).collect();
+    match names {
+        Some(names) if !names.is_empty() && names.len() <= MAX_DIFFERENCES_SHOWN => {
+            sanitize_truncated(&names.join(" and "), 200)
+        }
+        _ => format!("{} entries", items.len()),
+    }
+}
+
 /// Formats the first line that differs. Truncated texts could show only their equal beginning.
-fn format_line_difference(pointer: &str, planned: &str, current: &str) -> String {
+fn format_line_difference(subject: &str, planned: &str, current: &str) -> String {
     let equal_lines = planned
         .lines()
         .zip(current.lines())
@@ -126,7 +190,7 @@ fn format_line_difference(pointer: &str, planned: &str, current: &str) -> String
             })
     };
     format!(
-        "line {} of {pointer} is {} in the plan, and {} now",
+        "line {} of {subject} is {} in the plan, and {} now",
         equal_lines + 1,
         line(planned),
         line(current)
@@ -254,21 +318,67 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_differences_names_first_differing_line() {
+    fn format_difference_names_first_differing_line() {
         let format = |planned, current| {
-            format_differences(&[Difference {
+            let difference = Difference {
                 pointer: "/script".to_owned(),
                 planned: json!(planned),
                 current: json!(current),
-            }])
+            };
+            format_difference(&difference, &json!({}))
         };
         assert_eq!(
             format("a\nb\n", "a\nc\n"),
-            "line 2 of /script is `b` in the plan, and `c` now"
+            "line 2 of the script is `b` in the plan, and `c` now"
         );
         assert_eq!(
             format("a\nb\n", "a\n"),
-            "line 2 of /script is `b` in the plan, and no line now"
+            "line 2 of the script is `b` in the plan, and no line now"
+        );
+    }
+
+    #[test]
+    fn describe_pointer_names_files_secrets_tools_and_steps() {
+        let plan = json!({
+            "tools": [{ "name": "kubectl" }],
+            "observed": {
+                "files": [{ "path": "/h/config.toml" }],
+                "secrets": [{ "name": "rsa-keys" }],
+            },
+            "steps": [{ "id": "get-token" }],
+        });
+        for (pointer, text) in [
+            ("/target/cluster_uid", "the UID of the cluster"),
+            ("/tools/0/sha256", "the SHA-256 of `kubectl`"),
+            ("/observed/cluster/kube_system_uid", "the cluster"),
+            ("/observed/secrets", "the secrets"),
+            ("/observed/secrets/0/uid", "the UID of secret `rsa-keys`"),
+            (
+                "/observed/files/0/content/sha256",
+                "the SHA-256 of file `/h/config.toml`",
+            ),
+            (
+                "/observed/files/0/content",
+                "`content` of file `/h/config.toml`",
+            ),
+            ("/steps/0/argv/3", "`argv.3` of step `get-token`"),
+            ("/steps", "the steps"),
+            ("/steps/7/argv", "/steps/7/argv"),
+        ] {
+            assert_eq!(describe_pointer(pointer, &plan), text);
+        }
+    }
+
+    #[test]
+    fn format_difference_names_secrets() {
+        let difference = Difference {
+            pointer: "/observed/secrets".to_owned(),
+            planned: json!([{ "name": "rsa-keys" }, { "name": "admin-token" }]),
+            current: json!([{ "name": "rsa-keys" }]),
+        };
+        assert_eq!(
+            format_difference(&difference, &json!({})),
+            "the secrets: `rsa-keys` and `admin-token` in the plan, and `rsa-keys` now"
         );
     }
 }

@@ -150,7 +150,7 @@ fn ensure_unchanged(
             (differences, "create a new plan and have it approved")
         }
     };
-    let summary = format_differences(&differences);
+    let summary = format_differences(&differences, &saved.plan_file);
     runner
         .ui
         .update_fields(|fields| fields.differences = Some(differences));

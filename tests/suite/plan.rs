@@ -355,24 +355,24 @@ type DriftCase = (&'static str, fn(&Sandbox));
 #[test]
 fn apply_refuses_when_environment_differs_from_plan() {
     let changes: [DriftCase; 5] = [
-        ("/tools/0/version is \"", |sb| {
+        ("`version` of `influxctl` is \"", |sb| {
             sb.set_influxctl_version("2.9.1")
         }),
-        ("/tools/1/version is \"", |sb| {
+        ("`version` of `kubectl` is \"", |sb| {
             sb.set_kubectl_version("1.36.0")
         }),
-        ("/target/cluster_uid is \"", |sb| {
+        ("the UID of the cluster is \"", |sb| {
             sb.edit_cluster(|cluster| {
                 cluster["namespaces"]["kube-system"] = json!("00000000-0000-4000-8000-00000000000c")
             })
         }),
-        ("/observed/secrets/", |sb| {
+        ("the UID of secret `rsa-keys` is", |sb| {
             sb.edit_cluster(|cluster| {
                 cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] =
                     json!("00000000-0000-4000-8000-00000000000d")
             });
         }),
-        ("/observed/files/0/content/sha256 is \"", |sb| {
+        ("config.toml` is \"", |sb| {
             let text = std::fs::read_to_string(sb.config_path()).expect("text");
             std::fs::write(
                 sb.config_path(),
@@ -454,11 +454,11 @@ fn apply_refuses_edited_plan() {
             with(&|plan| drop(plan.as_object_mut().expect("a plan").remove("steps"))),
         ),
         (
-            "/steps/1/argv/2 is \"secrets/other\"",
+            "`argv.2` of step `delete-rsa-keys` is \"secrets/other\"",
             with(&|plan| plan["steps"][1]["argv"][2] = json!("secrets/other")),
         ),
         (
-            "/steps/1/argv has 6 entries",
+            "`argv` of step `delete-rsa-keys`: 6 entries",
             with(&|plan| {
                 plan["steps"][1]["argv"]
                     .as_array_mut()
@@ -467,7 +467,7 @@ fn apply_refuses_edited_plan() {
             }),
         ),
         (
-            "/steps has 10 entries in the plan, and 11 now",
+            "the steps: 10 entries in the plan, and 11 entries now",
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
         (
@@ -487,11 +487,11 @@ fn apply_refuses_edited_plan() {
             with(&|plan| plan["request"]["common"]["timeout"] = json!(0)),
         ),
         (
-            "line 2 of /script is `rm -rf /` in the plan",
+            "line 2 of the script is `rm -rf /` in the plan",
             with(&|plan| plan["script"] = json!("#!/bin/sh\nrm -rf /\n")),
         ),
         (
-            "/target/namespace is \"other\"",
+            "the namespace is \"other\"",
             with(&|plan| plan["target"]["namespace"] = json!("other")),
         ),
         (
@@ -517,7 +517,7 @@ fn apply_refuses_plan_with_changed_command() {
     let mut plan = read_plan(&sb);
     plan["request"]["command"]["revoke"]["no_new_token"] = json!(true);
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
-    expect_apply_refusal(&sb, "/steps has 11 entries in the plan", &[]);
+    expect_apply_refusal(&sb, "the steps: 11 entries in the plan", &[]);
     plan["request"]["command"] = json!({"show": {"file": "x"}});
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     expect_apply_refusal(&sb, "unknown variant `show`", &[]);

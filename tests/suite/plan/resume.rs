@@ -89,7 +89,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
     let keys: &[&str] = &["delete", "secrets/rsa-keys"];
     let cases: [DriftCase; 5] = [
         // Somebody else completed the rotation. The plan must not delete the new keys and token.
-        ("/uid is \"", token, &[], &|sb| {
+        ("`uid` of step `", token, &[], &|sb| {
             assert!(
                 [0, 10].contains(
                     &sb.run(&[&["revoke", "-n", "influxdb"], CONFIRM_ARGS].concat())
@@ -97,7 +97,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
                 )
             )
         }),
-        ("/uid is \"", keys, &[], &|sb| {
+        ("`uid` of step `", keys, &[], &|sb| {
             sb.edit_cluster(|cluster| {
                 cluster["secrets"]["influxdb/admin-token"]["meta"]["uid"] =
                     json!("00000000-0000-4000-8000-00000000000e")
@@ -105,12 +105,12 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
         }),
         // These objects come from the plan's own first run.
         (
-            "/uid is \"",
+            "`uid` of step `",
             &["delete", "pods"],
             &["--start-over"],
             &|_| (),
         ),
-        ("/source/uid is \"", token, &[], &|sb| {
+        ("`source.uid` of step `", token, &[], &|sb| {
             sb.edit_cluster(|cluster| {
                 let jobs = cluster["jobs"].as_object_mut().expect("jobs");
                 jobs.values_mut().for_each(|job| {
@@ -118,7 +118,7 @@ fn apply_refuses_resume_when_remaining_steps_differ() {
                 });
             });
         }),
-        ("/files/0/content/sha256 is \"", token, &[], &|sb| {
+        ("config.toml` is \"", token, &[], &|sb| {
             config(sb, "# stand-in cluster", "# another")
         }),
     ];
@@ -155,7 +155,7 @@ fn apply_keeps_stale_files_when_plan_differs() {
         "home/.config/influxctl/.config.toml.bypassctl-new",
         "left by a run that was killed",
     );
-    expect_apply_refusal(&sb, "/steps/0/reason is \"because\"", &[]);
+    expect_apply_refusal(&sb, "`reason` of step `delete-token` is \"because\"", &[]);
     assert!(leftover.exists());
 }
 
