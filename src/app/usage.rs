@@ -1,11 +1,13 @@
 //! Reports usage errors in the requested format.
 
+use crate::cli::Cli;
 use crate::error::{Error, ErrorKind};
 use crate::exec::Environment;
 use crate::session::program_name::ProgramName;
 use crate::text::sanitize_truncated;
 use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
-use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind as ClapErrorKind;
 use std::ffi::OsString;
 
 const QUICK_START: &str = "\
@@ -51,7 +53,7 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
         program_name,
         ..OutputOptions::default()
     });
-    let outcome = Err(convert_clap_error(error));
+    let outcome = Err(convert_clap_error(error, &environment.argv));
     let target = Default::default();
     ui.finish(&RunSummary {
         command: PROGRAM_NAME,
@@ -87,8 +89,8 @@ fn is_json_requested(argv: &[OsString]) -> bool {
 }
 
 /// Converts the message without its usage line, and the tips into the hint.
-fn convert_clap_error(error: &clap::Error) -> Error {
-    let help = format!("run `{} --help`", find_command_name(error));
+fn convert_clap_error(error: &clap::Error, argv: &[OsString]) -> Error {
+    let help = format!("run `{} --help`", find_command_name(argv));
     if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Error::usage("no command given").hint(help);
     }
@@ -112,26 +114,57 @@ fn convert_clap_error(error: &clap::Error) -> Error {
     Error::usage(message.trim_start_matches("error: ")).hint(hint)
 }
 
-/// Finds the command in the usage line, before its options.
-fn find_command_name(error: &clap::Error) -> String {
-    let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
-        _ => String::new(),
-    };
-    let usage = usage.trim_start_matches("Usage: ").split_whitespace();
-    let words: Vec<&str> = usage
-        .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
-        .collect();
-    if words.is_empty() {
-        PROGRAM_NAME.to_owned()
-    } else {
-        words.join(" ")
+/// Finds the command on an invalid command line, with its subcommand.
+fn find_command_name(argv: &[OsString]) -> String {
+    let mut command = &Cli::command();
+    let mut name = PROGRAM_NAME.to_owned();
+    let is_global = |arg: &&clap::Arg| arg.is_global_set();
+    let mut options: Vec<clap::Arg> = command.get_arguments().filter(is_global).cloned().collect();
+    let mut words = argv.iter().skip(1).map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        if let Some(subcommand) = command.find_subcommand(&*word) {
+            command = subcommand;
+            name = format!("{name} {}", command.get_name());
+            options.extend(command.get_arguments().cloned());
+        } else if options.iter().any(|option| takes_next_word(option, &word)) {
+            words.next();
+        }
     }
+    name
+}
+
+/// Returns whether the word after this one is the value of the option.
+fn takes_next_word(option: &clap::Arg, word: &str) -> bool {
+    let is_this = match word.strip_prefix("--") {
+        Some(long) => option.get_long() == Some(long),
+        None => word.strip_prefix('-').is_some_and(|short| {
+            short.chars().count() == 1 && option.get_short() == short.chars().next()
+        }),
+    };
+    is_this && option.get_action().takes_values() && !option.is_require_equals_set()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn find_command_name_skips_option_values() {
+        let find = |line: &str| {
+            find_command_name(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+        };
+        for (line, name) in [
+            ("b", "bypassctl"),
+            ("b --timeout 5 enable", "bypassctl enable"),
+            ("b -n revoke enable --verify foo", "bypassctl enable"),
+            ("b plan -n x rotate --rerun foo", "bypassctl plan rotate"),
+            ("b audit list --since yesterday", "bypassctl audit list"),
+            ("b enable --dry-run disable", "bypassctl enable"),
+            ("b nope", "bypassctl"),
+        ] {
+            assert_eq!(find(line), name, "{line}");
+        }
+    }
 
     #[test]
     fn is_json_requested_recognizes_every_flag_form() {

@@ -138,7 +138,7 @@ fn usage_error_report_has_message_and_hint() {
         (
             &["doctor", "-n", "A"],
             "invalid value 'A' for '--namespace <NS>': a namespace has",
-            "run `bypassctl --help`",
+            "run `bypassctl doctor --help`",
         ),
         (
             &["apply"],
@@ -150,11 +150,15 @@ fn usage_error_report_has_message_and_hint() {
             "unrecognized subcommand 'enabel'",
             "a similar subcommand exists: 'enable'",
         ),
-        (&["audit"], "no command given", "run `bypassctl --help`"),
+        (
+            &["audit"],
+            "no command given",
+            "run `bypassctl audit --help`",
+        ),
         (
             &["doctor", "--color"],
             "a value is required for '--color <WHEN>' but none was supplied",
-            "run `bypassctl --help`",
+            "run `bypassctl doctor --help`",
         ),
     ] {
         for ask in [
