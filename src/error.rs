@@ -137,7 +137,7 @@ pub struct Error {
     pub kind: ErrorKind,
     /// Names the object and the failure.
     pub message: String,
-    /// The remedy, as an instruction.
+    /// The instruction for the user.
     pub hint: String,
     /// The error behind it. The message quotes it, so nothing prints it again.
     pub(crate) source: Option<Cause>,
@@ -183,6 +183,9 @@ impl Unhinted {
     }
 }
 
+/// The instruction of hints that resumes an interrupted command.
+const RERUN: &str = "run the same command again";
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The result of a command: an outcome other than plain success, or `None`.
@@ -221,14 +224,20 @@ impl Error {
         self
     }
 
-    /// Turns the error into [`ErrorKind::Stopped`] after a change. [`ErrorKind::Unrecorded`] stays.
+    /// Turns the error into [`ErrorKind::Stopped`] after a change, and puts the change first in the
+    /// hint. [`ErrorKind::Unrecorded`] stays.
     #[must_use]
     pub fn into_stopped(mut self) -> Self {
         if ![ErrorKind::Unrecorded, ErrorKind::Stopped].contains(&self.kind) {
             self.kind = ErrorKind::Stopped;
-            return self.with_hint(
-                "A change was made before this error: run the same command again to resume",
-            );
+            let resume = if self.hint.to_lowercase().contains(RERUN) {
+                ""
+            } else {
+                ": run the same command again to resume"
+            };
+            let hint = std::mem::take(&mut self.hint);
+            self.hint = format!("a change was made before this error{resume}");
+            return self.with_hint(&hint);
         }
         self
     }

@@ -300,13 +300,20 @@ impl Ui {
 
     /// Asks a question at the terminal and receives a line, or nothing at the end of input.
     ///
-    /// Returns `None` without a terminal, or if the output hides the subject of the question.
-    pub fn prompt_line(&self, question: &str) -> Option<Receiver<String>> {
-        if !self.is_text() || self.options.quiet || !stream::can_prompt() {
-            return None;
+    /// # Errors
+    /// Returns the reason if nobody can read the question or answer it.
+    pub fn prompt_line(&self, question: &str) -> Result<Receiver<String>, &'static str> {
+        match self.options.format {
+            OutputFormat::Text => {}
+            OutputFormat::Json => return Err("the output is JSON"),
+            OutputFormat::Junit => return Err("the output is JUnit"),
         }
+        if self.options.quiet {
+            return Err("-q hides the plan");
+        }
+        stream::require_terminal()?;
         self.write_err(question);
-        Some(stream::spawn_line_reader())
+        Ok(stream::spawn_line_reader())
     }
 
     /// Ends the line of a question without an answer.

@@ -216,7 +216,7 @@ impl Executor {
     pub fn check_interrupted(&self) -> Result<()> {
         match self.interrupts.raised_signal() {
             None => Ok(()),
-            Some(signal) => Err(interrupted_error(signal)),
+            Some(signal) => Err(interrupted_error(signal, self.has_changed())),
         }
     }
 

@@ -65,22 +65,19 @@ impl Interrupts {
     }
 }
 
-pub(super) fn interrupted_error(signal: i32) -> Error {
-    let kind = if signal == SIGINT {
-        ErrorKind::Interrupted
+pub(super) fn interrupted_error(signal: i32, has_changed: bool) -> Error {
+    let (kind, cause) = if signal == SIGINT {
+        (ErrorKind::Interrupted, "Ctrl-C")
     } else {
-        ErrorKind::Terminated
+        (ErrorKind::Terminated, "a signal")
     };
+    if has_changed {
+        return Error::from_kind(kind, format!("interrupted by {cause}"))
+            .hint("run the same command again to resume");
+    }
     Error::from_kind(
         kind,
-        format!(
-            "stopped by {}",
-            if kind == ErrorKind::Interrupted {
-                "Ctrl-C"
-            } else {
-                "a signal"
-            }
-        ),
+        format!("interrupted by {cause} before the first change"),
     )
-    .hint("run the same command again")
+    .hint("this run changed nothing: run the same command again")
 }

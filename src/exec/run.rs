@@ -281,6 +281,7 @@ impl Executor {
             .hint(RUN_BY_HAND_HINT)),
             (Some(Termination::Interrupted), _) => Err(interrupted_error(
                 self.interrupts.raised_signal().unwrap_or_default(),
+                self.has_changed(),
             )),
             (Some(Termination::TimedOut { stopped: true }), _) => Err(Error::from_kind(
                 ErrorKind::TimedOut,

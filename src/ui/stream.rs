@@ -85,9 +85,17 @@ pub(super) fn is_stderr_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Returns whether a person at a terminal can answer a question.
-pub(super) fn can_prompt() -> bool {
-    io::stdin().is_terminal() && is_stdout_terminal() && is_stderr_terminal()
+/// Fails with the reason unless a person at a terminal can answer a question.
+pub(super) fn require_terminal() -> Result<(), &'static str> {
+    if !io::stdin().is_terminal() {
+        Err("standard input is no terminal")
+    } else if !is_stdout_terminal() {
+        Err("standard output is no terminal")
+    } else if !is_stderr_terminal() {
+        Err("standard error is no terminal")
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads the next line of standard input in a thread. At the end of input, the line is empty.

@@ -35,11 +35,10 @@ pub(crate) fn require_confirmation(
         return Err(unconfirmed("cannot ask for confirmation in CI".to_owned()));
     }
     let question = format!("{consequences}\ntype {phrase} to continue: ");
-    let Some(answer) = session.ui.prompt_line(&question) else {
-        return Err(unconfirmed(
-            "cannot ask for confirmation: no terminal, redirected output, -q or -o json".to_owned(),
-        ));
-    };
+    let answer = session
+        .ui
+        .prompt_line(&question)
+        .map_err(|reason| unconfirmed(format!("cannot ask for confirmation: {reason}")))?;
     await_answer(session, &answer, &phrase)
 }
 

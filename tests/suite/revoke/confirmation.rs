@@ -30,6 +30,15 @@ fn revoke_without_terminal_requires_confirm_flag() {
             == 7,
         "a pipe cannot confirm"
     );
+    for (flags, reason) in [
+        (&["-q"][..], "-q hides the plan"),
+        (&["-o", "json"], "the output is JSON"),
+        (&[], "standard input is no terminal"),
+    ] {
+        let args = [&["revoke", "-n", "influxdb"], flags].concat();
+        let error = expect_confirmation_needed(&sb, &args);
+        assert!(error.contains(reason), "{error}");
+    }
     let end = sb.read_entries_by_type("run.end").pop().expect("an end");
     assert_eq!(
         (end["outcome"].as_str(), end["changed"].as_bool()),

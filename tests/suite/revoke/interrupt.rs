@@ -48,7 +48,13 @@ fn interrupt_before_first_change_changes_nothing() {
         let before = super::list_object_uids(&sb);
         let running = spawn_held_revoke(&sb, find_point("dry run"));
         running.send_signal(signal);
-        assert_clean_interrupt(&sb, &running.wait(), code, "before");
+        let run = running.wait();
+        assert_clean_interrupt(&sb, &run, code, "before");
+        assert!(
+            run.stderr.contains(" before the first change\nhint: "),
+            "{}",
+            run.stderr
+        );
         assert_eq!(super::list_object_uids(&sb), before);
     }
 }
@@ -64,6 +70,12 @@ fn interrupt_during_each_wait_can_be_resumed() {
             running.send_signal(signal);
             let run = running.wait();
             assert_clean_interrupt(&sb, &run, 8, name);
+            assert_eq!(
+                run.stderr.matches("un the same command again").count(),
+                1,
+                "{}",
+                run.stderr
+            );
             if name == "watch pods" && signal == Signal::INT {
                 error = extract_error(&run);
             }
