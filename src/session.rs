@@ -13,6 +13,7 @@ use crate::audit::Head;
 use crate::cli::{Command, CommonArgs};
 use crate::error::{CommandResult, Error, ErrorKind, Result};
 use crate::exec::Executor;
+use crate::plan::shell_quote;
 use crate::plan_file::PlanMode;
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::ui::Ui;
@@ -91,6 +92,19 @@ impl Session<'_> {
         (outcome, Some(head))
     }
 
+    /// Inserts namespace and context into the `--namespace NS` of a hint, as far as they are known.
+    pub(crate) fn insert_target(&self, hint: String) -> String {
+        let Some(namespace) = &self.common.namespace else {
+            return hint;
+        };
+        let context = self.executor.target().context;
+        let context = context.map_or_else(String::new, |context| {
+            format!(" --context {}", shell_quote(&context))
+        });
+        let target = format!("--namespace {namespace}{context}");
+        hint.replace("--namespace NS", &target)
+    }
+
     /// Adds to an error that something changed and which results are missing in the audit log.
     fn complete_message(&self, error: Error) -> Error {
         let mut sentences = vec![error.message];
@@ -100,6 +114,7 @@ impl Session<'_> {
         sentences.extend(self.executor.unwritten_results());
         Error {
             message: self.executor.redact(&sentences.join(". ")),
+            hint: self.insert_target(error.hint),
             ..error
         }
     }

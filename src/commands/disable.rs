@@ -49,7 +49,7 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
 fn select_config(session: &Session) -> Result<PathBuf> {
     let mut candidates = list_candidates(session)?;
     let has_token = |path: &PathBuf| {
-        let config = InfluxctlConfig::read(path).ok();
+        let config = InfluxctlConfig::read(session, path).ok();
         let profile =
             config.and_then(|config| profile::find_profile(config.text()?, session.profile).ok());
         profile.is_some_and(|profile| profile.token_file.is_some())
@@ -160,12 +160,15 @@ fn is_safe_to_delete(
     file: &Path,
     others: &[Profile],
 ) -> bool {
-    let keep = |reason: String| {
-        session.ui.warn(
-            &format!("`{}` is kept: {reason}", file.display()),
-            "check whether it contains an admin token, and delete it",
-        );
+    let keep_with_hint = |reason: &str, hint: &str| {
+        session
+            .ui
+            .warn(&format!("`{}` is kept: {reason}", file.display()), hint);
         false
+    };
+    let keep = |reason: String| {
+        let hint = "check whether it contains an admin token, and delete it";
+        keep_with_hint(&reason, hint)
     };
     if let Some(reason) = reserved_reason(session, config, file) {
         return keep(reason.to_owned());
@@ -186,7 +189,10 @@ fn is_safe_to_delete(
         && read_file(file, MAX_TOKEN_FILE)
             .is_ok_and(|old| old.is_some_and(|old| !is_token_like(&old.bytes)))
     {
-        return keep("it does not contain a token".to_owned());
+        return keep_with_hint(
+            "it does not contain a token",
+            "delete it by hand if nothing else uses it",
+        );
     }
     match file.symlink_metadata() {
         Ok(meta) if !meta.is_file() => keep("it is not a regular file".to_owned()),

@@ -31,9 +31,10 @@ pub(crate) fn run(session: &Session) -> CommandResult {
         .iter()
         .filter(is_failed)
         .all(|check| check.is_revocation_only);
-    checks
-        .into_iter()
-        .for_each(|check| session.ui.report_check(check));
+    for check in checks {
+        let hint = check.hint.map(|hint| session.insert_target(hint));
+        session.ui.report_check(Check { hint, ..check });
+    }
     if failed == 0 {
         session.ui.print_lines("all checks succeeded");
         return Ok(None);
@@ -52,11 +53,15 @@ pub(crate) fn run(session: &Session) -> CommandResult {
 fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     let tool = session.propagate_fatal(resolve_kubectl(session))?;
     let mut checks = vec![check_tool("kubectl", &tool)];
-    let Ok(tool) = tool else { return Ok(checks) };
+    let Ok(tool) = tool else {
+        checks.push(skip_cluster_checks("kubectl"));
+        return Ok(checks);
+    };
     let kubectl = match session.propagate_fatal(resolve_context(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {
             checks.push(Check::from_error("context", &error));
+            checks.push(skip_cluster_checks("context"));
             return Ok(checks);
         }
     };
@@ -85,6 +90,14 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
     }
     checks.extend(cluster::run_checks(session, &kubectl, namespace)?);
     Ok(checks)
+}
+
+fn skip_cluster_checks(failed: &str) -> Check {
+    Check::warning(
+        "cluster",
+        format!("all checks in the cluster skipped, because the check `{failed}` failed"),
+        format!("fix `{failed}`, then rerun `bypassctl doctor`"),
+    )
 }
 
 fn check_policy(session: &Session) -> Check {

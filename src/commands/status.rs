@@ -116,6 +116,7 @@ impl StatusReport<'_> {
     fn report_error(&mut self, name: &str, error: Error) {
         let error = Error {
             message: self.session.executor.redact(&error.message),
+            hint: self.session.insert_target(error.hint),
             ..error
         };
         self.report_check(Check::from_error(name, &error));
@@ -179,7 +180,7 @@ impl StatusReport<'_> {
             self.session,
             influxctl.and_then(|tool| tool.version.as_ref()),
         )
-        .and_then(|path| InfluxctlConfig::read(&path))
+        .and_then(|path| InfluxctlConfig::read(self.session, &path))
         {
             Ok(config) => config,
             Err(error) => {

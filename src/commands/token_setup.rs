@@ -66,7 +66,7 @@ pub(crate) fn open_config(
     } else {
         Some(lock_config(session, path)?)
     };
-    let config = InfluxctlConfig::read(path)?;
+    let config = InfluxctlConfig::read(session, path)?;
     if lock.is_some() && session.mode.is_execute() {
         config.remove_stale_temp(session)?;
     }

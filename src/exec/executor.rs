@@ -155,6 +155,12 @@ impl Executor {
         lock_mutex(&self.log).head().clone()
     }
 
+    /// Returns the name of the command of this run.
+    #[must_use]
+    pub fn command(&self) -> &'static str {
+        self.command
+    }
+
     #[must_use]
     pub fn run_id(&self) -> &str {
         &self.run_id

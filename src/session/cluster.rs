@@ -43,6 +43,9 @@ pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> 
     let (context, server) = match kubectl::parse_context(&output) {
         Ok((context, server)) => (Some(context), server),
         Err(KubectlError::NoContext) => (None, resolve_in_cluster_server(session)?),
+        Err(KubectlError::UnknownContext(message)) => {
+            return Err(unknown_context_error(session, &message));
+        }
         Err(failure) => return Err(failure.into_error("cannot read the current context")),
     };
     session.executor.update_target(|target| {
@@ -52,6 +55,15 @@ pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> 
     });
     kubectl.global_flags.context = context;
     Ok(kubectl)
+}
+
+/// Names the missing context: the one of `--context`, otherwise the one of the kubeconfig.
+fn unknown_context_error(session: &Session, message: &str) -> Error {
+    let error = match &session.common.context {
+        Some(context) => Error::failure(format!("context `{context}` not found in the kubeconfig")),
+        None => Error::failure(format!("cannot read the current context: {message}")),
+    };
+    error.hint("choose a context that `kubectl config get-contexts --output name` lists")
 }
 
 /// Returns the server from the variables of a pod, which kubectl uses as well.

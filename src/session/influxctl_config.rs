@@ -4,6 +4,7 @@ use super::{Session, paths};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::{Snapshot, TargetLock, find_stale_temp_file, read_file};
+use crate::plan::{format_shell_line, shell_quote};
 use crate::profile::{ConfigEdit, ConfigError, Profile};
 use crate::tool::Tool;
 use crate::tool::quirk::{self, QuirkContext};
@@ -14,8 +15,6 @@ use std::path::{Path, PathBuf};
 /// The size limit of a configuration, in bytes.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
 
-const CREATE_PROFILE_HINT: &str = "run `bypassctl enable --create-profile --host HOST --port PORT`";
-
 /// The configuration file, read once.
 pub(crate) struct InfluxctlConfig {
     /// The path from the command line or the environment.
@@ -24,11 +23,13 @@ pub(crate) struct InfluxctlConfig {
     pub(crate) path: PathBuf,
     /// The content, `None` if the file is missing.
     pub(crate) snapshot: Option<Snapshot>,
+    /// The command that creates the profile of the session. `None` for `disable`.
+    create_profile_command: Option<String>,
 }
 
 impl InfluxctlConfig {
     /// Reads the file that [`locate_config`] found.
-    pub(crate) fn read(requested_path: &Path) -> Result<Self> {
+    pub(crate) fn read(session: &Session, requested_path: &Path) -> Result<Self> {
         let path = resolve_symlinks(requested_path);
         let snapshot = read_file(&path, MAX_CONFIG)
             .map_err(|error| config_read_error(requested_path, &error))?;
@@ -39,6 +40,7 @@ impl InfluxctlConfig {
             requested_path: requested_path.to_owned(),
             path,
             snapshot,
+            create_profile_command: build_create_command(session),
         })
     }
 
@@ -58,7 +60,7 @@ impl InfluxctlConfig {
                 "influxctl configuration `{}` not found",
                 self.requested_path.display()
             ))
-            .hint(format!("pass --config FILE, or {CREATE_PROFILE_HINT}"))
+            .hint(self.add_create_hint("pass an existing file with --config FILE"))
         })
     }
 
@@ -91,20 +93,33 @@ impl InfluxctlConfig {
         };
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         let access = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK);
-        if snapshot.meta.mode() & 0o222 != 0 && access(&self.path).is_ok() {
-            // The edit replaces the file, so its directory must be writable.
-            return access(directory).map_err(|error| {
-                Error::refusal(format!(
-                    "cannot write to the directory `{}`: {error}",
-                    directory.display()
-                ))
-                .hint("check its mode (`ls -ld`) and the mount options of its filesystem")
-            });
+        if snapshot.meta.mode() & 0o222 == 0 {
+            let path = self.path.display();
+            return Err(
+                Error::refusal(format!("`{path}` is read-only")).hint(format!(
+                    "run `chmod u+w {}`",
+                    shell_quote(&path.to_string())
+                )),
+            );
         }
-        Err(
-            Error::refusal(format!("`{}` is read-only", self.path.display()))
-                .hint(format!("chmod u+w '{}'", self.path.display())),
-        )
+        access(&self.path).map_err(|error| {
+            Error::refusal(format!(
+                "cannot write to `{}`: {error}",
+                self.path.display()
+            ))
+            .hint(
+                "check its owner and mode (`ls -l`), its attributes (`lsattr`) and the mount \
+                 options of its filesystem",
+            )
+        })?;
+        // The edit replaces the file, so its directory must be writable.
+        access(directory).map_err(|error| {
+            Error::refusal(format!(
+                "cannot write to the directory `{}`: {error}",
+                directory.display()
+            ))
+            .hint("check its mode (`ls -ld`) and the mount options of its filesystem")
+        })
     }
 
     /// Deletes the temporary file that a killed run may have left beside the file.
@@ -118,11 +133,62 @@ impl InfluxctlConfig {
     /// Converts an error of the profile. It has line and column, but never quotes the file.
     pub(crate) fn to_error(&self, error: &ConfigError) -> Error {
         let unhinted = Error::failure(format!("`{}`: {error}", self.requested_path.display()));
-        match error.hint() {
-            Some(hint) => unhinted.hint(hint),
-            None => unhinted.hint(format!("pass --profile NAME, or {CREATE_PROFILE_HINT}")),
+        match (error, error.hint()) {
+            (ConfigError::NoProfiles { .. }, _) if self.create_profile_command.is_none() => {
+                unhinted.hint("pass the configuration that has the profile: `--config FILE`")
+            }
+            (ConfigError::NoProfiles { .. }, Some(hint)) => {
+                unhinted.hint(self.add_create_hint(&hint))
+            }
+            (_, Some(hint)) => unhinted.hint(hint),
+            (_, None) => {
+                unhinted.hint(self.add_create_hint("pass a known profile: `--profile NAME`"))
+            }
         }
     }
+
+    /// Adds the command that creates the profile, unless the session only deletes a token.
+    fn add_create_hint(&self, hint: &str) -> String {
+        match &self.create_profile_command {
+            Some(command) => format!("{hint}, or create the profile with `{command}`"),
+            None => hint.to_owned(),
+        }
+    }
+}
+
+/// Builds the command that creates the profile of the session, with the options of this run.
+fn build_create_command(session: &Session) -> Option<String> {
+    if session.executor.command() == "disable" {
+        return None;
+    }
+    let common = session.common;
+    let config = common
+        .config
+        .as_ref()
+        .map(|path| path.display().to_string());
+    let options = [
+        ("-n", common.namespace.as_deref()),
+        ("--context", common.context.as_deref()),
+        ("--config", config.as_deref()),
+        (
+            "--profile",
+            Some(session.profile).filter(|profile| *profile != "default"),
+        ),
+    ];
+    let options = options
+        .into_iter()
+        .filter_map(|(option, value)| Some([option, value?]))
+        .flatten();
+    let words = ["bypassctl", "enable"].into_iter().chain(options).chain([
+        "--create-profile",
+        "--host",
+        "HOST",
+        "--port",
+        "PORT",
+    ]);
+    Some(format_shell_line(
+        &words.map(str::to_owned).collect::<Vec<_>>(),
+    ))
 }
 
 /// Finds the configuration that influxctl of that version reads, unless the user chooses another.

@@ -4,6 +4,7 @@ use super::Session;
 use super::runner::join_thread;
 use crate::error::{Error, Result};
 use crate::exec::ResolvedTool;
+use crate::plan::shell_quote;
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::{Tool, ToolName, influxctl, kubectl};
 use semver::Version;
@@ -12,8 +13,13 @@ use std::path::PathBuf;
 pub(crate) fn resolve_kubectl(session: &Session) -> Result<Tool> {
     let tool = ensure_allowed(session, inspect_tool(session, ToolName::Kubectl)?)?;
     if tool.version.is_none() {
-        return Err(Error::failure("cannot read the version of kubectl")
-            .hint("check the program with `kubectl version --client --output json`"));
+        let program = shell_quote(&tool.path.display().to_string());
+        return Err(
+            Error::failure("cannot read the version of kubectl").hint(format!(
+                "check the program with `{program} version --client --output json`, \
+                 or choose another one with --kubectl PATH"
+            )),
+        );
     }
     accept_tool(session, tool)
 }

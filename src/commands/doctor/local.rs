@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run_checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
     let config = session.propagate_fatal(
         locate_config(session, influxctl.and_then(|tool| tool.version.as_ref()))
-            .and_then(|path| InfluxctlConfig::read(&path)),
+            .and_then(|path| InfluxctlConfig::read(session, &path)),
     )?;
     let mut checks = match config {
         Ok(config) => check_config(session, influxctl, &config),

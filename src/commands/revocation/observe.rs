@@ -213,7 +213,7 @@ pub(crate) fn prepare_token_probe(
 ) -> Result<Option<TokenProbe>> {
     let token_probe = influxctl.and_then(|tool| {
         let path = locate_config(session, tool.version.as_ref())?;
-        let config = InfluxctlConfig::read(&path)?;
+        let config = InfluxctlConfig::read(session, &path)?;
         let profile = profile::find_profile(config.require_text()?, session.profile)
             .map_err(|error| config.to_error(&error))?;
         Ok(TokenProbe {
