@@ -10,9 +10,11 @@ use crate::procedure::enable::EnableFacts;
 use crate::session::Session;
 use crate::session::cluster::{ResolvedTools, describe_profile_and_target, identify_cluster};
 use crate::session::influxctl_config::InfluxctlConfig;
+use crate::session::token_file::is_exposed;
 use crate::steps::execute_plan;
 use crate::steps::gate::should_execute;
 use crate::steps::state::RunState;
+use std::path::Path;
 
 pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
     let SetupContext {
@@ -79,6 +81,17 @@ fn report_outcome(session: &Session, inconclusive: bool) -> Option<ErrorKind> {
     None
 }
 
+/// Warns about a token file that others have access to, because the run repairs only its mode.
+fn warn_about_exposed_token(session: &Session, file: &Path) {
+    let Ok(meta) = file.metadata() else { return };
+    if is_exposed(&meta) && meta.len() > 0 {
+        session.ui.warn(
+            &format!("other users had access to token file `{}`", file.display()),
+            "others could read its token: run `bypassctl rotate`, unless nobody did",
+        );
+    }
+}
+
 fn build_plan(
     session: &Session,
     args: &EnableArgs,
@@ -86,6 +99,7 @@ fn build_plan(
     config: InfluxctlConfig,
 ) -> Result<Plan> {
     let (profile, token_setup) = plan_local_changes(session, args, &tools.influxctl, &config)?;
+    warn_about_exposed_token(session, &token_setup.token_file);
     Ok(procedure::enable::plan_enable(EnableFacts {
         kubectl: tools.kubectl,
         influxctl: tools.influxctl,

@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::session::cluster::{identify_cluster, resolve_context};
 use crate::session::influxctl_config::{InfluxctlConfig, build_quirk_context, locate_config};
 use crate::session::runner::join_thread;
-use crate::session::token_file::{MAX_TOKEN_FILE, is_owner_only};
+use crate::session::token_file::{MAX_TOKEN_FILE, file_mode_hint, is_owner_only};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
 use crate::steps::token::{probe_token, read_token};
 use crate::tool::Tool;
@@ -264,7 +264,7 @@ impl StatusReport<'_> {
             self.report_drift(
                 "token file",
                 format!("{} has mode {mode:04o}, not 0600", path.display()),
-                ENABLE_HINT,
+                &file_mode_hint(path, &snapshot.meta),
             );
         }
         let secret = Secret::new(snapshot.bytes);

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::error::{Error, Result};
 use crate::exec::read_file;
+use crate::plan::shell_quote;
 use crate::secret::{Secret, is_token_like};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,6 +15,24 @@ pub(crate) const MAX_TOKEN_FILE: u64 = 2 << 20;
 /// Returns whether only its owner can read a file, and nobody can execute it.
 pub(crate) fn is_owner_only(meta: &Metadata) -> bool {
     meta.mode() & 0o7177 == 0
+}
+
+/// Returns whether others than the owner have any access to a file.
+pub(crate) fn is_exposed(meta: &Metadata) -> bool {
+    meta.mode() & 0o077 != 0
+}
+
+/// Returns the hint for a token file with another mode than 0600.
+pub(crate) fn file_mode_hint(file: &Path, meta: &Metadata) -> String {
+    let file = shell_quote(&file.display().to_string());
+    if is_exposed(meta) {
+        format!(
+            "others could read this token: run `bypassctl rotate`, or `chmod 600 {file}` if \
+             nobody did"
+        )
+    } else {
+        format!("run `chmod 600 {file}`")
+    }
 }
 
 /// Reads a copy of the old token. Returns `None` if the file is missing or has no token.

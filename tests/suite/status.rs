@@ -111,6 +111,13 @@ fn status_fails_when_token_file_mode_differs() {
             text.contains(&format!("has mode {mode:04o}, not 0600")),
             "{text}"
         );
+        let enable = sb.run(&["enable", "-n", "influxdb"]);
+        assert_eq!(
+            enable.stderr.contains("other users had access"),
+            mode != 0o700,
+            "{}",
+            enable.stderr
+        );
     }
 }
 

@@ -5,10 +5,11 @@ use crate::exec::check_directory;
 use crate::profile;
 use crate::session::Session;
 use crate::session::influxctl_config::{InfluxctlConfig, build_quirk_context, locate_config};
-use crate::session::token_file::is_owner_only;
+use crate::session::token_file::{file_mode_hint, is_owner_only};
 use crate::tool::Tool;
 use crate::tool::quirk;
 use crate::ui::Check;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run_checks(session: &Session, influxctl: Option<&Tool>) -> Result<Vec<Check>> {
@@ -106,15 +107,21 @@ fn check_token_file(config: &InfluxctlConfig, configured: Option<&str>, profile:
                 unsafe_directory.remedy
             ),
         ),
-        None if file.metadata().is_ok_and(|meta| !is_owner_only(&meta)) => Check::failure(
-            "token file",
-            format!("other users have access to {}", file.display()),
-            format!("run `chmod 600 '{}'` or `bypassctl enable`", file.display()),
-        ),
-        None => Check::ok(
-            "token file",
-            format!("{} can be written safely", file.display()),
-        ),
+        None => match file.metadata() {
+            Ok(meta) if !is_owner_only(&meta) => Check::failure(
+                "token file",
+                format!(
+                    "{} has mode {:04o}, not 0600",
+                    file.display(),
+                    meta.mode() & 0o7777
+                ),
+                file_mode_hint(&file, &meta),
+            ),
+            _ => Check::ok(
+                "token file",
+                format!("{} can be written safely", file.display()),
+            ),
+        },
     }
 }
 
