@@ -13,7 +13,7 @@ use std::ffi::OsString;
 const QUICK_START: &str = "\
 The admin token of InfluxDB Clustered in influxctl profiles, for development and testing:
 
-  bypassctl doctor -n NS     check the prerequisites, changes nothing
+  bypassctl doctor -n NS     check tools, cluster and files, changes nothing
   bypassctl enable -n NS     store the token and point an influxctl profile at it
   bypassctl disable          delete the token file and restore the profile
 

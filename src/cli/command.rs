@@ -19,7 +19,7 @@ pub enum Command {
     Rotate(RotateArgs),
     /// Show the tools, the cluster, the profile and the token file
     Status,
-    /// Check the prerequisites of `enable` and `revoke`
+    /// Check tools, cluster, permissions and files, without a token probe
     Doctor,
     /// Save the plan of a command for approval
     Plan(PlanArgs),

@@ -22,13 +22,13 @@ pub const EXAMPLES: &[Examples] = &[
         &[
             (
                 "bypassctl doctor -n influxdb",
-                "checks the prerequisites, with hints",
+                "checks tools, cluster and files",
             ),
             ("bypassctl enable -n influxdb --dry-run", "shows the plan"),
             ("bypassctl enable -n influxdb --reason CHG-12", ""),
             (
                 "bypassctl status -n influxdb",
-                "shows whether it is accepted",
+                "shows whether the server accepts the token",
             ),
             ("bypassctl disable", "deletes the token file"),
             ("bypassctl audit verify", "verifies the audit log"),

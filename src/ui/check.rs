@@ -26,7 +26,7 @@ pub struct Check {
     pub state: CheckState,
     /// The result in a sentence.
     pub detail: String,
-    /// The remedy, or null if none is necessary.
+    /// The instruction for the user, or null if none is necessary.
     pub hint: Option<String>,
     /// Milliseconds from the start of the run to the report of the check.
     pub elapsed_ms: u64,

@@ -48,7 +48,7 @@ pub(super) struct ErrorReport<'a> {
     pub(super) code: &'static str,
     /// The object and the failure.
     pub(super) message: &'a str,
-    /// The remedy.
+    /// The instruction for the user.
     pub(super) hint: &'a str,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct ReportData {
 pub(super) struct Warning {
     /// The subject of the warning.
     pub(super) message: String,
-    /// The remedy.
+    /// The instruction for the user.
     pub(super) hint: String,
 }
 
