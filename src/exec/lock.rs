@@ -68,8 +68,9 @@ pub(super) fn acquire_lock(
             let holder = sanitize_truncated(&holder, 200);
             let message = format!("another run is working on {target}: {holder}");
             Err(Error::refusal(message).hint(
-                "wait until it ends. If its process is gone, find the kubectl or influxctl that it \
-                 started: `ps -e | grep -E 'kubectl|influxctl'`",
+                "wait until it ends. If its process is gone, wait until the kubectl or influxctl \
+                 that it started exits, or find and stop it: \
+                 `ps -e | grep -E 'kubectl|influxctl'`, then `kill PID`",
             ))
         }
         Err(error) => {

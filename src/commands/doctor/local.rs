@@ -128,10 +128,7 @@ fn check_token_file(config: &InfluxctlConfig, configured: Option<&str>, profile:
 /// Checks whether the log can reserve space. It is writable, because this run is already in it.
 fn check_audit_log(session: &Session) -> Check {
     if session.executor.can_preallocate_log() {
-        return Check::ok(
-            "audit log",
-            "writable, with space reserved for each result before its command runs",
-        );
+        return Check::ok("audit log", "writable, with space reserved for results");
     }
     Check::warning(
         "audit log",

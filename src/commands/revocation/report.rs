@@ -16,7 +16,7 @@ pub(super) fn report_preflight(
     if let Some(reason) = &revocation.resuming {
         session.ui.warn(
             &format!("an earlier revocation is unfinished or still running: {reason}"),
-            "this run resumes it: pass `--start-over` to delete its secrets and start over",
+            "this run resumes it. `--start-over` would delete its secrets and start over",
         );
     }
     for (step, reason) in &revocation.satisfied {
