@@ -28,5 +28,5 @@ pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };
 pub use strict::check_strict_json;
-pub use unfinished::PlanProgress;
+pub use unfinished::{PlanProgress, RevocationState, UnfinishedRevocation};
 pub use verify::{Finding, FindingKind, LogReport, verify_log};

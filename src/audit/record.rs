@@ -134,7 +134,7 @@ pub struct TornBytes {
 }
 
 /// The start of a run.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct RunBegin {

@@ -3,7 +3,7 @@
 
 use super::entry::Entry;
 use super::lines::for_each_entry;
-use super::record::{Body, Operation, RunBegin, Target};
+use super::record::{Body, Operation, RunBegin, Target, Text};
 use crate::error::ErrorKind;
 use crate::host;
 use crate::tool::invocation::{Effect, ObjectRef};
@@ -72,7 +72,7 @@ fn is_recent(ts: &str) -> bool {
         .is_ok_and(|ts| ts >= Timestamp::now() - UNFINISHED_TTL)
 }
 
-/// An intent or the end of a run, with the facts that show how far revocations and plans got.
+/// The start, an intent or the end of a run, with the facts that show how far revocations and plans got.
 struct RunEvent {
     run: String,
     target: Target,
@@ -80,6 +80,7 @@ struct RunEvent {
 }
 
 enum RunEventKind {
+    Begin(Box<RunBegin>),
     Intent {
         ts: String,
         step: String,
@@ -100,6 +101,7 @@ impl RunEvent {
     fn from_entry(entry: Entry) -> Option<Self> {
         let run = entry.run?.to_string();
         let (target, kind) = match entry.body.ok()? {
+            Body::RunBegin(begin) => (Target::default(), RunEventKind::Begin(begin)),
             Body::Intent(intent) => {
                 let object = match intent.operation {
                     Operation::Process { object, .. } => object,
@@ -140,17 +142,26 @@ impl RunEvent {
     }
 }
 
-/// Reads the last megabytes of a log. A line that starts before them is skipped like a torn line.
-fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
+/// Reads the last megabytes of a log.
+fn read_window(file: &File) -> io::Result<Vec<u8>> {
     let end = file.metadata()?.len();
     let start = end.saturating_sub(EVENTS_WINDOW);
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, start)?;
+    Ok(bytes)
+}
+
+/// Parses the last megabytes of a log. A line that starts before them is skipped like a torn line.
+fn parse_run_events(mut bytes: &[u8]) -> io::Result<Vec<RunEvent>> {
     let mut events = Vec::new();
-    for_each_entry(&mut bytes.as_slice(), |entry, _, _| {
+    for_each_entry(&mut bytes, |entry, _, _| {
         events.extend(RunEvent::from_entry(entry));
     })?;
     Ok(events)
+}
+
+fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
+    parse_run_events(&read_window(file)?)
 }
 
 fn collect_begun_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
@@ -182,23 +193,150 @@ pub(super) fn find_begun_deletions(file: &File, target: &Target) -> io::Result<V
     Ok(collect_begun_deletions(&read_run_events(file)?, target))
 }
 
-/// Finds the target of a revocation that began in the last 24 hours and did not end.
-pub(super) fn find_unfinished_revocation(file: &File) -> io::Result<Option<Target>> {
-    let events = read_run_events(file)?;
-    let deletes = |event: &&RunEvent| {
-        matches!(
-            &event.kind,
+/// The commands that are revocations.
+const REVOCATION_COMMANDS: [&str; 2] = ["revoke", "rotate"];
+
+/// A run of a revocation that has not finished.
+pub struct UnfinishedRevocation {
+    /// UUID of the run.
+    pub run: String,
+    /// The target of its last intent.
+    pub target: Target,
+    /// The start of the run, unless it precedes the last megabytes of the log.
+    pub begin: Option<RunBegin>,
+    pub state: RevocationState,
+}
+
+pub enum RevocationState {
+    /// Its process exists on this host.
+    Running,
+    /// It stopped, or it runs on another host.
+    Stopped {
+        /// The last step that began to change something.
+        last_step: String,
+    },
+}
+
+impl UnfinishedRevocation {
+    /// Returns whether the run began on another host, where it can still run.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.begin.as_ref().is_some_and(|begin| !is_local(begin))
+    }
+
+    /// Returns the command line of the run. Omits words that are not UTF-8.
+    #[must_use]
+    pub fn argv(&self) -> Vec<String> {
+        let words = self.begin.iter().flat_map(|begin| &begin.argv);
+        words
+            .filter_map(|word| match word {
+                Text::Utf8(word) => Some(word.clone()),
+                Text::Bytes { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// The facts about one run in the last megabytes of a log.
+#[derive(Default)]
+struct RunProgress<'a> {
+    begin: Option<&'a RunBegin>,
+    target: Option<&'a Target>,
+    last_change: Option<&'a str>,
+    deletes: bool,
+    has_ended: bool,
+}
+
+impl RunProgress<'_> {
+    fn is_revocation(&self) -> bool {
+        self.begin.map_or(self.deletes, |begin| {
+            REVOCATION_COMMANDS.contains(&begin.command.as_str()) && !begin.dry_run
+        })
+    }
+}
+
+/// Lists the runs with their progress, in the order of their first event.
+fn list_run_progress(events: &[RunEvent]) -> Vec<(&str, RunProgress<'_>)> {
+    let mut runs: Vec<(&str, RunProgress)> = Vec::new();
+    for event in events {
+        // The entries of a run are close together, so the run is near the end of the list.
+        let index = runs.iter().rposition(|(run, _)| *run == event.run);
+        let index = index.unwrap_or_else(|| {
+            runs.push((&event.run, RunProgress::default()));
+            runs.len() - 1
+        });
+        let progress = &mut runs[index].1;
+        match &event.kind {
+            RunEventKind::Begin(begin) => progress.begin = Some(begin),
             RunEventKind::Intent {
-                object: Some(_),
+                step,
+                effect,
+                object,
                 ..
+            } => {
+                progress.target = Some(&event.target);
+                progress.deletes |= object.is_some();
+                if *effect == Effect::Changes {
+                    progress.last_change = Some(step);
+                }
             }
-        )
-    };
-    let unfinished = events
+            RunEventKind::End { .. } => progress.has_ended = true,
+        }
+    }
+    runs
+}
+
+/// Finds a running revocation, or else one that began in the last 24 hours and did not finish.
+///
+/// Without a target, every namespace counts.
+pub(super) fn find_unfinished_revocation(
+    file: &File,
+    target: Option<&Target>,
+) -> io::Result<Option<UnfinishedRevocation>> {
+    let window = read_window(file)?;
+    // Parsing megabytes takes longer than all of this search, and most logs have no revocation.
+    let patterns: [&[u8]; 3] = [
+        br#""command":"revoke""#,
+        br#""command":"rotate""#,
+        br#""object":{"#,
+    ];
+    let is_in_window = |pattern: &&[u8]| memchr::memmem::find(&window, pattern).is_some();
+    if !patterns.iter().any(is_in_window) {
+        return Ok(None);
+    }
+    let events = parse_run_events(&window)?;
+    let found = find_in_events(&events, target);
+    Ok(found)
+}
+
+fn find_in_events(events: &[RunEvent], target: Option<&Target>) -> Option<UnfinishedRevocation> {
+    let candidates: Vec<_> = list_run_progress(events)
+        .into_iter()
+        .filter_map(|(run, progress)| Some((run, progress.target?, progress)))
+        .filter(|(_, found, progress)| {
+            progress.is_revocation() && target.is_none_or(|target| found.is_same_namespace(target))
+        })
+        .collect();
+    let build =
+        |(run, target, progress): &(&str, &Target, RunProgress), state| UnfinishedRevocation {
+            run: (*run).to_owned(),
+            target: (*target).clone(),
+            begin: progress.begin.cloned(),
+            state,
+        };
+    let running = candidates
         .iter()
-        .filter(deletes)
-        .find(|event| !collect_begun_deletions(&events, &event.target).is_empty());
-    Ok(unfinished.map(|event| event.target.clone()))
+        .rev()
+        .find(|(_, _, progress)| !progress.has_ended && progress.begin.is_some_and(is_running));
+    if let Some(candidate) = running {
+        return Some(build(candidate, RevocationState::Running));
+    }
+    candidates.iter().rev().find_map(|candidate| {
+        let (_, target, progress) = candidate;
+        let last_step = progress.last_change?.to_owned();
+        let is_unfinished = !collect_begun_deletions(events, target).is_empty();
+        is_unfinished.then(|| build(candidate, RevocationState::Stopped { last_step }))
+    })
 }
 
 /// The progress of a plan.

@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod local;
 
+use super::unfinished::UnfinishedNotice;
 use crate::error::{CommandResult, Error, Result};
 use crate::policy::ActivePolicy;
 use crate::session::Session;
@@ -22,6 +23,7 @@ pub(crate) fn run(session: &Session) -> CommandResult {
     });
     let mut checks = vec![check_policy(session)];
     checks.extend(cluster?);
+    checks.extend(UnfinishedNotice::find(session)?.map(|notice| notice.to_check()));
     let influxctl = session.propagate_fatal(influxctl)?;
     checks.push(check_tool("influxctl", &influxctl));
     checks.extend(local::run_checks(session, influxctl.as_ref().ok())?);

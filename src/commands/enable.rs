@@ -1,6 +1,7 @@
 //! `enable`: writes the admin token to a file and points a profile at it.
 
 use super::token_setup::{SetupContext, plan_local_changes, prepare_setup};
+use super::unfinished::UnfinishedNotice;
 use crate::cli::EnableArgs;
 use crate::error::{CommandResult, ErrorKind, Result};
 use crate::plan::{Plan, format_shell_line};
@@ -22,6 +23,13 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
         config,
         lock,
     } = prepare_setup(session, args.allow_production, args.dry_run.is_some())?;
+    let unfinished = UnfinishedNotice::find(session)?;
+    if let Some(notice) = &unfinished {
+        session.ui.warn(
+            &format!("a revocation has not finished: {}", notice.detail),
+            &notice.hint,
+        );
+    }
     let state = RunState::default();
     let mut observed = PlanObservation::default().with_config(&config.path, config.text());
     if !session.mode.is_execute() {
@@ -41,7 +49,10 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
     )? {
         return Ok(None);
     }
-    execute_plan(&session.runner(), &plan, &state)?;
+    execute_plan(&session.runner(), &plan, &state).map_err(|error| match &unfinished {
+        Some(notice) if state.token().is_err() => notice.replace_hint(error),
+        _ => error,
+    })?;
     drop(lock);
     Ok(report_outcome(
         session,

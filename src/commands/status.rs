@@ -1,5 +1,6 @@
 //! `status`: compares the actual state with the state that `enable` sets up.
 
+use super::unfinished::UnfinishedNotice;
 use crate::error::{CommandResult, Error, ErrorKind};
 use crate::exec::read_file;
 use crate::profile::{self, Profile};
@@ -38,7 +39,11 @@ pub(crate) fn run(session: &Session) -> CommandResult {
         drift: false,
         inconclusive: false,
         error: None,
+        unfinished: UnfinishedNotice::find(session)?,
     };
+    if let Some(notice) = &report.unfinished {
+        report.report_check(notice.to_check());
+    }
     report.check_tool("kubectl", cluster.0);
     let influxctl = report.check_tool("influxctl", influxctl);
     let token = cluster.1.and_then(|token| report.check_cluster(token));
@@ -101,6 +106,8 @@ struct StatusReport<'a> {
     inconclusive: bool,
     /// The first error of a check.
     error: Option<Error>,
+    /// A revocation that has not finished. It determines the token, so `enable` does not help.
+    unfinished: Option<UnfinishedNotice>,
 }
 
 impl StatusReport<'_> {
@@ -111,6 +118,15 @@ impl StatusReport<'_> {
     fn report_drift(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
         self.drift = true;
         self.report_check(Check::failure(name, detail, hint));
+    }
+
+    /// Reports a drift that `enable` corrects, unless a revocation has to finish first.
+    fn report_token_drift(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
+        let hint = match &self.unfinished {
+            Some(notice) => notice.hint.clone(),
+            None => hint.to_owned(),
+        };
+        self.report_drift(name, detail, &hint);
     }
 
     fn report_error(&mut self, name: &str, error: Error) {
@@ -148,6 +164,10 @@ impl StatusReport<'_> {
                 Some(token)
             }
             Err(error) => {
+                let error = match &self.unfinished {
+                    Some(notice) => notice.replace_hint(error),
+                    None => error,
+                };
                 self.report_error("admin token", error);
                 None
             }
@@ -220,7 +240,7 @@ impl StatusReport<'_> {
 
     fn check_token_file(&mut self, profile: &Profile) -> Option<Secret> {
         let Some(path) = profile.token_file.as_ref().map(Path::new) else {
-            self.report_drift(
+            self.report_token_drift(
                 "token file",
                 format!("profile `{}` has no `auth.token.token_file`", profile.name),
                 ENABLE_HINT,
@@ -232,13 +252,13 @@ impl StatusReport<'_> {
                 "`{}` is relative, so it depends on the working directory of influxctl",
                 path.display()
             );
-            self.report_drift("token file", detail, ENABLE_HINT);
+            self.report_token_drift("token file", detail, ENABLE_HINT);
             return None;
         }
         let snapshot = match read_file(path, MAX_TOKEN_FILE) {
             Ok(Some(snapshot)) => snapshot,
             Ok(None) => {
-                self.report_drift(
+                self.report_token_drift(
                     "token file",
                     format!("`{}` not found", path.display()),
                     ENABLE_HINT,
@@ -246,7 +266,7 @@ impl StatusReport<'_> {
                 return None;
             }
             Err(error) => {
-                self.report_drift(
+                self.report_token_drift(
                     "token file",
                     format!("cannot read `{}`: {error}", path.display()),
                     ENABLE_HINT,
@@ -261,7 +281,7 @@ impl StatusReport<'_> {
                 format!("{}, mode {mode:04o}", path.display()),
             ));
         } else {
-            self.report_drift(
+            self.report_token_drift(
                 "token file",
                 format!("{} has mode {mode:04o}, not 0600", path.display()),
                 &file_mode_hint(path, &snapshot.meta),
@@ -289,7 +309,7 @@ impl StatusReport<'_> {
                     file.fingerprint(),
                     token.fingerprint()
                 );
-                self.report_drift("token match", detail, FETCH_HINT);
+                self.report_token_drift("token match", detail, FETCH_HINT);
             }
             _ => {}
         }
@@ -313,7 +333,7 @@ impl StatusReport<'_> {
                 "token probe",
                 format!("{address} accepts the token of the file"),
             )),
-            TokenVerdict::Rejected(reason) => self.report_drift(
+            TokenVerdict::Rejected(reason) => self.report_token_drift(
                 "token probe",
                 format!("{address} rejects the token of the file: {reason}"),
                 FETCH_HINT,

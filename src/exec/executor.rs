@@ -7,7 +7,7 @@ use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
     Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, Receipt,
-    RunBegin, Target, Text,
+    RunBegin, Target, Text, UnfinishedRevocation,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -192,6 +192,17 @@ impl Executor {
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
     pub fn find_begun_deletions(&self) -> Result<Vec<ObjectRef>> {
         lock_mutex(&self.log).find_begun_deletions(&self.target())
+    }
+
+    /// Finds a revocation of this target that has not finished. Without a known server, every
+    /// namespace counts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_unfinished_revocation(&self) -> Result<Option<UnfinishedRevocation>> {
+        let target = self.target();
+        let target = Some(&target).filter(|target| target.server.is_some());
+        lock_mutex(&self.log).find_unfinished_revocation(target)
     }
 
     /// Returns the target as far as it is known.

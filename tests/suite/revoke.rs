@@ -13,6 +13,7 @@ mod resume;
 mod rotate;
 mod safety;
 mod timeouts;
+mod unfinished;
 mod verification;
 
 use crate::enable::TOKEN_FILE;

@@ -76,8 +76,10 @@ impl Log {
                 ),
             );
         }
-        if let Some(target) = unfinished::find_unfinished_revocation(&self.file).map_err(failed)? {
-            let namespace = target.namespace.unwrap_or_default();
+        let revocation =
+            unfinished::find_unfinished_revocation(&self.file, None).map_err(failed)?;
+        if let Some(revocation) = revocation {
+            let namespace = revocation.target.namespace.unwrap_or_default();
             return Err(Error::refusal(format!(
                 "a revocation in namespace `{namespace}` has not finished and resumes from this log"
             ))

@@ -4,7 +4,7 @@ use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{RECORD_VERSION, RecordLine, UnsupportedFormat, ZERO_HASH, encode_line};
 use crate::audit::record::{Body, Head, PreviousLog, Target, TornBytes};
 use crate::audit::tail::{self, Tail};
-use crate::audit::unfinished::{self, PlanProgress};
+use crate::audit::unfinished::{self, PlanProgress, UnfinishedRevocation};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::Redactor;
@@ -191,6 +191,18 @@ impl Log {
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_begun_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
         unfinished::find_begun_deletions(&self.file, target)
+            .map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Finds a revocation that has not finished. Without a target, every namespace counts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_unfinished_revocation(
+        &self,
+        target: Option<&Target>,
+    ) -> Result<Option<UnfinishedRevocation>> {
+        unfinished::find_unfinished_revocation(&self.file, target)
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
