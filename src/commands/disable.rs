@@ -1,6 +1,7 @@
 //! `disable`: deletes the token file and restores the profile.
 
 use super::token_setup::open_config;
+use super::unfinished::UnfinishedNotice;
 use crate::cli::DisableArgs;
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{find_stale_temp_file, read_file};
@@ -24,7 +25,9 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     let path = select_config(session)?;
     let (config, lock) = open_config(session, &path, args.dry_run.is_some())?;
     let observed = PlanObservation::default().with_config(&config.path, config.text());
-    let plan = gather_facts(session, config).map(plan_disable)?;
+    let facts = gather_facts(session, config)?;
+    keep_token_for_revocation(session, &facts.token_files)?;
+    let plan = plan_disable(facts);
     if !should_execute(
         &session.runner(),
         session.mode,
@@ -70,6 +73,32 @@ fn select_config(session: &Session) -> Result<PathBuf> {
         ))
         .hint("run `bypassctl disable --config FILE` for each")),
     }
+}
+
+/// Refuses to delete a token file while a revocation has not finished.
+///
+/// The revocation can have deleted the secret. Then the file is the last copy of the old token,
+/// which the verification needs.
+fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Result<()> {
+    let Some(file) = token_files.first() else {
+        return Ok(());
+    };
+    let Some(notice) = UnfinishedNotice::find(session)? else {
+        return Ok(());
+    };
+    let error = Error::refusal(format!(
+        "a revocation that has not finished needs the token file `{}`: {}",
+        file.display(),
+        notice.detail
+    ))
+    .hint(notice.hint);
+    if notice.is_running {
+        return Err(error);
+    }
+    Err(error.with_hint(
+        "to disable first, move the file to a safe place, and pass it to that command with \
+         `--old-token-file FILE`",
+    ))
 }
 
 fn format_result(plan: &Plan, profile: &str) -> String {

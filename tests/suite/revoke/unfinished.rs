@@ -1,7 +1,8 @@
 //! What other commands report while a revocation has not finished.
 
-use super::{COMMAND_POINTS, create_enabled_sandbox, run_with_exit_code};
+use super::{COMMAND_POINTS, assert_revoked, create_enabled_sandbox, run_with_exit_code};
 use crate::crash::kill_orphans;
+use crate::enable::{CONFIG_FILE, TOKEN_FILE};
 use crate::sandbox::{RunningCommand, Sandbox};
 use rustix::process::Signal;
 use serde_json::json;
@@ -51,6 +52,49 @@ fn describe_first_rotation(sb: &Sandbox) -> String {
     let begin = begins.iter().find(|begin| begin["command"] == "rotate");
     let run = begin.expect("a rotation")["run"].as_str().expect("a run");
     format!("run {} (`rotate`, CHG 14) ", &run[..8])
+}
+
+#[test]
+fn disable_keeps_token_that_unfinished_rotation_needs() {
+    let sb = create_unfinished_rotation();
+    let before = (sb.read(TOKEN_FILE), sb.read(CONFIG_FILE));
+    let expected = describe_first_rotation(&sb) + "stopped at step `rerun-key-gen`";
+    for args in [&["disable"] as &[_], &["disable", "--dry-run"]] {
+        let run = run_with_exit_code(&sb, 4, args);
+        for part in [
+            "error: a revocation that has not finished needs the token file",
+            &expected,
+            &format!("resume it: `{RESUME_COMMAND}`"),
+            "--old-token-file",
+        ] {
+            assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+        }
+        assert_eq!((sb.read(TOKEN_FILE), sb.read(CONFIG_FILE)), before);
+    }
+}
+
+#[test]
+fn disable_succeeds_after_rotation_is_resumed() {
+    let sb = create_unfinished_rotation();
+    let old = sb.read(TOKEN_FILE).into_bytes();
+    run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    assert_revoked(&sb, &old, "resumed");
+    run_with_exit_code(&sb, 0, &["disable"]);
+}
+
+#[test]
+fn moved_token_file_allows_disable_and_verifies_resumed_rotation() {
+    let sb = create_unfinished_rotation();
+    let old = sb.read(TOKEN_FILE).into_bytes();
+    std::fs::rename(sb.path(TOKEN_FILE), sb.path("home/old.json")).expect("sandbox");
+    run_with_exit_code(&sb, 0, &["disable"]);
+    let file = sb.path("home/old.json").display().to_string();
+    run_with_exit_code(
+        &sb,
+        0,
+        &[ROTATE_ARGS, &["--old-token-file", &file]].concat(),
+    );
+    assert_revoked(&sb, &old, "resumed");
 }
 
 #[test]
@@ -120,3 +164,18 @@ fn status_starts_with_the_running_rotation() {
     assert_eq!(running.wait().code, 0);
 }
 
+#[test]
+fn disable_waits_for_the_running_revocation() {
+    let sb = create_enabled_sandbox();
+    let running = spawn_held(&sb, super::REVOKE_ARGS, "delete keys");
+    let run = run_with_exit_code(&sb, 4, &["disable"]);
+    assert!(
+        run.stderr
+            .contains(") is working\nhint: wait until it ends\n"),
+        "{}",
+        run.stderr
+    );
+    sb.release_gate("gate");
+    assert_eq!(running.wait().code, 0);
+    run_with_exit_code(&sb, 0, &["disable"]);
+}
