@@ -3,7 +3,7 @@
 
 use super::entry::Entry;
 use super::lines::for_each_entry;
-use super::record::{Body, Operation, RunBegin, Target, Text};
+use super::record::{Body, Operation, RunBegin, Stream, Target, Text};
 use crate::error::ErrorKind;
 use crate::host;
 use crate::tool::invocation::{Effect, ObjectRef};
@@ -72,7 +72,8 @@ fn is_recent(ts: &str) -> bool {
         .is_ok_and(|ts| ts >= Timestamp::now() - UNFINISHED_TTL)
 }
 
-/// The start, an intent or the end of a run, with the facts that show how far revocations and plans got.
+/// The start, an intent or the end of a run, with the facts that show how far revocations and plans
+/// got.
 struct RunEvent {
     run: String,
     target: Target,
@@ -210,7 +211,7 @@ pub struct UnfinishedRevocation {
 pub enum RevocationState {
     /// Its process exists on this host.
     Running,
-    /// It stopped, or it runs on another host.
+    /// No process of it exists on this host.
     Stopped {
         /// The last step that began to change something.
         last_step: String,
@@ -337,6 +338,68 @@ fn find_in_events(events: &[RunEvent], target: Option<&Target>) -> Option<Unfini
         let is_unfinished = !collect_begun_deletions(events, target).is_empty();
         is_unfinished.then(|| build(candidate, RevocationState::Stopped { last_step }))
     })
+}
+
+/// The step that lists the secrets after a revocation has created new keys.
+const KEYS_LISTED_STEP: &str = "verify-rsa-keys";
+
+/// The step that reads the new token, if a revocation creates one.
+const NEW_TOKEN_STEP: &str = "get-token";
+
+/// Finds the last revocation of the last 24 hours, if it was verified, created no token, and no
+/// run changed the namespace since.
+///
+/// `secrets` is the current list of the secrets with their UIDs. The revocation must have seen
+/// exactly this list after it created new keys.
+pub(super) fn find_verified_revocation(
+    file: &File,
+    target: &Target,
+    secrets: &Stream,
+) -> io::Result<Option<String>> {
+    // The run that saw the secrets, and the sequence numbers of its intents that list them.
+    let mut listing: Option<(Uuid, Vec<u64>, bool)> = None;
+    let mut verified = None;
+    for_each_entry(&mut read_window(file)?.as_slice(), |entry, _, _| {
+        let Some(run) = entry.run else { return };
+        match entry.body {
+            Ok(Body::Intent(intent)) if intent.target.is_same_namespace(target) => {
+                if intent.effect == Effect::Changes {
+                    verified = None;
+                }
+                if intent.step == NEW_TOKEN_STEP {
+                    listing = None;
+                } else if intent.step == KEYS_LISTED_STEP {
+                    let mut intents = match listing.take() {
+                        Some((listed, intents, _)) if listed == run => intents,
+                        _ => Vec::new(),
+                    };
+                    intents.push(entry.seq);
+                    listing = Some((run, intents, false));
+                }
+            }
+            Ok(Body::Result(result)) => {
+                if let Some((listed, intents, matches)) = &mut listing
+                    && *listed == run
+                    && intents.contains(&result.intent)
+                {
+                    *matches = result.stdout.as_ref() == Some(secrets);
+                }
+            }
+            Ok(Body::RunEnd {
+                command, outcome, ..
+            }) => {
+                let is_verified = outcome == "done"
+                    && REVOCATION_COMMANDS.contains(&command.as_str())
+                    && is_recent(&entry.ts)
+                    && matches!(&listing, Some((listed, _, true)) if *listed == run);
+                if is_verified {
+                    verified = Some(run.to_string());
+                }
+            }
+            _ => {}
+        }
+    })?;
+    Ok(verified)
 }
 
 /// The progress of a plan.

@@ -21,7 +21,7 @@ use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::Kubectl;
 use confirm::require_confirmation;
 use observe::ClusterSnapshot;
-use preflight::{check_permissions, run_preflight};
+use preflight::{PriorProgress, check_permissions, run_preflight};
 use report::{add_progress, report_outcome, report_preflight};
 use request::RevocationRequest;
 
@@ -33,6 +33,8 @@ const CONSEQUENCES: &str = "all admin tokens issued so far stop working, for all
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
     begun_deletions: Vec<ObjectRef>,
+    /// The earlier run that created and verified the current keys.
+    verified_by: Option<String>,
     /// `None` without a way to probe a token.
     pub(crate) token_probe: Option<TokenProbe>,
     /// A copy of the old token.
@@ -62,7 +64,16 @@ pub(crate) fn gather_context(
         pods: &snapshot.pods,
         begun_deletions: &begun_deletions,
     };
-    let is_new = observation.determine_stage(args.start_over).token == SecretState::New;
+    let stage = observation.determine_stage(args.start_over);
+    let is_new = stage.token == SecretState::New;
+    // Only `--no-new-token` leaves new keys without a token.
+    let verified_by = if stage.keys == SecretState::New && stage.token == SecretState::Missing {
+        session
+            .executor
+            .find_verified_revocation(&snapshot.secrets_stream)?
+    } else {
+        None
+    };
     let (new_token, current_token) = if is_new {
         (snapshot.current_token.take(), None)
     } else {
@@ -78,6 +89,7 @@ pub(crate) fn gather_context(
     Ok(RevocationContext {
         snapshot,
         begun_deletions,
+        verified_by,
         token_probe,
         old_token,
         plan_observation: PlanObservation::default(),
@@ -98,6 +110,7 @@ pub(crate) fn run_revocation(
     let RevocationContext {
         snapshot,
         begun_deletions,
+        verified_by,
         token_probe,
         old_token,
         plan_observation,
@@ -139,9 +152,13 @@ pub(crate) fn run_revocation(
         &revocation.plan,
         request.args,
         old_token,
-        is_resuming,
+        match verified_by {
+            Some(_) => PriorProgress::Verified,
+            None if is_resuming => PriorProgress::Unfinished,
+            None => PriorProgress::None,
+        },
     )?;
-    report_preflight(session, &revocation, &facts);
+    report_preflight(session, &revocation, &facts, verified_by.as_deref());
     let observed = plan_observation
         .with_cluster(&facts.cluster)
         .with_secrets(&facts.secrets);
@@ -169,6 +186,9 @@ pub(crate) fn run_revocation(
         )?;
     }
     let state = RunState::default();
+    if verified_by.is_some() {
+        let _ = state.keys_verified_before.set(());
+    }
     if let Some(old_token) = old_token {
         let _ = state.old_token.set(old_token);
     }

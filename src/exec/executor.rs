@@ -7,7 +7,7 @@ use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
     Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, Receipt,
-    RunBegin, Target, Text, UnfinishedRevocation,
+    RunBegin, Stream, Target, Text, UnfinishedRevocation,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -203,6 +203,14 @@ impl Executor {
         let target = self.target();
         let target = Some(&target).filter(|target| target.server.is_some());
         lock_mutex(&self.log).find_unfinished_revocation(target)
+    }
+
+    /// Finds a verified revocation that created the keys of this list of secrets.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_verified_revocation(&self, secrets: &Stream) -> Result<Option<String>> {
+        lock_mutex(&self.log).find_verified_revocation(&self.target(), secrets)
     }
 
     /// Returns the target as far as it is known.

@@ -16,6 +16,8 @@ pub(crate) struct RunState {
     pub(crate) inconclusive_reason: OnceLock<String>,
     /// A copy of the token that a revocation invalidates, if one was found.
     pub(crate) old_token: OnceLock<OldToken>,
+    /// Set if an earlier run created the current keys and verified the rejection of older tokens.
+    pub(crate) keys_verified_before: OnceLock<()>,
     /// How the server answered the old token after the restart.
     pub(crate) rejection: OnceLock<RejectionOutcome>,
     pub(crate) verification: OnceLock<RevocationVerification>,

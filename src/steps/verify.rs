@@ -155,10 +155,19 @@ pub(crate) fn verify_revocation(
     if let Some(TokenVerdict::Rejected(reason)) = &new_verdict {
         let _ = state.new_token_rejection.set(reason.clone());
     }
+    let was_verified = state.keys_verified_before.get().is_some();
     let outcome = match (&verification.token_probe, state.old_token.get()) {
+        (Some(_), None) if was_verified && matches!(new_verdict, Some(TokenVerdict::Accepted)) => {
+            RevocationVerification::Verified
+        }
         (None, _) => inconclusive("no token probe is available"),
         (_, None) => inconclusive("no copy of the old token found"),
-        (Some(_), Some(old)) => combine(old, state.rejection.get(), new_verdict),
+        (Some(_), Some(old)) => combine(
+            was_verified || old.is_conclusive(),
+            old.accepted,
+            state.rejection.get(),
+            new_verdict,
+        ),
     };
     let address = verification
         .token_probe
@@ -199,7 +208,8 @@ fn inconclusive(reason: impl Into<String>) -> RevocationVerification {
 
 /// Combines the verdicts of both tokens.
 fn combine(
-    old: &OldToken,
+    is_conclusive: bool,
+    was_accepted: bool,
     rejection: Option<&RejectionOutcome>,
     new_verdict: Option<TokenVerdict>,
 ) -> RevocationVerification {
@@ -215,10 +225,8 @@ fn combine(
         (_, Some(TokenVerdict::Inconclusive(reason))) => {
             inconclusive(format!("cannot probe the new token: {reason}"))
         }
-        (_, Some(TokenVerdict::Accepted)) if old.is_conclusive() => {
-            RevocationVerification::Verified
-        }
-        (_, None) if old.accepted => RevocationVerification::Verified,
+        (_, Some(TokenVerdict::Accepted)) if is_conclusive => RevocationVerification::Verified,
+        (_, None) if was_accepted => RevocationVerification::Verified,
         (_, Some(TokenVerdict::Accepted) | None) => inconclusive(
             "the server rejects the old token, but did not accept it before the revocation",
         ),

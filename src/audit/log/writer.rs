@@ -2,9 +2,11 @@
 
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{RECORD_VERSION, RecordLine, UnsupportedFormat, ZERO_HASH, encode_line};
-use crate::audit::record::{Body, Head, PreviousLog, Target, TornBytes};
+use crate::audit::record::{Body, Head, PreviousLog, Stream, Target, TornBytes};
+use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
 use crate::audit::unfinished::{self, PlanProgress, UnfinishedRevocation};
+use crate::audit::verify::verify_log;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::Redactor;
@@ -204,6 +206,26 @@ impl Log {
     ) -> Result<Option<UnfinishedRevocation>> {
         unfinished::find_unfinished_revocation(&self.file, target)
             .map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Finds a verified revocation that created the keys of this list of secrets, if the log is
+    /// intact.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_verified_revocation(
+        &self,
+        target: &Target,
+        secrets: &Stream,
+    ) -> Result<Option<String>> {
+        let find = || {
+            let found = unfinished::find_verified_revocation(&self.file, target, secrets)?;
+            // The whole log is read only for a run to rely on.
+            let Some(run) = found else { return Ok(None) };
+            let report = verify_log(&mut LogFile::open(&self.path)?.reader()?, None)?;
+            Ok(Some(run).filter(|_| report.is_intact()))
+        };
+        find().map_err(|error| unrecorded_error(&self.path, &error))
     }
 
     /// Finds the progress of a plan in other runs than `run`.

@@ -1,5 +1,6 @@
 //! Reads that a revocation needs, run in parallel.
 
+use crate::audit::Stream;
 use crate::cli::RevocationArgs;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,8 @@ pub(crate) struct ClusterSnapshot {
     pub(crate) target: ClusterTarget,
     pub(crate) cluster_id: ClusterId,
     pub(crate) secrets: Vec<SecretUid>,
+    /// The output with the secrets, as the audit log records it.
+    pub(crate) secrets_stream: Stream,
     pub(crate) jobs: Vec<Job>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) pods_match_selector: bool,
@@ -114,8 +117,10 @@ impl RawOutputs {
             .transpose()?;
         let add_context =
             |message: &'static str| move |failure: KubectlError| failure.into_error(message);
-        let secrets = kubectl::parse_secret_uids(&self.secrets?)
-            .map_err(add_context("cannot list the secrets"))?;
+        let secrets = self.secrets?;
+        let secrets_stream = Stream::from_bytes(&secrets.stdout);
+        let secrets =
+            kubectl::parse_secret_uids(&secrets).map_err(add_context("cannot list the secrets"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(add_context("cannot list the jobs"))?;
         let parse_pods = |output: &ToolOutput| {
             kubectl::parse_list::<Pod>(output).map_err(add_context("cannot list the pods"))
@@ -143,6 +148,7 @@ impl RawOutputs {
             },
             cluster_id,
             secrets,
+            secrets_stream,
             jobs,
             pods,
             pods_match_selector,

@@ -13,6 +13,15 @@ use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, JobManifest, KubectlError};
 use crate::ui::StepOutcome;
 
+/// The progress of earlier revocations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PriorProgress {
+    None,
+    Unfinished,
+    /// An earlier run created and verified the current keys.
+    Verified,
+}
+
 /// Fails if the account lacks a permission that the plan needs.
 pub(super) fn check_permissions(
     args: &RevocationArgs,
@@ -62,18 +71,18 @@ pub(super) fn run_preflight(
     plan: &Plan,
     args: &RevocationArgs,
     old_token: Option<OldToken>,
-    is_resuming: bool,
+    prior: PriorProgress,
 ) -> Result<Option<OldToken>> {
     let (jobs, old_token) = std::thread::scope(|scope| {
         let jobs = scope.spawn(|| dry_run_jobs(session, facts, plan, args));
         let old_token = old_token
-            .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, is_resuming))
+            .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, prior))
             .transpose();
         (join_thread(jobs), old_token)
     });
     jobs?;
     let old_token = old_token?;
-    if old_token.is_none() {
+    if old_token.is_none() && prior != PriorProgress::Verified {
         session.ui.warn(
             "no copy of the old token found, so the verification will be inconclusive",
             "pass `--old-token-file FILE`",
@@ -151,7 +160,7 @@ fn probe_old_token(
     session: &Session,
     token_probe: Option<&TokenProbe>,
     old: OldToken,
-    is_resuming: bool,
+    prior: PriorProgress,
 ) -> Result<OldToken> {
     let Some(TokenProbe { command, profile }) = token_probe else {
         return Ok(old);
@@ -177,12 +186,15 @@ fn probe_old_token(
                 ..old
             })
         }
-        TokenVerdict::Rejected(_) if is_resuming && old.is_from_cluster => {
+        TokenVerdict::Rejected(_)
+            if prior == PriorProgress::Verified
+                || (prior == PriorProgress::Unfinished && old.is_from_cluster) =>
+        {
             report(format!("{address} already rejects the old token"));
             Ok(old)
         }
         TokenVerdict::Rejected(_) => {
-            let hint = if is_resuming {
+            let hint = if prior == PriorProgress::Unfinished {
                 "check in the audit log whether the earlier run saw the token accepted (step \
                  `probe-old-token`)"
             } else {

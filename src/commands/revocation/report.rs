@@ -12,8 +12,15 @@ pub(super) fn report_preflight(
     session: &Session,
     revocation: &procedure::RevocationPlan,
     facts: &RevocationFacts,
+    verified_by: Option<&str>,
 ) {
-    if let Some(reason) = &revocation.resuming {
+    if let Some(run) = verified_by {
+        let text = format!(
+            "run {} replaced and verified the keys: this run only creates the token",
+            run.get(..8).unwrap_or(run)
+        );
+        session.ui.report_step("keys", StepOutcome::Verified, &text);
+    } else if let Some(reason) = &revocation.resuming {
         session.ui.warn(
             &format!("an earlier revocation is unfinished or still running: {reason}"),
             "this run resumes it. `--start-over` would delete its secrets and start over",

@@ -4,7 +4,7 @@ use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
     get_secret_uid, is_token_accepted, run_revoke,
 };
-use crate::sandbox::wrap_lines;
+use crate::sandbox::{Sandbox, wrap_lines};
 use serde_json::{Value, json};
 
 /// Returns the outcome of the verification from the JSON report.
@@ -24,16 +24,103 @@ fn revoke_without_new_token_is_verified() {
     );
     assert_eq!(get_secret_uid(&sb, "admin-token"), None);
     assert!(!is_token_accepted(&sb, &old));
-    // The next run creates a token and keeps the keys.
-    let keys = get_secret_uid(&sb, "rsa-keys");
+}
+
+/// Revokes without a new token, which is verified. Returns the old token.
+fn revoke_without_new_token(sb: &Sandbox) -> Vec<u8> {
+    let old = sb.admin_token();
+    run_revoke(sb, 0, &["--no-new-token"]);
+    sb.clear_calls();
+    old
+}
+
+#[test]
+fn revoke_after_verified_revocation_only_creates_token() {
+    for sb in [create_fast_sandbox(), create_enabled_sandbox()] {
+        let old = revoke_without_new_token(&sb);
+        let keys = get_secret_uid(&sb, "rsa-keys");
+        let earlier = sb.read_entries_by_type("run.end").pop().expect("an end");
+        let next = run_revoke(&sb, 0, &[]);
+        let expected = format!(
+            "verified  keys: run {} replaced and verified the keys: this run only creates the token",
+            &earlier["run"].as_str().expect("a run")[..8]
+        );
+        assert!(next.stdout.contains(&expected), "{}", next.stdout);
+        for absent in [
+            "unfinished",
+            "no copy of the old token",
+            "inconclusive",
+            "deleted no keys",
+        ] {
+            assert!(!next.stderr.contains(absent), "{}", next.stderr);
+        }
+        assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
+        assert_revoked(&sb, &old, "resumed");
+        // The new token is in use, so the next run replaces the keys.
+        run_revoke(&sb, 0, &[]);
+        assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
+    }
+}
+
+#[test]
+fn earlier_verification_counts_only_with_an_intact_log() {
+    let sb = create_fast_sandbox();
+    revoke_without_new_token(&sb);
+    let log = String::from_utf8(sb.read_log()).expect("ASCII");
+    std::fs::write(sb.log_path(), log.replacen("\"pid\":", "\"pid\":1", 1)).expect("sandbox");
     let next = run_revoke(&sb, 10, &[]);
     assert!(
         next.stderr.contains("no copy of the old token found"),
         "{}",
         next.stderr
     );
-    assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
-    assert_revoked(&sb, &old, "carried on");
+}
+
+#[test]
+fn earlier_verification_counts_only_for_the_same_keys() {
+    let sb = create_fast_sandbox();
+    revoke_without_new_token(&sb);
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] =
+            json!("00000000-0000-4000-8000-000000000000");
+    });
+    let next = run_revoke(&sb, 10, &[]);
+    assert!(
+        next.stderr.contains("no copy of the old token found"),
+        "{}",
+        next.stderr
+    );
+}
+
+#[test]
+fn earlier_verification_counts_only_without_an_issued_token() {
+    let sb = create_fast_sandbox();
+    run_revoke(&sb, 0, &[]);
+    // Somebody deletes the token and the traces of its creation.
+    sb.edit_cluster(|cluster| {
+        let remove = |value: &mut Value, key: &str| value.as_object_mut().expect("it").remove(key);
+        assert!(remove(&mut cluster["secrets"], "influxdb/admin-token").is_some());
+        assert!(remove(&mut cluster["jobs"], "influxdb/create-admin-token-001").is_some());
+    });
+    let next = run_revoke(&sb, 10, &[]);
+    assert!(
+        next.stderr.contains("no copy of the old token found"),
+        "{}",
+        next.stderr
+    );
+}
+
+#[test]
+fn unverified_revocation_does_not_count_as_verified() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
+    run_revoke(&sb, 11, &["--no-new-token", "--grace-period", "1s"]);
+    let next = run_revoke(&sb, 10, &[]);
+    assert!(
+        next.stderr.contains("no copy of the old token found"),
+        "{}",
+        next.stderr
+    );
 }
 
 #[test]
