@@ -85,8 +85,8 @@ fn enable_writes_token_and_edits_profile() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    done      check-cluster: the context still points to the same cluster
-    done      probe-token: token accepted by 127.0.0.1:26444
+    verified  check-cluster: the context still points to the same cluster
+    verified  probe-token: token accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
         0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -94,7 +94,7 @@ fn enable_writes_token_and_edits_profile() {
     to undo this, run `bypassctl disable`
     --- stderr
     warning: the admin token bypasses the identity provider: use it for development and testing only
-       hint: run `bypassctl disable` before production use
+       hint: before production, set up the identity provider and run `bypassctl revoke`
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
@@ -161,15 +161,15 @@ fn enable_rerun_changes_nothing() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    done      check-cluster: the context still points to the same cluster
-    done      probe-token: token accepted by 127.0.0.1:26444
+    verified  check-cluster: the context still points to the same cluster
+    verified  probe-token: token accepted by 127.0.0.1:26444
     unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json already
         contains this token
     done: influxctl uses the admin token with profile `default`
     to undo this, run `bypassctl disable`
     --- stderr
     warning: the admin token bypasses the identity provider: use it for development and testing only
-       hint: run `bypassctl disable` before production use
+       hint: before production, set up the identity provider and run `bypassctl revoke`
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token

@@ -56,7 +56,8 @@ fn enable_fails_when_namespace_is_missing() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
     error: cannot read secret `admin-token`: Error from server (NotFound): namespaces "influx" not
         found
-    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace influx
+        --context sim-dev`
     audit head [UID] 15:[SHA256]
     "#);
 }
@@ -118,7 +119,7 @@ fn unreachable_cluster_exits_with_5_for_each_kubectl() {
 #[test]
 fn enable_fails_for_unknown_context() {
     insta::assert_snapshot!(expect_error(1, &["--context", "nope"], |_| ()), @"
-    error: cannot read the current context: cannot locate context nope
+    error: context `nope` not found in the kubeconfig
     hint: choose a context that `kubectl config get-contexts --output name` lists
     audit head [UID] 11:[SHA256]
     ");

@@ -22,7 +22,8 @@ fn missing_profile_error_lists_known_profiles() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `third` not found (known
         profiles: default, second)
-    hint: pass --profile NAME, or run `bypassctl enable --create-profile --host HOST --port PORT`
+    hint: pass a known profile: `--profile NAME`, or create the profile with `bypassctl enable -n
+        influxdb --profile third --create-profile --host HOST --port PORT`
     audit head [UID] 11:[SHA256]
     ");
     let text = extract_error(&expect_refusal(&sb, 1, &["--profile", "Default"]));
@@ -106,14 +107,16 @@ fn enable_fails_for_missing_or_empty_config() {
     std::fs::remove_file(sb.config_path()).expect("sandbox");
     insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
     error: influxctl configuration `[SANDBOX]/home/.config/influxctl/config.toml` not found
-    hint: pass --config FILE, or run `bypassctl enable --create-profile --host HOST --port PORT`
+    hint: pass an existing file with --config FILE, or create the profile with `bypassctl enable -n
+        influxdb --create-profile --host HOST --port PORT`
     audit head [UID] 11:[SHA256]
     ");
     sb.write(CONFIG_FILE, "");
     insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml`: profile `default` not found: the
         configuration has no profiles
-    hint: add a `[[profile]]` with name, product, host and port
+    hint: add a `[[profile]]` with name, product, host and port, or create the profile with
+        `bypassctl enable -n influxdb --create-profile --host HOST --port PORT`
     audit head [UID] 21:[SHA256]
     ");
 }
@@ -198,7 +201,7 @@ fn enable_refuses_read_only_config() {
     sb.chmod(CONFIG_FILE, 0o444);
     insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 4, &[])), @"
     error: `[SANDBOX]/home/.config/influxctl/config.toml` is read-only
-    hint: chmod u+w '[SANDBOX]/home/.config/influxctl/config.toml'
+    hint: run `chmod u+w [SANDBOX]/home/.config/influxctl/config.toml`
     audit head [UID] 11:[SHA256]
     ");
     assert!(

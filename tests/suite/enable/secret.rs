@@ -11,7 +11,7 @@ fn enable_fails_when_secret_has_no_token_key() {
     sb.remove_admin_token_key();
     insta::assert_snapshot!(extract_error(&expect_refusal(&sb, 1, &[])), @"
     error: secret `admin-token` has no key `token`
-    hint: check its keys: `kubectl describe secrets/admin-token --namespace NS`
+    hint: check its keys: `kubectl describe secrets/admin-token --namespace influxdb --context sim-dev`
     audit head [UID] 15:[SHA256]
     ");
     assert!(!sb.call_lines().contains("database"), "no token, no probe");
@@ -63,9 +63,9 @@ fn enable_fails_when_secret_is_missing() {
     insta::assert_snapshot!(wrap_lines(extract_error(&expect_refusal(&sb, 1, &[]))), @r#"
     error: cannot read secret `admin-token`: Error from server (NotFound): secrets "admin-token" not
         found
-    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`. Run
-        `bypassctl revoke` to create a token: an interrupted revocation leaves none, and neither
-        does --no-new-token
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace influxdb
+        --context sim-dev`. Run `bypassctl revoke` to create a token: an interrupted revocation
+        leaves none, and neither does --no-new-token
     audit head [UID] 15:[SHA256]
     "#);
 }

@@ -45,7 +45,8 @@ fn enable_fails_for_token_of_another_cluster() {
     error: token rejected by influxdb.prod.invalid:26444: rpc error: code = Unauthenticated desc =
         token is not valid
     hint: check that the profile's host belongs to this namespace. If it does, the token was
-        revoked: `kubectl get secrets,jobs --namespace NS` shows the job that created it
+        revoked: `kubectl get secrets,jobs --namespace influxdb --context sim-dev` shows the job
+        that created it
     audit head [UID] 21:[SHA256]
     ");
 }
@@ -59,7 +60,7 @@ fn inconclusive_probe_continues_with_warning() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    done      check-cluster: the context still points to the same cluster
+    verified  check-cluster: the context still points to the same cluster
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
         0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -67,7 +68,7 @@ fn inconclusive_probe_continues_with_warning() {
     to undo this, run `bypassctl disable`
     --- stderr
     warning: the admin token bypasses the identity provider: use it for development and testing only
-       hint: run `bypassctl disable` before production use
+       hint: before production, set up the identity provider and run `bypassctl revoke`
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
@@ -225,8 +226,8 @@ fn probe_ignores_older_cached_token() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    done      check-cluster: the context still points to the same cluster
-    done      probe-token: token accepted by 127.0.0.1:26444
+    verified  check-cluster: the context still points to the same cluster
+    verified  probe-token: token accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
         0600
     done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
@@ -234,7 +235,7 @@ fn probe_ignores_older_cached_token() {
     to undo this, run `bypassctl disable`
     --- stderr
     warning: the admin token bypasses the identity provider: use it for development and testing only
-       hint: run `bypassctl disable` before production use
+       hint: before production, set up the identity provider and run `bypassctl revoke`
     warning: influxctl before 2.3.1 keeps a copy of the admin token in its cache directory
        hint: update influxctl, or delete the copies that `bypassctl disable` names
     warning: influxctl before 2.5.0 prefers an older cached token to the token file

@@ -56,11 +56,10 @@ fn revoke_stops_when_token_is_recreated_concurrently() {
     assert_eq!(run.code, 8, "{}", run.stderr);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: secret `admin-token` was recreated by someone else during this run
-    hint: find out who recreated it, then run the same command again to plan from the new state.
-        Steps done: check-cluster, delete-rsa-keys; started: delete-admin-token; pending:
-        rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation. A change was made before this error: run
-        the same command again to resume
+    hint: a change was made before this error. Find out who recreated it, then run the same command
+        again to plan from the new state. Steps done: check-cluster, delete-rsa-keys; started:
+        delete-admin-token; pending: rerun-key-gen, verify-rsa-keys, restart-pods,
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
     sb.clear_faults();
     run_revoke(&sb, 0, &[]);
@@ -109,11 +108,11 @@ fn create_fails_after_successful_dry_run() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
     error: cannot create job `key-gen-001`: Error from server (Forbidden): error when creating
         "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
-    hint: raise the namespace's quota or free some of it: `kubectl describe quota --namespace NS`
-        shows its use. Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started:
-        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation. A change was made before
-        this error: run the same command again to resume
+    hint: a change was made before this error: run the same command again to resume. Raise the
+        namespace's quota or free some of it: `kubectl describe quota --namespace influxdb --context
+        sim-dev` shows its use. Steps done: check-cluster, delete-rsa-keys, delete-admin-token;
+        started: rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
     // No copy of the old token is left: the profile has none, and the cluster's is deleted.
@@ -139,11 +138,11 @@ fn cancelled_deletion_is_detected() {
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: secret `rsa-keys` still exists after its deletion
-    hint: check it for a finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps
-        done: check-cluster; started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen,
+    hint: a change was made before this error: run the same command again to resume. Check it for a
+        finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps done:
+        check-cluster; started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen,
         verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation. A change was made before this error: run
-        the same command again to resume
+        verify-admin-token, get-token, verify-revocation
     ");
 }
 

@@ -21,7 +21,7 @@ fn revoke_without_terminal_requires_confirm_flag() {
     let sb = create_fast_sandbox();
     let error = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);
     insta::assert_snapshot!(wrap_lines(error), @"
-    error: cannot ask for confirmation: no terminal, redirected output, -q or -o json
+    error: cannot ask for confirmation: standard input is no terminal
     hint: check context and namespace, then pass `--confirm 'sim-dev/influxdb'`
     ");
     assert!(

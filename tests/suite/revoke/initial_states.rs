@@ -292,22 +292,24 @@ fn clones_omit_ttl_and_suspension() {
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
+       right before, bypassctl checks that its UID is still [UID]
+       right before, bypassctl checks that its UID is still [UID]
        with the new token: $ influxctl --config <throwaway configuration> --profile default database
         list --format json
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    done      check-cluster: the context still points to the same cluster
+    verified  check-cluster: the context still points to the same cluster
     done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
     done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
     verified  verify-rejection: 127.0.0.1:26444 rejected the old token 10 times in a row
-    done      verify-admin-token: secret `admin-token` has the new UID [UID]
+    verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    done      verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
+    verified  verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
     revoked and verified
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
@@ -351,21 +353,23 @@ fn token_stays_accepted_when_selector_misses_pods() {
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
+       right before, bypassctl checks that its UID is still [UID]
+       right before, bypassctl checks that its UID is still [UID]
        without these pods, which use `rsa-keys` too: `app=token-management`
        with the new token: $ influxctl --config <throwaway configuration> --profile default database
         list --format json
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    done      check-cluster: the context still points to the same cluster
+    verified  check-cluster: the context still points to the same cluster
     done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
     done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 1 old pods are gone, 1 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
+    verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     revoked, but the old token is still accepted
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr

@@ -91,11 +91,11 @@ fn interrupt_during_each_wait_can_be_resumed() {
         }
     }
     insta::assert_snapshot!(wrap_lines(error), @"
-    error: stopped by Ctrl-C
-    hint: run the same command again. Steps done: check-cluster, delete-rsa-keys,
-        delete-admin-token, rerun-key-gen, verify-rsa-keys; started: restart-pods; pending:
-        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
-        verify-revocation. A change was made before this error: run the same command again to resume
+    error: interrupted by Ctrl-C
+    hint: a change was made before this error. Run the same command again to resume. Steps done:
+        check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; started:
+        restart-pods; pending: rerun-create-admin-token, verify-rejection, verify-admin-token,
+        get-token, verify-revocation
     ");
 }
 

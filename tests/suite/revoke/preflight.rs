@@ -82,7 +82,8 @@ fn revoke_refuses_namespace_without_influxdb() {
     );
     insta::assert_snapshot!(wrap_lines(super::extract_error(&nowhere)), @r#"
     error: cannot list the secrets: Error from server (NotFound): namespaces "nope" not found
-    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace NS`
+    hint: check the namespace and the context with `kubectl get secrets,jobs --namespace nope
+        --context sim-dev`
     "#);
 }
 
