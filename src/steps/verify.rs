@@ -174,7 +174,15 @@ pub(crate) fn verify_revocation(
         .as_ref()
         .map(|probe| probe.profile.address())
         .unwrap_or_default();
-    report_outcome(runner, step, verification, &outcome, &address);
+    let is_old_probed = state.rejection.get().is_some();
+    report_outcome(
+        runner,
+        step,
+        verification,
+        &outcome,
+        &address,
+        is_old_probed,
+    );
     let _ = state.verification.set(outcome);
     Ok(())
 }
@@ -239,10 +247,16 @@ fn report_outcome(
     verification: &VerificationStep,
     outcome: &RevocationVerification,
     address: &str,
+    is_old_probed: bool,
 ) {
     match outcome {
         RevocationVerification::Verified => {
-            let text = if verification.new_token {
+            let text = if !is_old_probed {
+                format!(
+                    "{address} accepts the new token, and an earlier run verified the rejection \
+                     of older ones"
+                )
+            } else if verification.new_token {
                 format!("{address} rejects the old token and accepts the new one")
             } else {
                 format!("{address} rejects the old token, which it accepted before")

@@ -16,7 +16,7 @@ pub(super) fn report_preflight(
 ) {
     if let Some(run) = verified_by {
         let text = format!(
-            "run {} replaced and verified the keys: this run only creates the token",
+            "run {} replaced and verified the keys: this run keeps them and creates the token",
             run.get(..8).unwrap_or(run)
         );
         session.ui.report_step("keys", StepOutcome::Verified, &text);

@@ -4,6 +4,7 @@ use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
     get_secret_uid, is_token_accepted, run_revoke,
 };
+use crate::enable::TOKEN_FILE;
 use crate::sandbox::{Sandbox, wrap_lines};
 use serde_json::{Value, json};
 
@@ -35,17 +36,29 @@ fn revoke_without_new_token(sb: &Sandbox) -> Vec<u8> {
 }
 
 #[test]
-fn revoke_after_verified_revocation_only_creates_token() {
+fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
     for sb in [create_fast_sandbox(), create_enabled_sandbox()] {
         let old = revoke_without_new_token(&sb);
         let keys = get_secret_uid(&sb, "rsa-keys");
         let earlier = sb.read_entries_by_type("run.end").pop().expect("an end");
         let next = run_revoke(&sb, 0, &[]);
         let expected = format!(
-            "verified  keys: run {} replaced and verified the keys: this run only creates the token",
+            "verified  keys: run {} replaced and verified the keys: this run keeps them and creates the token",
             &earlier["run"].as_str().expect("a run")[..8]
         );
         assert!(next.stdout.contains(&expected), "{}", next.stdout);
+        // Only the second cluster has a copy of the old token, in the profile.
+        let is_old_probed = next
+            .stdout
+            .contains("rejects the old token and accepts the new one");
+        assert_eq!(
+            !is_old_probed,
+            next.stdout
+                .contains("an earlier run verified the rejection of older ones"),
+            "{}",
+            next.stdout
+        );
+        assert_eq!(is_old_probed, sb.path(TOKEN_FILE).exists());
         for absent in [
             "unfinished",
             "no copy of the old token",
