@@ -98,7 +98,9 @@ pub fn normalize_step_order(text: &str) -> String {
         _ => text,
     };
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let is = |line: &str, word: &str| line.starts_with("done ") && line.contains(word);
+    let is = |line: &str, word: &str| {
+        (line.starts_with("done ") || line.starts_with("verified ")) && line.contains(word)
+    };
     let find = |word: &str| lines.iter().position(|line| is(line, word));
     let (get_token_line, verify_token_line) = (find(" get-token: "), find(" verify-admin-token: "));
     if let (Some(get_token_line), Some(verify_token_line)) = (get_token_line, verify_token_line)

@@ -368,8 +368,8 @@ fn token_stays_accepted_when_selector_misses_pods() {
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 1 old pods are gone, 1 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      get-token: secret `admin-token` read, fingerprint [HEX]
     verified  verify-admin-token: secret `admin-token` has the new UID [UID]
+    done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the old token is still accepted
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr

@@ -148,14 +148,16 @@ fn sticky_token_stays_accepted_without_new_token() {
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
+       right before, bypassctl checks that its UID is still [UID]
+       right before, bypassctl checks that its UID is still [UID]
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    done      check-cluster: the context still points to the same cluster
+    verified  check-cluster: the context still points to the same cluster
     done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
     done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
     revoked, but the old token is still accepted
     secret `admin-token` is deleted, and no new token was created
@@ -195,18 +197,20 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     --- stdout
     verified  operator: kubit is not installed: jobs are rerun as clones
        must print [UID]
+       right before, bypassctl checks that its UID is still [UID]
+       right before, bypassctl checks that its UID is still [UID]
        (without a token probe, the verification is inconclusive)
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    done      check-cluster: the context still points to the same cluster
+    verified  check-cluster: the context still points to the same cluster
     done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
     done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
     done      rerun-key-gen: job `key-gen-001` is complete
-    done      verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
+    verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    done      verify-admin-token: secret `admin-token` has the new UID [UID]
+    verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the verification is inconclusive
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
