@@ -113,7 +113,7 @@ fn status_enable_and_doctor_name_command_that_resumes() {
             output.contains(&format!("hint: resume it: `{RESUME_COMMAND}`")),
             "{output}"
         );
-        assert!(!output.contains("`bypassctl revoke`"), "{output}");
+        assert!(!output.contains("`bypassctl revoke` to create"), "{output}");
         if args[0] == "status" {
             assert!(!output.contains("`bypassctl enable`"), "{output}");
         }
