@@ -285,8 +285,14 @@ fn run_stops_when_its_log_is_closed() {
         "log": last["log"],
         "ts": last["ts"]
     });
-    let closed = [log, format!("{close}\n").into_bytes()].concat();
-    sb.write(sb.log_path(), &closed);
+    let close = format!("{close}\n").into_bytes();
+    // Appends: the run must never see a shorter log.
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(sb.path(sb.log_path()))
+        .expect("the log");
+    std::io::Write::write_all(&mut file, &close).expect("sandbox");
+    let closed = [log, close].concat();
     sb.release_gate("gate");
     let run = running.wait();
     assert!(
