@@ -106,11 +106,12 @@ fn poll_old_token(
             let count = streak.count;
             return Ok(RejectionOutcome::Rejected { count });
         }
-        let is_job_running = job.is_some_and(|job| state.step_status(job) == StepStatus::Running);
+        // A failed job stays in status `Running`, and its error ends the run.
+        let is_job_running = job.is_some_and(|job| state.step_status(job) == StepStatus::Running)
+            && !state.has_failed();
         if !is_job_running {
             let start = *grace_start.get_or_insert(probed_at);
             let deadline = start + check.grace_period;
-            // A failed job has ended the run.
             let is_over = probed_at > deadline && !streak.began_before(deadline);
             if is_over || state.has_failed() {
                 runner.ui.clear_progress();

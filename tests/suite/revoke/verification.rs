@@ -172,6 +172,21 @@ fn sticky_token_stays_accepted_without_new_token() {
 }
 
 #[test]
+fn failed_job_ends_run_while_old_token_is_accepted() {
+    let sb = create_fast_sandbox();
+    sb.edit_cluster(|cluster| {
+        cluster["sticky"] = json!(true);
+        cluster["job_faults"] = json!({"create-admin-token-001": "fail"});
+    });
+    let run = run_revoke(&sb, 8, &["--wait-timeout", "20s"]);
+    assert!(
+        run.stderr.contains("job `create-admin-token-001` failed"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn sticky_token_is_rejected_after_new_token() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
