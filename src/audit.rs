@@ -2,6 +2,7 @@
 //!
 //! The specification is `docs/AUDIT.md`.
 
+mod body;
 mod entry;
 mod file;
 mod history;
@@ -9,21 +10,20 @@ mod in_toto;
 mod line;
 mod lines;
 mod log;
-mod record;
 mod segments;
 mod strict;
 mod tail;
 mod unfinished;
 mod verify;
 
-pub use history::{Record, Run, list_runs, read_records};
-pub use in_toto::{Statement, build_statements};
-pub use line::{RECORD_VERSION, UnsupportedFormat};
-pub use log::{Log, LogRotation, PriorState, Receipt};
-pub use record::{
-    Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation, ResultRecord, RunBegin,
+pub use body::{
+    ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation, RunBegin,
     Stdin, Stream, Target, Text, UnfinishedCommand,
 };
+pub use history::{Run, RunEntry, list_runs, read_entries};
+pub use in_toto::{Statement, build_statements};
+pub use line::{LOG_FORMAT_VERSION, UnsupportedFormat};
+pub use log::{Log, LogRotation, PriorState, Receipt};
 pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };

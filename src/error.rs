@@ -170,7 +170,7 @@ impl Unhinted {
     }
 
     /// Records the error behind this one. The message quotes it already.
-    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
@@ -217,7 +217,7 @@ impl Error {
 
     /// Appends a sentence to the hint, and capitalizes it.
     #[must_use]
-    pub fn with_hint(mut self, sentence: &str) -> Self {
+    pub fn append_hint(mut self, sentence: &str) -> Self {
         let mut rest = sentence.chars();
         let first: String = rest.by_ref().take(1).flat_map(char::to_uppercase).collect();
         self.hint = format!("{}. {first}{}", self.hint, rest.as_str());
@@ -237,7 +237,7 @@ impl Error {
             };
             let hint = std::mem::take(&mut self.hint);
             self.hint = format!("a change was made before this error{resume}");
-            return self.with_hint(&hint);
+            return self.append_hint(&hint);
         }
         self
     }
@@ -264,7 +264,7 @@ mod tests {
     fn source_returns_the_cause() {
         let cause = std::io::Error::other("disk full");
         let error = Error::failure("cannot write `x`: disk full")
-            .caused_by(cause)
+            .with_source(cause)
             .hint("free some space");
         assert_eq!(
             error.source().map(ToString::to_string).as_deref(),

@@ -3,8 +3,8 @@
 //! Each step observes its postcondition instead of assuming it.
 
 pub(crate) mod cluster;
-pub(crate) mod gate;
 pub(crate) mod job;
+pub(crate) mod plan_mode;
 pub(crate) mod pods;
 pub(crate) mod state;
 pub(crate) mod token;

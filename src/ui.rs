@@ -13,8 +13,8 @@ mod summary;
 pub use check::{Check, CheckState};
 pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
-    CommandFields, Difference, ExportedFiles, InstalledTool, LogHead, Nullable, Progress,
-    RecordView, Report, ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
+    CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead, Nullable,
+    Progress, Report, ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
 };
 
 use crate::audit::{Head, Target};
@@ -24,7 +24,7 @@ use crate::text::escape_controls;
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use report::{Anchor, ErrorReport, REPORT_SCHEMA, ReportData, StepReport, Warning};
+use report::{ErrorReport, REPORT_SCHEMA, ReportData, StepReport, Warning};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
@@ -327,7 +327,7 @@ impl Ui {
     }
 
     /// Prints a head of the audit log on standard error, whatever the options.
-    pub fn print_anchor(&self, head: &Head) {
+    pub fn print_head(&self, head: &Head) {
         self.write_err(&format!("{head}\n"));
     }
 
@@ -368,7 +368,7 @@ impl Ui {
             }
         }
         if let Some((head, _)) = summary.head {
-            self.print_anchor(head);
+            self.print_head(head);
         }
         self.resolve_exit_code(summary)
     }
@@ -455,7 +455,7 @@ fn build_report<'a>(summary: &'a RunSummary, data: &'a ReportData) -> Report<'a>
         run: summary.run,
         target: &summary.target,
         error: summary.outcome.as_ref().err().map(describe_error),
-        audit: summary.head.map(|(head, file)| Anchor {
+        audit: summary.head.map(|(head, file)| LogHead {
             file: file.display().to_string(),
             head: head.clone(),
         }),

@@ -203,7 +203,7 @@ new_home() { # new_home NAME: sets home, conf and token_file
 conf_path=.config/influxctl/config.toml
 [ "$(uname)" != Darwin ] || conf_path="Library/Application Support/influxctl/config.toml"
 
-begin_story() { # begin_story NAME KUBECTL INFLUXCTL: sets dir and tools
+begin_scenario() { # begin_scenario NAME KUBECTL INFLUXCTL: sets dir and tools
     dir=$work/$1
     tools=$dir/bin
     runs=0 last=""

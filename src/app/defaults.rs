@@ -6,14 +6,14 @@ use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
 
 /// Fills in the options that the command line omits.
 pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
-    let file = policy.and_then(|policy| policy.policy.audit.file.clone());
+    let file = policy.and_then(|policy| policy.rules.audit.file.clone());
     cli.common.audit_log = cli.common.audit_log.take().or(file);
     // A plan file contains the options of its own run.
     if matches!(cli.command, Command::Apply(_)) {
         return;
     }
     let none = NamespaceDefaults::default();
-    let namespaces = policy.map(|policy| &policy.policy.namespaces);
+    let namespaces = policy.map(|policy| &policy.rules.namespaces);
     let defaults = namespaces
         .zip(cli.common.namespace.as_ref())
         .and_then(|(namespaces, name)| namespaces.get(name))

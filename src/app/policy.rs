@@ -25,7 +25,7 @@ pub(crate) fn load_active_policy(
         .policy
         .as_ref()
         .map(|path| environment.cwd.join(path));
-    if let Some(system) = system.as_ref().filter(|system| system.policy.locked) {
+    if let Some(system) = system.as_ref().filter(|system| system.rules.locked) {
         enforce_locked_policy(
             system,
             explicit.as_deref(),
@@ -86,7 +86,7 @@ fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
     }
     let mut root = cwd;
     for directory in cwd.ancestors() {
-        if try_exists(&directory.join(".git"))? {
+        if entry_exists(&directory.join(".git"))? {
             root = directory;
             break;
         }
@@ -96,7 +96,7 @@ fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
         .take_while(|directory| directory.starts_with(root))
     {
         let path = directory.join(FILE_NAME);
-        if try_exists(&path)? {
+        if entry_exists(&path)? {
             return Ok(Some(path));
         }
     }
@@ -104,7 +104,7 @@ fn discover_policy(cwd: &Path) -> Result<Option<PathBuf>> {
 }
 
 /// Fails where a file can exist but the account is forbidden to check.
-fn try_exists(path: &Path) -> Result<bool> {
+fn entry_exists(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -146,10 +146,10 @@ fn load_policy(path: &Path, environment: &Environment) -> Result<Option<ActivePo
         home: environment.home(),
         account_home: account_home.as_deref(),
     };
-    let policy = parse_policy(text, &context)
+    let rules = parse_policy(text, &context)
         .map_err(|error| unusable(error.to_string()).hint(error.hint.clone()))?;
     Ok(Some(ActivePolicy {
-        policy,
+        rules,
         file: path.to_owned(),
         sha256: Digest::compute(&file.bytes).to_string(),
     }))
@@ -170,7 +170,7 @@ fn check_ownership(policy: ActivePolicy, is_discovered: bool, ui: &Ui) -> Result
             .any(|writer| matches!(writer, Writer::User(_)));
     let names: Vec<String> = others.iter().map(ToString::to_string).collect();
     let (file, names) = (policy.file.display(), names.join(", "));
-    if policy.policy.locked && !others.is_empty() {
+    if policy.rules.locked && !others.is_empty() {
         return Err(Error::refusal(format!(
             "others can change the locked policy `{file}`: {names}"
         ))
@@ -195,10 +195,8 @@ fn check_ownership(policy: ActivePolicy, is_discovered: bool, ui: &Ui) -> Result
 /// Refuses another audit log than the one that the policy requires.
 pub(crate) fn enforce_log_path(audit_log: &Path, policy: Option<&ActivePolicy>) -> Result<()> {
     let Some(policy) = policy else { return Ok(()) };
-    match &policy.policy.audit.file {
-        Some(file)
-            if (policy.policy.audit.enforce || policy.policy.locked) && file != audit_log =>
-        {
+    match &policy.rules.audit.file {
+        Some(file) if (policy.rules.audit.enforce || policy.rules.locked) && file != audit_log => {
             Err(Error::refusal(format!(
                 "the policy `{}` requires the audit log `{}`, not `{}`",
                 policy.file.display(),

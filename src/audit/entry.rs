@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::record::{Body, EntryText};
+use super::body::{Body, EntryText};
 use super::strict::{Strict, Word};
 use crate::digest::Digest;
 use serde::Deserialize;

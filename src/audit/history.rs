@@ -1,15 +1,15 @@
 //! Reads runs and their entries from a log. Torn lines and invalid entries are skipped, because
 //! `verify` reports them.
 
+use super::body::{Body, Operation, RunBegin, Target};
 use super::lines::for_each_entry;
-use super::record::{Body, Operation, RunBegin, Target};
 use crate::digest::Digest;
 use serde::Serialize;
 use std::io::{self, BufRead};
 use uuid::Uuid;
 
 /// An entry of a run.
-pub struct Record {
+pub struct RunEntry {
     pub seq: u64,
     pub ts: String,
     /// UUID of the log.
@@ -117,11 +117,11 @@ pub fn list_runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
 ///
 /// # Errors
 /// Fails if the log cannot be read.
-pub fn read_records(
+pub fn read_entries(
     input: &mut dyn BufRead,
     run_prefix: &str,
-) -> io::Result<Vec<(String, Vec<Record>)>> {
-    let mut runs: Vec<(String, Vec<Record>)> = Vec::new();
+) -> io::Result<Vec<(String, Vec<RunEntry>)>> {
+    let mut runs: Vec<(String, Vec<RunEntry>)> = Vec::new();
     for_each_entry(input, |entry, line, _| {
         let (Some(id), Ok(body)) = (entry.run, entry.body) else {
             return;
@@ -130,7 +130,7 @@ pub fn read_records(
         if !id.starts_with(run_prefix) {
             return;
         }
-        let record = Record {
+        let record = RunEntry {
             seq: entry.seq,
             ts: entry.ts.into_owned(),
             log: entry.log.into_owned(),

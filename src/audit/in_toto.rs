@@ -4,8 +4,8 @@
 //! github.com/in-toto/attestation, and `protocol.md` (v1) in github.com/secure-systems-lab/dsse.
 //! The program has no key. The site signs by its own means.
 
-use super::history::Record;
-use super::record::{Body, Intent, Operation, ResultRecord, Text};
+use super::body::{ActionResult, Body, Intent, Operation, Text};
+use super::history::RunEntry;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -45,40 +45,40 @@ impl Statement {
 
 /// Builds a statement for each result of a run. The entries are in the order of the log.
 #[must_use]
-pub fn build_statements(run: &str, records: &[Record]) -> Vec<Statement> {
-    let result = |record: &Record| {
-        let Body::Result(result) = &record.body else {
+pub fn build_statements(run: &str, entries: &[RunEntry]) -> Vec<Statement> {
+    let result = |entry: &RunEntry| {
+        let Body::Result(result) = &entry.body else {
             return None;
         };
-        let intent_entry = &records[records
-            .binary_search_by_key(&result.intent, |record| record.seq)
+        let intent_entry = &entries[entries
+            .binary_search_by_key(&result.intent, |entry| entry.seq)
             .ok()?];
         let Body::Intent(intent) = &intent_entry.body else {
             return None;
         };
         let statement = json!({
             "_type": "https://in-toto.io/Statement/v1",
-            "subject": [build_record_descriptor(record)],
+            "subject": [build_entry_descriptor(entry)],
             "predicateType": "https://in-toto.io/attestation/link/v0.3",
             "predicate": {
                 "name": intent.step,
                 "command": build_command(&intent.operation),
                 "materials": build_materials(intent_entry, intent),
                 "byproducts": build_byproducts(result),
-                "environment": build_environment(run, intent_entry, record, intent),
+                "environment": build_environment(run, intent_entry, entry, intent),
             },
         });
         Some(Statement {
-            seq: record.seq,
+            seq: entry.seq,
             bytes: statement.to_string().into_bytes(),
         })
     };
-    records.iter().filter_map(result).collect()
+    entries.iter().filter_map(result).collect()
 }
 
 /// Names the raw line of an entry by its digest. A rotation does not change the name.
-fn build_record_descriptor(record: &Record) -> Value {
-    json!({ "name": format!("audit.jsonl#{}", record.seq), "digest": { "sha256": record.sha256 } })
+fn build_entry_descriptor(entry: &RunEntry) -> Value {
+    json!({ "name": format!("audit.jsonl#{}", entry.seq), "digest": { "sha256": entry.sha256 } })
 }
 
 /// Formats text as a string. Text that is not UTF-8 becomes `base64:…`.
@@ -97,8 +97,8 @@ fn build_command(operation: &Operation) -> Vec<String> {
 }
 
 /// Lists the materials: the intent, the executable and the plan.
-fn build_materials(intent_entry: &Record, intent: &Intent) -> Vec<Value> {
-    let mut materials = vec![build_record_descriptor(intent_entry)];
+fn build_materials(intent_entry: &RunEntry, intent: &Intent) -> Vec<Value> {
+    let mut materials = vec![build_entry_descriptor(intent_entry)];
     if let Operation::Process { exe, .. } = &intent.operation
         && let Some(sha256) = &exe.sha256
     {
@@ -110,7 +110,7 @@ fn build_materials(intent_entry: &Record, intent: &Intent) -> Vec<Value> {
     materials
 }
 
-fn build_byproducts(result: &ResultRecord) -> Value {
+fn build_byproducts(result: &ActionResult) -> Value {
     let exit = result.exit.as_ref();
     json!({
         "return-value": exit.and_then(|exit| exit.code),
@@ -125,8 +125,8 @@ fn build_byproducts(result: &ResultRecord) -> Value {
 
 fn build_environment(
     run: &str,
-    intent_entry: &Record,
-    result_entry: &Record,
+    intent_entry: &RunEntry,
+    result_entry: &RunEntry,
     intent: &Intent,
 ) -> Value {
     let (env, cwd) = match &intent.operation {

@@ -1,6 +1,6 @@
 //! An entry as a line: JSON in ASCII with an LF.
 
-use super::record::Body;
+use super::body::Body;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::io;
 pub const ZERO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Version of the log format.
-pub const RECORD_VERSION: u32 = 2;
+pub const LOG_FORMAT_VERSION: u32 = 2;
 
 /// Error for a log of another format version.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "audit log format {} is not supported, this program reads format {RECORD_VERSION}",
+            "audit log format {} is not supported, this program reads format {LOG_FORMAT_VERSION}",
             self.0
         )
     }
@@ -38,7 +38,7 @@ impl UnsupportedFormat {
 
 /// Checks the format version of a log.
 pub(super) fn ensure_supported_format(version: u64) -> io::Result<()> {
-    if version == u64::from(RECORD_VERSION) {
+    if version == u64::from(LOG_FORMAT_VERSION) {
         Ok(())
     } else {
         Err(io::Error::other(UnsupportedFormat(version)))
@@ -47,7 +47,7 @@ pub(super) fn ensure_supported_format(version: u64) -> io::Result<()> {
 
 /// The keys of an entry, in the order of the line.
 #[derive(Serialize)]
-pub(super) struct RecordLine<'a> {
+pub(super) struct EntryLine<'a> {
     pub(super) v: u32,
     pub(super) seq: u64,
     pub(super) prev: &'a str,
@@ -83,7 +83,7 @@ impl Formatter for AsciiFormatter {
 }
 
 /// Encodes an entry as one line, LF included.
-pub(super) fn encode_line(line: &RecordLine<'_>) -> serde_json::Result<Vec<u8>> {
+pub(super) fn encode_line(line: &EntryLine<'_>) -> serde_json::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(1024);
     line.serialize(&mut serde_json::Serializer::with_formatter(
         &mut out,
@@ -104,8 +104,8 @@ mod tests {
             preallocates: true,
             previous: None,
         };
-        let line = encode_line(&RecordLine {
-            v: RECORD_VERSION,
+        let line = encode_line(&EntryLine {
+            v: LOG_FORMAT_VERSION,
             seq: 1,
             prev: ZERO_HASH,
             body: &body,

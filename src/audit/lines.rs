@@ -1,7 +1,7 @@
 //! The entries of a log, one after another. Torn bytes are skipped.
 
+use super::body::{Body, TornBytes};
 use super::entry::Entry;
-use super::record::{Body, TornBytes};
 use super::strict::Word;
 use crate::digest::Hasher;
 use std::io::{self, BufRead};

@@ -1,6 +1,6 @@
 //! Opens the segments of a log and checks the links between them.
 
-use super::record::{Head, PreviousLog};
+use super::body::{Head, PreviousLog};
 use super::tail::{self, LogHeader, read_header};
 use super::verify::LogReport;
 use rustix::fs::{Mode, OFlags};

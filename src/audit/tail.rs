@@ -1,9 +1,9 @@
 //! Reads the end of a log backwards, so that a long log costs no more than a short one.
 
+use super::body::{Body, Head, PreviousLog, UnfinishedCommand};
 use super::entry::Entry;
-use super::line::{RECORD_VERSION, ensure_supported_format};
+use super::line::{LOG_FORMAT_VERSION, ensure_supported_format};
 use super::lines::for_each_entry;
-use super::record::{Body, Head, PreviousLog, UnfinishedCommand};
 use super::unfinished::is_running;
 use crate::digest::Digest;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ const INITIAL_WINDOW: u64 = 128 << 10;
 const HEADER_WINDOW: usize = 64 << 10;
 
 /// Start of the first entry.
-const FIRST_RECORD_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
+const FIRST_ENTRY_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
 
 /// Maximum size of the window at the end, in bytes. A file without an entry in it is no log.
 const MAX_WINDOW: u64 = 64 << 20;
@@ -35,11 +35,11 @@ pub(super) struct Tail {
     /// Intents without a result, of runs without an end.
     pub(super) unfinished: Vec<UnfinishedCommand>,
     /// The rotation that closed the log.
-    pub(super) rotation: Option<RotationRecord>,
+    pub(super) rotation: Option<RotationFacts>,
 }
 
 /// The facts of a `log.rotate`.
-pub(super) struct RotationRecord {
+pub(super) struct RotationFacts {
     pub(super) closed_at: String,
     /// Intents without a result.
     pub(super) unfinished: Vec<UnfinishedCommand>,
@@ -82,9 +82,9 @@ pub(super) fn read_head(file: &File) -> io::Result<Option<Head>> {
 /// Checks the start of a file, so that nothing is ever appended to another file by mistake. An
 /// empty file and a torn first entry count as a log.
 pub(super) fn ensure_is_log(file: &File) -> io::Result<()> {
-    let mut start = [0; FIRST_RECORD_PREFIX.len()];
+    let mut start = [0; FIRST_ENTRY_PREFIX.len()];
     let length = file.read_at(&mut start, 0)?;
-    if start[..length] == FIRST_RECORD_PREFIX[..length] {
+    if start[..length] == FIRST_ENTRY_PREFIX[..length] {
         return Ok(());
     }
     parse_version(&start[..length]).map_or(Ok(()), ensure_supported_format)?;
@@ -140,7 +140,7 @@ fn parse_window(bytes: &[u8], start: u64) -> io::Result<Option<Tail>> {
     };
     let (mut last, mut rotation, mut open_runs) = (None, None, OpenRuns::default());
     for_each_entry(&mut &bytes[first_line..], |entry, raw, end| {
-        if entry.version != u64::from(RECORD_VERSION) {
+        if entry.version != u64::from(LOG_FORMAT_VERSION) {
             return;
         }
         let end = first_line + end;
@@ -171,9 +171,9 @@ fn parse_window(bytes: &[u8], start: u64) -> io::Result<Option<Tail>> {
     }))
 }
 
-fn parse_rotation(entry: Entry) -> Option<RotationRecord> {
+fn parse_rotation(entry: Entry) -> Option<RotationFacts> {
     match entry.body {
-        Ok(Body::LogRotate { unfinished, .. }) => Some(RotationRecord {
+        Ok(Body::LogRotate { unfinished, .. }) => Some(RotationFacts {
             closed_at: entry.ts.into_owned(),
             unfinished,
         }),

@@ -1,9 +1,9 @@
 //! Finds the unfinished work in a log: runs without an end, and revocations and plans that did not
 //! finish.
 
+use super::body::{Body, Operation, RunBegin, Stream, Target, Text};
 use super::entry::Entry;
 use super::lines::for_each_entry;
-use super::record::{Body, Operation, RunBegin, Stream, Target, Text};
 use crate::error::ErrorKind;
 use crate::host;
 use crate::tool::invocation::{Effect, ObjectRef};
@@ -165,7 +165,7 @@ fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
     parse_run_events(&read_window(file)?)
 }
 
-fn collect_begun_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
+fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
     let mut begun = Vec::new();
     for event in events {
         if !event.target.is_same_namespace(target) {
@@ -190,8 +190,8 @@ fn collect_begun_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRe
 ///
 /// A revocation that was resumed on another host has no end in this log. The limit of 24 hours
 /// keeps it from counting as unfinished forever.
-pub(super) fn find_begun_deletions(file: &File, target: &Target) -> io::Result<Vec<ObjectRef>> {
-    Ok(collect_begun_deletions(&read_run_events(file)?, target))
+pub(super) fn find_started_deletions(file: &File, target: &Target) -> io::Result<Vec<ObjectRef>> {
+    Ok(collect_started_deletions(&read_run_events(file)?, target))
 }
 
 /// The commands that are revocations.
@@ -335,7 +335,7 @@ fn find_in_events(events: &[RunEvent], target: Option<&Target>) -> Option<Unfini
     candidates.iter().rev().find_map(|candidate| {
         let (_, target, progress) = candidate;
         let last_step = progress.last_change?.to_owned();
-        let is_unfinished = !collect_begun_deletions(events, target).is_empty();
+        let is_unfinished = !collect_started_deletions(events, target).is_empty();
         is_unfinished.then(|| build(candidate, RevocationState::Stopped { last_step }))
     })
 }

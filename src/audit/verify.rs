@@ -3,9 +3,9 @@
 
 mod blocks;
 
-use super::line::{RECORD_VERSION, UnsupportedFormat};
+use super::body::PreviousLog;
+use super::line::{LOG_FORMAT_VERSION, UnsupportedFormat};
 use super::lines::TornAccumulator;
-use super::record::PreviousLog;
 use crate::digest::Digest;
 use blocks::{CheckedEntry, CheckedLine, EntryKind};
 use serde::Serialize;
@@ -55,7 +55,7 @@ impl Finding {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogReport {
     /// Number of entries.
-    pub record_count: u64,
+    pub entry_count: u64,
     /// UUID of the log.
     pub log: Option<String>,
     /// The head, `SEQ:HASH`.
@@ -182,7 +182,7 @@ impl Verifier {
     }
 
     fn check_entry(&mut self, entry: CheckedEntry, hash: Digest) {
-        self.report.record_count += 1;
+        self.report.entry_count += 1;
         self.check_recovery(&entry);
         if entry.prev != Some(self.prev) {
             self.add_finding_of_kind(
@@ -247,7 +247,7 @@ impl Verifier {
             entry.kind,
             EntryKind::LogOpen { .. } | EntryKind::LogRecover { .. }
         );
-        if entry.version != u64::from(RECORD_VERSION) {
+        if entry.version != u64::from(LOG_FORMAT_VERSION) {
             Some(UnsupportedFormat(entry.version).to_string())
         } else if let EntryKind::Malformed { defect } = &entry.kind {
             Some(format!("invalid entry: {defect}"))
@@ -325,7 +325,7 @@ impl Verifier {
             let finding = Finding::from_line(line, offset, message);
             self.report.findings.push(finding);
         }
-        if self.report.record_count == 0 {
+        if self.report.entry_count == 0 {
             self.line = self.line.max(1);
             self.add_finding_of_kind(FindingKind::EmptyLog, "the log contains no entry");
         } else {

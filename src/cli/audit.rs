@@ -1,6 +1,6 @@
 //! `audit` and its options.
 
-use super::values::parse_anchor;
+use super::values::parse_head;
 use crate::error::EXIT_CODES;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +13,7 @@ pub enum AuditCommand {
         #[command(flatten)]
         logs: LogArgs,
         /// Head that an earlier run printed: `audit head LOG SEQ:HASH` or SEQ:HASH
-        #[arg(long, value_name = "HEAD", value_parser = parse_anchor)]
+        #[arg(long, value_name = "HEAD", value_parser = parse_head)]
         expect: Option<(u64, String)>,
     },
     /// List the runs in the audit log, filtered by --namespace too

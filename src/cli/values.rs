@@ -88,7 +88,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a head as an earlier run printed it: `audit head LOG SEQ:HASH`, or the last word.
-pub(super) fn parse_anchor(text: &str) -> Result<(u64, String), String> {
+pub(super) fn parse_head(text: &str) -> Result<(u64, String), String> {
     let parse = || {
         let head = match text.split_whitespace().collect::<Vec<_>>()[..] {
             ["audit", "head", _, head] | [head] => head,
@@ -135,15 +135,15 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert_eq!(
-            parse_anchor(&format!("3:{}", "A".repeat(64))),
+            parse_head(&format!("3:{}", "A".repeat(64))),
             Ok((3, "a".repeat(64)))
         );
         assert_eq!(
-            parse_anchor(&format!("audit head LOG 3:{}\n", "a".repeat(64))),
+            parse_head(&format!("audit head LOG 3:{}\n", "a".repeat(64))),
             Ok((3, "a".repeat(64)))
         );
         for bad in ["3:abc", "", "audit head 3:abc"] {
-            assert!(parse_anchor(bad).is_err(), "{bad}");
+            assert!(parse_head(bad).is_err(), "{bad}");
         }
     }
 }

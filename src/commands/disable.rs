@@ -17,7 +17,7 @@ use crate::session::influxctl_config::{
 use crate::session::paths;
 use crate::session::token_file::MAX_TOKEN_FILE;
 use crate::steps::execute_plan;
-use crate::steps::gate::should_execute;
+use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::RunState;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     let facts = gather_facts(session, config)?;
     keep_token_for_revocation(session, &facts.token_files)?;
     let plan = plan_disable(facts);
-    if !should_execute(
+    if !handle_plan_mode(
         &session.runner(),
         session.mode,
         &plan,
@@ -95,7 +95,7 @@ fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Resu
     if notice.is_running {
         return Err(error);
     }
-    Err(error.with_hint(
+    Err(error.append_hint(
         "to disable first, move the file to a safe place, and pass it to that command with \
          `--old-token-file FILE`",
     ))
@@ -144,7 +144,7 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
         return Err(config.to_error(&error));
     }
     Ok(DisableFacts {
-        about: format!("profile `{name}` in {}", config.path.display()),
+        description: format!("profile `{name}` in {}", config.path.display()),
         profile: name.to_owned(),
         token_files,
         config_text: config.text().unwrap_or_default().to_owned(),

@@ -77,7 +77,7 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
         let locked = session
             .executor
             .policy()
-            .is_some_and(|policy| policy.policy.locked);
+            .is_some_and(|policy| policy.rules.locked);
         let hint = if locked {
             "`enable` and `rotate` refuse it: if it is not production, change the patterns of the \
              locked policy"

@@ -13,7 +13,7 @@ use crate::session::cluster::{ResolvedTools, describe_profile_and_target, identi
 use crate::session::influxctl_config::InfluxctlConfig;
 use crate::session::token_file::is_exposed;
 use crate::steps::execute_plan;
-use crate::steps::gate::should_execute;
+use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::RunState;
 use std::path::Path;
 
@@ -40,7 +40,7 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
         state.expect_cluster(cluster);
     }
     let plan = build_plan(session, args, tools, config)?;
-    if !should_execute(
+    if !handle_plan_mode(
         &session.runner(),
         session.mode,
         &plan,
@@ -115,7 +115,7 @@ fn build_plan(
         kubectl: tools.kubectl,
         influxctl: tools.influxctl,
         namespace: session.require_namespace()?.to_owned(),
-        about: describe_profile_and_target(session),
+        description: describe_profile_and_target(session),
         profile,
         token_setup,
         verify: args.verify,

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::session::cluster::describe_target;
 use crate::steps::execute_plan;
-use crate::steps::gate::should_execute;
+use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::{OldToken, RunState};
 use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::Kubectl;
@@ -32,7 +32,7 @@ const CONSEQUENCES: &str = "all admin tokens issued so far stop working, for all
 /// The facts that a revocation is planned from.
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
-    begun_deletions: Vec<ObjectRef>,
+    started_deletions: Vec<ObjectRef>,
     /// The earlier run that created and verified the current keys.
     verified_by: Option<String>,
     /// `None` without a way to probe a token.
@@ -57,12 +57,12 @@ pub(crate) fn gather_context(
         session.mode.check_probe_target(&probe.profile)?;
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
-    let begun_deletions = session.executor.find_begun_deletions()?;
+    let started_deletions = session.executor.find_started_deletions()?;
     let observation = Observation {
         secrets: &snapshot.secrets,
         jobs: &snapshot.jobs,
         pods: &snapshot.pods,
-        begun_deletions: &begun_deletions,
+        started_deletions: &started_deletions,
     };
     let stage = observation.determine_stage(args.start_over);
     let is_new = stage.token == SecretState::New;
@@ -88,7 +88,7 @@ pub(crate) fn gather_context(
     )?;
     Ok(RevocationContext {
         snapshot,
-        begun_deletions,
+        started_deletions,
         verified_by,
         token_probe,
         old_token,
@@ -109,7 +109,7 @@ pub(crate) fn run_revocation(
     let runner = session.runner();
     let RevocationContext {
         snapshot,
-        begun_deletions,
+        started_deletions,
         verified_by,
         token_probe,
         old_token,
@@ -125,15 +125,15 @@ pub(crate) fn run_revocation(
     let facts = RevocationFacts {
         target,
         cluster: snapshot.cluster_id,
-        about: describe_target(session),
+        description: describe_target(session),
         command: request.command,
         secrets: snapshot.secrets,
         jobs: snapshot.jobs,
         pods: snapshot.pods,
-        pods_matched: snapshot.pods_match_selector,
+        pods_match_selector: snapshot.pods_match_selector,
         other_key_users: snapshot.other_key_users,
         operator: snapshot.operator,
-        begun_deletions,
+        started_deletions,
         options: request.options(),
         token_probe,
         grace_period: request.args.grace_period,
@@ -162,7 +162,7 @@ pub(crate) fn run_revocation(
     let observed = plan_observation
         .with_cluster(&facts.cluster)
         .with_secrets(&facts.secrets);
-    if !should_execute(
+    if !handle_plan_mode(
         &runner,
         session.mode,
         &revocation.plan,

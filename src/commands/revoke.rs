@@ -18,7 +18,7 @@ pub(crate) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
     let request = RevocationRequest {
         command: "revoke",
         args: &args.revocation,
-        new_token: !args.no_new_token,
+        creates_new_token: !args.no_new_token,
         profiles: Vec::new(),
     };
     run_revocation(session, context, &request, Vec::new())

@@ -48,7 +48,7 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
     let request = RevocationRequest {
         command: "rotate",
         args: &args.revocation,
-        new_token: true,
+        creates_new_token: true,
         profiles,
     };
     let outcome = run_revocation(session, context, &request, local_steps);

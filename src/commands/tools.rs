@@ -103,7 +103,7 @@ fn is_pinned(session: &Session, name: ToolName) -> bool {
     session
         .executor
         .policy()
-        .is_some_and(|policy| policy.policy.tools.pin(name).is_pinned())
+        .is_some_and(|policy| policy.rules.tools.pin(name).is_pinned())
 }
 
 /// Prints the `[tools]` section for the installed tools, or writes it to the policy.
@@ -179,7 +179,7 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
     if !session
         .executor
         .policy()
-        .is_none_or(|policy| policy.policy.tools.require_pins)
+        .is_none_or(|policy| policy.rules.tools.require_pins)
     {
         session
             .ui
@@ -235,7 +235,7 @@ fn verify_tools(session: &Session) -> CommandResult {
         return Err(Error::refusal("no policy is active, so no tool is pinned")
             .hint("run `bypassctl tools pin --write` to create one, or pass `--policy FILE`"));
     };
-    if policy.policy.tools == ToolPolicy::default() {
+    if policy.rules.tools == ToolPolicy::default() {
         return Err(Error::refusal(format!(
             "policy `{}` has no `[tools]` section",
             policy.file.display()

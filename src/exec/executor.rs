@@ -128,7 +128,7 @@ impl Executor {
         Ok((executor, inherited))
     }
 
-    fn append_record(&self, body: &Body) -> Result<()> {
+    fn append_entry(&self, body: &Body) -> Result<()> {
         lock_mutex(&self.log).append(&self.run_id, body, &lock_mutex(&self.redactor))
     }
 
@@ -138,7 +138,7 @@ impl Executor {
     /// [`ErrorKind::Unrecorded`].
     pub fn finish_run(&self, kind: Option<ErrorKind>) -> Result<Head> {
         let (code, outcome) = kind.map_or((0, "done"), |kind| (kind.exit_code(), kind.name()));
-        self.append_record(&Body::RunEnd {
+        self.append_entry(&Body::RunEnd {
             command: self.command.to_owned(),
             dry_run: self.dry_run,
             exit_code: code,
@@ -190,8 +190,8 @@ impl Executor {
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_begun_deletions(&self) -> Result<Vec<ObjectRef>> {
-        lock_mutex(&self.log).find_begun_deletions(&self.target())
+    pub fn find_started_deletions(&self) -> Result<Vec<ObjectRef>> {
+        lock_mutex(&self.log).find_started_deletions(&self.target())
     }
 
     /// Finds a revocation of this target that has not finished. Without a known server, every
@@ -279,7 +279,7 @@ impl Executor {
     /// [`ErrorKind::Unrecorded`].
     pub fn record_tool(&self, tool: &Tool) -> Result<()> {
         lock_mutex(&self.tools).push(tool.clone());
-        self.append_record(&Body::Tool {
+        self.append_entry(&Body::Tool {
             name: tool.name.as_str().to_owned(),
             exe: to_executable(tool),
             found_at: tool.found_at.display().to_string(),

@@ -32,7 +32,7 @@ pub(super) fn locate_tool(
     };
     let real = found.canonicalize().map_err(|error| {
         Error::failure(format!("cannot resolve `{}`: {error}", found.display()))
-            .caused_by(error)
+            .with_source(error)
             .hint("check each directory and symlink of this path")
     })?;
     // A file in an earlier directory of PATH would take precedence.
@@ -73,7 +73,7 @@ fn check_explicit_path(explicit: &ExplicitPath) -> Result<PathBuf> {
     let path = &explicit.path;
     let meta = std::fs::metadata(path).map_err(|error| {
         Error::failure(format!("cannot find `{}`: {error}", path.display()))
-            .caused_by(error)
+            .with_source(error)
             .hint(&explicit.hint)
     })?;
     if !meta.is_file() {

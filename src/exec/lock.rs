@@ -76,7 +76,7 @@ pub(super) fn acquire_lock(
         Err(error) => {
             let message = format!("cannot lock `{}`: {error}", path.display());
             Err(Error::failure(message)
-                .caused_by(error)
+                .with_source(error)
                 .hint("make the state directory writable, or set XDG_STATE_HOME"))
         }
     }

@@ -53,7 +53,7 @@ impl Executor {
         };
         let file = policy.file.display();
         let from_policy = policy
-            .policy
+            .rules
             .tools
             .pin(name)
             .path
@@ -63,7 +63,7 @@ impl Executor {
                 hint: format!("correct `path` in [tools.{tool}] of the policy `{file}`"),
             });
         match (from_flag, from_policy) {
-            (Some(flag), Some(pin)) if policy.policy.locked && flag.path != pin.path => {
+            (Some(flag), Some(pin)) if policy.rules.locked && flag.path != pin.path => {
                 Err(Error::refusal(format!(
                     "--{tool} {} differs from the locked policy `{file}`: {}",
                     flag.path.display(),
@@ -112,7 +112,7 @@ impl Executor {
     #[must_use]
     pub fn is_constrained_by_policy(&self, name: ToolName) -> bool {
         self.policy().is_some_and(|policy| {
-            policy.requires_pin(name) || *policy.policy.tools.pin(name) != ToolPin::default()
+            policy.requires_pin(name) || *policy.rules.tools.pin(name) != ToolPin::default()
         })
     }
 
@@ -130,7 +130,7 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
         tool.path.display(),
         policy.file.display(),
     );
-    let pin = policy.policy.tools.pin(tool.name);
+    let pin = policy.rules.tools.pin(tool.name);
     if !pin.is_pinned() {
         let message =
             format!("{name} is not pinned, and the policy `{file}` allows only pinned tools");
@@ -176,6 +176,6 @@ pub(super) fn executable_changed_error(tool: &Tool) -> Error {
 
 fn hash_error(tool: &Tool, error: std::io::Error) -> Error {
     Error::failure(format!("cannot hash `{}`: {error}", tool.path.display()))
-        .caused_by(error)
+        .with_source(error)
         .hint("the audit log needs its SHA-256: it must be readable and at most 1 GiB")
 }

@@ -5,10 +5,10 @@ use super::executor::{Executor, to_executable};
 use super::interrupt::interrupted_error;
 use super::pinning::executable_changed_error;
 use super::scratch::{self, ProbeDirectory};
-use super::spawn::{self, ProcessResult, ProcessSpec, StopPredicate, Termination};
+use super::spawn::{self, ProcessResult, ProcessSpec, StopCondition, Termination};
 use super::sync::lock_mutex;
 use crate::audit::{
-    Body, FileChange, FileOp, Operation, Receipt, ResultRecord, Stdin, Stream, Text,
+    ActionResult, Body, FileChange, FileOp, Operation, Receipt, Stdin, Stream, Text,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -40,7 +40,7 @@ impl Executor {
         self.execute(step, invocation, None, None)
     }
 
-    /// Runs a command until `is_met` accepts its output so far, or until it exits, as a watch does
+    /// Runs a command until `is_condition_met` accepts its output so far, or until it exits, as a watch does
     /// that loses its connection.
     ///
     /// # Errors
@@ -49,12 +49,12 @@ impl Executor {
         &self,
         step: &str,
         invocation: &Invocation,
-        mut is_met: impl FnMut(&[u8]) -> bool,
+        mut is_condition_met: impl FnMut(&[u8]) -> bool,
     ) -> Result<WatchResult> {
         self.check_interrupted()?;
         let mut was_met = false;
         let mut check = |printed: &[u8]| {
-            was_met = was_met || is_met(printed);
+            was_met = was_met || is_condition_met(printed);
             was_met
         };
         let output = self.execute(step, invocation, None, Some(&mut check))?;
@@ -84,7 +84,7 @@ impl Executor {
                 "cannot create a private directory in `{}`: {error}",
                 parent.display()
             ))
-            .caused_by(error)
+            .with_source(error)
             .hint("set XDG_RUNTIME_DIR to a directory that only you can use")
         };
         self.remove_stale_directories(step, &parent, to_error)?;
@@ -139,7 +139,7 @@ impl Executor {
                 after: None,
             };
             let receipt = self.record_intent(
-                &format!("{step}-sweep"),
+                &format!("{step}-delete-stale-dirs"),
                 Effect::Reads,
                 Operation::File {
                     file: change.clone(),
@@ -157,7 +157,7 @@ impl Executor {
         step: &str,
         invocation: &Invocation,
         scratch: Option<&ProbeDirectory>,
-        stop: Option<StopPredicate>,
+        stop: Option<StopCondition>,
     ) -> Result<ToolOutput> {
         let program = self.get_unchanged_program(invocation.tool())?;
         let config = scratch.map(ProbeDirectory::config_path);
@@ -228,7 +228,7 @@ impl Executor {
             Sensitivity::Stdout => (true, false),
             Sensitivity::Both => (true, true),
         };
-        let result = ResultRecord {
+        let result = ActionResult {
             intent: receipt.seq(),
             exit: process.exit.map(Into::into),
             duration_ms: receipt.elapsed_ms(),
@@ -238,7 +238,7 @@ impl Executor {
             error: process
                 .termination
                 .as_ref()
-                .map(Termination::to_record_text)
+                .map(Termination::to_log_text)
                 .or_else(|| {
                     process
                         .has_open_streams
@@ -309,7 +309,7 @@ impl Executor {
             (Some(Termination::NotStarted(error)), _) => {
                 let path = invocation.tool().path.display();
                 Err(Error::failure(format!("cannot start `{path}`: {error}"))
-                    .caused_by(error)
+                    .with_source(error)
                     .hint(format!(
                         "check that it is built for this machine, or name another: --{name} PATH"
                     )))
@@ -331,7 +331,7 @@ impl Executor {
 }
 
 impl Termination {
-    fn to_record_text(&self) -> String {
+    fn to_log_text(&self) -> String {
         match self {
             Self::NotStarted(error) => format!("not-started: {error}"),
             Self::ExecutableChanged => "executable-changed".to_owned(),

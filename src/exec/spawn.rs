@@ -42,7 +42,7 @@ pub(super) struct ProcessSpec<'a> {
 }
 
 /// Returns `true` once the output so far suffices.
-pub(super) type StopPredicate<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
+pub(super) type StopCondition<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
 /// Why a process did not exit by itself.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub(super) fn run_process(
     _receipt: &Receipt,
     spec: &ProcessSpec,
     interrupts: &Interrupts,
-    stop: Option<StopPredicate>,
+    stop: Option<StopCondition>,
 ) -> ProcessResult {
     let (events, inbox) = channel();
     let streams = [SharedBuffer::default(), SharedBuffer::default()];
@@ -244,7 +244,7 @@ struct ProcessWatcher {
 }
 
 impl ProcessWatcher {
-    fn watch_process(&mut self, spec: &ProcessSpec, stdout: &SharedBuffer, stop: StopPredicate) {
+    fn watch_process(&mut self, spec: &ProcessSpec, stdout: &SharedBuffer, stop: StopCondition) {
         let mut deadline = Instant::now() + spec.timeout;
         let mut must_stop = !spec.can_finish;
         while self.exit.is_none() && self.termination.is_none() {

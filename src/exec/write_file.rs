@@ -3,7 +3,7 @@
 use super::executor::Executor;
 use super::files::{self, ModeSource, Snapshot, WriteOutcome};
 use super::sync::lock_mutex;
-use crate::audit::{Body, FileChange, FileOp, Operation, Receipt, ResultRecord, Stream, Text};
+use crate::audit::{ActionResult, Body, FileChange, FileOp, Operation, Receipt, Stream, Text};
 use crate::error::{Error, Result};
 use crate::tool::invocation::Effect;
 use std::path::Path;
@@ -129,7 +129,7 @@ impl Executor {
         let outcome = files::delete_file(&receipt, path);
         self.finish_file_change(receipt, change, outcome, |path, error| {
             Error::failure(format!("cannot delete `{path}`: {error}"))
-                .caused_by(error)
+                .with_source(error)
                 .hint("delete it by hand: it contains a token")
         })
     }
@@ -179,7 +179,7 @@ impl Executor {
         files: Vec<FileChange>,
         error: Option<&std::io::Error>,
     ) -> Result<()> {
-        let result = ResultRecord {
+        let result = ActionResult {
             intent: receipt.seq(),
             exit: None,
             duration_ms: receipt.elapsed_ms(),
@@ -199,6 +199,6 @@ impl Executor {
 
 fn write_error(path: &str, error: std::io::Error) -> Error {
     Error::failure(format!("cannot write `{path}`: {error}"))
-        .caused_by(error)
+        .with_source(error)
         .hint("check the owner, mode and free space of the directory")
 }

@@ -195,7 +195,7 @@ pub struct VerificationStep {
     /// Without a token probe, the verification is inconclusive.
     pub token_probe: Option<TokenProbe>,
     /// Probes the new token as well.
-    pub new_token: bool,
+    pub creates_new_token: bool,
     /// The time in which the server can still accept the old token.
     pub grace_period: Duration,
 }

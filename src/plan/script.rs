@@ -29,9 +29,9 @@ trap 'exit 143' TERM
 "#;
 
 pub fn render_script(plan: &Plan) -> String {
-    let about = crate::text::blank_controls(&plan.about);
+    let description = crate::text::blank_controls(&plan.description);
     let mut script = format!(
-        "#!/bin/sh\n# {} {about}\n# Created by bypassctl {}. Read this script before you run it.\n\
+        "#!/bin/sh\n# {} {description}\n# Created by bypassctl {}. Read this script before you run it.\n\
          # It runs only once: create another one after an interruption.\n{SCRIPT_HEADER}",
         plan.command,
         env!("CARGO_PKG_VERSION")

@@ -13,7 +13,7 @@ pub struct Plan {
     /// The command that created the plan.
     pub command: &'static str,
     /// The subject for people: profile, namespace, cluster.
-    pub about: String,
+    pub description: String,
     /// Steps in the order of execution. Empty if nothing has to change.
     pub steps: Vec<Step>,
 }

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 impl Plan {
     pub fn to_text(&self) -> String {
-        let mut text = format!("plan: {} {}\n", self.command, self.about);
+        let mut text = format!("plan: {} {}\n", self.command, self.description);
         for (step, number) in self.steps.iter().zip(1..) {
             let parallel = if step.parallel {
                 format!(" (in parallel with {})", number - 1)
@@ -154,7 +154,7 @@ fn format_rejection_check(check: &RejectionCheck) -> String {
 
 fn format_verification(verification: &VerificationStep) -> String {
     match &verification.token_probe {
-        Some(probe) if verification.new_token => {
+        Some(probe) if verification.creates_new_token => {
             format_command(&probe.command, "with the new token: $")
                 + &format_probe_profile(&probe.profile)
         }

@@ -314,7 +314,7 @@ impl From<&VerificationStep> for ActionView {
         let probe = verification
             .token_probe
             .as_ref()
-            .filter(|_| verification.new_token);
+            .filter(|_| verification.creates_new_token);
         Self::VerifyRevocation {
             argv: probe.map(|probe| to_argv(&probe.command)),
             address: probe.map(|probe| probe.profile.address()),

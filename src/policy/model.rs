@@ -132,7 +132,7 @@ pub struct NamespaceDefaults {
 /// The policy in force, with its source.
 #[derive(Clone, Debug)]
 pub struct ActivePolicy {
-    pub policy: Policy,
+    pub rules: Policy,
     pub file: PathBuf,
     /// SHA-256 of the file, for the audit log.
     pub sha256: String,
@@ -141,7 +141,7 @@ pub struct ActivePolicy {
 impl ActivePolicy {
     /// Formats file, digest and requirements for people.
     pub fn describe(&self) -> String {
-        let guard = &self.policy.guard;
+        let guard = &self.rules.guard;
         let plan = (!guard.require_plan.is_empty())
             .then(|| format!("a plan for {}", guard.require_plan.join(", ")));
         let reason = guard
@@ -154,7 +154,7 @@ impl ActivePolicy {
         } else {
             format!(", requires {}", requirements.join(" and "))
         };
-        let locked = if self.policy.locked { ", locked" } else { "" };
+        let locked = if self.rules.locked { ", locked" } else { "" };
         format!(
             "{}{locked}, sha256 {}{requirements}",
             self.file.display(),
@@ -163,6 +163,6 @@ impl ActivePolicy {
     }
 
     pub fn requires_pin(&self, name: ToolName) -> bool {
-        self.policy.tools.require_pins || self.policy.tools.pin(name).is_pinned()
+        self.rules.tools.require_pins || self.rules.tools.pin(name).is_pinned()
     }
 }

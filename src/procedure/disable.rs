@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// Everything that the plan depends on.
 pub struct DisableFacts {
     /// The subject of the plan, for people.
-    pub about: String,
+    pub description: String,
     /// The name of the profile.
     pub profile: String,
     /// The configuration, symlinks resolved.
@@ -49,7 +49,7 @@ pub fn plan_disable(facts: DisableFacts) -> Plan {
     }
     Plan {
         command: "disable",
-        about: facts.about,
+        description: facts.description,
         steps,
     }
 }

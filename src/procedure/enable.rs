@@ -32,7 +32,7 @@ pub struct EnableFacts {
     pub influxctl: Tool,
     pub namespace: String,
     /// The subject of the plan, for people.
-    pub about: String,
+    pub description: String,
     /// Supplies host, port and TLS settings of the token probe.
     pub profile: Profile,
     pub token_setup: TokenSetup,
@@ -62,7 +62,7 @@ pub fn plan_enable(facts: EnableFacts) -> Plan {
     steps.extend(plan_token_setup(facts.token_setup));
     Plan {
         command: "enable",
-        about: facts.about,
+        description: facts.description,
         steps,
     }
 }

@@ -10,7 +10,7 @@ use crate::text::sanitize_truncated;
 
 fn namespace_defaults<'a>(session: &'a Session, namespace: &str) -> Option<&'a NamespaceDefaults> {
     let policy = session.executor.policy()?;
-    policy.policy.namespaces.get(namespace)
+    policy.rules.namespaces.get(namespace)
 }
 
 /// Returns the default selector of the pods that load the keys.
@@ -35,7 +35,7 @@ pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> 
     else {
         return Ok(());
     };
-    let (guard, name) = (&policy.policy.guard, command.name());
+    let (guard, name) = (&policy.rules.guard, command.name());
     let file = policy.file.display();
     if guard.require_plan.iter().any(|guarded| guarded == name)
         && session.mode.plan_digest().is_none()
@@ -80,7 +80,7 @@ pub(crate) fn refuse_production(
     let error = Error::refusal(format!(
         "`{name}` looks like production, where the admin token must not be used"
     ));
-    match policy.filter(|policy| policy.policy.locked) {
+    match policy.filter(|policy| policy.rules.locked) {
         None if allowed => Ok(()),
         None => Err(error.hint("pass --allow-production if it is not production")),
         Some(locked) => Err(error.hint(format!(
@@ -100,7 +100,7 @@ pub(crate) fn detect_production_name(
     let production = session
         .executor
         .policy()
-        .map(|policy| policy.policy.guard.production.clone())
+        .map(|policy| policy.rules.guard.production.clone())
         .unwrap_or_default();
     let built_in = || {
         PRODUCTION_PATTERNS

@@ -125,7 +125,9 @@ impl InfluxctlConfig {
     /// Deletes the temporary file that a killed run may have left beside the file.
     pub(crate) fn remove_stale_temp(&self, session: &Session) -> Result<()> {
         match find_stale_temp_file(&self.path) {
-            Some(path) => session.executor.delete_file("clear-leftover", &path),
+            Some(path) => session
+                .executor
+                .delete_file("delete-stale-temp-file", &path),
             None => Ok(()),
         }
     }

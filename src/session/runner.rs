@@ -19,15 +19,15 @@ impl Runner<'_> {
         self.executor.run(step, invocation)
     }
 
-    /// Runs a watch command until `is_enough` accepts its output.
+    /// Runs a watch command until `is_condition_met` accepts its output.
     pub(crate) fn watch(
         &self,
         step: &str,
         invocation: &Invocation,
-        is_enough: impl FnMut(&[u8]) -> bool,
+        is_condition_met: impl FnMut(&[u8]) -> bool,
     ) -> Result<WatchResult> {
         self.ui.print_command(&invocation.argv(None));
-        self.executor.watch(step, invocation, is_enough)
+        self.executor.watch(step, invocation, is_condition_met)
     }
 
     /// Returns an error that ends every command: an interruption or an unwritable audit log. Any

@@ -150,7 +150,7 @@ fn require_reported_version(session: &Session, tool: &Tool) -> Result<()> {
     let Some(policy) = session.executor.policy() else {
         return Ok(());
     };
-    let Some(required) = &policy.policy.tools.pin(tool.name).version else {
+    let Some(required) = &policy.rules.tools.pin(tool.name).version else {
         return Ok(());
     };
     let (name, file) = (tool.name.as_str(), policy.file.display());
@@ -165,7 +165,7 @@ fn check_policy_version(session: &Session, tool: &Tool) -> Result<()> {
         return Ok(());
     };
     let name = tool.name.as_str();
-    match (&policy.policy.tools.pin(tool.name).version, &tool.version) {
+    match (&policy.rules.tools.pin(tool.name).version, &tool.version) {
         (Some(required), Some(version)) if !required.matches(version) => {
             Err(Error::refusal(format!(
                 "the policy `{}` does not allow {name} {version}, only {required}",

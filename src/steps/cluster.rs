@@ -76,7 +76,7 @@ pub(crate) fn delete_secret(
     // The previous step listed the secrets after its own deletion, so another list is redundant.
     let secrets = match state.take_secret_uids() {
         Some(secrets) => secrets,
-        None => list_secret_uids(runner, &format!("{step}-look"), &deletion.list_command())?,
+        None => list_secret_uids(runner, &format!("{step}-list"), &deletion.list_command())?,
     };
     match secrets
         .iter()
@@ -104,7 +104,7 @@ pub(crate) fn delete_secret(
             return Err(failure.into_error(&format!("cannot delete secret `{}`", deletion.name)));
         }
     }
-    let secrets = list_secret_uids(runner, &format!("{step}-look"), &deletion.list_command())?;
+    let secrets = list_secret_uids(runner, &format!("{step}-list"), &deletion.list_command())?;
     if secrets.iter().any(|secret| secret.uid == deletion.uid) {
         let (name, namespace) = (deletion.name, &deletion.target.namespace);
         return Err(

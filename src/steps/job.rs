@@ -82,7 +82,7 @@ fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
         (JobStrategy::Operator { job }, Some(command)) => {
             let name = run.job_name().unwrap_or_default().to_owned();
             let uid_command = run.target.kubectl.get_job_uid(namespace, &name);
-            match kubectl::parse_uid(&runner.run(&format!("{step}-look"), &uid_command)?) {
+            match kubectl::parse_uid(&runner.run(&format!("{step}-list"), &uid_command)?) {
                 Ok(uid) if uid == job.uid => delete_job(runner, step, &command, job)?,
                 Ok(_) => return Err(concurrent_change_error(&format!("job `{name}`"))),
                 Err(KubectlError::NotFound(_)) => {}

@@ -52,7 +52,7 @@ pub(crate) fn restart_pods(runner: &Runner, step: &str, restart: &PodRestart) ->
 }
 
 fn list_pods(runner: &Runner, step: &str, restart: &PodRestart) -> Result<Vec<Pod>> {
-    let output = runner.run(&format!("{step}-look"), &restart.list_command())?;
+    let output = runner.run(&format!("{step}-list"), &restart.list_command())?;
     kubectl::parse_list(&output).map_err(|failure| failure.into_error("cannot list the pods"))
 }
 

@@ -100,15 +100,22 @@ pub(crate) enum RejectionOutcome {
 
 pub(crate) struct OldToken {
     pub(crate) token: Secret,
+    pub(crate) evidence: OldTokenEvidence,
+}
+
+/// Why a rejection of the old token proves a revocation. The server rejects any other text too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OldTokenEvidence {
+    /// From a file or a profile, so possibly no admin token of this cluster.
+    None,
+    /// From the secret of the cluster.
+    FromCluster,
     /// The server accepted it before the first deletion.
-    pub(crate) accepted: bool,
-    /// From the cluster's secret, so an admin token of this cluster for certain.
-    pub(crate) is_from_cluster: bool,
+    Accepted,
 }
 
 impl OldToken {
-    /// Returns whether its rejection proves a revocation: the server rejects any other text too.
-    pub(super) fn is_conclusive(&self) -> bool {
-        self.accepted || self.is_from_cluster
+    pub(crate) fn new(token: Secret, evidence: OldTokenEvidence) -> Self {
+        Self { token, evidence }
     }
 }

@@ -44,7 +44,7 @@ fn token_error(error: TokenError) -> Error {
                 matches!(&failure, KubectlError::NotFound(text) if text.contains("admin-token"));
             let error = failure.into_error("cannot read secret `admin-token`");
             if is_secret_missing {
-                error.with_hint(NO_TOKEN_HINT)
+                error.append_hint(NO_TOKEN_HINT)
             } else {
                 error
             }

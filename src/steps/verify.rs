@@ -1,6 +1,6 @@
 //! Verifies a revocation: every backend rejects the old token, and the new token is accepted.
 
-use super::state::{OldToken, RejectionOutcome, RunState, StepStatus};
+use super::state::{OldToken, OldTokenEvidence, RejectionOutcome, RunState, StepStatus};
 use super::token::probe_token;
 use crate::error::Result;
 use crate::plan::{RejectionCheck, TokenProbe, VerificationStep};
@@ -141,7 +141,7 @@ pub(crate) fn verify_revocation(
     state: &RunState,
 ) -> Result<()> {
     let new_verdict = match &verification.token_probe {
-        Some(probe) if verification.new_token => {
+        Some(probe) if verification.creates_new_token => {
             let grace_period = verification.grace_period;
             Some(poll_new_token(
                 runner,
@@ -164,8 +164,8 @@ pub(crate) fn verify_revocation(
         (None, _) => inconclusive("no token probe is available"),
         (_, None) => inconclusive("no copy of the old token found"),
         (Some(_), Some(old)) => combine(
-            was_verified || old.is_conclusive(),
-            old.accepted,
+            was_verified,
+            old.evidence,
             state.rejection.get(),
             new_verdict,
         ),
@@ -217,8 +217,8 @@ fn inconclusive(reason: impl Into<String>) -> RevocationVerification {
 
 /// Combines the verdicts of both tokens.
 fn combine(
-    is_conclusive: bool,
-    was_accepted: bool,
+    was_verified: bool,
+    evidence: OldTokenEvidence,
     rejection: Option<&RejectionOutcome>,
     new_verdict: Option<TokenVerdict>,
 ) -> RevocationVerification {
@@ -234,8 +234,10 @@ fn combine(
         (_, Some(TokenVerdict::Inconclusive(reason))) => {
             inconclusive(format!("cannot probe the new token: {reason}"))
         }
-        (_, Some(TokenVerdict::Accepted)) if is_conclusive => RevocationVerification::Verified,
-        (_, None) if was_accepted => RevocationVerification::Verified,
+        (_, Some(TokenVerdict::Accepted)) if was_verified || evidence != OldTokenEvidence::None => {
+            RevocationVerification::Verified
+        }
+        (_, None) if evidence == OldTokenEvidence::Accepted => RevocationVerification::Verified,
         (_, Some(TokenVerdict::Accepted) | None) => inconclusive(
             "the server rejects the old token, but did not accept it before the revocation",
         ),
@@ -257,7 +259,7 @@ fn report_outcome(
                     "{address} accepts the new token, and an earlier run verified the rejection \
                      of older ones"
                 )
-            } else if verification.new_token {
+            } else if verification.creates_new_token {
                 format!("{address} rejects the old token and accepts the new one")
             } else {
                 format!("{address} rejects the old token, which it accepted before")
@@ -269,7 +271,7 @@ fn report_outcome(
                 "{address} still accepts the old token {} s after the restart",
                 verification.grace_period.as_secs()
             ),
-            still_accepted_hint(verification.new_token),
+            still_accepted_hint(verification.creates_new_token),
         ),
         RevocationVerification::Inconclusive(reason) => runner.ui.warn(
             &format!("the verification is inconclusive: {reason}"),

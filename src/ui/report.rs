@@ -2,7 +2,7 @@
 //! generated from these types.
 
 use super::check::Check;
-use crate::audit::{Body, Head, LogVerification, RECORD_VERSION, Run, Target};
+use crate::audit::{Body, Head, LOG_FORMAT_VERSION, LogVerification, Run, Target};
 use crate::plan::StepView;
 use crate::tool::ToolInfo;
 use serde::Serialize;
@@ -35,7 +35,7 @@ pub struct Report<'a> {
     /// The error, or null.
     pub(super) error: Option<ErrorReport<'a>>,
     /// The last entry of the audit log, or null for a command that is not a run.
-    pub(super) audit: Option<Anchor>,
+    pub(super) audit: Option<LogHead>,
     #[serde(flatten)]
     pub(super) data: &'a ReportData,
 }
@@ -55,21 +55,11 @@ pub(super) struct ErrorReport<'a> {
 /// An audit log and its last entry.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Anchor {
-    /// The file of the audit log.
-    pub file: String,
-    /// The last entry.
-    #[serde(flatten)]
-    pub head: Head,
-}
-
-/// The file of an audit log, and its last entry.
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogHead {
     /// The file of the audit log.
     pub file: String,
     /// The last entry.
+    #[serde(flatten)]
     pub head: Head,
 }
 
@@ -208,7 +198,7 @@ pub struct CommandFields {
     pub shown_run: Option<String>,
     /// `audit show`: the entries of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub records: Option<Vec<RecordView>>,
+    pub entries: Option<Vec<EntryView>>,
     /// `audit export --format in-toto`: the files that were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exported: Option<ExportedFiles>,
@@ -280,7 +270,7 @@ impl VersionInfo {
             arch: std::env::consts::ARCH,
             report: REPORT_SCHEMA,
             plan,
-            audit_log: RECORD_VERSION,
+            audit_log: LOG_FORMAT_VERSION,
         }
     }
 }
@@ -310,23 +300,23 @@ pub struct InstalledTool {
 /// One audit entry of a run.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RecordView {
+pub struct EntryView {
     /// The sequence number.
     pub seq: u64,
     /// The time: UTC, RFC 3339.
     pub ts: String,
     /// The contents, as `docs/AUDIT.md` describes them.
     #[cfg_attr(test, schemars(with = "Body"))]
-    pub record: Value,
+    pub body: Value,
 }
 
-impl RecordView {
+impl EntryView {
     pub fn new(seq: u64, ts: &str, body: &Body) -> Self {
         // The entry was read from JSON, so it can be written as JSON.
         Self {
             seq,
             ts: ts.to_owned(),
-            record: serde_json::to_value(body).unwrap_or_default(),
+            body: serde_json::to_value(body).unwrap_or_default(),
         }
     }
 }

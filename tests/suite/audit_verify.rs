@@ -535,7 +535,7 @@ fn verify_json_report_lists_findings() {
     );
     assert_eq!(
         (
-            &good["log_verification"]["logs"][0]["record_count"],
+            &good["log_verification"]["logs"][0]["entry_count"],
             &good["log_verification"]["logs"][0]["head"]
         ),
         (&split_lines(&log).len().into(), &head.into())

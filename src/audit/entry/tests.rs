@@ -1,20 +1,20 @@
 //! Entries as runs write them, intact and damaged.
 
 use super::*;
-use crate::audit::line::RECORD_VERSION;
+use crate::audit::line::LOG_FORMAT_VERSION;
 use serde_json::{Map, Value, json};
 
 const UUID: &str = "0341f76c-5e91-4434-93a8-5447e0656ab6";
 const HASH: &str = "2ccd45f7c1c9b4f4bb7f3a5c9d5f6f6b7f3a5c9d5f6f6b7f3a5c9d5f6f6b7fff";
 
-fn make_record(kind: &str, fields: Value) -> Value {
-    let mut record = json!({"v": RECORD_VERSION, "seq": 7, "prev": HASH, "type": kind});
+fn make_entry(kind: &str, fields: Value) -> Value {
+    let mut entry = json!({"v": LOG_FORMAT_VERSION, "seq": 7, "prev": HASH, "type": kind});
     let own = fields.as_object().unwrap().clone();
-    record.as_object_mut().unwrap().extend(own);
-    record["log"] = json!(UUID);
-    record["run"] = json!(UUID);
-    record["ts"] = json!("2026-01-01T00:00:00.123Z");
-    record
+    entry.as_object_mut().unwrap().extend(own);
+    entry["log"] = json!(UUID);
+    entry["run"] = json!(UUID);
+    entry["ts"] = json!("2026-01-01T00:00:00.123Z");
+    entry
 }
 
 fn make_actor() -> Value {
@@ -25,7 +25,7 @@ fn make_actor() -> Value {
 }
 
 /// Makes an entry of each type, with every key that it can have.
-fn make_records() -> Vec<Value> {
+fn make_entries() -> Vec<Value> {
     let actor = make_actor();
     let target =
         json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
@@ -38,14 +38,14 @@ fn make_records() -> Vec<Value> {
     });
     let unfinished = json!([{"run": UUID, "intent": 3, "step": "get-token"}]);
     vec![
-        make_record(
+        make_entry(
             "log.open",
             json!({
                 "bypassctl": "0.1.0", "preallocates": true,
                 "previous": {"log": UUID, "head": format!("9:{HASH}")}
             }),
         ),
-        make_record(
+        make_entry(
             "run.begin",
             json!({
                 "argv": ["bypassctl", ""], "exe": exe, "cwd": "/", "actor": actor, "pid": 1,
@@ -53,13 +53,13 @@ fn make_records() -> Vec<Value> {
                 "policy": null, "unfinished": unfinished
             }),
         ),
-        make_record(
+        make_entry(
             "tool",
             json!({
                 "name": "kubectl", "path": "/k", "sha256": HASH, "version": null, "found_at": "/k"
             }),
         ),
-        make_record(
+        make_entry(
             "intent",
             json!({
                 "step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/",
@@ -67,29 +67,29 @@ fn make_records() -> Vec<Value> {
                 "target": target, "plan": null, "reason": "CHG-12"
             }),
         ),
-        make_record(
+        make_entry(
             "intent",
             json!({
                 "step": "s", "effect": "changes", "file": file, "actor": actor, "target": target,
                 "plan": HASH, "reason": null
             }),
         ),
-        make_record(
+        make_entry(
             "result",
             json!({
                 "intent": 6, "exit": {"code": 0, "signal": null}, "duration_ms": 1,
                 "stdout": stream, "stderr": null, "files": [file], "error": "timed-out"
             }),
         ),
-        make_record(
+        make_entry(
             "run.end",
             json!({
                 "command": "enable", "dry_run": false, "exit_code": 0, "outcome": "done",
                 "changed": true, "target": target
             }),
         ),
-        make_record("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
-        make_record(
+        make_entry("log.recover", json!({"torn": {"bytes": 9, "sha256": HASH}})),
+        make_entry(
             "log.rotate",
             json!({"actor": actor, "reason": null, "unfinished": unfinished}),
         ),
@@ -109,12 +109,12 @@ fn find_defect(value: &Value) -> Option<String> {
 }
 
 #[test]
-fn parse_accepts_every_record_type() {
-    for record in make_records() {
-        let line = to_line(&record);
+fn parse_accepts_every_entry_type() {
+    for value in make_entries() {
+        let line = to_line(&value);
         let entry = parse(&line).unwrap();
-        assert_eq!(entry.body.err(), None, "{record}");
-        assert_eq!((entry.seq, entry.version), (7, RECORD_VERSION.into()));
+        assert_eq!(entry.body.err(), None, "{value}");
+        assert_eq!((entry.seq, entry.version), (7, LOG_FORMAT_VERSION.into()));
         assert_eq!(entry.prev, Digest::from_hex(HASH));
         assert_eq!(entry.log, UUID);
     }
@@ -122,16 +122,16 @@ fn parse_accepts_every_record_type() {
 
 #[test]
 fn parse_accepts_fields_in_any_order() {
-    for record in make_records() {
-        let fields = record.as_object().unwrap();
+    for value in make_entries() {
+        let fields = value.as_object().unwrap();
         let reversed: Vec<String> = fields
             .iter()
             .rev()
-            .map(|(name, value)| format!("{}:{value}", json!(name)))
+            .map(|(name, field)| format!("{}:{field}", json!(name)))
             .collect();
         let line = format!("{{{}}}\n", reversed.join(","));
         let entry = parse(line.as_bytes()).unwrap();
-        assert_eq!(entry.body.err(), None, "{record}");
+        assert_eq!(entry.body.err(), None, "{value}");
     }
 }
 
@@ -155,26 +155,23 @@ const OPTIONAL_FIELDS: &[&str] = &[
 
 #[test]
 fn parse_reports_missing_or_mistyped_field() {
-    for record in make_records() {
+    for entry in make_entries() {
         let mut all = Vec::new();
-        collect_pointers(&record, "", &mut all);
+        collect_pointers(&entry, "", &mut all);
         for at in all {
             let (parent, name) = at.rsplit_once('/').unwrap();
             // Another test covers the keys that make a line an entry. Entries about the log itself
             // have no `run`.
-            let is_of_log = record["type"].as_str().unwrap().starts_with("log.");
+            let is_of_log = entry["type"].as_str().unwrap().starts_with("log.");
             if parent.is_empty()
                 && (["v", "seq", "prev", "type", "log"].contains(&name)
                     || is_of_log && name == "run")
             {
                 continue;
             }
-            let mut damaged = record.clone();
+            let mut damaged = entry.clone();
             *damaged.pointer_mut(&at).unwrap() = json!([[]]);
-            assert!(
-                find_defect(&damaged).is_some(),
-                "{at} is a list in {record}"
-            );
+            assert!(find_defect(&damaged).is_some(), "{at} is a list in {entry}");
             let fields: &mut Map<String, Value> = damaged
                 .pointer_mut(parent)
                 .unwrap()
@@ -182,9 +179,9 @@ fn parse_reports_missing_or_mistyped_field() {
                 .unwrap();
             fields.remove(name);
             if OPTIONAL_FIELDS.contains(&at.as_str()) {
-                assert_eq!(find_defect(&damaged), None, "without {at}: {record}");
+                assert_eq!(find_defect(&damaged), None, "without {at}: {entry}");
             } else if name != "code" && name != "signal" {
-                assert!(find_defect(&damaged).is_some(), "without {at}: {record}");
+                assert!(find_defect(&damaged).is_some(), "without {at}: {entry}");
             }
         }
     }
@@ -192,7 +189,7 @@ fn parse_reports_missing_or_mistyped_field() {
 
 #[test]
 fn parse_describes_format_error() {
-    let intent = &make_records()[3];
+    let intent = &make_entries()[3];
     for (at, value, expected) in [
         (
             "/effect",
@@ -241,7 +238,7 @@ fn parse_describes_format_error() {
         assert!(defect.starts_with(expected), "{at}: {defect}");
     }
     let mut both = intent.clone();
-    both["file"] = make_records()[4]["file"].clone();
+    both["file"] = make_entries()[4]["file"].clone();
     assert_eq!(
         find_defect(&both).unwrap(),
         "keys `file` and `argv` exclude each other"
@@ -258,30 +255,30 @@ fn parse_describes_format_error() {
 }
 
 #[test]
-fn parse_returns_none_when_line_is_not_a_record() {
-    let record = format!("{}\n", make_records()[3]);
+fn parse_returns_none_when_line_is_not_an_entry() {
+    let entry = format!("{}\n", make_entries()[3]);
     for line in [
-        &record[..record.len() - 1],
+        &entry[..entry.len() - 1],
         "",
         "\n",
         "null\n",
         "[]\n",
         &format!("[2, 7, \"{HASH}\", \"intent\", \"{UUID}\"]\n"),
         "{}\n",
-        &record.replace("https", "http\u{e9}"),
+        &entry.replace("https", "http\u{e9}"),
     ] {
         assert!(parse(line.as_bytes()).is_none(), "{line}");
     }
     for key in ["v", "seq", "prev", "type", "log"] {
-        let mut record = make_records()[3].clone();
-        record.as_object_mut().unwrap().remove(key);
-        assert!(parse(&to_line(&record)).is_none(), "{key}");
+        let mut entry = make_entries()[3].clone();
+        entry.as_object_mut().unwrap().remove(key);
+        assert!(parse(&to_line(&entry)).is_none(), "{key}");
     }
 }
 
 #[test]
 fn parse_rejects_floats_and_duplicate_fields() {
-    let text = String::from_utf8(to_line(&make_records()[0])).unwrap();
+    let text = String::from_utf8(to_line(&make_entries()[0])).unwrap();
     let with = |more: &str| {
         let line = text.replacen('{', &format!("{{{more},"), 1);
         parse(line.as_bytes()).unwrap().body.err()
@@ -300,16 +297,16 @@ fn parse_rejects_floats_and_duplicate_fields() {
         json!({"log": "", "head": format!("9:{HASH}")}),
         json!({}),
     ] {
-        let mut record = make_records()[0].clone();
-        record["previous"] = previous.clone();
-        assert!(find_defect(&record).is_some(), "{previous}");
+        let mut entry = make_entries()[0].clone();
+        entry["previous"] = previous.clone();
+        assert!(find_defect(&entry).is_some(), "{previous}");
     }
 }
 
 /// Inserts keys at the start of each object of each entry.
 fn insert_into_each_object(keys: &str) -> impl Iterator<Item = String> {
-    make_records().into_iter().flat_map(move |record| {
-        let line = format!("{record}\n");
+    make_entries().into_iter().flat_map(move |entry| {
+        let line = format!("{entry}\n");
         let starts: Vec<usize> = line.match_indices('{').map(|(at, _)| at + 1).collect();
         let insert = move |at: usize| format!("{}{keys},{}", &line[..at], &line[at..]);
         starts.into_iter().map(insert)
@@ -366,7 +363,7 @@ fn parse_rejects_lists_instead_of_objects() {
         (4, "/effect", json!({"changes": null})),
         (4, "/file/op", json!({"write": null})),
     ] {
-        let mut damaged = make_records().swap_remove(index);
+        let mut damaged = make_entries().swap_remove(index);
         *damaged.pointer_mut(at).unwrap() = list;
         assert!(find_defect(&damaged).is_some(), "{at}: {damaged}");
     }

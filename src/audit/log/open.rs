@@ -2,8 +2,8 @@
 
 use super::rotation::{LogRotation, finish_rotation};
 use super::writer::{Log, PATH_CHANGED, unrecorded_error};
+use crate::audit::body::{Body, UnfinishedCommand};
 use crate::audit::file::{is_file_at_path, open_log_file};
-use crate::audit::record::{Body, UnfinishedCommand};
 use crate::audit::tail;
 use crate::error::Result;
 use crate::redact::Redactor;
@@ -43,7 +43,7 @@ impl Log {
                 mut log,
                 prior_state,
             } = Self::open_locked(path)?;
-            log.write_record(Some(run), &begin(&prior_state), &Redactor::default())?;
+            log.write_entry(Some(run), &begin(&prior_state), &Redactor::default())?;
             log.file.unlock()?;
             Ok((log, prior_state))
         };

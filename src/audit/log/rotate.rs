@@ -3,8 +3,8 @@
 use super::open::{LockedLog, PriorState};
 use super::rotation::{LogRotation, finish_rotation, next_path, path_taken_error};
 use super::writer::{Log, unrecorded_error};
+use crate::audit::body::{Actor, Body};
 use crate::audit::file::parent_directory;
-use crate::audit::record::{Actor, Body};
 use crate::audit::tail;
 use crate::audit::unfinished;
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ impl Log {
             return Ok(finished_rotation);
         }
         log.ensure_rotatable()?;
-        log.write_record(
+        log.write_entry(
             None,
             &Body::LogRotate {
                 actor,

@@ -5,9 +5,9 @@
 //! log under the name of the log means an interrupted rotation. The next run completes it.
 
 use super::writer::Log;
+use crate::audit::body::{Head, PreviousLog, UnfinishedCommand};
 use crate::audit::file::{open_log_file, parent_directory};
-use crate::audit::record::{Head, PreviousLog, UnfinishedCommand};
-use crate::audit::tail::{self, RotationRecord, Tail, read_header};
+use crate::audit::tail::{self, RotationFacts, Tail, read_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -31,7 +31,7 @@ pub(super) fn finish_rotation(
     path: &Path,
     file: &File,
     head: &Head,
-    rotation: RotationRecord,
+    rotation: RotationFacts,
 ) -> io::Result<LogRotation> {
     let suffix = archive_suffix(head, &rotation);
     let has_suffix = |stem: &OsStr| stem.as_encoded_bytes().ends_with(suffix.as_bytes());
@@ -118,7 +118,7 @@ pub(super) fn path_taken_error(path: &Path) -> io::Error {
 }
 
 /// Returns the suffix of a closed log: its closing time, and the start of its UUID.
-fn archive_suffix(head: &Head, rotation: &RotationRecord) -> String {
+fn archive_suffix(head: &Head, rotation: &RotationFacts) -> String {
     let time = rotation
         .closed_at
         .split('.')

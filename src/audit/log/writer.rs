@@ -1,8 +1,10 @@
 //! Appends entries to an open log. Each line is durable before the next one.
 
+use crate::audit::body::{Body, Head, PreviousLog, Stream, Target, TornBytes};
 use crate::audit::file::{is_file_at_path, preallocate};
-use crate::audit::line::{RECORD_VERSION, RecordLine, UnsupportedFormat, ZERO_HASH, encode_line};
-use crate::audit::record::{Body, Head, PreviousLog, Stream, Target, TornBytes};
+use crate::audit::line::{
+    EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
+};
 use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
 use crate::audit::unfinished::{self, PlanProgress, UnfinishedRevocation};
@@ -103,7 +105,7 @@ impl Log {
                 preallocates,
                 previous,
             };
-            log.write_record(None, &body, &Redactor::default())?;
+            log.write_entry(None, &body, &Redactor::default())?;
         }
         Ok(log)
     }
@@ -119,7 +121,7 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
     pub fn append(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<()> {
-        self.with_lock(|log| log.write_record(Some(run), body, needles))
+        self.with_lock(|log| log.write_entry(Some(run), body, needles))
     }
 
     /// Appends an intent and reserves space for its result. The receipt shows that the intent is
@@ -130,7 +132,7 @@ impl Log {
     pub fn append_intent(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<Receipt> {
         self.open_intents += 1;
         let written = self.with_lock(|log| {
-            log.write_record_with_room(
+            log.write_entry_with_room(
                 Some(run),
                 body,
                 needles,
@@ -159,7 +161,7 @@ impl Log {
     ) -> Result<()> {
         let Receipt { seq, .. } = receipt;
         self.open_intents -= 1;
-        self.with_lock(|log| log.write_record(Some(run), body, needles))
+        self.with_lock(|log| log.write_entry(Some(run), body, needles))
             .inspect_err(|_| {
                 let result = serde_json::to_string(body).unwrap_or_default();
                 self.unwritten_results
@@ -191,8 +193,8 @@ impl Log {
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn find_begun_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
-        unfinished::find_begun_deletions(&self.file, target)
+    pub fn find_started_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
+        unfinished::find_started_deletions(&self.file, target)
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
@@ -306,20 +308,20 @@ impl Log {
             bytes: bytes.len() as u64,
             sha256: Digest::compute(&bytes).to_string(),
         };
-        self.write_record(None, &Body::LogRecover { torn }, &Redactor::default())
+        self.write_entry(None, &Body::LogRecover { torn }, &Redactor::default())
     }
 
-    pub(super) fn write_record(
+    pub(super) fn write_entry(
         &mut self,
         run: Option<&str>,
         body: &Body,
         needles: &Redactor,
     ) -> io::Result<()> {
-        self.write_record_with_room(run, body, needles, 0)
+        self.write_entry_with_room(run, body, needles, 0)
     }
 
     /// Writes an entry. Reserves `room` bytes for later entries first.
-    fn write_record_with_room(
+    fn write_entry_with_room(
         &mut self,
         run: Option<&str>,
         body: &Body,
@@ -328,8 +330,8 @@ impl Log {
     ) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
         let seq = self.head.seq + 1;
-        let line = encode_line(&RecordLine {
-            v: RECORD_VERSION,
+        let line = encode_line(&EntryLine {
+            v: LOG_FORMAT_VERSION,
             seq,
             prev: &self.head.hash,
             body,

@@ -1,8 +1,8 @@
 //! Splits a log into blocks of complete lines and checks them on several threads. The hash and the
 //! form of a line depend on no other line. The caller checks the chain, in the order of the log.
 
+use crate::audit::body::{Body, PreviousLog, TornBytes};
 use crate::audit::entry::Entry;
-use crate::audit::record::{Body, PreviousLog, TornBytes};
 use crate::audit::strict::Word;
 use crate::digest::Digest;
 use std::io::{self, Read};

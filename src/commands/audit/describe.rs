@@ -1,6 +1,6 @@
 //! Entries of the audit log in words, for `audit list`, `audit show` and the exports.
 
-use crate::audit::{Body, Executable, Record, ResultRecord, Stdin, Stream, Text};
+use crate::audit::{ActionResult, Body, Executable, RunEntry, Stdin, Stream, Text};
 use crate::text::sanitize;
 use std::collections::BTreeMap;
 
@@ -59,18 +59,18 @@ pub(super) fn describe_changed(changed: bool) -> &'static str {
 }
 
 /// The results of a run, by the sequence number of their intent.
-pub(super) struct Results<'a>(BTreeMap<u64, &'a ResultRecord>);
+pub(super) struct Results<'a>(BTreeMap<u64, &'a ActionResult>);
 
 impl<'a> Results<'a> {
-    pub(super) fn from_entries(entries: &'a [Record]) -> Self {
-        let result = |entry: &'a Record| match &entry.body {
+    pub(super) fn from_entries(entries: &'a [RunEntry]) -> Self {
+        let result = |entry: &'a RunEntry| match &entry.body {
             Body::Result(result) => Some((result.intent, &**result)),
             _ => None,
         };
         Self(entries.iter().filter_map(result).collect())
     }
 
-    pub(super) fn get(&self, intent: u64) -> Option<&'a ResultRecord> {
+    pub(super) fn get(&self, intent: u64) -> Option<&'a ActionResult> {
         self.0.get(&intent).copied()
     }
 
@@ -80,7 +80,7 @@ impl<'a> Results<'a> {
     }
 }
 
-fn describe_result(result: &ResultRecord) -> String {
+fn describe_result(result: &ActionResult) -> String {
     let exit = result.exit.as_ref().map(|exit| (exit.code, exit.signal));
     let end = match (&result.error, exit) {
         _ if is_condition_met(result) => "stopped, condition met".to_owned(),
@@ -93,12 +93,12 @@ fn describe_result(result: &ResultRecord) -> String {
 }
 
 /// Returns whether bypassctl stopped a watch because it had reported the awaited condition.
-fn is_condition_met(result: &ResultRecord) -> bool {
+fn is_condition_met(result: &ActionResult) -> bool {
     result.error.as_deref() == Some("condition-met")
 }
 
 /// Returns whether the process or file change ended as intended.
-pub(super) fn is_success(result: &ResultRecord) -> bool {
+pub(super) fn is_success(result: &ActionResult) -> bool {
     match (&result.error, &result.exit) {
         (Some(_), _) => is_condition_met(result),
         (None, exit) => exit.as_ref().is_none_or(|exit| exit.code == Some(0)),

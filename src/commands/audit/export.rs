@@ -6,7 +6,7 @@ mod script;
 
 use super::source::{NO_RUN_HINT, RunEntries, read_each, select_run};
 use super::verify;
-use crate::audit::{LogFile, read_records};
+use crate::audit::{LogFile, read_entries};
 use crate::cli::{AuditExportArgs, ExportFormat};
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, ExportDirectory};
@@ -23,7 +23,7 @@ pub(super) fn run(
             .hint("omit --directory: the other formats go to standard output"));
     }
     let id_prefix = args.run.as_deref();
-    let all = read_each(logs, |log| read_records(log, id_prefix.unwrap_or_default()))?;
+    let all = read_each(logs, |log| read_entries(log, id_prefix.unwrap_or_default()))?;
     let runs = select_runs(&all, id_prefix)?;
     match args.format {
         ExportFormat::Script => {

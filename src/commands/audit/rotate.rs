@@ -39,8 +39,8 @@ pub(super) fn run(
     }
     ui.print_lines(&format!("closed    {}", rotated.archived_path.display()));
     ui.print_lines(&format!("opened    {}", log.display()));
-    ui.print_anchor(&rotated.closed_head);
-    ui.print_anchor(&rotated.new_head);
+    ui.print_head(&rotated.closed_head);
+    ui.print_head(&rotated.new_head);
     ui.update_fields(|fields| {
         fields.closed_log = Some(LogHead {
             file: rotated.archived_path.display().to_string(),

@@ -4,16 +4,16 @@ use super::describe::{Results, describe_executable, format_text, format_time, fo
 use super::source::{read_each, select_run};
 use super::verify;
 use crate::audit::{
-    Body, Intent, LogFile, Operation, Record, ResultRecord, RunBegin, read_records,
+    ActionResult, Body, Intent, LogFile, Operation, RunBegin, RunEntry, read_entries,
 };
 use crate::error::CommandResult;
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
 use crate::tool::invocation::Effect;
-use crate::ui::{RecordView, Ui};
+use crate::ui::{EntryView, Ui};
 
 pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
-    let runs = read_each(logs, |log| read_records(log, id_prefix))?;
+    let runs = read_each(logs, |log| read_entries(log, id_prefix))?;
     let (id, entries) = select_run(&runs, id_prefix)?;
     let results = Results::from_entries(entries);
     ui.print_lines(&format!("run {}", sanitize(id)));
@@ -23,10 +23,10 @@ pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
         .for_each(|line| ui.print_lines(&line));
     ui.update_fields(|fields| {
         fields.shown_run = Some(id.clone());
-        fields.records = Some(
+        fields.entries = Some(
             entries
                 .iter()
-                .map(|entry| RecordView::new(entry.seq, &entry.ts, &entry.body))
+                .map(|entry| EntryView::new(entry.seq, &entry.ts, &entry.body))
                 .collect(),
         );
     });
@@ -35,7 +35,7 @@ pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
 }
 
 /// Describes an entry in one line. A result is part of the line of its intent.
-fn describe_entry(entry: &Record, results: &Results) -> Option<String> {
+fn describe_entry(entry: &RunEntry, results: &Results) -> Option<String> {
     let text = match &entry.body {
         Body::RunBegin(begin) => describe_start(begin),
         Body::Tool { name, exe, .. } => format!("{name} {}", describe_executable(exe)),
@@ -64,7 +64,7 @@ fn describe_entry(entry: &Record, results: &Results) -> Option<String> {
 }
 
 /// Explains exit code 1 of `kubectl get`, which a revocation expects between its steps.
-fn note_on_miss(intent: &Intent, result: Option<&ResultRecord>) -> &'static str {
+fn note_on_miss(intent: &Intent, result: Option<&ActionResult>) -> &'static str {
     let Operation::Process { argv, .. } = &intent.operation else {
         return "";
     };

@@ -1,6 +1,6 @@
 //! The audit log's files, as the `audit` commands read them.
 
-use crate::audit::{LogFile, Record, UnsupportedFormat, open_segments, sort_by_chain};
+use crate::audit::{LogFile, RunEntry, UnsupportedFormat, open_segments, sort_by_chain};
 use crate::cli::CommonArgs;
 use crate::error::{Error, Result};
 use crate::exec::Environment;
@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// A run ID and the entries of that run.
-pub(super) type RunEntries = (String, Vec<Record>);
+pub(super) type RunEntries = (String, Vec<RunEntry>);
 
 /// The hint for a log without entries or runs.
 pub(super) const NO_RUN_HINT: &str =

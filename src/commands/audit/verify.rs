@@ -156,7 +156,7 @@ fn report_segment(
     if report.findings.is_empty() {
         ui.report_check(Check::ok(
             "chain",
-            format!("{} entries in {}", report.record_count, file.display()),
+            format!("{} entries in {}", report.entry_count, file.display()),
         ));
     }
 }

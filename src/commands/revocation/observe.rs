@@ -15,7 +15,7 @@ use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
 use crate::session::runner::join_thread;
 use crate::session::token_file::read_token_file;
-use crate::steps::state::OldToken;
+use crate::steps::state::{OldToken, OldTokenEvidence};
 use crate::tool::influxctl;
 use crate::tool::invocation::ToolOutput;
 use crate::tool::kubectl::{
@@ -286,18 +286,10 @@ pub(crate) fn resolve_old_token(
         let token = read_token_file(session, &path)?.ok_or_else(|| {
             Error::failure(format!("`{}` contains no token", path.display())).hint(hint)
         })?;
-        return Ok(Some(OldToken {
-            token,
-            accepted: false,
-            is_from_cluster: false,
-        }));
+        return Ok(Some(OldToken::new(token, OldTokenEvidence::None)));
     }
     match current_token {
-        Some(token) => Ok(Some(OldToken {
-            token,
-            accepted: false,
-            is_from_cluster: true,
-        })),
+        Some(token) => Ok(Some(OldToken::new(token, OldTokenEvidence::FromCluster))),
         None => read_profile_token(session, token_probe, new_token),
     }
 }
@@ -316,9 +308,5 @@ fn read_profile_token(
     let token = read_token_file(session, &file).unwrap_or_default();
     Ok(token
         .filter(|token| Some(token) != new_token)
-        .map(|token| OldToken {
-            token,
-            accepted: false,
-            is_from_cluster: false,
-        }))
+        .map(|token| OldToken::new(token, OldTokenEvidence::None)))
 }

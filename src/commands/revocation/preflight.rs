@@ -6,7 +6,7 @@ use crate::plan::{Action, JobStrategy, Plan, TokenProbe};
 use crate::procedure::revoke::{self as procedure, PreflightCheck, RevocationFacts};
 use crate::session::Session;
 use crate::session::runner::join_thread;
-use crate::steps::state::OldToken;
+use crate::steps::state::{OldToken, OldTokenEvidence};
 use crate::steps::token::probe_token;
 use crate::tool::influxctl::TokenVerdict;
 use crate::tool::invocation::Invocation;
@@ -36,7 +36,7 @@ pub(super) fn check_permissions(
         let error = failure.into_error("cannot check the permissions of this account");
         Error {
             kind: to_refused_kind(error.kind),
-            ..error.with_hint("pass `--skip-check permissions` to skip this check")
+            ..error.append_hint("pass `--skip-check permissions` to skip this check")
         }
     })?;
     let missing: Vec<String> = procedure::find_missing_permissions(plan, namespace, &allowed)
@@ -181,14 +181,12 @@ fn probe_old_token(
     match verdict {
         TokenVerdict::Accepted => {
             report(format!("{address} accepts the old token"));
-            Ok(OldToken {
-                accepted: true,
-                ..old
-            })
+            Ok(OldToken::new(old.token, OldTokenEvidence::Accepted))
         }
         TokenVerdict::Rejected(_)
             if prior == PriorProgress::Verified
-                || (prior == PriorProgress::Unfinished && old.is_from_cluster) =>
+                || (prior == PriorProgress::Unfinished
+                    && old.evidence == OldTokenEvidence::FromCluster) =>
         {
             report(format!("{address} already rejects the old token"));
             Ok(old)
@@ -209,10 +207,7 @@ fn probe_old_token(
                 hint,
             );
             // A token that was rejected before and after shows nothing.
-            Ok(OldToken {
-                is_from_cluster: false,
-                ..old
-            })
+            Ok(OldToken::new(old.token, OldTokenEvidence::None))
         }
         TokenVerdict::Inconclusive(reason) => {
             session.ui.warn(

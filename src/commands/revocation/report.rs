@@ -89,7 +89,7 @@ pub(super) fn add_progress(
     session
         .ui
         .update_fields(|fields| fields.progress = Some(progress));
-    error.with_hint(&hint).into_stopped()
+    error.append_hint(&hint).into_stopped()
 }
 
 pub(super) fn report_outcome(
@@ -143,7 +143,7 @@ pub(super) fn report_outcome(
 
 fn describe_new_token(request: &RevocationRequest, is_rejected: bool) -> String {
     if request.profiles.is_empty() {
-        return if request.new_token {
+        return if request.creates_new_token {
             "secret `admin-token` contains a new token: run `bypassctl enable` to use it"
         } else {
             "secret `admin-token` is deleted, and no new token was created"

@@ -6,7 +6,7 @@ use crate::procedure::revoke::RevocationOptions;
 pub(crate) struct RevocationRequest<'a> {
     pub(crate) command: &'static str,
     pub(crate) args: &'a RevocationArgs,
-    pub(crate) new_token: bool,
+    pub(crate) creates_new_token: bool,
     /// The profiles that get the new token, none for `revoke`.
     pub(crate) profiles: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl RevocationRequest<'_> {
             key_gen_job: args.key_gen_job.clone(),
             create_admin_token_job: args.create_admin_token_job.clone(),
             start_over: args.start_over,
-            new_token: self.new_token,
+            creates_new_token: self.creates_new_token,
             skip_check: args.skip_check,
             timeout: args.wait_timeout,
         }

@@ -303,7 +303,7 @@ pub(super) fn render_verify_revocation(verification: &VerificationStep) -> Strin
     if verification.token_probe.is_none() {
         return "echo 'revoked, but not verified: no influxctl, or no profile' >&2\n".to_owned();
     }
-    let new = if verification.new_token {
+    let new = if verification.creates_new_token {
         format!(
             "left={}\nuntil probe \"$new_token\"; do\n  left=$((left - 1))\n  \
              [ \"$left\" -gt 0 ] || \

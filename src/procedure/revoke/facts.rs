@@ -13,7 +13,7 @@ pub struct RevocationFacts {
     pub target: ClusterTarget,
     pub cluster: ClusterId,
     /// The subject of the plan, for people.
-    pub about: String,
+    pub description: String,
     /// `revoke` or `rotate`.
     pub command: &'static str,
     /// The existing secrets.
@@ -23,14 +23,14 @@ pub struct RevocationFacts {
     /// The pods that match the selector. If none does, all pods of the namespace.
     pub pods: Vec<Pod>,
     /// A pod matches the selector.
-    pub pods_matched: bool,
+    pub pods_match_selector: bool,
     /// Pods outside the selector that use the keys, as [`find_key_users`] describes them.
     ///
     /// [`find_key_users`]: super::find_key_users
     pub other_key_users: Vec<String>,
     pub operator: Operator,
     /// The deletions that unfinished revocations in the audit log have started.
-    pub begun_deletions: Vec<ObjectRef>,
+    pub started_deletions: Vec<ObjectRef>,
     pub options: RevocationOptions,
     /// `None` without a way to probe a token.
     pub token_probe: Option<TokenProbe>,

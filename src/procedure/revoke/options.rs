@@ -72,7 +72,7 @@ pub struct RevocationOptions {
     pub create_admin_token_job: Option<String>,
     pub start_over: bool,
     /// Create a new token.
-    pub new_token: bool,
+    pub creates_new_token: bool,
     pub skip_check: Option<PreflightCheck>,
     /// The limit of each wait.
     pub timeout: Duration,

@@ -27,7 +27,7 @@ pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Resul
         secrets: &facts.secrets,
         jobs: &facts.jobs,
         pods: &facts.pods,
-        begun_deletions: &facts.begun_deletions,
+        started_deletions: &facts.started_deletions,
     };
     ensure_clustered_namespace(facts)?;
     let stage = observation.determine_stage(facts.options.start_over);
@@ -53,7 +53,7 @@ fn ensure_clustered_namespace(facts: &RevocationFacts) -> Result<()> {
 }
 
 fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
-    if facts.pods_matched {
+    if facts.pods_match_selector {
         return Ok(());
     }
     let workloads = find_key_users(&facts.pods, &[], &[]);
@@ -145,7 +145,7 @@ impl<'a> Planner<'a> {
         self.push_secret_deletions();
         self.push_job_rerun(JobKind::KeyGen)?;
         self.push_pod_restart();
-        if self.facts.options.new_token {
+        if self.facts.options.creates_new_token {
             self.push_job_rerun(JobKind::CreateAdminToken)?;
             self.push_rejection_check();
             self.push_token_read();
@@ -162,7 +162,7 @@ impl<'a> Planner<'a> {
         }
         let plan = Plan {
             command: self.facts.command,
-            about: self.facts.about.clone(),
+            description: self.facts.description.clone(),
             steps: self.steps,
         };
         Ok(RevocationPlan {
@@ -191,7 +191,7 @@ impl<'a> Planner<'a> {
 
     /// Refuses to leave a new token behind that no later step would delete.
     fn ensure_new_token_is_wanted(&self) -> Result<()> {
-        if self.facts.options.new_token || self.stage.token != SecretState::New {
+        if self.facts.options.creates_new_token || self.stage.token != SecretState::New {
             return Ok(());
         }
         Err(Error::refusal(
@@ -436,15 +436,15 @@ impl<'a> Planner<'a> {
     }
 
     fn push_verification(&mut self) {
-        let new_token = self.facts.options.new_token;
-        let postcondition = if new_token {
+        let creates_new_token = self.facts.options.creates_new_token;
+        let postcondition = if creates_new_token {
             "the old token is rejected, and the new one accepted"
         } else {
             "the old token, accepted before, is rejected"
         };
         let verification = VerificationStep {
             token_probe: self.facts.token_probe.clone(),
-            new_token,
+            creates_new_token,
             grace_period: self.facts.grace_period,
         };
         self.push_step(

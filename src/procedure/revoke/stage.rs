@@ -62,7 +62,7 @@ pub struct Observation<'a> {
     /// The pods that load the keys.
     pub pods: &'a [Pod],
     /// The deletions that unfinished revocations in the audit log have started.
-    pub begun_deletions: &'a [ObjectRef],
+    pub started_deletions: &'a [ObjectRef],
 }
 
 impl Observation<'_> {
@@ -72,14 +72,14 @@ impl Observation<'_> {
             .find(|secret| secret.name == name.as_str())
     }
 
-    fn has_begun_deletion(&self, name: SecretName) -> bool {
-        self.begun_deletions
+    fn has_started_deletion(&self, name: SecretName) -> bool {
+        self.started_deletions
             .iter()
             .any(|object| object.kind == ObjectKind::Secret && object.name == name.as_str())
     }
 
-    fn is_deletion_begun(&self, secret: &SecretUid) -> bool {
-        self.begun_deletions
+    fn is_deletion_started(&self, secret: &SecretUid) -> bool {
+        self.started_deletions
             .iter()
             .any(|object| object.uid == secret.uid)
     }
@@ -94,9 +94,10 @@ impl Observation<'_> {
             self.find_resume_reason(keys, token)
         };
         let are_keys_new =
-            resuming.is_some() && keys.is_some_and(|keys| !self.is_deletion_begun(keys));
+            resuming.is_some() && keys.is_some_and(|keys| !self.is_deletion_started(keys));
         let is_token_new = are_keys_new
-            && token.is_some_and(|token| !self.is_deletion_begun(token) && !is_older(token, keys));
+            && token
+                .is_some_and(|token| !self.is_deletion_started(token) && !is_older(token, keys));
         let secret_state = |secret: Option<&SecretUid>, is_new: bool| match secret {
             None => SecretState::Missing,
             Some(_) if is_new => SecretState::New,
@@ -119,8 +120,8 @@ impl Observation<'_> {
         keys: Option<&SecretUid>,
         token: Option<&SecretUid>,
     ) -> Option<String> {
-        let is_logged = self.has_begun_deletion(SecretName::RsaKeys)
-            && keys.is_none_or(|keys| !self.is_deletion_begun(keys));
+        let is_logged = self.has_started_deletion(SecretName::RsaKeys)
+            && keys.is_none_or(|keys| !self.is_deletion_started(keys));
         let reason = match (keys, token) {
             _ if is_logged => "the audit log has an unfinished revocation of these keys",
             (None, _) => "secret `rsa-keys` is missing",

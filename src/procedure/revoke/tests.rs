@@ -94,7 +94,7 @@ fn make_facts() -> RevocationFacts {
     RevocationFacts {
         target: make_target(),
         cluster: ClusterId::KubeSystem("c".to_owned()),
-        about: "here".to_owned(),
+        description: "here".to_owned(),
         command: "revoke",
         secrets: vec![
             make_secret("rsa-keys", "k", 1),
@@ -108,17 +108,17 @@ fn make_facts() -> RevocationFacts {
             make_pod("p1", 3, true, false),
             make_pod("p2", 3, true, false),
         ],
-        pods_matched: true,
+        pods_match_selector: true,
         other_key_users: Vec::new(),
         operator: Operator::Absent,
-        begun_deletions: Vec::new(),
+        started_deletions: Vec::new(),
         options: RevocationOptions {
             rerun: Rerun::Auto,
             selector: DOCUMENTED_SELECTOR.to_owned(),
             key_gen_job: None,
             create_admin_token_job: None,
             start_over: false,
-            new_token: true,
+            creates_new_token: true,
             skip_check: None,
             timeout: Duration::from_secs(300),
         },
@@ -176,7 +176,7 @@ fn plan_has_every_step_when_namespace_is_complete() {
         "secrets of the same second have no order"
     );
     let mut no_token = make_facts();
-    no_token.options.new_token = false;
+    no_token.options.creates_new_token = false;
     assert_eq!(
         list_step_ids(&plan_revocation(&no_token, Vec::new()).unwrap()),
         [&ALL_STEPS[..5], &ALL_STEPS[8..]].concat()
@@ -271,9 +271,9 @@ fn audit_log_distinguishes_new_secrets_from_old() {
         name: name.to_owned(),
         uid: uid.to_owned(),
     };
-    let list_remaining = |begun_deletions: Vec<ObjectRef>, start_over: bool| {
+    let list_remaining = |started_deletions: Vec<ObjectRef>, start_over: bool| {
         let mut facts = RevocationFacts {
-            begun_deletions,
+            started_deletions,
             pods: vec![make_pod("p", 1, true, false)],
             ..make_facts()
         };
@@ -408,7 +408,7 @@ fn plan_is_refused_when_it_cannot_finish() {
             && failed.contains("--skip-check failed-job"),
         "{failed}"
     );
-    let pods = expect_refusal(|facts| facts.pods_matched = false);
+    let pods = expect_refusal(|facts| facts.pods_match_selector = false);
     assert!(
         pods.contains("no pod matches `app=token-management`"),
         "{pods}"
@@ -460,12 +460,12 @@ fn plan_waits_when_token_job_is_running() {
 fn restart_expects_as_many_pods_as_are_terminating() {
     let ready_after = |pods: Vec<Pod>| {
         let mut facts = make_facts();
-        facts.begun_deletions = vec![ObjectRef {
+        facts.started_deletions = vec![ObjectRef {
             kind: ObjectKind::Secret,
             name: "rsa-keys".to_owned(),
             uid: "gone".to_owned(),
         }];
-        facts.pods_matched = !pods.is_empty();
+        facts.pods_match_selector = !pods.is_empty();
         facts.pods = pods;
         let revocation = plan_revocation(&facts, Vec::new()).unwrap();
         let restart = revocation

@@ -96,7 +96,7 @@ fn collect_message_literals(tokens: TokenStream, literals: &mut Vec<String>) {
             TokenTree::Group(group) => {
                 let stream = group.stream();
                 match (group.delimiter(), last_ident.as_str()) {
-                    (Delimiter::Parenthesis, "hint" | "with_hint") => {}
+                    (Delimiter::Parenthesis, "hint" | "append_hint") => {}
                     (Delimiter::Bracket, _) if is_attribute => {}
                     (Delimiter::Parenthesis, "warn") => {
                         let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');

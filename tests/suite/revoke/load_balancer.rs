@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn add_stale_backend(sb: &Sandbox) {
     sb.edit_cluster(|cluster| {
         let pods = cluster["pods"].as_object().expect("pods");
-        let key_id = pods.values().find_map(|pod| pod["kid"].as_str());
+        let key_id = pods.values().find_map(|pod| pod["key_id"].as_str());
         cluster["stale_backends"] = json!([key_id.expect("a pod with a key")]);
     });
 }

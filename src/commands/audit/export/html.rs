@@ -65,7 +65,7 @@ fn render_verification(verification: &LogVerification) -> Markup {
     let count: u64 = verification
         .logs
         .iter()
-        .map(|log| log.report.record_count)
+        .map(|log| log.report.entry_count)
         .sum();
     let count = format_count(count, "entry", "entries");
     let head = verification

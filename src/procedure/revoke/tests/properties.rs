@@ -76,7 +76,7 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                 pods,
                 operator,
                 rerun,
-                (start_over, new_token, begun),
+                (start_over, creates_new_token, has_started),
             )| {
                 jobs.extend(more);
                 let secrets = keys.map(|second| make_secret("rsa-keys", "k", second));
@@ -97,7 +97,7 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                         "admin-token"
                     }
                 };
-                let begun_deletions = begun
+                let started_deletions = has_started
                     .into_iter()
                     .map(|uid| ObjectRef {
                         kind: ObjectKind::Secret,
@@ -110,14 +110,14 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                     jobs,
                     pods,
                     operator,
-                    begun_deletions,
+                    started_deletions,
                     ..make_facts()
                 };
                 (
                     facts.options.rerun,
                     facts.options.start_over,
-                    facts.options.new_token,
-                ) = (rerun, start_over, new_token);
+                    facts.options.creates_new_token,
+                ) = (rerun, start_over, creates_new_token);
                 facts
             },
         )
@@ -180,7 +180,7 @@ proptest! {
             secrets: &facts.secrets,
             jobs: &facts.jobs,
             pods: &facts.pods,
-            begun_deletions: &facts.begun_deletions,
+            started_deletions: &facts.started_deletions,
         };
         let stage = observation.determine_stage(facts.options.start_over);
         let state = simulate_plan(&facts, &revocation.plan);
@@ -190,7 +190,7 @@ proptest! {
         prop_assert!(state.has_restarted || are_pods_new, "{state:?}");
         let is_token_new = state.token == Some("new") || stage.token == SecretState::New;
         let is_token_expected =
-            if facts.options.new_token { is_token_new } else { state.token.is_none() };
+            if facts.options.creates_new_token { is_token_new } else { state.token.is_none() };
         prop_assert!(is_token_expected, "{state:?}");
         prop_assert!(list_step_ids(&revocation).ends_with(&["verify-revocation"]));
     }
@@ -203,7 +203,7 @@ proptest! {
             Action::DeleteSecret(deletion) => Some(deletion.name),
             _ => None,
         });
-        for name in deleted.filter(|name| *name == SecretName::RsaKeys || facts.options.new_token) {
+        for name in deleted.filter(|name| *name == SecretName::RsaKeys || facts.options.creates_new_token) {
             let strategies = list_strategies(&revocation.plan);
             let strategy = strategies.into_iter().find(|(secret, _)| *secret == name);
             let (_, strategy) = strategy.expect("a step that recreates the secret");

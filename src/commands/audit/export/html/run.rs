@@ -1,7 +1,7 @@
 //! Renders the table of runs, and a section for each run: facts, token probes, actions.
 
 use super::elements::render_facts;
-use crate::audit::{Body, Intent, Operation, Record, ResultRecord, RunBegin, Target};
+use crate::audit::{ActionResult, Body, Intent, Operation, RunBegin, RunEntry, Target};
 use crate::commands::audit::describe::{
     Results, describe_changed, describe_executable, describe_stdin, format_text, format_time,
     format_words, is_success,
@@ -71,7 +71,7 @@ struct RunDetails<'a> {
 }
 
 impl<'a> RunDetails<'a> {
-    fn from_entries(id: &'a str, entries: &'a [Record]) -> Self {
+    fn from_entries(id: &'a str, entries: &'a [RunEntry]) -> Self {
         let first = entries.first();
         let mut run = Self {
             id,
@@ -212,7 +212,7 @@ fn render_runs_row(run: &RunDetails<'_>) -> Markup {
     }
 }
 
-pub(super) fn render_run(id: &str, entries: &[Record]) -> Markup {
+pub(super) fn render_run(id: &str, entries: &[RunEntry]) -> Markup {
     let run = RunDetails::from_entries(id, entries);
     let results = Results::from_entries(entries);
     html! {
@@ -227,7 +227,7 @@ pub(super) fn render_run(id: &str, entries: &[Record]) -> Markup {
     }
 }
 
-fn render_run_facts(run: &RunDetails<'_>, entries: &[Record]) -> Markup {
+fn render_run_facts(run: &RunDetails<'_>, entries: &[RunEntry]) -> Markup {
     let target = &run.target;
     let mut facts = vec![
         ("Run", Some(run.id.to_owned())),
@@ -272,18 +272,18 @@ fn render_run_facts(run: &RunDetails<'_>, entries: &[Record]) -> Markup {
 
 /// Renders the result of each token probe. Exit code 0 means that the server accepted the token.
 /// The log has no reason for any other exit code, because the output can contain the token.
-fn render_token_probes(entries: &[Record], results: &Results<'_>) -> Markup {
+fn render_token_probes(entries: &[RunEntry], results: &Results<'_>) -> Markup {
     let probes: Vec<(u64, &str)> = entries
         .iter()
         .filter_map(|entry| Some((entry.seq, find_token_probe(entry)?)))
         .collect();
     let rate = |seq: u64| match results.get(seq) {
-        Some(ResultRecord {
+        Some(ActionResult {
             exit: Some(exit),
             error: None,
             ..
         }) if exit.code == Some(0) => (Rating::Good, "accepted"),
-        Some(ResultRecord {
+        Some(ActionResult {
             exit: Some(_),
             error: None,
             ..
@@ -322,7 +322,7 @@ fn render_token_probes(entries: &[Record], results: &Results<'_>) -> Markup {
     }
 }
 
-fn find_token_probe(entry: &Record) -> Option<&'static str> {
+fn find_token_probe(entry: &RunEntry) -> Option<&'static str> {
     let Body::Intent(intent) = &entry.body else {
         return None;
     };
@@ -332,7 +332,7 @@ fn find_token_probe(entry: &Record) -> Option<&'static str> {
         .map(|(_, token)| *token)
 }
 
-fn render_actions(entries: &[Record], results: &Results<'_>) -> Markup {
+fn render_actions(entries: &[RunEntry], results: &Results<'_>) -> Markup {
     html! {
         div.wide {
             table {
@@ -358,7 +358,7 @@ fn render_actions(entries: &[Record], results: &Results<'_>) -> Markup {
     }
 }
 
-fn render_action_row(entry: &Record, intent: &Intent, results: &Results<'_>) -> Markup {
+fn render_action_row(entry: &RunEntry, intent: &Intent, results: &Results<'_>) -> Markup {
     let changes = intent.effect == Effect::Changes;
     let success = results.get(entry.seq).is_some_and(is_success);
     let time = entry.ts.split(['T', 'Z']).nth(1).unwrap_or(&entry.ts);

@@ -14,7 +14,7 @@ use crate::ui::StepOutcome;
 use std::path::Path;
 
 /// Returns whether the caller executes the plan now. Otherwise prints or saves the plan.
-pub(crate) fn should_execute(
+pub(crate) fn handle_plan_mode(
     runner: &Runner,
     mode: &PlanMode,
     plan: &Plan,

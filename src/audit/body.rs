@@ -50,7 +50,7 @@ pub enum Body<S = String> {
     Intent(Box<Intent<S>>),
     /// The result of an action.
     #[serde(rename = "result")]
-    Result(Box<ResultRecord>),
+    Result(Box<ActionResult>),
     /// The end of a run.
     #[serde(rename = "run.end")]
     RunEnd {
@@ -522,12 +522,12 @@ impl<'de> Deserialize<'de> for Stream {
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
-pub struct ResultRecord {
+pub struct ActionResult {
     /// Sequence number of the intent.
     pub intent: u64,
     /// Exit of the process. Null for a file and for a process that never started.
     #[serde(deserialize_with = "read_exit")]
-    pub exit: Option<ExitRecord>,
+    pub exit: Option<LoggedExit>,
     /// Milliseconds since the intent was durable.
     pub duration_ms: u64,
     /// Standard output.
@@ -549,15 +549,15 @@ pub struct ResultRecord {
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
-pub struct ExitRecord {
+pub struct LoggedExit {
     /// Exit code.
     pub code: Option<i32>,
     /// Signal that killed the process.
     pub signal: Option<i32>,
 }
 
-fn read_exit<'de, D: Deserializer<'de>>(input: D) -> Result<Option<ExitRecord>, D::Error> {
-    match Option::<ExitRecord>::deserialize(input)? {
+fn read_exit<'de, D: Deserializer<'de>>(input: D) -> Result<Option<LoggedExit>, D::Error> {
+    match Option::<LoggedExit>::deserialize(input)? {
         Some(exit) if exit.code.is_some() == exit.signal.is_some() => Err(D::Error::custom(
             "expected `code` or `signal`, and null for the other",
         )),
@@ -565,7 +565,7 @@ fn read_exit<'de, D: Deserializer<'de>>(input: D) -> Result<Option<ExitRecord>, 
     }
 }
 
-impl From<ProcessExit> for ExitRecord {
+impl From<ProcessExit> for LoggedExit {
     fn from(exit: ProcessExit) -> Self {
         match exit {
             ProcessExit::Code(code) => Self {
