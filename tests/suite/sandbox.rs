@@ -16,7 +16,7 @@ mod terminal;
 pub use audit_log::{sha256_hex, split_lines};
 pub use fake_calls::Call;
 pub use normalize::{drop_audit_head, extract_error, normalize, wrap_lines};
-pub use process::{CommandOutput, RunningCommand, report_skipped, wait_until};
+pub use process::{CommandOutput, RunningCommand, check_in_parallel, report_skipped, wait_until};
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::crash::kill_orphans;
 use crate::enable::TOKEN_FILE;
-use crate::sandbox::{CommandOutput, Sandbox, wait_until};
+use crate::sandbox::{CommandOutput, Sandbox, check_in_parallel, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -144,10 +144,11 @@ fn build_fault(point: &CommandPoint, more: &Value) -> Value {
 fn assert_recovers_from_fault(
     points: &[CommandPoint],
     how: &Value,
-    ends: impl Fn(&CommandOutput) -> bool,
+    ends: impl Fn(&CommandOutput) -> bool + Sync,
 ) {
     let turns = points.iter().zip([true, false].into_iter().cycle());
-    for (point, same_host) in turns.chain(points.first().map(|first| (first, false))) {
+    let cases = turns.chain(points.first().map(|first| (first, false)));
+    check_in_parallel(cases, |(point, same_host)| {
         let what = format!("{}, {how}, same host {same_host}", point.name);
         let sb = create_enabled_sandbox();
         let before = InitialState::capture(&sb);
@@ -167,7 +168,7 @@ fn assert_recovers_from_fault(
             same_host,
             &what,
         );
-    }
+    });
 }
 
 #[test]
@@ -196,7 +197,7 @@ fn rotate_killed_before_each_result_is_logged_resumes() {
 /// Kills a run during a command. The orphaned command completes.
 #[test]
 fn rotate_killed_during_each_command_resumes() {
-    for (number, point) in COMMAND_POINTS.iter().enumerate() {
+    check_in_parallel(COMMAND_POINTS.iter().enumerate(), |(number, point)| {
         let what = format!("{}, killed during", point.name);
         let sb = create_enabled_sandbox();
         let before = InitialState::capture(&sb);
@@ -221,7 +222,7 @@ fn rotate_killed_during_each_command_resumes() {
         }
         sb.release_gate("gate");
         assert_rerun_converges(&sb, &before, false, number % 2 == 0, &what);
-    }
+    });
 }
 
 #[test]

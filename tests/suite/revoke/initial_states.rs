@@ -220,7 +220,7 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
             .as_object_mut()
             .expect("secrets")
             .remove("influxdb/admin-token");
-        cluster["job_seconds"] = json!(1.0);
+        cluster["job_seconds"] = json!(5.0);
     });
     sb.run_fake(&["job", "influxdb", "key-gen-001"]);
     sb.clear_calls();
