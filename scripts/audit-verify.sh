@@ -64,12 +64,13 @@ parse_entry='
     "tool": ["run", "name", "path", "sha256", "version", "found_at"],
     "intent": ["run", "step", "effect", "actor", "target", "plan", "reason"],
     "result": ["run", "intent", "exit", "duration_ms", "stdout", "stderr", "files"],
+    "verification": ["run", "step", "target", "secrets"],
     "run.end": ["run", "command", "dry_run", "exit_code", "outcome", "changed", "target"],
     "log.recover": ["torn"],
     "log.rotate": ["actor", "reason", "unfinished"]};
   def form_error:
     . as $entry
-    | if .v != 2 then "audit log format \(.v) is not supported, this script reads format 2"
+    | if .v != 3 then "audit log format \(.v) is not supported, this script reads format 3"
       elif required_fields[.type] == null then "unknown type"
       elif (.prev | is_hash | not) then "prev is not a SHA-256"
       elif (.log | is_uuid | not) then "log is not a UUID"

@@ -17,8 +17,9 @@ mod unfinished;
 mod verify;
 
 pub use body::{
-    ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation, RunBegin,
-    Stdin, Stream, Target, Text, UnfinishedCommand,
+    ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation,
+    ProbeSubject, ProbeTls, ProbeVerdict, RunBegin, Stdin, Stream, Target, Text, UnfinishedCommand,
+    Verification,
 };
 pub use history::{Run, RunEntry, list_runs, read_entries};
 pub use in_toto::{Statement, build_statements};
@@ -28,5 +29,5 @@ pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };
 pub use strict::check_strict_json;
-pub use unfinished::{PlanProgress, RevocationState, UnfinishedRevocation};
+pub use unfinished::{PlanProgress, RecordedVerification, RevocationState, UnfinishedRevocation};
 pub use verify::{Finding, FindingKind, LogReport, verify_log};

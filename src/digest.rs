@@ -1,9 +1,11 @@
 //! SHA-256 digests, as data and as the text that people and files hold.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
+use zeroize::Zeroizing;
 
 /// The value of each lower-case hexadecimal digit, and 0xff for every other byte. A verification
 /// parses many digests, and the branches of a `match` on random digits are slow.
@@ -26,6 +28,16 @@ impl Digest {
     /// Computes the digest of `bytes`.
     pub fn compute(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// Computes the HMAC-SHA256 of `bytes` (RFC 2104).
+    pub(crate) fn compute_hmac(key: &[u8; 32], bytes: &[u8]) -> Self {
+        // HMAC pads a short key with zeros to the size of a block.
+        let mut block = Zeroizing::new([0; 64]);
+        block[..key.len()].copy_from_slice(key);
+        let mut mac = Hmac::<Sha256>::new((&*block).into());
+        mac.update(bytes);
+        Self(mac.finalize().into_bytes().into())
     }
 
     /// Parses the canonical form only: 64 lower-case hexadecimal digits.
@@ -140,6 +152,16 @@ mod tests {
         assert_eq!(
             serde_json::to_value(digest).expect("a digest is text"),
             serde_json::json!(ABC)
+        );
+    }
+
+    #[test]
+    fn hmac_equals_the_one_of_openssl() {
+        // openssl mac -digest SHA256 -macopt hexkey:0b…0b (32 bytes) HMAC
+        let hmac = Digest::compute_hmac(&[0x0b; 32], b"Hi There");
+        assert_eq!(
+            hmac.to_string(),
+            "198a607eb44bfbc69903a0f1cf2bbdc5ba0aa3f3d9ae3c1c7a3b1696a0b68cf7"
         );
     }
 

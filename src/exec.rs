@@ -14,6 +14,7 @@ mod program;
 mod run;
 mod scratch;
 mod spawn;
+mod state_file;
 mod summary;
 mod sync;
 mod write_file;

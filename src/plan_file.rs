@@ -7,7 +7,7 @@
 pub(crate) mod diff;
 pub(crate) mod document;
 
-use crate::cli::PlanRequest;
+use crate::cli::{DryRunFormat, PlanRequest};
 use crate::error::{Error, Result};
 use crate::profile::Profile;
 use crate::text::sanitize_truncated;
@@ -43,6 +43,11 @@ impl PlanMode {
             Self::Apply(saved) => Some(&saved.sha256),
             Self::Execute | Self::Save { .. } => None,
         }
+    }
+
+    /// Returns whether the run changes nothing but a plan file.
+    pub(crate) fn is_read_only(&self, dry_run: Option<DryRunFormat>) -> bool {
+        dry_run.is_some() || matches!(self, Self::Save { .. })
     }
 
     /// Refuses a plan that probes tokens with another host. Otherwise a probe would send a token

@@ -37,6 +37,45 @@ impl Secret {
     }
 }
 
+/// A key that makes a token recognisable in the audit log without revealing it.
+pub struct HmacKey(Zeroizing<[u8; HmacKey::LEN]>);
+
+impl HmacKey {
+    /// The length in bytes.
+    pub const LEN: usize = 32;
+
+    /// Generates a random key.
+    ///
+    /// # Errors
+    /// Fails if the system has no random numbers.
+    pub fn generate() -> std::io::Result<Self> {
+        let mut bytes = Zeroizing::new([0; Self::LEN]);
+        getrandom::fill(&mut *bytes).map_err(std::io::Error::other)?;
+        Ok(Self(bytes))
+    }
+
+    /// Takes the bytes of a key. Returns `None` for another length.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes
+            .try_into()
+            .ok()
+            .map(|bytes| Self(Zeroizing::new(bytes)))
+    }
+
+    /// Returns the bytes, for the file that stores the key.
+    #[must_use]
+    pub fn expose_key(&self) -> &[u8] {
+        &*self.0
+    }
+
+    /// Computes the HMAC-SHA256 of a token.
+    #[must_use]
+    pub fn compute_hmac(&self, token: &Secret) -> Digest {
+        Digest::compute_hmac(&self.0, &token.0)
+    }
+}
+
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0

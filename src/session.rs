@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod guard;
 pub(crate) mod influxctl_config;
+pub(crate) mod kubit;
 pub(crate) mod paths;
 pub(crate) mod program_name;
 pub(crate) mod runner;

@@ -114,7 +114,7 @@ fn execute_action(
         }
         Action::DeleteSecret(deletion) => cluster::delete_secret(runner, step.id, deletion, state),
         Action::RunJob(run) => job::run_job(runner, step.id, run),
-        Action::VerifySecret(secret) => cluster::verify_new_secret(runner, step.id, secret),
+        Action::VerifySecret(secret) => cluster::verify_new_secret(runner, step.id, secret, state),
         Action::RestartPods(restart) => pods::restart_pods(runner, step.id, restart),
         Action::VerifyRejection(check) => {
             verify::verify_rejection(runner, step.id, check, peer, state)
@@ -122,5 +122,6 @@ fn execute_action(
         Action::VerifyRevocation(verification) => {
             verify::verify_revocation(runner, step.id, verification, state)
         }
+        Action::VerifyProfile(check) => verify::verify_profile(runner, step.id, check, state),
     }
 }

@@ -4,12 +4,16 @@
 //! Reading accepts unknown keys. It requires every key that the specification requires, also the
 //! keys that can be null: `Option` alone would accept a missing key.
 
+mod exit;
 mod fields;
+mod probe;
 mod text;
 
+pub use exit::LoggedExit;
+pub use probe::{ProbeSubject, ProbeTls, ProbeVerdict};
 pub use text::{EntryText, Text};
 
-use crate::tool::invocation::{Effect, ObjectRef, ProcessExit};
+use crate::tool::invocation::{Effect, ObjectRef};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +55,9 @@ pub enum Body<S = String> {
     /// The result of an action.
     #[serde(rename = "result")]
     Result(Box<ActionResult>),
+    /// A revocation that is verified for these secrets.
+    #[serde(rename = "verification")]
+    Verification(Box<Verification>),
     /// The end of a run.
     #[serde(rename = "run.end")]
     RunEnd {
@@ -246,6 +253,9 @@ pub struct Target<S = String> {
     /// UID of namespace `kube-system`.
     #[serde(deserialize_with = "Option::deserialize")]
     pub cluster_uid: Option<S>,
+    /// UID of the namespace. Null if the run does not read it.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub namespace_uid: Option<S>,
     /// Namespace.
     #[serde(deserialize_with = "Option::deserialize")]
     pub namespace: Option<S>,
@@ -255,6 +265,10 @@ impl Target {
     /// Returns whether both are the same namespace of the same cluster, as far as known.
     #[must_use]
     pub fn is_same_namespace(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.namespace_uid, &other.namespace_uid);
+        if ours.is_some() && theirs.is_some() {
+            return ours == theirs && self.namespace == other.namespace;
+        }
         let is_same_cluster = match (&self.cluster_uid, &other.cluster_uid) {
             (Some(ours), Some(theirs)) => ours == theirs,
             _ => self.server == other.server,
@@ -304,6 +318,9 @@ pub enum Operation<S = String> {
         /// The object of the cluster that the process changes, as seen right before.
         #[serde(skip_serializing_if = "Option::is_none")]
         object: Option<ObjectRef>,
+        /// The subject of a token probe.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        probe: Option<ProbeSubject>,
     },
     /// A file that is about to change.
     File {
@@ -336,6 +353,7 @@ struct IntentFields<S> {
     #[serde(default, deserialize_with = "fields::present")]
     stdin: Option<Option<Stdin>>,
     object: Option<ObjectRef>,
+    probe: Option<ProbeSubject>,
     #[serde(default, deserialize_with = "fields::present")]
     file: Option<FileChange>,
 }
@@ -366,6 +384,7 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
                 env: fields.env.ok_or_else(|| missing("env"))?,
                 stdin: fields.stdin.ok_or_else(|| missing("stdin"))?,
                 object: fields.object,
+                probe: fields.probe,
             },
         };
         Ok(Self {
@@ -378,6 +397,19 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
             reason: fields.reason,
         })
     }
+}
+
+/// A verified revocation: the old token is rejected, and the new one, if any, accepted.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(expecting = "an object")]
+pub struct Verification {
+    /// ID of the step.
+    pub step: String,
+    /// The target.
+    pub target: Target,
+    /// The secrets `rsa-keys` and `admin-token` of the verified state.
+    pub secrets: Vec<ObjectRef>,
 }
 
 /// The kind of a file change.
@@ -526,7 +558,7 @@ pub struct ActionResult {
     /// Sequence number of the intent.
     pub intent: u64,
     /// Exit of the process. Null for a file and for a process that never started.
-    #[serde(deserialize_with = "read_exit")]
+    #[serde(deserialize_with = "exit::read_exit")]
     pub exit: Option<LoggedExit>,
     /// Milliseconds since the intent was durable.
     pub duration_ms: u64,
@@ -538,44 +570,12 @@ pub struct ActionResult {
     pub stderr: Option<Stream>,
     /// The changes of files.
     pub files: Vec<FileChange>,
+    /// The server's answer to a token probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<ProbeVerdict>,
     /// Missing if the action ended by itself. Otherwise a message of the system, or
     /// `not-started: …`, `executable-changed`, `timed-out`, `too-much-output`, `interrupted`,
     /// `streams-held-open` or `condition-met` (a watch that showed the awaited state).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-}
-
-/// Exit code or signal. The other one is null.
-#[derive(Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(expecting = "an object")]
-pub struct LoggedExit {
-    /// Exit code.
-    pub code: Option<i32>,
-    /// Signal that killed the process.
-    pub signal: Option<i32>,
-}
-
-fn read_exit<'de, D: Deserializer<'de>>(input: D) -> Result<Option<LoggedExit>, D::Error> {
-    match Option::<LoggedExit>::deserialize(input)? {
-        Some(exit) if exit.code.is_some() == exit.signal.is_some() => Err(D::Error::custom(
-            "expected `code` or `signal`, and null for the other",
-        )),
-        exit => Ok(exit),
-    }
-}
-
-impl From<ProcessExit> for LoggedExit {
-    fn from(exit: ProcessExit) -> Self {
-        match exit {
-            ProcessExit::Code(code) => Self {
-                code: Some(code),
-                signal: None,
-            },
-            ProcessExit::Signal(signal) => Self {
-                code: None,
-                signal: Some(signal),
-            },
-        }
-    }
 }

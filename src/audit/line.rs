@@ -10,7 +10,7 @@ use std::io;
 pub const ZERO_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Version of the log format.
-pub const LOG_FORMAT_VERSION: u32 = 2;
+pub const LOG_FORMAT_VERSION: u32 = 3;
 
 /// Error for a log of another format version.
 #[derive(Debug, PartialEq, Eq)]

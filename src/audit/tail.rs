@@ -18,7 +18,7 @@ const INITIAL_WINDOW: u64 = 128 << 10;
 const HEADER_WINDOW: usize = 64 << 10;
 
 /// Start of the first entry.
-const FIRST_ENTRY_PREFIX: &[u8] = br#"{"v":2,"seq":1,"#;
+const FIRST_ENTRY_PREFIX: &[u8] = br#"{"v":3,"seq":1,"#;
 
 /// Maximum size of the window at the end, in bytes. A file without an entry in it is no log.
 const MAX_WINDOW: u64 = 64 << 20;

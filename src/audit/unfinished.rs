@@ -1,12 +1,14 @@
 //! Finds the unfinished work in a log: runs without an end, and revocations and plans that did not
 //! finish.
 
-use super::body::{Body, Operation, RunBegin, Stream, Target, Text};
+use super::body::{
+    Body, Operation, ProbeSubject, ProbeVerdict, RunBegin, Target, Text, Verification,
+};
 use super::entry::Entry;
 use super::lines::for_each_entry;
 use crate::error::ErrorKind;
 use crate::host;
-use crate::tool::invocation::{Effect, ObjectRef};
+use crate::tool::invocation::{Effect, ObjectKind, ObjectRef};
 use jiff::Timestamp;
 use rustix::process::Pid;
 use std::collections::BTreeMap;
@@ -83,11 +85,18 @@ struct RunEvent {
 enum RunEventKind {
     Begin(Box<RunBegin>),
     Intent {
+        seq: u64,
         ts: String,
         step: String,
         plan: Option<String>,
         effect: Effect,
         object: Option<ObjectRef>,
+        probe: Option<ProbeSubject>,
+    },
+    /// The result of a token probe.
+    Probed {
+        intent: u64,
+        verdict: ProbeVerdict,
     },
     End {
         /// The run reached its goal.
@@ -104,18 +113,24 @@ impl RunEvent {
         let (target, kind) = match entry.body.ok()? {
             Body::RunBegin(begin) => (Target::default(), RunEventKind::Begin(begin)),
             Body::Intent(intent) => {
-                let object = match intent.operation {
-                    Operation::Process { object, .. } => object,
-                    Operation::File { .. } => None,
+                let (object, probe) = match intent.operation {
+                    Operation::Process { object, probe, .. } => (object, probe),
+                    Operation::File { .. } => (None, None),
                 };
                 let kind = RunEventKind::Intent {
+                    seq: entry.seq,
                     ts: entry.ts.into_owned(),
                     step: intent.step,
                     plan: intent.plan,
                     effect: intent.effect,
                     object,
+                    probe,
                 };
                 (intent.target, kind)
+            }
+            Body::Result(result) => {
+                let (intent, verdict) = (result.intent, result.verdict?);
+                (Target::default(), RunEventKind::Probed { intent, verdict })
             }
             Body::RunEnd {
                 command,
@@ -166,23 +181,23 @@ fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
 }
 
 fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
-    let mut begun = Vec::new();
+    let mut started = Vec::new();
     for event in events {
         if !event.target.is_same_namespace(target) {
             continue;
         }
         match &event.kind {
             RunEventKind::Intent { ts, object, .. } if is_recent(ts) => {
-                begun.extend(object.clone())
+                started.extend(object.clone())
             }
             RunEventKind::End {
                 is_completed_revocation: true,
                 ..
-            } => begun.clear(),
+            } => started.clear(),
             _ => {}
         }
     }
-    begun
+    started
 }
 
 /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started to
@@ -281,6 +296,7 @@ fn list_run_progress(events: &[RunEvent]) -> Vec<(&str, RunProgress<'_>)> {
                     progress.last_change = Some(step);
                 }
             }
+            RunEventKind::Probed { .. } => {}
             RunEventKind::End { .. } => progress.has_ended = true,
         }
     }
@@ -340,66 +356,79 @@ fn find_in_events(events: &[RunEvent], target: Option<&Target>) -> Option<Unfini
     })
 }
 
-/// The step that lists the secrets after a revocation has created new keys.
-const KEYS_LISTED_STEP: &str = "verify-rsa-keys";
-
-/// The step that reads the new token, if a revocation creates one.
-const NEW_TOKEN_STEP: &str = "get-token";
-
-/// Finds the last revocation of the last 24 hours, if it was verified, created no token, and no
-/// run changed the namespace since.
-///
-/// `secrets` is the current list of the secrets with their UIDs. The revocation must have seen
-/// exactly this list after it created new keys.
-pub(super) fn find_verified_revocation(
+/// Returns whether the unfinished revocation of this namespace saw this token accepted at this
+/// address before it started to delete the keys.
+pub(super) fn has_accepted_probe(
     file: &File,
     target: &Target,
-    secrets: &Stream,
-) -> io::Result<Option<String>> {
-    // The run that saw the secrets, and the sequence numbers of its intents that list them.
-    let mut listing: Option<(Uuid, Vec<u64>, bool)> = None;
-    let mut verified = None;
-    for_each_entry(&mut read_window(file)?.as_slice(), |entry, _, _| {
-        let Some(run) = entry.run else { return };
-        match entry.body {
-            Ok(Body::Intent(intent)) if intent.target.is_same_namespace(target) => {
-                if intent.effect == Effect::Changes {
-                    verified = None;
-                }
-                if intent.step == NEW_TOKEN_STEP {
-                    listing = None;
-                } else if intent.step == KEYS_LISTED_STEP {
-                    let mut intents = match listing.take() {
-                        Some((listed, intents, _)) if listed == run => intents,
-                        _ => Vec::new(),
-                    };
-                    intents.push(entry.seq);
-                    listing = Some((run, intents, false));
-                }
+    subject: &ProbeSubject,
+) -> io::Result<bool> {
+    let mut probes: Vec<u64> = Vec::new();
+    let (mut is_accepted, mut is_deleting) = (false, false);
+    for event in read_run_events(file)? {
+        match event.kind {
+            RunEventKind::Probed {
+                intent,
+                verdict: ProbeVerdict::Accepted,
+            } => is_accepted |= !is_deleting && probes.contains(&intent),
+            _ if !event.target.is_same_namespace(target) => {}
+            RunEventKind::Intent {
+                seq, object, probe, ..
+            } => {
+                probes.extend(probe.filter(|probe| probe == subject).map(|_| seq));
+                is_deleting |= object.is_some_and(|object| {
+                    object.kind == ObjectKind::Secret && object.name == KEYS_SECRET
+                });
             }
-            Ok(Body::Result(result)) => {
-                if let Some((listed, intents, matches)) = &mut listing
-                    && *listed == run
-                    && intents.contains(&result.intent)
-                {
-                    *matches = result.stdout.as_ref() == Some(secrets);
-                }
-            }
-            Ok(Body::RunEnd {
-                command, outcome, ..
-            }) => {
-                let is_verified = outcome == "done"
-                    && REVOCATION_COMMANDS.contains(&command.as_str())
-                    && is_recent(&entry.ts)
-                    && matches!(&listing, Some((listed, _, true)) if *listed == run);
-                if is_verified {
-                    verified = Some(run.to_string());
-                }
-            }
+            RunEventKind::End {
+                is_completed_revocation: true,
+                ..
+            } => (is_accepted, is_deleting) = (false, false),
             _ => {}
         }
+    }
+    Ok(is_accepted && is_deleting)
+}
+
+/// The secret with the keys.
+const KEYS_SECRET: &str = "rsa-keys";
+
+/// An entry that records a verification.
+#[derive(Clone)]
+pub struct RecordedVerification {
+    pub seq: u64,
+    /// UUID of the run.
+    pub run: String,
+    pub secrets: Vec<ObjectRef>,
+}
+
+/// Finds the last verification of exactly these secrets, as far as the last megabytes of the log
+/// show.
+pub(super) fn find_verification(
+    file: &File,
+    target: &Target,
+    secrets: &[ObjectRef],
+) -> io::Result<Option<RecordedVerification>> {
+    let is_same = |verification: &Verification| {
+        verification.target.is_same_namespace(target)
+            && verification.secrets.len() == secrets.len()
+            && secrets
+                .iter()
+                .all(|secret| verification.secrets.contains(secret))
+    };
+    let mut found = None;
+    for_each_entry(&mut read_window(file)?.as_slice(), |entry, _, _| {
+        if let (Some(run), Ok(Body::Verification(verification))) = (entry.run, entry.body)
+            && is_same(&verification)
+        {
+            found = Some(RecordedVerification {
+                seq: entry.seq,
+                run: run.to_string(),
+                secrets: verification.secrets,
+            });
+        }
     })?;
-    Ok(verified)
+    Ok(found)
 }
 
 /// The progress of a plan.

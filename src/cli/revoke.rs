@@ -16,6 +16,10 @@ pub struct RevocationArgs {
     /// Strategy to rerun the jobs [default: auto]
     #[arg(long, value_enum, value_name = "STRATEGY")]
     pub rerun: Option<Rerun>,
+    /// The policy sets the strategy
+    #[arg(skip)]
+    #[serde(default)]
+    pub is_rerun_from_policy: bool,
     /// Pods to restart [default: app=token-management]
     #[arg(long, value_name = "SELECTOR", value_parser = name::parse_selector)]
     pub restart_selector: Option<String>,

@@ -6,6 +6,7 @@ pub(crate) mod preflight;
 pub(crate) mod report;
 pub(crate) mod request;
 
+use crate::audit::RecordedVerification;
 use crate::cli::RevocationArgs;
 use crate::error::{CommandResult, Result};
 use crate::plan::{Action, Step, TokenProbe};
@@ -18,9 +19,10 @@ use crate::steps::execute_plan;
 use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::{OldToken, RunState};
 use crate::tool::invocation::ObjectRef;
-use crate::tool::kubectl::Kubectl;
+use crate::tool::kubectl::{Kubectl, SecretUid};
+use crate::ui::RevocationVerification;
 use confirm::require_confirmation;
-use observe::ClusterSnapshot;
+use observe::{ClusterSnapshot, old_token_file_name};
 use preflight::{PriorProgress, check_permissions, run_preflight};
 use report::{add_progress, report_outcome, report_preflight};
 use request::RevocationRequest;
@@ -33,8 +35,8 @@ const CONSEQUENCES: &str = "all admin tokens issued so far stop working, for all
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
     started_deletions: Vec<ObjectRef>,
-    /// The earlier run that created and verified the current keys.
-    verified_by: Option<String>,
+    /// The entry of an earlier run that verified the current keys.
+    verified_by: Option<RecordedVerification>,
     /// `None` without a way to probe a token.
     pub(crate) token_probe: Option<TokenProbe>,
     /// A copy of the old token.
@@ -55,6 +57,8 @@ pub(crate) fn gather_context(
     let namespace = session.require_namespace()?;
     if let Some(probe) = &token_probe {
         session.mode.check_probe_target(&probe.profile)?;
+        let may_create = !session.mode.is_read_only(args.dry_run);
+        session.executor.load_hmac_key(may_create)?;
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
     let started_deletions = session.executor.find_started_deletions()?;
@@ -66,14 +70,17 @@ pub(crate) fn gather_context(
     };
     let stage = observation.determine_stage(args.start_over);
     let is_new = stage.token == SecretState::New;
-    // Only `--no-new-token` leaves new keys without a token.
-    let verified_by = if stage.keys == SecretState::New && stage.token == SecretState::Missing {
-        session
-            .executor
-            .find_verified_revocation(&snapshot.secrets_stream)?
+    let secrets: Vec<_> = snapshot
+        .secrets
+        .iter()
+        .map(SecretUid::to_object_ref)
+        .collect();
+    let verified_by = if stage.keys == SecretState::New {
+        session.executor.find_verification(&secrets)?
     } else {
         None
     };
+    let kept_token = take_kept_token(session, &snapshot, args, stage.resuming.is_some())?;
     let (new_token, current_token) = if is_new {
         (snapshot.current_token.take(), None)
     } else {
@@ -83,6 +90,7 @@ pub(crate) fn gather_context(
         session,
         args,
         current_token,
+        kept_token,
         new_token.as_ref(),
         token_probe.as_ref(),
     )?;
@@ -95,6 +103,26 @@ pub(crate) fn gather_context(
         plan_observation: PlanObservation::default(),
         new_token,
     })
+}
+
+/// Reads the copy of the old token that an interrupted run has kept. Deletes one that no
+/// unfinished revocation needs.
+fn take_kept_token(
+    session: &Session,
+    snapshot: &ClusterSnapshot,
+    args: &RevocationArgs,
+    is_unfinished: bool,
+) -> Result<Option<Secret>> {
+    let name = old_token_file_name(&snapshot.cluster_id, &snapshot.target.namespace);
+    if is_unfinished {
+        return session.executor.read_state_token(&name);
+    }
+    if !session.mode.is_read_only(args.dry_run) {
+        session
+            .executor
+            .delete_state_file("delete-stale-old-token", &name)?;
+    }
+    Ok(None)
 }
 
 /// Plans, checks, confirms and executes.
@@ -133,6 +161,7 @@ pub(crate) fn run_revocation(
         pods_match_selector: snapshot.pods_match_selector,
         other_key_users: snapshot.other_key_users,
         operator: snapshot.operator,
+        app_instances: snapshot.app_instances,
         started_deletions,
         options: request.options(),
         token_probe,
@@ -158,7 +187,7 @@ pub(crate) fn run_revocation(
             None => PriorProgress::None,
         },
     )?;
-    report_preflight(session, &revocation, &facts, verified_by.as_deref());
+    report_preflight(session, &revocation, &facts, verified_by.as_ref());
     let observed = plan_observation
         .with_cluster(&facts.cluster)
         .with_secrets(&facts.secrets);
@@ -172,12 +201,9 @@ pub(crate) fn run_revocation(
         return Ok(None);
     }
     session.ui.report_plan(&revocation.plan);
-    if revocation
-        .plan
-        .steps
-        .iter()
-        .any(|step| is_cluster_change(&step.action))
-    {
+    let steps = &revocation.plan.steps;
+    let changes_cluster = steps.iter().any(|step| is_cluster_change(&step.action));
+    if changes_cluster {
         require_confirmation(
             session,
             &facts.target,
@@ -186,13 +212,28 @@ pub(crate) fn run_revocation(
         )?;
     }
     let state = RunState::default();
-    if verified_by.is_some() {
-        let _ = state.keys_verified_before.set(());
+    state.set_secrets(&facts.secrets);
+    if let Some(verified_by) = verified_by {
+        let _ = state.verified_by.set(verified_by);
     }
+    let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
     if let Some(old_token) = old_token {
+        // The cluster's copy goes first, and a rerun needs one to verify its rejection.
+        if changes_cluster {
+            session
+                .executor
+                .write_state_token("keep-old-token", &kept_file, &old_token.token)?;
+        }
         let _ = state.old_token.set(old_token);
     }
     let result = execute_plan(&runner, &revocation.plan, &state);
+    // A revocation that is not verified can be resumed, and then needs the copy.
+    let result = result.and_then(|()| match state.verification.get() {
+        Some(RevocationVerification::Verified) => session
+            .executor
+            .delete_state_file("delete-old-token", &kept_file),
+        _ => Ok(()),
+    });
     drop(namespace_lock);
     result.map_err(|error| {
         add_progress(

@@ -6,15 +6,17 @@ use super::revocation::{RevocationContext, gather_context, run_revocation};
 use super::token_setup::{SetupContext, plan_local_changes, prepare_setup};
 use crate::cli::{EnableArgs, RotateArgs};
 use crate::error::{CommandResult, Error, Result};
-use crate::plan::{Step, TokenProbe};
+use crate::plan::{Action, RejectionCheck, Step, TokenProbe};
 use crate::plan_file::document::PlanObservation;
 use crate::procedure::enable::{VerifyMode, plan_token_setup};
+use crate::procedure::revoke::MIN_REJECTIONS;
 use crate::profile::{self, Profile};
 use crate::session::Session;
 use crate::session::influxctl_config::InfluxctlConfig;
 use crate::session::token_file::read_token_file;
 use crate::tool::Tool;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
     let is_dry_run = args.revocation.dry_run.is_some();
@@ -44,6 +46,7 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
         config,
         &profiles,
         context.token_probe.as_ref(),
+        args.revocation.grace_period,
     )?;
     let request = RevocationRequest {
         command: "rotate",
@@ -126,6 +129,7 @@ fn plan_profile_changes(
     mut config: InfluxctlConfig,
     profiles: &[String],
     token_probe: Option<&TokenProbe>,
+    grace_period: Duration,
 ) -> Result<Vec<Step>> {
     let args = EnableArgs {
         token_file: None,
@@ -136,30 +140,51 @@ fn plan_profile_changes(
         dry_run: None,
         allow_production: false,
     };
-    let mut steps = Vec::new();
+    let (mut steps, mut checks) = (Vec::new(), Vec::new());
+    let mut verified: Vec<Profile> = token_probe
+        .iter()
+        .map(|probe| probe.profile.clone())
+        .collect();
     for name in profiles {
         let session = Session {
             profile: name,
             ..*session
         };
         let (profile, setup) = plan_local_changes(&session, &args, influxctl, &config)?;
-        if token_probe.is_some_and(|probe| !has_same_address(&probe.profile, &profile)) {
-            session.ui.warn(
-                &format!(
-                    "profile `{name}` connects to {}, where this run does not probe the new token",
-                    profile.address()
-                ),
-                &format!(
-                    "check that it is the same InfluxDB: run `bypassctl status --profile {name}`"
-                ),
-            );
-        }
         config = config.with_edit(&setup.edit);
         steps.extend(plan_token_setup(setup));
+        if let Some(probe) = token_probe
+            && !verified
+                .iter()
+                .any(|other| has_same_address(other, &profile))
+        {
+            verified.push(profile.clone());
+            checks.push(plan_profile_check(probe, profile, grace_period));
+        }
     }
+    steps.extend(checks);
     Ok(steps)
 }
 
+/// Plans to verify both tokens at the address of a further profile.
+fn plan_profile_check(probe: &TokenProbe, profile: Profile, grace_period: Duration) -> Step {
+    let name = profile.name.clone();
+    Step {
+        id: "verify-profile",
+        reason: format!("profile `{name}` connects to {}", profile.address()),
+        action: Action::VerifyProfile(RejectionCheck {
+            token_probe: TokenProbe {
+                command: probe.command.clone(),
+                profile,
+            },
+            min_rejections: MIN_REJECTIONS,
+            grace_period,
+        }),
+        postcondition: "its address rejects the old token and accepts the new one".to_owned(),
+        parallel: false,
+    }
+}
+
 fn has_same_address(a: &Profile, b: &Profile) -> bool {
-    (&a.host, &a.port) == (&b.host, &b.port)
+    (&a.host, &a.port, &a.tls) == (&b.host, &b.port, &b.tls)
 }

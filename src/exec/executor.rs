@@ -6,20 +6,20 @@ use super::lock::{self, RunLocks, TargetLock};
 use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
-    Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, Receipt,
-    RunBegin, Stream, Target, Text, UnfinishedRevocation,
+    Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, ProbeSubject,
+    Receipt, RecordedVerification, RunBegin, Target, Text, UnfinishedRevocation, Verification,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
 use crate::redact::Redactor;
-use crate::secret::Secret;
+use crate::secret::{HmacKey, Secret};
 use crate::tool::Tool;
 use crate::tool::invocation::{Effect, ObjectRef};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The settings of a run.
@@ -62,6 +62,7 @@ pub struct Executor {
     pub(super) reason: Option<String>,
     pub(super) interrupts: Interrupts,
     pub(super) locks: RunLocks,
+    pub(super) hmac_key: OnceLock<HmacKey>,
 }
 
 /// Builds the first entry of a run, except for the commands that earlier runs left unfinished.
@@ -124,6 +125,7 @@ impl Executor {
             reason: setup.reason,
             interrupts: setup.interrupts,
             locks: RunLocks::default(),
+            hmac_key: OnceLock::new(),
         };
         Ok((executor, inherited))
     }
@@ -205,12 +207,33 @@ impl Executor {
         lock_mutex(&self.log).find_unfinished_revocation(target)
     }
 
-    /// Finds a verified revocation that created the keys of this list of secrets.
+    /// Returns whether the unfinished revocation of this target saw this token accepted before it
+    /// started to delete the keys.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_verified_revocation(&self, secrets: &Stream) -> Result<Option<String>> {
-        lock_mutex(&self.log).find_verified_revocation(&self.target(), secrets)
+    pub fn has_accepted_probe(&self, subject: &ProbeSubject) -> Result<bool> {
+        lock_mutex(&self.log).has_accepted_probe(&self.target(), subject)
+    }
+
+    /// Finds the last verification of exactly these secrets.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_verification(&self, secrets: &[ObjectRef]) -> Result<Option<RecordedVerification>> {
+        lock_mutex(&self.log).find_verification(&self.target(), secrets)
+    }
+
+    /// Records a verified revocation, so that a later run can rely on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`].
+    pub fn record_verification(&self, step: &str, secrets: Vec<ObjectRef>) -> Result<()> {
+        self.append_entry(&Body::Verification(Box::new(Verification {
+            step: step.to_owned(),
+            target: self.target(),
+            secrets,
+        })))
     }
 
     /// Returns the target as far as it is known.

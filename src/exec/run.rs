@@ -8,10 +8,12 @@ use super::scratch::{self, ProbeDirectory};
 use super::spawn::{self, ProcessResult, ProcessSpec, StopCondition, Termination};
 use super::sync::lock_mutex;
 use crate::audit::{
-    ActionResult, Body, FileChange, FileOp, Operation, Receipt, Stdin, Stream, Text,
+    ActionResult, Body, FileChange, FileOp, Operation, ProbeSubject, ProbeVerdict, Receipt, Stdin,
+    Stream, Text,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
+use crate::tool::influxctl::{self, TokenVerdict};
 use crate::tool::invocation::{Effect, Invocation, Sensitivity, Timeout, ToolOutput};
 use std::io;
 use std::path::Path;
@@ -27,6 +29,12 @@ pub enum WatchResult {
     ConditionMet,
     /// The command exited before that.
     Exited(ToolOutput),
+}
+
+/// A token probe that is about to run.
+struct Probe<'a> {
+    directory: &'a ProbeDirectory,
+    subject: ProbeSubject,
 }
 
 impl Executor {
@@ -73,6 +81,7 @@ impl Executor {
         &self,
         step: &str,
         invocation: &Invocation,
+        subject: ProbeSubject,
         token: &Secret,
         config: impl FnOnce(&str) -> String,
     ) -> Result<ToolOutput> {
@@ -108,10 +117,14 @@ impl Executor {
             Ok(scratch)
         });
         let (output, removed) = match created {
-            Ok(scratch) => (
-                self.execute(step, invocation, Some(&scratch), None),
-                scratch.remove(),
-            ),
+            Ok(scratch) => {
+                let probe = Probe {
+                    directory: &scratch,
+                    subject,
+                };
+                let output = self.execute(step, invocation, Some(&probe), None);
+                (output, scratch.remove())
+            }
             Err(error) => (
                 Err(to_error(io::Error::other(error.to_string()))),
                 Err(error),
@@ -156,15 +169,17 @@ impl Executor {
         &self,
         step: &str,
         invocation: &Invocation,
-        scratch: Option<&ProbeDirectory>,
+        probe: Option<&Probe>,
         stop: Option<StopCondition>,
     ) -> Result<ToolOutput> {
         let program = self.get_unchanged_program(invocation.tool())?;
-        let config = scratch.map(ProbeDirectory::config_path);
+        let config = probe.map(|probe| probe.directory.config_path());
         let argv = invocation.argv(config.as_ref());
         let env = self.environment.build_child_env(
             invocation.env_policy(),
-            &scratch.map(ProbeDirectory::build_env).unwrap_or_default(),
+            &probe
+                .map(|probe| probe.directory.build_env())
+                .unwrap_or_default(),
         );
         let operation = Operation::Process {
             argv: argv.iter().map(Text::from).collect(),
@@ -176,6 +191,7 @@ impl Executor {
                 derived_from: invocation.derived_from().to_vec(),
             }),
             object: invocation.object().cloned(),
+            probe: probe.map(|probe| probe.subject.clone()),
         };
         let timeout = match invocation.timeout() {
             Timeout::Default => self.timeout,
@@ -205,8 +221,27 @@ impl Executor {
             Ok(_inherited) => spawn::run_process(&receipt, &spec, &self.interrupts, stop),
             Err(error) => ProcessResult::from_start_error(error),
         };
-        self.record_process_result(receipt, invocation, &process)?;
+        let verdict = probe.map(|_| self.judge_probe(invocation, &process));
+        self.record_process_result(receipt, invocation, &process, verdict)?;
         self.to_tool_output(invocation, process, timeout)
+    }
+
+    /// Returns the server's answer to a token probe.
+    fn judge_probe(&self, invocation: &Invocation, process: &ProcessResult) -> ProbeVerdict {
+        let (None, Some(exit)) = (&process.termination, process.exit) else {
+            return ProbeVerdict::Inconclusive;
+        };
+        let verdict = influxctl::parse_token_probe(&ToolOutput {
+            tool: invocation.tool().name,
+            exit,
+            stdout: process.stdout.clone(),
+            stderr: self.redact_bytes(process.stderr.clone()),
+        });
+        match verdict {
+            TokenVerdict::Accepted => ProbeVerdict::Accepted,
+            TokenVerdict::Rejected(_) => ProbeVerdict::Rejected,
+            TokenVerdict::Inconclusive(_) => ProbeVerdict::Inconclusive,
+        }
     }
 
     fn record_process_result(
@@ -214,6 +249,7 @@ impl Executor {
         receipt: Receipt,
         invocation: &Invocation,
         process: &ProcessResult,
+        verdict: Option<ProbeVerdict>,
     ) -> Result<()> {
         let stream = |bytes: &[u8], is_secret: bool| {
             let is_secret = is_secret || lock_mutex(&self.redactor).is_match(bytes);
@@ -235,6 +271,7 @@ impl Executor {
             stdout: stream(&process.stdout, stdout),
             stderr: stream(&process.stderr, stderr),
             files: Vec::new(),
+            verdict,
             error: process
                 .termination
                 .as_ref()

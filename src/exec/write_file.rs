@@ -186,6 +186,7 @@ impl Executor {
             stdout: None,
             stderr: None,
             files,
+            verdict: None,
             error: error.map(ToString::to_string),
         };
         lock_mutex(&self.log).append_result(

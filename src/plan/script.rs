@@ -112,6 +112,7 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
         Action::VerifyRevocation(verification) => {
             revocation::render_verify_revocation(verification)
         }
+        Action::VerifyProfile(check) => revocation::render_verify_profile(check),
     }
 }
 

@@ -80,6 +80,8 @@ pub enum Action {
     VerifyRejection(RejectionCheck),
     /// Probes the new token, if the plan creates one, and reports the outcome.
     VerifyRevocation(VerificationStep),
+    /// Probes both tokens at the address of a further profile.
+    VerifyProfile(RejectionCheck),
 }
 
 impl Action {

@@ -66,6 +66,11 @@ impl Plan {
             Action::RestartPods(restart) => format_pod_restart(restart),
             Action::VerifyRejection(check) => format_rejection_check(check),
             Action::VerifyRevocation(verification) => format_verification(verification),
+            Action::VerifyProfile(check) => {
+                let command = format_shell_line(&check.token_probe.command.argv(None));
+                format!("   with the new token, then the old one: $ {command}\n")
+                    + &format_probe_profile(&check.token_probe.profile)
+            }
         }
     }
 }

@@ -165,6 +165,21 @@ enum ActionView {
         /// How long the new token can still be rejected, in seconds.
         timeout_seconds: u64,
     },
+    /// Verifies both tokens at the address of a further profile.
+    VerifyProfile {
+        /// Probes a token.
+        argv: Argv,
+        /// Name of the profile.
+        profile: String,
+        /// Host and port of the probes.
+        address: String,
+        /// TLS settings of the profile.
+        tls: Tls,
+        /// How many rejections of the old token in a row are required.
+        min_rejections: usize,
+        /// How long the old token can still be accepted, in seconds.
+        timeout_seconds: u64,
+    },
 }
 
 /// An input by its digest.
@@ -227,6 +242,14 @@ impl Plan {
             Action::RestartPods(restart) => restart.into(),
             Action::VerifyRejection(check) => check.into(),
             Action::VerifyRevocation(verification) => verification.into(),
+            Action::VerifyProfile(check) => ActionView::VerifyProfile {
+                argv: to_argv(&check.token_probe.command),
+                profile: check.token_probe.profile.name.clone(),
+                address: check.token_probe.profile.address(),
+                tls: check.token_probe.profile.tls.clone(),
+                min_rejections: check.min_rejections,
+                timeout_seconds: check.grace_period.as_secs(),
+            },
         }
     }
 }

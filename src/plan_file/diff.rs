@@ -135,6 +135,7 @@ fn describe_pointer(pointer: &str, plan: &Value) -> String {
     };
     let described = match parts[..] {
         ["target", "cluster_uid"] => Some("the UID of the cluster".to_owned()),
+        ["target", "namespace_uid"] => Some("the UID of the namespace".to_owned()),
         ["target", name] => Some(format!("the {}", name.replace('_', " "))),
         ["observed", "cluster", ..] => Some("the cluster".to_owned()),
         ["observed", list] => Some(format!("the {list}")),
@@ -349,6 +350,7 @@ mod tests {
         });
         for (pointer, text) in [
             ("/target/cluster_uid", "the UID of the cluster"),
+            ("/target/namespace_uid", "the UID of the namespace"),
             ("/tools/0/sha256", "the SHA-256 of `kubectl`"),
             ("/observed/cluster/kube_system_uid", "the cluster"),
             ("/observed/secrets", "the secrets"),

@@ -19,8 +19,8 @@ mod tests;
 
 pub use facts::{RevocationFacts, RevocationPlan};
 pub use jobs::JobKind;
-pub use operator::Operator;
+pub use operator::{AppInstances, Operator, SigningKey};
 pub use options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun, RevocationOptions};
 pub use permissions::{find_missing_permissions, list_permissions};
-pub use planner::{find_key_users, plan_revocation};
+pub use planner::{MIN_REJECTIONS, find_key_users, plan_revocation};
 pub use stage::{Observation, PodState, SecretState, Stage};

@@ -92,25 +92,87 @@ pub(crate) fn identify_cluster(
     kubectl: &Kubectl,
     namespace: &str,
 ) -> Result<ClusterId> {
-    if let Some(uid) = read_uid(runner, "cluster-uid", &kubectl.get_cluster_uid())? {
-        runner
-            .executor
-            .update_target(|target| target.cluster_uid = Some(uid.clone()));
-        return Ok(ClusterId::KubeSystem(uid));
+    match read_cluster_uid(runner, kubectl)? {
+        Some(id) => Ok(id),
+        None => identify_by_namespace(
+            runner,
+            kubectl,
+            read_namespace_uid(runner, kubectl, namespace)?,
+        ),
     }
+}
+
+/// Identifies the cluster and records the UID of the namespace, which differs after the namespace
+/// was recreated.
+pub(crate) fn identify_namespace(
+    runner: &Runner,
+    kubectl: &Kubectl,
+    namespace: &str,
+) -> Result<ClusterId> {
+    let (cluster, namespace) = std::thread::scope(|scope| {
+        let namespace = scope.spawn(|| read_namespace_uid(runner, kubectl, namespace));
+        (read_cluster_uid(runner, kubectl), join_thread(namespace))
+    });
+    match cluster? {
+        Some(id) => namespace.map(|_| id),
+        None => identify_by_namespace(runner, kubectl, namespace?),
+    }
+}
+
+fn read_cluster_uid(runner: &Runner, kubectl: &Kubectl) -> Result<Option<ClusterId>> {
+    let command = kubectl.get_cluster_uid();
+    let uid = read_uid(
+        runner,
+        "cluster-uid",
+        &command,
+        "cannot identify the cluster",
+    )?;
+    runner
+        .executor
+        .update_target(|target| target.cluster_uid.clone_from(&uid));
+    Ok(uid.map(ClusterId::KubeSystem))
+}
+
+fn read_namespace_uid(
+    runner: &Runner,
+    kubectl: &Kubectl,
+    namespace: &str,
+) -> Result<Option<String>> {
     let command = kubectl.get_namespace_uid(namespace);
-    match read_uid(runner, "namespace-uid", &command)? {
+    let uid = read_uid(
+        runner,
+        "namespace-uid",
+        &command,
+        &format!("namespace `{namespace}`"),
+    )?;
+    runner
+        .executor
+        .update_target(|target| target.namespace_uid.clone_from(&uid));
+    Ok(uid)
+}
+
+fn identify_by_namespace(
+    runner: &Runner,
+    kubectl: &Kubectl,
+    uid: Option<String>,
+) -> Result<ClusterId> {
+    match uid {
         Some(uid) => Ok(ClusterId::Namespace(uid)),
         None => identify_server(runner, kubectl),
     }
 }
 
 /// Reads a UID. Returns `None` if the account is forbidden to read it.
-fn read_uid(runner: &Runner, step: &str, command: &Invocation) -> Result<Option<String>> {
+fn read_uid(
+    runner: &Runner,
+    step: &str,
+    command: &Invocation,
+    what: &str,
+) -> Result<Option<String>> {
     match kubectl::parse_uid(&runner.run(step, command)?) {
         Ok(uid) => Ok(Some(uid)),
         Err(KubectlError::Forbidden(_)) => Ok(None),
-        Err(failure) => Err(failure.into_error("cannot identify the cluster")),
+        Err(failure) => Err(failure.into_error(what)),
     }
 }
 

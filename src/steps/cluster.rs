@@ -76,7 +76,12 @@ pub(crate) fn delete_secret(
     // The previous step listed the secrets after its own deletion, so another list is redundant.
     let secrets = match state.take_secret_uids() {
         Some(secrets) => secrets,
-        None => list_secret_uids(runner, &format!("{step}-list"), &deletion.list_command())?,
+        None => list_secret_uids(
+            runner,
+            &format!("{step}-list"),
+            &deletion.list_command(),
+            state,
+        )?,
     };
     match secrets
         .iter()
@@ -104,7 +109,12 @@ pub(crate) fn delete_secret(
             return Err(failure.into_error(&format!("cannot delete secret `{}`", deletion.name)));
         }
     }
-    let secrets = list_secret_uids(runner, &format!("{step}-list"), &deletion.list_command())?;
+    let secrets = list_secret_uids(
+        runner,
+        &format!("{step}-list"),
+        &deletion.list_command(),
+        state,
+    )?;
     if secrets.iter().any(|secret| secret.uid == deletion.uid) {
         let (name, namespace) = (deletion.name, &deletion.target.namespace);
         return Err(
@@ -128,10 +138,17 @@ pub(crate) fn delete_secret(
     Ok(())
 }
 
-fn list_secret_uids(runner: &Runner, step: &str, command: &Invocation) -> Result<Vec<SecretUid>> {
+fn list_secret_uids(
+    runner: &Runner,
+    step: &str,
+    command: &Invocation,
+    state: &RunState,
+) -> Result<Vec<SecretUid>> {
     let output = runner.run(step, command)?;
-    kubectl::parse_secret_uids(&output)
-        .map_err(|failure| failure.into_error("cannot list the secrets"))
+    let secrets = kubectl::parse_secret_uids(&output)
+        .map_err(|failure| failure.into_error("cannot list the secrets"))?;
+    state.set_secrets(&secrets);
+    Ok(secrets)
 }
 
 /// Checks that a job has created its secret.
@@ -139,8 +156,9 @@ pub(crate) fn verify_new_secret(
     runner: &Runner,
     step: &str,
     expected: &ExpectedSecret,
+    state: &RunState,
 ) -> Result<()> {
-    let secrets = list_secret_uids(runner, step, &expected.list_command())?;
+    let secrets = list_secret_uids(runner, step, &expected.list_command(), state)?;
     let new_secret = secrets.iter().find(|secret| {
         secret.name == expected.name.as_str() && Some(&secret.uid) != expected.previous_uid.as_ref()
     });

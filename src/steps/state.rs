@@ -1,7 +1,9 @@
 //! Facts that the steps of one run share.
 
+use crate::audit::RecordedVerification;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
@@ -16,13 +18,17 @@ pub(crate) struct RunState {
     pub(crate) inconclusive_reason: OnceLock<String>,
     /// A copy of the token that a revocation invalidates, if one was found.
     pub(crate) old_token: OnceLock<OldToken>,
-    /// Set if an earlier run created the current keys and verified the rejection of older tokens.
-    pub(crate) keys_verified_before: OnceLock<()>,
+    /// The entry of an earlier run that verified the current keys.
+    pub(crate) verified_by: OnceLock<RecordedVerification>,
     /// How the server answered the old token after the restart.
     pub(crate) rejection: OnceLock<RejectionOutcome>,
     pub(crate) verification: OnceLock<RevocationVerification>,
     /// The reason why the server rejected the new token, if it did.
     pub(crate) new_token_rejection: OnceLock<String>,
+    /// The further profiles that are not verified, with the reason.
+    unverified_profiles: Mutex<Vec<(String, String)>>,
+    /// The secrets of the cluster, as last seen.
+    secrets: Mutex<Vec<ObjectRef>>,
     /// The secrets of the cluster, until a later step can change them.
     cached_secret_uids: Mutex<Option<Vec<SecretUid>>>,
     /// The status of each step by its index in the plan.
@@ -74,6 +80,25 @@ impl RunState {
 
     pub(super) fn set_failed(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_unverified_profile(&self, profile: &str, reason: String) {
+        lock_mutex(&self.unverified_profiles).push((profile.to_owned(), reason));
+    }
+
+    /// Returns the further profiles that are not verified, each with the reason.
+    pub(crate) fn unverified_profiles(&self) -> Vec<(String, String)> {
+        lock_mutex(&self.unverified_profiles).clone()
+    }
+
+    /// Remembers the secrets of the cluster, as a step or the preflight checks have just seen them.
+    pub(crate) fn set_secrets(&self, secrets: &[SecretUid]) {
+        *lock_mutex(&self.secrets) = secrets.iter().map(SecretUid::to_object_ref).collect();
+    }
+
+    /// Returns the secrets of the cluster, as last seen.
+    pub(crate) fn secrets(&self) -> Vec<ObjectRef> {
+        lock_mutex(&self.secrets).clone()
     }
 
     /// Keeps a fresh list of the secrets for the next step.

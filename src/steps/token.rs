@@ -1,6 +1,7 @@
 //! Steps that read, probe, write and delete the token.
 
 use super::state::RunState;
+use crate::audit::{ProbeSubject, ProbeTls};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{FileAccess, FileWrite, read_file};
 use crate::profile::{self, ConfigEdit, Profile};
@@ -65,10 +66,11 @@ pub(crate) fn probe_token(
             "the profile has no host".to_owned(),
         ));
     }
+    let subject = build_probe_subject(runner, profile, token);
     runner.ui.print_command(&command.argv(None));
     match runner
         .executor
-        .run_token_probe(step, command, token, |path| {
+        .run_token_probe(step, command, subject, token, |path| {
             profile::render_probe_config(profile, path)
         }) {
         Ok(output) => Ok(influxctl::parse_token_probe(&output)),
@@ -76,6 +78,23 @@ pub(crate) fn probe_token(
             Ok(TokenVerdict::Inconclusive(error.message))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Builds the audit log's view of a token probe.
+pub(crate) fn build_probe_subject(
+    runner: &Runner,
+    profile: &Profile,
+    token: &Secret,
+) -> ProbeSubject {
+    ProbeSubject {
+        address: profile.address(),
+        tls: match (profile.tls.disable, profile.tls.insecure) {
+            (Some(true), _) => ProbeTls::Disabled,
+            (_, Some(true)) => ProbeTls::Insecure,
+            _ => ProbeTls::Verified,
+        },
+        token_hmac: runner.executor.compute_token_hmac(token),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::state::{OldToken, OldTokenEvidence, RejectionOutcome, RunState, StepStatus};
 use super::token::probe_token;
+use crate::audit::RecordedVerification;
 use crate::error::Result;
 use crate::plan::{RejectionCheck, TokenProbe, VerificationStep};
 use crate::secret::Secret;
@@ -156,7 +157,9 @@ pub(crate) fn verify_revocation(
     if let Some(TokenVerdict::Rejected(reason)) = &new_verdict {
         let _ = state.new_token_rejection.set(reason.clone());
     }
-    let was_verified = state.keys_verified_before.get().is_some();
+    let verified_by = state.verified_by.get();
+    let was_verified = verified_by.is_some();
+    let secrets = state.secrets();
     let outcome = match (&verification.token_probe, state.old_token.get()) {
         (Some(_), None) if was_verified && matches!(new_verdict, Some(TokenVerdict::Accepted)) => {
             RevocationVerification::Verified
@@ -175,17 +178,87 @@ pub(crate) fn verify_revocation(
         .as_ref()
         .map(|probe| probe.profile.address())
         .unwrap_or_default();
-    let is_old_probed = state.rejection.get().is_some();
-    report_outcome(
-        runner,
-        step,
-        verification,
-        &outcome,
-        &address,
-        is_old_probed,
-    );
+    let outcome = match (outcome, verified_by) {
+        // Nothing has changed since the verification.
+        (RevocationVerification::Inconclusive(_), Some(verified_by))
+            if verified_by.secrets == secrets && state.new_token_rejection.get().is_none() =>
+        {
+            RevocationVerification::Verified
+        }
+        (outcome, _) => outcome,
+    };
+    if outcome == RevocationVerification::Verified {
+        runner.executor.record_verification(step, secrets)?;
+    }
+    let verified_by = verified_by.filter(|_| state.rejection.get().is_none());
+    report_outcome(runner, step, verification, &outcome, &address, verified_by);
     let _ = state.verification.set(outcome);
     Ok(())
+}
+
+/// Verifies both tokens at the address of a further profile. A failure is a warning, because the
+/// revocation itself is over.
+pub(crate) fn verify_profile(
+    runner: &Runner,
+    step: &str,
+    check: &RejectionCheck,
+    state: &RunState,
+) -> Result<()> {
+    let profile = &check.token_probe.profile;
+    let name = &profile.name;
+    if state.new_token_rejection.get().is_some() {
+        return Ok(());
+    }
+    let Some(reason) = find_profile_problem(runner, step, check, state)? else {
+        let text = format!(
+            "profile `{name}`: {} rejects the old token and accepts the new one",
+            profile.address()
+        );
+        runner.ui.report_step(step, StepOutcome::Verified, &text);
+        return Ok(());
+    };
+    runner.ui.warn(
+        &format!(
+            "profile `{name}` is not verified at {}: {reason}",
+            profile.address()
+        ),
+        "check host, port and TLS settings of the profile, and that it is the same InfluxDB",
+    );
+    state.add_unverified_profile(name, reason);
+    Ok(())
+}
+
+fn find_profile_problem(
+    runner: &Runner,
+    step: &str,
+    check: &RejectionCheck,
+    state: &RunState,
+) -> Result<Option<String>> {
+    let (probe, grace_period) = (&check.token_probe, check.grace_period);
+    match poll_new_token(runner, step, probe, state.token()?, grace_period)? {
+        TokenVerdict::Accepted => {}
+        TokenVerdict::Rejected(reason) => {
+            return Ok(Some(format!("it rejects the new token: {reason}")));
+        }
+        TokenVerdict::Inconclusive(reason) => {
+            return Ok(Some(format!("cannot probe the new token: {reason}")));
+        }
+    }
+    let Some(old) = state.old_token.get() else {
+        return Ok(Some("no copy of the old token found".to_owned()));
+    };
+    Ok(
+        match poll_old_token(runner, step, check, old, None, state)? {
+            RejectionOutcome::Rejected { .. } if old.evidence != OldTokenEvidence::None => None,
+            RejectionOutcome::Rejected { .. } => {
+                Some("the old token was not accepted before the revocation".to_owned())
+            }
+            RejectionOutcome::StillAccepted => Some("it still accepts the old token".to_owned()),
+            RejectionOutcome::Inconclusive(reason) => {
+                Some(format!("cannot probe the old token: {reason}"))
+            }
+        },
+    )
 }
 
 /// Probes the new token until the server accepts it or the grace period is over.
@@ -250,14 +323,14 @@ fn report_outcome(
     verification: &VerificationStep,
     outcome: &RevocationVerification,
     address: &str,
-    is_old_probed: bool,
+    verified_by: Option<&RecordedVerification>,
 ) {
     match outcome {
         RevocationVerification::Verified => {
-            let text = if !is_old_probed {
+            let text = if let Some(RecordedVerification { seq, run, .. }) = verified_by {
                 format!(
-                    "{address} accepts the new token, and an earlier run verified the rejection \
-                     of older ones"
+                    "by entry {seq} of run {}: the server rejected older tokens",
+                    run.get(..8).unwrap_or(run)
                 )
             } else if verification.creates_new_token {
                 format!("{address} rejects the old token and accepts the new one")
@@ -268,7 +341,8 @@ fn report_outcome(
         }
         RevocationVerification::StillAccepted => runner.ui.warn(
             &format!(
-                "{address} still accepts the old token {} s after the restart",
+                "{address} accepted the old token after the restart, and did not reject it \
+                 consistently within {} s",
                 verification.grace_period.as_secs()
             ),
             still_accepted_hint(verification.creates_new_token),

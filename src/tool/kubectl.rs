@@ -3,6 +3,7 @@
 //! The commands are those of "Manage admin tokens" in the documentation of InfluxDB Clustered, as
 //! of March and of September 2024. `fixtures/recordings` has the output of kubectl 1.20 to 1.37.
 
+mod app_instance;
 mod client;
 mod cluster;
 mod events;
@@ -15,12 +16,13 @@ mod query;
 mod revocation;
 mod secrets;
 
+pub use app_instance::{AppInstance, parse_app_instance_config, parse_app_instances};
 pub use client::{GlobalFlags, Kubectl, get_version, is_dispatcher, parse_version};
 pub use cluster::ClusterId;
 pub use events::{EventReader, EventType, WatchEvent};
 pub use failure::KubectlError;
 pub use manifest::{JobManifest, comparable_spec};
-pub use objects::{AppInstance, Deployment, Job, Metadata, Pod};
+pub use objects::{Deployment, Job, Metadata, Pod};
 pub use output::check_success;
 pub use query::{parse_context, parse_list, parse_permissions, parse_server, parse_uid};
 pub use revocation::{check_jobs_dry_run, parse_created_uid};

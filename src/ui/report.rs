@@ -227,10 +227,30 @@ pub struct CommandFields {
     /// `revoke`, `rotate`: the verification, if the revocation completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<RevocationVerification>,
+    /// `rotate`: the further profiles that are not verified.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unverified_profiles: Vec<UnverifiedProfile>,
     /// `revoke`, `rotate`: why the server rejected the new token, or null.
     #[serde(skip_serializing_if = "Nullable::is_absent")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub new_token_rejection: Nullable<String>,
+}
+
+/// A profile that has the new token, but another address than the verification.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UnverifiedProfile {
+    /// Name of the profile.
+    pub profile: String,
+    /// What the probes at its address showed instead.
+    pub reason: String,
+}
+
+impl CommandFields {
+    pub fn set_unverified_profiles(&mut self, profiles: Vec<(String, String)>) {
+        let to_field = |(profile, reason)| UnverifiedProfile { profile, reason };
+        self.unverified_profiles = profiles.into_iter().map(to_field).collect();
+    }
 }
 
 /// The versions of this program and of the formats that it reads and writes.

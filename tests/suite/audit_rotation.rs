@@ -275,7 +275,7 @@ fn run_stops_when_its_log_is_closed() {
     let end = split_lines(&log).last().expect("an entry").to_vec();
     let last: Value = serde_json::from_slice(&end).expect("JSON");
     let close = json!({
-        "v": 2,
+        "v": 3,
         "seq": last["seq"].as_u64().expect("a number") + 1,
         "prev": sha256_hex(&end),
         "type": "log.rotate",

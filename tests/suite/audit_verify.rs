@@ -174,7 +174,7 @@ fn verify_detects_removed_swapped_duplicated_and_inserted_entries() {
         doubled.insert(at, all[at]);
         assert_log_broken(&sb, "doubled", &doubled.concat(), &[]);
         let mut inserted = all.clone();
-        inserted.insert(at + 1, b"{\"v\":2}\n");
+        inserted.insert(at + 1, b"{\"v\":3}\n");
         assert_log_broken(&sb, "inserted", &inserted.concat(), &[]);
         inserted[at + 1] = b"\n";
         let run = assert_log_broken(&sb, "an empty line", &inserted.concat(), &[]);
@@ -369,7 +369,7 @@ fn torn_tail_is_detected_then_recovered() {
 #[test]
 fn verify_detects_tampering_with_recovered_bytes() {
     let (sb, log, _) = create_recorded_sandbox();
-    let torn = b"{\"v\":2,\"seq\":";
+    let torn = b"{\"v\":3,\"seq\":";
     sb.write(sb.log_path(), [&log, torn.as_slice()].concat());
     assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
     let copy = sb.read_log();
@@ -454,7 +454,7 @@ fn verify_detects_entries_outside_their_run() {
 fn log_with_torn_first_line_verifies_after_recovery() {
     let sb = Sandbox::new();
     std::fs::create_dir_all(sb.log_path().parent().expect("a directory")).expect("sandbox");
-    for torn in ["{\"v\":2,\"se", "{\"v\":2,\"seq\":1,\"prev\":\"00"] {
+    for torn in ["{\"v\":3,\"se", "{\"v\":3,\"seq\":1,\"prev\":\"00"] {
         sb.write(sb.log_path(), torn);
         assert_eq!(sb.run(&["disable"]).code, 0);
         let kinds: Vec<Value> = sb
@@ -556,12 +556,12 @@ fn verify_json_report_lists_findings() {
 }
 
 #[test]
-fn log_of_format_1_is_refused() {
-    let message = "audit log format 1 is not supported, this program reads format 2";
+fn log_of_format_2_is_refused() {
+    let message = "audit log format 2 is not supported, this program reads format 3";
     let sb = Sandbox::new();
     assert_eq!(sb.run(&["disable"]).code, 0);
     let log = String::from_utf8(sb.read_log()).expect("text");
-    let old = log.replace("{\"v\":2,", "{\"v\":1,");
+    let old = log.replace("{\"v\":3,", "{\"v\":2,");
     sb.write(sb.log_path(), &old);
     for (args, code, hint) in [
         (
@@ -591,7 +591,7 @@ fn log_of_format_1_is_refused() {
         );
     }
     assert_eq!(sb.read_log(), old.as_bytes(), "the log is unchanged");
-    let later = log.replacen("\n{\"v\":2,", "\n{\"v\":1,", 1);
+    let later = log.replacen("\n{\"v\":3,", "\n{\"v\":2,", 1);
     let run = assert_log_broken(&sb, "entry of format 1", later.as_bytes(), &[]);
     assert!(run.stdout.contains(message), "{}", run.stdout);
 }

@@ -237,7 +237,7 @@ fn version_prints_program_and_format_versions() {
             &versions["plan"],
             &versions["audit_log"]
         ),
-        (&"bypassctl/2".into(), &"bypassctl.plan/2".into(), &2.into())
+        (&"bypassctl/2".into(), &"bypassctl.plan/2".into(), &3.into())
     );
     assert!(!sb.log_path().exists(), "completion creates no log");
 }

@@ -43,7 +43,7 @@ fn doctor_passes_on_working_setup() {
         !lines.contains("admin-token --template") && !lines.contains("delete"),
         "{lines}"
     );
-    assert_eq!(lines.lines().count(), 12, "{lines}");
+    assert_eq!(lines.lines().count(), 13, "{lines}");
 }
 
 #[test]
@@ -144,7 +144,8 @@ fn doctor_reports_operator_state() {
     insta::assert_snapshot!(all, @"
     ok        operator: kubit is not installed: jobs are rerun as clones
     ok        operator: kubit runs: it recreates deleted jobs
-    ok        operator: kubit runs, paused for this namespace: jobs are rerun as clones
+    warning   operator: kubit runs, paused for this namespace: a revocation needs `--rerun clone`
+               hint: find out who paused it: a backup or a restore can be in progress
     warning   operator: unknown: the account cannot list deployments of other namespaces
                hint: no action needed: a revocation can rerun the jobs as clones
     ");

@@ -56,7 +56,7 @@ fn create_sandbox_for_recording(file: &str, kubectl: &str) -> Sandbox {
     sb.set_kubectl_version(kubectl);
     sb.edit_cluster(|cluster| {
         // The durations of the real server, without the idle time.
-        cluster["job_seconds"] = json!(0.2);
+        cluster["job_seconds"] = json!(0.6);
         cluster["crd"] = json!(!file.starts_with("kubectl-"));
         // Its first attempt failed because the keys were missing.
         cluster["jobs"]["influxdb/create-admin-token-7c9d2b41"]["failed"] = json!(1);

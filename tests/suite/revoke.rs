@@ -1,5 +1,6 @@
 //! `revoke` and `rotate`
 
+mod app_instance;
 mod concurrent_changes;
 mod confirmation;
 mod dry_run;

@@ -27,8 +27,11 @@ fn make_actor() -> Value {
 /// Makes an entry of each type, with every key that it can have.
 fn make_entries() -> Vec<Value> {
     let actor = make_actor();
-    let target =
-        json!({"context": "c", "server": "https://s", "cluster_uid": UUID, "namespace": "n"});
+    let target = json!({
+        "context": "c", "server": "https://s", "cluster_uid": UUID, "namespace_uid": null,
+        "namespace": "n"
+    });
+    let probe = json!({"address": "h:1", "tls": "verified", "token_hmac": HASH});
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
     let stream = json!({"bytes": 3, "sha256": HASH});
     let object = json!({"kind": "Secret", "name": "rsa-keys", "uid": UUID});
@@ -63,8 +66,8 @@ fn make_entries() -> Vec<Value> {
             "intent",
             json!({
                 "step": "s", "effect": "reads", "argv": ["kubectl"], "exe": exe, "cwd": "/",
-                "env": {"KUBECONFIG": "/k"}, "stdin": manifest, "object": object, "actor": actor,
-                "target": target, "plan": null, "reason": "CHG-12"
+                "env": {"KUBECONFIG": "/k"}, "stdin": manifest, "object": object, "probe": probe,
+                "actor": actor, "target": target, "plan": null, "reason": "CHG-12"
             }),
         ),
         make_entry(
@@ -78,8 +81,13 @@ fn make_entries() -> Vec<Value> {
             "result",
             json!({
                 "intent": 6, "exit": {"code": 0, "signal": null}, "duration_ms": 1,
-                "stdout": stream, "stderr": null, "files": [file], "error": "timed-out"
+                "stdout": stream, "stderr": null, "files": [file],
+                "verdict": "accepted", "error": "timed-out"
             }),
+        ),
+        make_entry(
+            "verification",
+            json!({"step": "s", "target": target, "secrets": [object]}),
         ),
         make_entry(
             "run.end",
@@ -150,6 +158,8 @@ const OPTIONAL_FIELDS: &[&str] = &[
     "/env/KUBECONFIG",
     "/stdin/derived_from",
     "/object",
+    "/probe",
+    "/verdict",
     "/error",
 ];
 
@@ -352,14 +362,17 @@ fn parse_rejects_lists_instead_of_objects() {
         (3, "/target", target.clone()),
         (3, "/stdin", stream.clone()),
         (3, "/object", json!(["Secret", "rsa-keys", UUID])),
+        (3, "/probe", json!(["h:1", "verified", HASH])),
         (4, "/file", file.clone()),
         (5, "/exit", json!([0, null])),
         (5, "/stdout", stream),
         (5, "/files/0", file),
-        (6, "/target", target),
-        (7, "/torn", json!([9, HASH])),
-        (8, "/actor", actor),
-        (8, "/unfinished/0", command),
+        (6, "/target", target.clone()),
+        (6, "/secrets/0", json!(["Secret", "rsa-keys", UUID])),
+        (7, "/target", target),
+        (8, "/torn", json!([9, HASH])),
+        (9, "/actor", actor),
+        (9, "/unfinished/0", command),
         (4, "/effect", json!({"changes": null})),
         (4, "/file/op", json!({"write": null})),
     ] {

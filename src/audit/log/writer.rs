@@ -1,13 +1,13 @@
 //! Appends entries to an open log. Each line is durable before the next one.
 
-use crate::audit::body::{Body, Head, PreviousLog, Stream, Target, TornBytes};
+use crate::audit::body::{Body, Head, PreviousLog, ProbeSubject, Target, TornBytes};
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
 };
 use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
-use crate::audit::unfinished::{self, PlanProgress, UnfinishedRevocation};
+use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
 use crate::audit::verify::verify_log;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -210,24 +210,39 @@ impl Log {
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// Finds a verified revocation that created the keys of this list of secrets, if the log is
-    /// intact.
+    /// Returns whether the unfinished revocation of this namespace saw this token accepted before it
+    /// started to delete the keys, if the log is intact.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn find_verified_revocation(
-        &self,
-        target: &Target,
-        secrets: &Stream,
-    ) -> Result<Option<String>> {
+    pub fn has_accepted_probe(&self, target: &Target, subject: &ProbeSubject) -> Result<bool> {
         let find = || {
-            let found = unfinished::find_verified_revocation(&self.file, target, secrets)?;
-            // The whole log is read only for a run to rely on.
-            let Some(run) = found else { return Ok(None) };
-            let report = verify_log(&mut LogFile::open(&self.path)?.reader()?, None)?;
-            Ok(Some(run).filter(|_| report.is_intact()))
+            let found = unfinished::has_accepted_probe(&self.file, target, subject)?;
+            Ok(found && self.is_intact()?)
         };
         find().map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Finds the last verification of exactly these secrets, if the log is intact.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_verification(
+        &self,
+        target: &Target,
+        secrets: &[ObjectRef],
+    ) -> Result<Option<RecordedVerification>> {
+        let find = || match unfinished::find_verification(&self.file, target, secrets)? {
+            Some(found) if self.is_intact()? => Ok(Some(found)),
+            _ => Ok(None),
+        };
+        find().map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Verifies the whole log, before a run relies on an entry.
+    fn is_intact(&self) -> io::Result<bool> {
+        let report = verify_log(&mut LogFile::open(&self.path)?.reader()?, None)?;
+        Ok(report.is_intact())
     }
 
     /// Finds the progress of a plan in other runs than `run`.

@@ -49,7 +49,8 @@ pub(super) enum EntryKind {
         previous: Option<PreviousLog>,
     },
     RunBegin,
-    Tool,
+    /// Nothing to check but the run that it belongs to.
+    InRun,
     Intent {
         step: String,
     },
@@ -72,7 +73,7 @@ impl CheckedEntry {
         let kind = match entry.body {
             Ok(Body::LogOpen { previous, .. }) => EntryKind::LogOpen { previous },
             Ok(Body::RunBegin(_)) => EntryKind::RunBegin,
-            Ok(Body::Tool { .. }) => EntryKind::Tool,
+            Ok(Body::Tool { .. } | Body::Verification(_)) => EntryKind::InRun,
             Ok(Body::Intent(intent)) => EntryKind::Intent {
                 step: intent.step.0.into_owned(),
             },

@@ -9,7 +9,7 @@ use crate::audit::{
 use crate::error::CommandResult;
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
-use crate::tool::invocation::Effect;
+use crate::tool::invocation::{Effect, ObjectRef};
 use crate::ui::{EntryView, Ui};
 
 pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
@@ -34,6 +34,12 @@ pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
     Ok(None)
 }
 
+fn format_secrets(secrets: &[ObjectRef]) -> String {
+    let format_secret = |secret: &ObjectRef| format!("{} {}", secret.name, secret.uid);
+    let secrets: Vec<String> = secrets.iter().map(format_secret).collect();
+    secrets.join(", ")
+}
+
 /// Describes an entry in one line. A result is part of the line of its intent.
 fn describe_entry(entry: &RunEntry, results: &Results) -> Option<String> {
     let text = match &entry.body {
@@ -45,6 +51,11 @@ fn describe_entry(entry: &RunEntry, results: &Results) -> Option<String> {
             describe_operation(&intent.operation),
             results.describe(entry.seq),
             note_on_miss(intent, results.get(entry.seq))
+        ),
+        Body::Verification(verification) => format!(
+            "{}: verified for {}",
+            verification.step,
+            format_secrets(&verification.secrets)
         ),
         Body::RunEnd {
             exit_code,

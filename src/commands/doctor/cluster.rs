@@ -1,15 +1,14 @@
 //! Checks in the cluster for `enable` and a revocation.
 
 use crate::error::Result;
-use crate::procedure::revoke::{self, JobKind, Operator};
+use crate::procedure::revoke::{self, JobKind, Operator, SigningKey};
 use crate::session::Session;
 use crate::session::cluster::{describe_cluster_id, identify_cluster, is_unreachable};
 use crate::session::guard::{ignored_key_users, restart_selector};
+use crate::session::kubit::{list_operator_deployments, read_app_instances};
 use crate::session::runner::join_thread;
 use crate::tool::invocation::{Invocation, ToolOutput};
-use crate::tool::kubectl::{
-    self, AppInstance, ClusterId, Deployment, Job, Kubectl, KubectlError, Pod, SecretUid,
-};
+use crate::tool::kubectl::{self, ClusterId, Job, Kubectl, KubectlError, Pod, SecretUid};
 use crate::tool::permission::Permission;
 use crate::ui::Check;
 
@@ -42,35 +41,34 @@ fn check_namespace_objects(
 ) -> Result<Vec<Check>> {
     let permissions = revoke::list_permissions(namespace);
     let selector = restart_selector(session, namespace);
-    let [
-        uid,
-        answers,
-        secrets,
-        jobs,
-        pods,
-        all_pods,
-        deployments,
-        instances,
-    ] = run_concurrently(
-        session,
-        &[
-            ("namespace", kubectl.get_namespace_uid(namespace)),
-            ("permissions", kubectl.review_permissions(&permissions)),
-            ("secrets", kubectl.get_secret_uids(namespace)),
-            ("jobs", kubectl.list_jobs(namespace)),
-            ("pods", kubectl.list_pods(namespace, selector)),
-            ("all-pods", kubectl.list_all_pods(namespace)),
-            ("operator", kubectl.list_operators()),
-            ("app-instances", kubectl.list_app_instances(namespace)),
-        ],
-    );
+    let commands = [
+        ("namespace", kubectl.get_namespace_uid(namespace)),
+        ("permissions", kubectl.review_permissions(&permissions)),
+        ("secrets", kubectl.get_secret_uids(namespace)),
+        ("jobs", kubectl.list_jobs(namespace)),
+        ("pods", kubectl.list_pods(namespace, selector)),
+        ("all-pods", kubectl.list_all_pods(namespace)),
+    ];
+    let (outputs, deployments, instances) = std::thread::scope(|scope| {
+        let deployments = scope.spawn(|| list_operator_deployments(session, kubectl, namespace));
+        let instances = scope.spawn(|| read_app_instances(session, kubectl, namespace));
+        let outputs = run_concurrently(session, &commands);
+        (outputs, join_thread(deployments), join_thread(instances))
+    });
+    let [uid, answers, secrets, jobs, pods, all_pods] = outputs;
     let (uid, answers, secrets, jobs) = (uid?, answers?, secrets?, jobs?);
     let (pods, all_pods) = (pods?, all_pods?);
-    let (deployments, instances) = (deployments?, instances?);
-    let operator = deployments
-        .as_ref()
-        .map(|output| parse_operator(output, instances.as_ref().ok()));
-    let has_kubit = matches!(&operator, Ok(Ok(Operator::Running)));
+    let deployments = session.propagate_fatal(deployments)?;
+    let instances = session.propagate_fatal(instances)?;
+    let operator = match (deployments, &instances) {
+        (Ok(deployments), Ok(instances)) => Ok(Operator::from_deployments(
+            deployments.as_deref(),
+            instances,
+        )),
+        (Err(error), _) => Err(Check::from_error("operator", &error)),
+        (Ok(_), Err(error)) => Err(Check::from_error("operator", error)),
+    };
+    let has_kubit = matches!(&operator, Ok(Operator::Running));
     let mut checks = vec![parse_check(&uid, "namespace", |output| {
         check_namespace(kubectl::parse_uid(output), namespace)
     })];
@@ -97,8 +95,10 @@ fn check_namespace_objects(
         let ignored = ignored_key_users(session, namespace);
         revocation_checks.extend(check_other_key_users(pods, all_pods, ignored));
     }
-    revocation_checks
-        .push(operator.map_or_else(|error| Check::from_error("operator", error), check_operator));
+    revocation_checks.push(operator.map_or_else(|failure| failure, check_operator));
+    if let Ok(instances) = &instances {
+        revocation_checks.push(check_signing_key(instances.signing_key()));
+    }
     checks.extend(
         revocation_checks
             .into_iter()
@@ -358,24 +358,38 @@ fn check_other_key_users(
     })
 }
 
-fn parse_operator(
-    deployments: &ToolOutput,
-    instances: Option<&ToolOutput>,
-) -> std::result::Result<Operator, KubectlError> {
-    Operator::from_deployments(
-        kubectl::parse_list::<Deployment>(deployments),
-        instances.map(kubectl::parse_list::<AppInstance>),
-    )
-}
-
-fn check_operator(operator: std::result::Result<Operator, KubectlError>) -> Check {
+fn check_operator(operator: Operator) -> Check {
+    let text = operator.describe_effect();
     match operator {
-        Ok(operator @ Operator::Unknown(_)) => Check::warning(
+        Operator::Unknown(_) => Check::warning(
             "operator",
-            operator.describe_effect(),
+            text,
             "no action needed: a revocation can rerun the jobs as clones",
         ),
-        Ok(operator) => Check::ok("operator", operator.describe_effect()),
-        Err(failure) => Check::from_error("operator", &failure.into_error("cannot detect kubit")),
+        Operator::Paused => Check::warning(
+            "operator",
+            text,
+            "find out who paused it: a backup or a restore can be in progress",
+        ),
+        _ => Check::ok("operator", text),
+    }
+}
+
+fn check_signing_key(key: SigningKey) -> Check {
+    match key {
+        SigningKey::Generated => Check::ok(
+            "signing key",
+            "the AppInstance sets none, so secret `rsa-keys` signs tokens",
+        ),
+        SigningKey::SetBySite => Check::failure(
+            "signing key",
+            "the AppInstance sets its own: new `rsa-keys` would revoke no token",
+            "replace `spec.package.spec.admin.internalSigningKey` in the AppInstance instead",
+        ),
+        SigningKey::Unknown(reason) => Check::warning(
+            "signing key",
+            format!("not checked: {reason}"),
+            "grant `list` on `appinstances.kubecfg.dev` and `get` on ConfigMap `app-instance`",
+        ),
     }
 }

@@ -1,25 +1,25 @@
 //! Reads that a revocation needs, run in parallel.
 
-use crate::audit::Stream;
 use crate::cli::RevocationArgs;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::TargetLock;
 use crate::plan::{ClusterTarget, TokenProbe};
-use crate::procedure::revoke::{self, Operator, Rerun};
+use crate::procedure::revoke::{self, AppInstances, Operator, Rerun};
 use crate::profile;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::session::cluster::identify_cluster;
+use crate::session::cluster::identify_namespace;
 use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
+use crate::session::kubit::{list_operator_deployments, read_app_instances};
 use crate::session::runner::join_thread;
 use crate::session::token_file::read_token_file;
 use crate::steps::state::{OldToken, OldTokenEvidence};
 use crate::tool::influxctl;
 use crate::tool::invocation::ToolOutput;
 use crate::tool::kubectl::{
-    self, ClusterId, Job, Kubectl, KubectlError, Pod, SecretUid, TokenError,
+    self, ClusterId, Deployment, Job, Kubectl, KubectlError, Pod, SecretUid, TokenError,
 };
 use crate::tool::{Tool, ToolName};
 use std::path::PathBuf;
@@ -29,14 +29,13 @@ pub(crate) struct ClusterSnapshot {
     pub(crate) target: ClusterTarget,
     pub(crate) cluster_id: ClusterId,
     pub(crate) secrets: Vec<SecretUid>,
-    /// The output with the secrets, as the audit log records it.
-    pub(crate) secrets_stream: Stream,
     pub(crate) jobs: Vec<Job>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) pods_match_selector: bool,
     /// Pods outside the selector that use the keys.
     pub(crate) other_key_users: Vec<String>,
     pub(crate) operator: Operator,
+    pub(crate) app_instances: AppInstances,
     /// An answer for each of `revoke::list_permissions`.
     pub(crate) permissions: std::result::Result<Vec<bool>, KubectlError>,
     /// The token that is in the cluster now.
@@ -57,14 +56,15 @@ pub(crate) fn observe_cluster(
     let run = |step, command| session.run(step, &command);
     let outputs = std::thread::scope(|scope| {
         let (run, kubectl, permissions) = (&run, &kubectl, &permissions);
-        let cluster = scope.spawn(|| identify_cluster(&session.runner(), kubectl, namespace));
+        let cluster = scope.spawn(|| identify_namespace(&session.runner(), kubectl, namespace));
         let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
         let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
         let pods = scope.spawn(|| run("pods", kubectl.list_pods(namespace, args.selector())));
         let all_pods = scope.spawn(|| run("all-pods", kubectl.list_all_pods(namespace)));
         let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(permissions)));
-        let operator =
-            needs_operator.then(|| scope.spawn(|| detect_operator(session, kubectl, namespace)));
+        let instances = scope.spawn(|| read_app_instances(session, kubectl, namespace));
+        let deployments = needs_operator
+            .then(|| scope.spawn(|| list_operator_deployments(session, kubectl, namespace)));
         // The verification needs the old token. The data of `rsa-keys` is never read.
         let token = args
             .old_token_file
@@ -77,7 +77,8 @@ pub(crate) fn observe_cluster(
             pods: join_thread(pods),
             all_pods: join_thread(all_pods),
             permissions: join_thread(allowed),
-            operator: operator.map(join_thread),
+            app_instances: join_thread(instances),
+            deployments: deployments.map(join_thread),
             token: token.map(join_thread),
         }
     });
@@ -91,7 +92,9 @@ struct RawOutputs {
     pods: Result<ToolOutput>,
     all_pods: Result<ToolOutput>,
     permissions: Result<ToolOutput>,
-    operator: Option<Result<Operator>>,
+    app_instances: Result<AppInstances>,
+    /// `None` if the strategy does not depend on kubit.
+    deployments: Option<Result<Option<Vec<Deployment>>>>,
     token: Option<Result<ToolOutput>>,
 }
 
@@ -118,7 +121,6 @@ impl RawOutputs {
         let add_context =
             |message: &'static str| move |failure: KubectlError| failure.into_error(message);
         let secrets = self.secrets?;
-        let secrets_stream = Stream::from_bytes(&secrets.stdout);
         let secrets =
             kubectl::parse_secret_uids(&secrets).map_err(add_context("cannot list the secrets"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(add_context("cannot list the jobs"))?;
@@ -137,10 +139,11 @@ impl RawOutputs {
         };
         let permissions =
             kubectl::parse_permissions(&revoke::list_permissions(namespace), &self.permissions?);
-        let operator = self
-            .operator
-            .transpose()?
-            .unwrap_or(Operator::Unknown("not checked"));
+        let app_instances = self.app_instances?;
+        let operator = match self.deployments.transpose()? {
+            Some(deployments) => Operator::from_deployments(deployments.as_deref(), &app_instances),
+            None => Operator::Unknown("not checked"),
+        };
         Ok(ClusterSnapshot {
             target: ClusterTarget {
                 kubectl,
@@ -148,12 +151,12 @@ impl RawOutputs {
             },
             cluster_id,
             secrets,
-            secrets_stream,
             jobs,
             pods,
             pods_match_selector,
             other_key_users,
             operator,
+            app_instances,
             permissions,
             current_token: token,
             namespace_lock,
@@ -163,36 +166,25 @@ impl RawOutputs {
 
 /// Allows one revocation at a time for a namespace, whatever the name of the context.
 fn lock_namespace(session: &Session, id: &ClusterId, namespace: &str) -> Result<TargetLock> {
-    let cluster = match id {
-        ClusterId::KubeSystem(uid) | ClusterId::Namespace(uid) => uid.clone(),
-        ClusterId::Server(server) => server.clone(),
-        ClusterId::InCluster => "in-cluster".to_owned(),
-    };
-    let name = format!(
-        "namespace-{}",
-        &Digest::compute(format!("{cluster}/{namespace}").as_bytes()).to_string()[..16]
-    );
+    let name = format!("namespace-{}", compute_namespace_id(id, namespace));
     session
         .executor
         .lock_target(&name, &format!("namespace `{namespace}`"))
 }
 
-/// Finds out whether kubit recreates jobs. Lists AppInstances only if kubit is installed.
-fn detect_operator(session: &Session, kubectl: &Kubectl, namespace: &str) -> Result<Operator> {
-    let deployments = kubectl::parse_list::<kubectl::Deployment>(
-        &session.run("operator", &kubectl.list_operators())?,
-    );
-    let is_installed = deployments
-        .as_ref()
-        .is_ok_and(|deployments| !deployments.is_empty());
-    let instances = is_installed
-        .then(|| session.run("app-instances", &kubectl.list_app_instances(namespace)))
-        .transpose()?;
-    let instances = instances
-        .as_ref()
-        .map(kubectl::parse_list::<kubectl::AppInstance>);
-    Operator::from_deployments(deployments, instances)
-        .map_err(|failure| failure.into_error("cannot detect kubit"))
+/// Returns the name of the file that keeps the old token until its rejection is verified.
+pub(super) fn old_token_file_name(id: &ClusterId, namespace: &str) -> String {
+    format!("old-token-{}", compute_namespace_id(id, namespace))
+}
+
+/// Computes an ID for the names of files, which is the same for all contexts of the cluster.
+fn compute_namespace_id(id: &ClusterId, namespace: &str) -> String {
+    let cluster = match id {
+        ClusterId::KubeSystem(uid) | ClusterId::Namespace(uid) => uid,
+        ClusterId::Server(server) => server,
+        ClusterId::InCluster => "in-cluster",
+    };
+    Digest::compute(format!("{cluster}/{namespace}").as_bytes()).to_string()[..16].to_owned()
 }
 
 /// Parses the token in the cluster. An interrupted revocation can have left none.
@@ -265,13 +257,15 @@ pub(crate) fn prepare_token_probe(
     }
 }
 
-/// Returns the old token from `--old-token-file`, or else the cluster, or else the profile.
+/// Returns the old token from `--old-token-file`, or else the cluster, or else the copy of an
+/// interrupted run, or else the profile.
 ///
 /// The token of the profile does not count if it is the new one.
 pub(crate) fn resolve_old_token(
     session: &Session,
     args: &RevocationArgs,
     current_token: Option<Secret>,
+    kept_token: Option<Secret>,
     new_token: Option<&Secret>,
     token_probe: Option<&TokenProbe>,
 ) -> Result<Option<OldToken>> {
@@ -288,9 +282,10 @@ pub(crate) fn resolve_old_token(
         })?;
         return Ok(Some(OldToken::new(token, OldTokenEvidence::None)));
     }
-    match current_token {
-        Some(token) => Ok(Some(OldToken::new(token, OldTokenEvidence::FromCluster))),
-        None => read_profile_token(session, token_probe, new_token),
+    match (current_token, kept_token) {
+        (Some(token), _) => Ok(Some(OldToken::new(token, OldTokenEvidence::FromCluster))),
+        (None, Some(token)) => Ok(Some(OldToken::new(token, OldTokenEvidence::None))),
+        (None, None) => read_profile_token(session, token_probe, new_token),
     }
 }
 

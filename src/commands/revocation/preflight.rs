@@ -7,7 +7,7 @@ use crate::procedure::revoke::{self as procedure, PreflightCheck, RevocationFact
 use crate::session::Session;
 use crate::session::runner::join_thread;
 use crate::steps::state::{OldToken, OldTokenEvidence};
-use crate::steps::token::probe_token;
+use crate::steps::token::{build_probe_subject, probe_token};
 use crate::tool::influxctl::TokenVerdict;
 use crate::tool::invocation::Invocation;
 use crate::tool::kubectl::{self, JobManifest, KubectlError};
@@ -190,6 +190,19 @@ fn probe_old_token(
         {
             report(format!("{address} already rejects the old token"));
             Ok(old)
+        }
+        TokenVerdict::Rejected(_)
+            if prior == PriorProgress::Unfinished
+                && session.executor.has_accepted_probe(&build_probe_subject(
+                    &session.runner(),
+                    profile,
+                    &old.token,
+                ))? =>
+        {
+            report(format!(
+                "{address} already rejects the old token, which an earlier run saw accepted"
+            ));
+            Ok(OldToken::new(old.token, OldTokenEvidence::Accepted))
         }
         TokenVerdict::Rejected(_) => {
             let hint = if prior == PriorProgress::Unfinished {

@@ -1,9 +1,10 @@
 //! Reports the preflight checks, the progress and the outcome of a revocation.
 
 use super::request::RevocationRequest;
+use crate::audit::RecordedVerification;
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Action, Plan, SecretName};
-use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts};
+use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts, SigningKey};
 use crate::session::Session;
 use crate::steps::state::{RunState, StepStatus};
 use crate::ui::{Nullable, Progress, RevocationVerification, StepOutcome};
@@ -12,11 +13,11 @@ pub(super) fn report_preflight(
     session: &Session,
     revocation: &procedure::RevocationPlan,
     facts: &RevocationFacts,
-    verified_by: Option<&str>,
+    verified_by: Option<&RecordedVerification>,
 ) {
-    if let Some(run) = verified_by {
+    if let Some(RecordedVerification { seq, run, .. }) = verified_by {
         let text = format!(
-            "run {} replaced and verified the keys: this run keeps them and creates the token",
+            "entry {seq} of run {} verified them: this run keeps them",
             run.get(..8).unwrap_or(run)
         );
         session.ui.report_step("keys", StepOutcome::Verified, &text);
@@ -31,6 +32,13 @@ pub(super) fn report_preflight(
     }
     for (warning, hint) in &revocation.warnings {
         session.ui.warn(warning, hint);
+    }
+    if let SigningKey::Unknown(reason) = facts.app_instances.signing_key() {
+        session.ui.report_step(
+            "signing-key",
+            StepOutcome::Skipped,
+            &format!("whether the site sets its own signing key was not checked: {reason}"),
+        );
     }
     if facts.options.rerun == Rerun::Auto {
         session.ui.report_step(
@@ -138,7 +146,17 @@ pub(super) fn report_outcome(
     };
     let new_token = describe_new_token(request, is_new_token_rejected);
     session.ui.print_lines(&format!("{result}\n{new_token}"));
-    kind
+    let unverified = state.unverified_profiles();
+    for (profile, reason) in &unverified {
+        session
+            .ui
+            .print_lines(&format!("profile `{profile}` is not verified: {reason}"));
+    }
+    let has_unverified = !unverified.is_empty();
+    session
+        .ui
+        .update_fields(|fields| fields.set_unverified_profiles(unverified));
+    kind.or(has_unverified.then_some(ErrorKind::Inconclusive))
 }
 
 fn describe_new_token(request: &RevocationRequest, is_rejected: bool) -> String {

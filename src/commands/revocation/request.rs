@@ -17,6 +17,7 @@ impl RevocationRequest<'_> {
         let args = self.args;
         RevocationOptions {
             rerun: args.rerun(),
+            is_rerun_from_policy: args.is_rerun_from_policy,
             selector: args.selector().to_owned(),
             key_gen_job: args.key_gen_job.clone(),
             create_admin_token_job: args.create_admin_token_job.clone(),

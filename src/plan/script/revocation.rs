@@ -319,3 +319,14 @@ pub(super) fn render_verify_revocation(verification: &VerificationStep) -> Strin
          echo 'revoked and verified'\n"
     )
 }
+
+/// Renders a reminder. The script probes one address only.
+pub(super) fn render_verify_profile(check: &RejectionCheck) -> String {
+    let profile = &check.token_probe.profile;
+    let text = format!(
+        "not verified: profile {} with address {}",
+        profile.name,
+        profile.address()
+    );
+    format!("echo {} >&2\n", shell_quote(&text))
+}

@@ -1,6 +1,6 @@
 //! The input and the result of planning a revocation.
 
-use super::operator::Operator;
+use super::operator::{AppInstances, Operator};
 use super::options::RevocationOptions;
 use crate::plan::{ClusterTarget, Plan, TokenProbe};
 use crate::tool::invocation::ObjectRef;
@@ -29,6 +29,7 @@ pub struct RevocationFacts {
     /// [`find_key_users`]: super::find_key_users
     pub other_key_users: Vec<String>,
     pub operator: Operator,
+    pub app_instances: AppInstances,
     /// The deletions that unfinished revocations in the audit log have started.
     pub started_deletions: Vec<ObjectRef>,
     pub options: RevocationOptions,

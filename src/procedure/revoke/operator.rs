@@ -1,6 +1,7 @@
-//! The kubit operator, which recreates deleted jobs unless `spec.pause` of its AppInstance is set.
+//! The kubit operator and its AppInstance: they decide whether jobs are recreated, and whether
+//! secret `rsa-keys` signs tokens at all.
 
-use crate::tool::kubectl::{AppInstance, Deployment, KubectlError};
+use crate::tool::kubectl::{AppInstance, Deployment};
 
 /// The state of kubit, which decides whether it recreates deleted jobs of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,32 +19,65 @@ pub enum Operator {
     Unknown(&'static str),
 }
 
-impl Operator {
-    /// Derives the state from kubit's deployments anywhere and the AppInstances of the namespace.
-    ///
-    /// # Errors
-    /// The error of `deployments`, unless it is forbidden to list them.
-    pub fn from_deployments(
-        deployments: Result<Vec<Deployment>, KubectlError>,
-        instances: Option<Result<Vec<AppInstance>, KubectlError>>,
-    ) -> Result<Self, KubectlError> {
-        let deployments = match deployments {
-            Ok(deployments) => deployments,
-            Err(KubectlError::Forbidden(_)) => {
-                return Ok(Self::Unknown(
-                    "the account cannot list deployments of other namespaces",
-                ));
+/// The AppInstances of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppInstances {
+    Known(Vec<AppInstance>),
+    /// The account is not allowed to read them, for this reason.
+    Unknown(&'static str),
+}
+
+impl AppInstances {
+    /// Returns whether kubit ignores one of them.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        match self {
+            Self::Known(instances) => instances.iter().any(|instance| instance.is_paused),
+            Self::Unknown(_) => false,
+        }
+    }
+
+    #[must_use]
+    pub fn signing_key(&self) -> SigningKey {
+        match self {
+            Self::Known(instances) if instances.iter().any(|instance| instance.has_signing_key) => {
+                SigningKey::SetBySite
             }
-            Err(failure) => return Err(failure),
+            Self::Known(_) => SigningKey::Generated,
+            Self::Unknown(reason) => SigningKey::Unknown(reason),
+        }
+    }
+}
+
+/// The key that signs admin tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// The key-gen job creates it in secret `rsa-keys`.
+    Generated,
+    /// The AppInstance contains it, so new `rsa-keys` would leave all tokens valid.
+    SetBySite,
+    /// Not checked, for this reason.
+    Unknown(&'static str),
+}
+
+impl Operator {
+    /// Derives the state from the deployments of kubit, `None` if the account cannot list them
+    /// everywhere.
+    #[must_use]
+    pub fn from_deployments(deployments: Option<&[Deployment]>, instances: &AppInstances) -> Self {
+        let Some(deployments) = deployments else {
+            return Self::Unknown("the account cannot list deployments of other namespaces");
         };
-        Ok(match instances {
+        match instances {
             _ if deployments.is_empty() => Self::Absent,
             _ if !deployments.iter().any(Deployment::is_running) => Self::Idle,
-            Some(Ok(instances)) if instances.iter().any(AppInstance::is_paused) => Self::Paused,
-            Some(Ok(instances)) if instances.is_empty() => Self::NoAppInstance,
-            Some(Ok(_)) => Self::Running,
-            _ => Self::Unknown("kubit runs, but the account cannot read whether it is paused here"),
-        })
+            _ if instances.is_paused() => Self::Paused,
+            AppInstances::Known(instances) if instances.is_empty() => Self::NoAppInstance,
+            AppInstances::Known(_) => Self::Running,
+            AppInstances::Unknown(_) => {
+                Self::Unknown("kubit runs, but the account cannot read whether it is paused here")
+            }
+        }
     }
 
     pub fn describe_state(&self) -> String {
@@ -62,9 +96,8 @@ impl Operator {
         let effect = match self {
             Self::Running => ": it recreates deleted jobs",
             Self::Unknown(_) => "",
-            Self::Paused | Self::NoAppInstance | Self::Idle | Self::Absent => {
-                ": jobs are rerun as clones"
-            }
+            Self::Paused => ": a revocation needs `--rerun clone`",
+            Self::NoAppInstance | Self::Idle | Self::Absent => ": jobs are rerun as clones",
         };
         self.describe_state() + effect
     }

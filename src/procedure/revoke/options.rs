@@ -46,10 +46,17 @@ pub enum PreflightCheck {
     DryRun,
     /// The jobs have not failed before.
     FailedJob,
+    /// The site does not set its own signing key.
+    SigningKey,
 }
 
 impl PreflightCheck {
-    pub const ALL: &[Self] = &[Self::Permissions, Self::DryRun, Self::FailedJob];
+    pub const ALL: &[Self] = &[
+        Self::Permissions,
+        Self::DryRun,
+        Self::FailedJob,
+        Self::SigningKey,
+    ];
 
     /// Returns the value as on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -57,6 +64,7 @@ impl PreflightCheck {
             Self::Permissions => "permissions",
             Self::DryRun => "dry-run",
             Self::FailedJob => "failed-job",
+            Self::SigningKey => "signing-key",
         }
     }
 }
@@ -64,6 +72,8 @@ impl PreflightCheck {
 #[derive(Clone, Debug)]
 pub struct RevocationOptions {
     pub rerun: Rerun,
+    /// The policy sets `rerun`, not the command line.
+    pub is_rerun_from_policy: bool,
     /// Selects the pods that load the keys.
     pub selector: String,
     /// The job that creates the keys.

@@ -2,7 +2,8 @@
 
 use super::facts::{RevocationFacts, RevocationPlan};
 use super::jobs::JobKind;
-use super::options::DOCUMENTED_SELECTOR;
+use super::operator::SigningKey;
+use super::options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use super::stage::{Observation, PodState, SecretState, Stage};
 use super::strategy::StrategyChooser;
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::plan::{
 use crate::tool::kubectl::Pod;
 
 /// Rejections of the old token in a row that verification requires at least.
-const MIN_REJECTIONS: usize = 8;
+pub const MIN_REJECTIONS: usize = 8;
 
 /// Rejections in a row for each ready pod: a load balancer chooses at random.
 const REJECTIONS_PER_POD: usize = 5;
@@ -30,7 +31,10 @@ pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Resul
         started_deletions: &facts.started_deletions,
     };
     ensure_clustered_namespace(facts)?;
+    ensure_signing_key_is_generated(facts)?;
+    ensure_not_paused(facts)?;
     let stage = observation.determine_stage(facts.options.start_over);
+    ensure_keys_origin_is_known(&stage)?;
     // With new keys, the pods can be missing for a moment during their restart.
     if stage.keys != SecretState::New {
         ensure_pods_match(facts)?;
@@ -50,6 +54,52 @@ fn ensure_clustered_namespace(facts: &RevocationFacts) -> Result<()> {
     .hint(format!(
         "check the namespace: `kubectl get secrets,jobs --namespace {namespace}`"
     )))
+}
+
+/// Refuses if the site sets the signing key itself: then new `rsa-keys` revoke nothing.
+fn ensure_signing_key_is_generated(facts: &RevocationFacts) -> Result<()> {
+    if facts.app_instances.signing_key() != SigningKey::SetBySite
+        || facts.options.skip_check == Some(PreflightCheck::SigningKey)
+    {
+        return Ok(());
+    }
+    Err(Error::refusal(
+        "the AppInstance sets its own signing key (`spec.package.spec.admin.internalSigningKey`): \
+         new `rsa-keys` would revoke no token",
+    )
+    .hint(
+        "replace the key in the AppInstance. If `rsa-keys` signs the tokens all the same, pass \
+         `--skip-check signing-key`",
+    ))
+}
+
+/// Refuses to take keys for new that no job created: they can be the old ones, from a backup.
+fn ensure_keys_origin_is_known(stage: &Stage) -> Result<()> {
+    if !stage.are_keys_of_unknown_origin {
+        return Ok(());
+    }
+    Err(Error::refusal(
+        "a revocation is unfinished, but no key-gen job ran when secret `rsa-keys` was created: \
+         it can contain the old keys",
+    )
+    .hint("pass `--start-over` to delete the keys and the token, and create both again"))
+}
+
+/// Refuses while kubit is paused: the documented reason for that is a backup or a restore.
+fn ensure_not_paused(facts: &RevocationFacts) -> Result<()> {
+    let options = &facts.options;
+    let is_acknowledged = options.rerun == Rerun::Clone && !options.is_rerun_from_policy;
+    if !facts.app_instances.is_paused() || is_acknowledged {
+        return Ok(());
+    }
+    let namespace = &facts.target.namespace;
+    Err(Error::refusal(format!(
+        "kubit is paused for namespace `{namespace}`: a backup or a restore can be in progress"
+    ))
+    .hint(
+        "wait until kubit runs again. If you know why it is paused, pass `--rerun clone` on the \
+         command line",
+    ))
 }
 
 fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {

@@ -6,7 +6,10 @@ use super::jobs::JobKind;
 use crate::plan::SecretName;
 use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{Job, Pod, SecretUid};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+/// The API server creates secrets, and the controller manager completes jobs, on different hosts.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretState {
@@ -42,6 +45,8 @@ pub struct Stage {
     pub serves_old_keys: bool,
     /// Why this is not a fresh start, if it is not.
     pub resuming: Option<String>,
+    /// The keys would count as new, but no key-gen job ran when they were created.
+    pub are_keys_of_unknown_origin: bool,
 }
 
 impl Stage {
@@ -93,8 +98,9 @@ impl Observation<'_> {
         } else {
             self.find_resume_reason(keys, token)
         };
-        let are_keys_new =
-            resuming.is_some() && keys.is_some_and(|keys| !self.is_deletion_started(keys));
+        let remaining_keys =
+            keys.filter(|keys| resuming.is_some() && !self.is_deletion_started(keys));
+        let are_keys_new = remaining_keys.is_some_and(|keys| self.has_created_keys(keys));
         let is_token_new = are_keys_new
             && token
                 .is_some_and(|token| !self.is_deletion_started(token) && !is_older(token, keys));
@@ -112,6 +118,7 @@ impl Observation<'_> {
             pods: self.determine_pod_state(keys_time),
             serves_old_keys: self.has_pod_with_old_keys(keys_time),
             resuming,
+            are_keys_of_unknown_origin: remaining_keys.is_some() && !are_keys_new,
         }
     }
 
@@ -134,6 +141,23 @@ impl Observation<'_> {
             _ => return None,
         };
         Some(reason.to_owned())
+    }
+
+    /// Returns whether a key-gen job ran when these keys were created.
+    ///
+    /// Keys that somebody restored from a backup are young, but can have signed the old token.
+    fn has_created_keys(&self, keys: &SecretUid) -> bool {
+        let ran_then = |job: &Job, keys_time: Timestamp| {
+            let started = job.metadata.creation_time();
+            let is_started = started.is_some_and(|started| started <= keys_time + CLOCK_SKEW);
+            let is_ended_before = job
+                .completion_time()
+                .is_some_and(|completed| completed + CLOCK_SKEW < keys_time);
+            is_started && !is_ended_before && (job.is_active() || job.completion_time().is_some())
+        };
+        let mut jobs = JobKind::KeyGen.filter_jobs(self.jobs);
+        keys.creation_time()
+            .is_some_and(|keys_time| jobs.any(|job| ran_then(job, keys_time)))
     }
 
     /// Returns whether a job has created a token with these keys.

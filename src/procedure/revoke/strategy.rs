@@ -149,7 +149,7 @@ impl StrategyChooser<'_> {
 
     fn missing_job_error(&self, kind: JobKind) -> Error {
         let namespace = &self.facts.target.namespace;
-        let hint = if self.facts.operator == Operator::Paused {
+        let hint = if self.facts.app_instances.is_paused() {
             format!(
                 "end kubit's pause, so that it recreates the job: \
                  `kubectl get appinstances.kubecfg.dev --namespace {namespace}`"

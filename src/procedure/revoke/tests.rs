@@ -111,9 +111,11 @@ fn make_facts() -> RevocationFacts {
         pods_match_selector: true,
         other_key_users: Vec::new(),
         operator: Operator::Absent,
+        app_instances: AppInstances::Known(Vec::new()),
         started_deletions: Vec::new(),
         options: RevocationOptions {
             rerun: Rerun::Auto,
+            is_rerun_from_policy: false,
             selector: DOCUMENTED_SELECTOR.to_owned(),
             key_gen_job: None,
             create_admin_token_job: None,
@@ -186,11 +188,13 @@ fn plan_has_every_step_when_namespace_is_complete() {
 #[test]
 fn plan_resumes_from_cluster_state() {
     let list_remaining = |secrets: &[SecretUid], pods: &[Pod]| {
-        let facts = RevocationFacts {
+        let mut facts = RevocationFacts {
             secrets: secrets.to_vec(),
             pods: pods.to_vec(),
             ..make_facts()
         };
+        let new_job = make_job("key-gen-001", 10, JobHealth::Complete, "i");
+        facts.jobs.push(new_job);
         let revocation = plan_revocation(&facts, Vec::new()).unwrap();
         assert!(revocation.resuming.is_some());
         list_step_ids(&revocation)
@@ -582,4 +586,46 @@ fn restart_ignores_unready_pods_unless_resuming() {
         ..make_facts()
     };
     assert_eq!(ready(&resumed), (2, 0));
+}
+
+#[test]
+fn keys_are_new_only_when_a_key_gen_job_ran_at_their_creation() {
+    let plan_with = |jobs: Vec<Job>| {
+        let facts = RevocationFacts {
+            secrets: vec![make_secret("rsa-keys", "restored", 30)],
+            jobs,
+            started_deletions: vec![ObjectRef {
+                kind: ObjectKind::Secret,
+                name: "rsa-keys".to_owned(),
+                uid: "k".to_owned(),
+            }],
+            ..make_facts()
+        };
+        plan_revocation(&facts, Vec::new()).map(|revocation| list_step_ids(&revocation))
+    };
+    let token_job = || make_job("create-admin-token-7c9d2b41", 2, JobHealth::Complete, "j");
+    let key_job = |second, health| make_job("key-gen-001", second, health, "i");
+    for (second, health) in [
+        (30, JobHealth::Complete),
+        (26, JobHealth::Complete),
+        (33, JobHealth::Complete),
+        (20, JobHealth::Active),
+    ] {
+        let steps = plan_with(vec![key_job(second, health), token_job()]).unwrap();
+        assert!(!steps.contains(&"delete-rsa-keys"), "{second} {health:?}");
+    }
+    for (second, health) in [
+        (2, JobHealth::Complete),
+        (24, JobHealth::Complete),
+        (36, JobHealth::Complete),
+        (30, JobHealth::Failed),
+        (40, JobHealth::Active),
+    ] {
+        let error = plan_with(vec![key_job(second, health), token_job()])
+            .err()
+            .unwrap_or_else(|| panic!("{second} {health:?} is planned"));
+        assert_eq!(error.kind, crate::error::ErrorKind::Refused);
+        assert!(error.hint.contains("--start-over"), "{error}");
+    }
+    assert!(plan_with(vec![token_job()]).is_err(), "no key-gen job");
 }

@@ -317,25 +317,3 @@ impl Deployment {
         self.status.ready_replicas > 0
     }
 }
-
-/// kubit's `AppInstance`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct AppInstance {
-    pub metadata: Metadata,
-    spec: AppInstanceSpec,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct AppInstanceSpec {
-    pause: bool,
-}
-
-impl AppInstance {
-    /// Returns whether kubit ignores the instance.
-    #[must_use]
-    pub fn is_paused(&self) -> bool {
-        self.spec.pause
-    }
-}

@@ -73,11 +73,13 @@ impl Kubectl {
         ])
     }
 
-    /// Lists kubit's AppInstances.
-    pub fn list_app_instances(&self, namespace: &str) -> Invocation {
+    /// Lists the deployments of a kubit for one namespace.
+    pub fn list_namespace_operators(&self, namespace: &str) -> Invocation {
         self.build_call([
             "get",
-            "appinstances.kubecfg.dev",
+            "deployments",
+            "--selector",
+            "control-plane=kubit",
             "--namespace",
             namespace,
             "--output",

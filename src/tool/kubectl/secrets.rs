@@ -3,7 +3,7 @@
 use super::client::Kubectl;
 use super::failure::KubectlError;
 use crate::secret::Secret;
-use crate::tool::invocation::{Invocation, Sensitivity, ToolOutput};
+use crate::tool::invocation::{Invocation, ObjectKind, ObjectRef, Sensitivity, ToolOutput};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -95,6 +95,15 @@ pub struct SecretUid {
 }
 
 impl SecretUid {
+    #[must_use]
+    pub fn to_object_ref(&self) -> ObjectRef {
+        ObjectRef {
+            kind: ObjectKind::Secret,
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+
     /// Returns the creation time, to the second, unless it cannot be parsed.
     #[must_use]
     pub fn creation_time(&self) -> Option<Timestamp> {

@@ -56,7 +56,7 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
     let asked = create_fast_sandbox();
     asked.install_operator();
     let all = [
-        describe_revocation(&paused, &[]),
+        describe_revocation(&paused, &["--rerun", "clone"]),
         describe_revocation(&hidden, &[]),
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
@@ -376,7 +376,8 @@ fn token_stays_accepted_when_selector_misses_pods() {
     warning: other pods mount or read secret `rsa-keys` and do not restart: `app=token-management`
        hint: select those that check tokens with `--restart-selector`. List the others as
         `ignored_key_users` in the policy
-    warning: 127.0.0.1:26444 still accepts the old token 1 s after the restart
+    warning: 127.0.0.1:26444 accepted the old token after the restart, and did not reject it
+        consistently within 1 s
        hint: find other pods that load `rsa-keys` (`kubectl get pods --output yaml`), select them
         with --restart-selector, and run again with --start-over. Also check that the profile's host
         belongs to this cluster

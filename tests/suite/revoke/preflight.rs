@@ -81,7 +81,7 @@ fn revoke_refuses_namespace_without_influxdb() {
         &["revoke", "-n", "nope", "--confirm", "sim-dev/nope"],
     );
     insta::assert_snapshot!(wrap_lines(super::extract_error(&nowhere)), @r#"
-    error: cannot list the secrets: Error from server (NotFound): namespaces "nope" not found
+    error: namespace `nope`: Error from server (NotFound): namespaces "nope" not found
     hint: check the namespace and the context with `kubectl get secrets,jobs --namespace nope
         --context sim-dev`
     "#);

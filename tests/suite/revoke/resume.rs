@@ -60,7 +60,7 @@ fn rotate_resumes_from_audit_log() {
         get_secret_uid(&sb, "rsa-keys"),
         get_secret_uid(&sb, "admin-token"),
     );
-    let run = super::run_with_exit_code(&sb, 10, ROTATE_ARGS);
+    let run = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
     insta::assert_snapshot!(without_warning_of(
         "verify-admin-token",
         &extract_progress(&run)
@@ -185,4 +185,48 @@ fn start_over_flag_prevents_resume() {
     assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
     assert_revoked(&sb, &old, "again");
     assert!(list_cluster_changes(&sb).contains("delete secrets/rsa-keys"));
+}
+
+/// Creates the secret again with other data, as `kubectl apply` of a backup does.
+fn restore_secret(sb: &Sandbox, name: &str, old: &serde_json::Value) {
+    sb.edit_cluster(|cluster| {
+        let secret = &mut cluster["secrets"][format!("influxdb/{name}")];
+        let now = secret["meta"]["created_ms"].as_u64().expect("a time") + 60_000;
+        *secret = old.clone();
+        secret["meta"]["uid"] = json!("11111111-2222-3333-4444-555555555555");
+        secret["meta"]["created_ms"] = json!(now);
+    });
+}
+
+#[test]
+fn keys_from_backup_do_not_count_as_new() {
+    let sb = create_enabled_sandbox();
+    let old = sb.admin_token();
+    let backup = sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"].clone();
+    kill_before_token_is_read(&sb);
+    restore_secret(&sb, "rsa-keys", &backup);
+    insta::assert_snapshot!(
+        super::extract_error(&super::run_with_exit_code(&sb, 4, ROTATE_ARGS)),
+        @"
+    error: a revocation is unfinished, but no key-gen job ran when secret `rsa-keys` was created: it can contain the old keys
+    hint: pass `--start-over` to delete the keys and the token, and create both again
+    "
+    );
+    super::run_with_exit_code(&sb, 0, &[ROTATE_ARGS, &["--start-over"]].concat());
+    assert_revoked(&sb, &old, "start over");
+}
+
+#[test]
+fn unfinished_revocation_of_deleted_namespace_is_not_resumed() {
+    let sb = create_enabled_sandbox();
+    kill_before_token_is_read(&sb);
+    sb.edit_cluster(|cluster| {
+        cluster["namespaces"]["influxdb"] = json!("99999999-2222-3333-4444-555555555555");
+    });
+    let run = super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    assert!(
+        list_plan_steps(&run).contains(&"delete-rsa-keys".to_owned()),
+        "{}",
+        run.stdout
+    );
 }

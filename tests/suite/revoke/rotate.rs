@@ -166,3 +166,30 @@ fn rotate_refuses_production_but_revoke_allows_it() {
     let run = sb.run(&[&["revoke", "-n", "influxdb"][..], &confirmed].concat());
     assert!(run.code == 10, "{}", run.stderr);
 }
+
+#[test]
+fn rotate_names_profile_whose_address_is_not_verified() {
+    let sb = create_enabled_sandbox();
+    add_profiles(&sb);
+    let config = sb.read(CONFIG_FILE);
+    let (first, second) = config.split_once("name = \"test\"").expect("the profile");
+    let second = second.replacen("26444", "26445", 1);
+    sb.write(CONFIG_FILE, format!("{first}name = \"test\"{second}"));
+    let profiles = ["--profile", "default", "--profile", "test"];
+    let run = run_rotate(
+        &sb,
+        10,
+        &[&profiles[..], &["--grace-period", "1s"]].concat(),
+    );
+    let expected = "warning: profile `test` is not verified at 127.0.0.1:26445: ";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    assert!(
+        run.stdout.contains("\nrevoked and verified\n")
+            && run.stdout.contains("\nprofile `test` is not verified: "),
+        "{}",
+        run.stdout
+    );
+    // Both profiles have the new token, and the other address was probed with it.
+    assert_eq!(sb.read("home/test.json").into_bytes(), sb.admin_token());
+    assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
+}

@@ -272,12 +272,12 @@ pub fn report_skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// Runs a check for each case, four at a time: most of them wait for a program.
+/// Runs a check for each case, three at a time: most of them wait for a program.
 pub fn check_in_parallel<T: Send>(cases: impl Iterator<Item = T> + Send, check: impl Fn(T) + Sync) {
     let cases = std::sync::Mutex::new(cases);
     let next_case = || cases.lock().expect("no check holds the lock").next();
     std::thread::scope(|scope| {
-        for _ in 0..4 {
+        for _ in 0..3 {
             scope.spawn(|| {
                 while let Some(case) = next_case() {
                     check(case);
