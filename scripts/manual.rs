@@ -30,6 +30,10 @@ const FILES: &[(&str, &str)] = &[
         "the policy, in the working directory or a parent up to the root of the repository",
     ),
     (
+        "~/.local/state/bypassctl/trusted-policies.json",
+        "the policies that `policy trust` accepted, with their digests",
+    ),
+    (
         "/etc/bypassctl/bypassctl.toml",
         "the system's policy; a locked one overrides all others",
     ),

@@ -13,7 +13,8 @@ pub use usage::report_usage_error;
 
 use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand};
 use crate::commands::{
-    audit, completion, disable, doctor, enable, plan, revoke, rotate, status, tools, version,
+    audit, completion, disable, doctor, enable, plan, policy as policy_command, revoke, rotate,
+    status, tools, version,
 };
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, Executor, Interrupts, RunSetup};
@@ -51,7 +52,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
     if let Some(outcome) = run_without_policy(&cli.command, &environment, &ui) {
         return unrecorded(cli.command.full_name(), &outcome, false);
     }
-    let policy = match policy::load_active_policy(&cli.common, &environment, &ui) {
+    let policy = match policy::load_active_policy(&cli, &environment, &ui) {
         Ok(policy) => policy,
         Err(error) => return unrecorded(cli.command.full_name(), &Err(error), false),
     };
@@ -196,6 +197,7 @@ fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         Command::Status => status::run(&session),
         Command::Doctor => doctor::run(&session),
         Command::Tools(command) => tools::run(&session, *command),
+        Command::Policy(command) => policy_command::run(&session, command),
         // `run` has dispatched these before.
         Command::Audit(_)
         | Command::Plan(_)
@@ -247,6 +249,7 @@ fn start_run(
         dry_run: cli.command.dry_run().is_some(),
         plan_sha256: mode.plan_digest().map(str::to_owned),
         policy,
+        namespace: cli.common.namespace.clone(),
         audit_log: audit_log.clone(),
         state_dir,
         environment,
@@ -255,6 +258,10 @@ fn start_run(
         interrupts,
     };
     let (executor, inherited) = Executor::begin_run(setup)?;
+    if let Some(policy) = executor.policy() {
+        let redirections = policy.list_redirections(cli.common.namespace.as_deref());
+        ui.print_policy(&policy.identify(), &redirections);
+    }
     if let Some(rotated) = inherited.finished_rotation {
         let message = format!(
             "completed an interrupted rotation of the audit log after {}",

@@ -10,7 +10,7 @@ mod revoke;
 mod values;
 
 pub use audit::{AuditCommand, AuditExportArgs, AuditListArgs, ExportFormat};
-pub use command::{Command, ToolsCommand};
+pub use command::{Command, PolicyCommand, ToolsCommand};
 pub use common::CommonArgs;
 pub use enable::{DisableArgs, EnableArgs};
 pub use plan::{ApplyArgs, PlanArgs, PlanFormat, PlanRequest, PlanShowArgs, PlanSubcommand};

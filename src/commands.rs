@@ -6,6 +6,7 @@ pub(crate) mod disable;
 pub(crate) mod doctor;
 pub(crate) mod enable;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod resume;
 pub(crate) mod revocation;
 pub(crate) mod revoke;

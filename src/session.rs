@@ -5,10 +5,12 @@ pub(crate) mod guard;
 pub(crate) mod influxctl_config;
 pub(crate) mod kubit;
 pub(crate) mod paths;
+pub(crate) mod policy_file;
 pub(crate) mod program_name;
 pub(crate) mod runner;
 pub(crate) mod token_file;
 pub(crate) mod tools;
+pub(crate) mod trust;
 
 use crate::audit::Head;
 use crate::cli::{Command, CommonArgs};

@@ -284,6 +284,19 @@ impl Ui {
         self.write_out(&format!("{}\n", escape_lines(text)));
     }
 
+    /// Prints the policy in force on standard error, with the keys that redirect the run.
+    pub fn print_policy(&self, policy: &str, redirections: &[String]) {
+        if self.options.quiet {
+            return;
+        }
+        let lines = std::iter::once(format!("policy: {}\n", escape_controls(policy))).chain(
+            redirections
+                .iter()
+                .map(|line| format!("  it sets {}\n", escape_controls(line))),
+        );
+        self.write_err(&lines.collect::<String>());
+    }
+
     /// Shows the progress of a wait on a terminal, in a line that the next output replaces.
     pub fn show_progress(&self, text: &str) {
         if self.is_text() && !self.options.quiet && !self.options.ci && stream::is_stderr_terminal()

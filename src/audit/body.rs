@@ -169,6 +169,16 @@ pub struct RunBegin {
     /// SHA-256 of the policy file in force.
     #[serde(deserialize_with = "fields::nullable_digest")]
     pub policy: Option<String>,
+    /// Path of the policy file in force.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "fields::present"
+    )]
+    pub policy_file: Option<Text>,
+    /// Keys of the policy that select a program, a file, a profile or an object, with their values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policy_redirects: Vec<String>,
     /// Intents of earlier runs without a result.
     pub unfinished: Vec<UnfinishedCommand>,
 }

@@ -6,6 +6,7 @@ use super::plan::{ApplyArgs, PlanArgs, PlanSubcommand};
 use super::revoke::{RevokeArgs, RotateArgs};
 use super::values::{DryRunFormat, Shell};
 use clap::Subcommand;
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -28,6 +29,9 @@ pub enum Command {
     /// List, pin and verify kubectl and influxctl
     #[command(subcommand)]
     Tools(ToolsCommand),
+    /// Trust a policy in the working directory
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Read, verify, export and rotate the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -54,6 +58,15 @@ pub enum ToolsCommand {
     Verify,
 }
 
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Trust the current content of a policy, until it changes
+    Trust {
+        /// Policy file [default: nearest bypassctl.toml]
+        file: Option<PathBuf>,
+    },
+}
+
 impl Command {
     /// Returns the name under which the audit log records the command.
     #[must_use]
@@ -68,6 +81,7 @@ impl Command {
             Self::Tools(ToolsCommand::List) => "tools list",
             Self::Tools(ToolsCommand::Pin { .. }) => "tools pin",
             Self::Tools(ToolsCommand::Verify) => "tools verify",
+            Self::Policy(PolicyCommand::Trust { .. }) => "policy trust",
             Self::Version => "version",
             Self::Completion { .. } => "completion",
             Self::Audit(_) => "audit",
@@ -100,6 +114,7 @@ impl Command {
             Self::Status
             | Self::Doctor
             | Self::Tools(_)
+            | Self::Policy(_)
             | Self::Audit(_)
             | Self::Version
             | Self::Completion { .. }

@@ -209,6 +209,8 @@ pub const EXAMPLES: &[Examples] = &[
         &[("bypassctl tools verify", "exits with 4 on a mismatch")],
         "",
     ),
+    new_examples("policy", TRUST_POLICY, ""),
+    new_examples("policy trust", TRUST_POLICY, ""),
     new_examples(
         "audit",
         &[
@@ -338,6 +340,11 @@ pub const EXAMPLES: &[Examples] = &[
         "",
     ),
 ];
+
+const TRUST_POLICY: &[(&str, &str)] = &[(
+    "bypassctl policy trust",
+    "the policy of this directory, until it changes",
+)];
 
 const PLAN_AND_APPLY: &[(&str, &str)] = &[
     (

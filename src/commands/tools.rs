@@ -1,13 +1,15 @@
 //! `tools`: lists, pins and verifies kubectl and influxctl.
 
 use crate::cli::ToolsCommand;
+use crate::digest::Digest;
 use crate::error::{CommandResult, Error, Result};
-use crate::exec::{FileAccess, FileWrite, ResolvedTool, find_writers, read_file};
+use crate::exec::{FileAccess, FileWrite, ResolvedTool, Snapshot, find_writers, read_file};
 use crate::policy::{
-    self, ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, PinnedTool, ToolPolicy,
+    self, ActivePolicy, FILE_NAME, MAX_POLICY, PathContext, PinnedTool, PolicySource, ToolPolicy,
 };
 use crate::session::Session;
 use crate::session::tools::{accept_tool, inspect_tool};
+use crate::session::trust::trust_policy;
 use crate::text::escape_controls;
 use crate::tool::ToolName;
 use crate::ui::{Check, CheckState, InstalledTool};
@@ -144,6 +146,7 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
         home: environment.home(),
         account_home: account_home.as_deref(),
     };
+    let found_at = file.clone();
     // Symlinks are kept: the write replaces their target.
     let file = file.canonicalize().unwrap_or(file);
     let unusable = |reason: String| Error::refusal(format!("`{}`: {reason}", file.display()));
@@ -170,6 +173,7 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
         is_secret: false,
     };
     session.executor.write_file("write-policy", &write)?;
+    keep_trust(session, &found_at, old.as_ref(), &new)?;
     session
         .ui
         .print_lines(&format!("pinned in {}", file.display()));
@@ -186,6 +190,32 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
             .print_lines("set `require_pins = true` in [tools] to refuse tools without a pin");
     }
     Ok(None)
+}
+
+/// Trusts the new content if the run created the file, or if the user trusted the old content.
+fn keep_trust(session: &Session, file: &Path, old: Option<&Snapshot>, new: &str) -> Result<()> {
+    let is_trusted = match (session.executor.policy(), old) {
+        (None, None) => true,
+        (Some(policy), Some(old)) => {
+            policy.source == PolicySource::Trusted
+                && policy.sha256 == Digest::compute(&old.bytes).to_string()
+        }
+        _ => false,
+    };
+    if is_trusted {
+        let sha256 = Digest::compute(new.as_bytes()).to_string();
+        return trust_policy(session, file, &sha256);
+    }
+    if session
+        .executor
+        .policy()
+        .is_some_and(|policy| policy.source == PolicySource::Discovered)
+    {
+        session
+            .ui
+            .print_lines("to use these paths, read the policy and run `bypassctl policy trust`");
+    }
+    Ok(())
 }
 
 fn pin_tool(session: &Session, name: ToolName) -> Result<PinnedTool> {

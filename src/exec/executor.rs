@@ -31,6 +31,8 @@ pub struct RunSetup {
     /// SHA-256 of the saved plan that this run applies.
     pub plan_sha256: Option<String>,
     pub policy: Option<ActivePolicy>,
+    /// The namespace on the command line.
+    pub namespace: Option<String>,
     pub audit_log: PathBuf,
     /// Its directory `locks` contains the lock files.
     pub state_dir: PathBuf,
@@ -86,6 +88,10 @@ fn build_run_begin(setup: &RunSetup, actor: Actor) -> RunBegin {
         command: setup.command.to_owned(),
         dry_run: setup.dry_run,
         policy: setup.policy.as_ref().map(|policy| policy.sha256.clone()),
+        policy_file: setup.policy.as_ref().map(|policy| Text::from(&policy.file)),
+        policy_redirects: setup.policy.as_ref().map_or_else(Vec::new, |policy| {
+            policy.list_redirections(setup.namespace.as_deref())
+        }),
         unfinished: Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! The types of a policy.
 
+use super::class::Redirection;
+use crate::procedure::PRODUCTION_PATTERNS;
 use crate::procedure::revoke::Rerun;
 use crate::tool::ToolName;
 use regex::Regex;
@@ -106,6 +108,22 @@ pub struct ProductionPatterns {
     pub server: Option<Vec<String>>,
 }
 
+impl ProductionPatterns {
+    /// Adds the built-in patterns to those that would replace them.
+    fn add_built_in(&mut self) {
+        for patterns in [&mut self.context, &mut self.namespace]
+            .into_iter()
+            .flatten()
+        {
+            patterns.extend(
+                PRODUCTION_PATTERNS
+                    .iter()
+                    .map(|pattern| (*pattern).to_owned()),
+            );
+        }
+    }
+}
+
 /// `[audit]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditPolicy {
@@ -129,6 +147,19 @@ pub struct NamespaceDefaults {
     pub rerun: Option<Rerun>,
 }
 
+/// The reason why a policy is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// It is the policy of the system.
+    System,
+    /// `--policy` or `BYPASSCTL_POLICY` names it.
+    Named,
+    /// It is in the working directory or above, and the user has trusted this content.
+    Trusted,
+    /// It is in the working directory or above, and may only tighten.
+    Discovered,
+}
+
 /// The policy in force, with its source.
 #[derive(Clone, Debug)]
 pub struct ActivePolicy {
@@ -136,9 +167,32 @@ pub struct ActivePolicy {
     pub file: PathBuf,
     /// SHA-256 of the file, for the audit log.
     pub sha256: String,
+    pub source: PolicySource,
+    pub redirections: Vec<Redirection>,
 }
 
 impl ActivePolicy {
+    /// Turns the policy into one that nobody has named or trusted: its production patterns add to
+    /// the built-in ones.
+    #[must_use]
+    pub fn into_discovered(mut self) -> Self {
+        self.source = PolicySource::Discovered;
+        self.rules.guard.production.add_built_in();
+        self
+    }
+
+    /// Formats the redirections that apply to a namespace, each in one line.
+    pub fn list_redirections(&self, namespace: Option<&str>) -> Vec<String> {
+        let applies = |redirection: &&Redirection| {
+            redirection.namespace.is_none() || redirection.namespace.as_deref() == namespace
+        };
+        self.redirections
+            .iter()
+            .filter(applies)
+            .map(Redirection::describe)
+            .collect()
+    }
+
     /// Formats file, digest and requirements for people.
     pub fn describe(&self) -> String {
         let guard = &self.rules.guard;
@@ -154,12 +208,13 @@ impl ActivePolicy {
         } else {
             format!(", requires {}", requirements.join(" and "))
         };
+        format!("{}{requirements}", self.identify())
+    }
+
+    /// Formats file and digest for people.
+    pub fn identify(&self) -> String {
         let locked = if self.rules.locked { ", locked" } else { "" };
-        format!(
-            "{}{locked}, sha256 {}{requirements}",
-            self.file.display(),
-            self.sha256
-        )
+        format!("{}{locked}, sha256 {}", self.file.display(), self.sha256)
     }
 
     pub fn requires_pin(&self, name: ToolName) -> bool {

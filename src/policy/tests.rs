@@ -281,3 +281,100 @@ fn pin_refuses_uneditable_tools_section() {
         assert!(pin_policy(text, None).is_err(), "{text}");
     }
 }
+
+/// Returns the keys that the parser accepts in a section, from its error for an unknown key.
+fn list_keys(section: &str) -> Option<Vec<String>> {
+    let probe = format!("{section}zzz.zzz = 1");
+    let error = parse(&probe).expect_err(&probe);
+    let is_unknown = error
+        .message
+        .starts_with(&format!("unknown key `{section}zzz`"));
+    let keys = error
+        .hint
+        .strip_prefix("write one of ")
+        .filter(|_| is_unknown)?;
+    Some(
+        keys.split(", ")
+            .map(|key| format!("{section}{key}"))
+            .collect(),
+    )
+}
+
+fn collect_leaf_keys(key: &str) -> Vec<String> {
+    let section = if key == "namespaces" {
+        "namespaces.a.".to_owned()
+    } else {
+        format!("{key}.")
+    };
+    match list_keys(section.trim_start_matches('.')) {
+        Some(keys) => keys.iter().flat_map(|key| collect_leaf_keys(key)).collect(),
+        None => vec![key.replace("namespaces.a.", "namespaces.*.")],
+    }
+}
+
+/// A key without a class would count as redirecting. A class without a key would be a mistake.
+#[test]
+fn every_key_has_a_class() {
+    let mut keys = collect_leaf_keys("");
+    let mut classed: Vec<String> = POLICY_KEYS
+        .iter()
+        .map(|(key, _)| (*key).to_owned())
+        .collect();
+    keys.sort();
+    classed.sort();
+    assert_eq!(keys, classed);
+    let list: String = POLICY_KEYS
+        .iter()
+        .map(|(key, class)| format!("{key} {class:?}\n"))
+        .collect();
+    insta::assert_snapshot!(list, @"
+    locked Tightening
+    tools.require_pins Tightening
+    tools.kubectl.path Redirecting
+    tools.kubectl.version Tightening
+    tools.kubectl.sha256 Tightening
+    tools.influxctl.path Redirecting
+    tools.influxctl.version Tightening
+    tools.influxctl.sha256 Tightening
+    guard.production.context Tightening
+    guard.production.namespace Tightening
+    guard.production.server Tightening
+    guard.require_plan Tightening
+    guard.require_reason Tightening
+    audit.file Redirecting
+    audit.enforce Redirecting
+    namespaces.*.profile Redirecting
+    namespaces.*.config Redirecting
+    namespaces.*.token_file Redirecting
+    namespaces.*.restart_selector Redirecting
+    namespaces.*.ignored_key_users Redirecting
+    namespaces.*.key_gen_job Redirecting
+    namespaces.*.create_admin_token_job Redirecting
+    namespaces.*.rerun Redirecting
+    ");
+}
+
+#[test]
+fn unknown_and_nested_keys_count_as_redirecting() {
+    let find = |text: &str| -> Vec<String> {
+        let table = toml::from_str(text).expect("TOML");
+        find_redirections(&table)
+            .iter()
+            .map(Redirection::describe)
+            .collect()
+    };
+    assert_eq!(
+        find("[guard]\nrequire_plan = true\n[namespaces.a]"),
+        [""; 0]
+    );
+    assert_eq!(
+        find("later = 1\n[tools.later]\nkey = [\"x\"]"),
+        ["later = 1", "tools.later.key = [\"x\"]"]
+    );
+    assert_eq!(
+        find("namespaces.\"a\\u001b\".rerun = \"x\""),
+        ["namespaces.a\\u{1b}.rerun = \"x\""]
+    );
+    let long = format!("audit.file = \"{}\"", "x".repeat(300));
+    assert_eq!(find(&long)[0].chars().count(), "audit.file = ".len() + 201);
+}

@@ -60,7 +60,7 @@ impl Default for OutputOptions {
 /// Replaces the program's name in quoted commands, for example `bypassctl disable`.
 pub fn replace_program_name(text: &str, name: &str) -> String {
     static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
-        let commands = "enable|disable|revoke|rotate|status|doctor|plan|apply|tools|audit|\
+        let commands = "enable|disable|revoke|rotate|status|doctor|plan|policy|apply|tools|audit|\
                         completion|version|--help|-h";
         Regex::new(&format!(r"\bbypassctl ({commands})(?:\b|$)"))
             .expect("the pattern is a constant")

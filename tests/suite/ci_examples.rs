@@ -3,7 +3,7 @@
 use crate::enable::run_enable;
 use crate::policy::install_own_tools;
 use crate::revoke::{create_fast_sandbox, is_token_accepted};
-use crate::sandbox::{CommandOutput, Sandbox};
+use crate::sandbox::{CommandOutput, Sandbox, report_skipped};
 use saphyr::{LoadableYamlNode as _, Yaml};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -60,7 +60,8 @@ fn create_repository_sandbox() -> Sandbox {
     ))
     .expect("the example policy");
     sb.write("home/repository/bypassctl.toml", policy);
-    let pinned = sb.run_in_directory(REPOSITORY_DIR, &["tools", "pin", "--write"]);
+    let pin = ["tools", "pin", "--write", "--policy", "bypassctl.toml"];
+    let pinned = sb.run_in_directory(REPOSITORY_DIR, &pin);
     assert_eq!(pinned.code, 0, "{}", pinned.stderr);
     sb
 }
@@ -210,6 +211,54 @@ fn gitlab_example_revokes_on_apply() {
         }
     }
     assert!(!is_token_accepted(&sb, &old), "revoked");
+}
+
+/// A pull request brings its own policy.
+#[test]
+fn policy_comes_from_protected_branch() {
+    let path = std::env::var("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|directory| directory.join("git").exists()) {
+        return report_skipped("git is missing, so its commands in docs/CI.md were not tested");
+    }
+    let sb = create_fast_sandbox();
+    sb.write(
+        "home/origin/influxctl.toml",
+        sb.read("home/.config/influxctl/config.toml"),
+    );
+    sb.write(
+        "home/origin/bypassctl.toml",
+        "[guard]\nrequire_reason = \"CHG-[0-9]+\"\n[namespaces.influxdb]\nconfig = \"influxctl.toml\"\n",
+    );
+    let document = format!("{}/docs/CI.md", env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(document).expect("the document");
+    let block = document
+        .split("```sh\n")
+        .find(|block| block.starts_with("policy=$(mktemp -d)"))
+        .and_then(|block| block.split("```").next())
+        .expect("the block");
+    let script = format!(
+        "PATH=$PATH:{path}
+git() {{ command git -c user.name=x -c user.email=x@example.com \"$@\"; }}
+git init -q -b main origin && git -C origin add . && git -C origin commit -qm policy
+git clone -q origin repository && cd repository && git checkout -qb pull-request
+echo '[tools.kubectl]\npath = \"evil\"' >bypassctl.toml && git commit -qam evil
+{block}
+code=0
+bypassctl enable -n influxdb || code=$?
+[ $code = 4 ]
+exec bypassctl enable -n influxdb --reason CHG-1"
+    );
+    let run = sb.run_shell_script("home", &["/bin/sh", "-e", "-c"], &script, &[]);
+    assert_succeeded(&run, block);
+    assert!(
+        run.stderr
+            .contains("requires a reason that matches `CHG-[0-9]+`")
+            && run
+                .stderr
+                .contains("it sets namespaces.influxdb.config = \"influxctl.toml\""),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `-o junit`, parsed by a real reader.
 
+use crate::policy::write_trusted_policy;
 use crate::sandbox::{CommandOutput, Sandbox, normalize};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
@@ -164,11 +165,7 @@ fn tool_output_is_escaped_in_report() {
 #[test]
 fn junit_is_accepted_only_by_check_commands() {
     let sb = Sandbox::new();
-    std::fs::write(
-        sb.home_path("bypassctl.toml"),
-        sb.run(&["tools", "pin"]).stdout,
-    )
-    .expect("sandbox");
+    write_trusted_policy(&sb, &sb.run(&["tools", "pin"]).stdout);
     for (code, args) in [
         (3, &["status", "-n", "influxdb"][..]),
         (0, &["tools", "verify"]),

@@ -5,6 +5,7 @@ mod pins;
 mod requirements;
 mod tool_commands;
 mod tool_replaced;
+mod trust;
 
 use crate::sandbox::{CommandOutput, Sandbox, sha256_hex};
 use std::os::unix::fs::PermissionsExt as _;
@@ -41,6 +42,16 @@ fn write_policy(sb: &Sandbox, text: &str) -> PathBuf {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("sandbox");
     path
 }
+
+/// Writes a policy that the user trusts, so that it may redirect.
+pub fn write_trusted_policy(sb: &Sandbox, text: &str) -> PathBuf {
+    let path = write_policy(sb, text);
+    let trusted = serde_json::json!({ path.to_str().expect("text"): sha256_hex(text.as_bytes()) });
+    sb.write(TRUST_STORE, trusted.to_string());
+    path
+}
+
+const TRUST_STORE: &str = "home/.local/state/bypassctl/trusted-policies.json";
 
 /// Returns a policy that pins both tools.
 fn build_pinned_policy(sb: &Sandbox) -> String {

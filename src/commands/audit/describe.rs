@@ -1,6 +1,6 @@
 //! Entries of the audit log in words, for `audit list`, `audit show` and the exports.
 
-use crate::audit::{ActionResult, Body, Executable, RunEntry, Stdin, Stream, Text};
+use crate::audit::{ActionResult, Body, Executable, RunBegin, RunEntry, Stdin, Stream, Text};
 use crate::text::sanitize;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,18 @@ pub(crate) fn format_time(ts: &str) -> String {
 /// Returns `1 entry`, `2 entries`.
 pub(super) fn format_count(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// Describes the policy of a run, with the keys that redirect the run.
+pub(super) fn describe_policy(begin: &RunBegin) -> Option<String> {
+    let file = format_text(begin.policy_file.as_ref()?);
+    let redirections = begin.policy_redirects.join(", ");
+    let redirections = if redirections.is_empty() {
+        String::new()
+    } else {
+        format!(" (sets {redirections})")
+    };
+    Some(format!("{file}{redirections}"))
 }
 
 pub(super) fn describe_executable(exe: &Executable) -> String {

@@ -1,6 +1,8 @@
 //! `audit show`: prints the entries of one run.
 
-use super::describe::{Results, describe_executable, format_text, format_time, format_words};
+use super::describe::{
+    Results, describe_executable, describe_policy, format_text, format_time, format_words,
+};
 use super::source::{read_each, select_run};
 use super::verify;
 use crate::audit::{
@@ -91,10 +93,12 @@ fn note_on_miss(intent: &Intent, result: Option<&ActionResult>) -> &'static str 
 fn describe_start(begin: &RunBegin) -> String {
     let actor = &begin.actor;
     let user = actor.user.as_deref().unwrap_or("an unnamed user");
+    let policy = describe_policy(begin);
     let details = [
         ("sudo by", &actor.sudo_user),
         ("CI", &actor.ci),
         ("reason", &begin.reason),
+        ("policy", &policy),
     ];
     let details: String = details
         .iter()

@@ -107,6 +107,11 @@ const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
     ),
     (
         "docs/CI.md",
+        "policy=$(mktemp -d)",
+        InOtherTest("tests/suite/ci_examples.rs", "policy=$(mktemp -d)"),
+    ),
+    (
+        "docs/CI.md",
         "bypassctl tools pin",
         InSandbox(create_sandbox_with_own_tools, ""),
     ),

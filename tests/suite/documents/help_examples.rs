@@ -74,6 +74,7 @@ fn create_example_sandbox(command: &str) -> Sandbox {
     match command {
         "" | "enable" | "plan enable" => create_fast_sandbox(),
         "rotate" => create_multi_profile_sandbox(),
+        "policy" | "policy trust" => create_sandbox_with_pinned_tools(),
         "plan show" => create_sandbox_with_saved_plan(),
         "audit export" => create_sandbox_with_signing_key(),
         "audit anchor" => create_sandbox_with_signing_tools(),

@@ -1,7 +1,8 @@
 //! Only pinned tools run.
 
 use super::{
-    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code, write_policy,
+    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code,
+    write_policy, write_trusted_policy,
 };
 use crate::sandbox::{Sandbox, extract_error};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -243,9 +244,9 @@ fn policy_tool_path_precedes_search_path() {
     let sb = create_sandbox_with_own_tools();
     std::fs::create_dir(sb.home_path("tools")).expect("sandbox");
     std::fs::rename(sb.path("bin/kubectl"), sb.home_path("tools/kubectl")).expect("sandbox");
-    write_policy(&sb, "[tools.kubectl]\npath = \"tools/kubectl\"\n");
+    write_trusted_policy(&sb, "[tools.kubectl]\npath = \"tools/kubectl\"\n");
     run_with_exit_code(&sb, 0, ENABLE_ARGS);
-    write_policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
+    write_trusted_policy(&sb, "[tools.kubectl]\npath = \"tools/none\"\n");
     insta::assert_snapshot!(extract_error(&run_with_exit_code(&sb, 1, ENABLE_ARGS)));
     let output = run_with_exit_code(
         &sb,

@@ -1,6 +1,6 @@
 //! Requirements and defaults of a policy.
 
-use super::{run_with_exit_code, write_policy};
+use super::{run_with_exit_code, write_policy, write_trusted_policy};
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, extract_error};
 use std::path::Path;
@@ -22,7 +22,7 @@ fn policy_patterns_define_production() {
             None,
         ),
     ] {
-        write_policy(&sb, &format!("[guard.production]\n{patterns}\n"));
+        write_trusted_policy(&sb, &format!("[guard.production]\n{patterns}\n"));
         let output = sb.run(ENABLE_ARGS);
         match production_name {
             Some(name) => {
@@ -44,7 +44,7 @@ fn policy_patterns_define_production() {
             None => assert_eq!(output.code, 0, "{}", output.stderr),
         }
     }
-    write_policy(&sb, "[guard.production]\ncontext = []\n");
+    write_trusted_policy(&sb, "[guard.production]\ncontext = []\n");
     let output = sb.run(&["enable", "-n", "influxdb-prod"]);
     assert!(
         output
@@ -60,7 +60,7 @@ fn locked_policy_refuses_overriding_flags() {
     let sb = Sandbox::new();
     let kubectl = sb.path("bin/kubectl").display().to_string();
     let log = sb.home_path("site.jsonl").display().to_string();
-    write_policy(
+    write_trusted_policy(
         &sb,
         &format!(
             "locked = true\n[guard.production]\ncontext = [\"sim-dev\"]\n[tools.kubectl]\n\
@@ -89,7 +89,7 @@ fn locked_policy_refuses_overriding_flags() {
 #[test]
 fn policy_sets_and_enforces_audit_log_path() {
     let mut sb = Sandbox::new();
-    write_policy(&sb, "[audit]\nfile = \"~/logs/site.jsonl\"\n");
+    write_trusted_policy(&sb, "[audit]\nfile = \"~/logs/site.jsonl\"\n");
     run_with_exit_code(&sb, 0, &["disable"]);
     assert!(sb.home_path("logs/site.jsonl").exists() && !sb.log_path().exists());
     run_with_exit_code(&sb, 0, &["disable", "--audit-log", "own.jsonl"]);
@@ -97,7 +97,7 @@ fn policy_sets_and_enforces_audit_log_path() {
         sb.home_path("own.jsonl").exists(),
         "a policy default is not locked"
     );
-    write_policy(
+    write_trusted_policy(
         &sb,
         "[audit]\nfile = \"~/logs/site.jsonl\"\nenforce = true\n",
     );
@@ -200,7 +200,7 @@ fn namespace_defaults_yield_to_command_line() {
             .replace("\"default\"", "\"site\""),
     )
     .expect("sandbox");
-    write_policy(
+    write_trusted_policy(
         &sb,
         "[namespaces.influxdb]\nprofile = \"site\"\nconfig = \"other.toml\"\n\
          token_file = \"token.json\"\nrerun = \"clone\"\nrestart_selector = \"app=nothing\"\n\
@@ -264,7 +264,7 @@ fn namespace_defaults_yield_to_command_line() {
         (&revocation["rerun"], &revocation["restart_selector"]),
         (&"clone".into(), &"app=token-management".into())
     );
-    write_policy(
+    write_trusted_policy(
         &sb,
         "[namespaces.influxdb]\nrestart_selector = \"app=nothing\"\n",
     );

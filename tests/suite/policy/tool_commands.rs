@@ -1,7 +1,8 @@
 //! `tools list`, `pin`, `verify`.
 
 use super::{
-    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code, write_policy,
+    build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code,
+    write_policy, write_trusted_policy,
 };
 use crate::sandbox::{CommandOutput, extract_error};
 use serde_json::Value;
@@ -97,7 +98,7 @@ fn pin_output_verifies_and_mismatches_fail() {
     );
     let section = run_with_exit_code(&sb, 0, &["tools", "pin"]);
     insta::assert_snapshot!("the_section", section.normalized_output());
-    write_policy(&sb, &section.stdout);
+    write_trusted_policy(&sb, &section.stdout);
     insta::assert_snapshot!(
         "verified",
         run_with_exit_code(&sb, 0, &["tools", "verify"]).normalized_output()
@@ -128,7 +129,7 @@ fn pin_output_verifies_and_mismatches_fail() {
         "not_pinned",
         run_with_exit_code(&sb, 4, &["tools", "verify"]).normalized_output()
     );
-    write_policy(
+    write_trusted_policy(
         &sb,
         &section
             .stdout
@@ -175,6 +176,7 @@ fn pin_write_keeps_policy_symlink() {
         "[tools.kubectl]\npath = \"../bin/kubectl\"\n",
     );
     std::os::unix::fs::symlink(&real, sb.home_path("bypassctl.toml")).expect("sandbox");
+    run_with_exit_code(&sb, 0, &["policy", "trust"]);
     run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     assert!(sb.home_path("bypassctl.toml").is_symlink());
     let new = sb.read("home/site/real.toml");
@@ -215,6 +217,7 @@ fn pin_write_updates_policy_and_keeps_other_text() {
         "{once}"
     );
     assert_eq!(sb.file_mode("home/bypassctl.toml") & 0o777, 0o644);
+    run_with_exit_code(&sb, 0, &["policy", "trust"]);
     run_with_exit_code(&sb, 0, &["tools", "pin", "--write"]);
     let twice = sb.read("home/bypassctl.toml");
     assert!(

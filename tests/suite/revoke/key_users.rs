@@ -1,6 +1,7 @@
 //! Pods outside the selector that use the keys.
 
 use super::{create_fast_sandbox, run_with_exit_code};
+use crate::policy::write_trusted_policy;
 use crate::sandbox::Sandbox;
 
 const WARNING: &str = "other pods mount or read secret `rsa-keys` and ";
@@ -48,8 +49,8 @@ fn other_key_users_are_named_in_plan_and_doctor() {
 #[test]
 fn policy_silences_known_key_users() {
     let sb = create_sandbox_with_ingester();
-    sb.write(
-        "home/bypassctl.toml",
+    write_trusted_policy(
+        &sb,
         "[namespaces.influxdb]\nignored_key_users = [\"app=ingester\"]\n",
     );
     let run = run_with_exit_code(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run"]);

@@ -3,8 +3,8 @@
 use super::elements::render_facts;
 use crate::audit::{ActionResult, Body, Intent, Operation, RunBegin, RunEntry, Target};
 use crate::commands::audit::describe::{
-    Results, describe_changed, describe_executable, describe_stdin, format_text, format_time,
-    format_words, is_success,
+    Results, describe_changed, describe_executable, describe_policy, describe_stdin, format_text,
+    format_time, format_words, is_success,
 };
 use crate::commands::audit::source::RunEntries;
 use crate::error::{EXIT_CODES, ErrorKind};
@@ -259,6 +259,8 @@ fn render_run_facts(run: &RunDetails<'_>, entries: &[RunEntry]) -> Markup {
             ("CI", actor.ci.clone()),
             ("Command line", Some(command_line)),
             ("Directory", Some(format_text(&begin.cwd))),
+            ("Policy", describe_policy(begin)),
+            ("Policy (SHA-256)", begin.policy.clone()),
             ("bypassctl", Some(describe_executable(&begin.exe))),
         ]);
     }
