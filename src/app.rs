@@ -1,5 +1,6 @@
 //! Dispatches a command: finds the policy, applies its defaults, starts the run, finishes it.
 
+mod arguments;
 mod defaults;
 mod finish;
 mod policy;
@@ -57,6 +58,9 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         Err(error) => return unrecorded(cli.command.full_name(), &Err(error), false),
     };
     defaults::apply_defaults(&mut cli, policy.as_ref());
+    if let Err(error) = arguments::check_arguments(&cli, &environment) {
+        return unrecorded(cli.command.full_name(), &Err(error), false);
+    }
     let prepared = match &cli.command {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, &cli.common, &environment, &ui);

@@ -68,6 +68,7 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
         }
     };
     checks.push(check_context(session, &kubectl));
+    let cluster_checks = cluster::run_checks(session, &kubectl, namespace)?;
     let server = session.executor.target().server;
     if let Some(name) = detect_production_name(
         session,
@@ -90,7 +91,7 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
             hint,
         ));
     }
-    checks.extend(cluster::run_checks(session, &kubectl, namespace)?);
+    checks.extend(cluster_checks);
     Ok(checks)
 }
 

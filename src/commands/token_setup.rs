@@ -8,7 +8,7 @@ use crate::profile::{self, ConfigEdit, ConfigError, Profile, Tls};
 use crate::secret::is_token_like;
 use crate::session::Session;
 use crate::session::cluster::{ResolvedTools, resolve_tools};
-use crate::session::guard::refuse_production;
+use crate::session::guard::{refuse_production, refuse_production_cluster};
 use crate::session::influxctl_config::{
     InfluxctlConfig, build_quirk_context, is_default_token_file, locate_config, lock_config,
     reserved_reason,
@@ -39,6 +39,7 @@ pub(crate) fn prepare_setup(
     refuse(session.common.context.as_deref())?;
     let tools = resolve_tools(session)?;
     refuse(tools.kubectl.global_flags.context.as_deref())?;
+    refuse_production_cluster(session, allow_production, &tools.kubectl)?;
     let path = locate_config(session, tools.influxctl.version.as_ref())?;
     let (config, lock) = open_config(session, &path, is_dry_run)?;
     Ok(SetupContext {

@@ -125,11 +125,18 @@ impl Environment {
             uid,
             user,
             login_uid,
-            sudo_user: self.utf8_var("SUDO_USER").map(str::to_owned),
+            sudo_user: self.sudo_user(uid),
             host: crate::host::get_host_name(),
             tty,
             ci: self.detect_ci(),
         }
+    }
+
+    /// Returns the user who ran sudo. Only sudo gives user ID 0 and sets the variable, but every user
+    /// can set it.
+    fn sudo_user(&self, uid: u32) -> Option<String> {
+        let user = self.utf8_var("SUDO_USER").filter(|_| uid == 0)?;
+        Some(user.to_owned())
     }
 
     /// Returns whether a CI system runs this program, so that nobody can answer a question.
@@ -227,6 +234,18 @@ mod tests {
         ] {
             assert_eq!(strip_credentials(text), shown);
         }
+    }
+
+    #[test]
+    fn sudo_user_counts_for_root_only() {
+        let environment = Environment {
+            argv: Vec::new(),
+            env: [("SUDO_USER".into(), "ann".into())].into(),
+            cwd: "/".into(),
+            system_config_dir: "/etc/bypassctl".into(),
+        };
+        assert_eq!(environment.sudo_user(0).as_deref(), Some("ann"));
+        assert_eq!(environment.sudo_user(1000), None);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod cluster;
 mod config;
 mod dry_run;
+mod foreign_home;
 mod guard;
 mod secret;
+mod token_argument;
 mod token_file;
 mod token_probe;
 

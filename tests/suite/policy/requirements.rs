@@ -270,3 +270,66 @@ fn namespace_defaults_yield_to_command_line() {
     );
     run_with_exit_code(&sb, 0, &["apply", "p", "--confirm", "sim-dev/influxdb"]);
 }
+
+/// Another spelling of an address does not evade a pattern, and a UID needs no address.
+#[test]
+fn server_pattern_matches_bare_host_and_cluster_uid() {
+    let sb = Sandbox::new();
+    let cluster_uid = sb.edit_cluster(|cluster| {
+        cluster["namespaces"]["kube-system"]
+            .as_str()
+            .expect("a UID")
+            .to_owned()
+    });
+    let state = sb.read("state/cluster.json");
+    let production = |pattern: &str| {
+        write_policy(
+            &sb,
+            &format!("locked = true\n[guard.production]\nserver = [\"{pattern}\"]\n"),
+        );
+    };
+    for server in [
+        "https://127.0.0.1:26443",
+        "https://ann:pw@127.0.0.1:26443",
+        "https://[::ffff:127.0.0.1]:26443",
+        "https://[::FFFF:7f00:0001]:26443",
+    ] {
+        sb.write(
+            "state/cluster.json",
+            state.replace("https://127.0.0.1:26443", server),
+        );
+        for pattern in ["127.0.*", "https://127.0.0.1*", "127.0.0.1:26443"] {
+            production(pattern);
+            let run = run_with_exit_code(&sb, 4, ENABLE_ARGS);
+            assert!(
+                run.stderr.contains("looks like production"),
+                "{pattern}: {}",
+                run.stderr
+            );
+        }
+    }
+    sb.write("state/cluster.json", &state);
+    production("10.*");
+    run_with_exit_code(&sb, 0, ENABLE_ARGS);
+
+    production(&cluster_uid);
+    for args in [ENABLE_ARGS, &["rotate", "-n", "influxdb", "--dry-run"]] {
+        let run = run_with_exit_code(&sb, 4, args);
+        let expected = format!("`{cluster_uid}` looks like production");
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    }
+    let doctor = run_with_exit_code(&sb, 0, &["doctor", "-n", "influxdb"]).stdout;
+    assert!(
+        doctor.contains(&format!(
+            "production: `{cluster_uid}` looks like production"
+        )),
+        "{doctor}"
+    );
+    sb.deny_access(
+        serde_json::json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}),
+    );
+    let run = run_with_exit_code(&sb, 4, ENABLE_ARGS);
+    let expected = "names production clusters by UID, and this account cannot read the UID of \
+                    namespace `kube-system`\nhint: ask for the permission to get namespace";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+}
