@@ -15,6 +15,7 @@ mod strict;
 mod tail;
 mod unfinished;
 mod verify;
+mod written_target;
 
 pub use body::{
     ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation,

@@ -159,7 +159,7 @@ impl RunEvent {
 }
 
 /// Reads the last megabytes of a log.
-fn read_window(file: &File) -> io::Result<Vec<u8>> {
+pub(super) fn read_window(file: &File) -> io::Result<Vec<u8>> {
     let end = file.metadata()?.len();
     let start = end.saturating_sub(EVENTS_WINDOW);
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];

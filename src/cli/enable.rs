@@ -40,6 +40,10 @@ pub struct EnableArgs {
     /// Permission for a production-like context or namespace
     #[arg(long)]
     pub allow_production: bool,
+    /// Replacement of the token of another namespace
+    #[arg(long)]
+    #[serde(default)]
+    pub replace: bool,
 }
 
 /// The options of `disable`.

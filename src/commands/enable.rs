@@ -1,9 +1,12 @@
 //! `enable`: writes the admin token to a file and points a profile at it.
 
-use super::token_setup::{SetupContext, plan_local_changes, prepare_setup};
+use super::token_setup::{
+    SetupContext, describe_former_target, find_former_target, plan_local_changes, prepare_setup,
+    warn_about_other_token,
+};
 use super::unfinished::UnfinishedNotice;
 use crate::cli::EnableArgs;
-use crate::error::{CommandResult, ErrorKind, Result};
+use crate::error::{CommandResult, Error, ErrorKind, Result};
 use crate::plan::{Plan, format_shell_line};
 use crate::plan_file::document::PlanObservation;
 use crate::procedure;
@@ -15,6 +18,7 @@ use crate::session::token_file::is_exposed;
 use crate::steps::execute_plan;
 use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::RunState;
+use crate::tool::kubectl::Kubectl;
 use std::path::Path;
 
 pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
@@ -39,7 +43,7 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
         observed = observed.with_cluster(&cluster);
         state.expect_cluster(cluster);
     }
-    let plan = build_plan(session, args, tools, config)?;
+    let plan = build_plan(session, args, tools, config, &state)?;
     if !handle_plan_mode(
         &session.runner(),
         session.mode,
@@ -103,13 +107,63 @@ fn warn_about_exposed_token(session: &Session, file: &Path) {
     }
 }
 
+/// Refuses to replace the token of another namespace without `--replace`.
+///
+/// The target of the file is the one that the audit log has. A file that the log does not know can
+/// have an older token of this namespace.
+fn protect_other_token(
+    session: &Session,
+    args: &EnableArgs,
+    kubectl: &Kubectl,
+    token_file: &Path,
+    state: &RunState,
+) -> Result<()> {
+    let Some(former) = find_former_target(session, token_file)? else {
+        return Ok(());
+    };
+    let namespace = session.require_namespace()?;
+    let target = session.executor.target();
+    // The same cluster can have another address by now, which its UID shows.
+    if former.namespace.as_deref() == Some(namespace)
+        && former.server != target.server
+        && former.cluster_uid.is_some()
+        && target.cluster_uid.is_none()
+    {
+        state.expect_cluster(identify_cluster(&session.runner(), kubectl, namespace)?);
+    }
+    if former.is_same_namespace(&session.executor.target()) {
+        return Ok(());
+    }
+    if args.replace {
+        warn_about_other_token(session, token_file, &former);
+        return Ok(());
+    }
+    Err(Error::refusal(format!(
+        "token file `{}` has the token of {}",
+        token_file.display(),
+        describe_former_target(&former)
+    ))
+    .hint(format!(
+        "pass --replace to replace it with the token of namespace `{namespace}`, \
+             or pass another profile or file: --profile NAME, --token-file FILE"
+    )))
+}
+
 fn build_plan(
     session: &Session,
     args: &EnableArgs,
     tools: ResolvedTools,
     config: InfluxctlConfig,
+    state: &RunState,
 ) -> Result<Plan> {
     let (profile, token_setup) = plan_local_changes(session, args, &tools.influxctl, &config)?;
+    protect_other_token(
+        session,
+        args,
+        &tools.kubectl,
+        &token_setup.token_file,
+        state,
+    )?;
     warn_about_exposed_token(session, &token_setup.token_file);
     Ok(procedure::enable::plan_enable(EnableFacts {
         kubectl: tools.kubectl,

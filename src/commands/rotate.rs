@@ -3,7 +3,9 @@
 use super::revocation::observe::prepare_token_probe;
 use super::revocation::request::RevocationRequest;
 use super::revocation::{RevocationContext, gather_context, run_revocation};
-use super::token_setup::{SetupContext, plan_local_changes, prepare_setup};
+use super::token_setup::{
+    SetupContext, find_former_target, plan_local_changes, prepare_setup, warn_about_other_token,
+};
 use crate::cli::{EnableArgs, RotateArgs};
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::{Action, RejectionCheck, Step, TokenProbe};
@@ -139,6 +141,7 @@ fn plan_profile_changes(
         verify: VerifyMode::Try,
         dry_run: None,
         allow_production: false,
+        replace: false,
     };
     let (mut steps, mut checks) = (Vec::new(), Vec::new());
     let mut verified: Vec<Profile> = token_probe
@@ -151,6 +154,12 @@ fn plan_profile_changes(
             ..*session
         };
         let (profile, setup) = plan_local_changes(&session, &args, influxctl, &config)?;
+        // A rotation can be urgent, and it asks for a confirmation anyway.
+        if let Some(former) = find_former_target(&session, &setup.token_file)?
+            && !former.is_same_namespace(&session.executor.target())
+        {
+            warn_about_other_token(&session, &setup.token_file, &former);
+        }
         config = config.with_edit(&setup.edit);
         steps.extend(plan_token_setup(setup));
         if let Some(probe) = token_probe

@@ -1,5 +1,6 @@
 //! Shared by `enable` and `rotate`: the tools, the token file and the edit of the profile.
 
+use crate::audit::Target;
 use crate::cli::EnableArgs;
 use crate::error::{Error, Result};
 use crate::exec::{TargetLock, check_directory, read_file};
@@ -14,6 +15,7 @@ use crate::session::influxctl_config::{
     reserved_reason,
 };
 use crate::session::token_file::MAX_TOKEN_FILE;
+use crate::text::sanitize;
 use crate::tool::Tool;
 use crate::tool::quirk;
 use std::path::{Path, PathBuf};
@@ -276,4 +278,41 @@ fn warn_about_shared_token_file(
         );
     }
     Ok(())
+}
+
+/// Returns the target of the run that wrote a token file, according to the audit log.
+///
+/// Tokens do not name their namespace. Returns `None` if the file has no token.
+pub(crate) fn find_former_target(session: &Session, token_file: &Path) -> Result<Option<Target>> {
+    let has_token = token_file.metadata().is_ok_and(|meta| meta.len() > 0);
+    let former = session.executor.find_written_target(token_file)?;
+    // A namespace that was recreated under the same name is no other namespace.
+    Ok(former.filter(|_| has_token).map(|former| Target {
+        namespace_uid: None,
+        ..former
+    }))
+}
+
+pub(crate) fn describe_former_target(target: &Target) -> String {
+    let context = target.context.as_deref().map_or_else(
+        || "in-cluster".to_owned(),
+        |context| format!("context `{context}`"),
+    );
+    let (namespace, server) = (&target.namespace, &target.server);
+    sanitize(&format!(
+        "namespace `{}`, {context} ({})",
+        namespace.as_deref().unwrap_or_default(),
+        server.as_deref().unwrap_or_default()
+    ))
+}
+
+pub(crate) fn warn_about_other_token(session: &Session, token_file: &Path, former: &Target) {
+    session.ui.warn(
+        &format!(
+            "token file `{}` loses the token of {}",
+            token_file.display(),
+            describe_former_target(former)
+        ),
+        "to get it back, run `bypassctl enable` for that namespace",
+    );
 }

@@ -17,7 +17,7 @@ use crate::tool::Tool;
 use crate::tool::invocation::{Effect, ObjectRef};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -200,6 +200,14 @@ impl Executor {
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
     pub fn find_started_deletions(&self) -> Result<Vec<ObjectRef>> {
         lock_mutex(&self.log).find_started_deletions(&self.target())
+    }
+
+    /// Finds the target for which a file was last written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_written_target(&self, path: &Path) -> Result<Option<Target>> {
+        lock_mutex(&self.log).find_written_target(path)
     }
 
     /// Finds a revocation of this target that has not finished. Without a known server, every

@@ -5,6 +5,7 @@ mod config;
 mod dry_run;
 mod foreign_home;
 mod guard;
+mod other_namespace;
 mod secret;
 mod token_argument;
 mod token_file;

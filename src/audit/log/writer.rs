@@ -1,6 +1,6 @@
 //! Appends entries to an open log. Each line is durable before the next one.
 
-use crate::audit::body::{Body, Head, PreviousLog, ProbeSubject, Target, TornBytes};
+use crate::audit::body::{Body, Head, PreviousLog, ProbeSubject, Target, Text, TornBytes};
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
@@ -9,6 +9,7 @@ use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
 use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
 use crate::audit::verify::verify_log;
+use crate::audit::written_target::find_written_target;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::Redactor;
@@ -195,6 +196,17 @@ impl Log {
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_started_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
         unfinished::find_started_deletions(&self.file, target)
+            .map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Finds the target for which a file was last written, as far as the last megabytes of the log
+    /// show. Returns `None` after a deletion.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_written_target(&self, path: &Path) -> Result<Option<Target>> {
+        unfinished::read_window(&self.file)
+            .and_then(|window| find_written_target(&window, &Text::from(path)))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
