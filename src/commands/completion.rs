@@ -1,5 +1,7 @@
 //! Shell completion, with values from this host. It never contacts a cluster.
 
+mod kubeconfig;
+
 use super::audit::format_time;
 use crate::audit::{self, Run};
 use crate::cli::{Shell, build_command};
@@ -60,7 +62,11 @@ pub(crate) fn print_completion_script(shell: Shell, ui: &Ui) -> CommandResult {
 pub fn build_completion_command(environment: &Environment) -> Command {
     let candidates = |complete: fn(&Environment) -> Vec<CompletionCandidate>| {
         let environment = environment.clone();
-        ArgValueCandidates::new(move || complete(&environment))
+        ArgValueCandidates::new(move || {
+            let mut candidates = complete(&environment);
+            candidates.retain(is_quotable);
+            candidates
+        })
     };
     let add = |arg: Arg, complete| arg.add(candidates(complete));
     build_command(ProgramName::from_argv0(environment).display_name())
@@ -79,9 +85,26 @@ pub fn build_completion_command(environment: &Environment) -> Command {
         })
 }
 
+/// Returns whether every shell can quote a candidate. A control character can end a line of the
+/// protocol with the shell, and fish leaves a `~` at the start unquoted.
+fn is_quotable(candidate: &CompletionCandidate) -> bool {
+    let value = candidate.get_value().to_str();
+    value.is_some_and(|value| {
+        !value.is_empty() && !value.starts_with('~') && escape_controls(value) == value
+    })
+}
+
+/// Returns whether a shell takes a candidate as it is.
+fn is_plain(value: &str) -> bool {
+    value
+        .chars()
+        .all(|c| c.is_alphanumeric() || "_./:@%+=,-".contains(c))
+}
+
 /// Prints the candidates for the last word in kubectl's format.
 ///
-/// The last line excludes file names (kubectl's `ShellCompDirectiveNoFileComp`).
+/// The last line excludes file names (kubectl's `ShellCompDirectiveNoFileComp`). The scripts of
+/// kubectl expand the candidates (`compgen -W`), so that a quoted one would not do.
 #[must_use]
 pub fn complete_for_kubectl(environment: &Environment) -> u8 {
     let ui = Ui::new(OutputOptions::default());
@@ -99,11 +122,14 @@ pub fn complete_for_kubectl(environment: &Environment) -> u8 {
         .filter(|candidate| !candidate.is_hide_set())
     {
         let value = candidate.get_value().to_string_lossy();
+        if !is_plain(&value) {
+            continue;
+        }
         let help = candidate
             .get_help()
             .map(|help| format!("\t{}", escape_controls(&help.to_string())))
             .unwrap_or_default();
-        ui.print_document(&format!("{}{help}\n", escape_controls(&value)));
+        ui.print_document(&format!("{value}{help}\n"));
     }
     ui.print_document(":4\n");
     0
@@ -123,33 +149,9 @@ fn complete_contexts(environment: &Environment) -> Vec<CompletionCandidate> {
         .iter()
         .filter_map(|file| read_utf8(&environment.cwd.join(file)));
     texts
-        .flat_map(|text| parse_contexts(&text))
+        .flat_map(|text| kubeconfig::parse_contexts(&text))
         .map(CompletionCandidate::new)
         .collect()
-}
-
-/// Parses the names of the contexts, if the file has the format that kubectl writes.
-fn parse_contexts(text: &str) -> Vec<String> {
-    let lines = text
-        .lines()
-        .skip_while(|line| line.trim_end() != "contexts:")
-        .skip(1);
-    let mut names = Vec::new();
-    let mut keys = None;
-    for line in lines.take_while(|line| line.starts_with([' ', '-'])) {
-        let content = line.trim_start();
-        let indent = line.len() - content.len();
-        let (column, content) = match content.strip_prefix("- ") {
-            Some(content) => (indent + 2, content),
-            None => (indent, content),
-        };
-        // The first entry determines the column of the keys.
-        let keys = *keys.get_or_insert(column);
-        if let Some(name) = content.strip_prefix("name:").filter(|_| column == keys) {
-            names.push(name.trim().trim_matches(['"', '\'']).to_owned());
-        }
-    }
-    names
 }
 
 /// Returns the profiles of influxctl's configuration.
@@ -164,7 +166,10 @@ fn complete_profiles(environment: &Environment) -> Vec<CompletionCandidate> {
     let profiles = profile::list_profiles(&text).unwrap_or_default();
     profiles
         .into_iter()
-        .map(|profile| CompletionCandidate::new(profile.name).help(profile.host.map(Into::into)))
+        .map(|profile| {
+            let host = profile.host.map(|host| escape_controls(&host).into());
+            CompletionCandidate::new(profile.name).help(host)
+        })
         .collect()
 }
 
@@ -213,41 +218,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parse_contexts_reads_kubectl_and_handwritten_kubeconfigs() {
-        let by_kubectl = "
-apiVersion: v1
-clusters:
-- cluster:
-    server: https://x
-  name: c
-contexts:
-- context:
-    cluster: c
-    extensions:
-    - extension:
-        name: no
-      name: neither
-    user: u
-  name: sim-dev
-- context:
-    cluster: c
-  name: \"with blank\"
-current-context: sim-dev
-users:
-- name: u
-";
-        assert_eq!(parse_contexts(by_kubectl), ["sim-dev", "with blank"]);
-        let by_hand = "
-contexts:
-  - name: a
-    context: {cluster: c}
-  - name: b
-    context: {}
-users: []
-";
-        assert_eq!(parse_contexts(by_hand), ["a", "b"]);
-        for none in ["", "contexts: []\n", "contexts:\n", "{\"contexts\": []}"] {
-            assert_eq!(parse_contexts(none), [""; 0], "{none}");
+    fn only_plain_candidates_reach_the_script_of_kubectl() {
+        for text in [
+            "sim-dev",
+            "arn:aws:eks:eu-1:1:cluster/x",
+            "user@host",
+            "größe",
+            "a=b,c%d+e",
+        ] {
+            assert!(is_plain(text), "{text}");
+        }
+        for text in [
+            "$(x)", "`x`", "a b", "a;b", "a'b", "a\"b", "a\\b", "a*", "~x", "a>b", "a\u{a0}b",
+        ] {
+            assert!(!is_plain(text), "{text}");
         }
     }
 }

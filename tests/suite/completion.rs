@@ -1,7 +1,7 @@
 //! Completion in real shells, and `version`.
 
 use crate::enable::run_enable;
-use crate::sandbox::{Sandbox, report_skipped};
+use crate::sandbox::{Sandbox, check_in_parallel, report_skipped};
 use serde_json::Value;
 use std::path::Path;
 
@@ -147,6 +147,103 @@ fn fish_completes_context_names() {
     );
 }
 
+/// Names of contexts that create a file where a shell evaluates them.
+const HOSTILE_NAMES: &[&str] = &[
+    "$(touch${IFS}$HOME/pwned)",
+    "`touch $HOME/pwned`",
+    "x;touch $HOME/pwned;",
+    "\"$(touch $HOME/pwned)\"",
+    "'$(touch $HOME/pwned)'",
+    "x\\'$(touch $HOME/pwned)",
+    "(touch $HOME/pwned)",
+    "x>$HOME/pwned",
+];
+
+fn write_kubeconfig(sb: &Sandbox, names: &[&str]) {
+    let contexts: String = names
+        .iter()
+        .map(|name| format!("- context: {{}}\n  name: '{}'\n", name.replace('\'', "''")))
+        .collect();
+    sb.write("home/.kube/config", format!("contexts:\n{contexts}"));
+}
+
+/// The shell completes the name of a context in a foreign kubeconfig, and runs the line.
+#[test]
+fn completed_names_are_quoted_in_interactive_shells() {
+    for (path, args, setup) in [
+        (
+            BASH_PATH,
+            &["--norc", "--noprofile", "-i"][..],
+            "source <(bypassctl completion bash)",
+        ),
+        (
+            "/usr/bin/zsh",
+            &["-f", "-i"],
+            "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)",
+        ),
+        // fish refuses a terminal that does not control it.
+        (
+            "/usr/bin/setsid",
+            &["--ctty", "--wait", "/usr/bin/fish", "--no-config", "-i"],
+            "bypassctl completion fish | source",
+        ),
+    ] {
+        let shell: Vec<&str> = [path].iter().chain(args).copied().collect();
+        let mut programs = shell.iter().filter(|word| word.starts_with('/'));
+        if let Some(missing) = programs.find(|program| !Path::new(program).exists()) {
+            report_skipped(&format!(
+                "{missing} is missing, so its completion was not tested"
+            ));
+            continue;
+        }
+        check_in_parallel(HOSTILE_NAMES.iter(), |name| {
+            let mut sb = create_enabled_sandbox();
+            sb.set_env("TERM", "dumb");
+            write_kubeconfig(&sb, &[name]);
+            let typed = "bypassctl doctor -n influxdb --context \t\nexit\n";
+            let run = sb.run_shell_in_terminal(&shell, &format!("{setup}\n{typed}"));
+            assert!(
+                run.stdout
+                    .contains(&format!("context `{name}` not found in the kubeconfig")),
+                "{path}: {}",
+                run.stdout
+            );
+            assert!(!sb.home_path("pwned").exists(), "{path} ran `{name}`");
+        });
+    }
+}
+
+#[test]
+fn bash_quotes_names_and_drops_unprintable_ones() {
+    let sb = create_enabled_sandbox();
+    write_kubeconfig(&sb, &["it's", "a b", "*", "$(x)", "~root"]);
+    let config = sb.read("home/.kube/config");
+    sb.write(
+        "home/.kube/config",
+        format!(
+            "{config}- context: {{}}\n  name: \"x\\x1b[2J\"\n- context: {{}}\n  name: \"\\x79 z\"\n"
+        ),
+    );
+    sb.write("home/file", "");
+    let complete = |word: &str| {
+        let script = format!(
+            "source <(bypassctl completion bash)
+COMP_WORDS=(bypassctl --context {word}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) COMP_TYPE=9
+_bypassctl_joined bypassctl \"${{COMP_WORDS[COMP_CWORD]}}\" --context
+printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let run = sb.run_shell_script("home", &[BASH_PATH, "-c"], &script, &[]);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+        run.stdout
+    };
+    let expected = ["it\\'s", "a\\ b", "\\*", "\\$\\(x\\)", "y\\ z"];
+    let offered = complete("''");
+    let offered: Vec<&str> = offered.lines().map(str::trim_end).collect();
+    assert_eq!(offered, expected);
+    let offered = complete("= it");
+    assert_eq!(offered.trim_end(), "it\\'s", "behind --context=");
+}
+
 /// kubectl starts a plugin, and the plugin's completion, by the names of these links.
 #[test]
 fn kubectl_plugin_prints_its_own_command_name() {
@@ -195,6 +292,10 @@ fn kubectl_plugin_prints_its_own_command_name() {
     }
     let offered = called("kubectl_complete-influxdb_bypass status --context ''");
     assert_eq!(offered.stdout, "sim-dev\nother\n:4\n");
+    // The scripts of kubectl expand the candidates.
+    write_kubeconfig(&sb, &["$(x)", "a b", "user@host", "`x`"]);
+    let offered = called("kubectl_complete-influxdb_bypass status --context ''");
+    assert_eq!(offered.stdout, "user@host\n:4\n");
     let offered = called("kubectl_complete-influxdb_bypass tools v");
     assert_eq!(
         offered.stdout,
