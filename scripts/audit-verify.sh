@@ -6,8 +6,8 @@
 # Needs bash, coreutils and jq only. Checks the rules of docs/AUDIT.md, section "Verifying":
 #
 #   - the hash chain and the sequence numbers
-#   - the required fields of every entry and of each entry type
-#   - the intent of each result
+#   - the fields of every entry and of each entry type, and the kind of their values
+#   - the intent of each result, and the begin and the end of each run
 #   - torn bytes and their recovery
 #   - the links between several segments
 #   - with HEAD, that entry SEQ of one segment has that hash. HEAD is the line
@@ -48,55 +48,121 @@ export work
 # Prints the fields of an entry that `check_line` needs, and the first error in its form.
 # shellcheck disable=SC2016 # jq's own variables
 parse_entry='
-  def is_hash: type == "string" and test("^[0-9a-f]{64}$");
-  def is_uuid:
-    type == "string" and test("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
-  def is_head: type == "string" and test("^[0-9]+:[0-9a-f]{64}$");
+  def is_string: type == "string";
+  def is_flag: type == "boolean";
+  def is_count: type == "number" and . >= 0 and floor == .;
+  def is_int32: type == "number" and floor == . and . >= -2147483648 and . < 2147483648;
+  def is_uint32: is_count and . < 4294967296;
+  def is_hash: is_string and test("^[0-9a-f]{64}$");
+  def is_uuid: is_string and test("^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$");
+  def is_head: is_string and test("^[0-9]+:[0-9a-f]{64}$");
+  def is_time: is_string and test("^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}");
+  def is_one_of($words): . as $word | is_string and any($words[]; . == $word);
+  def is_text: is_string or (type == "object" and (.b64 | is_string));
+  def nullable(check): . == null or check;
+  def list(check): type == "array" and all(.[]; check);
+
+  # A field has an error if it is missing, or if its value does not pass the check.
+  def field($name; check):
+    if has($name) | not then "missing \($name)"
+    elif .[$name] | check | not then "invalid \($name)"
+    else empty end;
+  def optional($name; check): if has($name) then field($name; check) else empty end;
+  def object(errors): type == "object" and ([errors] | length == 0);
+
+  def is_executable:
+    object(field("path"; is_text), field("sha256"; nullable(is_hash)),
+      field("version"; nullable(is_string)));
+  def is_actor:
+    object(field("uid"; is_uint32), field("user"; nullable(is_string)),
+      field("login_uid"; nullable(is_uint32)), field("sudo_user"; nullable(is_string)),
+      field("host"; is_string), field("tty"; nullable(is_string)),
+      field("ci"; nullable(is_string)));
+  def is_target:
+    object(field("context"; nullable(is_string)), field("server"; nullable(is_string)),
+      field("cluster_uid"; nullable(is_string)), field("namespace_uid"; nullable(is_string)),
+      field("namespace"; nullable(is_string)));
   def is_object_reference:
-    type == "object" and has("kind") and has("name") and has("uid");
+    object(field("kind"; is_one_of(["Secret", "Job"])), field("name"; is_string),
+      field("uid"; is_string));
+  def is_probe:
+    object(field("address"; is_string),
+      field("tls"; is_one_of(["verified", "insecure", "disabled"])),
+      field("token_hmac"; nullable(is_hash)));
+  def is_stream:
+    if type == "object" and has("withheld")
+    then .withheld == "secret" and (has("bytes") or has("sha256") | not)
+    else object(field("bytes"; is_count), field("sha256"; is_hash)) end;
+  def is_stdin: is_stream and object(optional("derived_from"; list(is_object_reference)));
+  def is_file_change:
+    object(field("op"; is_one_of(["write", "delete", "temp-dir"])), field("path"; is_text),
+      field("before"; nullable(is_stream)), field("after"; nullable(is_stream)));
+  def is_exit:
+    object(field("code"; nullable(is_int32)), field("signal"; nullable(is_int32)))
+    and ((.code == null) != (.signal == null));
+  def is_unfinished:
+    list(object(field("run"; is_uuid), field("intent"; is_count), field("step"; is_string)));
+
   def process_fields: ["argv", "exe", "cwd", "env", "stdin"];
-  def common_fields:
-    {v: "number", seq: "number", prev: "string", type: "string", log: "string"};
-  def required_fields: {
-    "log.open": ["bypassctl", "preallocates", "previous"],
-    "run.begin": ["run", "argv", "exe", "cwd", "actor", "pid", "process_start", "reason",
-      "command", "dry_run", "policy", "unfinished"],
-    "tool": ["run", "name", "path", "sha256", "version", "found_at"],
-    "intent": ["run", "step", "effect", "actor", "target", "plan", "reason"],
-    "result": ["run", "intent", "exit", "duration_ms", "stdout", "stderr", "files"],
-    "verification": ["run", "step", "target", "secrets"],
-    "run.end": ["run", "command", "dry_run", "exit_code", "outcome", "changed", "target"],
-    "log.recover": ["torn"],
-    "log.rotate": ["actor", "reason", "unfinished"]};
+  def intent_errors:
+    field("step"; is_string), field("effect"; is_one_of(["reads", "changes"])),
+    field("actor"; is_actor), field("target"; is_target), field("plan"; nullable(is_hash)),
+    field("reason"; nullable(is_string)),
+    if has("file") and ([has(process_fields[])] | any)
+    then "the intent is about a file and a process"
+    elif has("file")
+    then field("file"; is_file_change), optional("object"; is_object_reference),
+      optional("probe"; is_probe)
+    else field("argv"; list(is_text)), field("exe"; is_executable), field("cwd"; is_text),
+      field("env"; type == "object" and all(.[]; is_text)),
+      field("stdin"; nullable(is_stdin)), optional("object"; is_object_reference),
+      optional("probe"; is_probe)
+    end;
+  def type_errors:
+    if .type == "log.open" then
+      field("bypassctl"; is_string), field("preallocates"; is_flag),
+      field("previous"; nullable(object(field("log"; is_uuid), field("head"; is_head))))
+    elif .type == "run.begin" then
+      field("argv"; list(is_text)), field("exe"; is_executable), field("cwd"; is_text),
+      field("actor"; is_actor), field("pid"; is_uint32),
+      field("process_start"; nullable(is_string)), field("reason"; nullable(is_string)),
+      field("command"; is_string), field("dry_run"; is_flag),
+      field("policy"; nullable(is_hash)), field("unfinished"; is_unfinished)
+    elif .type == "tool" then
+      field("name"; is_string), field("path"; is_text), field("sha256"; nullable(is_hash)),
+      field("version"; nullable(is_string)), field("found_at"; is_string)
+    elif .type == "intent" then intent_errors
+    elif .type == "result" then
+      field("intent"; is_count), field("exit"; nullable(is_exit)),
+      field("duration_ms"; is_count), field("stdout"; nullable(is_stream)),
+      field("stderr"; nullable(is_stream)), field("files"; list(is_file_change)),
+      optional("verdict"; is_one_of(["accepted", "rejected", "inconclusive"])),
+      optional("error"; is_string)
+    elif .type == "verification" then
+      field("step"; is_string), field("target"; is_target),
+      field("secrets"; list(is_object_reference))
+    elif .type == "run.end" then
+      field("command"; is_string), field("dry_run"; is_flag),
+      field("exit_code"; is_count and . < 256), field("outcome"; is_string),
+      field("changed"; is_flag), field("target"; is_target)
+    elif .type == "log.recover" then
+      field("torn"; object(field("bytes"; is_count), field("sha256"; is_hash)))
+    elif .type == "log.rotate" then
+      field("actor"; is_actor), field("reason"; nullable(is_string)),
+      field("unfinished"; is_unfinished)
+    else "unknown type" end;
   def form_error:
-    . as $entry
-    | if .v != 3 then "audit log format \(.v) is not supported, this script reads format 3"
-      elif required_fields[.type] == null then "unknown type"
-      elif (.prev | is_hash | not) then "prev is not a SHA-256"
-      elif (.log | is_uuid | not) then "log is not a UUID"
-      elif (.ts | type) != "string" then "ts is missing"
-      elif has("run") and (.run | is_uuid | not) then "run is not a UUID"
-      elif .type == "log.open" and .previous != null
-        and ((.previous.log? | is_uuid | not) or (.previous.head? | is_head | not))
-        then "previous is not a UUID and SEQ:HASH"
-      elif .type == "intent" and has("file")
-        and any(process_fields[] as $field | $entry | has($field); .)
-        then "the intent is about a file and a process"
-      elif .type == "intent" and (has("file") | not)
-        and any(process_fields[] as $field | $entry | has($field); . | not)
-        then "the intent is about neither a file nor a process"
-      elif has("object") and (.object | is_object_reference | not)
-        then "object lacks kind, name or uid"
-      elif (.stdin? | type) == "object" and (.stdin | has("derived_from"))
-        and (.stdin.derived_from | type != "array" or any(.[]; is_object_reference | not))
-        then "derived_from is not a list of objects with kind, name and uid"
-      else
-        [required_fields[.type][] | select(. as $field | $entry | has($field) | not)]
-        | if length > 0 then "missing \(join(", "))" else null end
-      end;
+    if .v != 3 then "audit log format \(.v) is not supported, this script reads format 3"
+    else
+      [field("prev"; is_hash), field("log"; is_uuid), field("ts"; is_time),
+        (if .type | startswith("log.") then optional("run"; is_uuid)
+          else field("run"; is_uuid) end),
+        type_errors]
+      | if length > 0 then join(", ") else null end
+    end;
   try (fromjson
-    | if type != "object" then null
-      elif . as $entry | all(common_fields | to_entries[]; ($entry[.key] | type) == .value) | not
+    | if object(field("v"; is_count), field("seq"; is_count), field("prev"; is_string),
+        field("type"; is_string), field("log"; is_string)) | not
       then null
       else
         [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256,
@@ -107,6 +173,7 @@ parse_entry='
       end) catch null | . // "null"'
 
 findings=0 anchored=0 total=0
+declare -A begun_runs=()
 declare -A previous_log=() previous_head=() file_of_log=() heads=() rotated=() successor=()
 report() { findings=$((findings + 1)); echo "$file: $*"; }
 report_line() { report "line $line, byte $offset: $*"; }
@@ -134,6 +201,7 @@ check_line() { # check_line HASH BYTES LAST-BYTE ENTRY NEXT-ENTRY
     else
         IFS=$'\x1f' read -r e_seq e_prev e_type e_log e_step e_intent e_torn_bytes e_torn_digest \
             e_previous_log e_previous_head e_run e_error <<<"$entry"
+        e_log=${e_log,,} e_run=${e_run,,} e_previous_log=${e_previous_log,,}
         entries=$((entries + 1))
         if [ $entries = 1 ] && [[ $e_error = "audit log format"* ]]; then
             echo "$file: $e_error" >&2
@@ -180,7 +248,8 @@ check_chain() {
 }
 check_run() {
     if [ "$e_type" = run.begin ]; then
-        [ -z "${runs[$e_run]+set}" ] || report_line "second run.begin of the run"
+        [ -z "${begun_runs[$e_run]+set}" ] || report_line "second run.begin of the run"
+        begun_runs[$e_run]=1
     elif [ -n "$e_run" ] && [ -z "${runs[$e_run]+set}" ]; then
         report_line "entry before run.begin or after run.end"
     fi

@@ -362,7 +362,9 @@ struct IntentFields<S> {
     env: Option<BTreeMap<S, Text<S>>>,
     #[serde(default, deserialize_with = "fields::present")]
     stdin: Option<Option<Stdin>>,
+    #[serde(default, deserialize_with = "fields::present")]
     object: Option<ObjectRef>,
+    #[serde(default, deserialize_with = "fields::present")]
     probe: Option<ProbeSubject>,
     #[serde(default, deserialize_with = "fields::present")]
     file: Option<FileChange>,
@@ -527,9 +529,11 @@ pub struct Stdin {
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct StreamFields {
+    #[serde(default, deserialize_with = "fields::present")]
     bytes: Option<u64>,
-    #[serde(default, deserialize_with = "fields::nullable_digest")]
+    #[serde(default, deserialize_with = "fields::present_digest")]
     sha256: Option<String>,
+    #[serde(default, deserialize_with = "fields::present")]
     withheld: Option<WithheldReason>,
     #[serde(default)]
     derived_from: Vec<ObjectRef>,
@@ -581,11 +585,13 @@ pub struct ActionResult {
     /// The changes of files.
     pub files: Vec<FileChange>,
     /// The server's answer to a token probe.
+    #[serde(default, deserialize_with = "fields::present")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<ProbeVerdict>,
     /// Missing if the action ended by itself. Otherwise a message of the system, or
     /// `not-started: …`, `executable-changed`, `timed-out`, `too-much-output`, `interrupted`,
     /// `streams-held-open` or `condition-met` (a watch that showed the awaited state).
+    #[serde(default, deserialize_with = "fields::present")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

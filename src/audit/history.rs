@@ -83,7 +83,12 @@ pub fn list_runs(input: &mut dyn BufRead) -> io::Result<Vec<Run>> {
         };
         // The entries of a run are close together, so the run is near the end of the list.
         let known = runs.iter_mut().rev().find(|(run, _)| *run == id);
-        match (body, known.map(|(_, run)| run)) {
+        let known = known.map(|(_, run)| run);
+        // No entry follows the end of a run. `verify` reports the others.
+        if known.as_ref().is_some_and(|run| run.ended_at.is_some()) {
+            return;
+        }
+        match (body, known) {
             (Body::RunBegin(begin), None) => {
                 let run = Run::from_begin(id.to_string(), entry.ts.into_owned(), *begin);
                 runs.push((id, run));

@@ -204,6 +204,12 @@ pub fn check_links(segments: &[Segment]) -> Links {
             .iter()
             .find(|segment| segment.report.log.as_deref() == Some(log))
     };
+    for (index, segment) in segments.iter().enumerate() {
+        let link = |twin: &Segment| segment.find_shared_run(twin);
+        links
+            .broken
+            .extend(segments[..index].iter().filter_map(link));
+    }
     let mut successors: BTreeMap<&str, &Segment> = BTreeMap::new();
     let mut oldest = Vec::new();
     for segment in segments {
@@ -274,6 +280,15 @@ impl Segment {
             file: self.file.clone(),
             message,
         }
+    }
+
+    /// Finds a run that begins in both segments. A copy of a segment is reported as such.
+    fn find_shared_run(&self, earlier: &Self) -> Option<Link> {
+        let is_copy = self.report.log == earlier.report.log;
+        let mut shared = self.report.runs.intersection(&earlier.report.runs);
+        let run = shared.next().filter(|_| !is_copy)?;
+        let file = earlier.file.display();
+        Some(self.new_link(format!("run {run} begins in `{file}` too")))
     }
 
     fn find_broken_link(&self, previous: &PreviousLog, predecessor: &Self) -> Option<Link> {

@@ -70,6 +70,9 @@ pub struct LogReport {
     pub unknown: Vec<Finding>,
     /// Torn lines that a later run recovered.
     pub recovered: Vec<Finding>,
+    /// The runs that begin in the log.
+    #[serde(skip)]
+    pub(super) runs: BTreeSet<Uuid>,
     /// True if the log contains the expected entry. `None` without an expected entry.
     #[serde(skip)]
     pub anchored: Option<bool>,
@@ -290,15 +293,13 @@ impl Verifier {
     fn update_open_runs(&mut self, entry: &CheckedEntry) {
         let Some(run) = entry.run else { return };
         // The run counts as open from here on, so that it is reported only once.
-        match (
-            self.open_runs.insert(run),
-            matches!(entry.kind, EntryKind::RunBegin),
-        ) {
-            (false, true) => self.add_finding("second `run.begin` of the run"),
-            (true, false) => {
-                self.add_finding("entry before `run.begin` or after `run.end` of its run")
+        let is_open = !self.open_runs.insert(run);
+        if matches!(entry.kind, EntryKind::RunBegin) {
+            if !self.report.runs.insert(run) || is_open {
+                self.add_finding("second `run.begin` of the run");
             }
-            _ => {}
+        } else if !is_open {
+            self.add_finding("entry before `run.begin` or after `run.end` of its run");
         }
         if matches!(entry.kind, EntryKind::RunEnd) {
             self.open_runs.remove(&run);

@@ -493,6 +493,44 @@ fn verify_detects_inconsistent_segments() {
 }
 
 #[test]
+fn verify_detects_run_that_begins_in_two_segments() {
+    let (sb, files) = create_three_segments();
+    let ended = read_last_run(&files[0]);
+    let log = std::fs::read_to_string(&files[2]).expect("a log");
+    let mut previous = String::new();
+    let other = read_last_run(&files[2]);
+    let forged: String = log
+        .split_inclusive('\n')
+        .map(|line| {
+            let prev = serde_json::from_str::<Value>(line).expect("JSON")["prev"].take();
+            let mut line = line.replace(&other, &ended);
+            if !previous.is_empty() {
+                line = line.replacen(prev.as_str().expect("a hash"), &previous, 1);
+            }
+            previous = sha256_hex(line.as_bytes());
+            line
+        })
+        .collect();
+    sb.write(&files[2], &forged);
+    let named: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let run = verify_segments(&sb, &named, None);
+    assert_eq!(run.code, 1, "{}", run.stdout);
+    let expected = format!("run {ended} begins in");
+    assert!(run.stdout.contains(&expected), "{}", run.stdout);
+    assert_eq!(verify_segments(&sb, &[&files[2]], None).code, 0);
+}
+
+fn read_last_run(file: &Path) -> String {
+    let log = std::fs::read(file).expect("a log");
+    let end = split_lines(&log)
+        .into_iter()
+        .map(|line| serde_json::from_slice::<Value>(line).expect("JSON"))
+        .rfind(|entry| entry["type"] == "run.end")
+        .expect("an end");
+    end["run"].as_str().expect("a UUID").to_owned()
+}
+
+#[test]
 fn verify_detects_forked_segments_and_ignores_copies() {
     let (sb, files) = create_three_segments();
     // Two segments with the same previous segment.

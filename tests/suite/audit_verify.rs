@@ -425,7 +425,10 @@ fn verify_detects_entries_outside_their_run() {
     let (begin, end, result) = (at("run.begin"), at("run.end"), at("result"));
     let other = all.last().expect("entries")["run"].clone();
     type CorruptionCase<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
-    let changes: [CorruptionCase; 5] = [
+    let changes: [CorruptionCase; 6] = [
+        ("second `run.begin` of the run", &|entries| {
+            entries.splice(end + 1..end + 1, [all[begin].clone(), all[end].clone()]);
+        }),
         ("entry before `run.begin`", &|entries| {
             drop(entries.remove(begin))
         }),
@@ -448,6 +451,102 @@ fn verify_detects_entries_outside_their_run() {
         let run = assert_log_broken(&sb, expected, &chain_entries(&entries), &[]);
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
+}
+
+/// A second begin and end with the ID of an ended run, behind a valid chain.
+#[test]
+fn list_shows_first_end_of_run_that_begins_twice() {
+    let (sb, _, _) = create_recorded_sandbox();
+    let mut entries = sb.read_entries();
+    let log = chain_entries(&entries);
+    let count = entries.len();
+    let head = format!("{count}:{}", sha256_hex(split_lines(&log)[count - 1]));
+    sb.write(sb.log_path(), &log);
+    let at = |kind: &str| {
+        entries
+            .iter()
+            .position(|entry| entry["type"] == kind)
+            .expect("an entry")
+    };
+    let [begin, intent, mut end] =
+        ["run.begin", "intent", "run.end"].map(|kind| entries[at(kind)].clone());
+    (end["outcome"], end["exit_code"]) = ("failed".into(), 1.into());
+    end["target"]["namespace"] = "other".into();
+    let first = sb.run(&["audit", "list"]).stdout;
+    // The last entry changes nothing: no `run.begin` of the run precedes it.
+    for added in [
+        vec![begin, intent.clone(), end.clone()],
+        vec![end],
+        vec![intent],
+    ] {
+        entries.truncate(count);
+        entries.extend(added);
+        let forged = chain_entries(&entries);
+        assert!(forged.starts_with(&log), "the anchored entries are there");
+        assert_log_broken(&sb, "a second begin", &forged, &["--expect", &head]);
+        sb.write(sb.log_path(), &forged);
+        let list = sb.run(&["audit", "list"]);
+        assert_eq!(list.stdout, first, "{}", list.stderr);
+        assert!(
+            list.stderr.contains("the audit log is not intact"),
+            "{}",
+            list.stderr
+        );
+        let page = sb.run(&["audit", "export", "--format", "html"]).stdout;
+        assert!(!page.contains("sim-dev/other"), "{page}");
+    }
+}
+
+/// Both verifiers refuse an intent that an export would leave out.
+#[test]
+fn verify_detects_intent_without_its_keys() {
+    let (sb, _, _) = create_recorded_sandbox();
+    let all = sb.read_entries();
+    let find = |kind: &str| {
+        all.iter()
+            .find(|entry| entry["type"] == "intent" && entry.get(kind).is_some())
+            .expect("an intent")
+            .clone()
+    };
+    let verify = |intent: &Value| {
+        let log = chain_entries(&[all[0].clone(), all[1].clone(), intent.clone()]);
+        verify_log(&sb, &log, &[])
+    };
+    let (process, file) = (find("argv"), find("file"));
+    assert_eq!((verify(&process).code, verify(&file).code), (0, 0));
+    let changes = [
+        (&process, "argv"),
+        (&process, "exe"),
+        (&process, "env"),
+        (&process, "effect"),
+        (&process, "target"),
+        (&file, "file"),
+        (&file, "step"),
+        (&file, "actor"),
+    ];
+    for (intent, key) in changes {
+        let mut damaged = intent.clone();
+        damaged[key] = Value::Null;
+        let run = verify(&damaged);
+        assert_eq!(run.code, 1, "{key} is null: {}", run.stdout);
+        damaged.as_object_mut().expect("an object").remove(key);
+        let run = verify(&damaged);
+        assert_eq!(run.code, 1, "without {key}: {}", run.stdout);
+    }
+    for (intent, at) in [
+        (&process, "/exe/path"),
+        (&process, "/actor/host"),
+        (&file, "/file/path"),
+        (&file, "/file/op"),
+    ] {
+        let mut damaged = intent.clone();
+        *damaged.pointer_mut(at).expect("a key") = Value::Null;
+        let run = verify(&damaged);
+        assert_eq!(run.code, 1, "{at} is null: {}", run.stdout);
+    }
+    let mut damaged = process.clone();
+    damaged["object"] = Value::Null;
+    assert_eq!(verify(&damaged).code, 1, "`object` is null");
 }
 
 #[test]

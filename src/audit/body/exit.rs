@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 #[serde(expecting = "an object")]
 pub struct LoggedExit {
     /// Exit code.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub code: Option<i32>,
     /// Signal that killed the process.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub signal: Option<i32>,
 }
 

@@ -35,6 +35,15 @@ where
     read_text(input, is_digest, expected)
 }
 
+/// Reads a SHA-256 of a key that may be missing.
+pub(super) fn present_digest<'de, D, S>(input: D) -> Result<Option<S>, D::Error>
+where
+    D: Deserializer<'de>,
+    S: EntryText<'de>,
+{
+    digest(input).map(Some)
+}
+
 /// Reads a SHA-256 or null.
 pub(super) fn nullable_digest<'de, D, S>(input: D) -> Result<Option<S>, D::Error>
 where

@@ -190,9 +190,58 @@ fn parse_reports_missing_or_mistyped_field() {
             fields.remove(name);
             if OPTIONAL_FIELDS.contains(&at.as_str()) {
                 assert_eq!(find_defect(&damaged), None, "without {at}: {entry}");
-            } else if name != "code" && name != "signal" {
+            } else {
                 assert!(find_defect(&damaged).is_some(), "without {at}: {entry}");
             }
+        }
+    }
+}
+
+/// Keys that can be null.
+const NULLABLE_FIELDS: &[&str] = &[
+    "/previous",
+    "/process_start",
+    "/reason",
+    "/policy",
+    "/plan",
+    "/stdin",
+    "/exit",
+    "/stdout",
+    "/stderr",
+    "/version",
+    "/sha256",
+    "/user",
+    "/login_uid",
+    "/sudo_user",
+    "/tty",
+    "/ci",
+    "/context",
+    "/server",
+    "/cluster_uid",
+    "/namespace_uid",
+    "/token_hmac",
+    "/namespace",
+    "/before",
+    "/after",
+    "/signal",
+];
+
+#[test]
+fn parse_rejects_null_where_no_key_can_be_null() {
+    for entry in make_entries() {
+        let mut all = Vec::new();
+        collect_pointers(&entry, "", &mut all);
+        for at in all {
+            let (parent, name) = at.rsplit_once('/').unwrap();
+            let is_digest_of_file = parent == "/exe" || parent.is_empty();
+            let can_be_null = NULLABLE_FIELDS.contains(&format!("/{name}").as_str())
+                && (name != "sha256" || is_digest_of_file);
+            let mut changed = entry.clone();
+            *changed.pointer_mut(&at).unwrap() = json!(null);
+            let defect = parse(&to_line(&changed)).map(|entry| entry.body.err());
+            // A line without the keys of every entry is no entry.
+            let is_refused = defect.as_ref().is_none_or(Option::is_some);
+            assert_eq!(is_refused, !can_be_null, "{at}: {defect:?}: {entry}");
         }
     }
 }

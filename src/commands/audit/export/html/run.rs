@@ -85,7 +85,9 @@ impl<'a> RunDetails<'a> {
         };
         for entry in entries {
             match &entry.body {
-                Body::RunBegin(begin) => run.begin = Some(begin),
+                // The first end counts. The page says that the log is not intact.
+                _ if run.end.is_some() => {}
+                Body::RunBegin(begin) => drop(run.begin.get_or_insert(begin)),
                 Body::Intent(intent) => {
                     run.target = intent.target.clone();
                     run.plan_sha256 = intent.plan.as_deref();
