@@ -9,6 +9,7 @@ mod history;
 mod in_toto;
 mod line;
 mod lines;
+mod lock_file;
 mod log;
 mod segments;
 mod strict;
@@ -25,6 +26,7 @@ pub use body::{
 pub use history::{Run, RunEntry, list_runs, read_entries};
 pub use in_toto::{Statement, build_statements};
 pub use line::{LOG_FORMAT_VERSION, UnsupportedFormat};
+pub use lock_file::{InterruptCheck, LockFile};
 pub use log::{Log, LogRotation, PriorState, Receipt};
 pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,

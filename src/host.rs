@@ -1,5 +1,11 @@
 //! Facts about this machine and its processes.
 
+use crate::text::escape_controls;
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 /// Returns the machine's name as the kernel knows it.
 pub(crate) fn get_host_name() -> String {
     rustix::system::uname()
@@ -20,4 +26,91 @@ pub(crate) fn read_process_start(pid: u32) -> Option<String> {
     fields.next().filter(|state| !["Z", "X"].contains(state))?;
     let ticks = fields.nth(18)?;
     Some(format!("{}:{ticks}", boot.trim()))
+}
+
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockHolder {
+    pub(crate) pid: u32,
+    /// Name of the program, as the kernel knows it.
+    name: String,
+    /// The session of the process. A daemon starts its own.
+    session: Option<i32>,
+    /// The command line.
+    words: Vec<String>,
+}
+
+impl fmt::Display for LockHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} (`{}`)", self.pid, self.name)
+    }
+}
+
+impl LockHolder {
+    /// Returns whether the process left the session of the run, and is none of these tools. The
+    /// tool of a script is the second word of the command line.
+    pub(crate) fn is_daemon(&self, run_session: i32, tools: &[&str]) -> bool {
+        let is_tool = |word: &String| {
+            let name = Path::new(word).file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| tools.contains(&name))
+        };
+        self.session.is_some_and(|session| session != run_session)
+            && !self.words.iter().take(2).any(is_tool)
+    }
+}
+
+/// Returns the session of this process.
+pub(crate) fn get_session() -> Option<i32> {
+    let session = rustix::process::getsid(None).ok()?;
+    Some(session.as_raw_nonzero().get())
+}
+
+/// Returns the PID namespace of this process (Linux). Process IDs mean nothing in another one.
+pub(crate) fn get_pid_namespace() -> Option<String> {
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(namespace.to_string_lossy().into_owned())
+}
+
+/// Finds the processes that hold a lock on a file (Linux): every process that inherited the locked
+/// descriptor. Processes of other users are not visible.
+pub(crate) fn find_lock_holders(file: &File) -> Vec<LockHolder> {
+    let Ok(meta) = file.metadata() else {
+        return Vec::new();
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| has_lock(*pid, (meta.dev(), meta.ino())))
+        .map(read_lock_holder)
+        .collect()
+}
+
+/// Returns whether a process has a locked descriptor of this file.
+fn has_lock(pid: u32, file: (u64, u64)) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    descriptors.into_iter().flatten().flatten().any(|entry| {
+        let info = format!("/proc/{pid}/fdinfo/{}", entry.file_name().display());
+        let is_locked = std::fs::read_to_string(info).is_ok_and(|info| info.contains("FLOCK"));
+        is_locked
+            && std::fs::metadata(entry.path()).is_ok_and(|meta| (meta.dev(), meta.ino()) == file)
+    })
+}
+
+fn read_lock_holder(pid: u32) -> LockHolder {
+    let read = |name: &str| {
+        let text = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    // Field 6 (proc(5)), the fourth behind the name.
+    let stat = read("stat");
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    LockHolder {
+        pid,
+        name: escape_controls(read("comm").trim_end()),
+        session: fields
+            .split_whitespace()
+            .nth(3)
+            .and_then(|session| session.parse().ok()),
+        words: read("cmdline").split('\0').map(str::to_owned).collect(),
+    }
 }

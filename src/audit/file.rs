@@ -24,25 +24,38 @@ pub(super) fn parent_directory(path: &Path) -> &Path {
 
 /// Opens the file of a log, or creates an empty file. Refuses files that other users control.
 pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
+    let (file, is_new) = open_own_file(path, OFlags::APPEND)?;
+    if is_new {
+        File::open(parent_directory(path))?.sync_all()?;
+    }
+    if file.metadata()?.mode() & 0o022 != 0 {
+        return Err(io::Error::other(
+            "other users can write to the file (run `chmod go-w`)",
+        ));
+    }
+    Ok(file)
+}
+
+/// Opens a file of this user, or creates it with mode 0600. Returns whether it is new. Refuses
+/// symlinks, other kinds of files, files of other users and files with more than one name.
+pub(super) fn open_own_file(path: &Path, flags: OFlags) -> io::Result<(File, bool)> {
     let directory = parent_directory(path);
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)?;
-    let flags = OFlags::RDWR
-        | OFlags::APPEND
+    let flags = flags
+        | OFlags::RDWR
         | OFlags::NOFOLLOW
         | OFlags::CLOEXEC
         | OFlags::NOCTTY
         | OFlags::NONBLOCK;
     let create = flags | OFlags::CREATE | OFlags::EXCL;
-    let file = match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => {
-            File::open(directory)?.sync_all()?;
-            File::from(file)
-        }
+    let (file, is_new) = match rustix::fs::open(path, create, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => (File::from(file), true),
         Err(rustix::io::Errno::EXIST) => {
-            File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(to_io_error)?)
+            let file = rustix::fs::open(path, flags, Mode::empty()).map_err(to_io_error)?;
+            (File::from(file), false)
         }
         Err(error) => return Err(error.into()),
     };
@@ -53,12 +66,10 @@ pub(super) fn open_log_file(path: &Path) -> io::Result<File> {
         Some("the file belongs to another user")
     } else if meta.nlink() != 1 {
         Some("the file has more than one name (hard links)")
-    } else if meta.mode() & 0o022 != 0 {
-        Some("other users can write to the file (run `chmod go-w`)")
     } else {
         None
     };
-    problem.map_or(Ok(file), |problem| Err(io::Error::other(problem)))
+    problem.map_or(Ok((file, is_new)), |problem| Err(io::Error::other(problem)))
 }
 
 fn to_io_error(error: rustix::io::Errno) -> io::Error {

@@ -1,6 +1,7 @@
 //! Opens the segments of a log and checks the links between them.
 
 use super::body::{Head, PreviousLog};
+use super::lock_file::lock_for_reading;
 use super::tail::{self, LogHeader, read_header};
 use super::verify::LogReport;
 use rustix::fs::{Mode, OFlags};
@@ -8,8 +9,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Attempts to open a log that another process rotates, without its lock.
+const MAX_OPEN_ATTEMPTS: u32 = 100;
+
+/// Attempts to see a complete line at the end of a log without its lock.
+const MAX_LINE_WAITS: u32 = 50;
+const LINE_WAIT: Duration = Duration::from_millis(10);
 
 /// A log that is open for reading.
 pub struct LogFile {
@@ -26,21 +35,21 @@ impl LogFile {
     /// # Errors
     /// Fails if the file cannot be read or is not a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let log = Self::open_locked(path)?;
-        let _ = log.file.unlock();
-        Ok(log)
+        let lock = lock_for_reading(path);
+        Self::open_locked(path, lock.as_ref())
     }
 
-    /// Opens a log like [`Self::open`]. Nobody can write to it until it is unlocked.
-    fn open_locked(path: &Path) -> io::Result<Self> {
+    /// Opens a log like [`Self::open`], under its lock if this user can have it.
+    fn open_locked(path: &Path, lock: Option<&File>) -> io::Result<Self> {
         // Opening a FIFO would block without NONBLOCK.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
         }
-        // A filesystem without locks, such as a share for evidence, has no writer either.
-        let _ = file.lock_shared();
+        if lock.is_none() {
+            wait_for_complete_line(&file)?;
+        }
         let length = file.metadata()?.len();
         let header = read_header(&file)?.unwrap_or_default();
         Ok(Self {
@@ -81,21 +90,40 @@ impl LogFile {
     }
 }
 
+/// Waits until a log ends with a complete line. Without the lock, a reader can see half a line.
+fn wait_for_complete_line(file: &File) -> io::Result<()> {
+    for _ in 0..MAX_LINE_WAITS {
+        let length = file.metadata()?.len();
+        let mut last = [b'\n'];
+        file.read_at(&mut last, length.saturating_sub(1))?;
+        if last == *b"\n" {
+            break;
+        }
+        std::thread::sleep(LINE_WAIT);
+    }
+    Ok(())
+}
+
 /// Opens a log and the closed logs beside it, the oldest first. Waits for a rotation in progress.
 ///
 /// # Errors
-/// Fails if a file cannot be read.
+/// Fails if a file cannot be read, and for a symlink, as a run that writes to the log does.
 pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let current = loop {
-        let current = LogFile::open_locked(path)?;
+    if path.symlink_metadata()?.is_symlink() {
+        return Err(io::Error::other("the path is a symlink"));
+    }
+    let lock = lock_for_reading(path);
+    let mut current = LogFile::open_locked(path, lock.as_ref())?;
+    for _ in 0..MAX_OPEN_ATTEMPTS {
         if super::file::is_file_at_path(path, &current.file)? {
-            break current;
+            break;
         }
-    };
+        current = LogFile::open_locked(path, lock.as_ref())?;
+    }
     let mut logs = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let other = entry?.path();
@@ -104,7 +132,7 @@ pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
             logs.push(LogFile::open(&other).map_err(add_path)?);
         }
     }
-    let _ = current.file.unlock();
+    drop(lock);
     logs.sort_by(|one, other| one.path.cmp(&other.path));
     logs.push(current);
     Ok(sort_by_chain(logs))

@@ -6,8 +6,9 @@ use super::lock::{self, RunLocks, TargetLock};
 use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
-    Actor, Body, Executable, Head, Intent, Log, Operation, PlanProgress, PriorState, ProbeSubject,
-    Receipt, RecordedVerification, RunBegin, Target, Text, UnfinishedRevocation, Verification,
+    Actor, Body, Executable, Head, Intent, InterruptCheck, Log, Operation, PlanProgress,
+    PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin, Target, Text,
+    UnfinishedRevocation, Verification,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -111,7 +112,9 @@ impl Executor {
                 ..begin
             }))
         };
-        let (log, inherited) = Log::open(&setup.audit_log, &run_id, begin)?;
+        let interrupts = setup.interrupts.clone();
+        let is_interrupted = Box::new(move || interrupts.raised_signal().is_some());
+        let (log, inherited) = Log::open(&setup.audit_log, &run_id, is_interrupted, begin)?;
         let executor = Self {
             command: setup.command,
             dry_run: setup.dry_run,
@@ -340,7 +343,10 @@ impl Executor {
             self.actor.host,
             std::process::id()
         );
-        lock::acquire_lock(&self.state_dir.join("locks"), name, target, &holder)
+        let interrupts = self.interrupts.clone();
+        let is_interrupted: InterruptCheck = Box::new(move || interrupts.raised_signal().is_some());
+        let directory = self.state_dir.join("locks");
+        lock::acquire_lock(&directory, name, target, &holder, &is_interrupted)
             .inspect(|lock| self.locks.add_lock(lock))
     }
 

@@ -111,6 +111,16 @@ pub fn wait_for_orphans(sb: &Sandbox) {
 
 /// Kills the orphaned calls of a killed run, and waits until all locks are free.
 pub fn kill_orphans(sb: &Sandbox) {
+    kill_running_calls(sb);
+    wait_until("all locks are free", || {
+        open_lock_files(sb)
+            .iter()
+            .all(|lock| lock.try_lock().is_ok())
+    });
+}
+
+/// Kills the calls of this sandbox that are still running.
+pub fn kill_running_calls(sb: &Sandbox) {
     for call in sb
         .calls()
         .into_iter()
@@ -122,11 +132,6 @@ pub fn kill_orphans(sb: &Sandbox) {
             Signal::KILL,
         );
     }
-    wait_until("all locks are free", || {
-        open_lock_files(sb)
-            .iter()
-            .all(|lock| lock.try_lock().is_ok())
-    });
 }
 
 fn open_lock_files(sb: &Sandbox) -> Vec<File> {

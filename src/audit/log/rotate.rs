@@ -35,7 +35,7 @@ impl Log {
                     unfinished,
                     finished_rotation,
                 },
-        } = Self::open_locked(path).map_err(failed)?;
+        } = Self::open_locked(path, Box::new(|| false)).map_err(failed)?;
         if finished_rotation.is_some() || log.head.seq == 1 {
             return Ok(finished_rotation);
         }

@@ -7,6 +7,7 @@
 use super::writer::Log;
 use crate::audit::body::{Head, PreviousLog, UnfinishedCommand};
 use crate::audit::file::{open_log_file, parent_directory};
+use crate::audit::lock_file::LockFile;
 use crate::audit::tail::{self, RotationFacts, Tail, read_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
@@ -77,9 +78,15 @@ fn create_next_log(
     }
     file.set_len(0)?;
     file.set_permissions(closed.metadata()?.permissions())?;
+    // Nobody else can find the next log yet, so it needs no lock of its own.
+    let lock = LockFile {
+        file: closed.try_clone()?,
+        path: path.to_owned(),
+    };
     drop(Log::from_locked_file(
         file,
         name,
+        (lock, Box::new(|| false)),
         Some(previous.clone()),
         &Tail::default(),
     )?);

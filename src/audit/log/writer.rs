@@ -5,6 +5,7 @@ use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
 };
+use crate::audit::lock_file::{InterruptCheck, LockFile};
 use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
 use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
@@ -53,6 +54,8 @@ impl Receipt {
 /// A log that is open for appending.
 pub struct Log {
     pub(super) file: File,
+    pub(super) lock: LockFile,
+    is_interrupted: InterruptCheck,
     pub(super) path: PathBuf,
     id: String,
     /// End of the last line that this process knows, in bytes.
@@ -74,6 +77,7 @@ impl Log {
     pub(super) fn from_locked_file(
         file: File,
         path: &Path,
+        (lock, is_interrupted): (LockFile, InterruptCheck),
         previous: Option<PreviousLog>,
         tail: &Tail,
     ) -> io::Result<Self> {
@@ -89,6 +93,8 @@ impl Log {
         });
         let mut log = Self {
             file,
+            lock,
+            is_interrupted,
             path: path.to_owned(),
             id,
             end: tail.end,
@@ -282,9 +288,9 @@ impl Log {
                 "an earlier entry failed, and there are no retries: {error}"
             )));
         }
-        self.file.lock()?;
+        self.lock.lock(&self.is_interrupted)?;
         let result = self.read_new_tail().and_then(|()| action(self));
-        self.file.unlock()?;
+        self.lock.unlock()?;
         result
     }
 
