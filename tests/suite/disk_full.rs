@@ -405,6 +405,69 @@ fn unlogged_results_of_concurrent_calls_are_printed() {
     }
 }
 
+/// The disk is full when the first of two concurrent calls ends.
+#[test]
+fn results_with_reserved_room_are_written_to_full_disk() {
+    let sb = Sandbox::new();
+    let Some(disk) = SmallDisk::new(&sb, 128) else {
+        return;
+    };
+    for (tool, nth, path) in [("kubectl", 2, "one"), ("influxctl", 1, "two")] {
+        sb.inject_fault(json!({
+            "tool": tool,
+            "nth": nth,
+            "before": true,
+            "do": {"wait_for_file": {"path": path}}
+        }));
+    }
+    let log = disk.file_path("log.jsonl");
+    let read_entries = || -> Vec<serde_json::Value> {
+        let text = std::fs::read(&log).expect("a log");
+        split_lines(&text)
+            .into_iter()
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect()
+    };
+    let count_results = || {
+        let entries = read_entries();
+        entries
+            .iter()
+            .filter(|entry| entry["type"] == "result")
+            .count()
+    };
+    let running = sb.spawn(&[ENABLE_ARGS, &["--audit-log", &log]].concat());
+    ["one", "two"]
+        .iter()
+        .for_each(|path| sb.wait_for_gate(path));
+    disk.fill();
+    let before = count_results();
+    sb.release_gate("one");
+    wait_until("the run has met the full disk", || {
+        let calls = sb.calls();
+        let (last, results) = (calls.len(), count_results());
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        results > before && (sb.calls().len(), count_results()) == (last, results)
+    });
+    sb.release_gate("two");
+    let run = running.wait();
+    assert_eq!(run.code, 9, "{}", run.stderr);
+    assert!(run.stderr.contains("No space left"), "{}", run.stderr);
+    let entries = read_entries();
+    let is_kind = |kind: &'static str| move |entry: &&serde_json::Value| entry["type"] == kind;
+    for intent in entries.iter().filter(is_kind("intent")) {
+        let has_result = entries
+            .iter()
+            .filter(is_kind("result"))
+            .any(|result| result["intent"] == intent["seq"]);
+        assert!(has_result, "no result of {intent}: {}", run.stderr);
+    }
+    assert_eq!(entries.iter().filter(is_kind("run.end")).count(), 0);
+    assert_eq!(
+        entries.iter().filter(is_kind("intent")).count(),
+        sb.calls().len()
+    );
+}
+
 #[test]
 fn log_changed_during_run_stops_it() {
     type Change = fn(&Path);

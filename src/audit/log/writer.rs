@@ -68,6 +68,8 @@ pub struct Log {
     preallocates: bool,
     /// The error of a write or a sync. There are no retries.
     write_error: Option<String>,
+    /// The error of a reservation. Only results follow: their intents reserved space for them.
+    reservation_error: Option<String>,
     /// Results that the log does not contain, because a write failed.
     unwritten_results: Vec<String>,
 }
@@ -103,6 +105,7 @@ impl Log {
             preallocated_end: 0,
             preallocates,
             write_error: None,
+            reservation_error: None,
             unwritten_results: Vec::new(),
         };
         log.recover_tail(tail)?;
@@ -128,6 +131,7 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
     pub fn append(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<()> {
+        self.ensure_has_room()?;
         self.with_lock(|log| log.write_entry(Some(run), body, needles))
     }
 
@@ -137,6 +141,7 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`]. Then the action must not happen.
     pub fn append_intent(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<Receipt> {
+        self.ensure_has_room()?;
         self.open_intents += 1;
         let written = self.with_lock(|log| {
             log.write_entry_with_room(
@@ -272,9 +277,20 @@ impl Log {
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
+    /// Fails after a failed reservation.
+    fn ensure_has_room(&self) -> Result<()> {
+        self.reservation_error.as_ref().map_or(Ok(()), |error| {
+            Err(unrecorded_error(&self.path, &build_earlier_error(error)))
+        })
+    }
+
     fn with_lock(&mut self, action: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<()> {
+        let had_room = self.reservation_error.is_none();
         self.try_with_lock(action).map_err(|error| {
-            self.write_error.get_or_insert_with(|| error.to_string());
+            // A failed reservation wrote nothing.
+            if had_room == self.reservation_error.is_none() {
+                self.write_error.get_or_insert_with(|| error.to_string());
+            }
             unrecorded_error(&self.path, &error)
         })
     }
@@ -284,9 +300,7 @@ impl Log {
         action: impl FnOnce(&mut Self) -> io::Result<()>,
     ) -> io::Result<()> {
         if let Some(error) = &self.write_error {
-            return Err(io::Error::other(format!(
-                "an earlier entry failed, and there are no retries: {error}"
-            )));
+            return Err(build_earlier_error(error));
         }
         self.lock.lock(&self.is_interrupted)?;
         let result = self.read_new_tail().and_then(|()| action(self));
@@ -376,7 +390,8 @@ impl Log {
             return Err(io::Error::other("the entry contains a secret"));
         }
         if room > 0 {
-            self.preallocate(line.len() as u64 + room)?;
+            self.preallocate(line.len() as u64 + room)
+                .inspect_err(|error| self.reservation_error = Some(error.to_string()))?;
         }
         self.write_durably(&line)?;
         self.head = Head {
@@ -406,6 +421,12 @@ impl Log {
     pub fn can_preallocate(&self) -> bool {
         self.preallocates
     }
+}
+
+fn build_earlier_error(error: &str) -> io::Error {
+    io::Error::other(format!(
+        "an earlier entry failed, and there are no retries: {error}"
+    ))
 }
 
 pub(super) fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
