@@ -1,6 +1,7 @@
 //! Runs commands and changes files. Only the [`Executor`] does either, and only after a durable
 //! intent in the audit log.
 
+mod applied_plan;
 mod environment;
 mod event;
 mod executor;

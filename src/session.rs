@@ -72,6 +72,10 @@ impl Session<'_> {
     ///
     /// After a change, an error becomes [`ErrorKind::Stopped`]. No message contains a secret.
     pub(crate) fn finish(&self, outcome: CommandResult) -> (CommandResult, Option<Head>) {
+        let outcome = outcome.and_then(|kind| {
+            self.executor.record_applied_plan()?;
+            Ok(kind)
+        });
         let outcome = outcome.map_err(|error| {
             if self.executor.has_changed() {
                 error.into_stopped()

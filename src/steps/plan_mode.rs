@@ -106,11 +106,15 @@ fn ensure_unchanged(
         );
     }
     let progress = runner.executor.find_plan_progress(&saved.sha256)?;
-    if progress == PlanProgress::Done {
-        return Err(
-            Error::refusal("this plan was already applied, according to the audit log")
-                .hint("create a new plan and have it approved: a plan applies only once"),
-        );
+    let source = match runner.executor.find_applied_plan(&saved.sha256)? {
+        Some(path) => Some(format!("`{}`", path.display())),
+        None => Some("the audit log".to_owned()).filter(|_| progress == PlanProgress::Done),
+    };
+    if let Some(source) = source {
+        return Err(Error::refusal(format!(
+            "this plan was already applied, according to {source}"
+        ))
+        .hint("create a new plan and have it approved: a plan applies only once"));
     }
     let current = PlanFile::new(
         runner.executor,

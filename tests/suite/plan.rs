@@ -288,6 +288,26 @@ fn apply_executes_plan_of_each_command_once() {
 }
 
 #[test]
+fn apply_refuses_applied_plan_after_log_rotation() {
+    let sb = create_fast_sandbox();
+    save_plan(&sb, &["enable", "-n", "influxdb"]);
+    let run = apply_plan(&sb, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    assert_eq!(sb.run(&["audit", "rotate-log"]).code, 0);
+    let digest = sha256_hex(&std::fs::read(plan_path(&sb)).expect("a plan"));
+    let expected = format!(
+        "this plan was already applied, according to `{}`",
+        sb.home_path(format!(".local/state/bypassctl/applied-plans/{digest}"))
+            .display()
+    );
+    expect_apply_refusal(&sb, &expected, &[]);
+    let other_log = sb.home_path("other.jsonl");
+    let other_log = ["--audit-log", other_log.to_str().expect("text")];
+    expect_apply_refusal(&sb, &expected, &other_log);
+}
+
+#[test]
 fn apply_requires_confirmation_and_refuses_changed_flags() {
     let sb = create_enabled_sandbox();
     save_plan(&sb, &["revoke", "-n", "influxdb"]);
