@@ -60,6 +60,7 @@ parse_entry='
   def is_one_of($words): . as $word | is_string and any($words[]; . == $word);
   def is_text: is_string or (type == "object" and (.b64 | is_string));
   def nullable(check): . == null or check;
+  def only(check): if check then . else null end;
   def list(check): type == "array" and all(.[]; check);
 
   # A field has an error if it is missing, or if its value does not pass the check.
@@ -165,8 +166,11 @@ parse_entry='
         field("type"; is_string), field("log"; is_string)) | not
       then null
       else
-        [.seq, .prev, .type, .log, .step, .intent, .torn?.bytes, .torn?.sha256,
-          .previous?.log, .previous?.head, .run, form_error]
+        # The shell uses these as array subscripts and numbers, so other values stay out of it.
+        [.seq, .prev, .type, .log, .step, (.intent | only(is_count)),
+          (.torn?.bytes | only(is_count)), (.torn?.sha256 | only(is_hash)),
+          (.previous?.log | only(is_uuid)), (.previous?.head | only(is_head)),
+          (.run | only(is_uuid)), form_error]
         | map(. // "" | tostring
           | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " "))
         | join("\u001f")
@@ -247,25 +251,28 @@ check_chain() {
     log=$e_log
 }
 check_run() {
+    [ -n "$e_run" ] || return 0
     if [ "$e_type" = run.begin ]; then
         [ -z "${begun_runs[$e_run]+set}" ] || report_line "second run.begin of the run"
         begun_runs[$e_run]=1
-    elif [ -n "$e_run" ] && [ -z "${runs[$e_run]+set}" ]; then
+    elif [ -z "${runs[$e_run]+set}" ]; then
         report_line "entry before run.begin or after run.end"
     fi
-    [ -z "$e_run" ] || runs[$e_run]=1
-    [ "$e_type" != run.end ] || unset "runs[$e_run]"
+    runs[$e_run]=1
+    # In single quotes, because unset evaluates the subscript itself.
+    [ "$e_type" != run.end ] || unset 'runs[$e_run]'
 }
 check_intent() {
     case $e_type in
     intent) open_intents[$e_seq]=$e_step run_of_intent[$e_seq]=$e_run ;;
     result)
+        if [ -z "$e_intent" ]; then return 0; fi # reported already
         if [ -z "${open_intents[$e_intent]+set}" ]; then
             report_line "entry $e_intent is not an intent without a result"
         elif [ "${run_of_intent[$e_intent]}" != "$e_run" ]; then
             report_line "intent $e_intent belongs to another run"
         fi
-        unset "open_intents[$e_intent]"
+        unset 'open_intents[$e_intent]'
         ;;
     esac
 }

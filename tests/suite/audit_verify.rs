@@ -497,6 +497,48 @@ fn list_shows_first_end_of_run_that_begins_twice() {
     }
 }
 
+/// The script verifies logs of others, so no text of an entry may reach the shell as code.
+#[test]
+fn shell_verifier_runs_no_command_of_forged_entry() {
+    let (sb, _, _) = create_recorded_sandbox();
+    let all = sb.read_entries();
+    let command = format!("$(touch {})", sb.path("forged").display());
+    let find = |kind: &str| {
+        let entry = all.iter().find(|entry| entry["type"] == kind);
+        entry.expect("an entry").clone()
+    };
+    let [result, end] = ["result", "run.end"].map(find);
+    let forge = |entry: &Value, keys: &[&str]| {
+        let mut entry = entry.clone();
+        for key in keys {
+            entry[*key] = command.clone().into();
+        }
+        entry
+    };
+    let torn = serde_json::json!({"bytes": command, "sha256": command});
+    let previous = serde_json::json!({"log": command, "head": command});
+    let mut recovery = forge(&all[0], &["step"]);
+    (recovery["type"], recovery["torn"]) = ("log.recover".into(), torn);
+    let mut open = all[0].clone();
+    open["previous"] = previous;
+    let entries = [
+        forge(&end, &["run"]),
+        forge(&result, &["intent"]),
+        forge(&end, &["type", "log", "ts", "run"]),
+        recovery,
+        open,
+    ];
+    for entry in entries {
+        // `chain_entries` renumbers intents, so the entry follows the chained ones.
+        let mut log = chain_entries(&all[..3]);
+        let mut entry = entry;
+        (entry["seq"], entry["prev"]) = (4.into(), sha256_hex(split_lines(&log)[2]).into());
+        log.extend(format!("{entry}\n").into_bytes());
+        assert_log_broken(&sb, "a forged entry", &log, &[]);
+        assert!(!sb.path("forged").exists(), "{entry}");
+    }
+}
+
 /// Both verifiers refuse an intent that an export would leave out.
 #[test]
 fn verify_detects_intent_without_its_keys() {
