@@ -23,6 +23,7 @@ mod edit;
 mod error;
 mod insert;
 mod model;
+mod newer_syntax;
 mod node;
 mod quote;
 mod read;
@@ -34,6 +35,7 @@ pub use crate::splice::Splice;
 pub use edit::{ChangedLine, ConfigEdit};
 pub use error::ConfigError;
 pub use model::{Profile, Tls};
+pub use newer_syntax::{NewerSyntax, find_newer_syntax};
 
 use node::TokenFilePath;
 use quote::to_basic_string;

@@ -64,6 +64,24 @@ fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
+/// Escapes control and invisible characters of serialized JSON. Only strings contain them, and the
+/// meaning stays the same.
+#[must_use]
+pub(crate) fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && (c.is_control() || is_invisible(c)) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Returns whether a character changes the reading direction, breaks a line or is invisible. Such
 /// characters can make one text look like another.
 fn is_invisible(c: char) -> bool {
@@ -104,5 +122,18 @@ mod tests {
             "/a\\u{1b}[2J\\u{a}::b\\u{9}\\u{202e}é"
         );
         assert_eq!(escape_controls_except_tab("a\t\u{1b}é"), "a\t\\u{1b}é");
+    }
+
+    #[test]
+    fn escape_json_keeps_the_meaning() {
+        let text = "a\u{9b}31m\u{7f}\u{202e}\u{feff}é\n\t\u{1b}";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let escaped = escape_json(&json);
+        assert_eq!(
+            escaped,
+            "[\n  \"a\\u009b31m\\u007f\\u202e\\ufeffé\\n\\t\\u001b\"\n]"
+        );
+        let [parsed]: [String; 1] = serde_json::from_str(&escaped).unwrap();
+        assert_eq!(parsed, text);
     }
 }

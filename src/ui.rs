@@ -11,6 +11,7 @@ mod stream;
 mod summary;
 
 pub use check::{Check, CheckState};
+use options::format_title;
 pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
     CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead, Nullable,
@@ -20,7 +21,7 @@ pub use report::{
 use crate::audit::{Head, Target};
 use crate::error::{Error, ErrorKind};
 use crate::plan::{Plan, format_shell_line};
-use crate::text::escape_controls;
+use crate::text::{escape_controls, escape_json};
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
@@ -366,7 +367,10 @@ impl Ui {
             OutputFormat::Text => {}
             OutputFormat::Json => {
                 match serde_json::to_string_pretty(&build_report(summary, &self.lock_report())) {
-                    Ok(object) => self.write_object(&format!("{object}\n"), "\\u0023", ":"),
+                    Ok(object) => {
+                        let object = escape_json(&object);
+                        self.write_object(&format!("{object}\n"), "\\u0023", ":");
+                    }
                     Err(error) => self.streams.keep_first_error(Err(error.into())),
                 }
             }
@@ -440,15 +444,6 @@ fn escape_lines(text: &str) -> String {
         .map(escape_controls)
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// Returns the title of an error annotation, where several programs print theirs.
-fn format_title(command: &str) -> String {
-    if command == PROGRAM_NAME {
-        PROGRAM_NAME.to_owned()
-    } else {
-        format!("{PROGRAM_NAME} {command}")
-    }
 }
 
 fn build_report<'a>(summary: &'a RunSummary, data: &'a ReportData) -> Report<'a> {

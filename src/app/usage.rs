@@ -23,8 +23,8 @@ All commands: bypassctl -h
 /// Prints an error of clap, which can be help or version, and returns the exit code.
 #[must_use]
 pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 {
-    let (json, github) = (
-        is_json_requested(&environment.argv),
+    let (format, github) = (
+        find_requested_format(&environment.argv),
         environment.is_github_actions(),
     );
     let program_name = ProgramName::from_argv0(environment).display_name();
@@ -37,16 +37,11 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
         return ErrorKind::Usage.exit_code();
     }
     let shows_help = error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if !error.use_stderr() || (shows_help && !json && !github) {
+    if !error.use_stderr() || (shows_help && format == OutputFormat::Text && !github) {
         // A reader such as `head` may close the pipe early.
         drop(error.print());
         return u8::try_from(error.exit_code()).unwrap_or(2);
     }
-    let format = if json {
-        OutputFormat::Json
-    } else {
-        OutputFormat::Text
-    };
     let ui = Ui::new(OutputOptions {
         format,
         github,
@@ -66,8 +61,8 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
     })
 }
 
-/// Returns whether the command line requests JSON, as far as an invalid one shows it.
-fn is_json_requested(argv: &[OsString]) -> bool {
+/// Returns the output format that the command line requests, as far as an invalid one shows it.
+fn find_requested_format(argv: &[OsString]) -> OutputFormat {
     let words: Vec<&str> = argv
         .iter()
         .skip(1)
@@ -80,18 +75,31 @@ fn is_json_requested(argv: &[OsString]) -> bool {
             .map(|word| word.trim_start_matches(['q', 'v']).to_owned())
     };
     let is_output = |word: &str| word == "--output" || short(word).as_deref() == Some("o");
-    let is_json_pair = |pair: &[&str]| is_output(pair[0]) && pair[1] == "json";
-    let is_json_word = |word: &&str| {
-        *word == "--output=json"
-            || short(word).is_some_and(|word| word == "ojson" || word == "o=json")
+    let is_requested = |name: &str| {
+        let is_pair = |pair: &[&str]| is_output(pair[0]) && pair[1] == name;
+        let is_word = |word: &&str| {
+            word.strip_prefix("--output=") == Some(name)
+                || short(word)
+                    .as_deref()
+                    .and_then(|word| word.strip_prefix('o'))
+                    .is_some_and(|value| value.strip_prefix('=').unwrap_or(value) == name)
+        };
+        words.iter().any(is_word) || words.windows(2).any(is_pair)
     };
-    words.iter().any(is_json_word) || words.windows(2).any(is_json_pair)
+    [("json", OutputFormat::Json), ("junit", OutputFormat::Junit)]
+        .into_iter()
+        .find(|(name, _)| is_requested(name))
+        .map_or(OutputFormat::Text, |(_, format)| format)
 }
 
 /// Converts the message without its usage line, and the tips into the hint.
 fn convert_clap_error(error: &clap::Error, argv: &[OsString]) -> Error {
     let help = format!("run `{} --help`", find_command_name(argv));
-    if error.kind() == ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let has_no_command = [
+        ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+        ClapErrorKind::MissingSubcommand,
+    ];
+    if has_no_command.contains(&error.kind()) {
         return Error::usage("no command given").hint(help);
     }
     let text = error.render().to_string();
@@ -167,30 +175,33 @@ mod tests {
     }
 
     #[test]
-    fn is_json_requested_recognizes_every_flag_form() {
-        let is_requested = |line: &str| {
-            is_json_requested(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+    fn find_requested_format_recognizes_every_flag_form() {
+        let find = |line: String| {
+            find_requested_format(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
         };
-        for line in [
-            "b -o json x",
-            "b x --output json",
-            "b -ojson",
-            "b -o=json",
-            "b --output=json",
-            "b -qojson",
-            "b -vo json",
-        ] {
-            assert!(is_requested(line), "{line}");
-        }
-        for line in [
-            "b",
-            "json -o",
-            "b -o text json",
-            "b -- -o json",
-            "b --output-json",
-            "-ojson",
-        ] {
-            assert!(!is_requested(line), "{line}");
+        for (name, format) in [("json", OutputFormat::Json), ("junit", OutputFormat::Junit)] {
+            for line in [
+                "b -o NAME x",
+                "b x --output NAME",
+                "b -oNAME",
+                "b -o=NAME",
+                "b --output=NAME",
+                "b -qoNAME",
+                "b -vo NAME",
+            ] {
+                assert!(find(line.replace("NAME", name)) == format, "{line} {name}");
+            }
+            for line in [
+                "b",
+                "NAME -o",
+                "b -o text NAME",
+                "b -- -o NAME",
+                "b --output-NAME",
+                "-oNAME",
+            ] {
+                let found = find(line.replace("NAME", name));
+                assert!(found == OutputFormat::Text, "{line} {name}");
+            }
         }
     }
 }

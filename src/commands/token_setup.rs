@@ -86,6 +86,7 @@ pub(crate) fn plan_local_changes(
     let token_file = choose_token_file(session, args, config)?;
     let (profile, edit, creates_profile) = plan_profile_edit(session, args, config, &token_file)?;
     warn_about_quirks(session, influxctl, &profile);
+    config.warn_about_newer_syntax(session);
     if !edit.is_noop() {
         config.ensure_writable()?;
     }

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::exec::{Snapshot, TargetLock, find_stale_temp_file, read_file};
 use crate::plan::{format_shell_line, shell_quote};
-use crate::profile::{ConfigEdit, ConfigError, Profile};
+use crate::profile::{ConfigEdit, ConfigError, Profile, find_newer_syntax};
 use crate::tool::Tool;
 use crate::tool::quirk::{self, QuirkContext};
 use semver::Version;
@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 
 /// The size limit of a configuration, in bytes.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
+
+/// The hint for syntax of TOML 1.1.
+pub(crate) const NEWER_SYNTAX_HINT: &str =
+    "rewrite the line in TOML 1.0: the TOML library of influxctl rejects newer syntax";
 
 /// The configuration file, read once.
 pub(crate) struct InfluxctlConfig {
@@ -120,6 +124,16 @@ impl InfluxctlConfig {
             ))
             .hint("check its mode (`ls -ld`) and the mount options of its filesystem")
         })
+    }
+
+    /// Warns about syntax that influxctl cannot read.
+    pub(crate) fn warn_about_newer_syntax(&self, session: &Session) {
+        if let Some(syntax) = self.text().and_then(find_newer_syntax) {
+            let path = self.requested_path.display();
+            session
+                .ui
+                .warn(&format!("`{path}`: {syntax}"), NEWER_SYNTAX_HINT);
+        }
     }
 
     /// Deletes the temporary file that a killed run may have left beside the file.

@@ -1,6 +1,7 @@
 //! Checks as the JUnit XML that CI systems read: one test suite with one test case for each check.
 
 use super::check::{Check, CheckState};
+use super::options::format_title;
 use super::report::{ErrorReport, Report};
 use crate::error::ErrorKind;
 use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 /// Renders the whole document. `elapsed_ms` is the duration of the run.
 pub(super) fn render_junit(report: &Report, elapsed_ms: u64) -> Result<String, SerializeError> {
-    let name = format!("bypassctl {}", report.command);
+    let name = format_title(report.command);
     let checks = &report.data.checks;
     let has_failure = checks.iter().any(|check| check.state == CheckState::Failed);
     let error = report

@@ -68,6 +68,16 @@ pub fn replace_program_name(text: &str, name: &str) -> String {
     COMMAND.replace_all(text, format!("{name} $1")).into_owned()
 }
 
+/// Returns the title of a command, where several programs print theirs: in annotations and test
+/// reports.
+pub(super) fn format_title(command: &str) -> String {
+    if command == PROGRAM_NAME {
+        PROGRAM_NAME.to_owned()
+    } else {
+        format!("{PROGRAM_NAME} {command}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -229,3 +229,25 @@ fn json_document_describes_every_key_and_exit_code() {
         );
     }
 }
+
+#[test]
+fn report_escapes_control_and_invisible_characters() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    let name = "a\u{9b}31m\u{7f}\u{202e}lnosj";
+    sb.write(format!("home/{name}"), sb.read_log());
+    for (command, path) in [("verify", name), ("verify", "\u{9b}\u{202e}")] {
+        let run = sb.run(&["audit", command, path, "-o", "json"]);
+        let is_hidden = |c: char| (c != '\n' && c.is_control()) || c == '\u{202e}';
+        assert!(!run.stdout.contains(is_hidden), "{:?}", run.stdout);
+        assert!(
+            run.stdout.contains("\\u009b") && run.stdout.contains("\\u202e"),
+            "{}",
+            run.stdout
+        );
+    }
+    let run = sb.run(&["audit", "verify", name, "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let file = &report["log_verification"]["logs"][0]["file"];
+    assert_eq!(*file, sb.home_path(name).display().to_string());
+}

@@ -199,3 +199,21 @@ fn junit_is_accepted_only_by_check_commands() {
     }
     assert!(sb.read_log() == log, "a usage error changes no log");
 }
+
+#[test]
+fn usage_error_is_reported_as_error() {
+    let sb = Sandbox::new();
+    for args in [
+        &["doctor", "-o", "junit", "--nope"][..],
+        &["-ojunit"],
+        &["status", "--output=junit", "--timeout", "x"],
+    ] {
+        let run = sb.run(args);
+        assert_eq!(run.code, 2, "{args:?}: {}", run.stderr);
+        let suite = parse_suite(&run);
+        assert_eq!((suite.name.as_str(), suite.errors), ("bypassctl", 1));
+        let [message, kind, text] = extract_failure(&suite.test_cases[0]);
+        assert_eq!(kind, "usage", "{message}: {text}");
+        assert!(text.contains("hint: "), "{text}");
+    }
+}

@@ -4,7 +4,9 @@ use crate::error::Result;
 use crate::exec::check_directory;
 use crate::profile;
 use crate::session::Session;
-use crate::session::influxctl_config::{InfluxctlConfig, build_quirk_context, locate_config};
+use crate::session::influxctl_config::{
+    InfluxctlConfig, NEWER_SYNTAX_HINT, build_quirk_context, locate_config,
+};
 use crate::session::token_file::{file_mode_hint, is_owner_only};
 use crate::tool::Tool;
 use crate::tool::quirk;
@@ -64,6 +66,13 @@ fn check_config(
             "configuration",
             "it starts with a byte order mark",
             "remove the byte order mark: the TOML library of influxctl rejects it",
+        ));
+    }
+    if let Some(syntax) = config.text().and_then(profile::find_newer_syntax) {
+        checks.push(Check::warning(
+            "configuration",
+            syntax.to_string(),
+            NEWER_SYNTAX_HINT,
         ));
     }
     if let Some(influxctl) = influxctl {

@@ -376,3 +376,25 @@ fn enable_stops_when_config_changes_meanwhile() {
     );
     assert_eq!(run_enable(&sb, &[]).code, 0);
 }
+
+#[test]
+fn toml_1_1_syntax_causes_warning() {
+    let sb = Sandbox::new();
+    let other = "\n[[profile]]\nname = \"second\"\nproduct = \"clustered\"\nhost = \"h\"\n\
+                 port = \"1\"\nauth = { token = { token_file = \"/x\", } }\n";
+    let config = sb.read(CONFIG_FILE) + other;
+    sb.write(CONFIG_FILE, &config);
+    let line = config.lines().count();
+    let expected = format!(
+        "line {line} has a comma at the end of an inline table, which only TOML 1.1 allows"
+    );
+    let run = sb.run(&["enable", "-n", "influxdb"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.stderr.matches(&expected).count(), 1, "{}", run.stderr);
+    let doctor = sb.run(&["doctor", "-n", "influxdb"]);
+    assert!(
+        doctor.stdout.contains("warning   configuration: line "),
+        "{}",
+        doctor.stdout
+    );
+}
