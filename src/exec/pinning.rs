@@ -4,6 +4,7 @@ use super::executor::Executor;
 use super::find_tool::{ExplicitPath, ResolvedTool, locate_tool};
 use super::program::Program;
 use super::sync::lock_mutex;
+use super::writers::Writer;
 use crate::error::{Error, Result};
 use crate::policy::{ActivePolicy, ToolPin};
 use crate::tool::{self, Tool, ToolName};
@@ -28,7 +29,8 @@ impl Executor {
                 .compute_sha256()
                 .map_err(|error| hash_error(&found.tool, error))?
                 .to_string();
-            found.refusal = check_pin(policy, &found, &sha256);
+            found.refusal =
+                check_pin(policy, &found, &sha256).or_else(|| check_writers(&found.tool, &program));
             found.tool.sha256 = Some(sha256);
         }
         if found.refusal.is_none() {
@@ -156,6 +158,27 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
         ))
         .hint(format!(
             "pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH"
+        )),
+    )
+}
+
+/// Refuses a pinned tool that others can change between two starts without a trace.
+fn check_writers(tool: &Tool, program: &Program) -> Option<Error> {
+    let writers = match program.find_unnoticed_writers() {
+        Ok(writers) if writers.is_empty() => return None,
+        Ok(writers) => writers,
+        Err(error) => return Some(hash_error(tool, error)),
+    };
+    let names: Vec<String> = writers.iter().map(Writer::to_string).collect();
+    let path = tool.path.display();
+    Some(
+        Error::refusal(format!(
+            "`{path}` is pinned, but others can change it unnoticed: {}. Its filesystem does not \
+             change the times of a file at each write",
+            names.join(", ")
+        ))
+        .hint(format!(
+            "run `chmod go-w {path}`, or copy it to a local disk (ext4, XFS, Btrfs)"
         )),
     )
 }

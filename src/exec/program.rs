@@ -1,6 +1,7 @@
 //! A tool's file, opened once: the file that is hashed is the file that runs.
 
 use super::sync::lock_mutex;
+use super::writers::{Writer, writers_from_metadata};
 use crate::digest::{Digest, Hasher};
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,6 +13,20 @@ use std::sync::Mutex;
 /// The first bytes of an ELF file. The kernel executes it from its open descriptor. An interpreter
 /// would open a script by its name again.
 const ELF_MAGIC: &[u8] = b"\x7fELF";
+
+/// Filesystems on which each write changes the times of a file, also through a memory map, and those
+/// that are read-only (`linux/magic.h`). On tmpfs a write through a memory map changes no time.
+/// Others, such as network filesystems, depend on a server or on another filesystem.
+#[cfg(target_os = "linux")]
+const FILESYSTEMS_WITH_TIMES: &[(&str, u64)] = &[
+    ("ext2, ext3, ext4", 0xef53),
+    ("XFS", 0x5846_5342),
+    ("Btrfs", 0x9123_683e),
+    ("F2FS", 0xf2f5_2010),
+    ("ZFS", 0x2fc1_2fc1),
+    ("SquashFS", 0x7371_7368),
+    ("EROFS", 0xe0f5_e1e2),
+];
 
 /// The largest file that is hashed.
 const MAX_PROGRAM_BYTES: u64 = 1 << 30;
@@ -78,6 +93,17 @@ impl Program {
         self.is_script
     }
 
+    /// Finds the untrusted users who can change the file unnoticed, because its filesystem does not
+    /// change its times at each write.
+    pub(super) fn find_unnoticed_writers(&self) -> io::Result<Vec<Writer>> {
+        if has_reliable_times(&self.file) {
+            return Ok(Vec::new());
+        }
+        let mut writers = writers_from_metadata(&self.file.metadata()?);
+        writers.retain(|writer| writer.is_untrusted());
+        Ok(writers)
+    }
+
     /// Returns the path to execute: the open file, where the system has a path for it.
     pub(super) fn exec_path(&self) -> &Path {
         self.fd_path.as_deref().unwrap_or(&self.path)
@@ -140,6 +166,21 @@ impl Program {
             File::open(&self.path)
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn has_reliable_times(file: &File) -> bool {
+    let magic = rustix::fs::fstatfs(file).map(|stat| u64::try_from(stat.f_type));
+    magic.is_ok_and(|magic| {
+        FILESYSTEMS_WITH_TIMES
+            .iter()
+            .any(|(_, known)| magic == Ok(*known))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_reliable_times(_file: &File) -> bool {
+    true
 }
 
 /// Computes the SHA-256 of an open file in pieces.

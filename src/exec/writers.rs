@@ -122,7 +122,8 @@ fn add_writers(path: &Path, found: &mut BTreeSet<Writer>) {
     }
 }
 
-fn writers_from_metadata(meta: &Metadata) -> Vec<Writer> {
+/// Returns who can write to a file, by its mode and owner.
+pub(super) fn writers_from_metadata(meta: &Metadata) -> Vec<Writer> {
     // The mode of a symlink means nothing.
     let ignores_mode = meta.is_symlink() || (meta.is_dir() && meta.mode() & 0o1000 != 0);
     let others = if ignores_mode { 0 } else { meta.mode() };

@@ -4,7 +4,7 @@ use super::{
     build_pinned_policy, create_sandbox_with_own_tools, hash_tool, run_with_exit_code,
     write_policy, write_trusted_policy,
 };
-use crate::sandbox::{Sandbox, extract_error};
+use crate::sandbox::{Sandbox, extract_error, report_skipped};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
@@ -257,4 +257,42 @@ fn policy_tool_path_precedes_search_path() {
         output.stderr.contains("cannot find `/no/where`"),
         "a flag overrides an unlocked policy"
     );
+}
+
+/// On tmpfs, a write through a memory map changes no time, so nothing would show the exchange of the
+/// program between two starts.
+#[test]
+fn pinned_tool_that_others_can_change_on_tmpfs_is_refused() {
+    let is_tmpfs = |path: &Path| {
+        rustix::fs::statfs(path).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(0x0102_1994))
+    };
+    let shared_memory = Path::new("/dev/shm");
+    if !is_tmpfs(shared_memory) {
+        return report_skipped("/dev/shm is no tmpfs, so no tool is on one");
+    }
+    let sb = create_sandbox_with_own_tools();
+    let directory = tempfile::tempdir_in(shared_memory).expect("a directory");
+    let kubectl = directory.path().join("kubectl");
+    std::fs::copy(sb.path("bin/kubectl"), &kubectl).expect("sandbox");
+    let pin = format!("[tools.kubectl]\npath = \"{}\"\n", kubectl.display());
+    let policy = build_pinned_policy(&sb).replace("[tools.kubectl]\n", &pin);
+    write_policy(&sb, &policy);
+    let chmod = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&kubectl, mode).expect("sandbox");
+    };
+    chmod(0o777);
+    let refusal = run_with_exit_code(&sb, 4, ENABLE_ARGS);
+    let expected = format!(
+        "`{}` is pinned, but others can change it unnoticed: everyone. ",
+        kubectl.display()
+    );
+    assert!(refusal.stderr.contains(&expected), "{}", refusal.stderr);
+    assert!(!sb.call_lines().contains("kubectl"), "{}", sb.call_lines());
+    let verify = run_with_exit_code(&sb, 4, &["tools", "verify"]);
+    assert!(verify.stdout.contains(&expected), "{}", verify.stdout);
+    // A mount option can forbid execution there.
+    chmod(0o755);
+    let run = sb.run(ENABLE_ARGS);
+    assert!(!run.stderr.contains("unnoticed"), "{}", run.stderr);
 }
