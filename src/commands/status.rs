@@ -233,8 +233,10 @@ impl StatusReport<'_> {
     }
 
     fn report_quirks(&self, influxctl: &Tool, profile: &Profile) {
-        for quirk in quirk::find_applicable_quirks(&build_quirk_context(influxctl, profile)) {
-            self.report_check(Check::warning("influxctl", quirk.message, quirk.remedy));
+        let at = build_quirk_context(influxctl, profile);
+        for quirk in quirk::find_applicable_quirks(&at) {
+            let remedy = quirk.format_remedy(&at);
+            self.report_check(Check::warning("influxctl", quirk.message, remedy));
         }
     }
 

@@ -196,14 +196,15 @@ fn build_profile(name: &str, host: &str, port: String, token_file: &str) -> Prof
         tls: Tls::default(),
         token_file: Some(token_file.to_owned()),
         has_oauth2: false,
-        has_client_secret: false,
+        client_secret_line: None,
         has_mgmt_token: false,
     }
 }
 
 fn warn_about_quirks(session: &Session, influxctl: &Tool, profile: &Profile) {
-    for quirk in quirk::find_applicable_quirks(&build_quirk_context(influxctl, profile)) {
-        session.ui.warn(quirk.message, quirk.remedy);
+    let at = build_quirk_context(influxctl, profile);
+    for quirk in quirk::find_applicable_quirks(&at) {
+        session.ui.warn(quirk.message, &quirk.format_remedy(&at));
     }
 }
 

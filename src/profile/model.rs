@@ -2,7 +2,7 @@
 
 /// A connection profile, reduced to the keys that bypassctl needs.
 ///
-/// It contains no secret. Of `client_secret` and `mgmt_token` it only knows whether they exist.
+/// It contains no secret. Of `client_secret` and `mgmt_token` it only knows where or whether they exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// `default` for a profile without a name, as in influxctl.
@@ -18,8 +18,8 @@ pub struct Profile {
     pub token_file: Option<String>,
     /// Set if `auth.oauth2` exists.
     pub has_oauth2: bool,
-    /// Set if `auth.oauth2.client_secret` exists and is not empty.
-    pub has_client_secret: bool,
+    /// The line of `auth.oauth2.client_secret`, counted from 1.
+    pub client_secret_line: Option<usize>,
     /// Set if `mgmt_token` exists and is not empty.
     pub has_mgmt_token: bool,
 }

@@ -5,6 +5,7 @@ use toml_edit::{Item, Value};
 use super::error::ConfigError;
 use super::model::{Profile, Tls};
 use super::node::{self, Node, TokenFilePath, shape_error};
+use crate::splice::Lines;
 
 /// Reads one profile. A type that influxctl cannot read is an error.
 pub(super) fn read_profile(text: &str, profile: &Node<'_>) -> Result<Profile, ConfigError> {
@@ -21,7 +22,7 @@ pub(super) fn read_profile(text: &str, profile: &Node<'_>) -> Result<Profile, Co
         tls: read_tls(text, profile)?,
         token_file: path.token_file.and_then(Value::as_str).map(str::to_owned),
         has_oauth2: oauth2.is_some(),
-        has_client_secret: oauth2.is_some_and(|oauth2| is_set(&oauth2, "client_secret")),
+        client_secret_line: oauth2.and_then(|oauth2| find_key_line(text, &oauth2, "client_secret")),
         has_mgmt_token: is_set(profile, "mgmt_token"),
     })
 }
@@ -78,6 +79,12 @@ fn read_bool(
     item.as_bool()
         .map(Some)
         .ok_or_else(|| shape_error(text, item, message))
+}
+
+/// Returns the line of a key. Its value can be empty, because an unknown key is an error anyway.
+fn find_key_line(text: &str, node: &Node<'_>, key: &str) -> Option<usize> {
+    let (key, _) = node.table.get_key_value(key)?;
+    Some(Lines(text).line_number(key.span()?.start))
 }
 
 /// Returns whether a secret is set. An empty string is a template, not a secret.

@@ -313,7 +313,7 @@ pub(crate) fn build_quirk_context(influxctl: &Tool, profile: &Profile) -> QuirkC
     QuirkContext {
         version: influxctl.version.clone(),
         has_oauth2: profile.has_oauth2,
-        has_client_secret: profile.has_client_secret,
+        client_secret_line: profile.client_secret_line,
         has_mgmt_token: profile.has_mgmt_token,
     }
 }

@@ -9,8 +9,8 @@ pub struct QuirkContext {
     pub version: Option<Version>,
     /// Set if `[profile.auth.oauth2]` exists.
     pub has_oauth2: bool,
-    /// Set if `client_secret` exists.
-    pub has_client_secret: bool,
+    /// The line of `client_secret` in the configuration, if it exists.
+    pub client_secret_line: Option<usize>,
     /// Set if `mgmt_token` exists.
     pub has_mgmt_token: bool,
 }
@@ -21,9 +21,19 @@ pub struct Quirk {
     /// A stable name.
     pub id: &'static str,
     pub message: &'static str,
-    pub remedy: &'static str,
+    /// `LINE` stands for the line of the key that the message names.
+    remedy: &'static str,
     /// Set if influxctl cannot use the profile at all.
     pub is_fatal: bool,
+}
+
+impl Quirk {
+    /// Returns the remedy for a configuration.
+    #[must_use]
+    pub fn format_remedy(&self, at: &QuirkContext) -> String {
+        let line = at.client_secret_line.unwrap_or_default();
+        self.remedy.replace("LINE", &line.to_string())
+    }
 }
 
 struct QuirkRule {
@@ -58,10 +68,11 @@ const QUIRK_RULES: &[QuirkRule] = &[
         quirk: Quirk {
             id: "client-secret-unknown",
             message: "influxctl 2.9.8 and later cannot read a profile with `client_secret`",
-            remedy: "remove `client_secret` from the profile's `[profile.auth.oauth2]`",
+            remedy: "remove `client_secret` in line LINE from the profile's \
+                     `[profile.auth.oauth2]`",
             is_fatal: true,
         },
-        applies: |at| at.has_client_secret && !is_before(at, 2, 9, 8),
+        applies: |at| at.client_secret_line.is_some() && !is_before(at, 2, 9, 8),
     },
     QuirkRule {
         quirk: Quirk {
@@ -147,11 +158,11 @@ mod tests {
             ["token-cached", "cached-token-wins"]
         );
         assert_eq!(
-            quirk_ids("2.9.7", |at| at.has_client_secret = true),
+            quirk_ids("2.9.7", |at| at.client_secret_line = Some(7)),
             [""; 0]
         );
         assert_eq!(
-            quirk_ids("2.9.8", |at| at.has_client_secret = true),
+            quirk_ids("2.9.8", |at| at.client_secret_line = Some(7)),
             ["client-secret-unknown"]
         );
         assert_eq!(

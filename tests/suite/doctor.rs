@@ -199,7 +199,7 @@ fn doctor_reports_local_file_problems() {
     );
     let run = run_doctor(&sb, 1, &[]);
     assert!(
-        extract_check(&run, "influxctl").contains("remove `client_secret` from")
+        extract_check(&run, "influxctl").contains("remove `client_secret` in line 12 from")
             && !run.stdout.contains("planted"),
         "{run:?}"
     );

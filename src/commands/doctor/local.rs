@@ -9,7 +9,7 @@ use crate::session::influxctl_config::{
 };
 use crate::session::token_file::{file_mode_hint, is_owner_only};
 use crate::tool::Tool;
-use crate::tool::quirk;
+use crate::tool::quirk::{self, QuirkContext};
 use crate::ui::Check;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -76,11 +76,9 @@ fn check_config(
         ));
     }
     if let Some(influxctl) = influxctl {
-        checks.extend(
-            quirk::find_applicable_quirks(&build_quirk_context(influxctl, &profile))
-                .into_iter()
-                .map(check_quirk),
-        );
+        let at = build_quirk_context(influxctl, &profile);
+        let quirks = quirk::find_applicable_quirks(&at);
+        checks.extend(quirks.iter().map(|quirk| check_quirk(quirk, &at)));
     }
     checks.push(check_token_file(
         config,
@@ -90,11 +88,12 @@ fn check_config(
     checks
 }
 
-fn check_quirk(quirk: quirk::Quirk) -> Check {
+fn check_quirk(quirk: &quirk::Quirk, at: &QuirkContext) -> Check {
+    let remedy = quirk.format_remedy(at);
     if quirk.is_fatal {
-        Check::failure("influxctl", quirk.message, quirk.remedy)
+        Check::failure("influxctl", quirk.message, remedy)
     } else {
-        Check::warning("influxctl", quirk.message, quirk.remedy)
+        Check::warning("influxctl", quirk.message, remedy)
     }
 }
 

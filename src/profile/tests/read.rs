@@ -40,7 +40,7 @@ fn list_profiles_reads_every_key() {
         tls,
         token_file: some("/t"),
         has_oauth2: true,
-        has_client_secret: true,
+        client_secret_line: Some(14),
         has_mgmt_token: true,
     };
     let bare = Profile {
@@ -51,7 +51,7 @@ fn list_profiles_reads_every_key() {
         tls: Tls::default(),
         token_file: None,
         has_oauth2: true,
-        has_client_secret: false,
+        client_secret_line: Some(19),
         has_mgmt_token: false,
     };
     assert_eq!(list_profiles(ALL_KEYS).unwrap(), [full, bare]);

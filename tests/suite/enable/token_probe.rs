@@ -283,6 +283,13 @@ fn enable_warns_about_other_profile_credentials() {
             "{}",
             run.stderr
         );
+        assert_eq!(
+            run.stderr
+                .contains("remove `client_secret` in line 13 from"),
+            version == "2.12.0",
+            "{}",
+            run.stderr
+        );
         assert!(!run.stderr.contains("planted-1") && !run.stdout.contains("planted-1"));
         let log = sb.read("home/.local/state/bypassctl/audit.jsonl");
         assert!(
