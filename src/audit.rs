@@ -14,6 +14,7 @@ mod log;
 mod segments;
 mod strict;
 mod tail;
+mod token_file;
 mod unfinished;
 mod verify;
 mod written_target;
@@ -32,5 +33,6 @@ pub use segments::{
     Links, LogFile, LogVerification, Segment, check_links, open_segments, sort_by_chain,
 };
 pub use strict::check_strict_json;
+pub use token_file::TokenFileOrigin;
 pub use unfinished::{PlanProgress, RecordedVerification, RevocationState, UnfinishedRevocation};
 pub use verify::{Finding, FindingKind, LogReport, verify_log};

@@ -12,7 +12,9 @@
 //! - [`disable_token_file`] removes exactly the text that [`enable_token_file`] inserted. It keeps
 //!   the user's comment lines within the section, but not a comment on a removed line.
 //! - It also removes an `auth` that contains nothing but the section. To mark an `auth` that was
-//!   empty before, [`enable_token_file`] inserts a dotted `token.token_file` there.
+//!   empty before, [`enable_token_file`] inserts a dotted `token.token_file` there. In an empty
+//!   `token` it inserts a quoted `"token_file"`, for the same reason.
+//! - [`disable_token_file`] sets a former value again, if the caller knows one from the audit log.
 //!
 //! Sources: <https://docs.influxdata.com/influxdb3/clustered/reference/cli/influxctl/> for the
 //! keys, and "Use the admin token" in the same documentation for the section.
@@ -34,7 +36,7 @@ mod tests;
 pub use crate::splice::Splice;
 pub use edit::{ChangedLine, ConfigEdit};
 pub use error::ConfigError;
-pub use model::{Profile, Tls};
+pub use model::{Profile, Tls, TokenFileChange};
 pub use newer_syntax::{NewerSyntax, find_newer_syntax};
 
 use node::TokenFilePath;
@@ -87,24 +89,48 @@ pub fn enable_token_file(
         return Err(ConfigError::NotClustered { name, product });
     }
     let path = TokenFilePath::from_profile(text, profile)?;
-    let edit = ConfigEdit::new(text, insert::insert_splices(text, &path, token_file)?);
+    let splices = insert::insert_splices(text, &path, token_file)?;
+    let change = TokenFileChange {
+        profile: name.to_owned(),
+        before: path.recordable_token_file(text),
+        after: Some(to_basic_string(token_file)),
+    };
+    let edit = ConfigEdit::new(text, splices, change);
     data::check_enabled(&document, &edit.text, index, token_file)?;
     Ok(edit)
 }
 
-/// Removes `token_file` from a profile of any product, with its section and `auth` if they contain
-/// nothing else. Changes nothing if the profile has no `token_file`.
+/// Sets `token_file` of a profile of any product to its `former` value, a TOML string.
+///
+/// Without a former value, it removes the key, with its section and `auth` if they contain nothing
+/// else and existed only for the key. Changes nothing if the profile has no `token_file`.
 ///
 /// # Errors
 /// Those of [`find_profile`] for the tables that contain the key, and [`ConfigError::UnsafeEdit`]
 /// if anything else would change.
-pub fn disable_token_file(text: &str, name: &str) -> Result<ConfigEdit, ConfigError> {
+pub fn disable_token_file(
+    text: &str,
+    name: &str,
+    former: Option<&str>,
+) -> Result<ConfigEdit, ConfigError> {
     let document = node::parse_document(text)?;
     let (index, profile) = node::locate_profile(text, &document, name)?;
     let path = TokenFilePath::from_profile(text, profile)?;
-    let edit = ConfigEdit::new(text, remove::remove_splices(text, &path)?);
-    if !edit.is_noop() {
-        data::check_disabled(&document, &edit.text, index)?;
+    let former = former.filter(|former| quote::parse_string(former).is_some());
+    let splices = match former {
+        Some(former) => insert::replace_value(&path, former)?,
+        None => remove::remove_splices(text, &path)?,
+    };
+    let change = TokenFileChange {
+        profile: name.to_owned(),
+        before: path.recordable_token_file(text),
+        after: former.map(str::to_owned),
+    };
+    let edit = ConfigEdit::new(text, splices, change);
+    match former.and_then(quote::parse_string) {
+        _ if edit.is_noop() => {}
+        Some(former) => data::check_enabled(&document, &edit.text, index, &former)?,
+        None => data::check_disabled(&document, &edit.text, index, path.keeps_token(text))?,
     }
     Ok(edit)
 }
@@ -135,10 +161,13 @@ pub fn create_profile(
         port,
         token_file,
     };
-    let edit = ConfigEdit::new(
-        text,
-        create::create_splices(text, &document, &profiles, &new),
-    );
+    let change = TokenFileChange {
+        profile: name.to_owned(),
+        before: None,
+        after: Some(to_basic_string(token_file)),
+    };
+    let splices = create::create_splices(text, &document, &profiles, &new);
+    let edit = ConfigEdit::new(text, splices, change);
     data::check_created(&document, &edit.text, &new)?;
     Ok(edit)
 }

@@ -13,6 +13,7 @@ pub use exit::LoggedExit;
 pub use probe::{ProbeSubject, ProbeTls, ProbeVerdict};
 pub use text::{EntryText, Text};
 
+use crate::profile::TokenFileChange;
 use crate::tool::invocation::{Effect, ObjectRef};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
@@ -464,6 +465,13 @@ pub struct FileChange {
     /// The content after. `None` without a file.
     #[serde(deserialize_with = "Option::deserialize")]
     pub after: Option<Stream>,
+    /// The change of a profile's token file, if the file is influxctl's configuration.
+    #[serde(
+        default,
+        deserialize_with = "fields::present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub token_file: Option<TokenFileChange>,
 }
 
 /// The reason to withhold a stream.

@@ -2,13 +2,14 @@
 
 use super::token_setup::open_config;
 use super::unfinished::UnfinishedNotice;
+use crate::audit::TokenFileOrigin;
 use crate::cli::DisableArgs;
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{find_stale_temp_file, read_file};
 use crate::plan::Plan;
 use crate::plan_file::document::PlanObservation;
 use crate::procedure::disable::{DisableFacts, plan_disable};
-use crate::profile::{self, ConfigError, Profile};
+use crate::profile::{self, ConfigEdit, ConfigError, Profile};
 use crate::secret::is_token_like;
 use crate::session::Session;
 use crate::session::influxctl_config::{
@@ -26,6 +27,7 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     let (config, lock) = open_config(session, &path, args.dry_run.is_some())?;
     let observed = PlanObservation::default().with_config(&config.path, config.text());
     let facts = gather_facts(session, config)?;
+    let former = facts.former_token_file.clone();
     keep_token_for_revocation(session, &facts.token_files)?;
     let plan = plan_disable(facts);
     if !handle_plan_mode(
@@ -42,7 +44,7 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     warn_about_cached_tokens(session);
     session
         .ui
-        .print_lines(&format_result(&plan, session.profile));
+        .print_lines(&format_result(&plan, session.profile, former.as_deref()));
     Ok(None)
 }
 
@@ -101,7 +103,18 @@ fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Resu
     ))
 }
 
-fn format_result(plan: &Plan, profile: &str) -> String {
+fn format_result(plan: &Plan, profile: &str, former: Option<&str>) -> String {
+    if let Some(former) = former {
+        let verb = if plan.steps.is_empty() {
+            "nothing to do"
+        } else {
+            "done"
+        };
+        return format!(
+            "{verb}: profile `{profile}` has its former token file again: `{former}`\n\
+             the admin token stays valid until you revoke it"
+        );
+    }
     if plan.steps.is_empty() {
         return format!("nothing to do: profile `{profile}` has no admin token");
     }
@@ -119,26 +132,26 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
             name: name.to_owned(),
         }),
     };
-    let (profile, edit, missing) = match found {
+    let (profile, restoration, missing) = match found {
         Ok(profile) => {
-            let edit = profile::disable_token_file(config.require_text()?, name)
-                .map_err(|error| config.to_error(&error))?;
-            (
-                Some(profile),
-                Some(edit).filter(|edit| !edit.is_noop()),
-                None,
-            )
+            let edit = plan_edit(session, &config)?;
+            (Some(profile), edit, None)
         }
         // The token file can outlive its profile.
         Err(error @ (ConfigError::NoProfiles { .. } | ConfigError::NoSuchProfile { .. })) => {
-            (None, None, Some(error))
+            (None, Restoration::default(), Some(error))
         }
         Err(error) => return Err(config.to_error(&error)),
     };
+    let Restoration {
+        edit,
+        former_token_file,
+    } = restoration;
     if edit.is_some() {
         config.ensure_writable()?;
     }
-    let token_files = find_token_files(session, &config, profile.as_ref())?;
+    let former = former_token_file.as_deref().map(Path::new);
+    let token_files = find_token_files(session, &config, profile.as_ref(), former)?;
     if let Some(error) = missing.filter(|_| token_files.is_empty()) {
         config.require_text()?;
         return Err(config.to_error(&error));
@@ -150,15 +163,66 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
         config_text: config.text().unwrap_or_default().to_owned(),
         config: config.path,
         edit,
+        former_token_file,
     })
 }
 
+/// The configuration after `disable`.
+#[derive(Default)]
+struct Restoration {
+    /// The edit of the configuration, if it needs one.
+    edit: Option<ConfigEdit>,
+    /// The token file of the profile afterwards, which it had before `enable`.
+    former_token_file: Option<String>,
+}
+
+/// Plans to restore the profile, as far as the audit log shows what it had before `enable`.
+fn plan_edit(session: &Session, config: &InfluxctlConfig) -> Result<Restoration> {
+    let (text, name) = (config.require_text()?, session.profile);
+    let plan = |former: Option<&str>| {
+        profile::disable_token_file(text, name, former).map_err(|error| config.to_error(&error))
+    };
+    let read_token_file = |text: &str| {
+        let profile = profile::find_profile(text, name);
+        profile
+            .map_err(|error| config.to_error(&error))
+            .map(|profile| profile.token_file)
+    };
+    let edit = plan(None)?;
+    let Some(change) = &edit.token_file else {
+        return Ok(Restoration::default());
+    };
+    match session
+        .executor
+        .find_token_file_origin(&config.path, change)?
+    {
+        TokenFileOrigin::Set {
+            former: Some(former),
+        } => {
+            let edit = plan(Some(&former))?;
+            Ok(Restoration {
+                former_token_file: read_token_file(&edit.text)?,
+                edit: Some(edit),
+            })
+        }
+        TokenFileOrigin::Restored => Ok(Restoration {
+            edit: None,
+            former_token_file: read_token_file(text)?,
+        }),
+        TokenFileOrigin::Set { former: None } | TokenFileOrigin::Unknown => Ok(Restoration {
+            edit: Some(edit),
+            former_token_file: None,
+        }),
+    }
+}
+
 /// Returns the token file that the profile names, and the default one, which an interrupted
-/// `enable` can have written. Omits a file that another profile uses.
+/// `enable` can have written. Omits a file that another profile uses, and the `former` one.
 fn find_token_files(
     session: &Session,
     config: &InfluxctlConfig,
     profile: Option<&Profile>,
+    former: Option<&Path>,
 ) -> Result<Vec<PathBuf>> {
     let profiles = config
         .text()
@@ -177,6 +241,7 @@ fn find_token_files(
     let files = configured
         .into_iter()
         .chain(default)
+        .filter(|file| Some(file.as_path()) != former)
         .filter(|file| file.symlink_metadata().is_ok() || find_stale_temp_file(file).is_some());
     Ok(files
         .filter(|file| is_safe_to_delete(session, config, file, &others))

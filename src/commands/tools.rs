@@ -166,6 +166,7 @@ fn write_pins_to_policy(session: &Session, tools: &[PinnedTool]) -> CommandResul
         return Ok(None);
     }
     let write = FileWrite {
+        token_file: None,
         path: &file,
         bytes: new.as_bytes(),
         old_file: old.as_ref(),

@@ -8,10 +8,11 @@ use super::sync::lock_mutex;
 use crate::audit::{
     Actor, Body, Executable, Head, Intent, InterruptCheck, Log, Operation, PlanProgress,
     PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin, Target, Text,
-    UnfinishedRevocation, Verification,
+    TokenFileOrigin, UnfinishedRevocation, Verification,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
+use crate::profile::TokenFileChange;
 use crate::redact::Redactor;
 use crate::secret::{HmacKey, Secret};
 use crate::tool::Tool;
@@ -251,6 +252,21 @@ impl Executor {
             target: self.target(),
             secrets,
         })))
+    }
+
+    /// Finds who set the token file of a profile, and what it replaced. `change` removes it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_token_file_origin(
+        &self,
+        config: &Path,
+        change: &TokenFileChange,
+    ) -> Result<TokenFileOrigin> {
+        let Some(current) = &change.before else {
+            return Ok(TokenFileOrigin::Unknown);
+        };
+        lock_mutex(&self.log).find_token_file_origin(config, &change.profile, current)
     }
 
     /// Returns the target as far as it is known.

@@ -103,6 +103,7 @@ impl Executor {
             path: Text::from(&path),
             before: None,
             after: None,
+            token_file: None,
         };
         let receipt = self.record_intent(
             &format!("{step}-temp-dir"),
@@ -150,6 +151,7 @@ impl Executor {
                 path: Text::from(&path),
                 before,
                 after: None,
+                token_file: None,
             };
             let receipt = self.record_intent(
                 &format!("{step}-delete-stale-dirs"),

@@ -100,6 +100,7 @@ impl Executor {
             path: Text::from(&path),
             before: existing.map(|_| Stream::new_withheld()),
             after: bytes.map(|_| Stream::new_withheld()),
+            token_file: None,
         };
         let operation = Operation::File {
             file: change.clone(),

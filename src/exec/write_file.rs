@@ -5,6 +5,7 @@ use super::files::{self, ModeSource, Snapshot, WriteOutcome};
 use super::sync::lock_mutex;
 use crate::audit::{ActionResult, Body, FileChange, FileOp, Operation, Receipt, Stream, Text};
 use crate::error::{Error, Result};
+use crate::profile::TokenFileChange;
 use crate::tool::invocation::Effect;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,8 @@ pub struct FileWrite<'a> {
     pub access: FileAccess,
     /// The old or the new content contains a secret.
     pub is_secret: bool,
+    /// The change of a profile's token file, for a later `disable`.
+    pub token_file: Option<&'a TokenFileChange>,
 }
 
 /// The permissions of a written file.
@@ -52,6 +55,7 @@ impl Executor {
             path: Text::from(write.path),
             before: write.old_file.map(|old| stream(&old.bytes)),
             after: Some(stream(write.bytes)),
+            token_file: write.token_file.cloned(),
         };
         let receipt = self.record_intent(
             step,
@@ -91,6 +95,7 @@ impl Executor {
             path: Text::from(path),
             before,
             after: Some(Stream::from_bytes(bytes)),
+            token_file: None,
         };
         let receipt = self.record_intent(
             step,
@@ -118,6 +123,7 @@ impl Executor {
             path: Text::from(path),
             before,
             after: None,
+            token_file: None,
         };
         let receipt = self.record_intent(
             step,

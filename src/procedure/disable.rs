@@ -15,6 +15,8 @@ pub struct DisableFacts {
     pub config_text: String,
     /// The edit of the configuration, if it needs one.
     pub edit: Option<ConfigEdit>,
+    /// The token file that the edit sets again.
+    pub former_token_file: Option<String>,
     /// The existing token files that no other profile uses.
     pub token_files: Vec<PathBuf>,
 }
@@ -33,17 +35,32 @@ pub fn plan_disable(facts: DisableFacts) -> Plan {
     };
     let mut steps: Vec<Step> = facts.token_files.into_iter().map(delete).collect();
     if let Some(edit) = facts.edit {
+        let (reason, postcondition) = match &facts.former_token_file {
+            Some(former) => (
+                format!(
+                    "set the former token file of profile `{}` again",
+                    facts.profile
+                ),
+                format!(
+                    "`auth.token.token_file` of that profile is `{former}`, and nothing else \
+                         differs"
+                ),
+            ),
+            None => (
+                format!("remove the token file from profile `{}`", facts.profile),
+                "`auth.token.token_file` of that profile is gone, and nothing else differs"
+                    .to_owned(),
+            ),
+        };
         steps.push(Step {
             id: "edit-profile",
-            reason: format!("remove the token file from profile `{}`", facts.profile),
+            reason,
             action: Action::EditConfig {
                 path: facts.config,
                 old_text: Some(facts.config_text),
                 edit,
             },
-            postcondition:
-                "`auth.token.token_file` of that profile is gone, and nothing else differs"
-                    .to_owned(),
+            postcondition,
             parallel: false,
         });
     }

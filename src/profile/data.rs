@@ -74,18 +74,21 @@ pub(super) fn check_enabled(
 }
 
 /// Checks that `text` is `old` without a token file in profile `index`. An empty `auth` counts as
-/// missing.
+/// missing, and so does an empty `token` unless `keeps_token`.
 pub(super) fn check_disabled(
     old: &Document<&str>,
     text: &str,
     index: usize,
+    keeps_token: bool,
 ) -> Result<(), ConfigError> {
     let (mut expected, mut actual) = (table_to_map(old.as_table()), parse_data(text)?);
     let profile = profile_mut(&mut expected, index).ok_or(ConfigError::UnsafeEdit)?;
     let auth = table_or_insert(profile, "auth").ok_or(ConfigError::UnsafeEdit)?;
     let token = table_or_insert(auth, "token").ok_or(ConfigError::UnsafeEdit)?;
     token.remove("token_file");
-    remove_empty_table(auth, "token");
+    if !keeps_token {
+        remove_empty_table(auth, "token");
+    }
     remove_empty_table(profile, "auth");
     remove_empty_table(
         profile_mut(&mut actual, index).ok_or(ConfigError::UnsafeEdit)?,

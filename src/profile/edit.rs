@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::model::TokenFileChange;
 use crate::splice::{Lines, Splice, apply_splices};
 use crate::text::escape_controls_except_tab;
 
@@ -13,6 +14,8 @@ pub struct ConfigEdit {
     pub text: String,
     /// The changes of the old text, in order and without overlap.
     pub splices: Vec<Splice>,
+    /// The change of the token file. `None` for an edit that changes nothing.
+    pub token_file: Option<TokenFileChange>,
 }
 
 /// A line that an edit adds or removes. `…` replaces the unchanged parts of the line, which can
@@ -29,9 +32,14 @@ pub struct ChangedLine {
 
 impl ConfigEdit {
     /// Applies splices, which must be in order and must not overlap.
-    pub(super) fn new(old: &str, splices: Vec<Splice>) -> Self {
+    pub(super) fn new(old: &str, splices: Vec<Splice>, change: TokenFileChange) -> Self {
         let text = apply_splices(old, &splices);
-        Self { text, splices }
+        let token_file = Some(change).filter(|_| !splices.is_empty());
+        Self {
+            text,
+            splices,
+            token_file,
+        }
     }
 
     pub fn is_noop(&self) -> bool {

@@ -17,19 +17,32 @@ pub(super) fn insert_splices(
     let quoted = to_basic_string(token_file);
     let splice = match path.token_file {
         Some(value) if value.as_str() == Some(token_file) => return Ok(Vec::new()),
-        Some(value) => Splice::replace(value.span().ok_or(ConfigError::UnsafeEdit)?, quoted),
+        Some(_) => return replace_value(path, &quoted),
         None => insert_key(text, path, &quoted),
     };
     Ok(vec![splice])
 }
 
+/// Returns the splices that replace the value of `token_file`. Returns none if it is missing.
+///
+/// # Errors
+/// [`ConfigError::UnsafeEdit`] if the parser does not report the position of the value.
+pub(super) fn replace_value(
+    path: &TokenFilePath<'_>,
+    literal: &str,
+) -> Result<Vec<Splice>, ConfigError> {
+    let Some(value) = path.token_file else {
+        return Ok(Vec::new());
+    };
+    let span = value.span().ok_or(ConfigError::UnsafeEdit)?;
+    Ok(vec![Splice::replace(span, literal)])
+}
+
 fn insert_key(text: &str, path: &TokenFilePath<'_>, quoted: &str) -> Splice {
     match (&path.auth, &path.token) {
         (_, Some(token)) => match token.form {
-            TableForm::Header => {
-                insert_below_header(text, path, token, &format!("token_file = {quoted}"))
-            }
-            TableForm::Inline => insert_into_braces(text, token, &format!("token_file = {quoted}")),
+            TableForm::Header => insert_below_header(text, path, token, &format_key(token, quoted)),
+            TableForm::Inline => insert_into_braces(text, token, &format_key(token, quoted)),
             TableForm::Dotted => insert_dotted_key(text, path, token, quoted),
             // `[profile.auth.token]` may follow a `[profile.auth.token.x]`.
             TableForm::Implicit => insert_section(text, path, quoted),
@@ -41,6 +54,17 @@ fn insert_key(text: &str, path: &TokenFilePath<'_>, quoted: &str) -> Splice {
         }
         (None, None) => insert_section(text, path, quoted),
     }
+}
+
+/// Formats the key for an existing `token`. An empty one gets a quoted key, by which `disable`
+/// recognises that it existed before.
+fn format_key(token: &Node<'_>, quoted: &str) -> String {
+    let key = if token.table.is_empty() {
+        "\"token_file\""
+    } else {
+        "token_file"
+    };
+    format!("{key} = {quoted}")
 }
 
 /// Inserts into an `auth` without `token`. An empty `auth` gets a dotted key, by which `disable`

@@ -2,7 +2,8 @@
 
 /// A connection profile, reduced to the keys that bypassctl needs.
 ///
-/// It contains no secret. Of `client_secret` and `mgmt_token` it only knows where or whether they exist.
+/// It contains no secret. Of `client_secret` and `mgmt_token` it only knows where or whether they
+/// exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// `default` for a profile without a name, as in influxctl.
@@ -22,6 +23,22 @@ pub struct Profile {
     pub client_secret_line: Option<usize>,
     /// Set if `mgmt_token` exists and is not empty.
     pub has_mgmt_token: bool,
+}
+
+/// A change of `auth.token.token_file`, for the audit log. The values are TOML strings as in the
+/// file, so that `disable` can write the same bytes again.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(expecting = "an object")]
+pub struct TokenFileChange {
+    /// The name of the profile.
+    pub profile: String,
+    /// The value before. Null without one, or if it resembles a token.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub before: Option<String>,
+    /// The value after. Null without one.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub after: Option<String>,
 }
 
 impl Profile {

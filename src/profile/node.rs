@@ -6,6 +6,7 @@ use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::error::ConfigError;
 use crate::splice::Lines;
+use crate::text::sanitize;
 
 /// The written form of a table.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,6 +153,25 @@ impl<'a> TokenFilePath<'a> {
             token,
             token_file,
         })
+    }
+
+    /// Returns the value of `token_file` as in the file, unless it resembles a token.
+    pub(super) fn recordable_token_file(&self, text: &str) -> Option<String> {
+        let value = self.token_file?;
+        let is_recordable = value.as_str().is_some_and(|path| sanitize(path) == path);
+        is_recordable.then(|| text.get(value.span()?).map(str::to_owned))?
+    }
+
+    /// Returns whether `token` stays without `token_file`: it was empty before. Then the key has
+    /// quotes.
+    pub(super) fn keeps_token(&self, text: &str) -> bool {
+        let token = self
+            .token
+            .as_ref()
+            .filter(|token| token.form != TableForm::Dotted);
+        let key = token.and_then(|token| token.table.get_key_value("token_file"));
+        key.and_then(|(key, _)| text.get(key.span()?))
+            .is_some_and(|key| key.starts_with('"'))
     }
 
     /// Returns the table that contains a dotted `token`, and the key in that table.

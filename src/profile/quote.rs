@@ -2,6 +2,14 @@
 
 use std::fmt::Write;
 
+use toml_edit::Value;
+
+/// Parses a string of any form. Returns `None` for anything else.
+pub(super) fn parse_string(literal: &str) -> Option<String> {
+    let value: Value = literal.parse().ok()?;
+    value.as_str().map(str::to_owned)
+}
+
 /// Formats a basic string: `"…"`. Also escapes the C1 controls, which TOML allows, because some
 /// terminals execute them.
 pub(super) fn to_basic_string(value: &str) -> String {

@@ -21,7 +21,9 @@ pub(super) fn remove_splices(
     let is_alone_in_auth = auth.table.len() == 1;
     let ranges = match (token.form, auth.form) {
         (TableForm::Dotted, _) => return remove_entry(text, path.dotted_container().0, &value),
-        _ if token.table.len() > 1 => return remove_entry(text, token, &value),
+        _ if token.table.len() > 1 || path.keeps_token(text) => {
+            return remove_entry(text, token, &value);
+        }
         (TableForm::Header, TableForm::Header) if is_alone_in_auth => {
             let mut ranges = collect_section_ranges(text, token, &value);
             ranges.push(expand_lone_header(text, auth));

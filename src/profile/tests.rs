@@ -57,12 +57,12 @@ fn assert_round_trip(name: &str, text: &str) {
         "twice"
     );
     assert_eq!(
-        disable_token_file(&with, name).unwrap().text,
+        disable_token_file(&with, name, None).unwrap().text,
         without,
         "disable"
     );
     assert!(
-        disable_token_file(&without, name).unwrap().is_noop(),
+        disable_token_file(&without, name, None).unwrap().is_noop(),
         "disable twice"
     );
     assert_eq!(
@@ -75,5 +75,8 @@ fn assert_round_trip(name: &str, text: &str) {
 #[track_caller]
 fn assert_removes(text: &str) {
     let (without, with) = expand_marks(text);
-    assert_eq!(disable_token_file(&with, "default").unwrap().text, without);
+    assert_eq!(
+        disable_token_file(&with, "default", None).unwrap().text,
+        without
+    );
 }

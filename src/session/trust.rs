@@ -102,6 +102,7 @@ pub(crate) fn trust_policy(session: &Session, file: &Path, sha256: &str) -> Resu
     session.executor.write_file(
         "trust-policy",
         &FileWrite {
+            token_file: None,
             path: &path,
             bytes: format!("{text}\n").as_bytes(),
             old_file: snapshot.as_ref(),

@@ -163,6 +163,7 @@ pub(super) fn write_token(runner: &Runner, step: &str, path: &Path, token: &Secr
         old_file: old_file.as_ref(),
         access: FileAccess::OwnerOnly,
         is_secret: true,
+        token_file: None,
     };
     runner.executor.write_file(step, &write)?;
     runner.ui.report_step(
@@ -197,6 +198,7 @@ pub(super) fn edit_config(
         old_file: current.as_ref(),
         access: FileAccess::Preserve,
         is_secret: profile::can_hold_secret(old_text.unwrap_or_default()),
+        token_file: edit.token_file.as_ref(),
     };
     runner.executor.write_file(step, &write)?;
     runner.ui.report_step(

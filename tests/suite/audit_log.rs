@@ -287,7 +287,12 @@ fn file_changes_are_logged_with_before_and_after() {
         "op": "write",
         "path": config,
         "before": describe(&old),
-        "after": describe(&new)
+        "after": describe(&new),
+        "token_file": {
+            "profile": "default",
+            "before": null,
+            "after": format!("{:?}", config.with_file_name("admin-token-default.json")),
+        },
     });
     assert_eq!(
         (&intent["file"], &intent["effect"]),

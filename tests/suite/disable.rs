@@ -66,6 +66,73 @@ fn disable_restores_config_byte_for_byte() {
 }
 
 #[test]
+fn disable_restores_former_token_file() {
+    let former = "\n    [profile.auth.token]\n        token_file = '~/mine.json' # mine\n";
+    let sb = Sandbox::new();
+    let text = sb.read(CONFIG_FILE) + former;
+    sb.write(CONFIG_FILE, &text);
+    // The former value is the one before the first of several runs.
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let second = sb.path("home/second.json").display().to_string();
+    let again = sb.run(&["enable", "-n", "influxdb", "--token-file", &second]);
+    assert_eq!(again.code, 0);
+    let run = run_disable(&sb, &[]);
+    insta::assert_snapshot!(wrap_lines(run.normalized_output()), @"
+    exit 0
+    --- stdout
+    done      delete-token: [SANDBOX]/home/second.json deleted
+    done      delete-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json deleted
+    done      edit-profile: [SANDBOX]/home/.config/influxctl/config.toml edited
+    done: profile `default` has its former token file again: `~/mine.json`
+    the admin token stays valid until you revoke it
+    --- stderr
+    audit head [UID] 57:[SHA256]
+    ");
+    assert_eq!(sb.read(CONFIG_FILE), text);
+    assert!(!sb.path("home/second.json").exists() && !sb.path(TOKEN_FILE).exists());
+    let before = sb.snapshot_files();
+    let run = run_disable(&sb, &[]);
+    assert!(run.stdout.starts_with("nothing to do: "), "{}", run.stdout);
+    assert!(sb.snapshot_files() == before);
+    sb.assert_no_secret_leaked(&[]);
+}
+
+#[test]
+fn disable_keeps_former_token_file_and_its_content() {
+    let sb = Sandbox::new();
+    let mine = sb.write("home/mine.json", "an earlier token");
+    let text = format!(
+        "{}\n    [profile.auth.token]\n        token_file = \"{}\"\n",
+        sb.read(CONFIG_FILE),
+        mine.display()
+    );
+    sb.write(CONFIG_FILE, &text);
+    let other = sb.path("home/other.json").display().to_string();
+    assert_eq!(
+        run_enable_with_token_file(&sb, "home/other.json", &["--token-file", &other]).code,
+        0
+    );
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(CONFIG_FILE), text);
+    assert_eq!(sb.read("home/mine.json"), "an earlier token");
+    assert!(!sb.path("home/other.json").exists());
+}
+
+#[test]
+fn disable_removes_token_file_that_someone_else_set_since_enable() {
+    let sb = Sandbox::new();
+    let text = sb.read(CONFIG_FILE);
+    let section = "\n    [profile.auth.token]\n        token_file = 'relative.json'\n";
+    sb.write(CONFIG_FILE, format!("{text}{section}"));
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    let elsewhere = sb.path("home/elsewhere.json").display().to_string();
+    let ours = sb.path(TOKEN_FILE).display().to_string();
+    sb.write(CONFIG_FILE, sb.read(CONFIG_FILE).replace(&ours, &elsewhere));
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(CONFIG_FILE), text);
+}
+
+#[test]
 fn disable_keeps_config_edits_made_since_enable() {
     let sb = create_enabled_sandbox();
     let edited = |text: String| text.replace("26444", "443") + "# a note\n";

@@ -8,6 +8,7 @@ use crate::audit::line::{
 use crate::audit::lock_file::{InterruptCheck, LockFile};
 use crate::audit::segments::LogFile;
 use crate::audit::tail::{self, Tail};
+use crate::audit::token_file::{self, TokenFileOrigin};
 use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
 use crate::audit::verify::verify_log;
 use crate::audit::written_target::find_written_target;
@@ -266,6 +267,20 @@ impl Log {
     fn is_intact(&self) -> io::Result<bool> {
         let report = verify_log(&mut LogFile::open(&self.path)?.reader()?, None)?;
         Ok(report.is_intact())
+    }
+
+    /// Finds who set the token file of a profile, and what it replaced.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_token_file_origin(
+        &self,
+        config: &Path,
+        profile: &str,
+        current: &str,
+    ) -> Result<TokenFileOrigin> {
+        token_file::find_token_file_origin(&self.file, config, profile, current)
+            .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
     /// Finds the progress of a plan in other runs than `run`.

@@ -92,7 +92,7 @@ fn disable_handles_toml_1_1_inline_tables() {
     let text = "[[profile]]\nauth = {\n  oauth2 = {}, # c\n  token = { token_file = \"/x\" }\n}\n";
     let message = "cannot edit an inline table that contains a comment";
     assert_eq!(
-        disable_token_file(text, "default"),
+        disable_token_file(text, "default", None),
         Err(ConfigError::Shape { message, line: 4 })
     );
 }
@@ -104,8 +104,60 @@ fn disable_is_noop_without_token_file() {
         "[[profile]]\n[profile.auth.token]\n",
         "[[profile]]\nauth = {}",
     ] {
-        let edit = disable_token_file(text, "default").unwrap();
+        let edit = disable_token_file(text, "default", None).unwrap();
         assert!(edit.is_noop());
         assert_eq!(edit.text, text);
     }
+}
+
+#[test]
+fn disable_keeps_section_that_was_empty_before_enable() {
+    for text in [
+        "[[profile]]\n\n[profile.auth.token]\n⟦\"token_file\" = \"/t\"\n⟧",
+        "[[profile]]\n[profile.auth]\n[profile.auth.token]\n⟦\"token_file\" = \"/t\"\n⟧# c\n",
+        "[[profile]]\nauth = { token = {⟦\"token_file\" = \"/t\"⟧} }\n",
+        "[[profile]]\n[profile.auth]\ntoken = {⟦ \"token_file\" = \"/t\"⟧ } # c\n",
+    ] {
+        assert_round_trip("default", text);
+    }
+}
+
+#[test]
+fn disable_restores_former_token_file() {
+    for former in [
+        "'/old'",
+        "\"/\\u006fld\"",
+        "\"\"\"\n/old\"\"\"",
+        "\"token.json\"",
+    ] {
+        for text in [
+            format!("[[profile]]\n[profile.auth.token]\ntoken_file = {former} # c\n"),
+            format!("profile = [{{ auth = {{ token = {{ token_file = {former} }} }} }}]\n"),
+        ] {
+            let on = enable_token_file(&text, "default", "/t").unwrap();
+            let change = on.token_file.unwrap();
+            assert_eq!(change.before.as_deref(), Some(former));
+            assert_eq!(change.after.as_deref(), Some("\"/t\""));
+            let off = disable_token_file(&on.text, "default", change.before.as_deref()).unwrap();
+            assert_eq!(off.text, text);
+        }
+    }
+}
+
+#[test]
+fn disable_ignores_former_value_that_is_no_string() {
+    let text = "[[profile]]\nhost = \"h\"\n";
+    let on = enable_token_file(text, "default", "/t").unwrap();
+    for former in ["1", "", "\"/a\" # c", "\"/a\"\nhost = \"x\"", "{}"] {
+        let off = disable_token_file(&on.text, "default", Some(former));
+        assert_eq!(off.map(|off| off.text).as_deref(), Ok(text), "{former}");
+    }
+}
+
+#[test]
+fn enable_does_not_record_former_value_that_resembles_a_token() {
+    let token = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhZG1pbiJ9.c2lnbmF0dXJlLWludmVudGVk";
+    let text = format!("[[profile]]\nauth.token.token_file = \"{token}\"\n");
+    let on = enable_token_file(&text, "default", "/t").unwrap();
+    assert_eq!(on.token_file.unwrap().before, None);
 }

@@ -226,7 +226,7 @@ fn enable_adds_key_to_section_without_token_file() {
     let enabled = enable_token_file("[[profile]]\n [profile.auth.token]", "default", "/t").unwrap();
     assert_eq!(
         enabled.text,
-        "[[profile]]\n [profile.auth.token]\n token_file = \"/t\""
+        "[[profile]]\n [profile.auth.token]\n \"token_file\" = \"/t\""
     );
 }
 

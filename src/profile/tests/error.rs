@@ -95,7 +95,7 @@ fn profile_errors_name_profile_and_hint() {
     let dedicated = "[[profile]]\nproduct = \"dedicated\"\n";
     let errors = [
         format_error(&find_profile(two, "prod").unwrap_err()),
-        format_error(&disable_token_file(two, "x").unwrap_err()),
+        format_error(&disable_token_file(two, "x", None).unwrap_err()),
         format_error(&enable_token_file(two, "c", "/t").unwrap_err()),
         format_error(&enable_token_file("", "x", "/t").unwrap_err()),
         format_error(&enable_token_file(dedicated, "default", "/t").unwrap_err()),

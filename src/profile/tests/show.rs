@@ -18,7 +18,7 @@ fn format_enable_changes(text: &str) -> String {
 }
 
 fn format_disable_changes(text: &str) -> String {
-    format_changes(&disable_token_file(text, "default").unwrap(), text)
+    format_changes(&disable_token_file(text, "default", None).unwrap(), text)
 }
 
 #[test]

@@ -46,8 +46,13 @@ fn check_enabled_allows_only_token_file_key() {
 #[test]
 fn check_disabled_allows_only_token_file_removal() {
     let on = format!("{OLD}[profile.auth.token]\ntoken_file = \"/t\"\n");
-    let check =
-        |old: &str, new: &str| data::check_disabled(&node::parse_document(old).unwrap(), new, 1);
+    let check_with = |old: &str, new: &str, keeps_token| {
+        data::check_disabled(&node::parse_document(old).unwrap(), new, 1, keeps_token)
+    };
+    let check = |old: &str, new: &str| check_with(old, new, false);
+    let with_empty_token = format!("{OLD}auth.token = {{}}\n");
+    assert_eq!(check_with(&on, &with_empty_token, true), Ok(()));
+    assert_eq!(check_with(&on, OLD, true), Err(ConfigError::UnsafeEdit));
     assert_eq!(check(&on, OLD), Ok(()));
     assert_eq!(check(&on, &format!("{OLD}auth = {{}}\n")), Ok(()));
     let more = format!("{on}other = 1\n");
