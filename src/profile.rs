@@ -36,7 +36,7 @@ mod tests;
 pub use crate::splice::Splice;
 pub use edit::{ChangedLine, ConfigEdit};
 pub use error::ConfigError;
-pub use model::{Profile, Tls, TokenFileChange};
+pub use model::{Profile, Tls, TlsRisk, TokenFileChange};
 pub use newer_syntax::{NewerSyntax, find_newer_syntax};
 
 use node::TokenFilePath;

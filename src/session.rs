@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod guard;
 pub(crate) mod influxctl_config;
 pub(crate) mod kubit;
+pub(crate) mod ownership;
 pub(crate) mod paths;
 pub(crate) mod policy_file;
 pub(crate) mod program_name;

@@ -15,8 +15,8 @@ use crate::session::Session;
 use crate::session::influxctl_config::{
     InfluxctlConfig, is_default_token_file, list_candidates, reserved_reason,
 };
-use crate::session::paths;
 use crate::session::token_file::MAX_TOKEN_FILE;
+use crate::session::{ownership, paths};
 use crate::steps::execute_plan;
 use crate::steps::plan_mode::handle_plan_mode;
 use crate::steps::state::RunState;
@@ -148,6 +148,7 @@ fn gather_facts(session: &Session, config: InfluxctlConfig) -> Result<DisableFac
         former_token_file,
     } = restoration;
     if edit.is_some() {
+        ownership::check_config(session, &config)?;
         config.ensure_writable()?;
     }
     let former = former_token_file.as_deref().map(Path::new);

@@ -2,6 +2,7 @@
 
 use super::revocation::request::RevocationRequest;
 use super::revocation::{gather_context, observe, run_revocation};
+use super::token_setup::warn_about_tls;
 use crate::cli::RevokeArgs;
 use crate::error::{CommandResult, Result};
 use crate::session::Session;
@@ -14,6 +15,9 @@ use crate::tool::kubectl::Kubectl;
 pub(crate) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
     let (kubectl, influxctl) = resolve_revocation_tools(session)?;
     let token_probe = observe::prepare_token_probe(session, influxctl)?;
+    if let Some(probe) = &token_probe {
+        warn_about_tls(session, &probe.profile);
+    }
     let context = gather_context(session, kubectl, &args.revocation, token_probe)?;
     let request = RevocationRequest {
         command: "revoke",

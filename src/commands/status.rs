@@ -8,6 +8,7 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::session::cluster::{identify_cluster, resolve_context};
 use crate::session::influxctl_config::{InfluxctlConfig, build_quirk_context, locate_config};
+use crate::session::ownership;
 use crate::session::runner::join_thread;
 use crate::session::token_file::{MAX_TOKEN_FILE, file_mode_hint, is_owner_only};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
@@ -201,6 +202,7 @@ impl StatusReport<'_> {
             influxctl.and_then(|tool| tool.version.as_ref()),
         )
         .and_then(|path| InfluxctlConfig::read(self.session, &path))
+        .and_then(|config| ownership::check_config(self.session, &config).map(|()| config))
         {
             Ok(config) => config,
             Err(error) => {
@@ -220,6 +222,9 @@ impl StatusReport<'_> {
                     profile.address()
                 );
                 self.report_check(Check::ok("profile", detail));
+                if let Some(risk) = profile.find_tls_risk() {
+                    self.report_check(Check::warning("profile", risk.message, risk.remedy));
+                }
                 influxctl
                     .iter()
                     .for_each(|tool| self.report_quirks(tool, &profile));

@@ -14,6 +14,7 @@ use crate::session::influxctl_config::{
     InfluxctlConfig, build_quirk_context, is_default_token_file, locate_config, lock_config,
     reserved_reason,
 };
+use crate::session::ownership;
 use crate::session::token_file::MAX_TOKEN_FILE;
 use crate::text::sanitize;
 use crate::tool::Tool;
@@ -85,12 +86,15 @@ pub(crate) fn plan_local_changes(
 ) -> Result<(Profile, TokenSetup)> {
     let token_file = choose_token_file(session, args, config)?;
     let (profile, edit, creates_profile) = plan_profile_edit(session, args, config, &token_file)?;
+    ownership::check_config(session, config)?;
     warn_about_quirks(session, influxctl, &profile);
+    warn_about_tls(session, &profile);
     config.warn_about_newer_syntax(session);
     if !edit.is_noop() {
         config.ensure_writable()?;
     }
     let token_file = check_token_file(session, token_file, config)?;
+    ownership::check_token_file(&token_file, args.token_file.is_some())?;
     warn_about_shared_token_file(session, config, &token_file)?;
     let setup = TokenSetup {
         profile: profile.name.clone(),
@@ -198,6 +202,13 @@ fn build_profile(name: &str, host: &str, port: String, token_file: &str) -> Prof
         has_oauth2: false,
         client_secret_line: None,
         has_mgmt_token: false,
+    }
+}
+
+/// Warns about a connection that exposes the token.
+pub(crate) fn warn_about_tls(session: &Session, profile: &Profile) {
+    if let Some(risk) = profile.find_tls_risk() {
+        session.ui.warn(&risk.message, risk.remedy);
     }
 }
 

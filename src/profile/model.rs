@@ -1,5 +1,7 @@
 //! The types of a profile.
 
+use core::net::IpAddr;
+
 /// A connection profile, reduced to the keys that bypassctl needs.
 ///
 /// It contains no secret. Of `client_secret` and `mgmt_token` it only knows where or whether they
@@ -49,6 +51,49 @@ impl Profile {
             .as_ref()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
+
+    /// Returns how the token can leak on its way to a host that is not this machine.
+    pub fn find_tls_risk(&self) -> Option<TlsRisk> {
+        let host = self.host.as_deref()?;
+        let (name, address) = (&self.name, self.address());
+        if is_loopback(host) {
+            None
+        } else if self.tls.disable == Some(true) {
+            Some(TlsRisk {
+                message: format!(
+                    "profile `{name}` connects to {address} without TLS: others on the network \
+                     can read the token"
+                ),
+                remedy: "remove `disable` from `[profile.tls]` of the profile",
+            })
+        } else if self.tls.insecure == Some(true) {
+            Some(TlsRisk {
+                message: format!(
+                    "profile `{name}` does not verify the certificate of {address}: another \
+                     server can receive the token"
+                ),
+                remedy: "remove `insecure` from `[profile.tls]` of the profile. For a private \
+                         authority, set `ca`",
+            })
+        } else {
+            None
+        }
+    }
+}
+
+/// A TLS setting that exposes the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsRisk {
+    pub message: String,
+    pub remedy: &'static str,
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// `[profile.tls]`. Missing keys are `None`.

@@ -1,7 +1,7 @@
 //! Enforces the policy's guard and the production patterns.
 
-use super::Session;
 use super::cluster::identify_cluster;
+use super::{Session, ownership};
 use crate::cli::Command;
 use crate::error::{Error, Result};
 use crate::policy::NamespaceDefaults;
@@ -30,8 +30,10 @@ pub(crate) fn ignored_key_users<'a>(session: &'a Session, namespace: &str) -> &'
         .map_or(&[], |defaults| defaults.ignored_key_users.as_slice())
 }
 
-/// Refuses a change if the policy requires a saved plan or a reason for it.
+/// Refuses a command if others can change the files that it relies on. Refuses a change if the
+/// policy requires a saved plan or a reason for it.
 pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> {
+    ownership::enforce_ownership(session, command)?;
     let Some(policy) = session
         .executor
         .policy()

@@ -28,3 +28,4 @@ mod recorded_calls;
 mod revoke;
 mod sandbox;
 mod status;
+mod trust;

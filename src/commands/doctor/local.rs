@@ -7,6 +7,7 @@ use crate::session::Session;
 use crate::session::influxctl_config::{
     InfluxctlConfig, NEWER_SYNTAX_HINT, build_quirk_context, locate_config,
 };
+use crate::session::ownership;
 use crate::session::token_file::{file_mode_hint, is_owner_only};
 use crate::tool::Tool;
 use crate::tool::quirk::{self, QuirkContext};
@@ -24,6 +25,9 @@ pub(crate) fn run_checks(session: &Session, influxctl: Option<&Tool>) -> Result<
         Err(error) => vec![Check::from_error("configuration", &error)],
     };
     checks.push(check_audit_log(session));
+    if let Err(error) = ownership::check_state_dir(session) {
+        checks.push(Check::from_error("state directory", &error));
+    }
     Ok(checks)
 }
 
@@ -40,7 +44,9 @@ fn check_config(
         Ok(profile) => profile,
         Err(error) => return vec![Check::from_error("configuration", &error)],
     };
-    let mut checks = vec![match config.ensure_writable() {
+    let mut checks = vec![match ownership::check_config(session, config)
+        .and_then(|()| config.ensure_writable())
+    {
         Ok(()) => Check::ok(
             "configuration",
             format!("{} has profile `{name}`", config.path.display()),
@@ -74,6 +80,9 @@ fn check_config(
             syntax.to_string(),
             NEWER_SYNTAX_HINT,
         ));
+    }
+    if let Some(risk) = profile.find_tls_risk() {
+        checks.push(Check::warning("profile", risk.message, risk.remedy));
     }
     if let Some(influxctl) = influxctl {
         let at = build_quirk_context(influxctl, &profile);
@@ -125,16 +134,22 @@ fn check_token_file(config: &InfluxctlConfig, configured: Option<&str>, profile:
                 ),
                 file_mode_hint(&file, &meta),
             ),
-            _ => Check::ok(
-                "token file",
-                format!("{} can be written safely", file.display()),
-            ),
+            _ => match ownership::check_token_file(&file, false) {
+                Ok(()) => Check::ok(
+                    "token file",
+                    format!("{} can be written safely", file.display()),
+                ),
+                Err(error) => Check::from_error("token file", &error),
+            },
         },
     }
 }
 
 /// Checks whether the log can reserve space. It is writable, because this run is already in it.
 fn check_audit_log(session: &Session) -> Check {
+    if let Err(error) = ownership::check_audit_log(session) {
+        return Check::from_error("audit log", &error);
+    }
     if session.executor.can_preallocate_log() {
         return Check::ok("audit log", "writable, with space reserved for results");
     }

@@ -13,6 +13,7 @@ use crate::session::cluster::identify_namespace;
 use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
 use crate::session::kubit::{list_operator_deployments, read_app_instances};
+use crate::session::ownership;
 use crate::session::runner::join_thread;
 use crate::session::token_file::read_token_file;
 use crate::steps::state::{OldToken, OldTokenEvidence};
@@ -214,11 +215,14 @@ pub(crate) fn prepare_token_probe(
         let config = InfluxctlConfig::read(session, &path)?;
         let profile = profile::find_profile(config.require_text()?, session.profile)
             .map_err(|error| config.to_error(&error))?;
-        Ok(TokenProbe {
-            command: influxctl::probe_token(&tool),
-            profile,
-        })
+        let command = influxctl::probe_token(&tool);
+        Ok((TokenProbe { command, profile }, config))
     });
+    let token_probe = match token_probe {
+        // Others must not choose where the token goes.
+        Ok((probe, config)) => ownership::check_config(session, &config).map(|()| Ok(probe))?,
+        Err(error) => Err(error),
+    };
     match token_probe {
         Ok(probe) => Ok(Some(probe)),
         Err(error)

@@ -241,14 +241,17 @@ fn config_mode_and_owner_are_preserved() {
         let sb = Sandbox::new();
         sb.chmod(CONFIG_FILE, mode);
         let owned = rustix::process::geteuid().is_root();
+        // A group of others must not be able to write.
+        let group = if mode & 0o020 == 0 { 4321 } else { 0 };
         if owned {
-            std::os::unix::fs::chown(sb.config_path(), Some(1234), Some(4321)).expect("root may");
+            std::os::unix::fs::chown(sb.config_path(), Some(1234), Some(group)).expect("root may");
         }
-        assert_eq!(run_enable(&sb, &[]).code, 0);
+        let config = sb.config_path().display().to_string();
+        assert_eq!(run_enable(&sb, &["--config", &config]).code, 0);
         assert_eq!(sb.file_mode(CONFIG_FILE), mode);
         use std::os::unix::fs::MetadataExt as _;
         let meta = std::fs::metadata(sb.config_path()).expect("the file exists");
-        assert!(!owned || (meta.uid(), meta.gid()) == (1234, 4321));
+        assert!(!owned || (meta.uid(), meta.gid()) == (1234, group));
     }
 }
 

@@ -72,6 +72,9 @@ fn inconclusive_probe_continues_with_warning() {
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
+    warning: profile `default` connects to influxdb.invalid:26444 without TLS: others on the network
+        can read the token
+       hint: remove `disable` from `[profile.tls]` of the profile
     warning: cannot probe the token with influxdb.invalid:26444: rpc error: code = Unavailable desc
         = connection error: desc = "transport: Error while dialing: dial tcp: lookup
         influxdb.invalid: no such host"
