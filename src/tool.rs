@@ -52,6 +52,8 @@ pub struct Tool {
     pub sha256: Option<String>,
     /// `None` before the tool is asked, or if it does not report a version.
     pub version: Option<Version>,
+    /// The kuberc of kubectl's commands. `None` switches kuberc off.
+    pub kuberc: Option<PathBuf>,
 }
 
 /// Returns the name of a file that starts another program, depending on the name it is called by.

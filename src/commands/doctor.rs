@@ -9,6 +9,7 @@ use crate::policy::ActivePolicy;
 use crate::session::Session;
 use crate::session::cluster::resolve_context;
 use crate::session::guard::detect_production_name;
+use crate::session::kuberc::describe_plugin_policy;
 use crate::session::runner::join_thread;
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
 use crate::tool::Tool;
@@ -59,6 +60,9 @@ fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
         checks.push(skip_cluster_checks("kubectl"));
         return Ok(checks);
     };
+    checks.extend(
+        describe_plugin_policy(session, &tool).map(|policy| Check::ok("plugin policy", policy)),
+    );
     let kubectl = match session.propagate_fatal(resolve_context(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {

@@ -85,16 +85,21 @@ impl Environment {
         self.var(name).and_then(OsStr::to_str)
     }
 
-    /// Builds a child's environment. A kuberc could change the defaults of kubectl's commands, so
-    /// it is off. The locale is C, since this program parses messages.
+    /// Builds a child's environment. The user's kuberc could change the defaults of kubectl's
+    /// commands, so `kuberc` replaces it, or it is off. The locale is C, since this program parses
+    /// messages.
     #[must_use]
     pub fn build_child_env(
         &self,
         policy: &EnvPolicy,
+        kuberc: Option<&Path>,
         isolated: &[(OsString, OsString)],
     ) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
-        env.insert("KUBERC".into(), "off".into());
+        if *policy != EnvPolicy::UserKuberc {
+            let kuberc = kuberc.map_or_else(|| "off".into(), OsString::from);
+            env.insert("KUBERC".into(), kuberc);
+        }
         env.insert("LC_ALL".into(), "C".into());
         // Both tools are short-lived Go programs: garbage collection only slows them down.
         env.entry("GOGC".into()).or_insert_with(|| "400".into());
@@ -264,6 +269,7 @@ mod tests {
         };
         let env = environment.build_child_env(
             &EnvPolicy::Isolated,
+            None,
             &[("HOME".into(), "/run/empty".into())],
         );
         let shown: Vec<_> = env

@@ -51,6 +51,7 @@ pub(super) fn locate_tool(
         found_at: found,
         sha256: None,
         version: None,
+        kuberc: None,
     };
     let warnings = warnings.into_iter().collect();
     Ok(ResolvedTool {

@@ -179,6 +179,7 @@ impl Executor {
         let argv = invocation.argv(config.as_ref());
         let env = self.environment.build_child_env(
             invocation.env_policy(),
+            invocation.tool().kuberc.as_deref(),
             &probe
                 .map(|probe| probe.directory.build_env())
                 .unwrap_or_default(),

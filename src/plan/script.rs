@@ -18,7 +18,7 @@ const SCRIPT_HEADER: &str = r#"# shellcheck disable=SC2016,SC2089,SC2090 # quote
 set -eu
 umask 077
 # A kuberc can change the defaults of kubectl's commands.
-export KUBERC=off LC_ALL=C
+export KUBERC=@KUBERC@ LC_ALL=C
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 decode() { if printf 'eA==' | base64 -d >/dev/null 2>&1; then base64 -d; else base64 -D; fi; }
 work=$(mktemp -d)
@@ -30,9 +30,11 @@ trap 'exit 143' TERM
 
 pub fn render_script(plan: &Plan) -> String {
     let description = crate::text::blank_controls(&plan.description);
+    let kuberc = find_kuberc(plan).map_or_else(|| "off".to_owned(), quote_path);
+    let header = SCRIPT_HEADER.replace("@KUBERC@", &kuberc);
     let mut script = format!(
         "#!/bin/sh\n# {} {description}\n# Created by bypassctl {}. Read this script before you run it.\n\
-         # It runs only once: create another one after an interruption.\n{SCRIPT_HEADER}",
+         # It runs only once: create another one after an interruption.\n{header}",
         plan.command,
         env!("CARGO_PKG_VERSION")
     );
@@ -57,6 +59,18 @@ pub fn render_script(plan: &Plan) -> String {
         script.push_str(&render_step(step, token_file));
     }
     script
+}
+
+/// Returns the kuberc of kubectl's commands. Every plan with a kubectl has one of these steps.
+fn find_kuberc(plan: &Plan) -> Option<&Path> {
+    plan.steps.iter().find_map(|step| match &step.action {
+        Action::ReadToken(command) => command.tool().kuberc.as_deref(),
+        Action::SameCluster(cluster) => cluster.command.tool().kuberc.as_deref(),
+        Action::DeleteSecret(deletion) => deletion.target.kubectl.tool.kuberc.as_deref(),
+        Action::RunJob(run) => run.target.kubectl.tool.kuberc.as_deref(),
+        Action::RestartPods(restart) => restart.target.kubectl.tool.kuberc.as_deref(),
+        _ => None,
+    })
 }
 
 /// Renders the check that the configuration is the one that the edit starts from.

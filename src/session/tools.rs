@@ -1,6 +1,7 @@
 //! Finds kubectl and influxctl and checks their versions.
 
 use super::Session;
+use super::kuberc::apply_plugin_policy;
 use super::runner::join_thread;
 use crate::error::{Error, Result};
 use crate::exec::ResolvedTool;
@@ -21,7 +22,7 @@ pub(crate) fn resolve_kubectl(session: &Session) -> Result<Tool> {
             )),
         );
     }
-    accept_tool(session, tool)
+    apply_plugin_policy(session, accept_tool(session, tool)?)
 }
 
 pub(crate) fn resolve_influxctl(session: &Session) -> Result<Tool> {

@@ -155,6 +155,7 @@ impl ConditionWatch<'_> {
             failure @ (KubectlError::Forbidden(_)
             | KubectlError::Unauthorized(_)
             | KubectlError::Credentials(_)
+            | KubectlError::PluginDenied(_)
             | KubectlError::UnknownContext(_)
             | KubectlError::NoContext) => {
                 Err(failure.into_error(&format!("cannot wait for {}", self.condition)))

@@ -36,6 +36,8 @@ pub enum Sensitivity {
 pub enum EnvPolicy {
     /// The user's environment, which credential plugins need.
     Inherit,
+    /// The user's environment with the user's kuberc.
+    UserKuberc,
     /// An empty home, empty XDG directories and no `INFLUXCTL_*`, so that no cached token is used.
     Isolated,
 }

@@ -8,6 +8,7 @@ mod client;
 mod cluster;
 mod events;
 mod failure;
+mod kuberc;
 mod manifest;
 pub mod name;
 mod objects;
@@ -21,6 +22,10 @@ pub use client::{GlobalFlags, Kubectl, get_version, is_dispatcher, parse_version
 pub use cluster::ClusterId;
 pub use events::{EventReader, EventType, WatchEvent};
 pub use failure::KubectlError;
+pub use kuberc::{
+    PluginPolicy, enforces_plugin_policy, get_kuberc, lacks_kuberc_command, mentions_plugin_policy,
+    parse_kuberc, parse_kuberc_file,
+};
 pub use manifest::{JobManifest, comparable_spec};
 pub use objects::{Deployment, Job, Metadata, Pod};
 pub use output::check_success;

@@ -23,6 +23,7 @@ mod locks;
 mod log_faults;
 mod manual_pages;
 mod plan;
+mod plugin_policy;
 mod policy;
 mod recorded_calls;
 mod revoke;

@@ -198,7 +198,8 @@ fn parse_old_token(session: &Session, output: &ToolOutput) -> Result<Option<Secr
         Err(TokenError::Kubectl(
             failure @ (KubectlError::Unreachable(_)
             | KubectlError::Unauthorized(_)
-            | KubectlError::Credentials(_)),
+            | KubectlError::Credentials(_)
+            | KubectlError::PluginDenied(_)),
         )) => Err(failure.into_error("cannot read secret `admin-token`")),
         // Missing, forbidden or empty: a warning of the preflight check reports the consequence.
         Err(_) => Ok(None),

@@ -19,6 +19,7 @@ fn make_target() -> ClusterTarget {
         found_at: "/bin/kubectl".into(),
         sha256: None,
         version: None,
+        kuberc: None,
     };
     ClusterTarget {
         kubectl: Kubectl {

@@ -17,6 +17,8 @@ pub enum KubectlError {
     Unauthorized(String),
     /// A credential plugin of the kubeconfig failed.
     Credentials(String),
+    /// The policy of the kuberc refuses a credential plugin of the kubeconfig.
+    PluginDenied(String),
     /// The kubeconfig has no such context.
     UnknownContext(String),
     /// The kubeconfig is missing or has no current context.
@@ -48,6 +50,12 @@ const UNREACHABLE_PATTERNS: &[&str] = &[
     "(timeout)",
 ];
 
+/// Parts of the error messages for a plugin that the policy denies, in lower case (kubectl 1.37).
+const PLUGIN_DENIAL_PATTERNS: &[&str] = &[
+    "not allowed: policy set to",
+    "not permitted by the credential plugin allowlist",
+];
+
 impl KubectlError {
     /// Classifies the failure of a command.
     #[must_use]
@@ -67,6 +75,11 @@ impl KubectlError {
             || all.contains("asked for the client to provide credentials")
         {
             Self::Unauthorized(message)
+        } else if PLUGIN_DENIAL_PATTERNS
+            .iter()
+            .any(|pattern| all.contains(pattern))
+        {
+            Self::PluginDenied(message)
         } else if all.contains("getting credentials:") {
             Self::Credentials(message)
         } else if last.contains("cannot locate context")
@@ -140,6 +153,10 @@ impl KubectlError {
             Self::Credentials(message) => error(ErrorKind::Refused, message).hint(
                 "log in until `kubectl get namespaces` works: \
                  the kubeconfig's credential plugin failed, and it cannot use the terminal here",
+            ),
+            Self::PluginDenied(message) => error(ErrorKind::Refused, message).hint(
+                "allow the plugin in `credentialPluginAllowlist` of your kuberc, or use another \
+                 context with `--context`: `kubectl kuberc view` prints the policy",
             ),
             Self::UnknownContext(message) => error(ErrorKind::Failed, message)
                 .hint("choose a context that `kubectl config get-contexts --output name` lists"),
