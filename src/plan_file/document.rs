@@ -196,7 +196,12 @@ impl PlanFile {
             created_at: Timestamp::now(),
             author: executor.actor().clone(),
             request,
-            target: executor.target(),
+            // Another account may apply the plan.
+            target: Target {
+                user: None,
+                account: None,
+                ..executor.target()
+            },
             tools,
             observed,
             steps: steps.map_err(|error| serialize_error(&error))?,

@@ -40,9 +40,9 @@ pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> 
     };
     let mut kubectl = Kubectl { tool, global_flags };
     let output = session.run("context", &kubectl.get_context())?;
-    let (context, server) = match kubectl::parse_context(&output) {
-        Ok((context, server)) => (Some(context), server),
-        Err(KubectlError::NoContext) => (None, resolve_in_cluster_server(session)?),
+    let (context, server, user) = match kubectl::parse_context(&output) {
+        Ok(found) => (Some(found.context), found.server, found.user),
+        Err(KubectlError::NoContext) => (None, resolve_in_cluster_server(session)?, None),
         Err(KubectlError::UnknownContext(message)) => {
             return Err(unknown_context_error(session, &message));
         }
@@ -52,6 +52,7 @@ pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> 
         target.context.clone_from(&context);
         target.server = Some(strip_credentials(&server));
         target.namespace.clone_from(&common.namespace);
+        target.user = user;
     });
     kubectl.global_flags.context = context;
     Ok(kubectl)
@@ -160,6 +161,22 @@ fn identify_by_namespace(
         Some(uid) => Ok(ClusterId::Namespace(uid)),
         None => identify_server(runner, kubectl),
     }
+}
+
+/// Records the account that the cluster sees, if kubectl and the server can tell.
+pub(crate) fn record_account(runner: &Runner, kubectl: &Kubectl) -> Result<Option<String>> {
+    let Some(command) = kubectl.get_account() else {
+        return Ok(None);
+    };
+    // A server before 1.28, or an error that other commands report as well.
+    let output = runner.propagate_fatal(runner.run("account", &command))?;
+    let account = output
+        .ok()
+        .and_then(|output| kubectl::parse_account(&output).ok());
+    runner
+        .executor
+        .update_target(|target| target.account.clone_from(&account));
+    Ok(account)
 }
 
 /// Reads a UID. Returns `None` if the account is forbidden to read it.

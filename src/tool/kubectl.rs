@@ -29,6 +29,9 @@ pub use kuberc::{
 pub use manifest::{JobManifest, comparable_spec};
 pub use objects::{Deployment, Job, Metadata, Pod};
 pub use output::check_success;
-pub use query::{parse_context, parse_list, parse_permissions, parse_server, parse_uid};
+pub use query::{
+    ContextInfo, parse_account, parse_context, parse_list, parse_permissions, parse_server,
+    parse_uid,
+};
 pub use revocation::{check_jobs_dry_run, parse_created_uid};
 pub use secrets::{SecretUid, TokenError, parse_admin_token, parse_secret_uids};

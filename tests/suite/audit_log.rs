@@ -571,3 +571,69 @@ fn token_printed_by_tool_is_not_leaked() {
         sb.assert_log_intact();
     }
 }
+
+#[test]
+fn account_that_the_cluster_sees_is_logged() {
+    let target = |sb: &Sandbox| {
+        let end = sb.read_entries_by_type("run.end").pop().expect("an end");
+        (
+            end["target"]["user"].clone(),
+            end["target"]["account"].clone(),
+        )
+    };
+    let asks = |sb: &Sandbox| sb.call_lines().contains("auth whoami");
+    let sb = crate::revoke::create_fast_sandbox();
+    run_enable(&sb);
+    assert_eq!(target(&sb), (json!("admin"), Value::Null));
+    assert!(!asks(&sb), "`enable` changes nothing in the cluster");
+    assert_eq!(sb.run(crate::revoke::REVOKE_ARGS).code, 0);
+    assert_eq!(target(&sb), (json!("admin"), json!("admin")));
+    let changes = sb.read_entries_by_type("intent");
+    let changes = changes
+        .iter()
+        .filter(|intent| intent["effect"] == "changes" && intent["argv"][0] == "kubectl");
+    let accounts: Vec<_> = changes
+        .map(|intent| intent["target"]["account"].clone())
+        .collect();
+    assert!(
+        accounts.len() > 3 && accounts.iter().all(|account| account == "admin"),
+        "{accounts:?}"
+    );
+
+    let run = sb.run(&["doctor", "-n", "influxdb", "--as", "viewer"]);
+    assert!(
+        run.stdout
+            .contains("account: the cluster sees `viewer`, user `admin` of the kubeconfig"),
+        "{}",
+        run.stdout
+    );
+    // kubectl 1.24 has no such command.
+    sb.clear_calls();
+    sb.set_kubectl_version("v1.24.0");
+    let run = sb.run(&["doctor", "-n", "influxdb"]);
+    assert!(
+        run.code == 0 && !run.stdout.contains("account: ") && !asks(&sb),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(target(&sb), (json!("admin"), Value::Null));
+}
+
+#[test]
+fn account_of_an_old_server_is_unknown() {
+    let sb = Sandbox::new();
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["whoami"],
+        "do": {"exit": {
+            "code": 1,
+            "stderr": "error: the selfsubjectreviews API is not enabled in the cluster\n"
+        }}
+    }));
+    let run = sb.run(&["doctor", "-n", "influxdb"]);
+    assert!(
+        run.code == 0 && !run.stdout.contains("account: "),
+        "{}",
+        run.stdout
+    );
+}

@@ -43,7 +43,7 @@ fn doctor_passes_on_working_setup() {
         !lines.contains("admin-token --template") && !lines.contains("delete"),
         "{lines}"
     );
-    assert_eq!(lines.lines().count(), 13, "{lines}");
+    assert_eq!(lines.lines().count(), 14, "{lines}");
 }
 
 #[test]

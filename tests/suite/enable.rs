@@ -108,7 +108,7 @@ fn enable_writes_token_and_edits_profile() {
         list --format json
     influxctl version
     kubectl config view --minify --output
-        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context

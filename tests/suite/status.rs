@@ -59,7 +59,7 @@ fn status_passes_when_token_is_in_use() {
         list --format json
     influxctl version
     kubectl config view --minify --output
-        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}'
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
         sim-dev

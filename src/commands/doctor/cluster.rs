@@ -3,7 +3,9 @@
 use crate::error::Result;
 use crate::procedure::revoke::{self, JobKind, Operator, SigningKey};
 use crate::session::Session;
-use crate::session::cluster::{describe_cluster_id, identify_cluster, is_unreachable};
+use crate::session::cluster::{
+    describe_cluster_id, identify_cluster, is_unreachable, record_account,
+};
 use crate::session::guard::{ignored_key_users, restart_selector};
 use crate::session::kubit::{list_operator_deployments, read_app_instances};
 use crate::session::runner::join_thread;
@@ -18,12 +20,17 @@ pub(crate) fn run_checks(
     kubectl: &Kubectl,
     namespace: &str,
 ) -> Result<Vec<Check>> {
-    let cluster =
-        session.propagate_fatal(identify_cluster(&session.runner(), kubectl, namespace))?;
+    let (cluster, account) = std::thread::scope(|scope| {
+        let account = scope.spawn(|| record_account(&session.runner(), kubectl));
+        let cluster = identify_cluster(&session.runner(), kubectl, namespace);
+        (cluster, join_thread(account))
+    });
+    let (cluster, account) = (session.propagate_fatal(cluster)?, account?);
     let mut checks = vec![match &cluster {
         Ok(id) => check_cluster_identity(id),
         Err(error) => Check::from_error("cluster", error),
     }];
+    checks.extend(account.map(|account| check_account(session, &account)));
     if cluster
         .as_ref()
         .is_err_and(|error| is_unreachable(error) || error.kind == crate::error::ErrorKind::Refused)
@@ -130,6 +137,14 @@ fn parse_check(
         Ok(output) => read(output),
         Err(error) => Check::from_error(name, error),
     }
+}
+
+fn check_account(session: &Session, account: &str) -> Check {
+    let user = session.executor.target().user;
+    let user = user.map_or_else(String::new, |user| {
+        format!(", user `{user}` of the kubeconfig")
+    });
+    Check::ok("account", format!("the cluster sees `{account}`{user}"))
 }
 
 fn check_cluster_identity(id: &ClusterId) -> Check {

@@ -9,7 +9,7 @@ use crate::procedure::revoke::{self, AppInstances, Operator, Rerun};
 use crate::profile;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::session::cluster::identify_namespace;
+use crate::session::cluster::{identify_namespace, record_account};
 use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
 use crate::session::kubit::{list_operator_deployments, read_app_instances};
@@ -58,6 +58,7 @@ pub(crate) fn observe_cluster(
     let outputs = std::thread::scope(|scope| {
         let (run, kubectl, permissions) = (&run, &kubectl, &permissions);
         let cluster = scope.spawn(|| identify_namespace(&session.runner(), kubectl, namespace));
+        let account = scope.spawn(|| record_account(&session.runner(), kubectl));
         let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
         let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
         let pods = scope.spawn(|| run("pods", kubectl.list_pods(namespace, args.selector())));
@@ -72,7 +73,7 @@ pub(crate) fn observe_cluster(
             .is_none()
             .then(|| scope.spawn(|| run("get-old-token", kubectl.get_admin_token(namespace))));
         RawOutputs {
-            cluster_id: join_thread(cluster),
+            cluster_id: join_thread(account).and_then(|_| join_thread(cluster)),
             secrets: join_thread(secrets),
             jobs: join_thread(jobs),
             pods: join_thread(pods),

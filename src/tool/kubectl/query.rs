@@ -5,14 +5,30 @@ use super::failure::KubectlError;
 use super::output::{check_success, parse_json, read_text};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::permission::{self, Permission};
+use semver::Version;
 use serde::de::DeserializeOwned;
 
+/// The first version of kubectl with `auth whoami`.
+const WHOAMI_VERSION: Version = Version::new(1, 28, 0);
+
 impl Kubectl {
-    /// Gets the current context and its server, and no more: the whole view can contain the
-    /// environment of a credential plugin, which kubectl does not redact.
+    /// Gets the current context, its server and its user, and no more: the whole view can contain
+    /// the environment of a credential plugin, which kubectl does not redact.
     pub fn get_context(&self) -> Invocation {
-        let template = r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#;
+        let template = concat!(
+            r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#,
+            r#"{.contexts[0].context.user}{"\n"}"#
+        );
         self.build_config_view(template)
+    }
+
+    /// Gets the name of the account that the cluster sees. kubectl 1.28 and later have this
+    /// command. Like an access review, it stores nothing.
+    pub fn get_account(&self) -> Option<Invocation> {
+        let version = self.tool.version.as_ref()?;
+        let output = "jsonpath={.status.userInfo.username}";
+        (*version >= WHOAMI_VERSION)
+            .then(|| self.build_call(["auth", "whoami", "--output", output]))
     }
 
     /// Gets the address of the server. It identifies the cluster if the account cannot read any
@@ -103,17 +119,42 @@ impl Kubectl {
     }
 }
 
-/// Parses the output of [`Kubectl::get_context`] into the context and its server.
+/// A context of the kubeconfig.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextInfo {
+    pub context: String,
+    pub server: String,
+    /// The name of the user. A context can have none.
+    pub user: Option<String>,
+}
+
+/// Parses the output of [`Kubectl::get_context`].
 ///
 /// # Errors
 /// [`KubectlError::NoContext`] and [`KubectlError::UnknownContext`] among kubectl's failures.
-pub fn parse_context(output: &ToolOutput) -> Result<(String, String), KubectlError> {
-    let text = read_text(output)?;
-    match text.trim_end().split_once('\n') {
-        Some((context, server)) if !context.is_empty() && !server.is_empty() => {
-            Ok((context.to_owned(), server.to_owned()))
-        }
+pub fn parse_context(output: &ToolOutput) -> Result<ContextInfo, KubectlError> {
+    let mut lines = read_text(output)?.lines().map(str::to_owned);
+    let mut next = || lines.next().filter(|line| !line.is_empty());
+    match (next(), next(), next()) {
+        (Some(context), Some(server), user) => Ok(ContextInfo {
+            context,
+            server,
+            user,
+        }),
         _ => Err(KubectlError::from_unrecognised(output)),
+    }
+}
+
+/// Parses the output of [`Kubectl::get_account`].
+///
+/// # Errors
+/// kubectl's failure, or [`KubectlError::Unrecognised`] for empty output.
+pub fn parse_account(output: &ToolOutput) -> Result<String, KubectlError> {
+    let account = read_text(output)?.trim();
+    if account.is_empty() {
+        Err(KubectlError::from_unrecognised(output))
+    } else {
+        Ok(account.to_owned())
     }
 }
 

@@ -197,8 +197,8 @@ fn kubectl_calls_carry_context_and_global_flags() {
         list --format json
     influxctl version
     kubectl config view --minify --output
-        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}' --kubeconfig
-        '[SANDBOX]/home/kube config'
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}'
+        --kubeconfig '[SANDBOX]/home/kube config'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig
         '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig

@@ -240,6 +240,8 @@ fn render_run_facts(run: &RunDetails<'_>, entries: &[RunEntry]) -> Markup {
         ("Context", target.context.clone()),
         ("Server", target.server.clone()),
         ("Cluster (UID of kube-system)", target.cluster_uid.clone()),
+        ("User of the kubeconfig", target.user.clone()),
+        ("Account", target.account.clone()),
         ("Namespace", target.namespace.clone()),
     ];
     if let Some(begin) = run.begin {
