@@ -1,11 +1,12 @@
 //! `bypassctl`: parse, call the program, exit.
 
 use bypassctl::app::{self, ProgramName};
-use bypassctl::exec::Environment;
+use bypassctl::exec::{Environment, disable_core_dumps};
 use clap_complete::CompleteEnv;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    disable_core_dumps();
     let environment = Environment {
         argv: std::env::args_os().collect(),
         env: std::env::vars_os().collect(),

@@ -13,7 +13,7 @@ pub(crate) mod watch;
 
 use crate::error::Result;
 use crate::plan::{Action, Plan, Step};
-use crate::session::runner::{Runner, join_thread};
+use crate::session::runner::{Runner, join_thread, spawn_task};
 use crate::ui::StepOutcome;
 use cluster::{check_cluster, record_cluster, verify_cluster_id};
 use state::{RunState, StepStatus};
@@ -34,7 +34,7 @@ pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Re
         std::thread::scope(|scope| {
             let others: Vec<_> = rest
                 .iter()
-                .map(|step| scope.spawn(|| execute_step(runner, step, Some(first.0), state)))
+                .map(|step| spawn_task(scope, || execute_step(runner, step, Some(first.0), state)))
                 .collect();
             let result = execute_step(runner, first, None, state);
             // Joins every thread, so that no step outlives the error of another one.

@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::session::cluster::resolve_context;
 use crate::session::guard::detect_production_name;
 use crate::session::kuberc::describe_plugin_policy;
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
@@ -19,7 +19,7 @@ use crate::ui::{Check, CheckState};
 pub(crate) fn run(session: &Session) -> CommandResult {
     let namespace = session.require_namespace()?;
     let (cluster, influxctl) = std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        let influxctl = spawn_task(scope, || resolve_influxctl(session));
         (check_cluster(session, namespace), join_thread(influxctl))
     });
     let mut checks = vec![check_policy(session)];

@@ -7,7 +7,7 @@ use crate::cli::RevokeArgs;
 use crate::error::{CommandResult, Result};
 use crate::session::Session;
 use crate::session::cluster::resolve_context;
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
@@ -31,7 +31,7 @@ pub(crate) fn run(session: &Session, args: &RevokeArgs) -> CommandResult {
 /// Resolves both tools in parallel. A revocation can do without influxctl.
 fn resolve_revocation_tools(session: &Session) -> Result<(Kubectl, Result<Tool>)> {
     std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        let influxctl = spawn_task(scope, || resolve_influxctl(session));
         let kubectl = resolve_kubectl(session).and_then(|tool| resolve_context(session, tool));
         let influxctl = join_thread(influxctl);
         Ok((kubectl?, influxctl))

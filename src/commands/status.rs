@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::session::cluster::{identify_cluster, resolve_context};
 use crate::session::influxctl_config::{InfluxctlConfig, build_quirk_context, locate_config};
 use crate::session::ownership;
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::session::token_file::{MAX_TOKEN_FILE, file_mode_hint, is_owner_only};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
 use crate::steps::token::{probe_token, read_token};
@@ -27,7 +27,7 @@ const ENABLE_HINT: &str = "run `bypassctl enable` to set it";
 pub(crate) fn run(session: &Session) -> CommandResult {
     let namespace = session.require_namespace()?;
     let (cluster, influxctl) = std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        let influxctl = spawn_task(scope, || resolve_influxctl(session));
         let kubectl = resolve_kubectl(session);
         let token = kubectl
             .as_ref()
@@ -87,7 +87,9 @@ pub(crate) fn run(session: &Session) -> CommandResult {
 fn read_cluster_token(session: &Session, tool: Tool, namespace: &str) -> Result<Secret, Error> {
     let kubectl = resolve_context(session, tool)?;
     let (uid, token) = std::thread::scope(|scope| {
-        let uid = scope.spawn(|| identify_cluster(&session.runner(), &kubectl, namespace));
+        let uid = spawn_task(scope, || {
+            identify_cluster(&session.runner(), &kubectl, namespace)
+        });
         let token = read_token(
             &session.runner(),
             "get-token",

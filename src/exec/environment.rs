@@ -52,6 +52,29 @@ const RECORDED_VARIABLES: &[&str] = &[
     "no_proxy",
 ];
 
+/// The prefixes of variables that steer the loader, Go's runtime or kubectl. The audit log records
+/// their names.
+const STEERING_PREFIXES: &[&str] = &["GODEBUG", "KUBECTL_", "LD_"];
+
+/// The variables with a steering prefix whose values contain no secret.
+const HARMLESS_VARIABLES: &[&str] = &[
+    "GODEBUG",
+    "KUBECTL_COMMAND_HEADERS",
+    "KUBECTL_EXTERNAL_DIFF",
+    "KUBECTL_KUBERC",
+    "KUBECTL_PATH",
+    "KUBECTL_PORT_FORWARD_WEBSOCKETS",
+    "KUBECTL_REMOTE_COMMAND_WEBSOCKETS",
+    "LD_AUDIT",
+    "LD_BIND_NOW",
+    "LD_DEBUG",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+];
+
+/// Stands for the value of a variable that can contain a secret.
+const WITHHELD_VALUE: &str = "[withheld]";
+
 impl Environment {
     /// Returns a variable unless it is empty.
     #[must_use]
@@ -193,7 +216,25 @@ pub(super) fn select_recorded_env(env: &BTreeMap<OsString, OsString>) -> BTreeMa
             )
         })
     };
-    RECORDED_VARIABLES.iter().filter_map(select).collect()
+    let mut recorded: BTreeMap<String, Text> =
+        RECORDED_VARIABLES.iter().filter_map(select).collect();
+    for (name, value) in env {
+        let name = name.to_string_lossy();
+        if !STEERING_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            continue;
+        }
+        let is_harmless = HARMLESS_VARIABLES.contains(&&*name);
+        let value = if is_harmless {
+            Text::from(value)
+        } else {
+            Text::Utf8(WITHHELD_VALUE.to_owned())
+        };
+        recorded.insert(name.into_owned(), value);
+    }
+    recorded
 }
 
 /// Removes `user:password@` from a URL or a proxy without a scheme. A password may contain any
@@ -260,6 +301,8 @@ mod tests {
             ("HOME", "/home/ann"),
             ("KUBERC", "on"),
             ("OTHER", "kept"),
+            ("GODEBUG", "http2debug=2"),
+            ("KUBECTL_SITE_TOKEN", "secret"),
         ];
         let environment = Environment {
             argv: Vec::new(),
@@ -279,17 +322,28 @@ mod tests {
         assert_eq!(
             shown,
             [
+                "GODEBUG=http2debug=2",
                 "GOGC=400",
                 "HOME=/run/empty",
+                "KUBECTL_SITE_TOKEN=secret",
                 "KUBERC=off",
                 "LC_ALL=C",
                 "OTHER=kept"
             ]
         );
-        assert!(
-            select_recorded_env(&env)
-                .keys()
-                .eq(["GOGC", "HOME", "KUBERC", "LC_ALL"])
+        let recorded = select_recorded_env(&env);
+        assert!(recorded.keys().eq([
+            "GODEBUG",
+            "GOGC",
+            "HOME",
+            "KUBECTL_SITE_TOKEN",
+            "KUBERC",
+            "LC_ALL"
+        ]));
+        assert_eq!(recorded["GODEBUG"], Text::Utf8("http2debug=2".to_owned()));
+        assert_eq!(
+            recorded["KUBECTL_SITE_TOKEN"],
+            Text::Utf8("[withheld]".to_owned())
         );
     }
 }

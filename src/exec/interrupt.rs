@@ -27,9 +27,11 @@ impl Interrupts {
     pub fn install() -> io::Result<Self> {
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let state = Arc::new(SignalState::default());
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut handled = vec![SIGINT, SIGTERM];
+        handled.extend(Some(SIGHUP).filter(|_| !is_hangup_ignored()));
+        let mut signals = Signals::new(handled)?;
         let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
+        std::thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
                 shared.signal.store(signal, Ordering::SeqCst);
                 let subscribers = lock_mutex(&shared.subscribers);
@@ -37,7 +39,7 @@ impl Interrupts {
                     .iter()
                     .for_each(|subscriber| drop(subscriber.send(ProcessEvent::Signal)));
             }
-        });
+        })?;
         Ok(Self(state))
     }
 
@@ -63,6 +65,14 @@ impl Interrupts {
         }
         subscribers.push(subscriber);
     }
+}
+
+/// Returns whether the caller ignores SIGHUP, as `nohup` does. Known on Linux only.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 pub(super) fn interrupted_error(signal: i32, has_changed: bool) -> Error {

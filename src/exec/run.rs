@@ -264,7 +264,8 @@ impl Executor {
         };
         let (stdout, stderr) = match invocation.sensitivity() {
             Sensitivity::Plain => (false, false),
-            Sensitivity::Stdout => (true, false),
+            // With GODEBUG, Go's HTTP client prints what it receives.
+            Sensitivity::Stdout => (true, self.environment.var("GODEBUG").is_some()),
             Sensitivity::Both => (true, true),
         };
         let result = ActionResult {

@@ -9,7 +9,7 @@ use crate::tool::invocation::ProcessExit;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -125,9 +125,9 @@ pub(super) fn run_process(
     }
 }
 
-/// Starts a process, a thread for each stream and one for its exit. The errors and the `Debug` of
-/// duct print argv, environment and standard input. So duct never checks the status, and nothing
-/// formats an expression.
+/// Starts a thread for each stream and one for the exit, then the process. The errors and the
+/// `Debug` of duct print argv, environment and standard input. So duct never checks the status, and
+/// nothing formats an expression.
 fn start_process(
     spec: &ProcessSpec,
     events: &Sender<ProcessEvent>,
@@ -135,6 +135,22 @@ fn start_process(
 ) -> io::Result<i32> {
     let (stdout, stdout_writer) = io::pipe()?;
     let (stderr, stderr_writer) = io::pipe()?;
+    // Every thread starts before the process: without one, nothing has changed yet.
+    spawn_reader(
+        stdout,
+        "standard output",
+        spec.max_stdout,
+        events,
+        &streams[0],
+    )?;
+    spawn_reader(
+        stderr,
+        "standard error",
+        MAX_STDERR_BYTES,
+        events,
+        &streams[1],
+    )?;
+    let waiter = spawn_waiter(events)?;
     let name = spec.argv[0].clone();
     let expression = duct::cmd(spec.program.exec_path(), &spec.argv[1..])
         .full_env(spec.env)
@@ -148,37 +164,47 @@ fn start_process(
             Ok(())
         });
     let expression = match spec.stdin {
-        Some(text) => expression.stdin_bytes(text),
+        Some(text) => expression.stdin_file(spawn_writer(text)?),
         None => expression.stdin_null(),
     };
-    let handle = Arc::new(expression.start()?);
+    let handle = expression.start()?;
     drop(expression);
     let pid = handle
         .pids()
         .first()
         .and_then(|pid| i32::try_from(*pid).ok())
         .ok_or_else(|| io::Error::other("no process id"))?;
-    spawn_reader(
-        stdout,
-        "standard output",
-        spec.max_stdout,
-        events,
-        &streams[0],
-    );
-    spawn_reader(
-        stderr,
-        "standard error",
-        MAX_STDERR_BYTES,
-        events,
-        &streams[1],
-    );
-    let exit_events = events.clone();
-    std::thread::spawn(move || {
-        drop(exit_events.send(ProcessEvent::Exited(
-            handle.wait().map(|output| output.status),
-        )))
-    });
+    let wait_for_exit = Box::new(move || handle.wait().map(|output| output.status));
+    waiter
+        .send(wait_for_exit)
+        .map_err(|_| io::Error::other("the thread that waits has ended"))?;
     Ok(pid)
+}
+
+/// Waits for the exit of a process.
+type WaitForExit = Box<dyn FnOnce() -> io::Result<ExitStatus> + Send>;
+
+/// Starts the thread that waits for the exit of the process that it is sent.
+fn spawn_waiter(events: &Sender<ProcessEvent>) -> io::Result<Sender<WaitForExit>> {
+    let (sender, processes) = channel::<WaitForExit>();
+    let events = events.clone();
+    std::thread::Builder::new().spawn(move || {
+        if let Ok(wait_for_exit) = processes.recv() {
+            drop(events.send(ProcessEvent::Exited(wait_for_exit())));
+        }
+    })?;
+    Ok(sender)
+}
+
+/// Starts the thread that writes standard input, and returns the end to read from.
+fn spawn_writer(text: &str) -> io::Result<io::PipeReader> {
+    let (reader, mut writer) = io::pipe()?;
+    let text = text.to_owned();
+    std::thread::Builder::new().spawn(move || {
+        // A process may exit before it has read everything.
+        drop(writer.write_all(text.as_bytes()));
+    })?;
+    Ok(reader)
 }
 
 fn spawn_reader(
@@ -187,14 +213,15 @@ fn spawn_reader(
     max: usize,
     events: &Sender<ProcessEvent>,
     buffer: &SharedBuffer,
-) {
+) -> io::Result<()> {
     let (events, buffer) = (events.clone(), Arc::clone(buffer));
-    std::thread::spawn(move || {
+    std::thread::Builder::new().spawn(move || {
         let is_complete = read_limited(stream, max, &buffer, || {
             drop(events.send(ProcessEvent::Output))
         });
         drop(events.send(ProcessEvent::StreamEnd(name, is_complete)));
-    });
+    })?;
+    Ok(())
 }
 
 /// Reads to the end. Stops and returns `false` at the first byte beyond `max`.

@@ -1,7 +1,7 @@
 //! Pins the context and identifies the cluster.
 
 use super::Session;
-use super::runner::{Runner, join_thread};
+use super::runner::{Runner, join_thread, spawn_task};
 use super::tools::{resolve_influxctl, resolve_kubectl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::strip_credentials;
@@ -19,7 +19,7 @@ pub(crate) fn resolve_tools(session: &Session) -> Result<ResolvedTools> {
     // kubectl's version and digest come first: a third parallel program slows two cores down.
     let kubectl = resolve_kubectl(session)?;
     std::thread::scope(|scope| {
-        let influxctl = scope.spawn(|| resolve_influxctl(session));
+        let influxctl = spawn_task(scope, || resolve_influxctl(session));
         let kubectl = resolve_context(session, kubectl);
         let influxctl = join_thread(influxctl);
         Ok(ResolvedTools {
@@ -111,7 +111,7 @@ pub(crate) fn identify_namespace(
     namespace: &str,
 ) -> Result<ClusterId> {
     let (cluster, namespace) = std::thread::scope(|scope| {
-        let namespace = scope.spawn(|| read_namespace_uid(runner, kubectl, namespace));
+        let namespace = spawn_task(scope, || read_namespace_uid(runner, kubectl, namespace));
         (read_cluster_uid(runner, kubectl), join_thread(namespace))
     });
     match cluster? {

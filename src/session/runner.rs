@@ -4,6 +4,8 @@ use crate::error::{ErrorKind, Result};
 use crate::exec::{Executor, WatchResult};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::ui::Ui;
+use std::sync::mpsc::{SendError, channel};
+use std::thread::{Scope, ScopedJoinHandle};
 
 /// The executor and the user interface of one command.
 #[derive(Clone, Copy)]
@@ -41,9 +43,42 @@ impl Runner<'_> {
     }
 }
 
-/// Returns the result of a thread, and continues its panic.
-pub(crate) fn join_thread<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
-    thread
-        .join()
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+/// A task that runs beside others, or has run already.
+pub(crate) enum ParallelTask<'scope, T> {
+    Running(ScopedJoinHandle<'scope, Option<T>>),
+    Done(T),
+}
+
+/// Runs a task in a thread. Where the system allows no further thread, runs it at once: a panic
+/// between two steps would abort a revocation.
+pub(crate) fn spawn_task<'scope, 'env, T, F>(
+    scope: &'scope Scope<'scope, 'env>,
+    task: F,
+) -> ParallelTask<'scope, T>
+where
+    T: Send + 'scope,
+    F: FnOnce() -> T + Send + 'scope,
+{
+    // A thread that does not start would drop a task of its own.
+    let (sender, receiver) = channel::<F>();
+    let thread = std::thread::Builder::new()
+        .spawn_scoped(scope, move || receiver.recv().ok().map(|task| task()));
+    match thread {
+        Ok(thread) => match sender.send(task) {
+            Ok(()) => ParallelTask::Running(thread),
+            Err(SendError(task)) => ParallelTask::Done(task()),
+        },
+        Err(_) => ParallelTask::Done(task()),
+    }
+}
+
+/// Returns the result of a task, and continues its panic.
+pub(crate) fn join_thread<T>(task: ParallelTask<'_, T>) -> T {
+    match task {
+        ParallelTask::Done(result) => result,
+        ParallelTask::Running(thread) => thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .expect("the thread has received its task"),
+    }
 }

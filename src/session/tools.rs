@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::kuberc::apply_plugin_policy;
-use super::runner::join_thread;
+use super::runner::{join_thread, spawn_task};
 use crate::error::{Error, Result};
 use crate::exec::ResolvedTool;
 use crate::plan::shell_quote;
@@ -82,7 +82,7 @@ pub(crate) fn inspect_tool(session: &Session, name: ToolName) -> Result<Resolved
         return Ok(found);
     }
     let (digest, output) = std::thread::scope(|scope| {
-        let digest = scope.spawn(|| session.executor.compute_tool_digest(&found.tool));
+        let digest = spawn_task(scope, || session.executor.compute_tool_digest(&found.tool));
         let output = session.run(&format!("{}-version", name.as_str()), &command(&found.tool));
         (join_thread(digest), output)
     });

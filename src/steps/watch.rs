@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::WatchResult;
-use crate::session::runner::{Runner, join_thread};
+use crate::session::runner::{Runner, join_thread, spawn_task};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{EventReader, KubectlError, WatchEvent};
 use serde::de::DeserializeOwned;
@@ -59,7 +59,7 @@ impl ConditionWatch<'_> {
     ) -> Result<O::Decision> {
         std::thread::scope(|scope| {
             let (sender, receiver) = channel::<()>();
-            let watcher = scope.spawn(move || {
+            let watcher = spawn_task(scope, move || {
                 // The end of this thread drops the sender, which ends the loop below.
                 let _sender = sender;
                 self.watch_with_retries(command, observer)

@@ -2,9 +2,12 @@
 
 use super::{Tool, ToolName};
 use crate::text::sanitize_truncated;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -285,15 +288,35 @@ impl ToolOutput {
 #[must_use]
 pub fn quote_line(line: &str) -> String {
     let line = line.trim();
-    sanitize_truncated(
-        line.strip_prefix("error: ")
-            .or_else(|| line.strip_prefix("error\t"))
-            .unwrap_or(line),
-        300,
-    )
+    let line = line
+        .strip_prefix("error: ")
+        .or_else(|| line.strip_prefix("error\t"))
+        .unwrap_or(line);
+    sanitize_truncated(&hide_proxy_credentials(line), 300)
 }
 
+/// Removes the user and the password of a proxy. kubectl quotes a `proxy-url` that it cannot parse,
+/// so everything up to the last `@` counts.
+fn hide_proxy_credentials(line: &str) -> Cow<'_, str> {
+    const KEY: &str = "proxy-url";
+    match (line.find(KEY), line.rfind('@')) {
+        (Some(key), Some(at)) if key < at => {
+            let before = &line[..key + KEY.len()];
+            format!("{before}: [credentials]{}", &line[at..]).into()
+        }
+        _ => line.into(),
+    }
+}
+
+/// Returns whether a line is a log line of a Kubernetes library, or of Go with GODEBUG
+/// (`2026/11/23 22:58:39 http2: …`).
 fn is_klog_line(line: &str) -> bool {
+    static GO_LOG: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ").expect("the pattern is a constant")
+    });
+    if GO_LOG.is_match(line) {
+        return true;
+    }
     let mut bytes = line.bytes();
     matches!(bytes.next(), Some(b'I' | b'W' | b'E' | b'F'))
         && bytes.by_ref().take(4).all(|byte| byte.is_ascii_digit())
@@ -326,6 +349,19 @@ mod tests {
             last_error_line("E1123 22:58:39.593580   28218 memcache.go:265] x\n"),
             "E1123 22:58:39.593580   28218 memcache.go:265] x"
         );
+        assert_eq!(
+            last_error_line("2026/11/23 22:58:39 http2: data=\"ZXlK\"\nfailed\n"),
+            "failed"
+        );
+        for quoted in ["http://ann:pa ss@proxy:1", "ann:p@ss/w@proxy:1"] {
+            assert_eq!(
+                last_error_line(&format!(
+                    "error: invalid 'proxy-url' \"{quoted}\" for cluster \"c\": could not parse: \
+                     {quoted}"
+                )),
+                "invalid 'proxy-url: [credentials]@proxy:1"
+            );
+        }
         assert_eq!(last_error_line(" \n"), "no error message (exit code 1)");
         assert_eq!(last_error_line("\u{1b}[31mred\u{7}\u{202e}"), " [31mred ");
         assert_eq!(

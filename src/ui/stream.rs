@@ -102,12 +102,14 @@ pub(super) fn require_terminal() -> Result<(), &'static str> {
 pub(super) fn spawn_line_reader() -> Receiver<String> {
     let (sender, receiver) = channel();
     // A signal does not interrupt a read from the terminal, so the main thread cannot read.
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().spawn(move || {
         let mut line = String::new();
         // After an error the channel closes, which the receiver treats as no answer.
         if io::stdin().read_line(&mut line).is_ok() {
             drop(sender.send(line));
         }
     });
+    // Without a thread the channel is closed as well.
+    drop(thread);
     receiver
 }

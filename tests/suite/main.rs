@@ -19,6 +19,7 @@ mod fakes;
 mod faulty_tools;
 mod json;
 mod junit;
+mod limits;
 mod locks;
 mod log_faults;
 mod manual_pages;

@@ -8,7 +8,7 @@ use crate::session::cluster::{
 };
 use crate::session::guard::{ignored_key_users, restart_selector};
 use crate::session::kubit::{list_operator_deployments, read_app_instances};
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{self, ClusterId, Job, Kubectl, KubectlError, Pod, SecretUid};
 use crate::tool::permission::Permission;
@@ -21,7 +21,7 @@ pub(crate) fn run_checks(
     namespace: &str,
 ) -> Result<Vec<Check>> {
     let (cluster, account) = std::thread::scope(|scope| {
-        let account = scope.spawn(|| record_account(&session.runner(), kubectl));
+        let account = spawn_task(scope, || record_account(&session.runner(), kubectl));
         let cluster = identify_cluster(&session.runner(), kubectl, namespace);
         (cluster, join_thread(account))
     });
@@ -57,8 +57,10 @@ fn check_namespace_objects(
         ("all-pods", kubectl.list_all_pods(namespace)),
     ];
     let (outputs, deployments, instances) = std::thread::scope(|scope| {
-        let deployments = scope.spawn(|| list_operator_deployments(session, kubectl, namespace));
-        let instances = scope.spawn(|| read_app_instances(session, kubectl, namespace));
+        let deployments = spawn_task(scope, || {
+            list_operator_deployments(session, kubectl, namespace)
+        });
+        let instances = spawn_task(scope, || read_app_instances(session, kubectl, namespace));
         let outputs = run_concurrently(session, &commands);
         (outputs, join_thread(deployments), join_thread(instances))
     });
@@ -122,7 +124,7 @@ fn run_concurrently<const N: usize>(
     let outputs = std::thread::scope(|scope| {
         let running = commands
             .each_ref()
-            .map(|(step, command)| scope.spawn(|| session.run(step, command)));
+            .map(|(step, command)| spawn_task(scope, || session.run(step, command)));
         running.map(join_thread)
     });
     outputs.map(|output| session.propagate_fatal(output))

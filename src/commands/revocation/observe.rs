@@ -14,7 +14,7 @@ use crate::session::guard::ignored_key_users;
 use crate::session::influxctl_config::{InfluxctlConfig, locate_config};
 use crate::session::kubit::{list_operator_deployments, read_app_instances};
 use crate::session::ownership;
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::session::token_file::read_token_file;
 use crate::steps::state::{OldToken, OldTokenEvidence};
 use crate::tool::influxctl;
@@ -57,21 +57,31 @@ pub(crate) fn observe_cluster(
     let run = |step, command| session.run(step, &command);
     let outputs = std::thread::scope(|scope| {
         let (run, kubectl, permissions) = (&run, &kubectl, &permissions);
-        let cluster = scope.spawn(|| identify_namespace(&session.runner(), kubectl, namespace));
-        let account = scope.spawn(|| record_account(&session.runner(), kubectl));
-        let secrets = scope.spawn(|| run("secrets", kubectl.get_secret_uids(namespace)));
-        let jobs = scope.spawn(|| run("jobs", kubectl.list_jobs(namespace)));
-        let pods = scope.spawn(|| run("pods", kubectl.list_pods(namespace, args.selector())));
-        let all_pods = scope.spawn(|| run("all-pods", kubectl.list_all_pods(namespace)));
-        let allowed = scope.spawn(|| run("permissions", kubectl.review_permissions(permissions)));
-        let instances = scope.spawn(|| read_app_instances(session, kubectl, namespace));
-        let deployments = needs_operator
-            .then(|| scope.spawn(|| list_operator_deployments(session, kubectl, namespace)));
+        let cluster = spawn_task(scope, || {
+            identify_namespace(&session.runner(), kubectl, namespace)
+        });
+        let account = spawn_task(scope, || record_account(&session.runner(), kubectl));
+        let secrets = spawn_task(scope, || run("secrets", kubectl.get_secret_uids(namespace)));
+        let jobs = spawn_task(scope, || run("jobs", kubectl.list_jobs(namespace)));
+        let pods = spawn_task(scope, || {
+            run("pods", kubectl.list_pods(namespace, args.selector()))
+        });
+        let all_pods = spawn_task(scope, || run("all-pods", kubectl.list_all_pods(namespace)));
+        let allowed = spawn_task(scope, || {
+            run("permissions", kubectl.review_permissions(permissions))
+        });
+        let instances = spawn_task(scope, || read_app_instances(session, kubectl, namespace));
+        let deployments = needs_operator.then(|| {
+            spawn_task(scope, || {
+                list_operator_deployments(session, kubectl, namespace)
+            })
+        });
         // The verification needs the old token. The data of `rsa-keys` is never read.
-        let token = args
-            .old_token_file
-            .is_none()
-            .then(|| scope.spawn(|| run("get-old-token", kubectl.get_admin_token(namespace))));
+        let token = args.old_token_file.is_none().then(|| {
+            spawn_task(scope, || {
+                run("get-old-token", kubectl.get_admin_token(namespace))
+            })
+        });
         RawOutputs {
             cluster_id: join_thread(account).and_then(|_| join_thread(cluster)),
             secrets: join_thread(secrets),

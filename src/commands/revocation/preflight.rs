@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Action, JobStrategy, Plan, TokenProbe};
 use crate::procedure::revoke::{self as procedure, PreflightCheck, RevocationFacts};
 use crate::session::Session;
-use crate::session::runner::join_thread;
+use crate::session::runner::{join_thread, spawn_task};
 use crate::steps::state::{OldToken, OldTokenEvidence};
 use crate::steps::token::{build_probe_subject, probe_token};
 use crate::tool::influxctl::TokenVerdict;
@@ -74,7 +74,7 @@ pub(super) fn run_preflight(
     prior: PriorProgress,
 ) -> Result<Option<OldToken>> {
     let (jobs, old_token) = std::thread::scope(|scope| {
-        let jobs = scope.spawn(|| dry_run_jobs(session, facts, plan, args));
+        let jobs = spawn_task(scope, || dry_run_jobs(session, facts, plan, args));
         let old_token = old_token
             .map(|old| probe_old_token(session, facts.token_probe.as_ref(), old, prior))
             .transpose();

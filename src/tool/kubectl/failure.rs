@@ -25,6 +25,8 @@ pub enum KubectlError {
     NoContext,
     /// The server does not respond.
     Unreachable(String),
+    /// The server cannot reach an admission webhook.
+    Webhook(String),
     /// The cluster does not know this kind of object.
     NoSuchResource(String),
     /// Anything else.
@@ -91,6 +93,11 @@ impl KubectlError {
             || last.contains("no configuration has been provided")
         {
             Self::NoContext
+        } else if is_server_error("failed calling webhook")
+            || is_server_error("failed to call webhook")
+        {
+            // It quotes the words of an unreachable server, but the server has answered.
+            Self::Webhook(message)
         } else if UNREACHABLE_PATTERNS
             .iter()
             .any(|pattern| all.contains(pattern))
@@ -163,6 +170,10 @@ impl KubectlError {
             Self::NoContext => error(ErrorKind::Failed, "no current context").hint(
                 "choose a kubeconfig with `--kubeconfig` or KUBECONFIG, and a context with \
                  `--context`",
+            ),
+            Self::Webhook(message) => error(ErrorKind::Failed, message).hint(
+                "make the webhook work, or have it removed: `kubectl get \
+                 validatingwebhookconfigurations,mutatingwebhookconfigurations` lists them",
             ),
             Self::Unreachable(message) => error(ErrorKind::Unreachable, message)
                 .hint("check the cluster and the network until `kubectl cluster-info` works"),
