@@ -9,7 +9,7 @@ pub(crate) mod request;
 use crate::audit::RecordedVerification;
 use crate::cli::RevocationArgs;
 use crate::error::{CommandResult, Result};
-use crate::plan::{Action, Step, TokenProbe};
+use crate::plan::{Action, Plan, Step, TokenProbe};
 use crate::plan_file::document::PlanObservation;
 use crate::procedure::revoke::{self as procedure, Observation, RevocationFacts, SecretState};
 use crate::secret::Secret;
@@ -201,9 +201,7 @@ pub(crate) fn run_revocation(
         return Ok(None);
     }
     session.ui.report_plan(&revocation.plan);
-    let steps = &revocation.plan.steps;
-    let changes_cluster = steps.iter().any(|step| is_cluster_change(&step.action));
-    if changes_cluster {
+    if changes_cluster(&revocation.plan) {
         require_confirmation(
             session,
             &facts.target,
@@ -216,24 +214,10 @@ pub(crate) fn run_revocation(
     if let Some(verified_by) = verified_by {
         let _ = state.verified_by.set(verified_by);
     }
-    let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
     if let Some(old_token) = old_token {
-        // The cluster's copy goes first, and a rerun needs one to verify its rejection.
-        if changes_cluster {
-            session
-                .executor
-                .write_state_token("keep-old-token", &kept_file, &old_token.token)?;
-        }
         let _ = state.old_token.set(old_token);
     }
-    let result = execute_plan(&runner, &revocation.plan, &state);
-    // A revocation that is not verified can be resumed, and then needs the copy.
-    let result = result.and_then(|()| match state.verification.get() {
-        Some(RevocationVerification::Verified) => session
-            .executor
-            .delete_state_file("delete-old-token", &kept_file),
-        _ => Ok(()),
-    });
+    let result = execute_with_kept_token(session, &facts, &revocation.plan, &state);
     drop(namespace_lock);
     result.map_err(|error| {
         add_progress(
@@ -246,6 +230,34 @@ pub(crate) fn run_revocation(
         )
     })?;
     Ok(report_outcome(session, request, &revocation.plan, &state))
+}
+
+/// Executes the plan. Keeps a copy of the old token until its rejection is verified: the copy in
+/// the cluster goes first, and a rerun needs one.
+fn execute_with_kept_token(
+    session: &Session,
+    facts: &RevocationFacts,
+    plan: &Plan,
+    state: &RunState,
+) -> Result<()> {
+    let executor = session.executor;
+    let file = old_token_file_name(&facts.cluster, &facts.target.namespace);
+    if let Some(old_token) = state.old_token.get().filter(|_| changes_cluster(plan)) {
+        executor.write_state_token("keep-old-token", &file, &old_token.token)?;
+    }
+    execute_plan(&session.runner(), plan, state)?;
+    match state.verification.get() {
+        Some(RevocationVerification::Verified) => {
+            executor.delete_state_file("delete-old-token", &file)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn changes_cluster(plan: &Plan) -> bool {
+    plan.steps
+        .iter()
+        .any(|step| is_cluster_change(&step.action))
 }
 
 fn is_cluster_change(action: &Action) -> bool {

@@ -173,7 +173,7 @@ fn rotate_names_profile_whose_address_is_not_verified() {
     add_profiles(&sb);
     let config = sb.read(CONFIG_FILE);
     let (first, second) = config.split_once("name = \"test\"").expect("the profile");
-    let second = second.replacen("26444", "26445", 1);
+    let second = second.replacen("127.0.0.1", "influxdb.prod.invalid", 1);
     sb.write(CONFIG_FILE, format!("{first}name = \"test\"{second}"));
     let profiles = ["--profile", "default", "--profile", "test"];
     let run = run_rotate(
@@ -181,7 +181,7 @@ fn rotate_names_profile_whose_address_is_not_verified() {
         10,
         &[&profiles[..], &["--grace-period", "1s"]].concat(),
     );
-    let expected = "warning: profile `test` is not verified at 127.0.0.1:26445: ";
+    let expected = "warning: profile `test` is not verified at influxdb.prod.invalid:26444: ";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     assert!(
         run.stdout.contains("\nrevoked and verified\n")
