@@ -82,7 +82,8 @@ parse_entry='
   def is_target:
     object(field("context"; nullable(is_string)), field("server"; nullable(is_string)),
       field("cluster_uid"; nullable(is_string)), field("namespace_uid"; nullable(is_string)),
-      field("namespace"; nullable(is_string)));
+      field("namespace"; nullable(is_string)),
+      optional("user"; is_string), optional("account"; is_string));
   def is_object_reference:
     object(field("kind"; is_one_of(["Secret", "Job"])), field("name"; is_string),
       field("uid"; is_string));
@@ -97,7 +98,9 @@ parse_entry='
   def is_stdin: is_stream and object(optional("derived_from"; list(is_object_reference)));
   def is_file_change:
     object(field("op"; is_one_of(["write", "delete", "temp-dir"])), field("path"; is_text),
-      field("before"; nullable(is_stream)), field("after"; nullable(is_stream)));
+      field("before"; nullable(is_stream)), field("after"; nullable(is_stream)),
+      optional("token_file"; object(field("profile"; is_string),
+        field("before"; nullable(is_string)), field("after"; nullable(is_string)))));
   def is_exit:
     object(field("code"; nullable(is_int32)), field("signal"; nullable(is_int32)))
     and ((.code == null) != (.signal == null));
@@ -128,7 +131,8 @@ parse_entry='
       field("actor"; is_actor), field("pid"; is_uint32),
       field("process_start"; nullable(is_string)), field("reason"; nullable(is_string)),
       field("command"; is_string), field("dry_run"; is_flag),
-      field("policy"; nullable(is_hash)), field("unfinished"; is_unfinished)
+      field("policy"; nullable(is_hash)), optional("policy_file"; is_text),
+      optional("policy_redirects"; list(is_string)), field("unfinished"; is_unfinished)
     elif .type == "tool" then
       field("name"; is_string), field("path"; is_text), field("sha256"; nullable(is_hash)),
       field("version"; nullable(is_string)), field("found_at"; is_string)
