@@ -69,7 +69,7 @@ mod tests {
         });
         let result = json!({
             "type": "result", "intent": seq, "exit": null, "duration_ms": 1, "stdout": null,
-            "stderr": null, "files": [file], "error": null
+            "stderr": null, "files": [file]
         });
         (make_line(seq, intent), make_line(seq + 1, result))
     }
