@@ -276,7 +276,7 @@ fn pinned_tool_that_others_can_change_on_tmpfs_is_refused() {
     std::fs::copy(sb.path("bin/kubectl"), &kubectl).expect("sandbox");
     let pin = format!("[tools.kubectl]\npath = \"{}\"\n", kubectl.display());
     let policy = build_pinned_policy(&sb).replace("[tools.kubectl]\n", &pin);
-    write_policy(&sb, &policy);
+    write_trusted_policy(&sb, &policy);
     let chmod = |mode| {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(&kubectl, mode).expect("sandbox");
