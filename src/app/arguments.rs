@@ -65,7 +65,7 @@ fn refuse_token_in_arguments(cli: &Cli, environment: &Environment) -> Result<()>
                 path.display()
             ))
             .hint(
-                "pass another --reason. Other users of this host could read the token: run \
+                "remove it from the command line. Other users of this host could read the token: run \
                  `bypassctl rotate`, unless nobody did",
             ));
         }

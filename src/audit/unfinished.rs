@@ -363,6 +363,9 @@ pub(super) fn has_accepted_probe(
     target: &Target,
     subject: &ProbeSubject,
 ) -> io::Result<bool> {
+    if subject.token_hmac.is_none() {
+        return Ok(false);
+    }
     let mut probes: Vec<u64> = Vec::new();
     let (mut is_accepted, mut is_deleting) = (false, false);
     for event in read_run_events(file)? {

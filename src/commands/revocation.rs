@@ -41,6 +41,8 @@ pub(crate) struct RevocationContext {
     pub(crate) token_probe: Option<TokenProbe>,
     /// A copy of the old token.
     pub(crate) old_token: Option<OldToken>,
+    /// The state directory has the copy of the interrupted run that this one resumes.
+    has_kept_token: bool,
     /// The local files that a saved plan describes.
     pub(crate) plan_observation: PlanObservation,
     /// The new token, if an unfinished revocation has created it.
@@ -80,7 +82,15 @@ pub(crate) fn gather_context(
     } else {
         None
     };
-    let kept_token = take_kept_token(session, &snapshot, args, stage.resuming.is_some())?;
+    // With `--start-over` the copy can be the only one, too.
+    let is_unfinished = observation.determine_stage(false).resuming.is_some();
+    let kept_token = if is_unfinished {
+        let name = old_token_file_name(&snapshot.cluster_id, &snapshot.target.namespace);
+        session.executor.read_state_token(&name)?
+    } else {
+        None
+    };
+    let has_kept_token = kept_token.is_some() && !args.start_over;
     let (new_token, current_token) = if is_new {
         (snapshot.current_token.take(), None)
     } else {
@@ -100,29 +110,10 @@ pub(crate) fn gather_context(
         verified_by,
         token_probe,
         old_token,
+        has_kept_token,
         plan_observation: PlanObservation::default(),
         new_token,
     })
-}
-
-/// Reads the copy of the old token that an interrupted run has kept. Deletes one that no
-/// unfinished revocation needs.
-fn take_kept_token(
-    session: &Session,
-    snapshot: &ClusterSnapshot,
-    args: &RevocationArgs,
-    is_unfinished: bool,
-) -> Result<Option<Secret>> {
-    let name = old_token_file_name(&snapshot.cluster_id, &snapshot.target.namespace);
-    if is_unfinished {
-        return session.executor.read_state_token(&name);
-    }
-    if !session.mode.is_read_only(args.dry_run) {
-        session
-            .executor
-            .delete_state_file("delete-stale-old-token", &name)?;
-    }
-    Ok(None)
 }
 
 /// Plans, checks, confirms and executes.
@@ -141,6 +132,7 @@ pub(crate) fn run_revocation(
         verified_by,
         token_probe,
         old_token,
+        has_kept_token,
         plan_observation,
         new_token: _,
     } = context;
@@ -217,7 +209,7 @@ pub(crate) fn run_revocation(
     if let Some(old_token) = old_token {
         let _ = state.old_token.set(old_token);
     }
-    let result = execute_with_kept_token(session, &facts, &revocation.plan, &state);
+    let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
     drop(namespace_lock);
     result.map_err(|error| {
         add_progress(
@@ -238,12 +230,16 @@ fn execute_with_kept_token(
     session: &Session,
     facts: &RevocationFacts,
     plan: &Plan,
+    has_kept_token: bool,
     state: &RunState,
 ) -> Result<()> {
     let executor = session.executor;
     let file = old_token_file_name(&facts.cluster, &facts.target.namespace);
-    if let Some(old_token) = state.old_token.get().filter(|_| changes_cluster(plan)) {
-        executor.write_state_token("keep-old-token", &file, &old_token.token)?;
+    if changes_cluster(plan) && !has_kept_token {
+        match state.old_token.get() {
+            Some(old) => executor.write_state_token("keep-old-token", &file, &old.token)?,
+            None => executor.delete_state_file("delete-stale-old-token", &file)?,
+        }
     }
     execute_plan(&session.runner(), plan, state)?;
     match state.verification.get() {

@@ -131,5 +131,5 @@ fn check_ownership(meta: &std::fs::Metadata) -> io::Result<()> {
 
 fn state_file_error(path: &Path, error: &io::Error) -> Error {
     Error::refusal(format!("cannot use `{}`: {error}", path.display()))
-        .hint("check the state directory: delete this file if you did not create it")
+        .hint("check owner, mode (0600) and free space in the state directory")
 }

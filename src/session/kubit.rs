@@ -6,6 +6,8 @@ use crate::error::Result;
 use crate::procedure::revoke::AppInstances;
 use crate::tool::kubectl::{self, Deployment, Kubectl, KubectlError};
 
+const UNEXPECTED_FORM: &str = "the AppInstance has an unexpected form";
+
 /// Lists the deployments of kubit. Returns `None` if the account cannot list them everywhere, and
 /// the own namespace has none.
 pub(crate) fn list_operator_deployments(
@@ -40,6 +42,9 @@ pub(crate) fn read_app_instances(
         Ok(instances) if !instances.is_empty() => return Ok(AppInstances::Known(instances)),
         Ok(_) | Err(KubectlError::NoSuchResource(_)) => None,
         Err(KubectlError::Forbidden(_)) => Some("the account cannot list AppInstances"),
+        Err(KubectlError::Unrecognised(_)) if output.is_success() => {
+            return Ok(AppInstances::Unknown(UNEXPECTED_FORM));
+        }
         Err(failure) => return Err(to_error(failure)),
     };
     let command = kubectl.get_app_instance_config(namespace);
@@ -47,6 +52,9 @@ pub(crate) fn read_app_instances(
     let instance = match kubectl::parse_app_instance_config(&output) {
         Ok(instance) => instance,
         Err(KubectlError::NotFound(_)) => None,
+        Err(KubectlError::Unrecognised(_)) if output.is_success() => {
+            return Ok(AppInstances::Unknown(UNEXPECTED_FORM));
+        }
         Err(KubectlError::Forbidden(_)) => {
             let reason = "the account cannot read ConfigMap `app-instance`";
             return Ok(AppInstances::Unknown(unknown_reason.unwrap_or(reason)));

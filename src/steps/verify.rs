@@ -178,19 +178,26 @@ pub(crate) fn verify_revocation(
         .as_ref()
         .map(|probe| probe.profile.address())
         .unwrap_or_default();
-    let outcome = match (outcome, verified_by) {
-        // Nothing has changed since the verification.
-        (RevocationVerification::Inconclusive(_), Some(verified_by))
-            if verified_by.secrets == secrets && state.new_token_rejection.get().is_none() =>
+    let is_rejected = matches!(
+        state.rejection.get(),
+        Some(RejectionOutcome::Rejected { .. })
+    );
+    let (outcome, verified_by) = match (outcome, verified_by) {
+        // An earlier run verified these secrets, and this run has changed nothing.
+        (RevocationVerification::Inconclusive(_), Some(entry))
+            if entry.secrets == secrets
+                && !runner.executor.has_changed()
+                && state.new_token_rejection.get().is_none() =>
         {
-            RevocationVerification::Verified
+            (RevocationVerification::Verified, Some(entry))
         }
-        (outcome, _) => outcome,
+        (outcome, verified_by) => {
+            if outcome == RevocationVerification::Verified {
+                runner.executor.record_verification(step, secrets)?;
+            }
+            (outcome, verified_by.filter(|_| !is_rejected))
+        }
     };
-    if outcome == RevocationVerification::Verified {
-        runner.executor.record_verification(step, secrets)?;
-    }
-    let verified_by = verified_by.filter(|_| state.rejection.get().is_none());
     report_outcome(runner, step, verification, &outcome, &address, verified_by);
     let _ = state.verification.set(outcome);
     Ok(())

@@ -12,7 +12,7 @@ const ENABLE_ARGS: &[&str] = &["enable", "-n", "influxdb"];
 const DISABLE_ARGS: &[&str] = &["disable"];
 pub const STRACE_PATH: &str = "/usr/bin/strace";
 
-/// The system calls on the audit log. strace counts each of them separately.
+/// The system calls on the audit log and its lock file. strace counts each of them separately.
 pub const LOG_SYSCALLS: [&str; 10] = [
     "?open,?openat",
     "?fstat,?newfstatat,?statx",
@@ -307,7 +307,7 @@ fn kill_at_each_syscall(syscalls: &str, command: &[&str], at_least: u32) {
     assert!(nth > at_least, "{syscalls}: only {nth}");
 }
 
-/// Kills a command at every system call on the audit log, in each thread.
+/// Kills a command at every system call on the audit log and its lock file, in each thread.
 fn kill_at_each_log_syscall(command: &[&str], at_least: usize) {
     let mut killed = 0;
     for syscall in LOG_SYSCALLS {
@@ -316,8 +316,9 @@ fn kill_at_each_log_syscall(command: &[&str], at_least: usize) {
             if command == DISABLE_ARGS {
                 assert_eq!(sb.run(ENABLE_ARGS).code, 0);
             }
-            let log = sb.log_path();
-            let which = ["-f", "-P", log.to_str().expect("text")];
+            let log = sb.log_path().display().to_string();
+            let lock = format!("{log}.lock");
+            let which = ["-f", "-P", &log, "-P", &lock];
             let run = run_with_injection(
                 &sb,
                 &which,

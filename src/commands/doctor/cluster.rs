@@ -403,6 +403,11 @@ fn check_signing_key(key: SigningKey) -> Check {
             "the AppInstance sets its own: new `rsa-keys` would revoke no token",
             "replace `spec.package.spec.admin.internalSigningKey` in the AppInstance instead",
         ),
+        SigningKey::NoAppInstance => Check::warning(
+            "signing key",
+            "not checked: the cluster has no AppInstance",
+            "look for `internalSigningKey` in the file that `kubit local apply` applied",
+        ),
         SigningKey::Unknown(reason) => Check::warning(
             "signing key",
             format!("not checked: {reason}"),

@@ -4,7 +4,7 @@ use crate::cli::RevocationArgs;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::TargetLock;
-use crate::plan::{ClusterTarget, TokenProbe};
+use crate::plan::{ClusterTarget, SecretName, TokenProbe};
 use crate::procedure::revoke::{self, AppInstances, Operator, Rerun};
 use crate::profile;
 use crate::secret::Secret;
@@ -136,6 +136,12 @@ impl RawOutputs {
         let secrets =
             kubectl::parse_secret_uids(&secrets).map_err(add_context("cannot list the secrets"))?;
         let jobs = kubectl::parse_list(&self.jobs?).map_err(add_context("cannot list the jobs"))?;
+        // The job of an interrupted run can create the secret between the two reads.
+        let token = token.filter(|_| {
+            secrets
+                .iter()
+                .any(|secret| secret.name == SecretName::AdminToken.as_str())
+        });
         let parse_pods = |output: &ToolOutput| {
             kubectl::parse_list::<Pod>(output).map_err(add_context("cannot list the pods"))
         };
@@ -299,8 +305,12 @@ pub(crate) fn resolve_old_token(
         return Ok(Some(OldToken::new(token, OldTokenEvidence::None)));
     }
     match (current_token, kept_token) {
+        // A resumed run verifies the token that the interrupted run was to revoke.
+        (Some(token), Some(kept)) if token != kept && !args.start_over => {
+            Ok(Some(OldToken::new(kept, OldTokenEvidence::None)))
+        }
         (Some(token), _) => Ok(Some(OldToken::new(token, OldTokenEvidence::FromCluster))),
-        (None, Some(token)) => Ok(Some(OldToken::new(token, OldTokenEvidence::None))),
+        (None, Some(kept)) => Ok(Some(OldToken::new(kept, OldTokenEvidence::None))),
         (None, None) => read_profile_token(session, token_probe, new_token),
     }
 }

@@ -43,6 +43,7 @@ impl AppInstances {
             Self::Known(instances) if instances.iter().any(|instance| instance.has_signing_key) => {
                 SigningKey::SetBySite
             }
+            Self::Known(instances) if instances.is_empty() => SigningKey::NoAppInstance,
             Self::Known(_) => SigningKey::Generated,
             Self::Unknown(reason) => SigningKey::Unknown(reason),
         }
@@ -56,6 +57,8 @@ pub enum SigningKey {
     Generated,
     /// The AppInstance contains it, so new `rsa-keys` would leave all tokens valid.
     SetBySite,
+    /// The cluster has no AppInstance, as after `kubit local apply`: its file can set a key.
+    NoAppInstance,
     /// Not checked, for this reason.
     Unknown(&'static str),
 }

@@ -188,7 +188,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn build_plan(mut self, local_steps: Vec<Step>) -> Result<RevocationPlan> {
+    fn build_plan(mut self, mut local_steps: Vec<Step>) -> Result<RevocationPlan> {
         self.ensure_new_token_is_wanted()?;
         self.warn_about_other_key_users();
         self.push_cluster_check();
@@ -203,6 +203,12 @@ impl<'a> Planner<'a> {
             self.push_rejection_check();
         }
         self.push_verification();
+        let min_rejections = self.min_rejections();
+        for step in &mut local_steps {
+            if let Action::VerifyProfile(check) = &mut step.action {
+                check.min_rejections = min_rejections;
+            }
+        }
         // A rejected token must not replace one that can still work.
         self.steps.extend(local_steps);
         // A plan that only reads the cluster does not need the cluster check.
@@ -443,6 +449,18 @@ impl<'a> Planner<'a> {
         ));
     }
 
+    /// Returns how many rejections in a row are required. A resumed run can find the pods during
+    /// their restart.
+    fn min_rejections(&self) -> usize {
+        let is_ready = |pod: &&Pod| !pod.is_finished() && pod.is_ready();
+        let ready = self.facts.pods.iter().filter(is_ready).count();
+        let awaited = self.steps.iter().find_map(|step| match &step.action {
+            Action::RestartPods(restart) => Some(restart.ready_pods),
+            _ => None,
+        });
+        MIN_REJECTIONS.max(REJECTIONS_PER_POD * ready.max(awaited.unwrap_or(0)))
+    }
+
     /// Probes the old token from the restart on, in parallel with the job of the new token.
     fn push_rejection_check(&mut self) {
         let Some(token_probe) = self.facts.token_probe.clone() else {
@@ -451,9 +469,7 @@ impl<'a> Planner<'a> {
         let job = self.steps.iter().rposition(|step| {
             matches!(&step.action, Action::RunJob(run) if run.secret == SecretName::AdminToken)
         });
-        let is_ready = |pod: &&Pod| !pod.is_finished() && pod.is_ready();
-        let pods = self.facts.pods.iter().filter(is_ready).count();
-        let min_rejections = MIN_REJECTIONS.max(REJECTIONS_PER_POD * pods);
+        let min_rejections = self.min_rejections();
         let step = Step {
             id: "verify-rejection",
             reason: "behind a load balancer a backend can still have the old keys".to_owned(),

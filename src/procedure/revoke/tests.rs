@@ -4,7 +4,7 @@ mod properties;
 
 use super::*;
 use crate::error::Error;
-use crate::plan::{Action, ClusterTarget, JobStrategy, Plan, SecretName, Step};
+use crate::plan::{Action, ClusterTarget, JobStrategy, Plan, SecretName, Step, TokenProbe};
 use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{ClusterId, GlobalFlags, Job, Kubectl, Pod, SecretUid};
 use crate::tool::permission::Permission;
@@ -629,4 +629,39 @@ fn keys_are_new_only_when_a_key_gen_job_ran_at_their_creation() {
         assert!(error.hint.contains("--start-over"), "{error}");
     }
     assert!(plan_with(vec![token_job()]).is_err(), "no key-gen job");
+}
+
+#[test]
+fn resumed_run_requires_rejections_for_all_awaited_pods() {
+    let profile = "[[profile]]\nname = \"default\"\nproduct = \"clustered\"\nhost = \"h\"\n";
+    let facts = RevocationFacts {
+        secrets: vec![make_secret("rsa-keys", "k2", 10)],
+        jobs: vec![
+            make_job("key-gen-001", 10, JobHealth::Complete, "i"),
+            make_job("create-admin-token-7c9d2b41", 2, JobHealth::Complete, "j"),
+        ],
+        pods: (0..4)
+            .map(|i| make_pod(&format!("p{i}"), 3, true, true))
+            .collect(),
+        token_probe: Some(TokenProbe {
+            command: crate::tool::influxctl::probe_token(&make_target().kubectl.tool),
+            profile: crate::profile::list_profiles(profile).unwrap().remove(0),
+        }),
+        ..make_facts()
+    };
+    let rejections = |facts: &RevocationFacts| {
+        let plan = plan_revocation(facts, Vec::new()).unwrap().plan;
+        plan.steps.iter().find_map(|step| match &step.action {
+            Action::VerifyRejection(check) => Some(check.min_rejections),
+            _ => None,
+        })
+    };
+    assert_eq!(rejections(&facts), Some(20), "4 pods terminate");
+    let none_ready = RevocationFacts {
+        pods: (0..4)
+            .map(|i| make_pod(&format!("p{i}"), 11, false, false))
+            .collect(),
+        ..facts
+    };
+    assert_eq!(rejections(&none_ready), Some(20), "4 pods start");
 }

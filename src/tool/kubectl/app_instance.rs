@@ -51,13 +51,13 @@ impl Kubectl {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Document {
-    spec: Spec,
+    spec: Option<Spec>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Spec {
-    pause: bool,
+    pause: Option<bool>,
     package: Option<Package>,
 }
 
@@ -84,10 +84,11 @@ fn is_set<'de, D: Deserializer<'de>>(input: D) -> Result<bool, D::Error> {
 
 impl From<Document> for AppInstance {
     fn from(document: Document) -> Self {
-        let package = document.spec.package.and_then(|package| package.spec);
+        let spec = document.spec.unwrap_or_default();
+        let package = spec.package.and_then(|package| package.spec);
         let admin = package.and_then(|spec| spec.admin).unwrap_or_default();
         Self {
-            is_paused: document.spec.pause,
+            is_paused: spec.pause.unwrap_or(false),
             has_signing_key: admin.internal_signing_key,
         }
     }
@@ -186,7 +187,12 @@ mod tests {
             assert_eq!(instance.has_signing_key, expected, "{spec}");
             assert_eq!(instance.is_paused, expected, "{spec}");
         }
-        for spec in [json!({}), json!({"package": {}}), json!({"package": null})] {
+        for spec in [
+            json!(null),
+            json!({}),
+            json!({"package": {}}),
+            json!({"package": null, "pause": null}),
+        ] {
             assert_eq!(parse_spec(&spec), Ok(AppInstance::default()), "{spec}");
         }
     }

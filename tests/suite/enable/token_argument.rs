@@ -39,7 +39,7 @@ fn reason_with_content_of_token_file_is_never_recorded() {
     }
     insta::assert_snapshot!(extract_error(&sb.run(&["disable", "--reason", &reason])), @"
     error: the command line contains the content of token file `[SANDBOX]/home/.config/influxctl/admin-token-default.json`
-    hint: pass another --reason. Other users of this host could read the token: run `bypassctl rotate`, unless nobody did
+    hint: remove it from the command line. Other users of this host could read the token: run `bypassctl rotate`, unless nobody did
     ");
     assert!(sb.read_log() == log, "nothing is recorded");
     sb.assert_no_secret_leaked(&[std::path::Path::new(TOKEN_FILE)]);

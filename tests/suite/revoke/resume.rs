@@ -230,3 +230,56 @@ fn unfinished_revocation_of_deleted_namespace_is_not_resumed() {
         run.stdout
     );
 }
+
+/// Lists the copies of old tokens in the state directory.
+fn list_kept_tokens(sb: &Sandbox) -> Vec<String> {
+    let mut names = sb.list_directory("home/.local/state/bypassctl");
+    names.retain(|name| name.starts_with("old-token-"));
+    names
+}
+
+#[test]
+fn refused_start_over_keeps_copy_of_old_token() {
+    let sb = create_enabled_sandbox();
+    let old = sb.admin_token();
+    kill_before_token_is_read(&sb);
+    assert_eq!(list_kept_tokens(&sb).len(), 1);
+    sb.deny_access(json!({"verb": "delete", "resource": "secrets"}));
+    super::run_with_exit_code(&sb, 4, &[ROTATE_ARGS, &["--start-over"]].concat());
+    assert_eq!(list_kept_tokens(&sb).len(), 1);
+    sb.edit_cluster(|cluster| cluster["denied"] = json!([]));
+    super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    assert_revoked(&sb, &old, "resumed");
+    assert_eq!(list_kept_tokens(&sb), [""; 0]);
+}
+
+#[test]
+fn earlier_verification_claims_no_probe_of_this_run() {
+    let sb = create_enabled_sandbox();
+    super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    // As if the run was killed right before its end.
+    let log = String::from_utf8(sb.read_log()).expect("ASCII");
+    let end = log.trim_end().rfind('\n').expect("a line") + 1;
+    assert!(log[end..].contains("\"run.end\""));
+    sb.write(sb.log_path(), &log[..end]);
+    sb.inject_fault(json!({
+        "tool": "influxctl",
+        "contains": ["database"],
+        "before": true,
+        "do": {"exit": {"code": 1, "stderr": "error\tx509: unknown authority\n"}}
+    }));
+    let run = sb.run(ROTATE_ARGS);
+    assert!([0, 10].contains(&run.code), "{}", run.stderr);
+    assert_eq!(
+        run.code == 0,
+        run.stdout.contains("verify-revocation: by entry"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        !run.stdout.contains("rejects the old token and accepts"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(sb.read_entries_by_type("verification").len(), 1);
+}
