@@ -33,5 +33,6 @@ pub use limits::disable_core_dumps;
 pub(crate) use lock::TargetLock;
 pub(crate) use run::WatchResult;
 pub(crate) use summary::append_summary;
+pub(crate) use sync::lock_mutex;
 pub(crate) use write_file::{FileAccess, FileWrite};
 pub(crate) use writers::{Writer, find_writers};

@@ -285,7 +285,7 @@ impl Ui {
         self.write_out(&format!("{}\n", escape_lines(text)));
     }
 
-    /// Prints the policy in force on standard error, with the keys that redirect the run.
+    /// Prints the active policy on standard error, with the keys that redirect the run.
     pub fn print_policy(&self, policy: &str, redirections: &[String]) {
         if self.options.quiet {
             return;

@@ -169,10 +169,10 @@ pub struct RunBegin {
     pub command: String,
     /// True if the run only shows its plan.
     pub dry_run: bool,
-    /// SHA-256 of the policy file in force.
+    /// SHA-256 of the active policy file.
     #[serde(deserialize_with = "fields::nullable_digest")]
     pub policy: Option<String>,
-    /// Path of the policy file in force.
+    /// Path of the active policy file.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",

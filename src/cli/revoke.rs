@@ -76,9 +76,9 @@ pub struct RevocationArgs {
         )
     )]
     pub wait_timeout: Duration,
-    /// Preflight check to skip
+    /// Preflight check to skip, repeatable
     #[arg(long, value_enum, value_name = "CHECK")]
-    pub skip_check: Option<PreflightCheck>,
+    pub skip_check: Vec<PreflightCheck>,
     /// New revocation instead of resuming an unfinished one
     #[arg(long)]
     pub start_over: bool,

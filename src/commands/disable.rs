@@ -177,7 +177,7 @@ struct Restoration {
     former_token_file: Option<String>,
 }
 
-/// Plans to restore the profile, as far as the audit log shows what it had before `enable`.
+/// Plans to restore the profile from before `enable`, as far as the audit log shows it.
 fn plan_edit(session: &Session, config: &InfluxctlConfig) -> Result<Restoration> {
     let (text, name) = (config.require_text()?, session.profile);
     let plan = |former: Option<&str>| {

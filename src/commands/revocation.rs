@@ -173,11 +173,7 @@ pub(crate) fn run_revocation(
         &revocation.plan,
         request.args,
         old_token,
-        match verified_by {
-            Some(_) => PriorProgress::Verified,
-            None if is_resuming => PriorProgress::Unfinished,
-            None => PriorProgress::None,
-        },
+        PriorProgress::new(verified_by.is_some(), is_resuming),
     )?;
     report_preflight(session, &revocation, &facts, verified_by.as_ref());
     let observed = plan_observation
@@ -221,7 +217,13 @@ pub(crate) fn run_revocation(
             is_resuming,
         )
     })?;
-    Ok(report_outcome(session, request, &revocation.plan, &state))
+    Ok(report_outcome(
+        session,
+        request,
+        &facts,
+        &revocation.plan,
+        &state,
+    ))
 }
 
 /// Executes the plan. Keeps a copy of the old token until its rejection is verified: the copy in

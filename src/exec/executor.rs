@@ -254,7 +254,7 @@ impl Executor {
         })))
     }
 
-    /// Finds who set the token file of a profile, and what it replaced. `change` removes it.
+    /// Finds the run that set the token file of a profile, and the value that it replaced. `change` removes it.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.

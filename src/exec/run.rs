@@ -264,7 +264,7 @@ impl Executor {
         };
         let (stdout, stderr) = match invocation.sensitivity() {
             Sensitivity::Plain => (false, false),
-            // With GODEBUG, Go's HTTP client prints what it receives.
+            // With GODEBUG, Go's HTTP client prints the responses, which contain the token.
             Sensitivity::Stdout => (true, self.environment.var("GODEBUG").is_some()),
             Sensitivity::Both => (true, true),
         };

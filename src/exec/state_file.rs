@@ -56,6 +56,12 @@ impl Executor {
         Ok(token)
     }
 
+    /// Returns whether the state directory has a file of this name.
+    #[must_use]
+    pub fn has_state_file(&self, name: &str) -> bool {
+        self.state_dir.join(name).symlink_metadata().is_ok()
+    }
+
     /// Writes a token to the state directory, mode 0600. This does not count as a change.
     ///
     /// # Errors

@@ -160,7 +160,7 @@ pub enum PolicySource {
     Discovered,
 }
 
-/// The policy in force, with its source.
+/// The active policy, with its source.
 #[derive(Clone, Debug)]
 pub struct ActivePolicy {
     pub rules: Policy,

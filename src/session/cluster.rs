@@ -163,7 +163,7 @@ fn identify_by_namespace(
     }
 }
 
-/// Records the account that the cluster sees, if kubectl and the server can tell.
+/// Records the account that the cluster sees, if kubectl and the server support that.
 pub(crate) fn record_account(runner: &Runner, kubectl: &Kubectl) -> Result<Option<String>> {
     let Some(command) = kubectl.get_account() else {
         return Ok(None);

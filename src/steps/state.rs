@@ -2,13 +2,14 @@
 
 use crate::audit::RecordedVerification;
 use crate::error::{Error, Result};
+use crate::exec::lock_mutex;
 use crate::secret::Secret;
 use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{ClusterId, SecretUid};
 use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 #[derive(Default)]
 pub(crate) struct RunState {
@@ -45,10 +46,6 @@ pub(crate) enum StepStatus {
     Done,
 }
 
-fn lock_mutex<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl RunState {
     /// Returns the token that an earlier step has read.
     pub(crate) fn token(&self) -> Result<&Secret> {
@@ -73,7 +70,7 @@ impl RunState {
         lock_mutex(&self.step_statuses).insert(index, status);
     }
 
-    /// Whether a step has failed. Parallel steps then stop their waits.
+    /// Returns whether a step has failed. Parallel steps then stop their waits.
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
     }

@@ -43,7 +43,7 @@ impl Streak {
         self.count >= min_rejections && time.is_some_and(|time| time >= MIN_STREAK_TIME)
     }
 
-    /// Whether it began before the deadline and can still become complete.
+    /// Returns whether it began before the deadline and can still become complete.
     fn began_before(&self, deadline: Instant) -> bool {
         self.first.is_some_and(|first| first <= deadline)
     }

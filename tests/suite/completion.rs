@@ -88,21 +88,25 @@ fn bash_completes_values_from_local_files() {
     assert_eq!(sb.call_lines(), "", "completion contacts no cluster");
 }
 
+/// The program of a shell, its arguments, and the line that loads the completion.
+type InteractiveShell = (&'static str, &'static [&'static str], &'static str);
+
+const INTERACTIVE_BASH: InteractiveShell = (
+    BASH_PATH,
+    &["--norc", "--noprofile", "-i"],
+    "source <(bypassctl completion bash)",
+);
+
+const INTERACTIVE_ZSH: InteractiveShell = (
+    "/usr/bin/zsh",
+    &["-f", "-i"],
+    "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)",
+);
+
 /// The shell runs the completed command line, which would otherwise be a usage error.
 #[test]
 fn interactive_shells_complete_typed_words() {
-    for (path, args, setup) in [
-        (
-            BASH_PATH,
-            &["--norc", "--noprofile", "-i"][..],
-            "source <(bypassctl completion bash)",
-        ),
-        (
-            "/usr/bin/zsh",
-            &["-f", "-i"],
-            "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)",
-        ),
-    ] {
+    for (path, args, setup) in [INTERACTIVE_BASH, INTERACTIVE_ZSH] {
         if !Path::new(path).exists() {
             report_skipped(&format!(
                 "{path} is missing, so its completion was not tested"
@@ -171,16 +175,8 @@ fn write_kubeconfig(sb: &Sandbox, names: &[&str]) {
 #[test]
 fn completed_names_are_quoted_in_interactive_shells() {
     for (path, args, setup) in [
-        (
-            BASH_PATH,
-            &["--norc", "--noprofile", "-i"][..],
-            "source <(bypassctl completion bash)",
-        ),
-        (
-            "/usr/bin/zsh",
-            &["-f", "-i"],
-            "autoload -U compinit; compinit -u -D; source <(bypassctl completion zsh)",
-        ),
+        INTERACTIVE_BASH,
+        INTERACTIVE_ZSH,
         // fish refuses a terminal that does not control it.
         (
             "/usr/bin/setsid",

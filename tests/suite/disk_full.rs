@@ -373,9 +373,8 @@ fn spawn_held_enable(sb: &Sandbox) -> RunningCommand {
     running
 }
 
-#[test]
-fn unlogged_results_of_concurrent_calls_are_printed() {
-    let sb = Sandbox::new();
+/// Pauses two calls of `enable` that run at the same time, until the gates `one` and `two` open.
+fn pause_concurrent_calls(sb: &Sandbox) {
     for (tool, nth, path) in [("kubectl", 2, "one"), ("influxctl", 1, "two")] {
         sb.inject_fault(json!({
             "tool": tool,
@@ -384,6 +383,12 @@ fn unlogged_results_of_concurrent_calls_are_printed() {
             "do": {"wait_for_file": {"path": path}}
         }));
     }
+}
+
+#[test]
+fn unlogged_results_of_concurrent_calls_are_printed() {
+    let sb = Sandbox::new();
+    pause_concurrent_calls(&sb);
     let running = sb.spawn(ENABLE_ARGS);
     ["one", "two"]
         .iter()
@@ -412,14 +417,7 @@ fn results_with_reserved_room_are_written_to_full_disk() {
     let Some(disk) = SmallDisk::new(&sb, 128) else {
         return;
     };
-    for (tool, nth, path) in [("kubectl", 2, "one"), ("influxctl", 1, "two")] {
-        sb.inject_fault(json!({
-            "tool": tool,
-            "nth": nth,
-            "before": true,
-            "do": {"wait_for_file": {"path": path}}
-        }));
-    }
+    pause_concurrent_calls(&sb);
     let log = disk.file_path("log.jsonl");
     let read_entries = || -> Vec<serde_json::Value> {
         let text = std::fs::read(&log).expect("a log");

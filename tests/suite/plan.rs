@@ -149,7 +149,7 @@ fn plan_show_renders_all_options_and_strips_controls() {
     let run = save_plan(&sb, &[&["revoke", "-n", "influxdb"], &asked[..]].concat());
     for expected in [
         "\"start_over\":true",
-        "\"skip_check\":\"failed-job\"",
+        "\"skip_check\":[\"failed-job\"]",
         "\"grace_period\":1000",
         "\"old_token_file\":\"/",
         "address         127.0.0.1:26444",

@@ -131,9 +131,9 @@ impl Log {
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
-    pub fn append(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<()> {
+    pub fn append(&mut self, run: &str, body: &Body, redactor: &Redactor) -> Result<()> {
         self.ensure_has_room()?;
-        self.with_lock(|log| log.write_entry(Some(run), body, needles))
+        self.with_lock(|log| log.write_entry(Some(run), body, redactor))
     }
 
     /// Appends an intent and reserves space for its result. The receipt shows that the intent is
@@ -141,14 +141,19 @@ impl Log {
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`]. Then the action must not happen.
-    pub fn append_intent(&mut self, run: &str, body: &Body, needles: &Redactor) -> Result<Receipt> {
+    pub fn append_intent(
+        &mut self,
+        run: &str,
+        body: &Body,
+        redactor: &Redactor,
+    ) -> Result<Receipt> {
         self.ensure_has_room()?;
         self.open_intents += 1;
         let written = self.with_lock(|log| {
             log.write_entry_with_room(
                 Some(run),
                 body,
-                needles,
+                redactor,
                 (log.open_intents + 1) * RESULT_PREALLOCATION,
             )
         });
@@ -170,11 +175,11 @@ impl Log {
         receipt: Receipt,
         run: &str,
         body: &Body,
-        needles: &Redactor,
+        redactor: &Redactor,
     ) -> Result<()> {
         let Receipt { seq, .. } = receipt;
         self.open_intents -= 1;
-        self.with_lock(|log| log.write_entry(Some(run), body, needles))
+        self.with_lock(|log| log.write_entry(Some(run), body, redactor))
             .inspect_err(|_| {
                 let result = serde_json::to_string(body).unwrap_or_default();
                 self.unwritten_results
@@ -269,7 +274,7 @@ impl Log {
         Ok(report.is_intact())
     }
 
-    /// Finds who set the token file of a profile, and what it replaced.
+    /// Finds the run that set the token file of a profile, and the value that it replaced.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
@@ -377,9 +382,9 @@ impl Log {
         &mut self,
         run: Option<&str>,
         body: &Body,
-        needles: &Redactor,
+        redactor: &Redactor,
     ) -> io::Result<()> {
-        self.write_entry_with_room(run, body, needles, 0)
+        self.write_entry_with_room(run, body, redactor, 0)
     }
 
     /// Writes an entry. Reserves `room` bytes for later entries first.
@@ -387,7 +392,7 @@ impl Log {
         &mut self,
         run: Option<&str>,
         body: &Body,
-        needles: &Redactor,
+        redactor: &Redactor,
         room: u64,
     ) -> io::Result<()> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
@@ -401,7 +406,7 @@ impl Log {
             run,
             ts,
         })?;
-        if needles.is_match(&line) {
+        if redactor.is_match(&line) {
             return Err(io::Error::other("the entry contains a secret"));
         }
         if room > 0 {

@@ -279,8 +279,8 @@ pub(crate) fn prepare_token_probe(
     }
 }
 
-/// Returns the old token from `--old-token-file`, or else the cluster, or else the copy of an
-/// interrupted run, or else the profile.
+/// Returns the old token from `--old-token-file`, or else the copy of the interrupted run that this
+/// one resumes, or else the cluster, or else the profile.
 ///
 /// The token of the profile does not count if it is the new one.
 pub(crate) fn resolve_old_token(

@@ -22,6 +22,16 @@ pub(super) enum PriorProgress {
     Verified,
 }
 
+impl PriorProgress {
+    pub(super) fn new(is_verified: bool, is_resuming: bool) -> Self {
+        match (is_verified, is_resuming) {
+            (true, _) => Self::Verified,
+            (false, true) => Self::Unfinished,
+            (false, false) => Self::None,
+        }
+    }
+}
+
 /// Fails if the account lacks a permission that the plan needs.
 pub(super) fn check_permissions(
     args: &RevocationArgs,
@@ -29,7 +39,7 @@ pub(super) fn check_permissions(
     namespace: &str,
     allowed: std::result::Result<Vec<bool>, KubectlError>,
 ) -> Result<()> {
-    if args.skip_check == Some(PreflightCheck::Permissions) {
+    if args.skip_check.contains(&PreflightCheck::Permissions) {
         return Ok(());
     }
     let allowed = allowed.map_err(|failure| {
@@ -117,7 +127,7 @@ fn dry_run_jobs(
             | JobStrategy::Running { .. } => {}
         }
     }
-    if !clones.is_empty() && args.skip_check != Some(PreflightCheck::DryRun) {
+    if !clones.is_empty() && !args.skip_check.contains(&PreflightCheck::DryRun) {
         let output = session.run(
             "dry-run-jobs",
             &facts

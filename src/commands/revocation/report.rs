@@ -1,5 +1,6 @@
 //! Reports the preflight checks, the progress and the outcome of a revocation.
 
+use super::observe::old_token_file_name;
 use super::request::RevocationRequest;
 use crate::audit::RecordedVerification;
 use crate::error::{Error, ErrorKind};
@@ -103,6 +104,7 @@ pub(super) fn add_progress(
 pub(super) fn report_outcome(
     session: &Session,
     request: &RevocationRequest,
+    facts: &RevocationFacts,
     plan: &Plan,
     state: &RunState,
 ) -> Option<ErrorKind> {
@@ -146,6 +148,12 @@ pub(super) fn report_outcome(
     };
     let new_token = describe_new_token(request, is_new_token_rejected);
     session.ui.print_lines(&format!("{result}\n{new_token}"));
+    let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
+    if session.executor.has_state_file(&kept_file) {
+        session.ui.print_lines(
+            "the state directory keeps a copy of the old token until the next revocation, mode 0600",
+        );
+    }
     let unverified = state.unverified_profiles();
     for (profile, reason) in &unverified {
         session

@@ -23,7 +23,7 @@ impl RevocationRequest<'_> {
             create_admin_token_job: args.create_admin_token_job.clone(),
             start_over: args.start_over,
             creates_new_token: self.creates_new_token,
-            skip_check: args.skip_check,
+            skip_checks: args.skip_check.clone(),
             timeout: args.wait_timeout,
         }
     }

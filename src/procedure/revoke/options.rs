@@ -83,7 +83,7 @@ pub struct RevocationOptions {
     pub start_over: bool,
     /// Create a new token.
     pub creates_new_token: bool,
-    pub skip_check: Option<PreflightCheck>,
+    pub skip_checks: Vec<PreflightCheck>,
     /// The limit of each wait.
     pub timeout: Duration,
 }

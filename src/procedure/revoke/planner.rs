@@ -59,7 +59,10 @@ fn ensure_clustered_namespace(facts: &RevocationFacts) -> Result<()> {
 /// Refuses if the site sets the signing key itself: then new `rsa-keys` revoke nothing.
 fn ensure_signing_key_is_generated(facts: &RevocationFacts) -> Result<()> {
     if facts.app_instances.signing_key() != SigningKey::SetBySite
-        || facts.options.skip_check == Some(PreflightCheck::SigningKey)
+        || facts
+            .options
+            .skip_checks
+            .contains(&PreflightCheck::SigningKey)
     {
         return Ok(());
     }

@@ -176,7 +176,11 @@ impl StrategyChooser<'_> {
         };
         let spec = comparable_spec(job);
         let mut jobs = self.facts.jobs.iter();
-        if self.facts.options.skip_check == Some(PreflightCheck::FailedJob)
+        if self
+            .facts
+            .options
+            .skip_checks
+            .contains(&PreflightCheck::FailedJob)
             || jobs.any(|other| other.is_complete() && comparable_spec(other) == spec)
         {
             return Ok(());

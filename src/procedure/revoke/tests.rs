@@ -122,7 +122,7 @@ fn make_facts() -> RevocationFacts {
             create_admin_token_job: None,
             start_over: false,
             creates_new_token: true,
-            skip_check: None,
+            skip_checks: Vec::new(),
             timeout: Duration::from_secs(300),
         },
         token_probe: None,
@@ -510,7 +510,7 @@ fn failed_job_is_refused_unless_equal_job_completed() {
     );
     facts.jobs[2] = make_job("key-gen-001", 2, JobHealth::Complete, "another image");
     assert!(plan_revocation(&facts, Vec::new()).is_err());
-    facts.options.skip_check = Some(PreflightCheck::FailedJob);
+    facts.options.skip_checks = vec![PreflightCheck::FailedJob];
     assert!(plan_revocation(&facts, Vec::new()).is_ok());
 }
 

@@ -20,29 +20,19 @@ pub struct AppInstance {
 impl Kubectl {
     /// Lists the AppInstances of a namespace.
     pub fn list_app_instances(&self, namespace: &str) -> Invocation {
-        let mut invocation = self.build_call([
-            "get",
-            "appinstances.kubecfg.dev",
-            "--namespace",
-            namespace,
-            "--output",
-            "json",
-        ]);
-        invocation.sensitivity = Sensitivity::Stdout;
-        invocation
+        self.get_secret_json("appinstances.kubecfg.dev", namespace)
     }
 
     /// Gets the ConfigMap in which a kubit for one namespace keeps the AppInstance (kubit's Helm
     /// chart, `kubitSingleNamespace`).
     pub fn get_app_instance_config(&self, namespace: &str) -> Invocation {
-        let mut invocation = self.build_call([
-            "get",
-            "configmaps/app-instance",
-            "--namespace",
-            namespace,
-            "--output",
-            "json",
-        ]);
+        self.get_secret_json("configmaps/app-instance", namespace)
+    }
+
+    /// Gets objects as JSON that the audit log withholds.
+    fn get_secret_json(&self, objects: &str, namespace: &str) -> Invocation {
+        let mut invocation =
+            self.build_call(["get", objects, "--namespace", namespace, "--output", "json"]);
         invocation.sensitivity = Sensitivity::Stdout;
         invocation
     }

@@ -29,6 +29,14 @@ fn create_sandbox_with_config_map(spec: &Value) -> Sandbox {
     sb
 }
 
+/// Creates a cluster for each place of the AppInstance.
+fn create_sandboxes(spec: &Value) -> [Sandbox; 2] {
+    [
+        create_sandbox_with_instance(spec),
+        create_sandbox_with_config_map(spec),
+    ]
+}
+
 fn assert_key_is_not_revealed(sb: &Sandbox, output: &str) {
     assert!(!output.contains(PRIVATE), "{output}");
     assert!(!String::from_utf8_lossy(&sb.read_log()).contains(PRIVATE));
@@ -48,11 +56,7 @@ fn assert_key_is_not_revealed(sb: &Sandbox, output: &str) {
 #[test]
 fn revoke_refuses_site_signing_key() {
     let spec = make_spec_with_key();
-    let sandboxes = [
-        create_sandbox_with_instance(&spec),
-        create_sandbox_with_config_map(&spec),
-    ];
-    for sb in &sandboxes {
+    for sb in &create_sandboxes(&spec) {
         let error = expect_refusal(sb, 4, &[]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(error, @"
@@ -70,7 +74,8 @@ fn revoke_refuses_site_signing_key() {
             doctor.stdout
         );
         assert_key_is_not_revealed(sb, &doctor.stdout);
-        let skipping = [DRY_RUN, &["--skip-check", "signing-key"]].concat();
+        let skipping = ["--skip-check", "signing-key", "--skip-check", "dry-run"];
+        let skipping = [DRY_RUN, &skipping].concat();
         run_with_exit_code(sb, 0, &skipping);
     }
 }
@@ -78,11 +83,7 @@ fn revoke_refuses_site_signing_key() {
 #[test]
 fn revoke_refuses_paused_kubit_unless_command_line_says_clone() {
     let spec = json!({"package": {}, "pause": true});
-    let sandboxes = [
-        create_sandbox_with_instance(&spec),
-        create_sandbox_with_config_map(&spec),
-    ];
-    for sb in &sandboxes {
+    for sb in &create_sandboxes(&spec) {
         let error = expect_refusal(sb, 4, &[]);
         insta::allow_duplicates! {
             insta::assert_snapshot!(error, @"

@@ -372,6 +372,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the old token is still accepted
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr
     warning: other pods mount or read secret `rsa-keys` and do not restart: `app=token-management`
        hint: select those that check tokens with `--restart-selector`. List the others as

@@ -168,6 +168,7 @@ fn sticky_token_stays_accepted_without_new_token() {
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
     revoked, but the old token is still accepted
     secret `admin-token` is deleted, and no new token was created
+    the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr
     warning: 127.0.0.1:26444 accepted the old token after the restart, and did not reject it
         consistently within 1 s
@@ -237,6 +238,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the verification is inconclusive
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr
     warning: cannot probe tokens, so the verification will be inconclusive: `influxctl` is not in
         PATH
