@@ -59,10 +59,17 @@ impl LockHolder {
     }
 }
 
-/// Returns the session of this process.
-pub(crate) fn get_session() -> Option<i32> {
-    let session = rustix::process::getsid(None).ok()?;
-    Some(session.as_raw_nonzero().get())
+/// Returns the session of a process (Linux): 0 where it is one outside of the PID namespace, as in
+/// a container that another process entered. `None` where no such process runs.
+pub(crate) fn read_session(pid: u32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 6 (proc(5)), the fourth behind the name.
+    stat.rsplit(')')
+        .next()?
+        .split_whitespace()
+        .nth(3)?
+        .parse()
+        .ok()
 }
 
 /// Returns the PID namespace of this process (Linux). Process IDs mean nothing in another one.
@@ -101,16 +108,10 @@ fn read_lock_holder(pid: u32) -> LockHolder {
         let text = std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     };
-    // Field 6 (proc(5)), the fourth behind the name.
-    let stat = read("stat");
-    let fields = stat.rsplit(')').next().unwrap_or_default();
     LockHolder {
         pid,
         name: escape_controls(read("comm").trim_end()),
-        session: fields
-            .split_whitespace()
-            .nth(3)
-            .and_then(|session| session.parse().ok()),
+        session: read_session(pid),
         words: read("cmdline").split('\0').map(str::to_owned).collect(),
     }
 }

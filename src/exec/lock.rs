@@ -4,7 +4,7 @@ use super::sync::lock_mutex;
 use crate::audit::{InterruptCheck, LockFile};
 use crate::error::{Error, Result};
 use crate::host::{
-    LockHolder, find_lock_holders, get_pid_namespace, get_session, read_process_start,
+    LockHolder, find_lock_holders, get_pid_namespace, read_process_start, read_session,
 };
 use crate::text::sanitize_truncated;
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ impl LockOwner {
             run: run.to_owned(),
             pid: std::process::id(),
             process_start: read_process_start(std::process::id()),
-            session: get_session(),
+            session: read_session(std::process::id()),
             pid_namespace: get_pid_namespace(),
         }
     }
