@@ -24,7 +24,7 @@ use crate::policy::ActivePolicy;
 use crate::session::{Session, guard, paths};
 use crate::ui::{OutputFormat, OutputOptions, RunSummary, Ui};
 use finish::finish_command;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs the program and returns its exit code.
 #[must_use]
@@ -123,6 +123,8 @@ fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
         program_name: ProgramName::from_argv0(environment).display_name(),
         ci: environment.is_ci(),
         github: environment.is_github_actions(),
+        columns: environment.columns(),
+        home: environment.home().and_then(Path::to_str).map(str::to_owned),
     }
 }
 

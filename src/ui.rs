@@ -5,12 +5,14 @@
 mod check;
 mod github;
 mod junit;
+mod layout;
 mod options;
 mod report;
 mod stream;
 mod summary;
 
 pub use check::{Check, CheckState};
+pub use layout::find_short_id_length;
 use options::format_title;
 pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
@@ -25,13 +27,16 @@ use crate::text::{escape_controls, escape_json};
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use layout::Layout;
 use report::{ErrorReport, REPORT_SCHEMA, ReportData, StepReport, Warning};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use stream::Streams;
+use stream::{OutputStream, Streams};
 
 /// The end of a command, for the last lines and the JSON object.
 pub struct RunSummary<'a> {
@@ -68,6 +73,9 @@ pub struct Ui {
 const SUCCESS_STYLE: Style = AnsiColor::Green.on_default();
 const WARNING_STYLE: Style = AnsiColor::Yellow.on_default();
 const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
+/// The width of the word before a step or a check.
+const WORD_WIDTH: usize = 9;
+
 const DIM_STYLE: Style = Style::new().dimmed();
 
 impl Ui {
@@ -124,6 +132,21 @@ impl Ui {
         }
     }
 
+    /// Returns the layout of a stream. A log that somebody reads later has none.
+    fn layout(&self, stream: OutputStream) -> Layout<'_> {
+        match stream::terminal_columns(stream) {
+            Some(columns) if !self.options.ci && self.is_text() => {
+                let OutputOptions {
+                    columns: variable,
+                    home,
+                    ..
+                } = &self.options;
+                Layout::for_terminal(columns, *variable, home.as_deref())
+            }
+            _ => Layout::unlimited(),
+        }
+    }
+
     /// Writes text to standard output, unless the output is JSON, JUnit or quiet.
     fn write_out(&self, text: &str) {
         if self.is_text() && !self.options.quiet {
@@ -146,10 +169,14 @@ impl Ui {
                 &self.prepare_text(&format!("{text}\nhint: {hint}")),
             ));
         } else {
+            let label = name.len() + 2;
             let indent = if name == "warning" { "   " } else { "" };
-            self.write_err(&format!(
-                "{style}{name}{style:#}: {text}\n{indent}hint: {hint}\n"
-            ));
+            let layout = self.layout(OutputStream::Err);
+            let head = format!("{style}{name}{style:#}: ");
+            let text = layout.wrap(&head, &self.prepare_text(&text), label);
+            let head = format!("{indent}hint: ");
+            let hint = layout.wrap(&head, &self.prepare_text(&hint), head.len());
+            self.write_err(&format!("{text}\n{hint}\n"));
         }
     }
 
@@ -207,11 +234,12 @@ impl Ui {
         } else {
             format!(" (at {}.{} s)", elapsed_ms / 1000, elapsed_ms / 100 % 10)
         };
-        self.write_out(&format!(
-            "{SUCCESS_STYLE}{:<9}{SUCCESS_STYLE:#} {id}: {}{time}\n",
-            outcome.as_str(),
-            escape_controls(detail)
-        ));
+        let word = outcome.as_str();
+        let head = format!("{SUCCESS_STYLE}{word:<WORD_WIDTH$}{SUCCESS_STYLE:#} ");
+        let text = format!("{id}: {}{time}", escape_controls(detail));
+        let layout = self.layout(OutputStream::Out);
+        let line = layout.wrap(&head, &self.prepare_text(&text), WORD_WIDTH + 1);
+        self.write_out(&format!("{line}\n"));
     }
 
     /// Reports the result of a check.
@@ -221,15 +249,23 @@ impl Ui {
             CheckState::Warning => (WARNING_STYLE, "warning"),
             CheckState::Failed => (ERROR_STYLE, "failed"),
         };
-        let hint = check.hint.as_ref().map_or_else(String::new, |hint| {
-            format!("           hint: {}\n", escape_controls(hint))
+        let is_error = self.options.quiet && check.state != CheckState::Ok && self.is_text();
+        let layout = self.layout(if is_error {
+            OutputStream::Err
+        } else {
+            OutputStream::Out
         });
-        let text = format!(
-            "{style}{word:<9}{style:#} {}: {}\n{hint}",
-            escape_controls(&check.name),
-            escape_controls(&check.detail)
-        );
-        if self.options.quiet && check.state != CheckState::Ok && self.is_text() {
+        let wrap = |head: &str, text: &str, indent| {
+            format!("{}\n", layout.wrap(head, &self.prepare_text(text), indent))
+        };
+        let subject = escape_controls(&format!("{}: {}", check.name, check.detail));
+        let head = format!("{style}{word:<WORD_WIDTH$}{style:#} ");
+        let mut text = wrap(&head, &subject, WORD_WIDTH + 1);
+        if let Some(hint) = &check.hint {
+            let head = "           hint: ";
+            text.push_str(&wrap(head, &escape_controls(hint), head.len()));
+        }
+        if is_error {
             self.write_err(&text);
         } else {
             self.write_out(&text);
@@ -277,6 +313,45 @@ impl Ui {
         if self.is_text() {
             self.streams
                 .write_out(&self.prepare_text(&format!("{line}\n")));
+        }
+    }
+
+    /// Returns whether a person reads standard output at a terminal, where short forms help. Logs and
+    /// pipes get exact times and whole IDs.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.layout(OutputStream::Out).is_terminal()
+    }
+
+    /// Formats a time for people, such as `3 min ago`.
+    #[must_use]
+    pub fn format_relative_time(&self, time: Timestamp) -> String {
+        layout::format_relative(time, Timestamp::now(), &TimeZone::system())
+    }
+
+    /// Prints a table. At a terminal, the cells of the flexible columns wrap.
+    pub fn print_table<const N: usize>(
+        &self,
+        header: [&str; N],
+        flexible: &[usize],
+        rows: &[[String; N]],
+    ) {
+        let layout = self.layout(OutputStream::Out);
+        self.print_lines(&layout.format_table(header, flexible, rows));
+    }
+
+    /// Prints text after a head, wrapped at a terminal with a hanging indent.
+    pub fn print_wrapped(&self, head: &str, text: &str, indent: usize) {
+        let layout = self.layout(OutputStream::Out);
+        let (head, text) = (escape_controls(head), escape_controls(text));
+        let line = layout.wrap(&head, &self.prepare_text(&text), indent);
+        self.write_out(&format!("{line}\n"));
+    }
+
+    /// Prints a remark about the output on standard error.
+    pub fn print_note(&self, text: &str) {
+        if self.is_text() && !self.options.quiet {
+            self.write_err(&format!("{}\n", escape_controls(text)));
         }
     }
 

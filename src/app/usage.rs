@@ -46,6 +46,7 @@ pub fn report_usage_error(error: &clap::Error, environment: &Environment) -> u8 
         format,
         github,
         program_name,
+        columns: environment.columns(),
         ..OutputOptions::default()
     });
     let outcome = Err(convert_clap_error(error, &environment.argv));

@@ -108,6 +108,12 @@ impl Environment {
         self.var(name).and_then(OsStr::to_str)
     }
 
+    /// Returns the number in COLUMNS.
+    #[must_use]
+    pub fn columns(&self) -> Option<usize> {
+        self.utf8_var("COLUMNS")?.parse().ok()
+    }
+
     /// Builds a child's environment. The user's kuberc could change the defaults of kubectl's
     /// commands, so `kuberc` replaces it, or it is off. The locale is C, since this program parses
     /// messages.

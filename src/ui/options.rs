@@ -27,7 +27,7 @@ pub enum Color {
     Never,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct OutputOptions {
     /// The command that the user runs, for example `kubectl bypass`.
     pub program_name: &'static str,
@@ -41,6 +41,10 @@ pub struct OutputOptions {
     pub ci: bool,
     /// Write annotations for GitHub's runner.
     pub github: bool,
+    /// The value of `COLUMNS`, for a terminal that does not know its width.
+    pub columns: Option<usize>,
+    /// The home directory, which is `~` at a terminal.
+    pub home: Option<String>,
 }
 
 impl Default for OutputOptions {
@@ -53,6 +57,8 @@ impl Default for OutputOptions {
             verbose: false,
             ci: false,
             github: false,
+            columns: None,
+            home: None,
         }
     }
 }

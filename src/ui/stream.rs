@@ -1,6 +1,7 @@
 //! Standard output and standard error. Only this module writes to them.
 
 use anstream::{AutoStream, ColorChoice};
+use rustix::termios::tcgetwinsize;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -75,6 +76,22 @@ impl Streams {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
+}
+
+/// Standard output or standard error.
+#[derive(Clone, Copy)]
+pub(super) enum OutputStream {
+    Out,
+    Err,
+}
+
+/// Returns the width of the terminal, 0 if it does not know it. `None` if the stream is no terminal.
+pub(super) fn terminal_columns(stream: OutputStream) -> Option<u16> {
+    let (is_terminal, size) = match stream {
+        OutputStream::Out => (is_stdout_terminal(), tcgetwinsize(io::stdout())),
+        OutputStream::Err => (is_stderr_terminal(), tcgetwinsize(io::stderr())),
+    };
+    is_terminal.then(|| size.map_or(0, |size| size.ws_col))
 }
 
 pub(super) fn is_stdout_terminal() -> bool {

@@ -96,3 +96,19 @@ fn status_prints_no_step_times() {
         run.stdout
     );
 }
+
+#[test]
+fn terminal_lines_wrap_at_its_width() {
+    let sb = create_enabled_sandbox();
+    let run = sb.run_in_terminal_of_width(70, &["status", "-n", "influxdb", "--color", "never"]);
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    // A longer line has one long word after its indent.
+    let is_wrapped = |line: &str| line.chars().count() <= 70 || !line.trim().contains(' ');
+    let text = run.stdout.replace('\r', "");
+    let lines = || text.lines().filter(|line| !line.starts_with("audit head"));
+    assert!(lines().all(is_wrapped), "{text}");
+    assert!(
+        lines().any(|line| line.starts_with("          ")) && text.contains(" ~/.config/"),
+        "{text}"
+    );
+}
