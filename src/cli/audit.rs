@@ -1,6 +1,6 @@
 //! `audit` and its options.
 
-use super::values::parse_head;
+use super::values::{parse_age, parse_head};
 use crate::error::EXIT_CODES;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser};
 use clap::{Args, Subcommand, ValueEnum};
@@ -20,8 +20,8 @@ pub enum AuditCommand {
     List(AuditListArgs),
     /// Show the tools, commands and file changes of one run
     Show {
-        /// Run ID or unique prefix
-        run: String,
+        /// Run ID or unique prefix [default: the last run]
+        run: Option<String>,
         #[command(flatten)]
         logs: LogArgs,
     },
@@ -110,7 +110,16 @@ pub struct AuditExportArgs {
 pub struct AuditListArgs {
     #[command(flatten)]
     pub logs: LogArgs,
-    /// Earliest start: 2026-01-31 or 2026-01-31T00:00:00Z (UTC)
+    /// Maximum number of runs, the latest [default: 20, with -o json all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Runs without a limit
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    /// Runs that changed nothing, too [default with --command, --outcome or -o json]
+    #[arg(long)]
+    pub include_reads: bool,
+    /// Earliest start: 2h, 3d, 2026-01-31 or 2026-01-31T00:00:00Z (UTC)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<jiff::Timestamp>,
     /// Latest start
@@ -143,7 +152,12 @@ fn list_outcomes() -> Vec<&'static str> {
         .collect()
 }
 
+/// Parses a time, or an age such as `2h`.
 fn parse_time(text: &str) -> Result<jiff::Timestamp, &'static str> {
+    let parse_age = || {
+        let age = parse_age(text).ok()?;
+        jiff::Timestamp::now().checked_sub(age).ok()
+    };
     let parse_day = || {
         let day = text.parse::<jiff::civil::Date>().ok()?;
         jiff::tz::Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
@@ -151,5 +165,6 @@ fn parse_time(text: &str) -> Result<jiff::Timestamp, &'static str> {
     text.parse()
         .ok()
         .or_else(parse_day)
-        .ok_or("expected a day or a time such as 2026-01-31 or 2026-01-31T00:00:00Z")
+        .or_else(parse_age)
+        .ok_or("expected an age such as 2h or 3d, a day such as 2026-01-31, or a time such as 2026-01-31T00:00:00Z")
 }

@@ -234,7 +234,14 @@ pub const EXAMPLES: &[Examples] = &[
     new_examples(
         "audit list",
         &[
-            ("bypassctl audit list", ""),
+            (
+                "bypassctl audit list",
+                "the latest runs that changed something",
+            ),
+            (
+                "bypassctl audit list --since 2d --include-reads",
+                "all runs of the last two days",
+            ),
             (
                 "bypassctl audit list --since 2026-01-01 --command enable --outcome done",
                 "",
@@ -245,10 +252,13 @@ pub const EXAMPLES: &[Examples] = &[
     ),
     new_examples(
         "audit show",
-        &[(
-            "bypassctl audit show RUN",
-            "the ID from `audit list`, or a unique prefix",
-        )],
+        &[
+            ("bypassctl audit show", "the last run"),
+            (
+                "bypassctl audit show RUN",
+                "the ID from `audit list`, or a unique prefix",
+            ),
+        ],
         "",
     ),
     new_examples(

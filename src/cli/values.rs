@@ -5,6 +5,7 @@ use crate::procedure::enable::VerifyMode;
 use crate::procedure::revoke::{PreflightCheck, Rerun};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use jiff::{SignedDuration, SpanRelativeTo};
 use std::time::Duration;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +88,17 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| TIMEOUT_RANGE.to_owned())
 }
 
+/// Parses an age such as `5m`, `2h` or `90d`. A day has 24 hours.
+pub(super) fn parse_age(text: &str) -> Result<SignedDuration, String> {
+    let parse = || {
+        let span: jiff::Span = text.parse().ok()?;
+        let has_digit_first = text.starts_with(|c: char| c.is_ascii_digit());
+        let age = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+        (has_digit_first && age.is_positive()).then_some(age)
+    };
+    parse().ok_or_else(|| "expected an age such as 5m, 2h or 90d".to_owned())
+}
+
 /// Parses a head as an earlier run printed it: `audit head LOG SEQ:HASH`, or the last word.
 pub(super) fn parse_head(text: &str) -> Result<(u64, String), String> {
     let parse = || {
@@ -142,6 +154,11 @@ mod tests {
             parse_head(&format!("audit head LOG 3:{}\n", "a".repeat(64))),
             Ok((3, "a".repeat(64)))
         );
+        assert_eq!(parse_age("5m"), Ok(SignedDuration::from_mins(5)));
+        assert_eq!(parse_age("90d"), Ok(SignedDuration::from_hours(90 * 24)));
+        for bad in ["", "0d", "-1d", "1d ago", "P1D", "5", "1y", "yesterday"] {
+            assert!(parse_age(bad).is_err(), "{bad}");
+        }
         for bad in ["3:abc", "", "audit head 3:abc"] {
             assert!(parse_head(bad).is_err(), "{bad}");
         }

@@ -4,6 +4,7 @@ mod anchor;
 mod describe;
 mod export;
 mod list;
+mod missing;
 mod rotate;
 mod show;
 mod source;
@@ -34,7 +35,7 @@ pub(crate) fn run(
         AuditCommand::List(args) => {
             read(&|logs| list::run(logs, args, common.namespace.as_deref(), ui))
         }
-        AuditCommand::Show { run, .. } => read(&|logs| show::run(logs, run, ui)),
+        AuditCommand::Show { run, .. } => read(&|logs| show::run(logs, run.as_deref(), ui)),
         AuditCommand::Export(args) => read(&|logs| export::run(logs, args, environment, ui)),
         AuditCommand::Anchor { .. } => read(&|logs| anchor::run(logs, ui)),
         AuditCommand::RotateLog => {

@@ -193,6 +193,9 @@ pub struct CommandFields {
     /// `audit list`: the runs, in the order of their starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Vec<Run>>,
+    /// `audit list`: the number of all runs in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_count: Option<usize>,
     /// `audit show`: the run ID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shown_run: Option<String>,

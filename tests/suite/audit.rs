@@ -54,7 +54,13 @@ fn list_run_outcomes(sb: &Sandbox, more: &[&str]) -> Vec<String> {
 #[test]
 fn list_shows_each_run_with_its_outcome() {
     let sb = create_sandbox_with_three_runs();
-    let text = list_runs(&sb, &[]).normalized_stdout();
+    let changed = list_runs(&sb, &[]);
+    assert_eq!(changed.stdout.lines().count(), 2, "{}", changed.stdout);
+    assert_eq!(
+        changed.stderr.lines().next(),
+        Some("1 of 3 runs (--include-reads shows those that changed nothing)")
+    );
+    let text = list_runs(&sb, &["--include-reads"]).normalized_stdout();
     let host = rustix::system::uname()
         .nodename()
         .to_str()
@@ -67,14 +73,26 @@ fn list_shows_each_run_with_its_outcome() {
     // The width of some columns depends on the host.
     let padding = regex::Regex::new(" {2,}").expect("a pattern");
     let text = padding.replace_all(&text, "  ");
-    // At least one command had started when the run was killed. How many more is chance.
-    let killed = regex::Regex::new(r"(status  unknown  .*)  [1-9]\n").expect("a pattern");
-    insta::assert_snapshot!(killed.replace(&text, "$1  [N]\n"), @"
-    STARTED  RUN  COMMAND  OUTCOME  TARGET  USER  COMMANDS  REASON
-    [TIME]  [UID]  enable  done  sim-dev/influxdb  [USER]@[HOST]  7  CHG-12
-    [TIME]  [UID]  enable (dry run)  refused  -  [USER]@[HOST]  0
-    [TIME]  [UID]  status  unknown  sim-dev/influxdb  [USER]@[HOST]  [N]
+    insta::assert_snapshot!(text, @"
+    WHEN  RUN  COMMAND  TARGET  OUTCOME  WHO  WHY
+    [TIME]  [UID]  enable  sim-dev/influxdb  done  [USER]@[HOST]  CHG-12
+    [TIME]  [UID]  enable (dry run)  -  refused  [USER]@[HOST]
+    [TIME]  [UID]  status  sim-dev/influxdb  unknown  [USER]@[HOST]
     ");
+    let args = ["audit", "list", "--include-reads", "--color", "never"];
+    let shown = sb.run_in_terminal_of_width(80, &args).stdout;
+    assert!(
+        shown
+            .lines()
+            .all(|line| line.trim_end().chars().count() <= 80)
+            && shown.contains(
+                &sb.read_entries_by_type("run.begin")[0]["run"]
+                    .as_str()
+                    .unwrap()[..8]
+            )
+            && shown.contains(" ago "),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -98,9 +116,17 @@ fn list_filters_runs_by_each_option() {
     );
     let none = list_runs(&sb, &["--user", "nobody-of-that-name"]);
     assert!(
-        none.code == 0 && none.stderr.contains("the filters hide 3 of 3 runs"),
-        "{}",
-        none.stderr
+        none.code == 0 && none.stdout.is_empty() && none.stderr.contains("0 of 3 runs\n"),
+        "{none:?}"
+    );
+    assert_eq!(list_run_outcomes(&sb, &["--since", "5m"]), all);
+    assert_eq!(list_run_outcomes(&sb, &["--until", "1d"]), [""; 0]);
+    assert_eq!(list_run_outcomes(&sb, &["--limit", "1"]), all[2..]);
+    let latest = list_runs(&sb, &["--include-reads", "--limit", "2"]);
+    assert!(
+        latest.stdout.lines().count() == 3
+            && latest.stderr.contains("2 of 3 runs (--all shows more)"),
+        "{latest:?}"
     );
     assert_eq!(list_run_outcomes(&sb, &["--since", "2020-01-01"]), all);
     for wrong in [
@@ -169,6 +195,8 @@ fn show_prints_each_command_and_outcome() {
         "{}",
         killed.stdout
     );
+    let last = sb.run(&["audit", "show"]);
+    assert_eq!(last.stdout, killed.stdout);
     for (wanted, expected) in [
         ("", "3 run IDs start with ``"),
         ("zz", "no run ID starts with `zz`"),

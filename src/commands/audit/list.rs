@@ -7,11 +7,15 @@ use crate::audit::{LogFile, Run, list_runs};
 use crate::cli::AuditListArgs;
 use crate::error::CommandResult;
 use crate::text::sanitize;
-use crate::ui::Ui;
+use crate::ui::{Ui, find_short_id_length};
 
-const COLUMNS: [&str; 8] = [
-    "STARTED", "RUN", "COMMAND", "OUTCOME", "TARGET", "USER", "COMMANDS", "REASON",
-];
+const COLUMNS: [&str; 7] = ["WHEN", "RUN", "COMMAND", "TARGET", "OUTCOME", "WHO", "WHY"];
+
+/// The columns whose cells wrap: TARGET and WHY.
+const FLEXIBLE_COLUMNS: &[usize] = &[3, 6];
+
+/// The maximum number of rows without `--limit` and `--all`.
+const DEFAULT_LIMIT: usize = 20;
 
 pub(super) fn run(
     logs: &[LogFile],
@@ -21,21 +25,49 @@ pub(super) fn run(
 ) -> CommandResult {
     let mut runs = read_each(logs, list_runs)?;
     let total = runs.len();
+    let id_length = find_short_id_length(runs.iter().map(|run| run.run.as_str()));
     runs.retain(|run| is_selected(run, args, namespace));
-    let shown = runs.len();
-    if shown > 0 {
-        ui.print_lines(&format_table(&runs));
+    let includes_reads = args.include_reads || args.command.is_some() || args.outcome.is_some();
+    let listed: Vec<&Run> = runs
+        .iter()
+        .filter(|run| includes_reads || may_have_changed(run))
+        .collect();
+    let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = if args.all { listed.len() } else { limit };
+    let shown = &listed[listed.len().saturating_sub(limit)..];
+    if !shown.is_empty() {
+        print_table(shown, id_length, ui);
     }
-    ui.update_fields(|fields| fields.runs = Some(runs));
-    if shown < total {
-        ui.warn(
-            &format!("the filters hide {} of {total} runs", total - shown),
-            "to list more, omit --since, --until, --user, --command, --outcome, --namespace, \
-             or unset BYPASSCTL_NAMESPACE",
-        );
+    if shown.len() < total {
+        let flags = list_widening_flags(shown.len() < listed.len(), listed.len() < runs.len());
+        ui.print_note(&format!("{} of {total} runs{flags}", shown.len()));
     }
+    if let Some(limit) = args.limit {
+        runs.drain(..runs.len().saturating_sub(limit));
+    }
+    ui.update_fields(|fields| {
+        fields.runs = Some(runs);
+        fields.run_count = Some(total);
+    });
     verify::warn_unless_intact(logs, ui)?;
     Ok(None)
+}
+
+/// Names the flags that show more runs.
+fn list_widening_flags(has_older: bool, has_reads: bool) -> &'static str {
+    match (has_older, has_reads) {
+        (true, true) => " (--all and --include-reads show more)",
+        (true, false) => " (--all shows more)",
+        (false, true) => " (--include-reads shows those that changed nothing)",
+        (false, false) => "",
+    }
+}
+
+/// Returns whether a run changed something, or was killed while it could.
+fn may_have_changed(run: &Run) -> bool {
+    let can_change =
+        !["status", "doctor", "tools list", "tools verify"].contains(&run.command.as_str());
+    run.changed.unwrap_or(can_change && !run.dry_run)
 }
 
 fn is_selected(run: &Run, args: &AuditListArgs, namespace: Option<&str>) -> bool {
@@ -56,42 +88,43 @@ fn is_selected(run: &Run, args: &AuditListArgs, namespace: Option<&str>) -> bool
             .is_none_or(|until| started.is_some_and(|started| started <= until))
 }
 
-fn format_table(runs: &[Run]) -> String {
-    let header = COLUMNS.map(str::to_owned);
-    let rows: Vec<[String; COLUMNS.len()]> = [header]
-        .into_iter()
-        .chain(runs.iter().map(format_row))
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..COLUMNS.len()).filter_map(width).collect();
-    let line = |row: &[String; COLUMNS.len()]| {
-        let cells = row.iter().zip(&widths);
-        let line: String = cells
-            .map(|(cell, width)| format!("{cell:width$}  "))
-            .collect();
-        line.trim_end().to_owned()
+/// Prints the runs: short for a person, exact for a program.
+fn print_table(runs: &[&Run], id_length: usize, ui: &Ui) {
+    let is_one_host = runs.iter().all(|run| run.host == runs[0].host);
+    let is_short = ui.is_terminal();
+    let format_row = |run: &&Run| {
+        let started = run.started_at.parse().ok().filter(|_| is_short);
+        let id_length = if is_short { id_length } else { usize::MAX };
+        let dry_run = if run.dry_run { " (dry run)" } else { "" };
+        let who = if is_short && is_one_host {
+            run.user.clone()
+        } else {
+            format!("{}@{}", run.user, run.host)
+        };
+        [
+            started.map_or_else(
+                || format_time(&run.started_at),
+                |time| ui.format_relative_time(time),
+            ),
+            run.run.chars().take(id_length).collect(),
+            format!("{}{dry_run}", run.command),
+            format_target(run),
+            run.outcome.clone(),
+            who,
+            run.reason.clone().unwrap_or_default(),
+        ]
+        .map(|cell| sanitize(&cell))
     };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    let rows: Vec<_> = runs.iter().map(format_row).collect();
+    ui.print_table(COLUMNS, FLEXIBLE_COLUMNS, &rows);
 }
 
-fn format_row(run: &Run) -> [String; COLUMNS.len()] {
-    let target = match (&run.target.context, &run.target.namespace) {
+fn format_target(run: &Run) -> String {
+    match (&run.target.context, &run.target.namespace) {
         (context, Some(namespace)) => {
             format!("{}/{namespace}", context.as_deref().unwrap_or("in-cluster"))
         }
         (Some(context), None) => context.clone(),
         (None, None) => "-".to_owned(),
-    };
-    let dry_run = if run.dry_run { " (dry run)" } else { "" };
-    [
-        format_time(&run.started_at),
-        run.run.clone(),
-        format!("{}{dry_run}", run.command),
-        run.outcome.clone(),
-        target,
-        format!("{}@{}", run.user, run.host),
-        run.command_count.to_string(),
-        run.reason.clone().unwrap_or_default(),
-    ]
-    .map(|cell| sanitize(&cell))
+    }
 }

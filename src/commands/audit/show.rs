@@ -3,26 +3,38 @@
 use super::describe::{
     Results, describe_executable, describe_policy, format_text, format_time, format_words,
 };
-use super::source::{read_each, select_run};
+use super::missing::find_missing_objects;
+use super::source::{NO_RUN_HINT, read_each, select_run};
 use super::verify;
 use crate::audit::{
-    ActionResult, Body, Intent, LogFile, Operation, RunBegin, RunEntry, read_entries,
+    ActionResult, Body, Intent, LogFile, Operation, RunBegin, RunEntry, list_runs, read_entries,
 };
-use crate::error::CommandResult;
+use crate::error::{CommandResult, Error, Result};
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
-use crate::tool::invocation::{Effect, ObjectRef};
+use crate::tool::invocation::ObjectRef;
 use crate::ui::{EntryView, Ui};
 
-pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
-    let runs = read_each(logs, |log| read_entries(log, id_prefix))?;
-    let (id, entries) = select_run(&runs, id_prefix)?;
+/// The indent of a line that continues the one before. The time is wider, so that it stands out.
+const CONTINUATION_INDENT: usize = 4;
+
+/// Shows the run with this prefix of its ID, or the last run.
+pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> CommandResult {
+    let id_prefix = match id_prefix {
+        Some(prefix) => prefix.to_owned(),
+        None => find_last_run(logs)?,
+    };
+    let runs = read_each(logs, |log| read_entries(log, &id_prefix))?;
+    let (id, entries) = select_run(&runs, &id_prefix)?;
     let results = Results::from_entries(entries);
+    let is_completed = entries.iter().any(|entry| is_completion(&entry.body));
     ui.print_lines(&format!("run {}", sanitize(id)));
-    entries
-        .iter()
-        .filter_map(|entry| describe_entry(entry, &results))
-        .for_each(|line| ui.print_lines(&line));
+    for entry in entries {
+        if let Some(text) = describe_entry(entry, &results, is_completed) {
+            let head = format!("{}  ", format_time(&entry.ts));
+            ui.print_wrapped(&head, &sanitize(&text), CONTINUATION_INDENT);
+        }
+    }
     ui.update_fields(|fields| {
         fields.shown_run = Some(id.clone());
         fields.entries = Some(
@@ -36,6 +48,17 @@ pub(super) fn run(logs: &[LogFile], id_prefix: &str, ui: &Ui) -> CommandResult {
     Ok(None)
 }
 
+fn find_last_run(logs: &[LogFile]) -> Result<String> {
+    let runs = read_each(logs, list_runs)?;
+    let last = runs.into_iter().next_back().map(|run| run.run);
+    last.ok_or_else(|| Error::failure("the audit log has no runs").hint(NO_RUN_HINT))
+}
+
+/// Returns whether the run reached its goal, so that it expected each missing object.
+fn is_completion(body: &Body) -> bool {
+    matches!(body, Body::RunEnd { exit_code: 0, .. })
+}
+
 fn format_secrets(secrets: &[ObjectRef]) -> String {
     let format_secret = |secret: &ObjectRef| format!("{} {}", secret.name, secret.uid);
     let secrets: Vec<String> = secrets.iter().map(format_secret).collect();
@@ -43,16 +66,16 @@ fn format_secrets(secrets: &[ObjectRef]) -> String {
 }
 
 /// Describes an entry in one line. A result is part of the line of its intent.
-fn describe_entry(entry: &RunEntry, results: &Results) -> Option<String> {
-    let text = match &entry.body {
+fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Option<String> {
+    Some(match &entry.body {
         Body::RunBegin(begin) => describe_start(begin),
         Body::Tool { name, exe, .. } => format!("{name} {}", describe_executable(exe)),
         Body::Intent(intent) => format!(
-            "{}: {}: {}{}",
+            "{}: {}: {}",
             intent.step,
             describe_operation(&intent.operation),
-            results.describe(entry.seq),
-            note_on_miss(intent, results.get(entry.seq))
+            describe_missing(intent, results.get(entry.seq), is_completed)
+                .unwrap_or_else(|| results.describe(entry.seq))
         ),
         Body::Verification(verification) => format!(
             "{}: verified for {}",
@@ -72,22 +95,25 @@ fn describe_entry(entry: &RunEntry, results: &Results) -> Option<String> {
         | Body::LogOpen { .. }
         | Body::LogRecover { .. }
         | Body::LogRotate { .. } => return None,
-    };
-    Some(format!("{}  {}", format_time(&entry.ts), sanitize(&text)))
+    })
 }
 
-/// Explains exit code 1 of `kubectl get`, which a revocation expects between its steps.
-fn note_on_miss(intent: &Intent, result: Option<&ActionResult>) -> &'static str {
-    let Operation::Process { argv, .. } = &intent.operation else {
-        return "";
-    };
-    let is_get = format_words(argv).iter().any(|word| word == "get");
-    let code = result.and_then(|result| result.exit.as_ref()?.code);
-    if intent.effect == Effect::Reads && is_get && code == Some(1) {
-        ", as for a missing object"
-    } else {
-        ""
-    }
+/// Describes the result of a command that found an object missing.
+fn describe_missing(
+    intent: &Intent,
+    result: Option<&ActionResult>,
+    is_completed: bool,
+) -> Option<String> {
+    let result = result?;
+    let missing = find_missing_objects(intent, result);
+    let expectation = if is_completed { ", as expected" } else { "" };
+    (!missing.is_empty()).then(|| {
+        format!(
+            "{} not found{expectation}, after {} ms",
+            missing.join(" and "),
+            result.duration_ms
+        )
+    })
 }
 
 fn describe_start(begin: &RunBegin) -> String {

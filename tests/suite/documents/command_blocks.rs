@@ -508,8 +508,10 @@ fn operator_guide_rotation_session_matches_output() {
     );
     assert_eq!(run_enable(&sb, &[]).code, 0);
     let phrase = "sim-dev/influxdb\n";
+    // The guide has each line as a whole.
+    let command = format!("COLUMNS=9999 {command}");
     let output = sb
-        .run_shell_in_terminal(&["/bin/bash", "-c", command], phrase)
+        .run_shell_in_terminal(&["/bin/bash", "-c", &command], phrase)
         .stdout
         .replace('\r', "");
     // The terminal echoes early input at once.
