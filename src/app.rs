@@ -125,6 +125,7 @@ fn build_output_options(cli: &Cli, environment: &Environment) -> OutputOptions {
         github: environment.is_github_actions(),
         columns: environment.columns(),
         home: environment.home().and_then(Path::to_str).map(str::to_owned),
+        is_dumb_terminal: environment.utf8_var("TERM") == Some("dumb"),
     }
 }
 
@@ -165,6 +166,9 @@ fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         inputs.environment.step_summary_path(),
         cli.command.dry_run().is_some(),
     );
+    if cli.command.asks_for_confirmation() && ui.require_prompt().is_ok() {
+        ui.hold_warnings();
+    }
     let (executor, audit_log) = match start_run(cli, inputs, ui, mode) {
         Ok(started) => started,
         Err(error) => {

@@ -40,6 +40,7 @@ impl Session<'_> {
         Runner {
             executor: self.executor,
             ui: self.ui,
+            position: None,
         }
     }
 

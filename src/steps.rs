@@ -23,6 +23,10 @@ use token::{
 
 pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Result<()> {
     let steps: Vec<(usize, &Step)> = plan.steps.iter().enumerate().collect();
+    let with_position = |index: usize| Runner {
+        position: Some((index + 1, steps.len())),
+        ..*runner
+    };
     for group in steps.chunk_by(|_, (_, next)| next.parallel) {
         let [first, rest @ ..] = group else {
             continue;
@@ -34,9 +38,13 @@ pub(crate) fn execute_plan(runner: &Runner, plan: &Plan, state: &RunState) -> Re
         std::thread::scope(|scope| {
             let others: Vec<_> = rest
                 .iter()
-                .map(|step| spawn_task(scope, || execute_step(runner, step, Some(first.0), state)))
+                .map(|step| {
+                    spawn_task(scope, || {
+                        execute_step(&with_position(step.0), step, Some(first.0), state)
+                    })
+                })
                 .collect();
-            let result = execute_step(runner, first, None, state);
+            let result = execute_step(&with_position(first.0), first, None, state);
             // Joins every thread, so that no step outlives the error of another one.
             others
                 .into_iter()

@@ -7,9 +7,11 @@ mod github;
 mod junit;
 mod layout;
 mod options;
+mod plan;
 mod report;
 mod stream;
 mod summary;
+mod wait;
 
 pub use check::{Check, CheckState};
 pub use layout::find_short_id_length;
@@ -19,10 +21,12 @@ pub use report::{
     CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead, Nullable,
     Progress, Report, ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
 };
+pub use wait::WaitGuard;
+use wait::{WaitDisplay, WaitMode};
 
 use crate::audit::{Head, Target};
 use crate::error::{Error, ErrorKind};
-use crate::plan::{Plan, format_shell_line};
+use crate::plan::format_shell_line;
 use crate::text::{escape_controls, escape_json};
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
@@ -34,8 +38,8 @@ use report::{ErrorReport, REPORT_SCHEMA, ReportData, StepReport, Warning};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use stream::{OutputStream, Streams};
 
 /// The end of a command, for the last lines and the JSON object.
@@ -65,9 +69,12 @@ impl RunSummary<'_> {
 /// Prints to the terminal and collects the report of the command.
 pub struct Ui {
     options: OutputOptions,
-    streams: Streams,
+    streams: Arc<Streams>,
+    waits: Arc<WaitDisplay>,
     start: Instant,
     report: Mutex<ReportData>,
+    /// The warnings that the summary of a plan shows. `None` where they are printed at once.
+    held_warnings: Mutex<Option<Vec<Warning>>>,
 }
 
 const SUCCESS_STYLE: Style = AnsiColor::Green.on_default();
@@ -87,11 +94,21 @@ impl Ui {
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
+        let streams = Arc::new(Streams::new(color));
+        let mode = if options.format != OutputFormat::Text || options.quiet {
+            WaitMode::Hidden
+        } else if stream::is_stderr_terminal() && !options.ci && !options.is_dumb_terminal {
+            WaitMode::Live
+        } else {
+            WaitMode::Log
+        };
         Self {
             options,
-            streams: Streams::new(color),
+            waits: Arc::new(WaitDisplay::new(mode, Arc::clone(&streams))),
+            streams,
             start: Instant::now(),
             report: Mutex::default(),
+            held_warnings: Mutex::default(),
         }
     }
 
@@ -182,11 +199,13 @@ impl Ui {
 
     /// Reports a warning with its hint.
     pub fn warn(&self, text: &str, hint: &str) {
-        self.lock_report().warnings.push(Warning {
+        let warning = Warning {
             message: text.to_owned(),
             hint: hint.to_owned(),
-        });
-        if self.is_text() {
+        };
+        let is_held = self.hold_warning(&warning);
+        self.lock_report().warnings.push(warning);
+        if self.is_text() && !is_held {
             self.print_diagnostic("warning", WARNING_STYLE, PROGRAM_NAME, text, hint);
         }
     }
@@ -228,15 +247,16 @@ impl Ui {
             detail: detail.to_owned(),
             elapsed_ms,
         });
+        let detail = escape_controls(detail);
         // A person at a terminal sees the time pass. The reader of a CI log does not.
-        let time = if self.is_interactive() {
-            String::new()
+        let text = if self.is_interactive() {
+            layout::shorten_uids(&detail).into_owned()
         } else {
-            format!(" (at {}.{} s)", elapsed_ms / 1000, elapsed_ms / 100 % 10)
+            let (seconds, tenths) = (elapsed_ms / 1000, elapsed_ms / 100 % 10);
+            format!("{id}: {detail} (at {seconds}.{tenths} s)")
         };
         let word = outcome.as_str();
         let head = format!("{SUCCESS_STYLE}{word:<WORD_WIDTH$}{SUCCESS_STYLE:#} ");
-        let text = format!("{id}: {}{time}", escape_controls(detail));
         let layout = self.layout(OutputStream::Out);
         let line = layout.wrap(&head, &self.prepare_text(&text), WORD_WIDTH + 1);
         self.write_out(&format!("{line}\n"));
@@ -274,24 +294,6 @@ impl Ui {
             elapsed_ms: self.elapsed_ms(),
             ..check
         });
-    }
-
-    /// Reports and prints a plan.
-    pub fn report_plan(&self, plan: &Plan) {
-        self.lock_report().plan = Some(ReportedPlan::Steps(plan.to_view()));
-        self.print_plan(&plan.to_text());
-    }
-
-    /// Prints the text of a plan. On GitHub it is folded, because it is long.
-    pub fn print_plan(&self, text: &str) {
-        if self.is_github_output() && !self.options.quiet {
-            self.streams.write_out(&format!(
-                "::group::plan\n{}::endgroup::\n",
-                self.prepare_text(&escape_lines(text))
-            ));
-        } else {
-            self.write_out(&escape_lines(text));
-        }
     }
 
     /// Reports a saved plan.
@@ -373,25 +375,19 @@ impl Ui {
         self.write_err(&lines.collect::<String>());
     }
 
-    /// Shows the progress of a wait on a terminal, in a line that the next output replaces.
-    pub fn show_progress(&self, text: &str) {
-        if self.is_text() && !self.options.quiet && !self.options.ci && stream::is_stderr_terminal()
-        {
-            self.streams
-                .write_progress(&format!("{DIM_STYLE}{text}{DIM_STYLE:#}"));
-        }
+    /// Shows a wait until the guard is dropped: live at a terminal, every 30 s in a log. `subject`
+    /// completes "waiting for …".
+    pub fn start_wait(&self, subject: String, limit: Option<Duration>) -> WaitGuard {
+        self.waits.start_wait(escape_controls(&subject), limit)
     }
 
-    /// Removes the line of `show_progress`.
-    pub fn clear_progress(&self) {
-        self.write_err("");
+    /// Sets the line below the waits.
+    pub fn set_wait_note(&self, note: &'static str) {
+        self.waits.set_note(note);
     }
 
-    /// Asks a question at the terminal and receives a line, or nothing at the end of input.
-    ///
-    /// # Errors
-    /// Returns the reason if nobody can read the question or answer it.
-    pub fn prompt_line(&self, question: &str) -> Result<Receiver<String>, &'static str> {
+    /// Fails with the reason if nobody can read a question or answer it.
+    pub fn require_prompt(&self) -> Result<(), &'static str> {
         match self.options.format {
             OutputFormat::Text => {}
             OutputFormat::Json => return Err("the output is JSON"),
@@ -400,7 +396,18 @@ impl Ui {
         if self.options.quiet {
             return Err("-q hides the plan");
         }
-        stream::require_terminal()?;
+        if self.options.ci {
+            return Err("a CI system runs this command");
+        }
+        stream::require_terminal()
+    }
+
+    /// Asks a question at the terminal and receives a line, or nothing at the end of input.
+    ///
+    /// # Errors
+    /// As [`Self::require_prompt`].
+    pub fn prompt_line(&self, question: &str) -> Result<Receiver<String>, &'static str> {
+        self.require_prompt()?;
         self.write_err(question);
         Ok(stream::spawn_line_reader())
     }
@@ -429,6 +436,9 @@ impl Ui {
     ///
     /// Returns the exit code.
     pub fn finish(&self, summary: &RunSummary) -> u8 {
+        for Warning { message, hint } in self.take_held_warnings() {
+            self.print_diagnostic("warning", WARNING_STYLE, PROGRAM_NAME, &message, &hint);
+        }
         if let Err(error) = summary.outcome {
             self.print_diagnostic(
                 "error",

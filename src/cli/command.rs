@@ -103,6 +103,17 @@ impl Command {
         }
     }
 
+    /// Returns whether the command asks for confirmation at a terminal.
+    #[must_use]
+    pub fn asks_for_confirmation(&self) -> bool {
+        let revocation = match self {
+            Self::Revoke(args) => &args.revocation,
+            Self::Rotate(args) => &args.revocation,
+            _ => return false,
+        };
+        revocation.confirm.is_none() && revocation.dry_run.is_none()
+    }
+
     /// Returns the value of `--dry-run`.
     #[must_use]
     pub fn dry_run(&self) -> Option<DryRunFormat> {

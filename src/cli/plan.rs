@@ -39,6 +39,17 @@ pub enum PlanSubcommand {
 }
 
 impl PlanSubcommand {
+    /// Returns the name of the planned command.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Enable(_) => "enable",
+            Self::Disable(_) => "disable",
+            Self::Revoke(_) => "revoke",
+            Self::Rotate(_) => "rotate",
+            Self::Show(_) => "show",
+        }
+    }
+
     pub fn dry_run_mut(&mut self) -> Option<&mut Option<DryRunFormat>> {
         match self {
             Self::Enable(args) => Some(&mut args.dry_run),

@@ -27,10 +27,6 @@ use preflight::{PriorProgress, check_permissions, run_preflight};
 use report::{add_progress, report_outcome, report_preflight};
 use request::RevocationRequest;
 
-const CONSEQUENCES: &str = "all admin tokens issued so far stop working, for all users\n\
-                            the effect on database tokens is not documented\n\
-                            deleted keys cannot be restored";
-
 /// The facts that a revocation is planned from.
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
@@ -190,12 +186,12 @@ pub(crate) fn run_revocation(
     }
     session.ui.report_plan(&revocation.plan);
     if changes_cluster(&revocation.plan) {
-        require_confirmation(
-            session,
-            &facts.target,
-            request.args.confirm.as_deref(),
-            CONSEQUENCES,
-        )?;
+        print_consequences(session, request);
+        session.ui.print_held_warnings();
+        require_confirmation(session, &facts.target, request.args.confirm.as_deref())?;
+        session
+            .ui
+            .set_wait_note("Ctrl-C is safe: the same command resumes");
     }
     let state = RunState::default();
     state.set_secrets(&facts.secrets);
@@ -224,6 +220,23 @@ pub(crate) fn run_revocation(
         &revocation.plan,
         &state,
     ))
+}
+
+/// Prints what a plan means, before the question.
+fn print_consequences(session: &Session, request: &RevocationRequest) {
+    let gap = if request.creates_new_token {
+        "No admin token works until the new one is in use."
+    } else {
+        "No admin token works afterwards, until another run creates one."
+    };
+    let limit = request.args.wait_timeout.as_secs();
+    for line in [
+        "All admin tokens issued so far stop working, for all users. This cannot be undone.",
+        &format!("{gap} Each wait ends after {limit} s."),
+        "The effect on database tokens is not documented. Every command: --dry-run",
+    ] {
+        session.ui.print_wrapped("", line, 0);
+    }
 }
 
 /// Executes the plan. Keeps a copy of the old token until its rejection is verified: the copy in

@@ -12,8 +12,9 @@ use crate::tool::invocation::Invocation;
 use std::fmt::Write as _;
 
 impl Plan {
+    /// Formats the steps with their commands.
     pub fn to_text(&self) -> String {
-        let mut text = format!("plan: {} {}\n", self.command, self.description);
+        let mut text = String::new();
         for (step, number) in self.steps.iter().zip(1..) {
             let parallel = if step.parallel {
                 format!(" (in parallel with {})", number - 1)
@@ -29,9 +30,6 @@ impl Plan {
                 self.format_action(&step.action),
                 step.postcondition
             );
-        }
-        if self.steps.is_empty() {
-            text.push_str("nothing to do\n");
         }
         text
     }

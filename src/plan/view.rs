@@ -91,6 +91,8 @@ enum ActionView {
     },
     /// Deletes a secret of the cluster.
     DeleteSecret {
+        /// The secret.
+        secret: SecretName,
         /// Lists the secrets right before and right after.
         list_argv: Argv,
         /// The deletion.
@@ -128,6 +130,8 @@ enum ActionView {
     },
     /// Restarts pods.
     RestartPods {
+        /// Selects the pods.
+        selector: String,
         /// Lists the pods right before the deletion and at the end of the watch.
         list_argv: Argv,
         /// The deletion, null if an earlier run has done it.
@@ -270,6 +274,7 @@ impl From<&ExpectedCluster> for ActionView {
 impl From<&SecretDeletion> for ActionView {
     fn from(deletion: &SecretDeletion) -> Self {
         Self::DeleteSecret {
+            secret: deletion.name,
             list_argv: to_argv(&deletion.list_command()),
             argv: to_argv(&deletion.command()),
             uid: deletion.uid.clone(),
@@ -309,6 +314,7 @@ impl From<&ExpectedSecret> for ActionView {
 impl From<&PodRestart> for ActionView {
     fn from(restart: &PodRestart) -> Self {
         Self::RestartPods {
+            selector: restart.selector.clone(),
             list_argv: to_argv(&restart.list_command()),
             argv: restart.command().as_ref().map(to_argv),
             watch_argv: to_argv(&restart.watch_command()),

@@ -4,7 +4,7 @@ use crate::audit::{Actor, Target};
 use crate::cli::PlanRequest;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
-use crate::plan::{Plan, format_shell_line, render_script};
+use crate::plan::{Plan, PlanSummary, format_shell_line, render_script};
 use crate::text::{sanitize, sanitize_truncated};
 use crate::tool::ToolInfo;
 use crate::tool::kubectl::{ClusterId, SecretUid};
@@ -251,6 +251,23 @@ impl PlanFile {
         Ok(bytes)
     }
 
+    /// Returns what the plan changes.
+    pub(crate) fn to_summary(&self) -> PlanSummary {
+        let target = &self.target;
+        let context = match &target.context {
+            Some(context) => format!("context `{context}`"),
+            None => "in the cluster".to_owned(),
+        };
+        let description = match &target.namespace {
+            Some(namespace) => {
+                let server = target.server.as_deref().unwrap_or("unknown server");
+                format!("namespace `{namespace}`, {context} ({server})")
+            }
+            None => "this host".to_owned(),
+        };
+        PlanSummary::from_steps(self.request.command.name(), &description, &self.steps)
+    }
+
     /// Renders request, target, tools, observed state and every field of every step for people.
     pub(crate) fn render(&self) -> String {
         let none = "none".to_owned();
@@ -305,9 +322,6 @@ impl PlanFile {
             .collect();
         for (step, number) in self.steps.iter().zip(1..) {
             text.push_str(&render_step(step, number));
-        }
-        if self.steps.is_empty() {
-            text.push_str("nothing to do\n");
         }
         text
     }

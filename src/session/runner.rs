@@ -3,22 +3,34 @@
 use crate::error::{ErrorKind, Result};
 use crate::exec::{Executor, WatchResult};
 use crate::tool::invocation::{Invocation, ToolOutput};
-use crate::ui::Ui;
+use crate::ui::{Ui, WaitGuard};
 use std::sync::mpsc::{SendError, channel};
 use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 /// The executor and the user interface of one command.
 #[derive(Clone, Copy)]
 pub(crate) struct Runner<'a> {
     pub(crate) executor: &'a Executor,
     pub(crate) ui: &'a Ui,
+    /// Number of the current step and number of all steps.
+    pub(crate) position: Option<(usize, usize)>,
 }
 
 impl Runner<'_> {
     /// Runs a command, and prints it first with `--verbose`.
     pub(crate) fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
         self.ui.print_command(&invocation.argv(None));
+        let _wait = self.start_wait(&format!("`{}`", invocation.short_command()), None);
         self.executor.run(step, invocation)
+    }
+
+    /// Shows a wait until the guard is dropped. `subject` completes "waiting for …".
+    pub(crate) fn start_wait(&self, subject: &str, limit: Option<Duration>) -> WaitGuard {
+        let position = self.position.map_or_else(String::new, |(number, count)| {
+            format!("step {number} of {count}, ")
+        });
+        self.ui.start_wait(format!("{position}{subject}"), limit)
     }
 
     /// Runs a watch command until `is_condition_met` accepts its output.

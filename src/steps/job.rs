@@ -8,7 +8,7 @@ use crate::procedure::revoke::JobKind;
 use crate::session::runner::Runner;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::{self, EventType, Job, KubectlError, Pod, WatchEvent};
-use crate::ui::StepOutcome;
+use crate::ui::{StepOutcome, WaitGuard};
 use std::time::{Duration, Instant};
 
 /// The time until the first check of a job's pods: most jobs complete earlier.
@@ -16,7 +16,7 @@ const FIRST_POD_CHECK_DELAY: Duration = Duration::from_secs(3);
 
 const POD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The time limit of a check, during which the progress line does not change.
+/// The time limit of a check.
 const POD_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reruns a job, and waits until it completes.
@@ -48,9 +48,10 @@ pub(crate) fn run_job(runner: &Runner, step: &str, run: &JobRun) -> Result<()> {
         reported: Vec::new(),
         next_check: FIRST_POD_CHECK_DELAY,
     };
-    let outcome = wait.wait_for_decision(&run.watch_command(), &mut observer, |elapsed| {
-        diagnostics.check_pods(elapsed)
-    })?;
+    let outcome =
+        wait.wait_for_decision(&run.watch_command(), &mut observer, |elapsed, wait| {
+            diagnostics.check_pods(elapsed, wait)
+        })?;
     let result = match outcome {
         JobOutcome::Failed(reason) => {
             return Err(Error::failure(format!("job {name} failed: {reason}"))
@@ -169,6 +170,11 @@ impl WatchObserver for JobObserver {
         }
     }
 
+    fn describe_state(&self) -> String {
+        let is_seen = self.last_event.is_some();
+        if is_seen { "running" } else { "not seen yet" }.to_owned()
+    }
+
     fn decision(&self) -> Option<JobOutcome> {
         let (event_type, job) = self.last_event.as_ref()?;
         match job.failure_reason() {
@@ -189,7 +195,7 @@ struct JobDiagnostics<'a> {
 }
 
 impl JobDiagnostics<'_> {
-    fn check_pods(&mut self, elapsed: Duration) -> Result<()> {
+    fn check_pods(&mut self, elapsed: Duration, wait: &WaitGuard) -> Result<()> {
         let Some(name) = self
             .job_run
             .job_name()
@@ -218,6 +224,9 @@ impl JobDiagnostics<'_> {
         let Ok(pods) = kubectl::parse_list::<Pod>(&output) else {
             return Ok(());
         };
+        if let Some(pod) = pods.last() {
+            wait.set_state(&pod.describe_state());
+        }
         let problem = self.find_problem(name, &pods);
         if let Some((message, object)) =
             problem.filter(|(message, _)| !self.reported.contains(message))

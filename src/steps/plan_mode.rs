@@ -72,7 +72,8 @@ fn save_plan(
         .executor
         .write_document("write-plan", path, &bytes, old_file.as_ref())?;
     let sha256 = Digest::compute(&bytes).to_string();
-    runner.ui.print_plan(&document.render());
+    runner.ui.print_plan_summary(&document.to_summary());
+    runner.ui.print_steps(&document.render());
     runner.ui.print_lines(&format!(
         "plan written to {}, nothing else changed",
         path.display()
@@ -168,6 +169,7 @@ pub(crate) fn show_dry_run(runner: &Runner, plan: &Plan, format: DryRunFormat) {
     match format {
         DryRunFormat::Plan => {
             runner.ui.report_plan(plan);
+            runner.ui.print_steps(&plan.to_text());
             runner.ui.print_lines("dry run, nothing changed");
         }
         DryRunFormat::Script => {

@@ -87,7 +87,7 @@ fn wait_for_pods(
             pods: BTreeMap::new(),
             synced: false,
         };
-        wait.wait_for_decision(&restart.watch_command(), &mut observer, |_| Ok(()))?;
+        wait.wait_for_decision(&restart.watch_command(), &mut observer, |_, _| Ok(()))?;
         if observer.synced {
             return Ok(());
         }
@@ -132,13 +132,25 @@ impl WatchObserver for PodObserver<'_> {
         }
     }
 
+    fn describe_state(&self) -> String {
+        let (old, ready) = self.count_pods();
+        format!("{ready} of {} ready, {old} old", self.ready_count)
+    }
+
     fn decision(&self) -> Option<()> {
-        let is_old = |uid: &String| self.old_uids.contains(uid);
-        let ready = self
+        let (old, ready) = self.count_pods();
+        (ready >= self.ready_count && old == 0).then_some(())
+    }
+}
+
+impl PodObserver<'_> {
+    /// Counts the old pods, and the new pods that are ready.
+    fn count_pods(&self) -> (usize, usize) {
+        let (old, new): (Vec<_>, Vec<_>) = self
             .pods
             .iter()
-            .filter(|(uid, pod)| !is_old(uid) && pod.is_ready())
-            .count();
-        (ready >= self.ready_count && !self.pods.keys().any(is_old)).then_some(())
+            .partition(|(uid, _)| self.old_uids.contains(uid));
+        let ready = new.iter().filter(|(_, pod)| pod.is_ready()).count();
+        (old.len(), ready)
     }
 }

@@ -10,6 +10,7 @@ use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 pub(crate) struct RunState {
@@ -23,6 +24,10 @@ pub(crate) struct RunState {
     pub(crate) verified_by: OnceLock<RecordedVerification>,
     /// How the server answered the old token after the restart.
     pub(crate) rejection: OnceLock<RejectionOutcome>,
+    /// When the server first rejected the old token for good.
+    pub(super) first_rejection: OnceLock<Instant>,
+    /// When the server first accepted the new token.
+    pub(super) first_acceptance: OnceLock<Instant>,
     pub(crate) verification: OnceLock<RevocationVerification>,
     /// The reason why the server rejected the new token, if it did.
     pub(crate) new_token_rejection: OnceLock<String>,
@@ -77,6 +82,16 @@ impl RunState {
 
     pub(super) fn set_failed(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the time from the first rejection of the old token to the first acceptance of the
+    /// new one, if this run observed both.
+    pub(crate) fn outage(&self) -> Option<Duration> {
+        let (rejection, acceptance) = self
+            .first_rejection
+            .get()
+            .zip(self.first_acceptance.get())?;
+        Some(acceptance.saturating_duration_since(*rejection))
     }
 
     pub(super) fn add_unverified_profile(&self, profile: &str, reason: String) {

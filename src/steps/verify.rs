@@ -89,6 +89,7 @@ fn poll_old_token(
     let mut was_accepted = false;
     let mut last_problem = None;
     let mut grace_start = None;
+    let wait = runner.start_wait("the old token to be rejected", None);
     loop {
         let probed_at = Instant::now();
         match probe_token(runner, step, command, profile, &old.token)? {
@@ -103,8 +104,10 @@ fn poll_old_token(
             }
         }
         if streak.is_complete(check.min_rejections) {
-            runner.ui.clear_progress();
             let count = streak.count;
+            if let Some(first) = streak.first {
+                let _ = state.first_rejection.set(first);
+            }
             return Ok(RejectionOutcome::Rejected { count });
         }
         // A failed job stays in status `Running`, and its error ends the run.
@@ -115,19 +118,14 @@ fn poll_old_token(
             let deadline = start + check.grace_period;
             let is_over = probed_at > deadline && !streak.began_before(deadline);
             if is_over || state.has_failed() {
-                runner.ui.clear_progress();
                 return Ok(match last_problem.filter(|_| !was_accepted) {
                     Some(reason) => RejectionOutcome::Inconclusive(reason),
                     None => RejectionOutcome::StillAccepted,
                 });
             }
-            runner.ui.show_progress(&format!(
-                "{step}: waiting until the old token is rejected, {} of {} times, {} s",
-                streak.count,
-                check.min_rejections,
-                start.elapsed().as_secs()
-            ));
         }
+        let (count, required) = (streak.count, check.min_rejections);
+        wait.set_state(&format!("{count} of {required} rejections in a row"));
         let spread = uuid::Uuid::new_v4().as_u128() % PROBE_PAUSE_SPREAD_MS;
         let pause = MIN_PROBE_PAUSE + Duration::from_millis(spread as u64);
         runner.executor.sleep(pause)?;
@@ -154,8 +152,14 @@ pub(crate) fn verify_revocation(
         }
         _ => None,
     };
-    if let Some(TokenVerdict::Rejected(reason)) = &new_verdict {
-        let _ = state.new_token_rejection.set(reason.clone());
+    match &new_verdict {
+        Some(TokenVerdict::Accepted) => {
+            let _ = state.first_acceptance.set(Instant::now());
+        }
+        Some(TokenVerdict::Rejected(reason)) => {
+            let _ = state.new_token_rejection.set(reason.clone());
+        }
+        _ => {}
     }
     let verified_by = state.verified_by.get();
     let was_verified = verified_by.is_some();
@@ -277,16 +281,12 @@ fn poll_new_token(
     grace_period: Duration,
 ) -> Result<TokenVerdict> {
     let start = Instant::now();
+    let _wait = runner.start_wait("the new token to be accepted", Some(grace_period));
     loop {
         let verdict = probe_token(runner, step, &probe.command, &probe.profile, token)?;
         if verdict == TokenVerdict::Accepted || start.elapsed() >= grace_period {
-            runner.ui.clear_progress();
             return Ok(verdict);
         }
-        runner.ui.show_progress(&format!(
-            "{step}: waiting until the new token is accepted, {} s",
-            start.elapsed().as_secs()
-        ));
         runner.executor.sleep(NEW_TOKEN_PROBE_INTERVAL)?;
     }
 }

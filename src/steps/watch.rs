@@ -5,6 +5,7 @@ use crate::exec::WatchResult;
 use crate::session::runner::{Runner, join_thread, spawn_task};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{EventReader, KubectlError, WatchEvent};
+use crate::ui::WaitGuard;
 use serde::de::DeserializeOwned;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The pause before a watch is restarted, to spare the server.
 const WATCH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A wait for a condition, with its time limit.
 pub(crate) struct ConditionWatch<'a> {
@@ -36,6 +37,8 @@ pub(crate) trait WatchObserver: Send {
     /// Forgets the events of the previous watch.
     fn reset(&mut self);
     fn observe_event(&mut self, event: WatchEvent<Self::Object>);
+    /// Describes the state of the objects, for the progress.
+    fn describe_state(&self) -> String;
     /// Returns the decision, if the events so far suffice for one.
     fn decision(&self) -> Option<Self::Decision>;
 }
@@ -55,27 +58,20 @@ impl ConditionWatch<'_> {
         &self,
         command: &Invocation,
         observer: &mut O,
-        mut check: impl FnMut(Duration) -> Result<()>,
+        mut check: impl FnMut(Duration, &WaitGuard) -> Result<()>,
     ) -> Result<O::Decision> {
+        let wait = &self.runner.start_wait(&self.condition, Some(self.timeout));
         std::thread::scope(|scope| {
             let (sender, receiver) = channel::<()>();
             let watcher = spawn_task(scope, move || {
                 // The end of this thread drops the sender, which ends the loop below.
                 let _sender = sender;
-                self.watch_with_retries(command, observer)
+                self.watch_with_retries(command, observer, wait)
             });
             let mut check_result = Ok(());
-            while receiver.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                let elapsed = self.start.elapsed();
-                self.runner.ui.show_progress(&format!(
-                    "{}: waiting for {}, {} s",
-                    self.step,
-                    self.condition,
-                    elapsed.as_secs()
-                ));
-                check_result = check_result.and_then(|()| check(elapsed));
+            while receiver.recv_timeout(CHECK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                check_result = check_result.and_then(|()| check(self.start.elapsed(), wait));
             }
-            self.runner.ui.clear_progress();
             join_thread(watcher).and_then(|decision| check_result.map(|()| decision))
         })
     }
@@ -84,6 +80,7 @@ impl ConditionWatch<'_> {
         &self,
         command: &Invocation,
         observer: &mut O,
+        wait: &WaitGuard,
     ) -> Result<O::Decision> {
         let mut last_failure = None;
         loop {
@@ -91,7 +88,7 @@ impl ConditionWatch<'_> {
             if remaining.is_zero() {
                 return Err(self.timeout_error(last_failure.as_deref()));
             }
-            match self.watch_once(&command.clone().with_timeout(remaining), observer) {
+            match self.watch_once(&command.clone().with_timeout(remaining), observer, wait) {
                 Ok(WatchEnd::Decided(decision)) => return Ok(decision),
                 Ok(WatchEnd::Exited(output)) => {
                     last_failure = self.check_watch_exit(&output)?.or(last_failure);
@@ -110,6 +107,7 @@ impl ConditionWatch<'_> {
         &self,
         command: &Invocation,
         observer: &mut O,
+        wait: &WaitGuard,
     ) -> Result<WatchEnd<O::Decision>> {
         observer.reset();
         let mut reader = EventReader::default();
@@ -120,6 +118,7 @@ impl ConditionWatch<'_> {
                     events
                         .into_iter()
                         .for_each(|event| observer.observe_event(event));
+                    wait.set_state(&observer.describe_state());
                     observer.decision().is_some()
                 }
                 None => {

@@ -214,6 +214,14 @@ impl Invocation {
         }
     }
 
+    /// Returns the command up to its first option, for people: `kubectl get secrets/admin-token`.
+    #[must_use]
+    pub fn short_command(&self) -> String {
+        let argv = self.argv(None);
+        let words = argv.iter().take_while(|word| !word.starts_with('-'));
+        words.map(String::as_str).collect::<Vec<_>>().join(" ")
+    }
+
     /// Returns `argv` for execution and for the audit log, with the path of the throwaway
     /// configuration.
     #[must_use]

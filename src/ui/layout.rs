@@ -8,7 +8,9 @@ mod words;
 pub(super) use time::format_relative;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use regex::Regex;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use textwrap::core::display_width;
 use words::{abbreviate_home, find_words};
 
@@ -95,6 +97,18 @@ impl<'a> Layout<'a> {
         textwrap::fill(&text, options)
     }
 
+    /// Returns `head` and `text` in one line that the terminal does not wrap. `head` has `width`
+    /// columns.
+    pub(super) fn truncate(&self, head: &str, text: &str, width: usize) -> String {
+        match self.wrap_width() {
+            Some(columns) => format!(
+                "{head}{}",
+                truncate_line(text, columns.saturating_sub(width))
+            ),
+            None => format!("{head}{text}"),
+        }
+    }
+
     /// Formats a table with a header and no borders. At a terminal, the flexible columns wrap their
     /// cells.
     pub(super) fn format_table<const N: usize>(
@@ -133,6 +147,27 @@ impl<'a> Layout<'a> {
             .collect();
         lines.join("\n")
     }
+}
+
+/// Shortens the UIDs in a text to 8 characters.
+pub(super) fn shorten_uids(text: &str) -> Cow<'_, str> {
+    static UID: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\b([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+            .expect("the pattern is a constant")
+    });
+    UID.replace_all(text, "$1")
+}
+
+/// Cuts a line that is wider than `width`, and marks the cut.
+pub(super) fn truncate_line(line: &str, width: usize) -> String {
+    if display_width(line) <= width {
+        return line.to_owned();
+    }
+    let ends = line.char_indices().map(|(index, _)| index);
+    let end = ends
+        .take_while(|end| display_width(&line[..*end]) < width)
+        .last();
+    format!("{}…", &line[..end.unwrap_or(0)])
 }
 
 /// Returns the length of the shortest prefix, 8 characters or more, that no two IDs share.
@@ -203,6 +238,21 @@ mod tests {
         1   done     a reason that is longer than its column
         22  日本     e\u{301}
         ");
+    }
+
+    #[test]
+    fn shortened_uids_keep_other_text() {
+        let text = "UID cbd43bc4-f685-498d-a173-f46ad91e876e is gone, not deadbeef-1";
+        let short = "UID cbd43bc4 is gone, not deadbeef-1";
+        assert_eq!(shorten_uids(text), short);
+    }
+
+    #[test]
+    fn truncated_line_fits_the_width() {
+        assert_eq!(truncate_line("four", 4), "four");
+        assert_eq!(truncate_line("fives", 4), "fiv…");
+        assert_eq!(truncate_line("日本語", 4), "日…");
+        assert_eq!(truncate_line("日本", 1), "…");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct OutputOptions {
     pub columns: Option<usize>,
     /// The home directory, which is `~` at a terminal.
     pub home: Option<String>,
+    /// The terminal cannot move its cursor (`TERM=dumb`).
+    pub is_dumb_terminal: bool,
 }
 
 impl Default for OutputOptions {
@@ -59,6 +61,7 @@ impl Default for OutputOptions {
             github: false,
             columns: None,
             home: None,
+            is_dumb_terminal: false,
         }
     }
 }

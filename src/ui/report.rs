@@ -82,7 +82,7 @@ pub(super) struct ReportData {
 }
 
 /// A warning with its hint.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Warning {
     /// The subject of the warning.
@@ -230,6 +230,10 @@ pub struct CommandFields {
     /// `revoke`, `rotate`: the verification, if the revocation completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<RevocationVerification>,
+    /// `revoke`, `rotate`: milliseconds from the first rejection of the old token to the first
+    /// acceptance of the new one, if the run observed both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outage_ms: Option<u64>,
     /// `rotate`: the further profiles that are not verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unverified_profiles: Vec<UnverifiedProfile>,

@@ -1,17 +1,18 @@
 //! Standard output and standard error. Only this module writes to them.
 
+use super::DIM_STYLE;
+use super::layout::truncate_line;
 use anstream::{AutoStream, ColorChoice};
 use rustix::termios::tcgetwinsize;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(super) struct Streams {
     color: ColorChoice,
     first_error: Mutex<Option<io::Error>>,
-    /// The last line on standard error shows progress.
-    in_progress: AtomicBool,
+    /// The number of live lines at the end of standard error. Locked during each write.
+    live_lines: Mutex<usize>,
 }
 
 impl Streams {
@@ -19,23 +20,13 @@ impl Streams {
         Self {
             color,
             first_error: Mutex::default(),
-            in_progress: AtomicBool::new(false),
-        }
-    }
-
-    /// Returns the sequence that clears the progress line, or nothing without such a line.
-    fn take_clear_sequence(&self) -> &'static str {
-        if self.in_progress.swap(false, Ordering::SeqCst) {
-            "\r\x1b[K"
-        } else {
-            ""
+            live_lines: Mutex::default(),
         }
     }
 
     pub(super) fn write_out(&self, text: &str) {
-        if self.in_progress.load(Ordering::SeqCst) {
-            self.write_err("");
-        }
+        let mut live_lines = self.lock_live_lines();
+        self.clear_live_lines(&mut live_lines);
         let mut stream = AutoStream::new(io::stdout().lock(), self.color);
         self.keep_first_error(
             stream
@@ -45,16 +36,44 @@ impl Streams {
     }
 
     pub(super) fn write_err(&self, text: &str) {
-        // ECMA-48, EL. It is no colour, so it bypasses the stream that strips colours.
-        self.keep_first_error(io::stderr().write_all(self.take_clear_sequence().as_bytes()));
+        let mut live_lines = self.lock_live_lines();
+        self.clear_live_lines(&mut live_lines);
         let mut stream = AutoStream::new(io::stderr().lock(), self.color);
         self.keep_first_error(stream.write_all(text.as_bytes()));
     }
 
-    /// Writes a line to standard error that the next output replaces.
-    pub(super) fn write_progress(&self, text: &str) {
-        self.write_err(text);
-        self.in_progress.store(true, Ordering::SeqCst);
+    /// Draws lines on standard error in place of the previous ones. The next output replaces them.
+    ///
+    /// Each line fits the terminal, and all of them: the sequences that clear them count rows.
+    pub(super) fn draw_live_lines(&self, lines: &[String]) {
+        let mut live_lines = self.lock_live_lines();
+        self.clear_live_lines(&mut live_lines);
+        let (columns, rows) = stderr_size();
+        let lines: Vec<String> = lines
+            .iter()
+            .take(rows.saturating_sub(1).max(1))
+            .map(|line| truncate_line(line, columns.saturating_sub(1)))
+            .collect();
+        let text = lines.join("\n");
+        let mut stream = AutoStream::new(io::stderr().lock(), self.color);
+        self.keep_first_error(write!(stream, "{DIM_STYLE}{text}{DIM_STYLE:#}"));
+        *live_lines = lines.len();
+    }
+
+    fn lock_live_lines(&self) -> MutexGuard<'_, usize> {
+        self.live_lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clear_live_lines(&self, count: &mut usize) {
+        if let Some(lines_above) = count.checked_sub(1) {
+            // ECMA-48, CUU and ED. They are no colours, so they bypass the stream that strips
+            // colours.
+            let text = format!("\r{}\x1b[J", "\x1b[A".repeat(lines_above));
+            self.keep_first_error(io::stderr().write_all(text.as_bytes()));
+            *count = 0;
+        }
     }
 
     /// Keeps the first error. A closed pipe is no error, but a full disk is.
@@ -92,6 +111,17 @@ pub(super) fn terminal_columns(stream: OutputStream) -> Option<u16> {
         OutputStream::Err => (is_stderr_terminal(), tcgetwinsize(io::stderr())),
     };
     is_terminal.then(|| size.map_or(0, |size| size.ws_col))
+}
+
+/// Returns the columns and rows of the terminal at standard error.
+fn stderr_size() -> (usize, usize) {
+    let size = tcgetwinsize(io::stderr()).ok();
+    let (columns, rows) = size.map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let or = |count: u16, default| match count {
+        0 => default,
+        count => usize::from(count),
+    };
+    (or(columns, 80), or(rows, 24))
 }
 
 pub(super) fn is_stdout_terminal() -> bool {

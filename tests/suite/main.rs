@@ -29,5 +29,6 @@ mod policy;
 mod recorded_calls;
 mod revoke;
 mod sandbox;
+mod screen;
 mod status;
 mod trust;

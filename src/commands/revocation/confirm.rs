@@ -14,7 +14,6 @@ pub(crate) fn require_confirmation(
     session: &Session,
     target: &ClusterTarget,
     given: Option<&str>,
-    consequences: &str,
 ) -> Result<()> {
     let phrase = target.confirmation_phrase();
     let unconfirmed = |text: String| {
@@ -24,17 +23,13 @@ pub(crate) fn require_confirmation(
     };
     if let Some(given) = given {
         if given == phrase {
-            session.ui.print_lines(consequences);
             return Ok(());
         }
         return Err(unconfirmed(format!(
             "confirmation `{given}` does not match `{phrase}`"
         )));
     }
-    if session.executor.environment().is_ci() {
-        return Err(unconfirmed("cannot ask for confirmation in CI".to_owned()));
-    }
-    let question = format!("{consequences}\ntype {phrase} to continue: ");
+    let question = format!("Type {phrase} to continue: ");
     let answer = session
         .ui
         .prompt_line(&question)

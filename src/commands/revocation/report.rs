@@ -146,8 +146,21 @@ pub(super) fn report_outcome(
             Some(ErrorKind::Inconclusive),
         ),
     };
-    let new_token = describe_new_token(request, is_new_token_rejected);
-    session.ui.print_lines(&format!("{result}\n{new_token}"));
+    session.ui.print_lines(result);
+    if let Some(outage) = state.outage() {
+        let (seconds, tenths) = (outage.as_secs(), outage.subsec_millis() / 100);
+        session.ui.print_lines(&format!(
+            "outage: {seconds}.{tenths} s from the first rejection of the old token to the first \
+             acceptance of the new one"
+        ));
+        let outage_ms = u64::try_from(outage.as_millis()).ok();
+        session
+            .ui
+            .update_fields(|fields| fields.outage_ms = outage_ms);
+    }
+    session
+        .ui
+        .print_lines(&describe_new_token(request, is_new_token_rejected));
     let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
     if session.executor.has_state_file(&kept_file) {
         session.ui.print_lines(

@@ -220,6 +220,19 @@ impl Pod {
         matches!(self.status.phase.as_str(), "Succeeded" | "Failed")
     }
 
+    /// Describes name, phase and why the pod waits, for people.
+    #[must_use]
+    pub fn describe_state(&self) -> String {
+        let containers = self.status.init_container_statuses.iter();
+        let waiting = containers
+            .chain(&self.status.container_statuses)
+            .find_map(|container| container.state.waiting.as_ref())
+            .map(|waiting| waiting.reason.as_str())
+            .filter(|reason| !reason.is_empty());
+        let reason = waiting.map_or_else(String::new, |reason| format!(", {reason}"));
+        format!("pod {} {}{reason}", self.metadata.name, self.status.phase)
+    }
+
     /// Returns why the pod has not started: the reason of the scheduler or of a waiting container.
     #[must_use]
     pub fn waiting_reason(&self) -> Option<String> {

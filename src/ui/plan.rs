@@ -1,0 +1,107 @@
+//! Plans for people: a summary of the changes, then the steps with their commands.
+
+use super::report::{ReportedPlan, Warning};
+use super::stream::OutputStream;
+use super::{DIM_STYLE, ERROR_STYLE, SUCCESS_STYLE, Ui, WARNING_STYLE, escape_lines};
+use crate::plan::{ChangeKind, Plan, PlanSummary};
+use crate::text::escape_controls;
+use std::sync::{MutexGuard, PoisonError};
+
+/// The most warnings that the summary shows.
+const MAX_SUMMARY_WARNINGS: usize = 4;
+
+/// The width of a verb in the summary.
+const VERB_WIDTH: usize = 8;
+
+impl Ui {
+    /// Reports a plan, and prints its summary.
+    pub fn report_plan(&self, plan: &Plan) {
+        self.lock_report().plan = Some(ReportedPlan::Steps(plan.to_view()));
+        self.print_plan_summary(&plan.to_summary());
+    }
+
+    /// Prints what a plan changes, a line for each kind of change.
+    pub fn print_plan_summary(&self, summary: &PlanSummary) {
+        let layout = self.layout(OutputStream::Out);
+        let mut lines = vec![layout.wrap("", &escape_controls(&summary.headline), 2)];
+        for change in &summary.changes {
+            let style = match change.kind {
+                ChangeKind::Deletion => ERROR_STYLE,
+                ChangeKind::Creation => SUCCESS_STYLE,
+                ChangeKind::Update => WARNING_STYLE,
+            };
+            let (sign, verb) = (change.kind.sign(), change.verb);
+            let head = format!("  {style}{sign} {verb:<VERB_WIDTH$}{style:#} ");
+            let note = match change.note {
+                "" => String::new(),
+                note => format!(" ({note})"),
+            };
+            let text = escape_controls(&format!("{}{note}", change.objects.join(", ")));
+            lines.push(layout.wrap(&head, &text, VERB_WIDTH + 5));
+        }
+        if summary.changes.is_empty() {
+            lines.push("  nothing to do".to_owned());
+        }
+        self.write_out(&format!("{}\n", lines.join("\n")));
+    }
+
+    /// Prints the steps of a plan. On GitHub they are folded, because they are long.
+    pub fn print_steps(&self, text: &str) {
+        if self.is_github_output() && !self.options.quiet {
+            self.streams.write_out(&format!(
+                "::group::plan\n{}::endgroup::\n",
+                self.prepare_text(&escape_lines(text))
+            ));
+        } else {
+            self.write_out(&escape_lines(text));
+        }
+    }
+
+    /// Holds warnings back until [`Self::print_held_warnings`] or the end of the run.
+    pub fn hold_warnings(&self) {
+        *self.lock_held_warnings() = Some(Vec::new());
+    }
+
+    /// Keeps a warning back. Returns whether warnings are held back.
+    pub(super) fn hold_warning(&self, warning: &Warning) -> bool {
+        let mut held = self.lock_held_warnings();
+        if let Some(held) = held.as_mut() {
+            held.push(warning.clone());
+        }
+        held.is_some()
+    }
+
+    /// Stops to hold warnings back, and returns those held so far.
+    pub(super) fn take_held_warnings(&self) -> Vec<Warning> {
+        self.lock_held_warnings().take().unwrap_or_default()
+    }
+
+    fn lock_held_warnings(&self) -> MutexGuard<'_, Option<Vec<Warning>>> {
+        self.held_warnings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints the warnings held back, each in one line: the latest ones first, because they concern
+    /// this plan.
+    pub fn print_held_warnings(&self) {
+        let warnings = self.take_held_warnings();
+        let layout = self.layout(OutputStream::Err);
+        let shown = if warnings.len() > MAX_SUMMARY_WARNINGS {
+            MAX_SUMMARY_WARNINGS - 1
+        } else {
+            warnings.len()
+        };
+        for Warning { message, .. } in warnings.iter().rev().take(shown) {
+            let message = escape_controls(message);
+            let head = format!("{WARNING_STYLE}warning{WARNING_STYLE:#}: ");
+            self.write_err(&format!("{}\n", layout.truncate(&head, &message, 9)));
+        }
+        let hidden = warnings.len() - shown;
+        if hidden > 0 {
+            self.write_err(&format!(
+                "{DIM_STYLE}{hidden} more warnings: --dry-run shows all{DIM_STYLE:#}\n"
+            ));
+        }
+    }
+}
