@@ -94,7 +94,7 @@ apiVersion: v1
 kind: Config
 clusters:
 - name: sim
-  cluster: {server: "https://127.0.0.1:$api_port", insecure-skip-tls-verify: true}
+  cluster: {server: "https://127.0.0.1:$api_port", certificate-authority: "$dir/certs/apiserver.crt"}
 users: [{name: $account, user: {token: $token}}]
 contexts: [{name: sim-dev, context: {cluster: sim, user: $account, namespace: default}}]
 current-context: sim-dev

@@ -3,7 +3,7 @@
 use super::audit::AuditCommand;
 use super::enable::{DisableArgs, EnableArgs};
 use super::plan::{ApplyArgs, PlanArgs, PlanSubcommand};
-use super::revoke::{RevokeArgs, RotateArgs};
+use super::revoke::{RevocationArgs, RevokeArgs, RotateArgs};
 use super::values::{DryRunFormat, Shell};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -131,6 +131,16 @@ impl Command {
             | Self::Completion { .. }
             | Self::Plan(_)
             | Self::Apply(_) => None,
+        }
+    }
+
+    /// Returns the options of a revocation, if the command is one.
+    #[must_use]
+    pub fn revocation(&self) -> Option<&RevocationArgs> {
+        match self {
+            Self::Revoke(args) => Some(&args.revocation),
+            Self::Rotate(args) => Some(&args.revocation),
+            _ => None,
         }
     }
 

@@ -76,6 +76,11 @@ pub struct RevocationArgs {
         )
     )]
     pub wait_timeout: Duration,
+    /// Deletion with the UID as a precondition, not as documented
+    ///
+    /// `kubectl delete --raw` then deletes nothing that was recreated since.
+    #[arg(long)]
+    pub delete_by_uid: bool,
     /// Preflight check to skip, repeatable
     #[arg(long, value_enum, value_name = "CHECK")]
     pub skip_check: Vec<PreflightCheck>,

@@ -3,8 +3,8 @@
 use super::secret_name::SecretName;
 use super::target::ClusterTarget;
 use crate::profile::Profile;
-use crate::tool::invocation::{Invocation, ObjectRef};
-use crate::tool::kubectl::JobManifest;
+use crate::tool::invocation::{Invocation, ObjectKind, ObjectRef};
+use crate::tool::kubectl::{DeletionMethod, JobManifest};
 use std::time::Duration;
 
 /// The cluster of the preflight checks.
@@ -20,6 +20,7 @@ pub struct SecretDeletion {
     pub name: SecretName,
     /// The observed UID. A secret with another UID stays, because somebody else created it.
     pub uid: String,
+    pub method: DeletionMethod,
 }
 
 impl SecretDeletion {
@@ -30,7 +31,12 @@ impl SecretDeletion {
 
     pub fn command(&self) -> Invocation {
         let ClusterTarget { kubectl, namespace } = &self.target;
-        kubectl.delete_secret(namespace, self.name.as_str(), &self.uid)
+        let object = ObjectRef {
+            kind: ObjectKind::Secret,
+            name: self.name.to_string(),
+            uid: self.uid.clone(),
+        };
+        kubectl.delete_object(namespace, object, self.method)
     }
 }
 
@@ -58,7 +64,10 @@ pub enum JobStrategy {
         name: String,
     },
     /// Deletes the job, so that kubit recreates it under the same name.
-    Operator { job: ObjectRef },
+    Operator {
+        job: ObjectRef,
+        method: DeletionMethod,
+    },
     /// Waits for a job that kubit recreates after an earlier deletion.
     AwaitExisting {
         /// The beginning of its name.
@@ -77,8 +86,8 @@ impl JobRun {
             JobStrategy::FromJob { source, name } => {
                 Some(kubectl.create_job_from_job(namespace, &source.name, name))
             }
-            JobStrategy::Operator { job } => {
-                Some(kubectl.delete_job(namespace, &job.name, &job.uid))
+            JobStrategy::Operator { job, method } => {
+                Some(kubectl.delete_object(namespace, job.clone(), *method))
             }
             JobStrategy::AwaitExisting { .. } | JobStrategy::Running { .. } => None,
         }
@@ -97,7 +106,7 @@ impl JobRun {
         match &self.strategy {
             JobStrategy::Clone { manifest, .. } => Some(&manifest.name),
             JobStrategy::FromJob { name, .. } => Some(name),
-            JobStrategy::Operator { job } | JobStrategy::Running { job } => Some(&job.name),
+            JobStrategy::Operator { job, .. } | JobStrategy::Running { job } => Some(&job.name),
             JobStrategy::AwaitExisting { .. } => None,
         }
     }
@@ -107,7 +116,7 @@ impl JobRun {
         match &self.strategy {
             JobStrategy::Clone { manifest, .. } => Some(&manifest.source),
             JobStrategy::FromJob { source, .. } => Some(source),
-            JobStrategy::Operator { job } | JobStrategy::Running { job } => Some(job),
+            JobStrategy::Operator { job, .. } | JobStrategy::Running { job } => Some(job),
             JobStrategy::AwaitExisting { .. } => None,
         }
     }

@@ -51,12 +51,11 @@ pub fn render_script(plan: &Plan) -> String {
     script.push_str(&revocation::render_prologue(plan));
     script.extend(plan.steps.iter().filter_map(render_unchanged_check));
     for step in &plan.steps {
-        script.push_str(&format!(
-            "\n# {}: {}\n",
-            step.id,
-            step.reason.replace('\n', " ")
-        ));
-        script.push_str(&render_step(step, token_file));
+        let commands = render_step(step, token_file);
+        if !commands.is_empty() {
+            let reason = step.reason.replace('\n', " ");
+            script.push_str(&format!("\n# {}: {reason}\n{commands}", step.id));
+        }
     }
     script
 }
@@ -130,19 +129,17 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
     }
 }
 
+/// Renders the identification of the cluster, unless the pinned server makes it unnecessary.
 fn render_record_cluster(target: &ClusterTarget) -> String {
-    let [first, second, third] = target
+    if !target.kubectl.can_change_cluster() {
+        return String::new();
+    }
+    let [first, second] = target
         .identity_commands()
         .map(|command| render_command(&command));
-    // A pod has no context, and its account can be allowed none of the commands.
-    let check = if target.kubectl.global_flags.context.is_some() {
-        "[ -n \"$cluster\" ] || fail 'cannot identify the cluster'\n"
-    } else {
-        ""
-    };
+    // The account can be allowed neither of the commands.
     format!(
-        "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || {third} || :; }}\n\
-         cluster=$(cluster)\n{check}"
+        "cluster() {{ {first} 2>/dev/null || {second} 2>/dev/null || :; }}\ncluster=$(cluster)\n"
     )
 }
 

@@ -5,7 +5,7 @@ use crate::tool::kubectl::Kubectl;
 
 #[derive(Clone, Debug)]
 pub struct ClusterTarget {
-    /// With context and other flags pinned.
+    /// With context, server and other flags pinned.
     pub kubectl: Kubectl,
     pub namespace: String,
 }
@@ -18,11 +18,11 @@ impl ClusterTarget {
     }
 
     /// Returns commands that identify the cluster. The first one that the account can run counts.
-    pub(super) fn identity_commands(&self) -> [Invocation; 3] {
+    /// Without any, the pinned server identifies the cluster.
+    pub(super) fn identity_commands(&self) -> [Invocation; 2] {
         [
             self.kubectl.get_cluster_uid(),
             self.kubectl.get_namespace_uid(&self.namespace),
-            self.kubectl.get_server(),
         ]
     }
 }

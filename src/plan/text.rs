@@ -101,8 +101,15 @@ fn format_expected_cluster(cluster: &ExpectedCluster) -> String {
 }
 
 fn format_secret_deletion(deletion: &SecretDeletion) -> String {
-    let command = format_command(&deletion.command(), "$");
-    format!("{command}   {}\n", format_uid_check(&deletion.uid))
+    format_deletion(&deletion.command()) + &format!("   {}\n", format_uid_check(&deletion.uid))
+}
+
+/// Formats a deletion, with its input if it has one.
+fn format_deletion(command: &Invocation) -> String {
+    let input = command
+        .stdin()
+        .map(|text| format!("   its input: {text}\n"));
+    format_command(command, "$") + &input.unwrap_or_default()
 }
 
 fn format_uid_check(uid: &str) -> String {
@@ -110,17 +117,23 @@ fn format_uid_check(uid: &str) -> String {
 }
 
 fn format_job_run(run: &JobRun) -> String {
-    let command = run
-        .command()
-        .map(|command| format_command(&command, "$"))
-        .unwrap_or_default();
+    let command = run.command();
+    let command = match (&run.strategy, &command) {
+        (JobStrategy::Operator { .. }, Some(command)) => format_deletion(command),
+        (_, Some(command)) => format_command(command, "$"),
+        (_, None) => String::new(),
+    };
     let details = match &run.strategy {
-        JobStrategy::Clone { manifest, .. } => format!(
-            "   reads job `{}`, a clone of {} (UID {})\n",
-            manifest.name, manifest.source, manifest.source.uid
-        ),
+        JobStrategy::Clone { manifest, .. } => {
+            let pod = manifest.summarize_pod().to_lines();
+            let pod: String = pod.iter().map(|line| format!("     {line}\n")).collect();
+            format!(
+                "   reads job `{}`, a clone of {} (UID {})\n{pod}",
+                manifest.name, manifest.source, manifest.source.uid
+            )
+        }
         JobStrategy::FromJob { .. } => String::new(),
-        JobStrategy::Operator { job } => {
+        JobStrategy::Operator { job, .. } => {
             format!(
                 "   {}, afterwards kubit recreates it\n",
                 format_uid_check(&job.uid)

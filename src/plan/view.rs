@@ -1,14 +1,15 @@
 //! A plan as JSON, for reports and saved plans. `docs/PLAN.md` describes it.
 
 use super::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck, SecretDeletion,
-    TokenProbe, VerificationStep,
+    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
+    SecretDeletion, TokenProbe, VerificationStep,
 };
 use super::secret_name::SecretName;
 use super::step::{Action, Plan, Step};
 use crate::digest::Digest;
 use crate::profile::Tls;
 use crate::tool::invocation::{Invocation, ObjectRef};
+use crate::tool::kubectl::PodSummary;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -46,7 +47,7 @@ enum ActionView {
     /// Records or checks the cluster.
     ClusterIdentity {
         /// Commands. The first one that the account is allowed to run counts.
-        first_allowed_of: [Argv; 3],
+        first_allowed_of: [Argv; 2],
     },
     /// Probes the token.
     ProbeToken {
@@ -97,6 +98,8 @@ enum ActionView {
         list_argv: Argv,
         /// The deletion.
         argv: Argv,
+        /// The input of the deletion, null without input.
+        stdin: Option<StdinDigest>,
         /// The required UID of the secret.
         uid: String,
     },
@@ -112,6 +115,8 @@ enum ActionView {
         argv: Option<Argv>,
         /// The input of the command, null without input.
         stdin: Option<StdinDigest>,
+        /// What a clone runs, null for another strategy.
+        pod: Option<PodSummary>,
         /// Watches the progress.
         watch_argv: Argv,
         /// The secret that the job creates.
@@ -262,6 +267,12 @@ fn to_argv(command: &Invocation) -> Argv {
     command.argv(None)
 }
 
+fn compute_stdin_digest(command: &Invocation) -> Option<StdinDigest> {
+    command.stdin().map(|text| StdinDigest {
+        sha256: Digest::compute(text.as_bytes()),
+    })
+}
+
 impl From<&ExpectedCluster> for ActionView {
     fn from(cluster: &ExpectedCluster) -> Self {
         Self::SameCluster {
@@ -273,10 +284,12 @@ impl From<&ExpectedCluster> for ActionView {
 
 impl From<&SecretDeletion> for ActionView {
     fn from(deletion: &SecretDeletion) -> Self {
+        let command = deletion.command();
         Self::DeleteSecret {
             secret: deletion.name,
             list_argv: to_argv(&deletion.list_command()),
-            argv: to_argv(&deletion.command()),
+            argv: to_argv(&command),
+            stdin: compute_stdin_digest(&command),
             uid: deletion.uid.clone(),
         }
     }
@@ -285,15 +298,16 @@ impl From<&SecretDeletion> for ActionView {
 impl From<&JobRun> for ActionView {
     fn from(run: &JobRun) -> Self {
         let command = run.command();
-        let stdin = command.as_ref().and_then(Invocation::stdin);
         Self::RunJob {
             strategy: run.strategy.as_str(),
             source: run.source().cloned(),
             job: run.job_name().map(str::to_owned),
             argv: command.as_ref().map(to_argv),
-            stdin: stdin.map(|text| StdinDigest {
-                sha256: Digest::compute(text.as_bytes()),
-            }),
+            stdin: command.as_ref().and_then(compute_stdin_digest),
+            pod: match &run.strategy {
+                JobStrategy::Clone { manifest, .. } => Some(manifest.summarize_pod()),
+                _ => None,
+            },
             watch_argv: to_argv(&run.watch_command()),
             secret: run.secret,
             timeout_seconds: run.timeout.as_secs(),

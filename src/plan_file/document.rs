@@ -7,7 +7,7 @@ use crate::exec::Executor;
 use crate::plan::{Plan, PlanSummary, format_shell_line, render_script};
 use crate::text::{sanitize, sanitize_truncated};
 use crate::tool::ToolInfo;
-use crate::tool::kubectl::{ClusterId, SecretUid};
+use crate::tool::kubectl::{ClusterId, PodSummary, SecretUid};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ impl PlanObservation {
                 namespace_uid: uid.clone(),
             },
             ClusterId::Server(server) => ClusterIdentity::Server {
-                server: crate::exec::strip_credentials(server),
+                server: server.clone(),
             },
             ClusterId::InCluster => ClusterIdentity::InCluster { in_cluster: true },
         };
@@ -348,6 +348,12 @@ fn strip_empty(value: &Value) -> Value {
     }
 }
 
+/// Puts each line below the name of its field.
+fn indent_lines(lines: &[String]) -> String {
+    let indent = |line: &String| format!("\n     {}", sanitize(line));
+    lines.iter().map(indent).collect()
+}
+
 /// Renders ID and reason of a step, then each of its fields. Commands are quoted for a shell.
 fn render_step(step: &Value, number: usize) -> String {
     let text = |name: &str| step[name].as_str().unwrap_or_default();
@@ -376,16 +382,18 @@ fn render_step(step: &Value, number: usize) -> String {
             ("argv" | "list_argv" | "watch_argv", Some(words), _) => {
                 format!("$ {}", format_shell_line(&words))
             }
-            ("lines", Some(lines), _) => lines
-                .iter()
-                .map(|line| format!("\n     {}", sanitize(line)))
-                .collect(),
+            ("lines", Some(lines), _) => indent_lines(&lines),
+            ("pod", _, pod) => match PodSummary::deserialize(pod) {
+                Ok(pod) => indent_lines(&pod.to_lines()),
+                // `apply` refuses such a plan.
+                Err(_) => strip_empty(pod).to_string(),
+            },
             (_, _, Value::String(text)) => text.clone(),
             (_, _, other) => strip_empty(other).to_string(),
         };
         // Every line is indented, so that a value with line breaks cannot imitate another field.
         let value: Vec<String> = value.split('\n').map(sanitize).collect();
-        let indented = if name == "lines" {
+        let indented = if ["lines", "pod"].contains(&name.as_str()) {
             value.join("\n")
         } else {
             value.join(" ")

@@ -31,6 +31,7 @@ pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("guard.production.server", Tightening),
     ("guard.require_plan", Tightening),
     ("guard.require_reason", Tightening),
+    ("guard.delete_by_uid", Tightening),
     ("audit.file", Redirecting),
     // It makes `audit.file` take precedence over the command line.
     ("audit.enforce", Redirecting),

@@ -97,6 +97,8 @@ pub struct Guard {
     pub require_plan: Vec<String>,
     /// Must match somewhere in `--reason`.
     pub require_reason: Option<Regex>,
+    /// A revocation deletes only objects with the observed UID.
+    pub delete_by_uid: bool,
 }
 
 /// Patterns for whole names in any case, `*` for any text. `None` selects the built-in patterns.
@@ -202,7 +204,8 @@ impl ActivePolicy {
             .require_reason
             .as_ref()
             .map(|pattern| format!("a reason that matches `{pattern}`"));
-        let requirements: Vec<String> = plan.into_iter().chain(reason).collect();
+        let by_uid = guard.delete_by_uid.then(|| "deletions by UID".to_owned());
+        let requirements: Vec<String> = plan.into_iter().chain(reason).chain(by_uid).collect();
         let requirements = if requirements.is_empty() {
             String::new()
         } else {

@@ -117,6 +117,7 @@ impl Reader<'_> {
                 guard.require_reason,
                 parse_reason_pattern,
             )?,
+            delete_by_uid: guard.delete_by_uid,
         })
     }
 

@@ -341,6 +341,7 @@ fn every_key_has_a_class() {
     guard.production.server Tightening
     guard.require_plan Tightening
     guard.require_reason Tightening
+    guard.delete_by_uid Tightening
     audit.file Redirecting
     audit.enforce Redirecting
     namespaces.*.profile Redirecting

@@ -2,7 +2,7 @@
 //! tokens", 2024.
 //!
 //! The page reads the token into a file and points the profile at it. The plan here tests the token
-//! first, and checks that the context still points to the same cluster.
+//! first. Where the pinned server does not identify the cluster, it checks the cluster again.
 
 use crate::plan::{Action, ClusterTarget, Plan, Step};
 use crate::profile::{ConfigEdit, Profile};
@@ -27,7 +27,7 @@ pub enum VerifyMode {
 
 /// Everything that the plan depends on.
 pub struct EnableFacts {
-    /// With context and other flags pinned.
+    /// With context, server and other flags pinned.
     pub kubectl: Kubectl,
     pub influxctl: Tool,
     pub namespace: String,
@@ -58,7 +58,9 @@ pub fn plan_enable(facts: EnableFacts) -> Plan {
     if facts.verify != VerifyMode::Skip {
         steps.push(probe_token_step(&facts));
     }
-    steps.push(check_cluster_step(&facts));
+    if facts.kubectl.can_change_cluster() {
+        steps.push(check_cluster_step(&facts));
+    }
     steps.extend(plan_token_setup(facts.token_setup));
     Plan {
         command: "enable",

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::strip_credentials;
 use crate::tool::Tool;
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, ClusterId, GlobalFlags, Kubectl, KubectlError};
+use crate::tool::kubectl::{self, ClusterId, ContextInfo, GlobalFlags, Kubectl, KubectlError};
 
 pub(crate) struct ResolvedTools {
     pub(crate) kubectl: Kubectl,
@@ -29,33 +29,53 @@ pub(crate) fn resolve_tools(session: &Session) -> Result<ResolvedTools> {
     })
 }
 
-/// Pins the current context into every later call of kubectl. Inside a cluster, no context exists.
+/// Pins the current context and its server into every later call of kubectl. Inside a cluster, no
+/// context exists, and kubectl takes the server from the variables of the pod.
 pub(crate) fn resolve_context(session: &Session, tool: Tool) -> Result<Kubectl> {
     let common = session.common;
     let global_flags = GlobalFlags {
         kubeconfig: common.kubeconfig.clone(),
         context: common.context.clone(),
+        server: None,
         as_user: common.as_user.clone(),
         as_groups: common.as_groups.clone(),
     };
     let mut kubectl = Kubectl { tool, global_flags };
     let output = session.run("context", &kubectl.get_context())?;
-    let (context, server, user) = match kubectl::parse_context(&output) {
-        Ok(found) => (Some(found.context), found.server, found.user),
-        Err(KubectlError::NoContext) => (None, resolve_in_cluster_server(session)?, None),
+    let (address, user) = match kubectl::parse_context(&output) {
+        Ok(found) => {
+            refuse_credentials(&found)?;
+            let address = found.server.url.clone();
+            kubectl.global_flags.context = Some(found.context);
+            kubectl.global_flags.server = Some(found.server);
+            (address, found.user)
+        }
+        Err(KubectlError::NoContext) => (resolve_in_cluster_server(session)?, None),
         Err(KubectlError::UnknownContext(message)) => {
             return Err(unknown_context_error(session, &message));
         }
         Err(failure) => return Err(failure.into_error("cannot read the current context")),
     };
     session.executor.update_target(|target| {
-        target.context.clone_from(&context);
-        target.server = Some(strip_credentials(&server));
+        target.context.clone_from(&kubectl.global_flags.context);
+        target.server = Some(address);
         target.namespace.clone_from(&common.namespace);
         target.user = user;
     });
-    kubectl.global_flags.context = context;
     Ok(kubectl)
+}
+
+/// Refuses a server with a user or a password in its URL: every command line would contain it.
+fn refuse_credentials(found: &ContextInfo) -> Result<()> {
+    if strip_credentials(&found.server.url) == found.server.url {
+        return Ok(());
+    }
+    Err(Error::refusal(format!(
+        "the server of context `{}` has credentials in its URL, which other users of this host \
+         could read in the command line",
+        found.context
+    ))
+    .hint("move them from `server` to the user of the context, for example as a token"))
 }
 
 /// Names the missing context: the one of `--context`, otherwise the one of the kubeconfig.
@@ -95,11 +115,10 @@ pub(crate) fn identify_cluster(
 ) -> Result<ClusterId> {
     match read_cluster_uid(runner, kubectl)? {
         Some(id) => Ok(id),
-        None => identify_by_namespace(
-            runner,
+        None => Ok(identify_by_namespace(
             kubectl,
             read_namespace_uid(runner, kubectl, namespace)?,
-        ),
+        )),
     }
 }
 
@@ -116,7 +135,7 @@ pub(crate) fn identify_namespace(
     });
     match cluster? {
         Some(id) => namespace.map(|_| id),
-        None => identify_by_namespace(runner, kubectl, namespace?),
+        None => namespace.map(|uid| identify_by_namespace(kubectl, uid)),
     }
 }
 
@@ -152,14 +171,12 @@ fn read_namespace_uid(
     Ok(uid)
 }
 
-fn identify_by_namespace(
-    runner: &Runner,
-    kubectl: &Kubectl,
-    uid: Option<String>,
-) -> Result<ClusterId> {
-    match uid {
-        Some(uid) => Ok(ClusterId::Namespace(uid)),
-        None => identify_server(runner, kubectl),
+/// Identifies the cluster by the UID of the namespace, or else by its server.
+fn identify_by_namespace(kubectl: &Kubectl, uid: Option<String>) -> ClusterId {
+    match (uid, &kubectl.global_flags.server) {
+        (Some(uid), _) => ClusterId::Namespace(uid),
+        (None, Some(server)) => ClusterId::Server(server.url.clone()),
+        (None, None) => ClusterId::InCluster,
     }
 }
 
@@ -190,18 +207,6 @@ fn read_uid(
         Ok(uid) => Ok(Some(uid)),
         Err(KubectlError::Forbidden(_)) => Ok(None),
         Err(failure) => Err(failure.into_error(what)),
-    }
-}
-
-/// Identifies the cluster by its server. Inside a pod, no kubeconfig exists that could change.
-fn identify_server(runner: &Runner, kubectl: &Kubectl) -> Result<ClusterId> {
-    if kubectl.global_flags.context.is_none() {
-        return Ok(ClusterId::InCluster);
-    }
-    let output = runner.run("server", &kubectl.get_server())?;
-    match kubectl::parse_server(&output) {
-        Ok(server) => Ok(ClusterId::Server(server)),
-        Err(failure) => Err(failure.into_error("cannot read the server's address")),
     }
 }
 
@@ -238,10 +243,9 @@ pub(crate) fn describe_cluster_id(id: &ClusterId) -> String {
         ClusterId::Namespace(uid) => {
             format!("the cluster is reachable, identified by the namespace's UID {uid}")
         }
-        ClusterId::Server(server) => format!(
-            "the cluster is reachable, identified only by its address {}",
-            strip_credentials(server)
-        ),
+        ClusterId::Server(server) => {
+            format!("the cluster is reachable, identified only by its address {server}")
+        }
         ClusterId::InCluster => "the cluster is reachable, and this is one of its pods".to_owned(),
     }
 }

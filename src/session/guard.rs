@@ -2,7 +2,7 @@
 
 use super::cluster::identify_cluster;
 use super::{Session, ownership};
-use crate::cli::Command;
+use crate::cli::{Command, RevocationArgs};
 use crate::error::{Error, Result};
 use crate::policy::NamespaceDefaults;
 use crate::procedure::revoke::DOCUMENTED_SELECTOR;
@@ -52,6 +52,16 @@ pub(crate) fn enforce_guard(session: &Session, command: &Command) -> Result<()> 
         .hint(format!(
             "run `bypassctl plan {name} … --out FILE`, have the plan approved, \
              then run `bypassctl apply FILE --expect SHA256`"
+        )));
+    }
+    // Only the options of a saved plan can lack it: the policy sets it for any other command.
+    let is_documented = |args: &RevocationArgs| guard.delete_by_uid && !args.delete_by_uid;
+    if command.revocation().is_some_and(is_documented) {
+        return Err(Error::refusal(format!(
+            "the policy `{file}` requires deletions by UID, and the plan has others"
+        ))
+        .hint(format!(
+            "create another plan: run `bypassctl plan {name} … --out FILE`"
         )));
     }
     let Some(pattern) = &guard.require_reason else {

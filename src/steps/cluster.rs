@@ -6,7 +6,7 @@ use crate::plan::{ClusterTarget, ExpectedSecret, SecretDeletion};
 use crate::session::cluster::{describe_cluster_id, identify_cluster};
 use crate::session::runner::Runner;
 use crate::tool::invocation::Invocation;
-use crate::tool::kubectl::{self, KubectlError, SecretUid};
+use crate::tool::kubectl::{self, DeletionMethod, KubectlError, SecretUid};
 use crate::ui::StepOutcome;
 
 pub(super) fn record_cluster(
@@ -48,7 +48,7 @@ pub(super) fn verify_cluster_id(
     expected: &str,
 ) -> Result<()> {
     let output = runner.run(step, command)?;
-    let current = kubectl::parse_server(&output)
+    let current = kubectl::parse_uid(&output)
         .map_err(|failure| failure.into_error("cannot check that the cluster is the same"))?;
     if current == expected {
         runner.ui.report_step(
@@ -105,6 +105,12 @@ pub(crate) fn delete_secret(
     }
     match kubectl::check_success(&runner.run(step, &deletion.command())?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => {}
+        Err(KubectlError::Conflict(_)) => {
+            return Err(concurrent_change_error(&format!(
+                "secret `{}`",
+                deletion.name
+            )));
+        }
         Err(failure) => {
             return Err(failure.into_error(&format!("cannot delete secret `{}`", deletion.name)));
         }
@@ -126,14 +132,15 @@ pub(crate) fn delete_secret(
             ),
         );
     }
-    runner.ui.report_step(
-        step,
-        StepOutcome::Done,
-        &format!(
-            "secret `{}` with UID {} is deleted",
-            deletion.name, deletion.uid
-        ),
-    );
+    let SecretDeletion { name, uid, .. } = deletion;
+    let detail = match deletion.method {
+        DeletionMethod::ByUid => format!("secret `{name}` with UID {uid} is deleted"),
+        // The command deletes whatever has the name.
+        DeletionMethod::Documented => {
+            format!("secret `{name}` is deleted, last seen with UID {uid}")
+        }
+    };
+    runner.ui.report_step(step, StepOutcome::Done, &detail);
     state.cache_secret_uids(secrets);
     Ok(())
 }

@@ -80,7 +80,7 @@ enum ExpectedJob {
 fn start_job(runner: &Runner, step: &str, run: &JobRun) -> Result<ExpectedJob> {
     let namespace = &run.target.namespace;
     match (&run.strategy, run.command()) {
-        (JobStrategy::Operator { job }, Some(command)) => {
+        (JobStrategy::Operator { job, .. }, Some(command)) => {
             let name = run.job_name().unwrap_or_default().to_owned();
             let uid_command = run.target.kubectl.get_job_uid(namespace, &name);
             match kubectl::parse_uid(&runner.run(&format!("{step}-list"), &uid_command)?) {
@@ -130,6 +130,9 @@ fn create_job_error(failure: KubectlError, name: &str) -> Error {
 fn delete_job(runner: &Runner, step: &str, command: &Invocation, job: &ObjectRef) -> Result<()> {
     match kubectl::check_success(&runner.run(step, command)?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => Ok(()),
+        Err(KubectlError::Conflict(_)) => {
+            Err(concurrent_change_error(&format!("job `{}`", job.name)))
+        }
         Err(failure) => Err(failure.into_error(&format!("cannot delete job `{}`", job.name))),
     }
 }

@@ -13,12 +13,13 @@ mod manifest;
 pub mod name;
 mod objects;
 mod output;
+mod pod_summary;
 mod query;
 mod revocation;
 mod secrets;
 
 pub use app_instance::{AppInstance, parse_app_instance_config, parse_app_instances};
-pub use client::{GlobalFlags, Kubectl, get_version, is_dispatcher, parse_version};
+pub use client::{GlobalFlags, Kubectl, PinnedServer, get_version, is_dispatcher, parse_version};
 pub use cluster::ClusterId;
 pub use events::{EventReader, EventType, WatchEvent};
 pub use failure::KubectlError;
@@ -29,9 +30,9 @@ pub use kuberc::{
 pub use manifest::{JobManifest, comparable_spec};
 pub use objects::{Deployment, Job, Metadata, Pod};
 pub use output::check_success;
+pub use pod_summary::PodSummary;
 pub use query::{
-    ContextInfo, parse_account, parse_context, parse_list, parse_permissions, parse_server,
-    parse_uid,
+    ContextInfo, parse_account, parse_context, parse_list, parse_permissions, parse_uid,
 };
-pub use revocation::{check_jobs_dry_run, parse_created_uid};
+pub use revocation::{DeletionMethod, check_jobs_dry_run, parse_created_uid};
 pub use secrets::{SecretUid, TokenError, parse_admin_token, parse_secret_uids};

@@ -539,7 +539,6 @@ fn token_printed_by_tool_is_not_leaked() {
         ("kubectl", 2),
         ("kubectl", 3),
         ("kubectl", 4),
-        ("kubectl", 5),
         ("influxctl", 1),
         ("influxctl", 2),
     ] {

@@ -35,7 +35,7 @@ fn disable_restores_files_after_enable() {
     done: profile `default` no longer has an admin token
     the token stays valid until you revoke it
     --- stderr
-    audit head [UID] 31:[SHA256]
+    audit head [UID] 29:[SHA256]
     ");
     assert_eq!(
         (sb.read(CONFIG_FILE), sb.file_mode(CONFIG_FILE)),
@@ -86,7 +86,7 @@ fn disable_restores_former_token_file() {
     done: profile `default` has its former token file again: `~/mine.json`
     the admin token stays valid until you revoke it
     --- stderr
-    audit head [UID] 57:[SHA256]
+    audit head [UID] 53:[SHA256]
     ");
     assert_eq!(sb.read(CONFIG_FILE), text);
     assert!(!sb.path("home/second.json").exists() && !sb.path(TOKEN_FILE).exists());
@@ -189,7 +189,7 @@ fn disable_keeps_token_file_shared_with_another_profile() {
     warning: `[SANDBOX]/home/.config/influxctl/admin-token-default.json` is kept: profile `second`
         uses it
        hint: check whether it contains an admin token, and delete it
-    audit head [UID] 29:[SHA256]
+    audit head [UID] 27:[SHA256]
     ");
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
     assert!(sb.read(CONFIG_FILE).ends_with(&second));
@@ -296,7 +296,7 @@ fn disable_warns_about_cached_token_copies() {
     warning: influxctl's cache contains `[SANDBOX]/home/.cache/influxctl/default.json`: influxctl
         before 2.3.1 copies the admin token there
        hint: delete it if such an influxctl used the admin token: influxctl recreates its cache
-    audit head [UID] 31:[SHA256]
+    audit head [UID] 29:[SHA256]
     ");
     sb.assert_no_secret_leaked(&[Path::new(copy)]);
     assert!(sb.path(copy).exists(), "the copy is reported, not deleted");
@@ -427,7 +427,7 @@ fn disable_dry_run_prints_plan_and_working_script() {
        then: `auth.token.token_file` of that profile is gone, and nothing else differs
     dry run, nothing changed
     --- stderr
-    audit head [UID] 27:[SHA256]
+    audit head [UID] 25:[SHA256]
     "#);
     let script = run_disable(&sb, &["--dry-run=script"]).stdout;
     assert!(sb.snapshot_files() == before);

@@ -88,7 +88,6 @@ fn enable_writes_token_and_edits_profile() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    verified  check-cluster: the context still points to the same cluster
     verified  probe-token: token accepted by 127.0.0.1:26444
     done      write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json written, mode
         0600
@@ -101,18 +100,19 @@ fn enable_writes_token_and_edits_profile() {
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
-    audit head [UID] 25:[SHA256]
+    audit head [UID] 23:[SHA256]
     ");
     insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
     influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
         list --format json
     influxctl version
     kubectl config view --minify --output
-        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}'
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}{.clusters[0].cluster.tls-server-name}{"\n"}{.clusters[0].cluster.insecure-skip-tls-verify}{"\n"}{range
+        .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}'
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl version --client --output json
     "#);
     assert_eq!(sb.read(TOKEN_FILE).into_bytes(), sb.admin_token());
@@ -164,7 +164,6 @@ fn enable_rerun_changes_nothing() {
     --- stdout
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     done      record-cluster: the cluster is reachable, UID [UID]
-    verified  check-cluster: the context still points to the same cluster
     verified  probe-token: token accepted by 127.0.0.1:26444
     unchanged write-token: [SANDBOX]/home/.config/influxctl/admin-token-default.json already
         contains this token
@@ -176,7 +175,7 @@ fn enable_rerun_changes_nothing() {
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
-    audit head [UID] 45:[SHA256]
+    audit head [UID] 41:[SHA256]
     ");
     assert!(sb.snapshot_files() == before);
 }
@@ -213,7 +212,7 @@ fn enable_controls_child_environment() {
         .set_env("LC_ALL", "de_DE.UTF-8");
     assert_eq!(run_enable(&sb, &[]).code, 0);
     let calls = sb.calls();
-    assert_eq!(calls.len(), 7);
+    assert_eq!(calls.len(), 6);
     for call in &calls {
         assert_eq!(
             (call.env["KUBERC"].as_str(), call.env["LC_ALL"].as_str()),
@@ -292,7 +291,6 @@ fn enable_json_report_has_all_keys() {
     assert_eq!(
         steps,
         [
-            "check-cluster",
             "edit-profile",
             "get-token",
             "probe-token",
@@ -344,7 +342,7 @@ fn enable_respects_quiet_and_verbose() {
             .lines()
             .filter(|line| line.starts_with("$ "))
             .count(),
-        7,
+        6,
         "{}",
         verbose.stdout
     );

@@ -3,6 +3,7 @@
 mod app_instance;
 mod concurrent_changes;
 mod confirmation;
+mod delete_by_uid;
 mod dry_run;
 mod failure_matrix;
 mod initial_states;
@@ -121,6 +122,7 @@ pub fn extract_progress(run: &CommandOutput) -> String {
             || line.starts_with("   then: ")
             || line.starts_with("   if its UID")
             || line.starts_with("   reads job")
+            || line.starts_with("     container ")
             || line.starts_with("   with the old")
             || line
                 .split_once(". ")

@@ -2,6 +2,7 @@
 
 use crate::cli::RevocationArgs;
 use crate::procedure::revoke::RevocationOptions;
+use crate::tool::kubectl::DeletionMethod;
 
 pub(crate) struct RevocationRequest<'a> {
     pub(crate) command: &'static str,
@@ -22,6 +23,11 @@ impl RevocationRequest<'_> {
             key_gen_job: args.key_gen_job.clone(),
             create_admin_token_job: args.create_admin_token_job.clone(),
             start_over: args.start_over,
+            deletion_method: if args.delete_by_uid {
+                DeletionMethod::ByUid
+            } else {
+                DeletionMethod::Documented
+            },
             creates_new_token: self.creates_new_token,
             skip_checks: args.skip_check.clone(),
             timeout: args.wait_timeout,

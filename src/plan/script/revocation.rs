@@ -10,7 +10,8 @@ use crate::plan::shell::shell_quote;
 use crate::plan::step::{Action, Plan};
 use crate::plan::target::ClusterTarget;
 use crate::profile;
-use crate::tool::invocation::ObjectRef;
+use crate::tool::invocation::{Invocation, ObjectRef};
+use crate::tool::kubectl::DeletionMethod;
 
 /// Stands for the path of the token in the throwaway configuration.
 const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
@@ -144,7 +145,7 @@ fn render_job_preflight(run: &JobRun) -> String {
                 shell_quote(patch),
             )
         }
-        JobStrategy::Operator { job } => render_uid_check(job),
+        JobStrategy::Operator { job, .. } => render_uid_check(job),
         JobStrategy::FromJob { .. }
         | JobStrategy::AwaitExisting { .. }
         | JobStrategy::Running { .. } => String::new(),
@@ -216,9 +217,34 @@ pub(super) fn render_delete_secret(deletion: &SecretDeletion) -> String {
     ));
     format!(
         "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\n\
-         case $uid in\n'') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n",
+         case $uid in\n'') ;;\n{}) {} ;;\n*) fail {message} ;;\nesac\n{}",
         shell_quote(&deletion.uid),
-        render_command(&deletion.command()),
+        render_deletion(&deletion.command()),
+        match deletion.method {
+            DeletionMethod::Documented => String::new(),
+            DeletionMethod::ByUid => render_deletion_check(&object, &deletion.uid),
+        },
+    )
+}
+
+/// Renders a deletion. With an input, the server can answer with the whole object.
+fn render_deletion(command: &Invocation) -> String {
+    match command.stdin() {
+        Some(input) => format!(
+            "printf '%s' {} | {} >/dev/null",
+            shell_quote(input),
+            render_command(command)
+        ),
+        None => render_command(command),
+    }
+}
+
+/// Renders the check after a deletion that does not wait for its end.
+fn render_deletion_check(object: &str, uid: &str) -> String {
+    format!(
+        "uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\n\
+         [ \"$uid\" != {} ] || fail {object} 'still exists after its deletion'\n",
+        shell_quote(uid)
     )
 }
 
@@ -228,14 +254,14 @@ pub(super) fn render_run_job(run: &JobRun) -> String {
             "k create --filename - --output name <\"$work\"/{}.json\n",
             shell_quote(&manifest.name)
         ),
-        (JobStrategy::Operator { job }, Some(command)) => {
-            render_uid_check(job) + &render_command(&command) + "\n"
+        (JobStrategy::Operator { job, .. }, Some(command)) => {
+            render_uid_check(job) + &render_deletion(&command) + "\n"
         }
         (_, Some(command)) => render_command(&command) + "\n",
         (_, None) => String::new(),
     };
     let old_uid = match &run.strategy {
-        JobStrategy::Operator { job } => job.uid.as_str(),
+        JobStrategy::Operator { job, .. } => job.uid.as_str(),
         _ => "",
     };
     let seconds = run.timeout.as_secs();

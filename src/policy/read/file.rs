@@ -47,6 +47,7 @@ pub(super) struct GuardSection {
     pub(super) production: Table<ProductionSection>,
     pub(super) require_plan: PlanRequirement,
     pub(super) require_reason: Option<Spanned<String>>,
+    pub(super) delete_by_uid: bool,
 }
 
 #[derive(Default, serde::Deserialize)]

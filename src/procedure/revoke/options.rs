@@ -1,5 +1,6 @@
 //! The options of a revocation.
 
+use crate::tool::kubectl::DeletionMethod;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub struct RevocationOptions {
     /// The job that creates the token.
     pub create_admin_token_job: Option<String>,
     pub start_over: bool,
+    pub deletion_method: DeletionMethod,
     /// Create a new token.
     pub creates_new_token: bool,
     pub skip_checks: Vec<PreflightCheck>,

@@ -262,7 +262,7 @@ impl<'a> Planner<'a> {
         ))
     }
 
-    /// Checks the UID of the cluster again, because a context can change between two commands.
+    /// Checks the UID of the cluster again, unless every command reaches the pinned server.
     fn push_cluster_check(&mut self) {
         let target = &self.facts.target;
         let recheck = self
@@ -298,7 +298,12 @@ impl<'a> Planner<'a> {
             match self.stage.secret(name).clone() {
                 SecretState::Old(uid) => {
                     let target = self.facts.target.clone();
-                    let action = Action::DeleteSecret(SecretDeletion { target, name, uid });
+                    let action = Action::DeleteSecret(SecretDeletion {
+                        target,
+                        name,
+                        uid,
+                        method: self.facts.options.deletion_method,
+                    });
                     let postcondition = format!("secret `{name}` with that UID is gone");
                     self.push_step(id, reason, action, postcondition);
                 }

@@ -132,6 +132,7 @@ impl StrategyChooser<'_> {
                 self.check_not_failed(kind, job)?;
                 Ok(JobStrategy::Operator {
                     job: to_object_ref(job),
+                    method: self.facts.options.deletion_method,
                 })
             }
             Some(clone) => Err(Error::refusal(format!(

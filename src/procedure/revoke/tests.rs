@@ -6,7 +6,9 @@ use super::*;
 use crate::error::Error;
 use crate::plan::{Action, ClusterTarget, JobStrategy, Plan, SecretName, Step, TokenProbe};
 use crate::tool::invocation::{ObjectKind, ObjectRef};
-use crate::tool::kubectl::{ClusterId, GlobalFlags, Job, Kubectl, Pod, SecretUid};
+use crate::tool::kubectl::{
+    ClusterId, DeletionMethod, GlobalFlags, Job, Kubectl, PinnedServer, Pod, SecretUid,
+};
 use crate::tool::permission::Permission;
 use crate::tool::{Tool, ToolName};
 use serde_json::json;
@@ -24,7 +26,10 @@ fn make_target() -> ClusterTarget {
     ClusterTarget {
         kubectl: Kubectl {
             tool,
-            global_flags: GlobalFlags::default(),
+            global_flags: GlobalFlags {
+                server: Some(make_server(true)),
+                ..GlobalFlags::default()
+            },
         },
         namespace: "influxdb".to_owned(),
     }
@@ -91,6 +96,16 @@ fn make_pod(uid: &str, second: u32, is_ready: bool, is_terminating: bool) -> Pod
     serde_json::from_value(document).unwrap()
 }
 
+/// Returns a server, behind a proxy if `has_proxy`.
+fn make_server(has_proxy: bool) -> PinnedServer {
+    PinnedServer {
+        url: "https://10.0.0.1".to_owned(),
+        tls_server_name: None,
+        has_proxy,
+        skips_verification: false,
+    }
+}
+
 fn make_facts() -> RevocationFacts {
     RevocationFacts {
         target: make_target(),
@@ -121,6 +136,7 @@ fn make_facts() -> RevocationFacts {
             key_gen_job: None,
             create_admin_token_job: None,
             start_over: false,
+            deletion_method: DeletionMethod::Documented,
             creates_new_token: true,
             skip_checks: Vec::new(),
             timeout: Duration::from_secs(300),
@@ -128,6 +144,19 @@ fn make_facts() -> RevocationFacts {
         token_probe: None,
         grace_period: Duration::from_secs(30),
     }
+}
+
+#[test]
+fn cluster_is_checked_again_only_behind_proxy() {
+    let first_step = |server: Option<PinnedServer>| {
+        let mut facts = make_facts();
+        facts.target.kubectl.global_flags.server = server;
+        let revocation = plan_revocation(&facts, Vec::new()).unwrap();
+        revocation.plan.steps[0].id
+    };
+    assert_eq!(first_step(Some(make_server(true))), "check-cluster");
+    assert_eq!(first_step(Some(make_server(false))), "delete-rsa-keys");
+    assert_eq!(first_step(None), "delete-rsa-keys", "in a pod");
 }
 
 /// Lists the steps without the cluster check, which precedes all changes.

@@ -11,6 +11,8 @@ pub enum KubectlError {
     NotFound(String),
     /// An object with this name exists.
     AlreadyExists(String),
+    /// The object has another UID than the precondition of the request.
+    Conflict(String),
     /// The account lacks a permission, or an admission rule rejects the change.
     Forbidden(String),
     /// The account is not logged in.
@@ -71,6 +73,8 @@ impl KubectlError {
             Self::NotFound(message)
         } else if is_server_error("(alreadyexists)") {
             Self::AlreadyExists(message)
+        } else if is_server_error("(conflict)") {
+            Self::Conflict(message)
         } else if is_server_error("(forbidden)") {
             Self::Forbidden(message)
         } else if last.contains("(unauthorized)")
@@ -178,6 +182,7 @@ impl KubectlError {
             Self::Unreachable(message) => error(ErrorKind::Unreachable, message)
                 .hint("check the cluster and the network until `kubectl cluster-info` works"),
             Self::AlreadyExists(message)
+            | Self::Conflict(message)
             | Self::NoSuchResource(message)
             | Self::Unrecognised(message) => error(ErrorKind::Failed, message).hint(
                 "run the same kubectl command by hand to see its whole output: \

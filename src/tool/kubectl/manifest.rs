@@ -1,6 +1,7 @@
 //! The manifest of a clone: a job with the template of another job, under another name.
 
 use super::objects::{CLONE_LABEL, Job};
+use super::pod_summary::PodSummary;
 use crate::tool::invocation::{ObjectKind, ObjectRef};
 use serde_json::{Map, Value, json};
 
@@ -71,6 +72,12 @@ impl JobManifest {
     #[must_use]
     pub fn to_json(&self) -> String {
         self.document.to_string()
+    }
+
+    /// Summarizes what the job runs.
+    #[must_use]
+    pub fn summarize_pod(&self) -> PodSummary {
+        PodSummary::from_spec(&self.document["spec"]["template"]["spec"])
     }
 
     /// Formats several manifests as one list.

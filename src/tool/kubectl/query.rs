@@ -1,6 +1,6 @@
 //! The commands that read the kubeconfig and the cluster, except secrets.
 
-use super::client::{Kubectl, NO_VALIDATION};
+use super::client::{Kubectl, NO_VALIDATION, PinnedServer};
 use super::failure::KubectlError;
 use super::output::{check_success, parse_json, read_text};
 use crate::tool::invocation::{Invocation, ToolOutput};
@@ -12,12 +12,15 @@ use serde::de::DeserializeOwned;
 const WHOAMI_VERSION: Version = Version::new(1, 28, 0);
 
 impl Kubectl {
-    /// Gets the current context, its server and its user, and no more: the whole view can contain
-    /// the environment of a credential plugin, which kubectl does not redact.
+    /// Gets the current context with its server and its user, and no more: the whole view can
+    /// contain the environment of a credential plugin, which kubectl does not redact. The URL of a
+    /// proxy can contain a password, so the template prints only whether one is set.
     pub fn get_context(&self) -> Invocation {
         let template = concat!(
             r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#,
-            r#"{.contexts[0].context.user}{"\n"}"#
+            r#"{.contexts[0].context.user}{"\n"}{.clusters[0].cluster.tls-server-name}{"\n"}"#,
+            r#"{.clusters[0].cluster.insecure-skip-tls-verify}{"\n"}"#,
+            r#"{range .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}"#
         );
         self.build_config_view(template)
     }
@@ -29,12 +32,6 @@ impl Kubectl {
         let output = "jsonpath={.status.userInfo.username}";
         (*version >= WHOAMI_VERSION)
             .then(|| self.build_call(["auth", "whoami", "--output", output]))
-    }
-
-    /// Gets the address of the server. It identifies the cluster if the account cannot read any
-    /// namespace.
-    pub fn get_server(&self) -> Invocation {
-        self.build_config_view("jsonpath={.clusters[0].cluster.server}")
     }
 
     /// Gets the UID of namespace `kube-system`, which identifies a cluster. A context can lead to
@@ -123,7 +120,8 @@ impl Kubectl {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextInfo {
     pub context: String,
-    pub server: String,
+    /// The server, with the URL as it is in the kubeconfig.
+    pub server: PinnedServer,
     /// The name of the user. A context can have none.
     pub user: Option<String>,
 }
@@ -133,16 +131,24 @@ pub struct ContextInfo {
 /// # Errors
 /// [`KubectlError::NoContext`] and [`KubectlError::UnknownContext`] among kubectl's failures.
 pub fn parse_context(output: &ToolOutput) -> Result<ContextInfo, KubectlError> {
-    let mut lines = read_text(output)?.lines().map(str::to_owned);
-    let mut next = || lines.next().filter(|line| !line.is_empty());
-    match (next(), next(), next()) {
-        (Some(context), Some(server), user) => Ok(ContextInfo {
-            context,
-            server,
-            user,
-        }),
-        _ => Err(KubectlError::from_unrecognised(output)),
+    let lines: Vec<&str> = read_text(output)?.split('\n').collect();
+    let [context, url, user, name, insecure, proxy, ""] = lines[..] else {
+        return Err(KubectlError::from_unrecognised(output));
+    };
+    if context.is_empty() || url.is_empty() {
+        return Err(KubectlError::from_unrecognised(output));
     }
+    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Ok(ContextInfo {
+        context: context.to_owned(),
+        server: PinnedServer {
+            url: url.to_owned(),
+            tls_server_name: optional(name),
+            has_proxy: !proxy.is_empty(),
+            skips_verification: insecure == "true",
+        },
+        user: optional(user),
+    })
 }
 
 /// Parses the output of [`Kubectl::get_account`].
@@ -155,19 +161,6 @@ pub fn parse_account(output: &ToolOutput) -> Result<String, KubectlError> {
         Err(KubectlError::from_unrecognised(output))
     } else {
         Ok(account.to_owned())
-    }
-}
-
-/// Parses the output of [`Kubectl::get_server`].
-///
-/// # Errors
-/// kubectl's failure, or [`KubectlError::Unrecognised`] for empty output.
-pub fn parse_server(output: &ToolOutput) -> Result<String, KubectlError> {
-    let server = read_text(output)?.trim();
-    if server.is_empty() {
-        Err(KubectlError::from_unrecognised(output))
-    } else {
-        Ok(server.to_owned())
     }
 }
 

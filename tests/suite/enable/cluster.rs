@@ -197,14 +197,15 @@ fn kubectl_calls_carry_context_and_global_flags() {
         list --format json
     influxctl version
     kubectl config view --minify --output
-        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}'
-        --kubeconfig '[SANDBOX]/home/kube config'
+        'jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}{.contexts[0].context.user}{"\n"}{.clusters[0].cluster.tls-server-name}{"\n"}{.clusters[0].cluster.insecure-skip-tls-verify}{"\n"}{range
+        .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}' --kubeconfig '[SANDBOX]/home/kube
+        config'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig
-        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --kubeconfig
-        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
+        '[SANDBOX]/home/kube config' --context sim-dev --server https://127.0.0.1:26443 --as ann
+        --as-group a --as-group b
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --kubeconfig
-        '[SANDBOX]/home/kube config' --context sim-dev --as ann --as-group a --as-group b
+        '[SANDBOX]/home/kube config' --context sim-dev --server https://127.0.0.1:26443 --as ann
+        --as-group a --as-group b
     kubectl version --client --output json
     "#);
 }
@@ -217,27 +218,12 @@ fn enable_falls_back_when_kube_system_is_forbidden() {
     let lines = sb.call_lines();
     assert_eq!(
         lines.matches("get namespace influxdb ").count(),
-        2,
+        1,
         "{lines}"
     );
     sb.deny_access(json!({"verb": "get", "resource": "namespaces"}));
-    sb.clear_calls();
+    // Without any UID, the pinned server identifies the cluster.
     assert_eq!(run_enable(&sb, &[]).code, 0);
-    let lines = sb.call_lines();
-    assert_eq!(
-        lines
-            .matches("'jsonpath={.clusters[0].cluster.server}'")
-            .count(),
-        0,
-        "{lines}"
-    );
-    assert_eq!(
-        lines
-            .matches("jsonpath={.clusters[0].cluster.server} ")
-            .count(),
-        2,
-        "{lines}"
-    );
 }
 
 /// Pauses `enable` before its second call with these words, and changes the world.
@@ -263,6 +249,7 @@ fn assert_cluster_change_refused(sb: &Sandbox, words: &[&str], change: impl FnOn
 #[test]
 fn enable_refuses_when_cluster_uid_changes() {
     let sb = Sandbox::new();
+    sb.skip_tls_verification();
     let other = json!("6b1f1f0e-0000-4000-8000-000000000001");
     assert_cluster_change_refused(&sb, &["kube-system"], || {
         sb.edit_cluster(|cluster| cluster["namespaces"]["kube-system"] = other)
@@ -270,21 +257,88 @@ fn enable_refuses_when_cluster_uid_changes() {
 }
 
 #[test]
-fn enable_refuses_when_context_is_redefined() {
-    let sb = Sandbox::new();
-    assert_cluster_change_refused(&sb, &["kube-system"], || {
-        sb.edit_state(|world| world["contexts"]["sim-dev"]["cluster"] = json!("prod"));
-    });
-}
-
-#[test]
 fn enable_refuses_when_namespace_uid_changes() {
     let sb = Sandbox::new();
+    sb.skip_tls_verification();
     sb.deny_access(json!({"verb": "get", "resource": "namespaces", "name": "kube-system"}));
     let other = json!("6b1f1f0e-0000-4000-8000-000000000002");
     assert_cluster_change_refused(&sb, &["namespace", "influxdb"], || {
         sb.edit_cluster(|cluster| cluster["namespaces"]["influxdb"] = other)
     });
+}
+
+#[test]
+fn cluster_is_checked_again_only_where_server_is_ambiguous() {
+    let settings = [
+        (json!({}), 1),
+        (json!({"insecure": true}), 2),
+        (json!({"proxy": true}), 2),
+        (json!({"server": "http://127.0.0.1:26443"}), 2),
+        (json!({"server": "HTTPS://127.0.0.1:26443"}), 1),
+    ];
+    for (fields, looks) in settings {
+        let sb = Sandbox::new();
+        sb.edit_state(|world| {
+            for (name, value) in fields.as_object().expect("fields") {
+                world["contexts"]["sim-dev"][name] = value.clone();
+            }
+        });
+        assert_eq!(run_enable(&sb, &[]).code, 0, "{fields}");
+        let lines = sb.call_lines();
+        assert_eq!(lines.matches(" kube-system ").count(), looks, "{fields}");
+    }
+}
+
+#[test]
+fn enable_keeps_server_when_context_is_redefined() {
+    let sb = Sandbox::new();
+    sb.inject_fault(
+        json!({"tool": "kubectl", "contains": ["secrets/admin-token"], "before": true,
+                    "do": {"wait_for_file": {"path": "gate"}}}),
+    );
+    let running = sb.spawn(&["enable", "-n", "influxdb"]);
+    sb.wait_for_gate("gate");
+    sb.edit_state(|world| {
+        world["contexts"]["sim-dev"] = world["contexts"]["acme-prod"].clone();
+    });
+    sb.release_gate("gate");
+    assert_eq!(running.wait().code, 0);
+    assert_eq!(sb.read(super::TOKEN_FILE).into_bytes(), sb.admin_token());
+}
+
+/// kubectl ignores the name in the kubeconfig as soon as `--server` is given.
+#[test]
+fn kubectl_calls_carry_tls_server_name() {
+    let sb = Sandbox::new();
+    sb.edit_state(|world| {
+        world["contexts"]["sim-dev"]["tls_server_name"] = json!("api.invalid");
+    });
+    let run = run_enable(&sb, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(
+        sb.call_lines().contains(" --tls-server-name api.invalid\n"),
+        "{}",
+        sb.call_lines()
+    );
+}
+
+#[test]
+fn server_with_credentials_is_refused() {
+    let sb = Sandbox::new();
+    sb.edit_state(|world| {
+        world["contexts"]["sim-dev"]["server"] = json!("https://ann:pass-word@127.0.0.1:26443");
+    });
+    let run = expect_refusal(&sb, 4, &[]);
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
+    error: the server of context `sim-dev` has credentials in its URL, which other users of this
+        host could read in the command line
+    hint: move them from `server` to the user of the context, for example as a token
+    audit head [UID] 11:[SHA256]
+    ");
+    let log = String::from_utf8_lossy(&sb.read_log()).into_owned();
+    for text in [run.stdout, run.stderr, sb.call_lines(), log] {
+        assert!(!text.contains("pass-word"), "{text}");
+    }
 }
 
 #[test]

@@ -260,13 +260,12 @@ fn dry_run_json_report_contains_plan_and_script() {
             "get-token",
             "record-cluster",
             "probe-token",
-            "check-cluster",
             "write-token",
             "edit-profile"
         ]
     );
     assert_eq!(plan[0]["argv"][1], "get");
-    assert_eq!(plan[4]["content"], "<token from step 1>");
+    assert_eq!(plan[3]["content"], "<token from step 1>");
     assert_eq!(report["changed"], false);
     sb.clear_calls();
     let run = execute_dry_run(&sb, &["--dry-run=script", "-o", "json"]);

@@ -37,7 +37,7 @@ fn token_of_another_namespace_is_replaced_only_on_demand() {
     insta::assert_snapshot!(extract_error(&run), @"
     error: token file `[SANDBOX]/home/.config/influxctl/admin-token-default.json` has the token of namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
     hint: pass --replace to replace it with the token of namespace `default`, or pass another profile or file: --profile NAME, --token-file FILE
-    audit head [UID] 35:[SHA256]
+    audit head [UID] 33:[SHA256]
     ");
     assert_eq!(sb.read(TOKEN_FILE), token);
     let dry_run = enable_default(&sb, &["--dry-run"]);

@@ -10,8 +10,16 @@ const VIEW_CONTEXT_ARGS: &[&str] = &[
     "view",
     "--minify",
     "--output",
-    r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#,
+    concat!(
+        r#"jsonpath={.current-context}{"\n"}{.clusters[0].cluster.server}{"\n"}"#,
+        r#"{.contexts[0].context.user}{"\n"}{.clusters[0].cluster.tls-server-name}{"\n"}"#,
+        r#"{.clusters[0].cluster.insecure-skip-tls-verify}{"\n"}"#,
+        r#"{range .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}"#
+    ),
 ];
+
+const SIM_SERVER: &str = "https://127.0.0.1:26443";
+const PROD_SERVER: &str = "https://prod.k8s.invalid:6443";
 
 fn view_context(sb: &Sandbox, pins: &[&str]) -> (i32, String) {
     let run = sb.run_tool("kubectl", &[VIEW_CONTEXT_ARGS, pins].concat(), None);
@@ -23,9 +31,9 @@ fn context_flag_selects_cluster() {
     let sb = Sandbox::new();
     assert_eq!(
         view_context(&sb, &[]),
-        (0, "sim-dev\nhttps://127.0.0.1:26443\n".into())
+        (0, format!("sim-dev\n{SIM_SERVER}\nadmin\n\n\n\n"))
     );
-    let prod = (0, "acme-prod\nhttps://prod.k8s.invalid:6443\n".to_owned());
+    let prod = (0, format!("acme-prod\n{PROD_SERVER}\nadmin\n\n\n\n"));
     assert_eq!(view_context(&sb, &["--context", "acme-prod"]), prod);
     assert_eq!(
         view_context(&sb, &["--context", "nope"]),
@@ -33,16 +41,54 @@ fn context_flag_selects_cluster() {
     );
     assert_ne!(
         run_kubectl_ok(&sb, GET_CLUSTER_UID),
-        run_kubectl_ok(&sb, &format!("{GET_CLUSTER_UID} --context acme-prod"))
+        run_kubectl_ok(
+            &sb,
+            &format!("{GET_CLUSTER_UID} --context acme-prod --server {PROD_SERVER}")
+        )
     );
     assert_eq!(
         run_kubectl_ok(&sb, GET_CLUSTER_UID),
-        run_kubectl_ok(&sb, &format!("--context sim-dev {GET_CLUSTER_UID}"))
+        run_kubectl_ok(
+            &sb,
+            &format!("--context sim-dev {GET_CLUSTER_UID} --server {SIM_SERVER}")
+        )
     );
     let run = run_kubectl(&sb, &format!("{GET_CLUSTER_UID} --context nope"));
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (1, "error: context \"nope\" does not exist\n")
+    );
+}
+
+#[test]
+fn server_flag_precedes_server_of_context() {
+    let sb = Sandbox::new();
+    let get = |flags: &str| run_kubectl(&sb, &format!("{GET_CLUSTER_UID} {flags}"));
+    let prod = format!("--context acme-prod --server {PROD_SERVER}");
+    assert_eq!(
+        get(&format!("--context sim-dev --server {PROD_SERVER}")).stdout,
+        get(&prod).stdout
+    );
+    let run = get("--context acme-prod");
+    assert!(
+        run.code == 99 && run.stderr.contains("--context without --server"),
+        "{}",
+        run.stderr
+    );
+    // With `--server`, the name in the kubeconfig does not count.
+    sb.edit_state(|world| world["contexts"]["acme-prod"]["tls_server_name"] = json!("api.invalid"));
+    let run = get(&prod);
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (
+            1,
+            "Unable to connect to the server: tls: failed to verify certificate: x509: \
+             certificate is valid for api.invalid, not prod.k8s.invalid\n"
+        )
+    );
+    assert_eq!(
+        get(&format!("{prod} --tls-server-name api.invalid")).code,
+        0
     );
 }
 
@@ -78,7 +124,7 @@ fn kubeconfig_flag_selects_file() {
     });
     assert_eq!(
         view_context(&sb, &["--kubeconfig", other]),
-        (0, "p\nhttps://prod.k8s.invalid:6443\n".into())
+        (0, format!("p\n{PROD_SERVER}\nadmin\n\n\n\n"))
     );
     let missing = run_kubectl(&sb, &format!("{GET_CLUSTER_UID} --kubeconfig /no/where"));
     assert_eq!(
@@ -91,7 +137,7 @@ fn kubeconfig_flag_selects_file() {
 fn viewer_is_forbidden_to_read_secrets() {
     let sb = Sandbox::new();
     for pins in [
-        "--context sim-viewer",
+        "--context sim-viewer --server https://127.0.0.1:26443",
         "--as viewer --as-group a --as-group b",
     ] {
         let run = run_kubectl(&sb, &format!("{} {pins}", GET_TOKEN_ARGS.join(" ")));
@@ -152,7 +198,11 @@ fn unauthorized_and_unreachable_servers_fail() {
          or port?\n"
     ));
     assert_eq!(
-        run_kubectl_ok(&sb, &format!("{GET_CLUSTER_UID} --context acme-prod")).len(),
+        run_kubectl_ok(
+            &sb,
+            &format!("{GET_CLUSTER_UID} --context acme-prod --server {PROD_SERVER}")
+        )
+        .len(),
         36
     );
 }

@@ -154,6 +154,8 @@ fn mistyped_fault_is_an_error() {
 }
 
 const GET_NAMESPACE: &str = "get namespace influxdb --output name";
+const VIEWER: &str = "--context sim-viewer --server https://127.0.0.1:26443";
+const PROD: &str = "--context acme-prod --server https://prod.k8s.invalid:6443";
 
 fn is_connection_refused(sb: &Sandbox, line: &str) -> bool {
     let run = run_kubectl(sb, line);
@@ -186,11 +188,11 @@ fn unreachable_fault_affects_one_cluster_temporarily() {
         );
         assert!(is_connection_refused(&sb, GET_NAMESPACE));
         assert!(
-            is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context sim-viewer")),
+            is_connection_refused(&sb, &format!("{GET_NAMESPACE} {VIEWER}")),
             "the same cluster"
         );
         assert!(
-            !is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context acme-prod")),
+            !is_connection_refused(&sb, &format!("{GET_NAMESPACE} {PROD}")),
             "another cluster"
         );
     }
@@ -205,11 +207,11 @@ fn unreachable_fault_affects_one_cluster_temporarily() {
     let start = Instant::now();
     assert!(!is_connection_refused(
         &sb,
-        &format!("{GET_NAMESPACE} --context acme-prod")
+        &format!("{GET_NAMESPACE} {PROD}")
     ));
     assert!(!is_connection_refused(&sb, GET_NAMESPACE));
     crate::sandbox::wait_until("the server answers again", || {
-        !is_connection_refused(&sb, &format!("{GET_NAMESPACE} --context acme-prod"))
+        !is_connection_refused(&sb, &format!("{GET_NAMESPACE} {PROD}"))
     });
     assert!(start.elapsed() >= Duration::from_millis(300));
 }

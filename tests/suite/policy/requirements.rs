@@ -290,7 +290,6 @@ fn server_pattern_matches_bare_host_and_cluster_uid() {
     };
     for server in [
         "https://127.0.0.1:26443",
-        "https://ann:pw@127.0.0.1:26443",
         "https://[::ffff:127.0.0.1]:26443",
         "https://[::FFFF:7f00:0001]:26443",
     ] {

@@ -1,11 +1,20 @@
 //! Changes by the recording scripts between the calls.
 
 use crate::sandbox::Sandbox;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Prepares for the call of this name.
-pub fn prepare_call(sb: &Sandbox, name: &str) {
+/// Prepares for the call of this name and this standard input.
+pub fn prepare_call(sb: &Sandbox, name: &str, stdin: Option<&str>) {
     match name {
+        "context-with-tls-server-name" => sb.edit_state(|world| {
+            let context = &mut world["contexts"]["sim-dev"];
+            context["tls_server_name"] = json!("api.invalid");
+            context["insecure"] = json!(false);
+        }),
+        "delete-raw-conflict" => sb.run_fake(&["secret", "influxdb", "doomed"]),
+        "delete-raw-secret" => set_uid(sb, "secrets", stdin),
+        "delete-raw-job-conflict" => sb.run_fake(&["job", "influxdb", "doomed"]),
+        "delete-raw-job" => set_uid(sb, "jobs", stdin),
         "create-clone-dry-run-server" => sb.edit_cluster(|cluster| cluster["names"] = json!(100)),
         "wait-failed-job" => {
             sb.run_fake(&["failing-job", "influxdb", "doomed"]);
@@ -32,6 +41,14 @@ pub fn prepare_call(sb: &Sandbox, name: &str) {
         "kuberc-off-delete" => write_kuberc(sb, "delete", "interactive", "true"),
         _ => {}
     }
+}
+
+/// Sets the UID of the object to the one in the precondition of a deletion.
+fn set_uid(sb: &Sandbox, kind: &str, stdin: Option<&str>) {
+    let options: Value = serde_json::from_str(stdin.expect("options")).expect("JSON");
+    sb.edit_cluster(|cluster| {
+        cluster[kind]["influxdb/doomed"]["meta"]["uid"] = options["preconditions"]["uid"].clone();
+    });
 }
 
 fn remove_job(sb: &Sandbox, name: &str) {

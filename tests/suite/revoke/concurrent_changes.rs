@@ -57,12 +57,31 @@ fn revoke_stops_when_token_is_recreated_concurrently() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: secret `admin-token` was recreated by someone else during this run
     hint: a change was made before this error. Find out who recreated it, then run the same command
-        again to plan from the new state. Steps done: check-cluster, delete-rsa-keys; started:
-        delete-admin-token; pending: rerun-key-gen, verify-rsa-keys, restart-pods,
-        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
+        again to plan from the new state. Steps done: delete-rsa-keys; started: delete-admin-token;
+        pending: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
     sb.clear_faults();
     run_revoke(&sb, 0, &[]);
+}
+
+#[test]
+fn revoke_keeps_server_when_context_is_redefined() {
+    let sb = create_fast_sandbox();
+    let old = sb.admin_token();
+    let running = spawn_held_before_deletion(&sb);
+    let prod = sb.edit_state(|world| {
+        world["contexts"]["sim-dev"] = world["contexts"]["acme-prod"].clone();
+        world["clusters"]["prod"]["secrets"].clone()
+    });
+    sb.release_gate("gate");
+    let run = running.wait();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_revoked(&sb, &old, "the cluster of the plan");
+    assert_eq!(
+        sb.edit_state(|world| world["clusters"]["prod"]["secrets"].clone()),
+        prod
+    );
 }
 
 #[test]
@@ -110,8 +129,8 @@ fn create_fails_after_successful_dry_run() {
         "STDIN": exceeded quota: jobs, requested: 1, used: 9, limited: 9
     hint: a change was made before this error: run the same command again to resume. Raise the
         namespace's quota or free some of it: `kubectl describe quota --namespace influxdb --context
-        sim-dev` shows its use. Steps done: check-cluster, delete-rsa-keys, delete-admin-token;
-        started: rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        sim-dev` shows its use. Steps done: delete-rsa-keys, delete-admin-token; started:
+        rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
         verify-rejection, verify-admin-token, get-token, verify-revocation
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
@@ -139,10 +158,10 @@ fn cancelled_deletion_is_detected() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: secret `rsa-keys` still exists after its deletion
     hint: a change was made before this error: run the same command again to resume. Check it for a
-        finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps done:
-        check-cluster; started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen,
-        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation
+        finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps done: nothing;
+        started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys,
+        restart-pods, rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation
     ");
 }
 

@@ -30,14 +30,18 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
         rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
-    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
-    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
-    kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
+    kubectl delete job/key-gen-7c9d2b41 --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
-    kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev
+        sim-dev --server https://127.0.0.1:26443
+    kubectl delete job/create-admin-token-7c9d2b41 --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     ");
     assert_ne!(
         sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"],
@@ -61,16 +65,18 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(wrap_lines(&all[0]), @"
-    check-cluster delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
         rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
-    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
-    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
 }
@@ -80,15 +86,16 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
-    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
 }
 
@@ -98,14 +105,14 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-rejection
+        verify-admin-token get-token verify-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
 }
 
@@ -125,15 +132,16 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
-    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert_ne!(
         get_secret_uid(&sb, "rsa-keys"),
@@ -145,12 +153,9 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    check-cluster restart-pods rerun-create-admin-token verify-rejection verify-admin-token
-        get-token verify-revocation
-    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+    rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert_eq!(
         get_secret_uid(&sb, "rsa-keys"),
@@ -176,13 +181,14 @@ fn revoke_keeps_keys_newer_than_token() {
     // The fake's pods still use the previous keys, whatever their times, so they accept the old
     // token.
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    check-cluster delete-admin-token restart-pods rerun-create-admin-token verify-rejection
-        verify-admin-token get-token verify-revocation
-    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev
+    delete-admin-token restart-pods rerun-create-admin-token verify-rejection verify-admin-token
+        get-token verify-revocation
+    kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
@@ -194,15 +200,16 @@ fn start_over_flag_deletes_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &["--start-over"])), @"
-    check-cluster delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
-    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev
+    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
+    kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
+        https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
 }
@@ -226,12 +233,12 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    check-cluster rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-rejection
+        verify-admin-token get-token verify-revocation
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
-        sim-dev
+        sim-dev --server https://127.0.0.1:26443
     ");
     assert_revoked(&sb, &old, "await-existing");
 }
@@ -291,7 +298,6 @@ fn clones_omit_ttl_and_suspension() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       must print [UID]
        right before, bypassctl checks that its UID is still [UID]
        right before, bypassctl checks that its UID is still [UID]
        with the new token: $ influxctl --config <throwaway configuration> --profile default database
@@ -299,9 +305,8 @@ fn clones_omit_ttl_and_suspension() {
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    verified  check-cluster: the context still points to the same cluster
-    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
-    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
+    done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
+    done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
@@ -352,7 +357,6 @@ fn token_stays_accepted_when_selector_misses_pods() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       must print [UID]
        right before, bypassctl checks that its UID is still [UID]
        right before, bypassctl checks that its UID is still [UID]
        without these pods, which use `rsa-keys` too: `app=token-management`
@@ -361,9 +365,8 @@ fn token_stays_accepted_when_selector_misses_pods() {
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    verified  check-cluster: the context still points to the same cluster
-    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
-    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
+    done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
+    done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 1 old pods are gone, 1 new pods are ready

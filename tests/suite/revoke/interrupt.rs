@@ -93,9 +93,9 @@ fn interrupt_during_each_wait_can_be_resumed() {
     insta::assert_snapshot!(wrap_lines(error), @"
     error: interrupted by Ctrl-C
     hint: a change was made before this error. Run the same command again to resume. Steps done:
-        check-cluster, delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; started:
-        restart-pods; pending: rerun-create-admin-token, verify-rejection, verify-admin-token,
-        get-token, verify-revocation
+        delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; started: restart-pods;
+        pending: rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation
     ");
 }
 

@@ -12,8 +12,9 @@ use serde_json::json;
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
 
 #[test]
-fn revoke_refuses_when_context_changes_cluster() {
+fn revoke_refuses_when_unverified_server_changes_cluster() {
     let sb = create_fast_sandbox();
+    sb.skip_tls_verification();
     let other = json!({"exit": {"code": 0, "stdout": "7c1f1d5e-3c6a-4b57-9d0f-6a1f0c2b9e44"}});
     sb.inject_fault(json!({"tool": "kubectl", "contains": ["kube-system"], "nth": 2, "do": other}));
     let output = expect_refusal(&sb, 4, &[]);

@@ -17,10 +17,9 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     error: job `key-gen-001` failed: BackoffLimitExceeded: Job has reached the specified backoff
         limit
     hint: a change was made before this error: run the same command again to resume. Read its log:
-        `kubectl logs job/key-gen-001 --namespace influxdb`. Steps done: check-cluster,
-        delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending: verify-rsa-keys,
-        restart-pods, rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
-        verify-revocation
+        `kubectl logs job/key-gen-001 --namespace influxdb`. Steps done: delete-rsa-keys,
+        delete-admin-token; started: rerun-key-gen; pending: verify-rsa-keys, restart-pods,
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
     // The job gets another number, and no satisfied step runs again.
     let next = run_revoke(&sb, 0, &[]);
@@ -72,8 +71,8 @@ fn timeout_reports_why_pod_does_not_start() {
         [DURATION] and was killed
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
-        Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started: rerun-key-gen;
-        pending: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
+        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
         verify-admin-token, get-token, verify-revocation
     ---
     warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: Unschedulable: 0/1 nodes
@@ -83,8 +82,8 @@ fn timeout_reports_why_pod_does_not_start() {
         [DURATION] and was killed
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
-        Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started: rerun-key-gen;
-        pending: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
+        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
         verify-admin-token, get-token, verify-revocation
     ---
     warning: job `key-gen-001` has no pod yet: a quota or a pod security policy may forbid one
@@ -93,8 +92,8 @@ fn timeout_reports_why_pod_does_not_start() {
         [DURATION] and was killed
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
-        Steps done: check-cluster, delete-rsa-keys, delete-admin-token; started: rerun-key-gen;
-        pending: verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
+        Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
+        verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
         verify-admin-token, get-token, verify-revocation
     "#);
 }
@@ -182,9 +181,9 @@ fn revoke_times_out_when_pods_never_become_ready() {
         timed out after [DURATION] and was killed
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe pods --selector app=token-management --namespace influxdb`, or pass a
-        longer --wait-timeout. Steps done: check-cluster, delete-rsa-keys, delete-admin-token,
-        rerun-key-gen, verify-rsa-keys; started: restart-pods; pending: rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation
+        longer --wait-timeout. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen,
+        verify-rsa-keys; started: restart-pods; pending: rerun-create-admin-token, verify-rejection,
+        verify-admin-token, get-token, verify-revocation
     ");
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(0.05));
     let keys = get_secret_uid(&sb, "rsa-keys");
@@ -257,8 +256,8 @@ fn revoke_times_out_when_finalizer_blocks_secret() {
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: kubectl timed out after 2 s and was killed
     hint: a change was made before this error: run the same command again to resume. Check the
-        network, or raise the limit: --timeout 5m. Steps done: check-cluster; started:
-        delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
+        network, or raise the limit: --timeout 5m. Steps done: nothing; started: delete-rsa-keys;
+        pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
         rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
     sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));

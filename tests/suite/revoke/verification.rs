@@ -154,15 +154,13 @@ fn sticky_token_stays_accepted_without_new_token() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       must print [UID]
        right before, bypassctl checks that its UID is still [UID]
        right before, bypassctl checks that its UID is still [UID]
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    verified  check-cluster: the context still points to the same cluster
-    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
-    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
+    done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
+    done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
@@ -220,16 +218,14 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     exit 10
     --- stdout
     verified  operator: kubit is not installed: jobs are rerun as clones
-       must print [UID]
        right before, bypassctl checks that its UID is still [UID]
        right before, bypassctl checks that its UID is still [UID]
        (without a token probe, the verification is inconclusive)
     all admin tokens issued so far stop working, for all users
     the effect on database tokens is not documented
     deleted keys cannot be restored
-    verified  check-cluster: the context still points to the same cluster
-    done      delete-rsa-keys: secret `rsa-keys` with UID [UID] is deleted
-    done      delete-admin-token: secret `admin-token` with UID [UID] is deleted
+    done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
+    done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready

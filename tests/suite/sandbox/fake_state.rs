@@ -38,6 +38,11 @@ impl Sandbox {
         self.edit_cluster(|cluster| cluster.clone())
     }
 
+    /// Stops the verification of the certificate, so that another cluster could answer.
+    pub fn skip_tls_verification(&self) {
+        self.edit_state(|world| world["contexts"]["sim-dev"]["insecure"] = json!(true));
+    }
+
     /// Sets the version of kubectl: `v1.28.3`.
     pub fn set_kubectl_version(&self, version: &str) {
         self.edit_state(|world| world["kubectl_version"] = json!(version));
