@@ -143,7 +143,7 @@ parse_entry='
       field("stderr"; nullable(is_stream)), field("files"; list(is_file_change)),
       optional("verdict"; is_one_of(["accepted", "rejected", "inconclusive"])),
       optional("error"; is_string)
-    elif .type == "verification" then
+    elif .type == "creation" or .type == "verification" then
       field("step"; is_string), field("target"; is_target),
       field("secrets"; list(is_object_reference))
     elif .type == "run.end" then

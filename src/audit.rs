@@ -11,6 +11,7 @@ mod line;
 mod lines;
 mod lock_file;
 mod log;
+mod recent;
 mod segments;
 mod strict;
 mod tail;
@@ -20,9 +21,9 @@ mod verify;
 mod written_target;
 
 pub use body::{
-    ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, Operation,
-    ProbeSubject, ProbeTls, ProbeVerdict, RunBegin, Stdin, Stream, Target, Text, UnfinishedCommand,
-    Verification,
+    ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, ObservedSecrets,
+    Operation, ProbeSubject, ProbeTls, ProbeVerdict, RunBegin, Stdin, Stream, Target, Text,
+    UnfinishedCommand,
 };
 pub use history::{Run, RunEntry, list_runs, read_entries};
 pub use in_toto::{Statement, build_statements};

@@ -58,9 +58,12 @@ pub enum Body<S = String> {
     /// The result of an action.
     #[serde(rename = "result")]
     Result(Box<ActionResult>),
+    /// A job of the run has created these secrets.
+    #[serde(rename = "creation")]
+    Creation(Box<ObservedSecrets>),
     /// A revocation that is verified for these secrets.
     #[serde(rename = "verification")]
-    Verification(Box<Verification>),
+    Verification(Box<ObservedSecrets>),
     /// The end of a run.
     #[serde(rename = "run.end")]
     RunEnd {
@@ -375,16 +378,16 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
     }
 }
 
-/// A verified revocation: the old token is rejected, and the new one, if any, accepted.
+/// Secrets as a step observed them.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
-pub struct Verification {
+pub struct ObservedSecrets {
     /// ID of the step.
     pub step: String,
     /// The target.
     pub target: Target,
-    /// The secrets `rsa-keys` and `admin-token` of the verified state.
+    /// The secrets.
     pub secrets: Vec<ObjectRef>,
 }
 

@@ -145,6 +145,7 @@ impl<'de, S: EntryText<'de>> Visitor<'de> for EntryVisitor<'_, S> {
             "run.begin" => Deserialize::deserialize(fields).map(Body::RunBegin),
             "intent" => Deserialize::deserialize(fields).map(Body::Intent),
             "result" => Deserialize::deserialize(fields).map(Body::Result),
+            "creation" => Deserialize::deserialize(fields).map(Body::Creation),
             "verification" => Deserialize::deserialize(fields).map(Body::Verification),
             _ => Body::deserialize(fields),
         }?;

@@ -60,6 +60,17 @@ impl LogFile {
         })
     }
 
+    /// Takes an open log for reading, up to its current end. The caller can hold its lock.
+    fn from_open_file(path: &Path, file: &File) -> io::Result<Self> {
+        wait_for_complete_line(file)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.try_clone()?,
+            length: file.metadata()?.len(),
+            header: read_header(file)?.unwrap_or_default(),
+        })
+    }
+
     /// Returns whether both paths name the same file.
     #[must_use]
     pub fn is_same_file(&self, other: &Self) -> bool {
@@ -77,8 +88,17 @@ impl LogFile {
     /// # Errors
     /// Fails if the file cannot be read.
     pub fn reader(&self) -> io::Result<io::Take<&File>> {
-        (&self.file).rewind()?;
-        Ok((&self.file).take(self.length))
+        self.reader_from(0)
+    }
+
+    /// Returns a reader from an offset on.
+    pub(super) fn reader_from(&self, offset: u64) -> io::Result<io::Take<&File>> {
+        (&self.file).seek(io::SeekFrom::Start(offset))?;
+        Ok((&self.file).take(self.length.saturating_sub(offset)))
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Reads the head. Returns `None` for an empty log.
@@ -136,6 +156,44 @@ pub fn open_segments(path: &Path) -> io::Result<Vec<LogFile>> {
     logs.sort_by(|one, other| one.path.cmp(&other.path));
     logs.push(current);
     Ok(sort_by_chain(logs))
+}
+
+/// Opens the closed logs that an open log continues, back to the first one that `is_enough` accepts.
+/// Returns them and the open log, the oldest first. A segment that is not beside the log ends the
+/// chain.
+pub(super) fn open_chain(
+    path: &Path,
+    file: &File,
+    is_enough: impl Fn(&LogFile) -> io::Result<bool>,
+) -> io::Result<Vec<LogFile>> {
+    let mut chain = Vec::new();
+    let mut next = Some(LogFile::from_open_file(path, file)?);
+    while let Some(log) = next {
+        let previous = match &log.header.previous {
+            Some(previous) if !is_enough(&log)? => find_segment(path, &previous.log)?,
+            _ => None,
+        };
+        chain.push(log);
+        let is_new = |found: &LogFile| chain.iter().all(|log| log.header.log != found.header.log);
+        next = previous.filter(is_new);
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+/// Finds the closed log with this UUID beside a log.
+fn find_segment(path: &Path, log: &str) -> io::Result<Option<LogFile>> {
+    for entry in std::fs::read_dir(super::file::parent_directory(path))? {
+        let other = entry?.path();
+        let stem = other.file_stem().unwrap_or_default().to_string_lossy();
+        if is_segment_name(path, &other) && stem.get(stem.len() - 8..) == log.get(..8) {
+            let segment = LogFile::open(&other)?;
+            if segment.header.log == log {
+                return Ok(Some(segment));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Sorts each log behind the log that it continues. Keeps the order of all others.

@@ -1,11 +1,13 @@
 //! Finds the token file that a profile had before `enable` or `rotate` set another one.
 
 use super::body::{Body, FileChange, Operation, Text};
+use super::entry::Entry;
 use super::lines::for_each_entry;
+use super::segments::open_chain;
 use crate::profile::TokenFileChange;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
+use std::io::{self, BufReader};
 use std::path::Path;
 use uuid::Uuid;
 
@@ -26,8 +28,10 @@ struct LastChange {
     origin: TokenFileOrigin,
 }
 
-/// Finds the origin of `current`, the token file of a profile as a TOML string.
+/// Finds the origin of `current`, the token file of a profile as a TOML string. Also reads the
+/// closed logs that the log continues.
 pub(super) fn find_token_file_origin(
+    log: &Path,
     file: &File,
     config: &Path,
     profile: &str,
@@ -43,9 +47,7 @@ pub(super) fn find_token_file_origin(
     let mut last: Option<LastChange> = None;
     // The last change without a result: its run was killed before or after the change.
     let mut pending = None;
-    let mut reader = BufReader::new(file);
-    reader.rewind()?;
-    for_each_entry(&mut reader, |entry, _, _| {
+    let mut visit = |entry: Entry<'_>| {
         let Some(run) = entry.run else { return };
         let is_restored = || {
             commands
@@ -70,7 +72,11 @@ pub(super) fn find_token_file_origin(
             }
             _ => {}
         }
-    })?;
+    };
+    for segment in open_chain(log, file, |_| Ok(false))? {
+        let mut reader = BufReader::new(segment.reader()?);
+        for_each_entry(&mut reader, |entry, _, _| visit(entry))?;
+    }
     if let Some((change, is_restored)) = pending
         && change.after.as_deref() == Some(current)
     {

@@ -2,23 +2,20 @@
 //! finish.
 
 use super::body::{
-    Body, Operation, ProbeSubject, ProbeVerdict, RunBegin, Target, Text, Verification,
+    Body, ObservedSecrets, Operation, ProbeSubject, ProbeVerdict, RunBegin, Target, Text,
 };
 use super::entry::Entry;
 use super::lines::for_each_entry;
+use super::recent::RecentLog;
 use crate::error::ErrorKind;
 use crate::host;
 use crate::tool::invocation::{Effect, ObjectKind, ObjectRef};
 use jiff::Timestamp;
 use rustix::process::Pid;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
-use std::os::unix::fs::FileExt as _;
 use uuid::Uuid;
-
-/// Size of the window for revocations and plans, in bytes. It contains some thousand entries.
-const EVENTS_WINDOW: u64 = 4 << 20;
 
 /// Time until work without an end counts as abandoned, if its process cannot be checked.
 const UNFINISHED_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
@@ -93,6 +90,8 @@ enum RunEventKind {
         object: Option<ObjectRef>,
         probe: Option<ProbeSubject>,
     },
+    /// A job created these secrets.
+    Created(Vec<ObjectRef>),
     /// The result of a token probe.
     Probed {
         intent: u64,
@@ -132,6 +131,7 @@ impl RunEvent {
                 let (intent, verdict) = (result.intent, result.verdict?);
                 (Target::default(), RunEventKind::Probed { intent, verdict })
             }
+            Body::Creation(creation) => (creation.target, RunEventKind::Created(creation.secrets)),
             Body::RunEnd {
                 command,
                 dry_run,
@@ -158,26 +158,49 @@ impl RunEvent {
     }
 }
 
-/// Reads the last megabytes of a log.
-pub(super) fn read_window(file: &File) -> io::Result<Vec<u8>> {
-    let end = file.metadata()?.len();
-    let start = end.saturating_sub(EVENTS_WINDOW);
-    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, start)?;
-    Ok(bytes)
-}
-
-/// Parses the last megabytes of a log. A line that starts before them is skipped like a torn line.
-fn parse_run_events(mut bytes: &[u8]) -> io::Result<Vec<RunEvent>> {
-    let mut events = Vec::new();
-    for_each_entry(&mut bytes, |entry, _, _| {
-        events.extend(RunEvent::from_entry(entry));
+/// Reads the events of revocations, and the ends of other runs that leave none unfinished.
+fn read_revocation_events(log: &RecentLog) -> io::Result<Vec<RunEvent>> {
+    // Most logs have no revocation.
+    let patterns: [&[u8]; 3] = [
+        br#""command":"revoke""#,
+        br#""command":"rotate""#,
+        br#""object":{"#,
+    ];
+    let mut events: Vec<RunEvent> = Vec::new();
+    if !log.contains_any(&patterns)? {
+        return Ok(events);
+    }
+    let mut revocations = BTreeSet::new();
+    log.for_each_entry(|entry| {
+        let Some(event) = RunEvent::from_entry(entry) else {
+            return;
+        };
+        let is_start = match &event.kind {
+            RunEventKind::Begin(begin) => is_revocation(begin),
+            RunEventKind::Intent { object, .. } => object.is_some(),
+            _ => false,
+        };
+        if is_start {
+            revocations.insert(event.run.clone());
+        }
+        let is_end = |event: &RunEvent| {
+            matches!(
+                event.kind,
+                RunEventKind::End {
+                    is_completed_revocation: true,
+                    ..
+                }
+            )
+        };
+        // Thousands of other runs can end in a day. One end for each target is enough.
+        let is_repeated = |last: &RunEvent| is_end(last) && last.target == event.target;
+        if revocations.contains(&event.run)
+            || (is_end(&event) && !events.last().is_none_or(is_repeated))
+        {
+            events.push(event);
+        }
     })?;
     Ok(events)
-}
-
-fn read_run_events(file: &File) -> io::Result<Vec<RunEvent>> {
-    parse_run_events(&read_window(file)?)
 }
 
 fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
@@ -201,16 +224,39 @@ fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<Object
 }
 
 /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started to
-/// delete, as far as the last megabytes of the log show.
+/// delete.
 ///
 /// A revocation that was resumed on another host has no end in this log. The limit of 24 hours
 /// keeps it from counting as unfinished forever.
-pub(super) fn find_started_deletions(file: &File, target: &Target) -> io::Result<Vec<ObjectRef>> {
-    Ok(collect_started_deletions(&read_run_events(file)?, target))
+pub(super) fn find_started_deletions(
+    log: &RecentLog,
+    target: &Target,
+) -> io::Result<Vec<ObjectRef>> {
+    let events = read_revocation_events(log)?;
+    Ok(collect_started_deletions(&events, target))
 }
 
-/// The commands that are revocations.
-const REVOCATION_COMMANDS: [&str; 2] = ["revoke", "rotate"];
+/// Finds the secrets of this namespace that jobs of unfinished revocations created.
+pub(super) fn find_created_secrets(log: &RecentLog, target: &Target) -> io::Result<Vec<ObjectRef>> {
+    let mut created = Vec::new();
+    for event in read_revocation_events(log)? {
+        match event.kind {
+            _ if !event.target.is_same_namespace(target) => {}
+            RunEventKind::Created(secrets) => created.extend(secrets),
+            RunEventKind::End {
+                is_completed_revocation: true,
+                ..
+            } => created.clear(),
+            _ => {}
+        }
+    }
+    Ok(created)
+}
+
+/// Returns whether a run revokes tokens.
+fn is_revocation(begin: &RunBegin) -> bool {
+    ["revoke", "rotate"].contains(&begin.command.as_str()) && !begin.dry_run
+}
 
 /// A run of a revocation that has not finished.
 pub struct UnfinishedRevocation {
@@ -218,7 +264,7 @@ pub struct UnfinishedRevocation {
     pub run: String,
     /// The target of its last intent.
     pub target: Target,
-    /// The start of the run, unless it precedes the last megabytes of the log.
+    /// The start of the run, unless it precedes the recent entries.
     pub begin: Option<RunBegin>,
     pub state: RevocationState,
 }
@@ -253,7 +299,7 @@ impl UnfinishedRevocation {
     }
 }
 
-/// The facts about one run in the last megabytes of a log.
+/// The facts about one run in the recent entries of a log.
 #[derive(Default)]
 struct RunProgress<'a> {
     begin: Option<&'a RunBegin>,
@@ -265,9 +311,7 @@ struct RunProgress<'a> {
 
 impl RunProgress<'_> {
     fn is_revocation(&self) -> bool {
-        self.begin.map_or(self.deletes, |begin| {
-            REVOCATION_COMMANDS.contains(&begin.command.as_str()) && !begin.dry_run
-        })
+        self.begin.map_or(self.deletes, is_revocation)
     }
 }
 
@@ -296,70 +340,59 @@ fn list_run_progress(events: &[RunEvent]) -> Vec<(&str, RunProgress<'_>)> {
                     progress.last_change = Some(step);
                 }
             }
-            RunEventKind::Probed { .. } => {}
+            RunEventKind::Created(_) | RunEventKind::Probed { .. } => {}
             RunEventKind::End { .. } => progress.has_ended = true,
         }
     }
     runs
 }
 
-/// Finds a running revocation, or else one that began in the last 24 hours and did not finish.
+/// Lists the running revocations, then those of the last 24 hours that did not finish. The last one
+/// comes first.
 ///
 /// Without a target, every namespace counts.
-pub(super) fn find_unfinished_revocation(
-    file: &File,
+pub(super) fn list_unfinished_revocations(
+    log: &RecentLog,
     target: Option<&Target>,
-) -> io::Result<Option<UnfinishedRevocation>> {
-    let window = read_window(file)?;
-    // Parsing megabytes takes longer than all of this search, and most logs have no revocation.
-    let patterns: [&[u8]; 3] = [
-        br#""command":"revoke""#,
-        br#""command":"rotate""#,
-        br#""object":{"#,
-    ];
-    let is_in_window = |pattern: &&[u8]| memchr::memmem::find(&window, pattern).is_some();
-    if !patterns.iter().any(is_in_window) {
-        return Ok(None);
-    }
-    let events = parse_run_events(&window)?;
-    let found = find_in_events(&events, target);
-    Ok(found)
-}
-
-fn find_in_events(events: &[RunEvent], target: Option<&Target>) -> Option<UnfinishedRevocation> {
-    let candidates: Vec<_> = list_run_progress(events)
+) -> io::Result<Vec<UnfinishedRevocation>> {
+    let events = read_revocation_events(log)?;
+    let candidates: Vec<_> = list_run_progress(&events)
         .into_iter()
         .filter_map(|(run, progress)| Some((run, progress.target?, progress)))
         .filter(|(_, found, progress)| {
             progress.is_revocation() && target.is_none_or(|target| found.is_same_namespace(target))
         })
+        .rev()
         .collect();
-    let build =
-        |(run, target, progress): &(&str, &Target, RunProgress), state| UnfinishedRevocation {
-            run: (*run).to_owned(),
-            target: (*target).clone(),
+    let is_running =
+        |progress: &RunProgress| !progress.has_ended && progress.begin.is_some_and(is_running);
+    let (running, stopped): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|(.., progress)| is_running(progress));
+    let running = running
+        .into_iter()
+        .map(|candidate| (candidate, RevocationState::Running));
+    let stopped = stopped.into_iter().filter_map(|candidate| {
+        let (_, target, progress) = &candidate;
+        let last_step = progress.last_change?.to_owned();
+        let is_unfinished = !collect_started_deletions(&events, target).is_empty();
+        is_unfinished.then_some((candidate, RevocationState::Stopped { last_step }))
+    });
+    let build = |((run, target, progress), state): ((&str, &Target, RunProgress), _)| {
+        UnfinishedRevocation {
+            run: run.to_owned(),
+            target: target.clone(),
             begin: progress.begin.cloned(),
             state,
-        };
-    let running = candidates
-        .iter()
-        .rev()
-        .find(|(_, _, progress)| !progress.has_ended && progress.begin.is_some_and(is_running));
-    if let Some(candidate) = running {
-        return Some(build(candidate, RevocationState::Running));
-    }
-    candidates.iter().rev().find_map(|candidate| {
-        let (_, target, progress) = candidate;
-        let last_step = progress.last_change?.to_owned();
-        let is_unfinished = !collect_started_deletions(events, target).is_empty();
-        is_unfinished.then(|| build(candidate, RevocationState::Stopped { last_step }))
-    })
+        }
+    };
+    Ok(running.chain(stopped).map(build).collect())
 }
 
 /// Returns whether the unfinished revocation of this namespace saw this token accepted at this
 /// address before it started to delete the keys.
 pub(super) fn has_accepted_probe(
-    file: &File,
+    log: &RecentLog,
     target: &Target,
     subject: &ProbeSubject,
 ) -> io::Result<bool> {
@@ -368,7 +401,7 @@ pub(super) fn has_accepted_probe(
     }
     let mut probes: Vec<u64> = Vec::new();
     let (mut is_accepted, mut is_deleting) = (false, false);
-    for event in read_run_events(file)? {
+    for event in read_revocation_events(log)? {
         match event.kind {
             RunEventKind::Probed {
                 intent,
@@ -405,14 +438,13 @@ pub struct RecordedVerification {
     pub secrets: Vec<ObjectRef>,
 }
 
-/// Finds the last verification of exactly these secrets, as far as the last megabytes of the log
-/// show.
+/// Finds the last recent verification of exactly these secrets.
 pub(super) fn find_verification(
-    file: &File,
+    log: &RecentLog,
     target: &Target,
     secrets: &[ObjectRef],
 ) -> io::Result<Option<RecordedVerification>> {
-    let is_same = |verification: &Verification| {
+    let is_same = |verification: &ObservedSecrets| {
         verification.target.is_same_namespace(target)
             && verification.secrets.len() == secrets.len()
             && secrets
@@ -420,7 +452,7 @@ pub(super) fn find_verification(
                 .all(|secret| verification.secrets.contains(secret))
     };
     let mut found = None;
-    for_each_entry(&mut read_window(file)?.as_slice(), |entry, _, _| {
+    log.for_each_entry(|entry| {
         if let (Some(run), Ok(Body::Verification(verification))) = (entry.run, entry.body)
             && is_same(&verification)
         {
@@ -445,34 +477,32 @@ pub enum PlanProgress {
     Done,
 }
 
-/// Finds the progress of a plan in other runs than `own_run`, as far as the last megabytes of the
-/// log show.
+/// Finds the progress of a plan in other runs than `own_run`, as far as the recent entries show.
 pub(super) fn find_plan_progress(
-    file: &File,
+    log: &RecentLog,
     plan_digest: &str,
     own_run: &str,
 ) -> io::Result<PlanProgress> {
-    let (mut runs, mut steps) = (Vec::new(), Vec::new());
-    for event in read_run_events(file)? {
-        if event.run == own_run {
-            continue;
-        }
+    let (mut runs, mut steps, mut is_done) = (BTreeSet::new(), Vec::new(), false);
+    log.for_each_entry(|entry| {
+        let event = RunEvent::from_entry(entry).filter(|event| event.run != own_run);
+        let Some(event) = event else { return };
         match event.kind {
             RunEventKind::Intent {
                 step, plan, effect, ..
             } if plan.as_deref() == Some(plan_digest) => {
                 steps.extend(Some(step).filter(|_| effect == Effect::Changes));
-                runs.push(event.run);
+                runs.insert(event.run);
             }
             RunEventKind::End {
                 is_completed: true, ..
-            } if runs.contains(&event.run) => return Ok(PlanProgress::Done),
+            } => is_done |= runs.contains(&event.run),
             _ => {}
         }
-    }
-    Ok(if steps.is_empty() {
-        PlanProgress::Pending
-    } else {
-        PlanProgress::Incomplete(steps)
+    })?;
+    Ok(match steps.is_empty() {
+        _ if is_done => PlanProgress::Done,
+        true => PlanProgress::Pending,
+        false => PlanProgress::Incomplete(steps),
     })
 }

@@ -2,12 +2,26 @@
 
 use super::body::{Body, FileOp, Operation, Target, Text};
 use super::lines::for_each_entry;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
+
+/// Size of the window, in bytes. It contains some thousand entries.
+const WINDOW: u64 = 4 << 20;
+
+/// Returns the target of the last run that wrote a file, as far as the last megabytes of a log show.
+pub(super) fn find_written_target(file: &File, path: &Text) -> io::Result<Option<Target>> {
+    let end = file.metadata()?.len();
+    let start = end.saturating_sub(WINDOW);
+    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, start)?;
+    find_target_in(&bytes, path)
+}
 
 /// Returns the target of the last run that wrote a file, as far as this part of a log shows.
 ///
 /// A change without a result counts as made: the run was killed during or after it.
-pub(super) fn find_written_target(mut log: &[u8], path: &Text) -> io::Result<Option<Target>> {
+fn find_target_in(mut log: &[u8], path: &Text) -> io::Result<Option<Target>> {
     let mut written: Option<Target> = None;
     // The last intent, and the state before it.
     let mut last_intent: Option<(u64, Option<Target>)> = None;
@@ -75,7 +89,7 @@ mod tests {
     }
 
     fn find(lines: &[&str]) -> Option<String> {
-        let target = find_written_target(lines.concat().as_bytes(), &Text::Utf8("/t".to_owned()));
+        let target = find_target_in(lines.concat().as_bytes(), &Text::Utf8("/t".to_owned()));
         target.unwrap().and_then(|target| target.namespace)
     }
 

@@ -1,8 +1,9 @@
 //! `disable`: deletes the token file and restores the profile.
 
+use super::resume::parse_profiles;
 use super::token_setup::open_config;
 use super::unfinished::UnfinishedNotice;
-use crate::audit::TokenFileOrigin;
+use crate::audit::{TokenFileOrigin, UnfinishedRevocation};
 use crate::cli::DisableArgs;
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{find_stale_temp_file, read_file};
@@ -77,17 +78,47 @@ fn select_config(session: &Session) -> Result<PathBuf> {
     }
 }
 
-/// Refuses to delete a token file while a revocation has not finished.
+/// Refuses to delete a token file that an unfinished revocation needs.
 ///
 /// The revocation can have deleted the secret. Then the file is the last copy of the old token,
 /// which the verification needs.
 fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Result<()> {
-    let Some(file) = token_files.first() else {
+    if token_files.is_empty() {
         return Ok(());
+    }
+    for revocation in session.executor.list_unfinished_revocations()? {
+        if !may_use_profile(&revocation, session.profile) {
+            continue;
+        }
+        for file in token_files {
+            let written_for = session.executor.find_written_target(file)?;
+            if written_for.is_none_or(|target| target.is_same_namespace(&revocation.target)) {
+                return Err(token_needed_error(file, &revocation));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether a revocation uses a profile, or can use it: the profile can come from a policy
+/// or a plan.
+fn may_use_profile(revocation: &UnfinishedRevocation, profile: &str) -> bool {
+    let Some(profiles) = parse_profiles(&revocation.argv()) else {
+        return true;
     };
-    let Some(notice) = UnfinishedNotice::find(session)? else {
-        return Ok(());
-    };
+    let has_policy = revocation
+        .begin
+        .as_ref()
+        .is_none_or(|begin| begin.policy.is_some());
+    if profiles.is_empty() {
+        has_policy || profile == "default"
+    } else {
+        profiles.iter().any(|name| name == profile)
+    }
+}
+
+fn token_needed_error(file: &Path, revocation: &UnfinishedRevocation) -> Error {
+    let notice = UnfinishedNotice::from_revocation(revocation);
     let error = Error::refusal(format!(
         "a revocation that has not finished needs the token file `{}`: {}",
         file.display(),
@@ -95,12 +126,12 @@ fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Resu
     ))
     .hint(notice.hint);
     if notice.is_running {
-        return Err(error);
+        return error;
     }
-    Err(error.append_hint(
+    error.append_hint(
         "to disable first, move the file to a safe place, and pass it to that command with \
          `--old-token-file FILE`",
-    ))
+    )
 }
 
 fn format_result(plan: &Plan, profile: &str, former: Option<&str>) -> String {

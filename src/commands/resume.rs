@@ -1,8 +1,8 @@
-//! The command line that resumes an unfinished revocation.
+//! Reads the command line of an unfinished revocation, and builds the one that resumes it.
 
 use crate::cli::Cli;
-use clap::CommandFactory as _;
 use clap::parser::ValueSource;
+use clap::{CommandFactory as _, Parser as _};
 
 /// The options that a resumed run does not repeat. The audit log knows the namespace better: it can
 /// come from the environment.
@@ -23,6 +23,13 @@ pub(crate) fn build_resume_command(argv: &[String], command: &str, namespace: &s
         let words = ["bypassctl", command, "-n", namespace];
         words.map(str::to_owned).to_vec()
     })
+}
+
+/// Returns the profiles on a command line. `None` if the plan of `apply` contains them, or for a
+/// command line of another version of this program.
+pub(crate) fn parse_profiles(argv: &[String]) -> Option<Vec<String>> {
+    let cli = Cli::try_parse_from(argv).ok()?;
+    (cli.command.name() != "apply").then_some(cli.common.profiles)
 }
 
 /// Returns `None` for a command line of another version of this program.

@@ -31,6 +31,7 @@ use request::RevocationRequest;
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
     started_deletions: Vec<ObjectRef>,
+    created_secrets: Vec<ObjectRef>,
     /// The entry of an earlier run that verified the current keys.
     verified_by: Option<RecordedVerification>,
     /// `None` without a way to probe a token.
@@ -60,11 +61,13 @@ pub(crate) fn gather_context(
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
     let started_deletions = session.executor.find_started_deletions()?;
+    let created_secrets = session.executor.find_created_secrets()?;
     let observation = Observation {
         secrets: &snapshot.secrets,
         jobs: &snapshot.jobs,
         pods: &snapshot.pods,
         started_deletions: &started_deletions,
+        created_secrets: &created_secrets,
     };
     let stage = observation.determine_stage(args.start_over);
     let is_new = stage.token == SecretState::New;
@@ -103,6 +106,7 @@ pub(crate) fn gather_context(
     Ok(RevocationContext {
         snapshot,
         started_deletions,
+        created_secrets,
         verified_by,
         token_probe,
         old_token,
@@ -125,6 +129,7 @@ pub(crate) fn run_revocation(
     let RevocationContext {
         snapshot,
         started_deletions,
+        created_secrets,
         verified_by,
         token_probe,
         old_token,
@@ -151,6 +156,7 @@ pub(crate) fn run_revocation(
         operator: snapshot.operator,
         app_instances: snapshot.app_instances,
         started_deletions,
+        created_secrets,
         options: request.options(),
         token_probe,
         grace_period: request.args.grace_period,

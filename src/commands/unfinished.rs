@@ -27,11 +27,11 @@ pub(crate) struct UnfinishedNotice {
 impl UnfinishedNotice {
     /// Finds a running or unfinished revocation in the audit log.
     pub(crate) fn find(session: &Session) -> Result<Option<Self>> {
-        let found = session.executor.find_unfinished_revocation()?;
-        Ok(found.map(|revocation| Self::from_revocation(&revocation)))
+        let found = session.executor.list_unfinished_revocations()?;
+        Ok(found.first().map(Self::from_revocation))
     }
 
-    fn from_revocation(revocation: &UnfinishedRevocation) -> Self {
+    pub(crate) fn from_revocation(revocation: &UnfinishedRevocation) -> Self {
         let begin = revocation.begin.as_ref();
         let command = begin.map_or("revoke", |begin| begin.command.as_str());
         let reason = begin.and_then(|begin| begin.reason.as_deref());

@@ -6,9 +6,9 @@ use super::lock::{self, RunLocks, TargetLock};
 use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
-    Actor, Body, Executable, Head, Intent, InterruptCheck, Log, Operation, PlanProgress,
-    PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin, Target, Text,
-    TokenFileOrigin, UnfinishedRevocation, Verification,
+    Actor, Body, Executable, Head, Intent, InterruptCheck, Log, ObservedSecrets, Operation,
+    PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin, Target, Text,
+    TokenFileOrigin, UnfinishedRevocation,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -214,15 +214,15 @@ impl Executor {
         lock_mutex(&self.log).find_written_target(path)
     }
 
-    /// Finds a revocation of this target that has not finished. Without a known server, every
-    /// namespace counts.
+    /// Lists the revocations of this target that have not finished, the running ones first. Without
+    /// a known server, every namespace counts.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_unfinished_revocation(&self) -> Result<Option<UnfinishedRevocation>> {
+    pub fn list_unfinished_revocations(&self) -> Result<Vec<UnfinishedRevocation>> {
         let target = self.target();
         let target = Some(&target).filter(|target| target.server.is_some());
-        lock_mutex(&self.log).find_unfinished_revocation(target)
+        lock_mutex(&self.log).list_unfinished_revocations(target)
     }
 
     /// Returns whether the unfinished revocation of this target saw this token accepted before it
@@ -247,11 +247,33 @@ impl Executor {
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
     pub fn record_verification(&self, step: &str, secrets: Vec<ObjectRef>) -> Result<()> {
-        self.append_entry(&Body::Verification(Box::new(Verification {
+        let observed = self.observe_secrets(step, secrets);
+        self.append_entry(&Body::Verification(observed))
+    }
+
+    /// Records a secret that a job of this run has created, so that a later run can rely on it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`].
+    pub fn record_creation(&self, step: &str, secret: ObjectRef) -> Result<()> {
+        let observed = self.observe_secrets(step, vec![secret]);
+        self.append_entry(&Body::Creation(observed))
+    }
+
+    fn observe_secrets(&self, step: &str, secrets: Vec<ObjectRef>) -> Box<ObservedSecrets> {
+        Box::new(ObservedSecrets {
             step: step.to_owned(),
             target: self.target(),
             secrets,
-        })))
+        })
+    }
+
+    /// Finds the secrets of this target that jobs of unfinished revocations created.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn find_created_secrets(&self) -> Result<Vec<ObjectRef>> {
+        lock_mutex(&self.log).find_created_secrets(&self.target())
     }
 
     /// Finds the run that set the token file of a profile, and the value that it replaced. `change` removes it.

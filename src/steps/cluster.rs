@@ -185,6 +185,10 @@ pub(crate) fn verify_new_secret(
         ))
         .hint(hint));
     };
+    // The job can be gone when a later run resumes, and then nothing else shows that it ran.
+    runner
+        .executor
+        .record_creation(step, new_secret.to_object_ref())?;
     runner.ui.report_step(
         step,
         StepOutcome::Verified,

@@ -98,6 +98,21 @@ fn disable_restores_former_token_file() {
 }
 
 #[test]
+fn disable_restores_former_token_file_after_the_log_is_rotated() {
+    let sb = Sandbox::new();
+    let former = "\n    [profile.auth.token]\n        token_file = '~/mine.json' # mine\n";
+    let text = sb.read(CONFIG_FILE) + former;
+    sb.write(CONFIG_FILE, &text);
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    for _ in 0..2 {
+        assert_eq!(sb.run(&["audit", "rotate-log"]).code, 0);
+        assert_eq!(sb.run(&["disable", "--dry-run"]).code, 0);
+    }
+    assert_eq!(run_disable(&sb, &[]).code, 0);
+    assert_eq!(sb.read(CONFIG_FILE), text);
+}
+
+#[test]
 fn disable_keeps_former_token_file_and_its_content() {
     let sb = Sandbox::new();
     let mine = sb.write("home/mine.json", "an earlier token");

@@ -86,6 +86,10 @@ fn make_entries() -> Vec<Value> {
             }),
         ),
         make_entry(
+            "creation",
+            json!({"step": "s", "target": target, "secrets": [object]}),
+        ),
+        make_entry(
             "verification",
             json!({"step": "s", "target": target, "secrets": [object]}),
         ),

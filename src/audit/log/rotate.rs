@@ -76,9 +76,8 @@ impl Log {
                 ),
             );
         }
-        let revocation =
-            unfinished::find_unfinished_revocation(&self.file, None).map_err(failed)?;
-        if let Some(revocation) = revocation {
+        let revocations = self.list_unfinished_revocations(None)?;
+        if let Some(revocation) = revocations.into_iter().next() {
             let namespace = revocation.target.namespace.unwrap_or_default();
             return Err(Error::refusal(format!(
                 "a revocation in namespace `{namespace}` has not finished and resumes from this log"

@@ -6,11 +6,10 @@ use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
 };
 use crate::audit::lock_file::{InterruptCheck, LockFile};
-use crate::audit::segments::LogFile;
+use crate::audit::recent::RecentLog;
 use crate::audit::tail::{self, Tail};
 use crate::audit::token_file::{self, TokenFileOrigin};
 use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
-use crate::audit::verify::verify_log;
 use crate::audit::written_target::find_written_target;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -212,8 +211,24 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_started_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
-        unfinished::find_started_deletions(&self.file, target)
+        self.open_recent()
+            .and_then(|log| unfinished::find_started_deletions(&log, target))
             .map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
+    /// Finds the secrets of this namespace that jobs of unfinished revocations created, if the log
+    /// is intact.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn find_created_secrets(&self, target: &Target) -> Result<Vec<ObjectRef>> {
+        let find = || {
+            let log = self.open_recent()?;
+            let found = unfinished::find_created_secrets(&log, target)?;
+            let is_reliable = !found.is_empty() && log.is_intact()?;
+            Ok(if is_reliable { found } else { Vec::new() })
+        };
+        find().map_err(|error| unrecorded_error(&self.path, &error))
     }
 
     /// Finds the target for which a file was last written, as far as the last megabytes of the log
@@ -222,20 +237,21 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_written_target(&self, path: &Path) -> Result<Option<Target>> {
-        unfinished::read_window(&self.file)
-            .and_then(|window| find_written_target(&window, &Text::from(path)))
+        find_written_target(&self.file, &Text::from(path))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// Finds a revocation that has not finished. Without a target, every namespace counts.
+    /// Lists the revocations that have not finished, the running ones first. Without a target, every
+    /// namespace counts.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn find_unfinished_revocation(
+    pub fn list_unfinished_revocations(
         &self,
         target: Option<&Target>,
-    ) -> Result<Option<UnfinishedRevocation>> {
-        unfinished::find_unfinished_revocation(&self.file, target)
+    ) -> Result<Vec<UnfinishedRevocation>> {
+        self.open_recent()
+            .and_then(|log| unfinished::list_unfinished_revocations(&log, target))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
@@ -246,8 +262,8 @@ impl Log {
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn has_accepted_probe(&self, target: &Target, subject: &ProbeSubject) -> Result<bool> {
         let find = || {
-            let found = unfinished::has_accepted_probe(&self.file, target, subject)?;
-            Ok(found && self.is_intact()?)
+            let log = self.open_recent()?;
+            Ok(unfinished::has_accepted_probe(&log, target, subject)? && log.is_intact()?)
         };
         find().map_err(|error| unrecorded_error(&self.path, &error))
     }
@@ -261,17 +277,18 @@ impl Log {
         target: &Target,
         secrets: &[ObjectRef],
     ) -> Result<Option<RecordedVerification>> {
-        let find = || match unfinished::find_verification(&self.file, target, secrets)? {
-            Some(found) if self.is_intact()? => Ok(Some(found)),
-            _ => Ok(None),
+        let find = || {
+            let log = self.open_recent()?;
+            match unfinished::find_verification(&log, target, secrets)? {
+                Some(found) if log.is_intact()? => Ok(Some(found)),
+                _ => Ok(None),
+            }
         };
         find().map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// Verifies the whole log, before a run relies on an entry.
-    fn is_intact(&self) -> io::Result<bool> {
-        let report = verify_log(&mut LogFile::open(&self.path)?.reader()?, None)?;
-        Ok(report.is_intact())
+    fn open_recent(&self) -> io::Result<RecentLog> {
+        RecentLog::open(&self.path, &self.file)
     }
 
     /// Finds the run that set the token file of a profile, and the value that it replaced.
@@ -284,7 +301,7 @@ impl Log {
         profile: &str,
         current: &str,
     ) -> Result<TokenFileOrigin> {
-        token_file::find_token_file_origin(&self.file, config, profile, current)
+        token_file::find_token_file_origin(&self.path, &self.file, config, profile, current)
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 
@@ -293,7 +310,8 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_plan_progress(&self, plan: &str, run: &str) -> Result<PlanProgress> {
-        unfinished::find_plan_progress(&self.file, plan, run)
+        self.open_recent()
+            .and_then(|log| unfinished::find_plan_progress(&log, plan, run))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 

@@ -73,7 +73,7 @@ impl CheckedEntry {
         let kind = match entry.body {
             Ok(Body::LogOpen { previous, .. }) => EntryKind::LogOpen { previous },
             Ok(Body::RunBegin(_)) => EntryKind::RunBegin,
-            Ok(Body::Tool { .. } | Body::Verification(_)) => EntryKind::InRun,
+            Ok(Body::Tool { .. } | Body::Creation(_) | Body::Verification(_)) => EntryKind::InRun,
             Ok(Body::Intent(intent)) => EntryKind::Intent {
                 step: intent.step.0.into_owned(),
             },

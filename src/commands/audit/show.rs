@@ -77,6 +77,11 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
             describe_missing(intent, results.get(entry.seq), is_completed)
                 .unwrap_or_else(|| results.describe(entry.seq))
         ),
+        Body::Creation(creation) => format!(
+            "{}: created {}",
+            creation.step,
+            format_secrets(&creation.secrets)
+        ),
         Body::Verification(verification) => format!(
             "{}: verified for {}",
             verification.step,

@@ -32,6 +32,8 @@ pub struct RevocationFacts {
     pub app_instances: AppInstances,
     /// The deletions that unfinished revocations in the audit log have started.
     pub started_deletions: Vec<ObjectRef>,
+    /// The secrets that jobs of unfinished revocations in the audit log have created.
+    pub created_secrets: Vec<ObjectRef>,
     pub options: RevocationOptions,
     /// `None` without a way to probe a token.
     pub token_probe: Option<TokenProbe>,

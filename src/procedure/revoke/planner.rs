@@ -29,6 +29,7 @@ pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Resul
         jobs: &facts.jobs,
         pods: &facts.pods,
         started_deletions: &facts.started_deletions,
+        created_secrets: &facts.created_secrets,
     };
     ensure_clustered_namespace(facts)?;
     ensure_signing_key_is_generated(facts)?;

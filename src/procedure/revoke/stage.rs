@@ -68,6 +68,8 @@ pub struct Observation<'a> {
     pub pods: &'a [Pod],
     /// The deletions that unfinished revocations in the audit log have started.
     pub started_deletions: &'a [ObjectRef],
+    /// The secrets that jobs of unfinished revocations in the audit log have created.
+    pub created_secrets: &'a [ObjectRef],
 }
 
 impl Observation<'_> {
@@ -143,10 +145,14 @@ impl Observation<'_> {
         Some(reason.to_owned())
     }
 
-    /// Returns whether a key-gen job ran when these keys were created.
+    /// Returns whether a key-gen job ran when these keys were created. An unfinished revocation can
+    /// have recorded that, before the job was deleted.
     ///
     /// Keys that somebody restored from a backup are young, but can have signed the old token.
     fn has_created_keys(&self, keys: &SecretUid) -> bool {
+        if self.created_secrets.contains(&keys.to_object_ref()) {
+            return true;
+        }
         let ran_then = |job: &Job, keys_time: Timestamp| {
             let started = job.metadata.creation_time();
             let is_started = started.is_some_and(|started| started <= keys_time + CLOCK_SKEW);

@@ -129,6 +129,7 @@ fn make_facts() -> RevocationFacts {
         operator: Operator::Absent,
         app_instances: AppInstances::Known(Vec::new()),
         started_deletions: Vec::new(),
+        created_secrets: Vec::new(),
         options: RevocationOptions {
             rerun: Rerun::Auto,
             is_rerun_from_policy: false,

@@ -217,6 +217,22 @@ fn keys_from_backup_do_not_count_as_new() {
 }
 
 #[test]
+fn recorded_keys_count_as_new_after_their_job_is_gone() {
+    let sb = create_enabled_sandbox();
+    let old = sb.admin_token();
+    kill_before_token_is_read(&sb);
+    let keys = get_secret_uid(&sb, "rsa-keys");
+    // As `ttlSecondsAfterFinished` of the job does.
+    sb.edit_cluster(|cluster| {
+        let jobs = cluster["jobs"].as_object_mut().expect("jobs");
+        assert!(jobs.remove("influxdb/key-gen-001").is_some());
+    });
+    super::run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
+    assert_revoked(&sb, &old, "resumed");
+}
+
+#[test]
 fn unfinished_revocation_of_deleted_namespace_is_not_resumed() {
     let sb = create_enabled_sandbox();
     kill_before_token_is_read(&sb);

@@ -1,6 +1,9 @@
 //! What other commands report while a revocation has not finished.
 
-use super::{COMMAND_POINTS, assert_revoked, create_enabled_sandbox, run_with_exit_code};
+use super::{
+    COMMAND_POINTS, assert_revoked, create_enabled_sandbox, create_fast_sandbox,
+    list_cluster_changes, run_with_exit_code,
+};
 use crate::crash::kill_orphans;
 use crate::enable::{CONFIG_FILE, TOKEN_FILE};
 use crate::sandbox::{RunningCommand, Sandbox};
@@ -38,12 +41,16 @@ fn spawn_held(sb: &Sandbox, args: &[&str], point: &str) -> RunningCommand {
 /// Kills a rotation that has deleted both secrets.
 fn create_unfinished_rotation() -> Sandbox {
     let sb = create_enabled_sandbox();
-    let running = spawn_held(&sb, ROTATE_ARGS, "create key-gen");
+    kill_rotation(&sb);
+    sb
+}
+
+fn kill_rotation(sb: &Sandbox) {
+    let running = spawn_held(sb, ROTATE_ARGS, "create key-gen");
     running.send_signal(Signal::KILL);
     assert_eq!(running.wait().code, 128 + 9);
-    kill_orphans(&sb);
+    kill_orphans(sb);
     sb.clear_faults();
-    sb
 }
 
 /// Returns the beginning of the run's description.
@@ -71,6 +78,55 @@ fn disable_keeps_token_that_unfinished_rotation_needs() {
         }
         assert_eq!((sb.read(TOKEN_FILE), sb.read(CONFIG_FILE)), before);
     }
+}
+
+/// More than the last megabytes of a log, which a busy host writes in a day.
+const MANY_BYTES: usize = 5 << 20;
+
+#[test]
+fn unfinished_rotation_is_found_behind_megabytes_of_entries() {
+    let sb = create_unfinished_rotation();
+    let old = sb.read(TOKEN_FILE).into_bytes();
+    sb.append_long_run(MANY_BYTES);
+    sb.assert_log_intact();
+    let run = run_with_exit_code(&sb, 4, &["disable"]);
+    assert!(run.stderr.contains(RESUME_COMMAND), "{}", run.stderr);
+    let run = run_with_exit_code(&sb, 4, &["audit", "rotate-log"]);
+    assert!(run.stderr.contains("has not finished"), "{}", run.stderr);
+    sb.clear_calls();
+    // The copy of the old token alone does not show that the server accepted the token before.
+    run_with_exit_code(&sb, 0, ROTATE_ARGS);
+    assert!(!list_cluster_changes(&sb).contains("delete secrets/rsa-keys"));
+    assert_revoked(&sb, &old, "resumed");
+}
+
+/// Adds profile `other` to the configuration.
+fn add_other_profile(sb: &Sandbox) {
+    let other = sb.read(CONFIG_FILE).replace("\"default\"", "\"other\"");
+    sb.write(CONFIG_FILE, sb.read(CONFIG_FILE) + &other);
+}
+
+#[test]
+fn disable_of_other_profile_succeeds_during_unfinished_rotation() {
+    let sb = create_fast_sandbox();
+    add_other_profile(&sb);
+    for profile in ["default", "other"] {
+        run_with_exit_code(&sb, 0, &["enable", "-n", "influxdb", "--profile", profile]);
+    }
+    kill_rotation(&sb);
+    run_with_exit_code(&sb, 4, &["disable"]);
+    run_with_exit_code(&sb, 0, &["disable", "--profile", "other"]);
+}
+
+#[test]
+fn disable_succeeds_during_unfinished_rotation_of_other_namespace() {
+    let sb = create_unfinished_rotation();
+    let text = String::from_utf8(sb.read_log()).expect("ASCII");
+    let begin = text.find("\"command\":\"rotate\"").expect("a rotation");
+    let (before, rotation) = text.split_at(begin);
+    let rotation = rotation.replace(r#""namespace":"influxdb""#, r#""namespace":"influxdc""#);
+    sb.write(sb.log_path(), before.to_owned() + &rotation);
+    run_with_exit_code(&sb, 0, &["disable"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The sandbox's audit log.
 
 use super::{CommandOutput, Sandbox};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
@@ -59,6 +59,39 @@ impl Sandbox {
         intents
             .map(|intent| intent["step"].as_str().expect("a step").to_owned())
             .collect()
+    }
+
+    /// Appends a run of this many bytes, as other runs do.
+    pub fn append_long_run(&self, bytes: usize) {
+        const PART: usize = 60 << 10;
+        let log = self.read_log();
+        let last = *split_lines(&log).last().expect("an entry");
+        let mut prev = super::sha256_hex(last);
+        let last: Value = serde_json::from_slice(last).expect("an entry");
+        let mut seq = last["seq"].as_u64().expect("a number");
+        let find = |kind: &str| {
+            let mut entry = self.read_entries_by_type(kind).remove(0);
+            entry["run"] = json!("00000000-0000-4000-8000-000000000001");
+            (entry["log"], entry["ts"]) = (last["log"].clone(), last["ts"].clone());
+            entry
+        };
+        let mut tool = find("tool");
+        tool["found_at"] = json!("x".repeat(PART));
+        let tools = std::iter::repeat_n(tool, bytes / PART + 1);
+        let entries = std::iter::once(find("run.begin")).chain(tools);
+        let mut added = String::new();
+        for mut entry in entries.chain([find("run.end")]) {
+            seq += 1;
+            (entry["seq"], entry["prev"]) = (json!(seq), json!(prev));
+            // The type precedes the other keys, as in every line that the program writes.
+            let line = serde_json::to_string(&entry).expect("JSON") + "\n";
+            prev = super::sha256_hex(line.as_bytes());
+            added += &line;
+        }
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(self.log_path());
+        std::io::Write::write_all(&mut file.expect("a log"), added.as_bytes()).expect("sandbox");
     }
 
     /// Runs `audit verify` and asserts that the log is intact.

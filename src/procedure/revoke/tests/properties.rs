@@ -181,6 +181,7 @@ proptest! {
             jobs: &facts.jobs,
             pods: &facts.pods,
             started_deletions: &facts.started_deletions,
+            created_secrets: &facts.created_secrets,
         };
         let stage = observation.determine_stage(facts.options.start_over);
         let state = simulate_plan(&facts, &revocation.plan);
