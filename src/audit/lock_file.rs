@@ -139,7 +139,7 @@ impl LockFile {
 }
 
 /// Returns the path of a log's lock file. It stays the same when the log is rotated.
-fn lock_path(log: &Path) -> PathBuf {
+pub(super) fn lock_path(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();
     path.push(".lock");
     path.into()

@@ -2,6 +2,7 @@
 //! recovered.
 
 mod open;
+mod room;
 mod rotate;
 mod rotation;
 mod writer;

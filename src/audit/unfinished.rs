@@ -22,12 +22,16 @@ const UNFINISHED_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(24
 
 /// Returns whether the process of a run still exists. A process on another host counts as gone.
 pub(super) fn is_running(begin: &RunBegin) -> bool {
-    let pid = i32::try_from(begin.pid).ok();
-    let Some(pid) = pid.filter(|_| is_local(begin)).and_then(Pid::from_raw) else {
+    is_local(begin) && is_process_running(begin.pid, begin.process_start.as_deref())
+}
+
+/// Returns whether the process with this ID and start still exists on this host.
+pub(super) fn is_process_running(id: u32, start: Option<&str>) -> bool {
+    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
         return false;
     };
-    match (&begin.process_start, host::read_process_start(begin.pid)) {
-        (Some(then), Some(now)) => *then == now,
+    match (start, host::read_process_start(id)) {
+        (Some(then), Some(now)) => *then == *now,
         (Some(_), None) => false,
         (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
     }

@@ -46,7 +46,8 @@ impl Log {
                 mut log,
                 prior_state,
             } = Self::open_locked(path, is_interrupted)?;
-            log.write_entry(Some(run), &begin(&prior_state), &Redactor::default())?;
+            let begin = begin(&prior_state);
+            log.write_entry_with_room(Some(run), &begin, &Redactor::default(), 0)?;
             log.lock.unlock()?;
             Ok((log, prior_state))
         };

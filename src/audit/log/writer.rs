@@ -1,11 +1,12 @@
 //! Appends entries to an open log. Each line is durable before the next one.
 
+use super::room::OwnRoom;
 use crate::audit::body::{Body, Head, PreviousLog, ProbeSubject, Target, Text, TornBytes};
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
 };
-use crate::audit::lock_file::{InterruptCheck, LockFile};
+use crate::audit::lock_file::{InterruptCheck, LockFile, lock_path};
 use crate::audit::recent::RecentLog;
 use crate::audit::tail::{self, Tail};
 use crate::audit::token_file::{self, TokenFileOrigin};
@@ -63,6 +64,8 @@ pub struct Log {
     pub(super) head: Head,
     /// Number of intents without a result, of this process.
     open_intents: u64,
+    /// The room of this run among all runs on the log. `None` without a lock file that lists them.
+    room: Option<OwnRoom>,
     /// End of the reserved space, in bytes.
     preallocated_end: u64,
     preallocates: bool,
@@ -83,7 +86,12 @@ impl Log {
         previous: Option<PreviousLog>,
         tail: &Tail,
     ) -> io::Result<Self> {
-        let preallocates = preallocate(&file, tail.end, 2 * RESULT_PREALLOCATION)?;
+        let room = (lock.path == lock_path(path)).then(OwnRoom::new);
+        let others = match &room {
+            Some(room) => room.prune_others(&lock)?,
+            None => 0,
+        };
+        let preallocates = preallocate(&file, tail.end, 2 * RESULT_PREALLOCATION + others)?;
         let id = tail
             .head
             .as_ref()
@@ -102,6 +110,7 @@ impl Log {
             end: tail.end,
             head,
             open_intents: 0,
+            room,
             preallocated_end: 0,
             preallocates,
             write_error: None,
@@ -132,7 +141,10 @@ impl Log {
     /// [`ErrorKind::Unrecorded`].
     pub fn append(&mut self, run: &str, body: &Body, redactor: &Redactor) -> Result<()> {
         self.ensure_has_room()?;
-        self.with_lock(|log| log.write_entry(Some(run), body, redactor))
+        self.with_lock(|log| {
+            let room = log.open_intents * RESULT_PREALLOCATION;
+            log.write_entry_with_room(Some(run), body, redactor, room)
+        })
     }
 
     /// Appends an intent and reserves space for its result. The receipt shows that the intent is
@@ -186,9 +198,20 @@ impl Log {
             })
     }
 
-    /// Reserves this many bytes behind the end, and many more at once if the disk has them.
-    fn preallocate(&mut self, needed: u64) -> io::Result<()> {
-        if self.end + needed <= self.preallocated_end {
+    /// Reserves space behind the end for an entry, for later entries of this run, and for those of
+    /// the other runs on the log. Reserves more at once if the disk has it.
+    fn reserve(&mut self, length: u64, own_room: u64) -> io::Result<()> {
+        let mut others = 0;
+        if let Some(room) = &mut self.room {
+            room.register(&self.lock, own_room)?;
+            others = room.read_others(&self.lock)?;
+            if self.end + length + own_room + others > self.preallocated_end {
+                others = room.prune_others(&self.lock)?;
+            }
+        }
+        let needed = length + own_room + others;
+        // Without room for others, a full disk stops the run at its next intent.
+        if own_room + others == 0 || self.end + needed <= self.preallocated_end {
             return Ok(());
         }
         let size = match preallocate(&self.file, self.end, needed.max(PREALLOCATION_SIZE)) {
@@ -396,28 +419,42 @@ impl Log {
         self.write_entry(None, &Body::LogRecover { torn }, &Redactor::default())
     }
 
+    /// Writes an entry into the space that is reserved for it.
     pub(super) fn write_entry(
         &mut self,
         run: Option<&str>,
         body: &Body,
         redactor: &Redactor,
     ) -> io::Result<()> {
-        self.write_entry_with_room(run, body, redactor, 0)
+        let line = self.encode_entry(run, body, redactor)?;
+        self.write_line(&line)
     }
 
-    /// Writes an entry. Reserves `room` bytes for later entries first.
-    fn write_entry_with_room(
+    /// Writes an entry. Reserves `room` bytes for later entries of this run first, and keeps the
+    /// room of the other runs.
+    pub(super) fn write_entry_with_room(
         &mut self,
         run: Option<&str>,
         body: &Body,
         redactor: &Redactor,
         room: u64,
     ) -> io::Result<()> {
+        let line = self.encode_entry(run, body, redactor)?;
+        self.reserve(line.len() as u64, room)
+            .inspect_err(|error| self.reservation_error = Some(error.to_string()))?;
+        self.write_line(&line)
+    }
+
+    fn encode_entry(
+        &self,
+        run: Option<&str>,
+        body: &Body,
+        redactor: &Redactor,
+    ) -> io::Result<Vec<u8>> {
         let ts = format!("{:.3}", jiff::Timestamp::now());
-        let seq = self.head.seq + 1;
         let line = encode_line(&EntryLine {
             v: LOG_FORMAT_VERSION,
-            seq,
+            seq: self.head.seq + 1,
             prev: &self.head.hash,
             body,
             log: &self.id,
@@ -427,15 +464,15 @@ impl Log {
         if redactor.is_match(&line) {
             return Err(io::Error::other("the entry contains a secret"));
         }
-        if room > 0 {
-            self.preallocate(line.len() as u64 + room)
-                .inspect_err(|error| self.reservation_error = Some(error.to_string()))?;
-        }
-        self.write_durably(&line)?;
+        Ok(line)
+    }
+
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.write_durably(line)?;
         self.head = Head {
             log: self.id.clone(),
-            seq,
-            hash: Digest::compute(&line).to_string(),
+            seq: self.head.seq + 1,
+            hash: Digest::compute(line).to_string(),
         };
         Ok(())
     }
@@ -479,4 +516,49 @@ pub(super) fn unrecorded_error(path: &Path, error: &io::Error) -> Error {
         format!("cannot write the audit log `{}`: {error}", path.display()),
     )
     .hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt as _;
+
+    fn open(path: &Path) -> Log {
+        let begin = |_: &_| make_tool();
+        let run = uuid::Uuid::new_v4().to_string();
+        Log::open(path, &run, Box::new(|| false), begin).unwrap().0
+    }
+
+    fn make_tool() -> Body {
+        let tool = r#"{"type":"tool","name":"kubectl","path":"/k","sha256":null,"version":null,
+            "found_at":"/k"}"#;
+        serde_json::from_str(tool).unwrap()
+    }
+
+    #[test]
+    fn intents_of_several_runs_reserve_room_for_all_results() {
+        const COUNT: u64 = 40;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.jsonl");
+        let mut logs: Vec<Log> = (0..COUNT).map(|_| open(&path)).collect();
+        if !logs[0].can_preallocate() {
+            return;
+        }
+        let run = uuid::Uuid::new_v4().to_string();
+        let mut receipts = Vec::new();
+        for log in &mut logs {
+            let receipt = log.append_intent(&run, &make_tool(), &Redactor::default());
+            receipts.push(receipt.unwrap());
+        }
+        // Other entries must not use the room of the results.
+        let last = logs.last_mut().unwrap();
+        for _ in 0..100 {
+            last.append(&run, &make_tool(), &Redactor::default())
+                .unwrap();
+        }
+        let meta = std::fs::metadata(&path).unwrap();
+        let room = (meta.blocks() * 512).saturating_sub(meta.len());
+        assert!(room >= COUNT * RESULT_PREALLOCATION, "{room}");
+        drop(receipts);
+    }
 }
