@@ -8,7 +8,7 @@ pub(crate) mod request;
 
 use crate::audit::RecordedVerification;
 use crate::cli::RevocationArgs;
-use crate::error::{CommandResult, Result};
+use crate::error::{CommandResult, Error, ErrorKind, Result};
 use crate::plan::{Action, Plan, Step, TokenProbe};
 use crate::plan_file::document::PlanObservation;
 use crate::procedure::revoke::{self as procedure, Observation, RevocationFacts, SecretState};
@@ -199,14 +199,7 @@ pub(crate) fn run_revocation(
             .ui
             .set_wait_note("Ctrl-C is safe: the same command resumes");
     }
-    let state = RunState::default();
-    state.set_secrets(&facts.secrets);
-    if let Some(verified_by) = verified_by {
-        let _ = state.verified_by.set(verified_by);
-    }
-    if let Some(old_token) = old_token {
-        let _ = state.old_token.set(old_token);
-    }
+    let state = build_run_state(&facts.secrets, verified_by, old_token);
     let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
     drop(namespace_lock);
     result.map_err(|error| {
@@ -245,6 +238,22 @@ fn print_consequences(session: &Session, request: &RevocationRequest) {
     }
 }
 
+fn build_run_state(
+    secrets: &[SecretUid],
+    verified_by: Option<RecordedVerification>,
+    old_token: Option<OldToken>,
+) -> RunState {
+    let state = RunState::default();
+    state.set_secrets(secrets);
+    if let Some(verified_by) = verified_by {
+        let _ = state.verified_by.set(verified_by);
+    }
+    if let Some(old_token) = old_token {
+        let _ = state.old_token.set(old_token);
+    }
+    state
+}
+
 /// Executes the plan. Keeps a copy of the old token until its rejection is verified: the copy in
 /// the cluster goes first, and a rerun needs one.
 fn execute_with_kept_token(
@@ -264,10 +273,25 @@ fn execute_with_kept_token(
     }
     execute_plan(&session.runner(), plan, state)?;
     match state.verification.get() {
-        Some(RevocationVerification::Verified) => {
-            executor.delete_state_file("delete-old-token", &file)
-        }
+        Some(RevocationVerification::Verified) => executor
+            .delete_state_file("delete-old-token", &file)
+            .map_err(token_remains_error),
         _ => Ok(()),
+    }
+}
+
+/// Says that only the copy of the old token is left to delete.
+fn token_remains_error(error: Error) -> Error {
+    if error.kind != ErrorKind::Refused {
+        return error;
+    }
+    Error {
+        message: format!(
+            "the revocation is verified, but the copy of the old token remains: {}",
+            error.message
+        ),
+        hint: "delete the file. The server rejects this token".to_owned(),
+        ..error
     }
 }
 

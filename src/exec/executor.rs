@@ -16,7 +16,7 @@ use crate::profile::TokenFileChange;
 use crate::redact::Redactor;
 use crate::secret::{HmacKey, Secret};
 use crate::tool::Tool;
-use crate::tool::invocation::{Effect, ObjectRef};
+use crate::tool::invocation::{Effect, Invocation, ObjectRef, Timeout};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -332,6 +332,16 @@ impl Executor {
         self.check_interrupted()
     }
 
+    /// Returns the time limit of a command.
+    #[must_use]
+    pub fn time_limit(&self, invocation: &Invocation) -> Duration {
+        match invocation.timeout() {
+            Timeout::Default => self.timeout,
+            Timeout::AtMost(most) => most.min(self.timeout),
+            Timeout::Fixed(own) => own,
+        }
+    }
+
     /// Returns the tools that this run has recorded.
     #[must_use]
     pub fn tools(&self) -> Vec<Tool> {
@@ -381,11 +391,18 @@ impl Executor {
             self.actor.host,
             std::process::id()
         );
-        let interrupts = self.interrupts.clone();
-        let is_interrupted: InterruptCheck = Box::new(move || interrupts.raised_signal().is_some());
-        let directory = self.state_dir.join("locks");
+        let (directory, is_interrupted) = (self.lock_directory(), self.interrupt_check());
         lock::acquire_lock(&directory, name, target, &holder, &is_interrupted)
             .inspect(|lock| self.locks.add_lock(lock))
+    }
+
+    pub(super) fn lock_directory(&self) -> PathBuf {
+        self.state_dir.join("locks")
+    }
+
+    pub(super) fn interrupt_check(&self) -> InterruptCheck {
+        let interrupts = self.interrupts.clone();
+        Box::new(move || interrupts.raised_signal().is_some())
     }
 
     pub(super) fn record_intent(

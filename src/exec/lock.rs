@@ -158,13 +158,7 @@ fn try_acquire_lock(
     run: &str,
     is_interrupted: &InterruptCheck,
 ) -> io::Result<LockAttempt> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    // Only one run at a time reads, writes and replaces lock files. No child inherits this lock.
-    let guard = LockFile::open(&directory.join("guard"))?;
-    guard.lock(is_interrupted)?;
+    let _guard = lock_guard(directory, is_interrupted)?;
     let mut lock = LockFile::open(path)?;
     if !lock.try_lock()? {
         let owner = read_owner(&lock.file)?;
@@ -181,6 +175,21 @@ fn try_acquire_lock(
     lock.file
         .write_all_at(&serde_json::to_vec(&LockOwner::new(run))?, 0)?;
     Ok(LockAttempt::Acquired(TargetLock(Arc::new(lock.file))))
+}
+
+/// Waits for the lock under which only one run at a time reads, writes and replaces lock files and
+/// creates files of the state directory. No child inherits it.
+pub(super) fn lock_guard(
+    directory: &Path,
+    is_interrupted: &InterruptCheck,
+) -> io::Result<LockFile> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let guard = LockFile::open(&directory.join("guard"))?;
+    guard.lock(is_interrupted)?;
+    Ok(guard)
 }
 
 /// Replaces a lock file that a daemon holds, and locks the new one.

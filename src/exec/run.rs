@@ -14,7 +14,7 @@ use crate::audit::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::tool::influxctl::{self, TokenVerdict};
-use crate::tool::invocation::{Effect, Invocation, Sensitivity, Timeout, ToolOutput};
+use crate::tool::invocation::{Effect, Invocation, Sensitivity, ToolOutput};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -196,11 +196,7 @@ impl Executor {
             object: invocation.object().cloned(),
             probe: probe.map(|probe| probe.subject.clone()),
         };
-        let timeout = match invocation.timeout() {
-            Timeout::Default => self.timeout,
-            Timeout::AtMost(most) => most.min(self.timeout),
-            Timeout::Fixed(own) => own,
-        };
+        let timeout = self.time_limit(invocation);
         let spec = ProcessSpec {
             program: &program,
             argv: &argv,

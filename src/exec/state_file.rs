@@ -3,6 +3,7 @@
 
 use super::executor::Executor;
 use super::files::{self, ModeSource, read_file};
+use super::lock::lock_guard;
 use crate::audit::{FileChange, FileOp, Operation, Stream, Text};
 use crate::error::{Error, Result};
 use crate::secret::{HmacKey, Secret};
@@ -24,18 +25,24 @@ impl Executor {
     /// [`ErrorKind::Refused`](crate::error::ErrorKind::Refused) where others can use the file.
     pub fn load_hmac_key(&self, create: bool) -> Result<()> {
         let path = self.state_dir.join(HMAC_KEY_FILE);
-        let key = match self.read_state_file(HMAC_KEY_FILE)? {
-            Some(bytes) => HmacKey::from_bytes(&bytes).ok_or_else(|| {
-                state_file_error(&path, &io::Error::other("it is not a key of 32 bytes"))
-            })?,
-            None if create => {
-                let key = HmacKey::generate().map_err(|error| state_file_error(&path, &error))?;
+        let to_error = |error| state_file_error(&path, &error);
+        let mut bytes = self.read_state_file(HMAC_KEY_FILE)?;
+        if bytes.is_none() && create {
+            // Another first run can create the file at the same moment.
+            let _guard =
+                lock_guard(&self.lock_directory(), &self.interrupt_check()).map_err(to_error)?;
+            bytes = self.read_state_file(HMAC_KEY_FILE)?;
+            if bytes.is_none() {
+                let key = HmacKey::generate().map_err(to_error)?;
                 self.change_state_file("create-probe-key", HMAC_KEY_FILE, Some(key.expose_key()))?;
-                key
+                let _ = self.hmac_key.set(key);
             }
-            None => return Ok(()),
-        };
-        let _ = self.hmac_key.set(key);
+        }
+        if let Some(bytes) = bytes {
+            let key = HmacKey::from_bytes(&bytes)
+                .ok_or_else(|| to_error(io::Error::other("it is not a key of 32 bytes")))?;
+            let _ = self.hmac_key.set(key);
+        }
         Ok(())
     }
 

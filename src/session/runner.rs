@@ -2,11 +2,15 @@
 
 use crate::error::{ErrorKind, Result};
 use crate::exec::{Executor, WatchResult};
-use crate::tool::invocation::{Invocation, ToolOutput};
+use crate::tool::invocation::{Effect, Invocation, ToolOutput};
+use crate::tool::kubectl::is_transient_failure;
 use crate::ui::{Ui, WaitGuard};
 use std::sync::mpsc::{SendError, channel};
 use std::thread::{Scope, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The pauses before a read is repeated.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
 
 /// The executor and the user interface of one command.
 #[derive(Clone, Copy)]
@@ -18,11 +22,27 @@ pub(crate) struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Runs a command, and prints it first with `--verbose`.
+    /// Runs a command, and prints it first with `--verbose`. Repeats a read that failed for a
+    /// moment, within its time limit. Never repeats a change.
     pub(crate) fn run(&self, step: &str, invocation: &Invocation) -> Result<ToolOutput> {
         self.ui.print_command(&invocation.argv(None));
-        let _wait = self.start_wait(&format!("`{}`", invocation.short_command()), None);
-        self.executor.run(step, invocation)
+        let limit = self.executor.time_limit(invocation);
+        let deadline = Instant::now() + limit;
+        let _wait = self.start_wait(&format!("`{}`", invocation.short_command()), Some(limit));
+        let mut output = self.executor.run(step, invocation)?;
+        for delay in RETRY_DELAYS {
+            let remaining = deadline.saturating_duration_since(Instant::now() + delay);
+            if invocation.effect() == Effect::Changes
+                || remaining.is_zero()
+                || !is_transient_failure(&output)
+            {
+                break;
+            }
+            self.executor.sleep(delay)?;
+            let retry = invocation.clone().with_timeout(remaining);
+            output = self.executor.run(step, &retry)?;
+        }
+        Ok(output)
     }
 
     /// Shows a wait until the guard is dropped. `subject` completes "waiting for …".

@@ -13,6 +13,16 @@ use std::time::{Duration, Instant};
 /// The pause before a watch is restarted, to spare the server.
 const WATCH_RETRY_DELAY: Duration = Duration::from_millis(250);
 
+/// The time limit of one watch. The next one begins with a list, so a watch that hangs hides the
+/// state of the cluster no longer than this.
+const MAX_WATCH_TIME: Duration = Duration::from_secs(15);
+
+/// The time that kubectl needs to print its list, also on a slow host.
+const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
+
+/// The watches of a wait at least, so that one that hangs does not use up a short time limit.
+const MIN_WATCHES: u32 = 4;
+
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A wait for a condition, with its time limit.
@@ -88,15 +98,15 @@ impl ConditionWatch<'_> {
             if remaining.is_zero() {
                 return Err(self.timeout_error(last_failure.as_deref()));
             }
-            match self.watch_once(&command.clone().with_timeout(remaining), observer, wait) {
+            let share = (self.timeout / MIN_WATCHES).max(MIN_WATCH_TIME);
+            let limit = remaining.min(MAX_WATCH_TIME).min(share);
+            match self.watch_once(&command.clone().with_timeout(limit), observer, wait) {
                 Ok(WatchEnd::Decided(decision)) => return Ok(decision),
                 Ok(WatchEnd::Exited(output)) => {
                     last_failure = self.check_watch_exit(&output)?.or(last_failure);
                 }
                 Ok(WatchEnd::InvalidOutput) => {}
-                Err(error) if error.kind == ErrorKind::TimedOut => {
-                    return Err(self.timeout_error(Some(&error.message)));
-                }
+                Err(error) if error.kind == ErrorKind::TimedOut => continue,
                 Err(error) => return Err(error),
             }
             self.runner.executor.sleep(WATCH_RETRY_DELAY)?;

@@ -430,7 +430,9 @@ fn disable_dry_run_prints_plan_and_working_script() {
     insta::assert_snapshot!(run_disable(&sb, &["--dry-run"]).normalized_output(), @r#"
     exit 0
     --- stdout
-    plan: disable profile `default` in [SANDBOX]/home/.config/influxctl/config.toml
+    Disable the admin token: profile `default` in [SANDBOX]/home/.config/influxctl/config.toml
+      - delete   [SANDBOX]/home/.config/influxctl/admin-token-default.json
+      ~ edit     [SANDBOX]/home/.config/influxctl/config.toml
     1. delete-token: the admin token is long-lived: leave no copy
        delete [SANDBOX]/home/.config/influxctl/admin-token-default.json
        then: the file is gone

@@ -122,23 +122,34 @@ struct Worker {
 ///
 /// # Errors
 /// Fails if the log cannot be read.
-pub(super) fn for_each_block(input: &mut dyn Read, mut visit: impl FnMut(Block)) -> io::Result<()> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(MAX_THREADS);
+pub(super) fn for_each_block(input: &mut dyn Read, visit: impl FnMut(Block)) -> io::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    for_each_block_on(threads.min(MAX_THREADS), input, visit)
+}
+
+/// Checks the blocks on this many threads, or on fewer where the system allows no further one.
+/// Without any, the calling thread does the work.
+fn for_each_block_on(
+    threads: usize,
+    input: &mut dyn Read,
+    mut visit: impl FnMut(Block),
+) -> io::Result<()> {
     std::thread::scope(|scope| {
-        let workers: Vec<Worker> = std::iter::repeat_with(|| {
+        let start_worker = || {
             let (sender, blocks) = sync_channel::<Vec<u8>>(1);
             let (checked, receiver) = sync_channel(1);
-            scope.spawn(move || {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || {
                 blocks
                     .into_iter()
                     .try_for_each(|bytes| checked.send(check_block(bytes)))
             });
-            Worker { sender, receiver }
-        })
-        .take(threads)
-        .collect();
+            thread.ok().map(|_| Worker { sender, receiver })
+        };
+        let workers: Vec<Worker> = std::iter::repeat_with(start_worker)
+            .take(threads)
+            .map_while(std::convert::identity)
+            .collect();
+        let threads = workers.len();
         let mut rest = Vec::new();
         let (mut sent, mut delivered) = (0, 0);
         let result = loop {
@@ -147,6 +158,10 @@ pub(super) fn for_each_block(input: &mut dyn Read, mut visit: impl FnMut(Block))
                 Ok(block) => block,
                 Err(error) => break Err(error),
             };
+            if threads == 0 {
+                visit(check_block(block));
+                continue;
+            }
             if sent - delivered == threads {
                 delivered += deliver_next_block(&workers[delivered % threads], &mut visit);
             }
@@ -185,5 +200,26 @@ fn read_block(input: &mut dyn Read, rest: &mut Vec<u8>) -> io::Result<Vec<u8>> {
             None => {}
         }
         return Ok(block);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_same_without_threads() {
+        let log = "x\n".repeat(BLOCK_SIZE) + "torn";
+        let check = |threads: usize| {
+            let mut lines = Vec::new();
+            for_each_block_on(threads, &mut log.as_bytes(), |block| {
+                lines.extend(block.lines.iter().map(|line| line.length));
+            })
+            .unwrap();
+            lines
+        };
+        let lines = check(0);
+        assert_eq!(lines.len(), BLOCK_SIZE + 1);
+        assert!(lines == check(3));
     }
 }

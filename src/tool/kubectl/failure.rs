@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::text::sanitize_truncated;
+use crate::tool::ToolName;
 use crate::tool::invocation::{ProcessExit, ToolOutput};
 use zeroize::Zeroizing;
 
@@ -54,11 +55,39 @@ const UNREACHABLE_PATTERNS: &[&str] = &[
     "(timeout)",
 ];
 
+/// Parts of the error messages for a failure that can be over a moment later, in lower case. The
+/// server is overloaded or restarts (apimachinery `NewGenericServerResponse`, etcd), or the
+/// connection broke (Go `net`, `net/http`).
+const TRANSIENT_PATTERNS: &[&str] = &[
+    "(toomanyrequests)",
+    "(internalerror)",
+    "(serviceunavailable)",
+    "connection reset by peer",
+    "unexpected eof",
+    "tls handshake timeout",
+    "etcdserver: request timed out",
+];
+
+/// Parts of the error messages for an admission webhook that failed, in lower case. They can quote
+/// the words of a broken connection, but the server has answered.
+const WEBHOOK_PATTERNS: &[&str] = &["failed calling webhook", "failed to call webhook"];
+
 /// Parts of the error messages for a plugin that the policy denies, in lower case (kubectl 1.37).
 const PLUGIN_DENIAL_PATTERNS: &[&str] = &[
     "not allowed: policy set to",
     "not permitted by the credential plugin allowlist",
 ];
+
+/// Returns whether a command failed for a reason that can be over a moment later.
+#[must_use]
+pub fn is_transient_failure(output: &ToolOutput) -> bool {
+    let text = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    let has_any = |patterns: &[&str]| patterns.iter().any(|pattern| text.contains(pattern));
+    output.tool == ToolName::Kubectl
+        && !output.is_success()
+        && has_any(TRANSIENT_PATTERNS)
+        && !has_any(WEBHOOK_PATTERNS)
+}
 
 impl KubectlError {
     /// Classifies the failure of a command.
@@ -97,10 +126,10 @@ impl KubectlError {
             || last.contains("no configuration has been provided")
         {
             Self::NoContext
-        } else if is_server_error("failed calling webhook")
-            || is_server_error("failed to call webhook")
+        } else if WEBHOOK_PATTERNS
+            .iter()
+            .any(|pattern| is_server_error(pattern))
         {
-            // It quotes the words of an unreachable server, but the server has answered.
             Self::Webhook(message)
         } else if UNREACHABLE_PATTERNS
             .iter()
@@ -200,5 +229,48 @@ fn excerpt_stdout(output: &ToolOutput) -> String {
         "kubectl printed nothing".to_owned()
     } else {
         format!("kubectl printed `{}`", sanitize_truncated(text, 60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_transient(code: i32, stderr: &str) -> bool {
+        is_transient_failure(&ToolOutput {
+            tool: ToolName::Kubectl,
+            exit: ProcessExit::Code(code),
+            stdout: Zeroizing::default(),
+            stderr: stderr.as_bytes().to_vec().into(),
+        })
+    }
+
+    #[test]
+    fn failures_of_a_moment_are_transient() {
+        for stderr in [
+            "Error from server (TooManyRequests): the server has received too many requests and \
+             has asked us to try again later (get secrets)\n",
+            "Error from server (InternalError): an error on the server (\"\") has prevented the \
+             request from succeeding (get secrets)\n",
+            "Error from server (ServiceUnavailable): the server is currently unable to handle \
+             the request (get jobs.batch)\n",
+            "error: Get \"https://h/api\": read tcp 1.2.3.4:5->1.2.3.4:6: read: connection reset \
+             by peer\n",
+            "Unable to connect to the server: unexpected EOF\n",
+            "Unable to connect to the server: net/http: TLS handshake timeout\n",
+            "Error from server: etcdserver: request timed out\n",
+        ] {
+            assert!(is_transient(1, stderr), "{stderr}");
+            assert!(!is_transient(0, stderr), "{stderr}");
+        }
+        for stderr in [
+            "Error from server (InternalError): Internal error occurred: failed calling webhook \
+             \"w\": Post \"https://w\": unexpected EOF\n",
+            "The connection to the server h was refused - did you specify the right host or port?\n",
+            "Error from server (NotFound): secrets \"rsa-keys\" not found\n",
+            "Error from server (Forbidden): secrets is forbidden\n",
+        ] {
+            assert!(!is_transient(1, stderr), "{stderr}");
+        }
     }
 }

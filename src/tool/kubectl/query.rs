@@ -8,6 +8,9 @@ use crate::tool::permission::{self, Permission};
 use semver::Version;
 use serde::de::DeserializeOwned;
 
+/// The maximum output of a list of jobs, in bytes. A single job can have 1 MiB of environment.
+const MAX_JOBS_BYTES: usize = 64 << 20;
+
 /// The first version of kubectl with `auth whoami`.
 const WHOAMI_VERSION: Version = Version::new(1, 28, 0);
 
@@ -52,7 +55,10 @@ impl Kubectl {
 
     /// Lists the jobs as JSON. The documented command prints a table.
     pub fn list_jobs(&self, namespace: &str) -> Invocation {
-        self.build_call(["get", "jobs", "--namespace", namespace, "--output", "json"])
+        let mut invocation =
+            self.build_call(["get", "jobs", "--namespace", namespace, "--output", "json"]);
+        invocation.max_stdout = MAX_JOBS_BYTES;
+        invocation
     }
 
     pub fn list_pods(&self, namespace: &str, selector: &str) -> Invocation {

@@ -6,7 +6,7 @@ use textwrap::core::Word;
 /// Splits a line at blanks outside of backquotes.
 pub(super) fn find_words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     // A path can contain a backquote, and then all the blanks count.
-    let has_pairs = line.matches('`').count() % 2 == 0;
+    let has_pairs = line.matches('`').count().is_multiple_of(2);
     let mut is_quoted = false;
     let mut is_blank_before = false;
     let mut starts = vec![0];

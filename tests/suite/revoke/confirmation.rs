@@ -97,7 +97,7 @@ fn revoke_in_ci_requires_confirm_flag() {
     let mut sb = create_fast_sandbox();
     sb.set_env("CI", "true");
     insta::assert_snapshot!(expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]), @"
-    error: cannot ask for confirmation in CI
+    error: cannot ask for confirmation: a CI system runs this command
     hint: check context and namespace, then pass `--confirm 'sim-dev/influxdb'`
     ");
     assert_eq!(sb.run(REVOKE_ARGS).code, 0);

@@ -30,8 +30,7 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
+
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -65,8 +64,7 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(wrap_lines(&all[0]), @"
-    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
+
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -86,8 +84,7 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -105,8 +102,7 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-rejection
-        verify-admin-token get-token verify-revocation
+
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
         sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
@@ -132,8 +128,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -153,7 +148,9 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
+
+    kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
+        sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
         sim-dev --server https://127.0.0.1:26443
     ");
@@ -181,8 +178,7 @@ fn revoke_keeps_keys_newer_than_token() {
     // The fake's pods still use the previous keys, whatever their times, so they accept the old
     // token.
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    delete-admin-token restart-pods rerun-create-admin-token verify-rejection verify-admin-token
-        get-token verify-revocation
+
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
@@ -200,8 +196,7 @@ fn start_over_flag_deletes_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &["--start-over"])), @"
-    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -233,8 +228,7 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-rejection
-        verify-admin-token get-token verify-revocation
+
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
         sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -298,13 +292,13 @@ fn clones_omit_ttl_and_suspension() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       right before, bypassctl checks that its UID is still [UID]
-       right before, bypassctl checks that its UID is still [UID]
-       with the new token: $ influxctl --config <throwaway configuration> --profile default database
-        list --format json
-    all admin tokens issued so far stop working, for all users
-    the effect on database tokens is not documented
-    deleted keys cannot be restored
+    Revoke all admin tokens: namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+      - delete   secret/rsa-keys, secret/admin-token
+      + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
+      ~ restart  2 pods, app=token-management
+    All admin tokens issued so far stop working, for all users. This cannot be undone.
+    No admin token works until the new one is in use. Each wait ends after 300 s.
+    The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -316,6 +310,8 @@ fn clones_omit_ttl_and_suspension() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     verified  verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
     revoked and verified
+    outage: [DURATION] from the first rejection of the old token to the first acceptance of the new
+        one
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
@@ -357,14 +353,13 @@ fn token_stays_accepted_when_selector_misses_pods() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       right before, bypassctl checks that its UID is still [UID]
-       right before, bypassctl checks that its UID is still [UID]
-       without these pods, which use `rsa-keys` too: `app=token-management`
-       with the new token: $ influxctl --config <throwaway configuration> --profile default database
-        list --format json
-    all admin tokens issued so far stop working, for all users
-    the effect on database tokens is not documented
-    deleted keys cannot be restored
+    Revoke all admin tokens: namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+      - delete   secret/rsa-keys, secret/admin-token
+      + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
+      ~ restart  1 pod, app=core
+    All admin tokens issued so far stop working, for all users. This cannot be undone.
+    No admin token works until the new one is in use. Each wait ends after 300 s.
+    The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete

@@ -117,18 +117,24 @@ fn orphaned_watch_does_not_block_next_run() {
 
 #[test]
 fn interrupt_lets_changing_command_finish() {
-    for name in [
-        "delete keys",
-        "delete token",
-        "create key-gen",
-        "delete pods",
+    for (name, signal) in [
+        ("delete keys", Signal::HUP),
+        ("delete token", Signal::TERM),
+        ("create key-gen", Signal::INT),
+        ("delete pods", Signal::HUP),
     ] {
         let sb = create_enabled_sandbox();
         let old = sb.admin_token();
         let running = spawn_held_revoke(&sb, find_point(name));
-        running.send_signal(Signal::INT);
+        running.send_signal(signal);
         sb.release_gate("gate");
-        assert_clean_interrupt(&sb, &running.wait(), 8, name);
+        let run = running.wait();
+        assert_clean_interrupt(&sb, &run, 8, name);
+        assert!(
+            run.stderr.contains("un the same command again to resume"),
+            "{}",
+            run.stderr
+        );
         let results = sb.read_entries_by_type("result");
         assert!(
             results

@@ -67,8 +67,7 @@ fn timeout_reports_why_pod_does_not_start() {
     warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: container `key-gen`:
         ImagePullBackOff: Back-off pulling image "sim.invalid/key-gen:20240325"
        hint: run `kubectl describe pod/key-gen-001-[POD] --namespace influxdb`
-    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
-        [DURATION] and was killed
+    error: timed out after 5 s waiting for job `key-gen-001` to complete
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
@@ -78,8 +77,7 @@ fn timeout_reports_why_pod_does_not_start() {
     warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: Unschedulable: 0/1 nodes
         are available: 1 Insufficient memory.
        hint: run `kubectl describe pod/key-gen-001-[POD] --namespace influxdb`
-    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
-        [DURATION] and was killed
+    error: timed out after 5 s waiting for job `key-gen-001` to complete
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
@@ -88,8 +86,7 @@ fn timeout_reports_why_pod_does_not_start() {
     ---
     warning: job `key-gen-001` has no pod yet: a quota or a pod security policy may forbid one
        hint: run `kubectl describe job/key-gen-001 --namespace influxdb`
-    error: timed out after 5 s waiting for job `key-gen-001` to complete: kubectl timed out after
-        [DURATION] and was killed
+    error: timed out after 5 s waiting for job `key-gen-001` to complete
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
@@ -120,6 +117,63 @@ fn failed_watch_is_restarted() {
         assert!(run.stdout.contains("revoked and verified"), "{act}");
         assert_revoked(&sb, &old, "with a restarted watch");
     }
+}
+
+#[test]
+fn hung_watch_is_replaced() {
+    let sb = create_fast_sandbox();
+    let old = sb.admin_token();
+    // An open connection without events.
+    sb.inject_fault(json!({
+        "tool": "kubectl", "contains": ["--watch"], "nth": 1, "before": true, "do": "hang"
+    }));
+    run_revoke(&sb, 0, &["--wait-timeout", "4s"]);
+    assert_revoked(&sb, &old, "with a hung watch");
+    let errors = sb.read_entries_by_type("result");
+    let hung = errors
+        .iter()
+        .filter(|result| result["error"] == "timed-out");
+    assert_eq!(hung.count(), 1);
+}
+
+const OVERLOAD: &str = "Error from server (TooManyRequests): the server has received too many \
+                        requests and has asked us to try again later (get secrets)\n";
+
+#[test]
+fn read_is_repeated_after_failure_of_a_moment() {
+    for (failures, code) in [(2, 0), (3, 1)] {
+        let sb = create_fast_sandbox();
+        sb.inject_fault(json!({
+            "tool": "kubectl",
+            "contains": ["secrets/rsa-keys"],
+            "nth": 1,
+            "times": failures,
+            "before": true,
+            "do": {"exit": {"code": 1, "stderr": OVERLOAD}}
+        }));
+        let run = sb.run(&["revoke", "-n", "influxdb", "--dry-run"]);
+        assert_eq!(run.code, code, "{}", run.stderr);
+        let intents = sb.read_entries_by_type("intent");
+        let tries = intents.iter().filter(|intent| intent["step"] == "secrets");
+        assert_eq!(tries.count(), 3);
+        sb.assert_log_intact();
+    }
+}
+
+#[test]
+fn change_is_never_repeated() {
+    let sb = create_fast_sandbox();
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete"],
+        "nth": 1,
+        "before": true,
+        "do": {"exit": {"code": 1, "stderr": OVERLOAD}}
+    }));
+    run_revoke(&sb, 8, &[]);
+    let calls = sb.calls();
+    let deletions = calls.iter().filter(|call| call.argv[0] == "delete");
+    assert_eq!(deletions.count(), 1);
 }
 
 #[test]
@@ -177,8 +231,7 @@ fn revoke_times_out_when_pods_never_become_ready() {
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(7200.0));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "2s"]);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
-    error: timed out after 2 s waiting for the old pods to end and 2 new pods to be ready: kubectl
-        timed out after [DURATION] and was killed
+    error: timed out after 2 s waiting for the old pods to end and 2 new pods to be ready
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe pods --selector app=token-management --namespace influxdb`, or pass a
         longer --wait-timeout. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen,

@@ -2,7 +2,7 @@
 
 use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
-    get_secret_uid, is_token_accepted, run_revoke,
+    get_secret_uid, is_token_accepted, run_revoke, run_with_exit_code,
 };
 use crate::enable::TOKEN_FILE;
 use crate::sandbox::{Sandbox, wrap_lines};
@@ -77,6 +77,19 @@ fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
 }
 
 #[test]
+fn earlier_verification_counts_after_the_log_is_rotated() {
+    let sb = create_fast_sandbox();
+    revoke_without_new_token(&sb);
+    run_with_exit_code(&sb, 0, &["audit", "rotate-log"]);
+    let next = run_revoke(&sb, 0, &[]);
+    assert!(
+        next.stdout.contains("the server rejected older tokens"),
+        "{}",
+        next.stdout
+    );
+}
+
+#[test]
 fn earlier_verification_counts_only_with_an_intact_log() {
     let sb = create_fast_sandbox();
     revoke_without_new_token(&sb);
@@ -125,6 +138,50 @@ fn earlier_verification_counts_only_without_an_issued_token() {
 }
 
 #[test]
+fn remaining_copy_of_old_token_does_not_hide_the_verification() {
+    let sb = create_enabled_sandbox();
+    sb.inject_fault(json!({
+        "tool": "kubectl", "contains": ["--template={{.data.token}}"], "nth": 2, "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
+    let running = sb.spawn(super::REVOKE_ARGS);
+    sb.wait_for_gate("gate");
+    let directory = "home/.local/state/bypassctl";
+    let mut names = sb.list_directory(directory);
+    names.retain(|name| name.starts_with("old-token-"));
+    let copy = sb.path(format!("{directory}/{}", names[0]));
+    // The program deletes a file, not a directory.
+    std::fs::remove_file(&copy).expect("sandbox");
+    std::fs::create_dir(&copy).expect("sandbox");
+    sb.release_gate("gate");
+    let run = running.wait();
+    assert_eq!(run.code, 8, "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("error: the revocation is verified, but the copy of the old token remains: ")
+            && run.stderr.contains(&copy.display().to_string())
+            && run.stderr.contains("elete the file"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn simultaneous_first_runs_create_one_probe_key() {
+    let sb = create_enabled_sandbox();
+    // Without a confirmation they only read.
+    let runs = [(); 4].map(|()| sb.spawn(&["revoke", "-n", "influxdb"]));
+    for run in runs {
+        run.wait();
+    }
+    let intents = sb.read_entries_by_type("intent");
+    let created = intents
+        .iter()
+        .filter(|intent| intent["step"] == "create-probe-key");
+    assert_eq!(created.count(), 1);
+}
+
+#[test]
 fn unverified_revocation_does_not_count_as_verified() {
     let sb = create_fast_sandbox();
     sb.edit_cluster(|cluster| cluster["sticky"] = json!(true));
@@ -154,11 +211,13 @@ fn sticky_token_stays_accepted_without_new_token() {
     --- stdout
     verified  probe-old-token: 127.0.0.1:26444 accepts the old token
     verified  operator: kubit is not installed: jobs are rerun as clones
-       right before, bypassctl checks that its UID is still [UID]
-       right before, bypassctl checks that its UID is still [UID]
-    all admin tokens issued so far stop working, for all users
-    the effect on database tokens is not documented
-    deleted keys cannot be restored
+    Revoke all admin tokens: namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+      - delete   secret/rsa-keys, secret/admin-token
+      + create   job/key-gen-001 (clones, kept)
+      ~ restart  2 pods, app=token-management
+    All admin tokens issued so far stop working, for all users. This cannot be undone.
+    No admin token works afterwards, until another run creates one. Each wait ends after 300 s.
+    The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -218,12 +277,13 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     exit 10
     --- stdout
     verified  operator: kubit is not installed: jobs are rerun as clones
-       right before, bypassctl checks that its UID is still [UID]
-       right before, bypassctl checks that its UID is still [UID]
-       (without a token probe, the verification is inconclusive)
-    all admin tokens issued so far stop working, for all users
-    the effect on database tokens is not documented
-    deleted keys cannot be restored
+    Revoke all admin tokens: namespace `influxdb`, context `sim-dev` (https://127.0.0.1:26443)
+      - delete   secret/rsa-keys, secret/admin-token
+      + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
+      ~ restart  2 pods, app=token-management
+    All admin tokens issued so far stop working, for all users. This cannot be undone.
+    No admin token works until the new one is in use. Each wait ends after 300 s.
+    The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
