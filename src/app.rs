@@ -12,7 +12,7 @@ pub use crate::commands::completion::{
 pub use crate::session::program_name::{ProgramName, parse_command_line};
 pub use usage::report_usage_error;
 
-use crate::cli::{Cli, Command, CommonArgs, DryRunFormat, PlanArgs, PlanSubcommand};
+use crate::cli::{Cli, Command, CommonArgs, DoctorArgs, DryRunFormat, PlanArgs, PlanSubcommand};
 use crate::commands::{
     audit, completion, disable, doctor, enable, plan, policy as policy_command, revoke, rotate,
     status, tools, version,
@@ -50,7 +50,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
     if let Err(error) = check_output_format(&cli) {
         return unrecorded(cli.command.full_name(), &Err(error), false);
     }
-    if let Some(outcome) = run_without_policy(&cli.command, &environment, &ui) {
+    if let Some(outcome) = run_without_policy(&cli.command, &cli.common, &environment, &ui) {
         return unrecorded(cli.command.full_name(), &outcome, false);
     }
     let policy = match policy::load_active_policy(&cli, &environment, &ui) {
@@ -97,6 +97,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
 /// Runs a command that only prints, without a policy and an audit log.
 fn run_without_policy(
     command: &Command,
+    common: &CommonArgs,
     environment: &Environment,
     ui: &Ui,
 ) -> Option<CommandResult> {
@@ -105,6 +106,9 @@ fn run_without_policy(
             subcommand: PlanSubcommand::Show(args),
             ..
         }) => Some(plan::show_plan_file(args, environment, ui)),
+        Command::Doctor(DoctorArgs { role: true }) => {
+            Some(doctor::print_role(common.namespace.as_deref(), ui))
+        }
         Command::Version => Some(version::run(ui)),
         Command::Completion { shell } => Some(completion::print_completion_script(*shell, ui)),
         _ => None,
@@ -204,8 +208,8 @@ fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         Command::Disable(args) => disable::run(&session, args),
         Command::Revoke(args) => revoke::run(&session, args),
         Command::Rotate(args) => rotate::run(&session, args),
-        Command::Status => status::run(&session),
-        Command::Doctor => doctor::run(&session),
+        Command::Status(args) => status::run(&session, args),
+        Command::Doctor(_) => doctor::run(&session),
         Command::Tools(command) => tools::run(&session, *command),
         Command::Policy(command) => policy_command::run(&session, command),
         // `run` has dispatched these before.

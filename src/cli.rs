@@ -7,6 +7,7 @@ mod enable;
 pub mod examples;
 mod plan;
 mod revoke;
+mod status;
 mod values;
 
 pub use audit::{AuditCommand, AuditExportArgs, AuditListArgs, ExportFormat};
@@ -15,6 +16,7 @@ pub use common::CommonArgs;
 pub use enable::{DisableArgs, EnableArgs};
 pub use plan::{ApplyArgs, PlanArgs, PlanFormat, PlanRequest, PlanShowArgs, PlanSubcommand};
 pub use revoke::{RevocationArgs, RevokeArgs, RotateArgs};
+pub use status::{DoctorArgs, RequiredState, StatusArgs};
 pub use values::{DryRunFormat, Shell};
 
 use clap::{CommandFactory as _, Parser};

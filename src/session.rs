@@ -63,12 +63,10 @@ impl Session<'_> {
 
     /// Returns the namespace. It has no default, because a guess could hit the wrong one.
     pub(crate) fn require_namespace(&self) -> Result<&str> {
-        self.common.namespace.as_deref().ok_or_else(|| {
-            Error::usage("no namespace given").hint(
-                "pass the namespace of InfluxDB Clustered with -n NS or BYPASSCTL_NAMESPACE \
-                 (`influxdb` in the documentation)",
-            )
-        })
+        self.common
+            .namespace
+            .as_deref()
+            .ok_or_else(missing_namespace_error)
     }
 
     /// Ends the run in the audit log. Returns the outcome to report, and the head.
@@ -128,6 +126,13 @@ impl Session<'_> {
             ..error
         }
     }
+}
+
+pub(crate) fn missing_namespace_error() -> Error {
+    Error::usage("no namespace given").hint(
+        "pass the namespace of InfluxDB Clustered with -n NS or BYPASSCTL_NAMESPACE \
+         (`influxdb` in the documentation)",
+    )
 }
 
 /// Prepends the error of a command to the error of its end in the audit log.

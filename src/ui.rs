@@ -10,6 +10,7 @@ mod options;
 mod plan;
 mod report;
 mod stream;
+mod style;
 mod summary;
 mod wait;
 
@@ -18,8 +19,9 @@ pub use layout::find_short_id_length;
 use options::format_title;
 pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
-    CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead, Nullable,
-    Progress, Report, ReportedPlan, RevocationVerification, StepOutcome, VersionInfo,
+    BypassState, CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead,
+    Nullable, Progress, Report, ReportedPlan, RevocationVerification, StepOutcome, TokenFileWrite,
+    VersionInfo,
 };
 pub use wait::WaitGuard;
 use wait::{WaitDisplay, WaitMode};
@@ -30,7 +32,7 @@ use crate::plan::format_shell_line;
 use crate::text::{escape_controls, escape_json};
 use crate::tool::{Tool, ToolInfo};
 use anstream::ColorChoice;
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use layout::Layout;
@@ -41,6 +43,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stream::{OutputStream, Streams};
+use style::{DIM_STYLE, ERROR_STYLE, HEADING_STYLE, SUCCESS_STYLE, WARNING_STYLE};
 
 /// The end of a command, for the last lines and the JSON object.
 pub struct RunSummary<'a> {
@@ -77,13 +80,8 @@ pub struct Ui {
     held_warnings: Mutex<Option<Vec<Warning>>>,
 }
 
-const SUCCESS_STYLE: Style = AnsiColor::Green.on_default();
-const WARNING_STYLE: Style = AnsiColor::Yellow.on_default();
-const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
 /// The width of the word before a step or a check.
 const WORD_WIDTH: usize = 9;
-
-const DIM_STYLE: Style = Style::new().dimmed();
 
 impl Ui {
     /// Starts the clock of the report, too.
@@ -264,6 +262,20 @@ impl Ui {
 
     /// Reports the result of a check.
     pub fn report_check(&self, check: Check) {
+        self.print_check(&check);
+        self.record_check(check);
+    }
+
+    /// Adds a check to the report without printing it.
+    pub fn record_check(&self, check: Check) {
+        self.lock_report().checks.push(Check {
+            elapsed_ms: self.elapsed_ms(),
+            ..check
+        });
+    }
+
+    /// Prints a check without adding it to the report.
+    pub fn print_check(&self, check: &Check) {
         let (style, word) = match check.state {
             CheckState::Ok => (SUCCESS_STYLE, "ok"),
             CheckState::Warning => (WARNING_STYLE, "warning"),
@@ -278,22 +290,29 @@ impl Ui {
         let wrap = |head: &str, text: &str, indent| {
             format!("{}\n", layout.wrap(head, &self.prepare_text(text), indent))
         };
-        let subject = escape_controls(&format!("{}: {}", check.name, check.detail));
+        let short = check.short_detail.as_ref().filter(|_| layout.is_terminal());
+        let detail = short.unwrap_or(&check.detail);
+        let subject = escape_controls(&format!("{}: {detail}", check.name));
         let head = format!("{style}{word:<WORD_WIDTH$}{style:#} ");
         let mut text = wrap(&head, &subject, WORD_WIDTH + 1);
         if let Some(hint) = &check.hint {
-            let head = "           hint: ";
-            text.push_str(&wrap(head, &escape_controls(hint), head.len()));
+            // Logs have one more blank than a terminal, where the hint is below the text.
+            let blanks = WORD_WIDTH + if layout.is_terminal() { 1 } else { 2 };
+            let head = format!("{:blanks$}hint: ", "");
+            text.push_str(&wrap(&head, &escape_controls(hint), head.len()));
         }
         if is_error {
             self.write_err(&text);
         } else {
             self.write_out(&text);
         }
-        self.lock_report().checks.push(Check {
-            elapsed_ms: self.elapsed_ms(),
-            ..check
-        });
+    }
+
+    /// Prints the heading of a group of checks at a terminal.
+    pub fn print_heading(&self, text: &str) {
+        if self.is_terminal() {
+            self.write_out(&format!("{HEADING_STYLE}{text}{HEADING_STYLE:#}\n"));
+        }
     }
 
     /// Reports a saved plan.
@@ -377,8 +396,14 @@ impl Ui {
 
     /// Shows a wait until the guard is dropped: live at a terminal, every 30 s in a log. `subject`
     /// completes "waiting for …".
-    pub fn start_wait(&self, subject: String, limit: Option<Duration>) -> WaitGuard {
-        self.waits.start_wait(escape_controls(&subject), limit)
+    pub fn start_wait(
+        &self,
+        position: String,
+        subject: &str,
+        limit: Option<Duration>,
+    ) -> WaitGuard {
+        self.waits
+            .start_wait(position, escape_controls(subject), limit)
     }
 
     /// Sets the line below the waits.
@@ -439,7 +464,9 @@ impl Ui {
         for Warning { message, hint } in self.take_held_warnings() {
             self.print_diagnostic("warning", WARNING_STYLE, PROGRAM_NAME, &message, &hint);
         }
-        if let Err(error) = summary.outcome {
+        if let Err(error) = summary.outcome
+            && !self.shows_check_of(error)
+        {
             self.print_diagnostic(
                 "error",
                 ERROR_STYLE,
@@ -469,10 +496,26 @@ impl Ui {
                 }
             }
         }
-        if let Some((head, _)) = summary.head {
+        // A person needs no head of a run that only read. Logs have every head.
+        let is_needed = summary.changed || !self.layout(OutputStream::Err).is_terminal();
+        if let Some((head, _)) = summary.head.filter(|_| is_needed) {
             self.print_head(head);
         }
         self.resolve_exit_code(summary)
+    }
+
+    /// Returns whether the terminal already shows an error as a failed check.
+    fn shows_check_of(&self, error: &Error) -> bool {
+        let streams = [OutputStream::Out, OutputStream::Err];
+        let is_shown = |check: &Check| {
+            check.state == CheckState::Failed
+                && check.detail == error.message
+                && check.hint.as_ref() == Some(&error.hint)
+        };
+        streams
+            .iter()
+            .all(|stream| self.layout(*stream).is_terminal())
+            && self.lock_report().checks.iter().any(is_shown)
     }
 
     /// Writes JSON or XML. Escapes commands to GitHub's runner without changing the meaning.

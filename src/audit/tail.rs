@@ -4,7 +4,7 @@ use super::body::{Body, Head, PreviousLog, UnfinishedCommand};
 use super::entry::Entry;
 use super::line::{LOG_FORMAT_VERSION, ensure_supported_format};
 use super::lines::for_each_entry;
-use super::unfinished::is_running;
+use super::process::is_running;
 use crate::digest::Digest;
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -6,12 +6,11 @@ use super::body::{
 };
 use super::entry::Entry;
 use super::lines::for_each_entry;
+use super::process::{is_local, is_running};
 use super::recent::RecentLog;
 use crate::error::ErrorKind;
-use crate::host;
 use crate::tool::invocation::{Effect, ObjectKind, ObjectRef};
 use jiff::Timestamp;
-use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _};
@@ -19,27 +18,6 @@ use uuid::Uuid;
 
 /// Time until work without an end counts as abandoned, if its process cannot be checked.
 const UNFINISHED_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
-
-/// Returns whether the process of a run still exists. A process on another host counts as gone.
-pub(super) fn is_running(begin: &RunBegin) -> bool {
-    is_local(begin) && is_process_running(begin.pid, begin.process_start.as_deref())
-}
-
-/// Returns whether the process with this ID and start still exists on this host.
-pub(super) fn is_process_running(id: u32, start: Option<&str>) -> bool {
-    let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else {
-        return false;
-    };
-    match (start, host::read_process_start(id)) {
-        (Some(then), Some(now)) => *then == *now,
-        (Some(_), None) => false,
-        (None, _) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
-    }
-}
-
-fn is_local(begin: &RunBegin) -> bool {
-    begin.actor.host == host::get_host_name()
-}
 
 /// Finds a run that has not ended and can still write to the log. Returns its description.
 pub(super) fn find_unfinished_run(file: &File) -> io::Result<Option<String>> {

@@ -1,4 +1,4 @@
-//! Finds the target for which a file was last written.
+//! Finds the run that last wrote a file.
 
 use super::body::{Body, FileOp, Operation, Target, Text};
 use super::lines::for_each_entry;
@@ -9,29 +9,52 @@ use std::os::unix::fs::FileExt as _;
 /// Size of the window, in bytes. It contains some thousand entries.
 const WINDOW: u64 = 4 << 20;
 
-/// Returns the target of the last run that wrote a file, as far as the last megabytes of a log show.
-pub(super) fn find_written_target(file: &File, path: &Text) -> io::Result<Option<Target>> {
+/// Returns the last write of a file, as far as the last megabytes of a log show.
+pub(super) fn find_last_write(file: &File, path: &Text) -> io::Result<Option<LastWrite>> {
     let end = file.metadata()?.len();
     let start = end.saturating_sub(WINDOW);
     let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, start)?;
-    find_target_in(&bytes, path)
+    find_write_in(&bytes, path)
 }
 
-/// Returns the target of the last run that wrote a file, as far as this part of a log shows.
+/// The last write of a file.
+pub struct LastWrite {
+    /// UUID of the run.
+    pub run: String,
+    /// Time of the write.
+    pub written_at: String,
+    /// User of the run.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// Text of `--reason`.
+    pub reason: Option<String>,
+    /// Target of the run.
+    pub target: Target,
+}
+
+/// Returns the last write of a file, as far as this part of a log shows.
 ///
 /// A change without a result counts as made: the run was killed during or after it.
-fn find_target_in(mut log: &[u8], path: &Text) -> io::Result<Option<Target>> {
-    let mut written: Option<Target> = None;
+fn find_write_in(mut log: &[u8], path: &Text) -> io::Result<Option<LastWrite>> {
+    let mut written: Option<LastWrite> = None;
     // The last intent, and the state before it.
-    let mut last_intent: Option<(u64, Option<Target>)> = None;
+    let mut last_intent: Option<(u64, Option<LastWrite>)> = None;
     for_each_entry(&mut log, |entry, _, _| match entry.body {
         Ok(Body::Intent(intent)) => {
             if let Operation::File { file } = &intent.operation
                 && file.path == *path
             {
-                let target = (file.op == FileOp::Write).then_some(intent.target);
-                let before = std::mem::replace(&mut written, target);
+                let write = (file.op == FileOp::Write).then(|| LastWrite {
+                    run: entry.run.map(|run| run.to_string()).unwrap_or_default(),
+                    written_at: entry.ts.into_owned(),
+                    user: intent.actor.user_name(),
+                    host: intent.actor.host,
+                    reason: intent.reason,
+                    target: intent.target,
+                });
+                let before = std::mem::replace(&mut written, write);
                 last_intent = Some((entry.seq, before));
             }
         }
@@ -89,8 +112,8 @@ mod tests {
     }
 
     fn find(lines: &[&str]) -> Option<String> {
-        let target = find_target_in(lines.concat().as_bytes(), &Text::Utf8("/t".to_owned()));
-        target.unwrap().and_then(|target| target.namespace)
+        let write = find_write_in(lines.concat().as_bytes(), &Text::Utf8("/t".to_owned()));
+        write.unwrap().and_then(|write| write.target.namespace)
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::audit::AuditCommand;
 use super::enable::{DisableArgs, EnableArgs};
 use super::plan::{ApplyArgs, PlanArgs, PlanSubcommand};
 use super::revoke::{RevocationArgs, RevokeArgs, RotateArgs};
+use super::status::{DoctorArgs, StatusArgs};
 use super::values::{DryRunFormat, Shell};
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -18,10 +19,10 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Revoke all admin tokens and enable the new one in profiles
     Rotate(RotateArgs),
-    /// Show the tools, the cluster, the profile and the token file
-    Status,
+    /// Show whether a profile uses the token, since when, and whether it works
+    Status(StatusArgs),
     /// Check tools, cluster, permissions and files, without a token probe
-    Doctor,
+    Doctor(DoctorArgs),
     /// Save the plan of a command for approval
     Plan(PlanArgs),
     /// Execute a saved plan
@@ -76,8 +77,8 @@ impl Command {
             Self::Disable(_) => "disable",
             Self::Revoke(_) => "revoke",
             Self::Rotate(_) => "rotate",
-            Self::Status => "status",
-            Self::Doctor => "doctor",
+            Self::Status(_) => "status",
+            Self::Doctor(_) => "doctor",
             Self::Tools(ToolsCommand::List) => "tools list",
             Self::Tools(ToolsCommand::Pin { .. }) => "tools pin",
             Self::Tools(ToolsCommand::Verify) => "tools verify",
@@ -122,8 +123,8 @@ impl Command {
             Self::Disable(args) => args.dry_run,
             Self::Revoke(args) => args.revocation.dry_run,
             Self::Rotate(args) => args.revocation.dry_run,
-            Self::Status
-            | Self::Doctor
+            Self::Status(_)
+            | Self::Doctor(_)
             | Self::Tools(_)
             | Self::Policy(_)
             | Self::Audit(_)

@@ -91,6 +91,10 @@ pub const EXAMPLES: &[Examples] = &[
                 "bypassctl rotate -n influxdb --all-profiles --confirm my-context/influxdb",
                 "",
             ),
+            (
+                "bypassctl rotate -n influxdb --if-older-than 90d --confirm my-context/influxdb",
+                "",
+            ),
         ],
         RESUME_NOTE,
     ),
@@ -102,8 +106,16 @@ pub const EXAMPLES: &[Examples] = &[
                 "exits with 0 if the token is accepted",
             ),
             (
+                "bypassctl status -n influxdb --max-age 90d",
+                "exits with 3 if the token is older",
+            ),
+            (
                 "bypassctl status -n influxdb -o junit >status.xml",
                 "for a test report",
+            ),
+            (
+                "bypassctl disable && bypassctl status --require off",
+                "exits with 3 if a token is in use",
             ),
         ],
         "",
@@ -114,6 +126,10 @@ pub const EXAMPLES: &[Examples] = &[
             (
                 "bypassctl doctor -n influxdb",
                 "every failed check has a hint",
+            ),
+            (
+                "bypassctl doctor -n influxdb --role >role.yaml",
+                "the permissions, for kubectl apply",
             ),
             (
                 "bypassctl doctor -n influxdb -o json >doctor.json",

@@ -1,9 +1,10 @@
 //! `revoke`, `rotate` and their options.
 
-use super::values::{DryRunFormat, millis, parse_duration};
+use super::values::{DryRunFormat, millis, parse_age, parse_duration};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
 use clap::Args;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,4 +144,8 @@ pub struct RotateArgs {
     /// Permission for a production-like context or namespace
     #[arg(long)]
     pub allow_production: bool,
+    /// Rotation only of an older token, such as 90d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    #[serde(skip)]
+    pub if_older_than: Option<SignedDuration>,
 }

@@ -91,8 +91,8 @@ fn keep_token_for_revocation(session: &Session, token_files: &[PathBuf]) -> Resu
             continue;
         }
         for file in token_files {
-            let written_for = session.executor.find_written_target(file)?;
-            if written_for.is_none_or(|target| target.is_same_namespace(&revocation.target)) {
+            let write = session.executor.find_last_write(file)?;
+            if write.is_none_or(|write| write.target.is_same_namespace(&revocation.target)) {
                 return Err(token_needed_error(file, &revocation));
             }
         }

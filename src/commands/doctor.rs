@@ -2,101 +2,177 @@
 
 pub(crate) mod cluster;
 pub(crate) mod local;
+mod role;
 
 use super::unfinished::UnfinishedNotice;
 use crate::error::{CommandResult, Error, Result};
 use crate::policy::ActivePolicy;
-use crate::session::Session;
 use crate::session::cluster::resolve_context;
 use crate::session::guard::detect_production_name;
 use crate::session::kuberc::describe_plugin_policy;
 use crate::session::runner::{join_thread, spawn_task};
 use crate::session::tools::{resolve_influxctl, resolve_kubectl};
+use crate::session::{Session, missing_namespace_error};
 use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
-use crate::ui::{Check, CheckState};
+use crate::ui::{Check, CheckState, Ui};
 
+/// Reports each check as soon as its result is known, so that an interrupt loses none.
 pub(crate) fn run(session: &Session) -> CommandResult {
     let namespace = session.require_namespace()?;
-    let (cluster, influxctl) = std::thread::scope(|scope| {
+    let mut report = DoctorReport::new(session);
+    report.start_group("this machine");
+    report.add(check_policy(session));
+    let (kubectl, influxctl) = std::thread::scope(|scope| {
         let influxctl = spawn_task(scope, || resolve_influxctl(session));
-        (check_cluster(session, namespace), join_thread(influxctl))
+        (resolve_kubectl(session), join_thread(influxctl))
     });
-    let mut checks = vec![check_policy(session)];
-    checks.extend(cluster?);
-    checks.extend(UnfinishedNotice::find(session)?.map(|notice| notice.to_check()));
+    let kubectl = session.propagate_fatal(kubectl)?;
+    report.add(check_tool("kubectl", &kubectl));
+    let plugin_policy = kubectl
+        .as_ref()
+        .ok()
+        .and_then(|tool| describe_plugin_policy(session, tool));
+    report.extend(plugin_policy.map(|policy| Check::ok("plugin policy", policy)));
     let influxctl = session.propagate_fatal(influxctl)?;
-    checks.push(check_tool("influxctl", &influxctl));
-    checks.extend(local::run_checks(session, influxctl.as_ref().ok())?);
-    let is_failed = |check: &&Check| check.state == CheckState::Failed;
-    let failed = checks.iter().filter(is_failed).count();
-    let is_revocation_only = checks
-        .iter()
-        .filter(is_failed)
-        .all(|check| check.is_revocation_only);
-    for check in checks {
-        let hint = check.hint.map(|hint| session.insert_target(hint));
-        session.ui.report_check(Check { hint, ..check });
+    report.add(check_tool("influxctl", &influxctl));
+    report.extend(local::run_checks(session, influxctl.as_ref().ok())?);
+    report.start_group("cluster");
+    match kubectl {
+        Ok(tool) => check_cluster(session, tool, namespace, &mut report)?,
+        Err(_) => report.add(skip_cluster_checks("kubectl")),
     }
-    if failed == 0 {
-        session.ui.print_lines("all checks succeeded");
-        return Ok(None);
-    }
-    let (scope, hint) = if is_revocation_only {
-        (
-            ", all for a revocation",
-            "`enable` needs none of them: see the hint of each `failed` line",
-        )
-    } else {
-        ("", "see the hint of each `failed` line")
-    };
-    Err(Error::failure(format!("failed checks: {failed}{scope}")).hint(hint))
+    report.extend(UnfinishedNotice::find(session)?.map(|notice| notice.to_check()));
+    report.conclude()
 }
 
-fn check_cluster(session: &Session, namespace: &str) -> Result<Vec<Check>> {
-    let tool = session.propagate_fatal(resolve_kubectl(session))?;
-    let mut checks = vec![check_tool("kubectl", &tool)];
-    let Ok(tool) = tool else {
-        checks.push(skip_cluster_checks("kubectl"));
-        return Ok(checks);
-    };
-    checks.extend(
-        describe_plugin_policy(session, &tool).map(|policy| Check::ok("plugin policy", policy)),
-    );
+/// Prints the Role, without a cluster and a run in the audit log.
+pub(crate) fn print_role(namespace: Option<&str>, ui: &Ui) -> CommandResult {
+    let namespace = namespace.ok_or_else(missing_namespace_error)?;
+    let role = role::render_role(namespace);
+    ui.print_document(&role);
+    ui.update_fields(|fields| fields.role = Some(role));
+    Ok(None)
+}
+
+/// Reports checks and counts the failed ones.
+struct DoctorReport<'a> {
+    session: &'a Session<'a>,
+    failed: usize,
+    /// A check failed that `enable` needs.
+    fails_enable: bool,
+}
+
+impl<'a> DoctorReport<'a> {
+    fn new(session: &'a Session<'a>) -> Self {
+        Self {
+            session,
+            failed: 0,
+            fails_enable: false,
+        }
+    }
+
+    fn start_group(&self, name: &str) {
+        self.session.ui.print_heading(name);
+    }
+
+    fn complete(&mut self, check: Check) -> Check {
+        if check.state == CheckState::Failed {
+            self.failed += 1;
+            self.fails_enable |= !check.is_revocation_only;
+        }
+        let hint = check.hint.map(|hint| self.session.insert_target(hint));
+        Check { hint, ..check }
+    }
+
+    fn add(&mut self, check: Check) {
+        let check = self.complete(check);
+        self.session.ui.report_check(check);
+    }
+
+    fn extend(&mut self, checks: impl IntoIterator<Item = Check>) {
+        checks.into_iter().for_each(|check| self.add(check));
+    }
+
+    /// Prints one line for several checks. The report has each of them.
+    fn add_summary(&mut self, summary: Check, checks: Vec<Check>) {
+        let summary = self.complete(summary);
+        self.session.ui.print_check(&summary);
+        for check in checks {
+            let hint = check.hint.map(|hint| self.session.insert_target(hint));
+            self.session.ui.record_check(Check { hint, ..check });
+        }
+    }
+
+    fn conclude(self) -> CommandResult {
+        if self.failed == 0 {
+            self.session.ui.print_lines("all checks succeeded");
+            return Ok(None);
+        }
+        let (scope, hint) = if self.fails_enable {
+            ("", "see the hint of each `failed` line")
+        } else {
+            (
+                ", all for a revocation",
+                "`enable` needs none of them: see the hint of each `failed` line",
+            )
+        };
+        Err(Error::failure(format!("failed checks: {}{scope}", self.failed)).hint(hint))
+    }
+}
+
+fn check_cluster(
+    session: &Session,
+    tool: Tool,
+    namespace: &str,
+    report: &mut DoctorReport,
+) -> Result<()> {
     let kubectl = match session.propagate_fatal(resolve_context(session, tool))? {
         Ok(kubectl) => kubectl,
         Err(error) => {
-            checks.push(Check::from_error("context", &error));
-            checks.push(skip_cluster_checks("context"));
-            return Ok(checks);
+            report.add(Check::from_error("context", &error));
+            report.add(skip_cluster_checks("context"));
+            return Ok(());
         }
     };
-    checks.push(check_context(session, &kubectl));
-    let cluster_checks = cluster::run_checks(session, &kubectl, namespace)?;
-    let server = session.executor.target().server;
-    if let Some(name) = detect_production_name(
-        session,
-        kubectl.global_flags.context.as_deref(),
-        server.as_deref(),
-    ) {
-        let locked = session
-            .executor
-            .policy()
-            .is_some_and(|policy| policy.rules.locked);
-        let hint = if locked {
-            "`enable` and `rotate` refuse it: if it is not production, change the patterns of the \
-             locked policy"
-        } else {
-            "`enable` and `rotate` refuse it: if it is not production, pass `--allow-production`"
-        };
-        checks.push(Check::warning(
-            "production",
-            format!("`{name}` looks like production"),
-            hint,
-        ));
+    report.add(check_context(session, &kubectl));
+    let identity = cluster::check_identity(session, &kubectl, namespace)?;
+    report.extend(check_production(session, &kubectl));
+    report.extend(identity.checks);
+    if !identity.is_usable {
+        return Ok(());
     }
-    checks.extend(cluster_checks);
-    Ok(checks)
+    let checks = cluster::check_objects(session, &kubectl, namespace)?;
+    report.extend(checks.cluster);
+    report.start_group("enable");
+    report.extend(checks.enable);
+    report.start_group("revocation");
+    if let Some(permissions) = checks.permissions {
+        report.add_summary(permissions.summary, permissions.checks);
+    }
+    report.extend(checks.revocation);
+    Ok(())
+}
+
+fn check_production(session: &Session, kubectl: &Kubectl) -> Option<Check> {
+    let server = session.executor.target().server;
+    let context = kubectl.global_flags.context.as_deref();
+    let name = detect_production_name(session, context, server.as_deref())?;
+    let locked = session
+        .executor
+        .policy()
+        .is_some_and(|policy| policy.rules.locked);
+    let hint = if locked {
+        "`enable` and `rotate` refuse it: if it is not production, change the patterns of the \
+         locked policy"
+    } else {
+        "`enable` and `rotate` refuse it: if it is not production, pass `--allow-production`"
+    };
+    Some(Check::warning(
+        "production",
+        format!("`{name}` looks like production"),
+        hint,
+    ))
 }
 
 fn skip_cluster_checks(failed: &str) -> Check {

@@ -3,9 +3,11 @@
 use super::revocation::observe::prepare_token_probe;
 use super::revocation::request::RevocationRequest;
 use super::revocation::{RevocationContext, gather_context, run_revocation};
+use super::token_age::{compute_age, format_age, read_creation_time};
 use super::token_setup::{
     SetupContext, find_former_target, plan_local_changes, prepare_setup, warn_about_other_token,
 };
+use super::unfinished::UnfinishedNotice;
 use crate::cli::{EnableArgs, RotateArgs};
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::{Action, RejectionCheck, Step, TokenProbe};
@@ -17,6 +19,8 @@ use crate::session::Session;
 use crate::session::influxctl_config::InfluxctlConfig;
 use crate::session::token_file::read_token_file;
 use crate::tool::Tool;
+use crate::tool::kubectl::Kubectl;
+use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +31,11 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
         config,
         lock,
     } = prepare_setup(session, args.allow_production, is_dry_run)?;
+    if let Some(limit) = args.if_older_than
+        && !is_rotation_due(session, &tools.kubectl, limit)?
+    {
+        return Ok(None);
+    }
     let probe_profile = if args.all_profiles {
         choose_probe_profile(session, &config)?
     } else {
@@ -59,6 +68,24 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
     let outcome = run_revocation(session, context, &request, local_steps);
     drop(lock);
     outcome
+}
+
+/// Returns whether the token is older than the limit, or a revocation has to finish.
+fn is_rotation_due(session: &Session, kubectl: &Kubectl, limit: SignedDuration) -> Result<bool> {
+    if UnfinishedNotice::find(session)?.is_some() {
+        return Ok(true);
+    }
+    let namespace = session.require_namespace()?;
+    let created_at = read_creation_time(&session.runner(), kubectl, namespace)?;
+    let age = compute_age(created_at, Timestamp::now())?;
+    if age <= limit {
+        session.ui.print_lines(&format!(
+            "nothing to rotate: the token is {} old, and the limit is {}",
+            format_age(age),
+            format_age(limit)
+        ));
+    }
+    Ok(age > limit)
 }
 
 /// Chooses the profile for token probes: the session's profile if it has a token file, or else the

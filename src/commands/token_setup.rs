@@ -298,11 +298,11 @@ fn warn_about_shared_token_file(
 /// Tokens do not name their namespace. Returns `None` if the file has no token.
 pub(crate) fn find_former_target(session: &Session, token_file: &Path) -> Result<Option<Target>> {
     let has_token = token_file.metadata().is_ok_and(|meta| meta.len() > 0);
-    let former = session.executor.find_written_target(token_file)?;
+    let former = session.executor.find_last_write(token_file)?;
     // A namespace that was recreated under the same name is no other namespace.
     Ok(former.filter(|_| has_token).map(|former| Target {
         namespace_uid: None,
-        ..former
+        ..former.target
     }))
 }
 

@@ -6,9 +6,9 @@ use super::lock::{self, RunLocks, TargetLock};
 use super::program::{Program, compute_file_sha256};
 use super::sync::lock_mutex;
 use crate::audit::{
-    Actor, Body, Executable, Head, Intent, InterruptCheck, Log, ObservedSecrets, Operation,
-    PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin, Target, Text,
-    TokenFileOrigin, UnfinishedRevocation,
+    Actor, Body, Executable, Head, Intent, InterruptCheck, LastWrite, Log, ObservedSecrets,
+    Operation, PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin,
+    Target, Text, TokenFileOrigin, UnfinishedRevocation,
 };
 use crate::error::{ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -206,12 +206,12 @@ impl Executor {
         lock_mutex(&self.log).find_started_deletions(&self.target())
     }
 
-    /// Finds the target for which a file was last written.
+    /// Finds the last write of a file.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_written_target(&self, path: &Path) -> Result<Option<Target>> {
-        lock_mutex(&self.log).find_written_target(path)
+    pub fn find_last_write(&self, path: &Path) -> Result<Option<LastWrite>> {
+        lock_mutex(&self.log).find_last_write(path)
     }
 
     /// Lists the revocations of this target that have not finished, the running ones first. Without

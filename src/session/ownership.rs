@@ -68,7 +68,7 @@ pub(crate) fn check_state_dir(session: &Session) -> Result<()> {
 /// Checks the audit log and the state directory before a command that probes a token or changes
 /// anything.
 pub(crate) fn enforce_ownership(session: &Session, command: &Command) -> Result<()> {
-    if !session.can_change(command) && !matches!(command, Command::Status) {
+    if !session.can_change(command) && !matches!(command, Command::Status(_)) {
         return Ok(());
     }
     check_audit_log(session)?;

@@ -48,9 +48,9 @@ impl Runner<'_> {
     /// Shows a wait until the guard is dropped. `subject` completes "waiting for …".
     pub(crate) fn start_wait(&self, subject: &str, limit: Option<Duration>) -> WaitGuard {
         let position = self.position.map_or_else(String::new, |(number, count)| {
-            format!("step {number} of {count}, ")
+            format!("step {number} of {count}: ")
         });
-        self.ui.start_wait(format!("{position}{subject}"), limit)
+        self.ui.start_wait(position, subject, limit)
     }
 
     /// Runs a watch command until `is_condition_met` accepts its output.

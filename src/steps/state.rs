@@ -86,7 +86,7 @@ impl RunState {
 
     /// Returns the time from the first rejection of the old token to the first acceptance of the
     /// new one, if this run observed both.
-    pub(crate) fn outage(&self) -> Option<Duration> {
+    pub(crate) fn token_gap(&self) -> Option<Duration> {
         let (rejection, acceptance) = self
             .first_rejection
             .get()

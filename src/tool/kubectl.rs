@@ -35,4 +35,4 @@ pub use query::{
     ContextInfo, parse_account, parse_context, parse_list, parse_permissions, parse_uid,
 };
 pub use revocation::{DeletionMethod, check_jobs_dry_run, parse_created_uid};
-pub use secrets::{SecretUid, TokenError, parse_admin_token, parse_secret_uids};
+pub use secrets::{SecretUid, TokenError, parse_admin_token, parse_secret_uids, parse_token_uid};

@@ -33,6 +33,9 @@ pub struct Check {
     /// Only a revocation needs this check to succeed.
     #[serde(skip)]
     pub is_revocation_only: bool,
+    /// The detail at a terminal, with short IDs and relative times.
+    #[serde(skip)]
+    pub short_detail: Option<String>,
 }
 
 impl Check {
@@ -44,6 +47,7 @@ impl Check {
             hint: None,
             elapsed_ms: 0,
             is_revocation_only: false,
+            short_detail: None,
         }
     }
 
@@ -66,6 +70,15 @@ impl Check {
     pub fn mark_revocation_only(self) -> Self {
         Self {
             is_revocation_only: true,
+            ..self
+        }
+    }
+
+    /// Adds the detail for a terminal.
+    #[must_use]
+    pub fn with_short_detail(self, detail: String) -> Self {
+        Self {
+            short_detail: Some(detail),
             ..self
         }
     }

@@ -2,7 +2,8 @@
 
 use super::report::{ReportedPlan, Warning};
 use super::stream::OutputStream;
-use super::{DIM_STYLE, ERROR_STYLE, SUCCESS_STYLE, Ui, WARNING_STYLE, escape_lines};
+use super::style::{DIM_STYLE, ERROR_STYLE, SUCCESS_STYLE, WARNING_STYLE};
+use super::{Ui, escape_lines};
 use crate::plan::{ChangeKind, Plan, PlanSummary};
 use crate::text::escape_controls;
 use std::sync::{MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 //! generated from these types.
 
 use super::check::Check;
-use crate::audit::{Body, Head, LOG_FORMAT_VERSION, LogVerification, Run, Target};
+use crate::audit::{Body, Head, LOG_FORMAT_VERSION, LastWrite, LogVerification, Run, Target};
 use crate::plan::StepView;
 use crate::tool::ToolInfo;
 use serde::Serialize;
@@ -178,6 +178,12 @@ pub struct CommandFields {
     /// `tools pin`: the `[tools]` section for the installed tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools_section: Option<String>,
+    /// `status`: the use of the token, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<BypassState>,
+    /// `doctor --role`: the Role and the ClusterRole as YAML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// `audit verify`: every finding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_verification: Option<LogVerification>,
@@ -233,7 +239,7 @@ pub struct CommandFields {
     /// `revoke`, `rotate`: milliseconds from the first rejection of the old token to the first
     /// acceptance of the new one, if the run observed both.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outage_ms: Option<u64>,
+    pub token_gap_ms: Option<u64>,
     /// `rotate`: the further profiles that are not verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unverified_profiles: Vec<UnverifiedProfile>,
@@ -257,6 +263,48 @@ impl CommandFields {
     pub fn set_unverified_profiles(&mut self, profiles: Vec<(String, String)>) {
         let to_field = |(profile, reason)| UnverifiedProfile { profile, reason };
         self.unverified_profiles = profiles.into_iter().map(to_field).collect();
+    }
+}
+
+/// The use of the admin token by a profile.
+#[derive(Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct BypassState {
+    /// The profile uses a token file.
+    pub is_on: bool,
+    /// The token file of the profile, or null.
+    pub token_file: Option<String>,
+    /// The creation time of the cluster's token, or null if it is unknown.
+    pub token_created_at: Option<String>,
+    /// The last write of the token file, or null if it is not in the audit log.
+    pub written: Option<TokenFileWrite>,
+}
+
+/// The last write of a token file.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TokenFileWrite {
+    /// UUID of the run.
+    pub run: String,
+    /// Time: UTC, RFC 3339.
+    pub written_at: String,
+    /// User of the run.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// Text of `--reason`, or null.
+    pub reason: Option<String>,
+}
+
+impl From<LastWrite> for TokenFileWrite {
+    fn from(write: LastWrite) -> Self {
+        Self {
+            run: write.run,
+            written_at: write.written_at,
+            user: write.user,
+            host: write.host,
+            reason: write.reason,
+        }
     }
 }
 

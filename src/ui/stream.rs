@@ -1,7 +1,7 @@
 //! Standard output and standard error. Only this module writes to them.
 
-use super::DIM_STYLE;
 use super::layout::truncate_line;
+use super::style::DIM_STYLE;
 use anstream::{AutoStream, ColorChoice};
 use rustix::termios::tcgetwinsize;
 use std::io::{self, IsTerminal as _, Write};

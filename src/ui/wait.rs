@@ -40,6 +40,8 @@ struct WaitList {
 
 struct Wait {
     id: u64,
+    /// The step, as in "step 3 of 10: ". Empty outside of the steps.
+    position: String,
     /// Completes "waiting for …".
     subject: String,
     /// The state of the subject, as last seen.
@@ -101,6 +103,7 @@ impl WaitDisplay {
     /// Shows a wait after two seconds.
     pub(super) fn start_wait(
         self: &Arc<Self>,
+        position: String,
         subject: String,
         limit: Option<Duration>,
     ) -> WaitGuard {
@@ -110,6 +113,7 @@ impl WaitDisplay {
             let id = list.next_id;
             list.waits.push(Wait {
                 id,
+                position,
                 subject,
                 state: String::new(),
                 start: Instant::now(),
@@ -199,7 +203,10 @@ impl Wait {
             format!(": {}", self.state)
         };
         let unit = if self.limit.is_none() { " s" } else { "" };
-        format!("waiting {elapsed}{unit}{limit} for {}{state}", self.subject)
+        format!(
+            "{}waiting {elapsed}{unit}{limit} for {}{state}",
+            self.position, self.subject
+        )
     }
 }
 
@@ -210,6 +217,7 @@ mod tests {
     fn list_with(subject: &str, limit: Option<Duration>, start: Instant) -> WaitList {
         let wait = Wait {
             id: 1,
+            position: "step 3 of 10: ".to_owned(),
             subject: subject.to_owned(),
             state: "1 of 2 pods ready".to_owned(),
             start,
@@ -233,7 +241,7 @@ mod tests {
         assert_eq!(
             at(12),
             [
-                "waiting 12 of 300 s for the pods: 1 of 2 pods ready",
+                "step 3 of 10: waiting 12 of 300 s for the pods: 1 of 2 pods ready",
                 "note"
             ]
         );

@@ -195,6 +195,11 @@ fn show_prints_each_command_and_outcome() {
         "{}",
         killed.stdout
     );
+    assert!(
+        output.stdout.contains(": token accepted after "),
+        "{}",
+        output.stdout
+    );
     let last = sb.run(&["audit", "show"]);
     assert_eq!(last.stdout, killed.stdout);
     for (wanted, expected) in [

@@ -58,7 +58,9 @@ fn terminal_revoke_shows_wait_progress() {
         run.stdout
     );
     assert!(
-        run.stdout.contains(": waiting for job `") && run.stdout.contains("\r\u{1b}[K"),
+        run.stdout
+            .contains("waiting 2 s for the old token to be rejected")
+            && run.stdout.contains("\u{1b}[J"),
         "{}",
         run.stdout
     );
@@ -75,7 +77,7 @@ fn ci_terminal_output_matches_piped_output() {
         run.stdout
     );
     assert!(
-        !run.stdout.contains("waiting for") && !run.stdout.contains("\u{1b}[K"),
+        !run.stdout.contains("waiting for") && !run.stdout.contains("\u{1b}[J"),
         "{}",
         run.stdout
     );
@@ -105,10 +107,24 @@ fn terminal_lines_wrap_at_its_width() {
     // A longer line has one long word after its indent.
     let is_wrapped = |line: &str| line.chars().count() <= 70 || !line.trim().contains(' ');
     let text = run.stdout.replace('\r', "");
-    let lines = || text.lines().filter(|line| !line.starts_with("audit head"));
-    assert!(lines().all(is_wrapped), "{text}");
+    // A run that changes nothing prints no audit head at a terminal.
+    assert!(text.lines().all(is_wrapped), "{text}");
     assert!(
-        lines().any(|line| line.starts_with("          ")) && text.contains(" ~/.config/"),
+        text.lines().any(|line| line.starts_with("          ")) && text.contains(" ~/.config/"),
         "{text}"
     );
+}
+
+#[test]
+fn terminal_shows_the_error_of_a_check_once() {
+    let sb = create_enabled_sandbox();
+    sb.edit_cluster(|cluster| cluster["unreachable"] = serde_json::json!(true));
+    let count = |run: crate::sandbox::CommandOutput| {
+        assert_eq!(run.code, 5, "{}", run.stdout);
+        let text = run.stdout + &run.stderr;
+        text.matches("cannot read secret `admin-token`").count()
+    };
+    let args = ["status", "-n", "influxdb"];
+    assert_eq!(count(sb.run_in_terminal(&args)), 1);
+    assert_eq!(count(sb.run(&args)), 2, "one of them on standard error");
 }

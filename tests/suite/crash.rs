@@ -27,12 +27,11 @@ pub const LOG_SYSCALLS: [&str; 10] = [
 ];
 
 /// All tool calls of `enable`, by tool and number.
-const ENABLE_CALLS: [(&str, u32); 7] = [
+const ENABLE_CALLS: [(&str, u32); 6] = [
     ("kubectl", 1),
     ("kubectl", 2),
     ("kubectl", 3),
     ("kubectl", 4),
-    ("kubectl", 5),
     ("influxctl", 1),
     ("influxctl", 2),
 ];

@@ -90,7 +90,7 @@ fn read_config(sb: &Sandbox) -> String {
 #[test]
 fn commands_run_nothing_when_log_disk_is_full() {
     let sb = Sandbox::new();
-    let Some(disk) = SmallDisk::new(&sb, 64) else {
+    let Some(disk) = SmallDisk::new(&sb, 48) else {
         return;
     };
     let before = read_config(&sb);
@@ -114,7 +114,7 @@ fn commands_run_nothing_when_log_disk_is_full() {
     let run = sb.run(&[ENABLE_ARGS, &["--audit-log", &disk.file_path("log.jsonl")]].concat());
     assert_eq!(
         run.code, 9,
-        "64 KiB cannot store a whole run with its reserve: {}",
+        "48 KiB cannot store a whole run with its reserve: {}",
         run.stderr
     );
 }
@@ -203,7 +203,7 @@ fn enable_stops_when_log_disk_fills_up() {
 #[test]
 fn full_token_disk_leaves_files_unchanged() {
     let sb = Sandbox::new();
-    let Some(disk) = SmallDisk::new(&sb, 64) else {
+    let Some(disk) = SmallDisk::new(&sb, 48) else {
         return;
     };
     let before = read_config(&sb);

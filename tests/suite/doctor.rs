@@ -64,10 +64,10 @@ fn doctor_fails_when_one_permission_is_missing() {
         "{}",
         run.stderr
     );
-    insta::assert_snapshot!(wrap_lines(extract_check(&run, "may delete secrets/rsa-keys")), @"
-    failed    may delete secrets/rsa-keys: no, but a revocation needs it
-               hint: run `kubectl create role NAME --verb=delete --resource=secrets
-        --resource-name=rsa-keys --namespace influxdb`, then bind the role to this account
+    insta::assert_snapshot!(wrap_lines(extract_check(&run, "permissions")), @"
+    failed    permissions: a revocation also needs: delete secrets/rsa-keys
+               hint: apply the role that `bypassctl doctor --role --namespace influxdb --context
+        sim-dev` prints, and bind it to this account
     ");
     sb.edit_cluster(|cluster| {
         cluster["denied"] = json!([{"verb": "deletecollection", "resource": "pods"}])
@@ -121,12 +121,28 @@ fn doctor_requires_job_permissions_only_with_operator() {
     for verb in ["get", "delete"] {
         sb.deny_access(json!({"verb": verb, "resource": "jobs"}));
     }
+    let check = |code: i32| {
+        let run = run_doctor(&sb, code, &["-o", "json"]);
+        let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+        let mut checks = report["checks"].as_array().expect("checks").iter();
+        let check = checks.find(|check| check["name"] == "may delete jobs.batch");
+        check.expect("a check").clone()
+    };
     assert!(
-        extract_check(&run_doctor(&sb, 0, &[]), "may delete jobs.batch").contains("not needed")
+        check(0)["detail"]
+            .as_str()
+            .expect("text")
+            .contains("not needed")
     );
     sb.install_operator();
     wait_for_operator(&sb);
-    assert!(extract_check(&run_doctor(&sb, 1, &[]), "may delete jobs.batch").contains("failed"));
+    assert_eq!(check(1)["state"], "failed");
+    let run = run_doctor(&sb, 1, &[]);
+    assert!(
+        extract_check(&run, "permissions").contains("needs: get jobs.batch, delete jobs.batch\n"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -262,4 +278,44 @@ fn doctor_json_report_has_hints_for_failures() {
         (&report["outcome"], &report["changed"]),
         (&json!("failed"), &json!(false))
     );
+}
+
+#[test]
+fn doctor_prints_checks_before_the_cluster_answers() {
+    let sb = Sandbox::new();
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["config", "view"],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
+    let running = sb.spawn(&["doctor", "-n", "influxdb"]);
+    sb.wait_for_gate("gate");
+    assert!(
+        running
+            .read_output("stdout")
+            .contains("audit log: writable"),
+        "{}",
+        running.read_output("stdout")
+    );
+    running.send_signal(rustix::process::Signal::INT);
+    let run = running.wait();
+    assert!(
+        run.code == 130 && run.stdout.contains("audit log: writable"),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn doctor_role_prints_yaml_without_a_run() {
+    let sb = Sandbox::new();
+    let run = sb.run(&["doctor", "--role", "-n", "influxdb"]);
+    assert!(
+        run.code == 0
+            && run.stderr.is_empty()
+            && sb.calls().is_empty()
+            && run.stdout.contains("\nkind: Role\n"),
+        "{run:?}"
+    );
+    assert_eq!(sb.run(&["doctor", "--role"]).code, 2);
 }

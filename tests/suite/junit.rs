@@ -114,7 +114,7 @@ fn failed_check_is_reported_as_failure() {
         ("no, but a revocation needs it", "failed")
     );
     assert!(
-        text.starts_with("no, but a revocation needs it\nhint: run `kubectl create role NAME "),
+        text.starts_with("no, but a revocation needs it\nhint: apply the role that `bypassctl "),
         "{text}"
     );
 }

@@ -134,14 +134,19 @@ pub fn extract_progress(run: &CommandOutput) -> String {
         .collect()
 }
 
-/// Returns the steps of the printed plan.
+/// Returns the steps of the printed plan, or those that the run reported as done.
 pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
-    let numbered = |line: &str| {
-        let (number, rest) = line.split_once(". ")?;
-        number.parse::<u32>().ok()?;
-        Some(rest.split([':', ' ']).next()?.to_owned())
+    let to_id = |line: &str| {
+        let (number, rest) = line.split_once(['.', ' '])?;
+        let is_step = number.parse::<u32>().is_ok() || ["done", "verified"].contains(&number);
+        is_step.then(|| {
+            rest.trim_start()
+                .split([':', ' '])
+                .next()
+                .map(str::to_owned)
+        })?
     };
-    run.stdout.lines().filter_map(numbered).collect()
+    run.stdout.lines().filter_map(to_id).collect()
 }
 
 /// Returns whether a call changes the cluster.

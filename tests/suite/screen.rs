@@ -34,8 +34,9 @@ fn wait_shows_step_and_limit_and_leaves_no_line() {
     let mut screen = sb.open_screen(24, 80, ROTATE_ARGS);
     screen.wait_for(PROMPT);
     screen.type_text("sim-dev/influxdb\n");
-    let text = screen.wait_for("of 300 s for step 4 of ");
+    let text = screen.wait_for("step 3 of ");
     screen.assert_no_wrapped_line();
+    assert!(text.contains(" of 300 s for job `key-gen-001`"), "{text}");
     assert!(
         text.contains("Ctrl-C is safe: the same command resumes"),
         "{text}"

@@ -41,6 +41,7 @@ fn status_passes_when_token_is_in_use() {
     ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
+    ok        token age: 1 h old, created at [TIME]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
         127.0.0.1:26444
     warning   influxctl: the profile also has `[profile.auth.oauth2]`: influxctl's documentation
@@ -48,11 +49,12 @@ fn status_passes_when_token_is_in_use() {
                hint: if influxctl still opens a login, remove that section while you use the admin
         token
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600
+    ok        bypass: on: [USER] on [HOST] wrote the token file at [TIME] (run [UID])
     ok        token match: the token file contains the token of the cluster, fingerprint [HEX]
     ok        token probe: 127.0.0.1:26444 accepts the token of the file
     the admin token is in use
     --- stderr
-    audit head [UID] 41:[SHA256]
+    audit head [UID] 45:[SHA256]
     ");
     insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
     influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
@@ -63,6 +65,10 @@ fn status_passes_when_token_is_in_use() {
         .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev --server
         https://127.0.0.1:26443
+    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
+    kubectl get secrets/admin-token --namespace influxdb --output
+        custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp
+        --no-headers --context sim-dev
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
         sim-dev --server https://127.0.0.1:26443
     kubectl version --client --output json
@@ -79,6 +85,7 @@ fn status_exits_with_3_when_token_unused() {
     ok        influxctl: 2.12.0 at [FAKE]
     ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
+    ok        token age: 1 h old, created at [TIME]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
         127.0.0.1:26444
     warning   influxctl: the profile also has `[profile.auth.oauth2]`: influxctl's documentation
@@ -89,7 +96,7 @@ fn status_exits_with_3_when_token_unused() {
                hint: run `bypassctl enable` to set it
     the state differs from the one that `enable` sets up
     --- stderr
-    audit head [UID] 15:[SHA256]
+    audit head [UID] 17:[SHA256]
     ");
 }
 
@@ -195,12 +202,13 @@ fn status_exits_with_5_when_cluster_is_unreachable() {
                hint: if influxctl still opens a login, remove that section while you use the admin
         token
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600
+    ok        bypass: on: [USER] on [HOST] wrote the token file at [TIME] (run [UID])
     ok        token probe: 127.0.0.1:26444 accepts the token of the file
     --- stderr
     error: cannot read secret `admin-token`: The connection to the server 127.0.0.1:26443 was
         refused - did you specify the right host or port?
     hint: check the cluster and the network until `kubectl cluster-info` works
-    audit head [UID] 41:[SHA256]
+    audit head [UID] 45:[SHA256]
     ");
     sb.edit_cluster(|cluster| cluster["unreachable"] = json!(false));
     sb.deny_access(json!({"verb": "get", "resource": "secrets"}));
@@ -230,4 +238,87 @@ fn status_json_report_lists_checks() {
     assert_eq!(find("token file"), ["failed"]);
     assert_eq!(find("token match"), ["ok"]);
     assert_eq!(find("token probe"), ["ok"]);
+}
+
+/// Sets the time of the secret's creation, in milliseconds before now.
+fn set_token_age(sb: &Sandbox, age_ms: i64) {
+    let now = std::time::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock")
+        .as_millis();
+    let created = i64::try_from(now).expect("a time") - age_ms;
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"]["influxdb/admin-token"]["meta"]["created_ms"] = json!(created);
+    });
+}
+
+#[test]
+fn status_requires_off_before_production() {
+    let sb = Sandbox::new();
+    let off = ["--require", "off"];
+    let run = run_status(&sb, 0, &off);
+    assert!(run.stdout.contains("bypass: off"), "{}", run.stdout);
+    assert!(
+        !sb.sorted_call_lines().contains("kubectl"),
+        "the token can be gone"
+    );
+    assert_eq!(run_enable(&sb, &["--reason", "CHG-7"]).code, 0);
+    let run = run_status(&sb, 3, &off);
+    assert!(
+        run.stdout.contains("failed    bypass: on: ") && run.stdout.contains(", CHG-7)"),
+        "{}",
+        run.stdout
+    );
+    run_status(&sb, 1, &[&off[..], &["--profile", "typo"]].concat());
+    run_status(&sb, 2, &[&off[..], &["--max-age", "1d"]].concat());
+    assert_eq!(sb.run(&["disable"]).code, 0);
+    run_status(&sb, 0, &off);
+}
+
+#[test]
+fn status_names_who_enabled_and_the_age() {
+    let sb = Sandbox::new();
+    assert_eq!(run_enable(&sb, &["--reason", "CHG-7"]).code, 0);
+    let enabled = &sb.read_entries_by_type("run.begin")[0];
+    set_token_age(&sb, 3 * 24 * 3_600_000);
+    let run = run_status(&sb, 0, &["-o", "json", "--max-age", "4d"]);
+    let report: Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let bypass = &report["bypass"];
+    assert_eq!(bypass["is_on"], true);
+    assert_eq!(bypass["written"]["run"], enabled["run"]);
+    assert_eq!(bypass["written"]["reason"], "CHG-7");
+    let text = run_status(&sb, 3, &["--max-age", "2d"]).stdout;
+    assert!(
+        text.contains("failed    token age: 3 days old, more than 2 days"),
+        "{text}"
+    );
+    set_token_age(&sb, -60_000);
+    let run = run_status(&sb, 1, &["--max-age", "2d"]);
+    assert!(
+        run.stderr.contains("is dated in the future"),
+        "{}",
+        run.stderr
+    );
+    run_status(&sb, 0, &[]);
+}
+
+#[test]
+fn rotate_leaves_a_young_token_alone() {
+    let sb = create_enabled_sandbox();
+    let secret = |sb: &Sandbox| sb.refresh_cluster()["secrets"].clone();
+    set_token_age(&sb, 3 * 24 * 3_600_000);
+    let before = secret(&sb);
+    let rotate = |limit: &str| {
+        let args = ["rotate", "-n", "influxdb", "--if-older-than", limit];
+        sb.run(&args)
+    };
+    let run = rotate("90d");
+    assert!(
+        run.code == 0
+            && run.stdout
+                == "nothing to rotate: the token is 3 days old, and the limit is 90 days\n",
+        "{run:?}"
+    );
+    assert_eq!(secret(&sb), before);
+    assert_eq!(rotate("2d").code, 7, "it asks for a confirmation");
 }

@@ -3,7 +3,7 @@
 //! The lock file of the log lists the runs. They read and write it under the lock.
 
 use crate::audit::lock_file::LockFile;
-use crate::audit::unfinished::is_process_running;
+use crate::audit::process::is_process_running;
 use crate::host::read_process_start;
 use serde::{Deserialize, Serialize};
 use std::io;

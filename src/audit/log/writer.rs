@@ -11,7 +11,7 @@ use crate::audit::recent::RecentLog;
 use crate::audit::tail::{self, Tail};
 use crate::audit::token_file::{self, TokenFileOrigin};
 use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
-use crate::audit::written_target::find_written_target;
+use crate::audit::written_target::{LastWrite, find_last_write};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::redact::Redactor;
@@ -254,13 +254,13 @@ impl Log {
         find().map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// Finds the target for which a file was last written, as far as the last megabytes of the log
-    /// show. Returns `None` after a deletion.
+    /// Finds the last write of a file, as far as the last megabytes of the log show. Returns `None`
+    /// after a deletion.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn find_written_target(&self, path: &Path) -> Result<Option<Target>> {
-        find_written_target(&self.file, &Text::from(path))
+    pub fn find_last_write(&self, path: &Path) -> Result<Option<LastWrite>> {
+        find_last_write(&self.file, &Text::from(path))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 

@@ -7,16 +7,14 @@ use super::missing::find_missing_objects;
 use super::source::{NO_RUN_HINT, read_each, select_run};
 use super::verify;
 use crate::audit::{
-    ActionResult, Body, Intent, LogFile, Operation, RunBegin, RunEntry, list_runs, read_entries,
+    ActionResult, Body, Intent, LogFile, Operation, ProbeVerdict, RunBegin, RunEntry, list_runs,
+    read_entries,
 };
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
 use crate::tool::invocation::ObjectRef;
 use crate::ui::{EntryView, Ui};
-
-/// The indent of a line that continues the one before. The time is wider, so that it stands out.
-const CONTINUATION_INDENT: usize = 4;
 
 /// Shows the run with this prefix of its ID, or the last run.
 pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> CommandResult {
@@ -28,11 +26,19 @@ pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> Command
     let (id, entries) = select_run(&runs, &id_prefix)?;
     let results = Results::from_entries(entries);
     let is_completed = entries.iter().any(|entry| is_completion(&entry.body));
-    ui.print_lines(&format!("run {}", sanitize(id)));
+    let title = format!("run {}", sanitize(id));
+    let day = entries.first().and_then(|entry| entry.ts.get(..10));
+    match day.filter(|_| ui.is_terminal()) {
+        Some(day) => ui.print_lines(&format!("{title} on {}", sanitize(day))),
+        None => ui.print_lines(&title),
+    }
     for entry in entries {
         if let Some(text) = describe_entry(entry, &results, is_completed) {
-            let head = format!("{}  ", format_time(&entry.ts));
-            ui.print_wrapped(&head, &sanitize(&text), CONTINUATION_INDENT);
+            // The first line at a terminal has the day.
+            let time = entry.ts.get(11..19).filter(|_| ui.is_terminal());
+            let time = time.map_or_else(|| format_time(&entry.ts), |time| format!("{time}Z"));
+            let head = format!("{}  ", sanitize(&time));
+            ui.print_wrapped(&head, &sanitize(&text), head.len());
         }
     }
     ui.update_fields(|fields| {
@@ -74,7 +80,9 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
             "{}: {}: {}",
             intent.step,
             describe_operation(&intent.operation),
-            describe_missing(intent, results.get(entry.seq), is_completed)
+            results
+                .get(entry.seq)
+                .and_then(|result| describe_finding(intent, result, is_completed))
                 .unwrap_or_else(|| results.describe(entry.seq))
         ),
         Body::Creation(creation) => format!(
@@ -103,22 +111,23 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
     })
 }
 
-/// Describes the result of a command that found an object missing.
-fn describe_missing(
-    intent: &Intent,
-    result: Option<&ActionResult>,
-    is_completed: bool,
-) -> Option<String> {
-    let result = result?;
-    let missing = find_missing_objects(intent, result);
-    let expectation = if is_completed { ", as expected" } else { "" };
-    (!missing.is_empty()).then(|| {
-        format!(
-            "{} not found{expectation}, after {} ms",
-            missing.join(" and "),
-            result.duration_ms
-        )
-    })
+/// Describes a result that looks like a failure and is the answer to a question: a missing object,
+/// or the verdict about a token.
+fn describe_finding(intent: &Intent, result: &ActionResult, is_completed: bool) -> Option<String> {
+    let finding = match result.verdict {
+        Some(ProbeVerdict::Accepted) => "token accepted".to_owned(),
+        Some(ProbeVerdict::Rejected) => "token rejected".to_owned(),
+        Some(ProbeVerdict::Inconclusive) => return None,
+        None => {
+            let missing = find_missing_objects(intent, result);
+            let expectation = if is_completed { ", as expected," } else { "" };
+            if missing.is_empty() {
+                return None;
+            }
+            format!("{} not found{expectation}", missing.join(" and "))
+        }
+    };
+    Some(format!("{finding} after {} ms", result.duration_ms))
 }
 
 fn describe_start(begin: &RunBegin) -> String {

@@ -12,14 +12,38 @@ use crate::session::runner::{join_thread, spawn_task};
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{self, ClusterId, Job, Kubectl, KubectlError, Pod, SecretUid};
 use crate::tool::permission::Permission;
-use crate::ui::Check;
+use crate::ui::{Check, CheckState};
 
-/// Runs all checks, with the commands in parallel.
-pub(crate) fn run_checks(
+const ROLE_HINT: &str = "apply the role that `bypassctl doctor --role --namespace NS` prints, and \
+    bind it to this account";
+
+/// The checks of the connection.
+pub(super) struct IdentityChecks {
+    pub(super) checks: Vec<Check>,
+    /// The account can ask this cluster for more.
+    pub(super) is_usable: bool,
+}
+
+/// The checks in the namespace.
+pub(super) struct ObjectChecks {
+    pub(super) cluster: Vec<Check>,
+    pub(super) enable: Vec<Check>,
+    pub(super) permissions: Option<PermissionChecks>,
+    pub(super) revocation: Vec<Check>,
+}
+
+/// The permissions of a revocation: one line for all, and one check for each.
+pub(super) struct PermissionChecks {
+    pub(super) summary: Check,
+    pub(super) checks: Vec<Check>,
+}
+
+/// Identifies the cluster and the account.
+pub(super) fn check_identity(
     session: &Session,
     kubectl: &Kubectl,
     namespace: &str,
-) -> Result<Vec<Check>> {
+) -> Result<IdentityChecks> {
     let (cluster, account) = std::thread::scope(|scope| {
         let account = spawn_task(scope, || record_account(&session.runner(), kubectl));
         let cluster = identify_cluster(&session.runner(), kubectl, namespace);
@@ -31,21 +55,18 @@ pub(crate) fn run_checks(
         Err(error) => Check::from_error("cluster", error),
     }];
     checks.extend(account.map(|account| check_account(session, &account)));
-    if cluster
-        .as_ref()
-        .is_err_and(|error| is_unreachable(error) || error.kind == crate::error::ErrorKind::Refused)
-    {
-        return Ok(checks);
-    }
-    checks.extend(check_namespace_objects(session, kubectl, namespace)?);
-    Ok(checks)
+    let is_usable = !cluster.is_err_and(|error| {
+        is_unreachable(&error) || error.kind == crate::error::ErrorKind::Refused
+    });
+    Ok(IdentityChecks { checks, is_usable })
 }
 
-fn check_namespace_objects(
+/// Runs all checks in the namespace, with the commands in parallel.
+pub(super) fn check_objects(
     session: &Session,
     kubectl: &Kubectl,
     namespace: &str,
-) -> Result<Vec<Check>> {
+) -> Result<ObjectChecks> {
     let permissions = revoke::list_permissions(namespace);
     let selector = restart_selector(session, namespace);
     let commands = [
@@ -78,42 +99,44 @@ fn check_namespace_objects(
         (Ok(_), Err(error)) => Err(Check::from_error("operator", error)),
     };
     let has_kubit = matches!(&operator, Ok(Operator::Running));
-    let mut checks = vec![parse_check(&uid, "namespace", |output| {
-        check_namespace(kubectl::parse_uid(output), namespace)
-    })];
-    checks.extend(match &answers {
-        Ok(output) => check_permissions(
-            &permissions,
-            kubectl::parse_permissions(&permissions, output),
-            namespace,
-            has_kubit,
-        ),
-        Err(error) => vec![Check::from_error("permissions", error)],
+    let cluster = vec![
+        parse_check(&uid, "namespace", |output| {
+            check_namespace(kubectl::parse_uid(output), namespace)
+        }),
+        parse_check(&secrets, "secrets", |output| {
+            check_secrets(kubectl::parse_secret_uids(output), namespace)
+        }),
+    ];
+    let answers = answers.and_then(|output| {
+        kubectl::parse_permissions(&permissions, &output)
+            .map_err(|failure| failure.into_error("cannot check the permissions of this account"))
     });
-    checks.push(parse_check(&secrets, "secrets", |output| {
-        check_secrets(kubectl::parse_secret_uids(output), namespace)
-    }));
-    let mut revocation_checks = match &jobs {
+    let (enable, permissions) = match answers {
+        Ok(answers) => check_permissions(&permissions, &answers, has_kubit),
+        Err(error) => (vec![Check::from_error("permissions", &error)], None),
+    };
+    let mut revocation = match &jobs {
         Ok(output) => check_jobs(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     };
-    revocation_checks.push(parse_check(&pods, "pods", |output| {
+    revocation.push(parse_check(&pods, "pods", |output| {
         check_pods(kubectl::parse_list(output), selector)
     }));
     if let (Ok(pods), Ok(all_pods)) = (&pods, &all_pods) {
         let ignored = ignored_key_users(session, namespace);
-        revocation_checks.extend(check_other_key_users(pods, all_pods, ignored));
+        revocation.extend(check_other_key_users(pods, all_pods, ignored));
     }
-    revocation_checks.push(operator.map_or_else(|failure| failure, check_operator));
+    revocation.push(operator.map_or_else(|failure| failure, check_operator));
     if let Ok(instances) = &instances {
-        revocation_checks.push(check_signing_key(instances.signing_key()));
+        revocation.push(check_signing_key(instances.signing_key()));
     }
-    checks.extend(
-        revocation_checks
-            .into_iter()
-            .map(Check::mark_revocation_only),
-    );
-    Ok(checks)
+    let revocation = revocation.into_iter().map(Check::mark_revocation_only);
+    Ok(ObjectChecks {
+        cluster,
+        enable,
+        permissions,
+        revocation: revocation.collect(),
+    })
 }
 
 /// Returns the output of each command. An outer error ends `doctor`, an inner one is a finding.
@@ -177,63 +200,60 @@ fn check_namespace(uid: std::result::Result<String, KubectlError>, namespace: &s
     }
 }
 
+/// Returns the checks for `enable`, and those for a revocation.
 fn check_permissions(
     permissions: &[Permission],
-    answers: std::result::Result<Vec<bool>, KubectlError>,
-    namespace: &str,
+    answers: &[bool],
     has_kubit: bool,
-) -> Vec<Check> {
-    let answers = match answers {
-        Ok(answers) => answers,
-        Err(failure) => {
-            return vec![Check::from_error(
-                "permissions",
-                &failure.into_error("cannot check the permissions of this account"),
-            )];
-        }
+) -> (Vec<Check>, Option<PermissionChecks>) {
+    let checks = permissions
+        .iter()
+        .zip(answers)
+        .map(|(permission, allowed)| check_permission(permission, *allowed, has_kubit));
+    let (enable, revocation): (Vec<_>, Vec<_>) =
+        checks.partition(|check| !check.is_revocation_only);
+    let missing: Vec<&str> = revocation
+        .iter()
+        .filter(|check| check.state == CheckState::Failed)
+        .filter_map(|check| check.name.strip_prefix("may "))
+        .collect();
+    let summary = if missing.is_empty() {
+        Check::ok("permissions", "the account has all that a revocation needs")
+    } else {
+        let detail = format!("a revocation also needs: {}", missing.join(", "));
+        Check::failure("permissions", detail, ROLE_HINT)
     };
-    let check = |(permission, allowed): (&Permission, bool)| {
-        let name = format!("may {permission}");
-        let purpose = if permission.verb == "get" && permission.name == "admin-token" {
-            "enable"
-        } else {
-            "a revocation"
-        };
-        if allowed {
-            return Check::ok(&name, format!("yes, for {purpose}"));
-        }
-        if permission.resource == "jobs"
-            && ["get", "delete"].contains(&permission.verb.as_str())
-            && !has_kubit
-        {
-            return Check::ok(
-                &name,
-                "no, but not needed: kubit does not recreate jobs here",
-            );
-        }
-        let resource = if permission.group.is_empty() {
-            permission.resource.clone()
-        } else {
-            format!("{}.{}", permission.resource, permission.group)
-        };
-        let resource_name = if permission.name.is_empty() {
-            String::new()
-        } else {
-            format!(" --resource-name={}", permission.name)
-        };
-        let hint = format!(
-            "run `kubectl create role NAME --verb={} --resource={resource}{resource_name} \
-             --namespace {namespace}`, then bind the role to this account",
-            permission.verb
-        );
-        let failed = Check::failure(&name, format!("no, but {purpose} needs it"), hint);
-        if purpose == "enable" {
-            failed
-        } else {
-            failed.mark_revocation_only()
-        }
+    let permissions = PermissionChecks {
+        summary: summary.mark_revocation_only(),
+        checks: revocation,
     };
-    permissions.iter().zip(answers).map(check).collect()
+    (enable, Some(permissions))
+}
+
+fn check_permission(permission: &Permission, allowed: bool, has_kubit: bool) -> Check {
+    let name = format!("may {permission}");
+    let is_for_enable = permission.verb == "get" && permission.name == "admin-token";
+    let purpose = if is_for_enable {
+        "enable"
+    } else {
+        "a revocation"
+    };
+    let is_needed = has_kubit
+        || permission.resource != "jobs"
+        || !["get", "delete"].contains(&permission.verb.as_str());
+    let check = if allowed {
+        Check::ok(&name, format!("yes, for {purpose}"))
+    } else if is_needed {
+        Check::failure(&name, format!("no, but {purpose} needs it"), ROLE_HINT)
+    } else {
+        let detail = "no, but not needed: kubit does not recreate jobs here";
+        Check::ok(&name, detail)
+    };
+    if is_for_enable {
+        check
+    } else {
+        check.mark_revocation_only()
+    }
 }
 
 fn check_secrets(

@@ -147,16 +147,16 @@ pub(super) fn report_outcome(
         ),
     };
     session.ui.print_lines(result);
-    if let Some(outage) = state.outage() {
-        let (seconds, tenths) = (outage.as_secs(), outage.subsec_millis() / 100);
+    if let Some(gap) = state.token_gap() {
+        let (seconds, tenths) = (gap.as_secs(), gap.subsec_millis() / 100);
         session.ui.print_lines(&format!(
-            "outage: {seconds}.{tenths} s from the first rejection of the old token to the first \
+            "{seconds}.{tenths} s from the first rejection of the old token to the first \
              acceptance of the new one"
         ));
-        let outage_ms = u64::try_from(outage.as_millis()).ok();
+        let token_gap_ms = u64::try_from(gap.as_millis()).ok();
         session
             .ui
-            .update_fields(|fields| fields.outage_ms = outage_ms);
+            .update_fields(|fields| fields.token_gap_ms = token_gap_ms);
     }
     session
         .ui

@@ -30,20 +30,27 @@ impl Kubectl {
 
     /// Gets UIDs and creation times of both secrets, without their data.
     pub fn get_secret_uids(&self, namespace: &str) -> Invocation {
+        self.get_columns(&["secrets/rsa-keys", "secrets/admin-token"], namespace)
+    }
+
+    /// Gets UID and creation time of the secret `admin-token`, without its data.
+    pub fn get_token_uid(&self, namespace: &str) -> Invocation {
+        self.get_columns(&["secrets/admin-token"], namespace)
+    }
+
+    fn get_columns(&self, objects: &[&str], namespace: &str) -> Invocation {
         let columns = concat!(
             "custom-columns=NAME:.metadata.name,UID:.metadata.uid,",
             "CREATED:.metadata.creationTimestamp"
         );
-        self.build_call([
-            "get",
-            "secrets/rsa-keys",
-            "secrets/admin-token",
+        let options = [
             "--namespace",
             namespace,
             "--output",
             columns,
             "--no-headers",
-        ])
+        ];
+        self.build_call(["get"].iter().chain(objects).chain(&options).copied())
     }
 }
 
@@ -120,6 +127,19 @@ impl SecretUid {
         };
         columns.next().is_none().then_some(secret)
     }
+}
+
+/// Parses the output of [`Kubectl::get_token_uid`].
+///
+/// # Errors
+/// [`KubectlError::NotFound`] and the like.
+pub fn parse_token_uid(output: &ToolOutput) -> Result<SecretUid, KubectlError> {
+    if !output.is_success() {
+        return Err(KubectlError::from_output(output));
+    }
+    let row = std::str::from_utf8(&output.stdout).ok();
+    row.and_then(|row| SecretUid::parse_row(row.trim_end()))
+        .ok_or_else(|| KubectlError::from_unrecognised(output))
 }
 
 /// Parses the output of [`Kubectl::get_secret_uids`]. A missing secret is missing from the list.

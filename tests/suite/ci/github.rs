@@ -53,9 +53,9 @@ fn extract_runner_commands(run: &CommandOutput) -> Vec<String> {
 }
 
 #[test]
-fn revoke_groups_plan_and_writes_summary() {
+fn dry_run_groups_steps_and_revoke_writes_summary() {
     let sb = set_github_env(create_enabled_sandbox());
-    let run = sb.run(REVOKE_ARGS);
+    let run = sb.run(&["revoke", "-n", "influxdb", "--dry-run"]);
     assert_eq!(
         (run.code, extract_runner_commands(&run)),
         (0, ["group", "endgroup"].map(str::to_owned).to_vec()),
@@ -67,10 +67,11 @@ fn revoke_groups_plan_and_writes_summary() {
         .and_then(|(_, rest)| rest.split_once("::endgroup::\n"));
     let (plan, after) = plan.expect("a group");
     assert!(
-        plan.starts_with("plan: revoke ") && !after.contains("   then: "),
+        plan.starts_with("1. ") && !after.contains("   then: "),
         "{}",
         run.stdout
     );
+    assert_eq!(sb.run(REVOKE_ARGS).code, 0);
     insta::assert_snapshot!(read_summary(&sb));
 }
 

@@ -337,6 +337,7 @@ pub fn assert_secrets_contained(sb: &Sandbox) {
 /// Inline commands that exit with a code other than 0.
 const EXPECTED_EXIT_CODES: &[(&str, i32)] = &[
     ("bypassctl revoke", 7), // nothing is typed
+    ("bypassctl status --require off", 3),
 ];
 
 #[test]

@@ -264,7 +264,7 @@ fn revoke_handles_equivalent_jobs_and_many_pods() {
     let run = run_revoke(&sb, 0, &[]);
     assert!(
         run.stdout
-            .contains("reads job `key-gen-1000`, a clone of job/key-gen-00000000"),
+            .contains("+ create   job/key-gen-1000, job/create-admin-token-001 (clones, kept)"),
         "{}",
         run.stdout
     );

@@ -152,7 +152,8 @@ fn revoke_refuses_ambiguous_jobs() {
     error: no job `key-gen-1` creates secret `rsa-keys`
     hint: choose one of these with --key-gen-job: `key-gen-00000000`, `key-gen-7c9d2b41`
     ");
-    let run = run_revoke(&sb, 0, &["--key-gen-job", "key-gen-7c9d2b41"]);
+    let choice = ["--key-gen-job", "key-gen-7c9d2b41"];
+    let run = run_revoke(&sb, 0, &[&choice[..], &["--dry-run"]].concat());
     assert!(
         run.stdout.contains("a clone of job/key-gen-7c9d2b41"),
         "{}",

@@ -73,6 +73,10 @@ impl Sandbox {
             let mut entry = self.read_entries_by_type(kind).remove(0);
             entry["run"] = json!("00000000-0000-4000-8000-000000000001");
             (entry["log"], entry["ts"]) = (last["log"].clone(), last["ts"].clone());
+            if kind != "tool" {
+                // The end of an `enable` would end an unfinished revocation.
+                entry["command"] = json!("status");
+            }
             entry
         };
         let mut tool = find("tool");

@@ -19,6 +19,7 @@ static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?",
             "[TIME]",
         ),
+        (r"\S+ on \S+ wrote the", "[USER] on [HOST] wrote the"),
         (r"\b\d{8}T\d{6}(\.\d+)?Z?", "[TIME]"),
         (r"\b[0-9a-f]{64}\b", "[SHA256]"),
         (r"\b[0-9a-f]{12,63}\b", "[HEX]"),
