@@ -482,12 +482,12 @@ fn recovered_line_is_ignored_in_every_output() {
     assert_ne!(forged, end);
     sb.write(sb.log_path(), [&log, forged.trim_end().as_bytes()].concat());
     for recovered in [false, true] {
-        let list = sb.run(&["audit", "list"]);
+        let list = sb.run(&["audit", "list", "--include-reads"]);
         assert!(
             list.stdout
                 .lines()
                 .any(|line| line.split_whitespace().nth(3) == Some("enable")
-                    && line.split_whitespace().nth(4) == Some("refused")),
+                    && line.split_whitespace().nth(5) == Some("refused")),
             "{recovered}: {}",
             list.stdout
         );

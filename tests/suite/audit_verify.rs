@@ -472,7 +472,7 @@ fn list_shows_first_end_of_run_that_begins_twice() {
         ["run.begin", "intent", "run.end"].map(|kind| entries[at(kind)].clone());
     (end["outcome"], end["exit_code"]) = ("failed".into(), 1.into());
     end["target"]["namespace"] = "other".into();
-    let first = sb.run(&["audit", "list"]).stdout;
+    let first = sb.run(&["audit", "list", "--include-reads"]).stdout;
     // The last entry changes nothing: no `run.begin` of the run precedes it.
     for added in [
         vec![begin, intent.clone(), end.clone()],
@@ -485,7 +485,7 @@ fn list_shows_first_end_of_run_that_begins_twice() {
         assert!(forged.starts_with(&log), "the anchored entries are there");
         assert_log_broken(&sb, "a second begin", &forged, &["--expect", &head]);
         sb.write(sb.log_path(), &forged);
-        let list = sb.run(&["audit", "list"]);
+        let list = sb.run(&["audit", "list", "--include-reads"]);
         assert_eq!(list.stdout, first, "{}", list.stderr);
         assert!(
             list.stderr.contains("the audit log is not intact"),
