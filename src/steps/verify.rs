@@ -125,7 +125,7 @@ fn poll_old_token(
             }
         }
         let (count, required) = (streak.count, check.min_rejections);
-        wait.set_state(&format!("{count} of {required} rejections in a row"));
+        wait.set_state(&format!("{count} of {required} in a row"));
         let spread = uuid::Uuid::new_v4().as_u128() % PROBE_PAUSE_SPREAD_MS;
         let pause = MIN_PROBE_PAUSE + Duration::from_millis(spread as u64);
         runner.executor.sleep(pause)?;

@@ -48,6 +48,9 @@ impl Streams {
     pub(super) fn draw_live_lines(&self, lines: &[String]) {
         let mut live_lines = self.lock_live_lines();
         self.clear_live_lines(&mut live_lines);
+        if lines.is_empty() {
+            return;
+        }
         let (columns, rows) = stderr_size();
         let lines: Vec<String> = lines
             .iter()

@@ -137,16 +137,18 @@ pub fn extract_progress(run: &CommandOutput) -> String {
 /// Returns the steps of the printed plan, or those that the run reported as done.
 pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
     let to_id = |line: &str| {
-        let (number, rest) = line.split_once(['.', ' '])?;
-        let is_step = number.parse::<u32>().is_ok() || ["done", "verified"].contains(&number);
-        is_step.then(|| {
-            rest.trim_start()
-                .split([':', ' '])
-                .next()
-                .map(str::to_owned)
-        })?
+        let (word, rest) = line.split_once(' ')?;
+        let is_number = word
+            .strip_suffix('.')
+            .is_some_and(|n| n.parse::<u32>().is_ok());
+        let id = rest.trim_start().split([':', ' ']).next()?;
+        (is_number || ["done", "verified"].contains(&word)).then(|| id.to_owned())
     };
-    run.stdout.lines().filter_map(to_id).collect()
+    let text = normalize_step_order(&run.stdout);
+    // The preflight checks come before the question.
+    let steps = text.split_once("Every command: --dry-run\n");
+    let text = steps.map_or(text.as_str(), |(_, steps)| steps);
+    text.lines().filter_map(to_id).collect()
 }
 
 /// Returns whether a call changes the cluster.

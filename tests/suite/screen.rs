@@ -55,7 +55,7 @@ fn progress_survives_tiny_and_resized_terminal() {
     screen.type_text("sim-dev/influxdb\n");
     screen.wait_for("waiting ");
     screen.resize(2, 20);
-    screen.wait_for("waiting ");
+    screen.wait_for("step 3 of ");
     let (code, text) = screen.finish();
     assert_eq!(code, 0, "{text}");
 }

@@ -54,7 +54,7 @@ fn status_passes_when_token_is_in_use() {
     ok        token probe: 127.0.0.1:26444 accepts the token of the file
     the admin token is in use
     --- stderr
-    audit head [UID] 45:[SHA256]
+    audit head [UID] 43:[SHA256]
     ");
     insta::assert_snapshot!(wrap_lines(sb.sorted_call_lines()), @r#"
     influxctl --config [SANDBOX]/run/bypassctl-probe-[RANDOM]/config.toml --profile default database
@@ -65,10 +65,9 @@ fn status_passes_when_token_is_in_use() {
         .clusters[?(@.cluster.proxy-url)]}proxy{end}{"\n"}'
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev --server
         https://127.0.0.1:26443
-    kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev
     kubectl get secrets/admin-token --namespace influxdb --output
         custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp
-        --no-headers --context sim-dev
+        --no-headers --context sim-dev --server https://127.0.0.1:26443
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
         sim-dev --server https://127.0.0.1:26443
     kubectl version --client --output json
@@ -208,7 +207,7 @@ fn status_exits_with_5_when_cluster_is_unreachable() {
     error: cannot read secret `admin-token`: The connection to the server 127.0.0.1:26443 was
         refused - did you specify the right host or port?
     hint: check the cluster and the network until `kubectl cluster-info` works
-    audit head [UID] 45:[SHA256]
+    audit head [UID] 43:[SHA256]
     ");
     sb.edit_cluster(|cluster| cluster["unreachable"] = json!(false));
     sb.deny_access(json!({"verb": "get", "resource": "secrets"}));

@@ -467,12 +467,17 @@ fn normalize_session(session: &str, home: &str) -> Vec<String> {
     let mut text = session.replace(home, "/home/admin");
     for (varies, name) in [
         (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
+        (r"UID [0-9a-f]{8}\b", "UID"),
+        (r"(?m)^\d+\.\d s from", "TIME from"),
         (r"\b\d+:[0-9a-f]{64}", "SEQ:HASH"),
         (r"fingerprint [0-9a-f]{12}", "fingerprint F"),
         (r"127\.0\.0\.1:\d+", "HOST:PORT"),
         ("\u{1b}\\[[0-9;]*m", ""),
-        // The progress line, which a terminal overwrites.
-        ("(?m)^.*\u{1b}\\[K", ""),
+        // The live lines, which a terminal overwrites.
+        (
+            "(?m)^((step|waiting) [^\n]*?(\n[^\n]*?\u{1b}\\[A)?\u{1b}\\[J)+",
+            "",
+        ),
     ] {
         text = regex::Regex::new(varies)
             .expect("a pattern")
@@ -483,7 +488,7 @@ fn normalize_session(session: &str, home: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let acted = lines
         .iter()
-        .position(|line| line.starts_with("type "))
+        .position(|line| line.starts_with("Type "))
         .expect("a question");
     lines[acted..].sort();
     lines

@@ -30,7 +30,8 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -64,7 +65,8 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(wrap_lines(&all[0]), @"
-
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
+        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -84,7 +86,8 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-
+    delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-rejection verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -102,7 +105,7 @@ fn revoke_with_both_secrets_missing_recreates_them() {
     sb.remove_secret("rsa-keys");
     sb.remove_secret("admin-token");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-
+    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
         sim-dev --server https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
@@ -128,7 +131,8 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     sb.remove_secret("admin-token");
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-
+    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-admin-token get-token
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -148,7 +152,7 @@ fn revoke_with_missing_token_keeps_only_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-
+    restart-pods rerun-create-admin-token verify-admin-token get-token
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
         sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -178,7 +182,7 @@ fn revoke_keeps_keys_newer_than_token() {
     // The fake's pods still use the previous keys, whatever their times, so they accept the old
     // token.
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-
+    delete-admin-token restart-pods rerun-create-admin-token verify-admin-token get-token
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
@@ -196,7 +200,8 @@ fn start_over_flag_deletes_new_keys() {
     backdate_token_job(&sb);
     let keys = get_secret_uid(&sb, "rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &["--start-over"])), @"
-
+    delete-rsa-keys rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
+        verify-admin-token get-token
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -228,7 +233,7 @@ fn revoke_awaits_running_job_when_secret_is_missing() {
     sb.clear_calls();
     let run = run_revoke(&sb, 10, &[]);
     insta::assert_snapshot!(wrap_lines(format!("{}\n{}", list_plan_steps(&run).join(" "), list_cluster_changes(&sb))), @"
-
+    rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token verify-admin-token get-token
     kubectl delete pods --selector app=token-management --namespace influxdb --wait=false --context
         sim-dev --server https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -310,8 +315,7 @@ fn clones_omit_ttl_and_suspension() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     verified  verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
     revoked and verified
-    outage: [DURATION] from the first rejection of the old token to the first acceptance of the new
-        one
+    [DURATION] from the first rejection of the old token to the first acceptance of the new one
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
