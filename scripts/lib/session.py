@@ -33,7 +33,7 @@ FONTS = ("ui-monospace, SFMono-Regular, Menlo, Consolas, \"Liberation Mono\", "
          "\"DejaVu Sans Mono\", monospace")
 
 # Concurrent steps finish in any order. `normalize` sorts them.
-CONCURRENT_STEPS = (("get-token: ", "record-cluster: "), ("probe-token: ", "check-cluster: "))
+CONCURRENT_STEPS = (("read, fingerprint ", "the cluster is reachable"),)
 # Values that differ between runs.
 VARIABLE_VALUES = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID"),
@@ -42,7 +42,12 @@ VARIABLE_VALUES = (
     (r">[0-9a-f]{8,32}<", ">HASH<"),
     (r"\b\d+ entries\b", "N entries"),
     (r"\bfingerprint [0-9a-f]{12}\b", "fingerprint F"),
-    (r"\b127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+    # An address can continue in the next row.
+    (r"\.0\.0\.1:\d+", ".0.0.1:PORT"),
+    (r"\b(UID|run) [0-9a-f]{8}\b", r"\1 ID"),
+    (r"\b\d+ s (ago|old)\b", r"N s \1"),
+    (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
+    (r"\b\S+ on workstation wrote", "USER on workstation wrote"),
 )
 
 
