@@ -195,9 +195,11 @@ pub(crate) fn run_revocation(
         print_consequences(session, request);
         session.ui.print_held_warnings();
         require_confirmation(session, &facts.target, request.args.confirm.as_deref())?;
-        session
-            .ui
-            .set_wait_note("Ctrl-C is safe: the same command resumes");
+        session.ui.set_wait_note(if request.args.start_over {
+            "Ctrl-C is safe: the same command without --start-over resumes"
+        } else {
+            "Ctrl-C is safe: the same command resumes"
+        });
     }
     let state = build_run_state(&facts.secrets, verified_by, old_token);
     let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
