@@ -57,7 +57,8 @@ fn foreign_directory_error(path: &Path, owner: Writer) -> Error {
 }
 
 const FOREIGN_HOME_HINT: &str = "pass the missing options or set them in a policy, and set \
-    XDG_STATE_HOME to a directory of root. Or set HOME=/root and unset the XDG variables";
+    XDG_STATE_HOME to a directory of root. Or set HOME to root's own directory and unset the XDG \
+    variables";
 
 /// The files that a command needs, and that the user has named.
 pub(crate) struct NamedFiles {

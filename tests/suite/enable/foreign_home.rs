@@ -92,7 +92,7 @@ fn error_for_foreign_home_names_directory_and_owner() {
     sb.remove_env("GITHUB_ACTIONS");
     insta::assert_snapshot!(extract_error(&refuse(&sb, &["disable"])), @"
     error: root cannot use the default directory `[SANDBOX]/home/.config`: it belongs to nobody, missing: --config, --audit-log, XDG_STATE_HOME
-    hint: pass the missing options or set them in a policy, and set XDG_STATE_HOME to a directory of root. Or set HOME=/root and unset the XDG variables
+    hint: pass the missing options or set them in a policy, and set XDG_STATE_HOME to a directory of root. Or set HOME to root's own directory and unset the XDG variables
     ");
     // A home directory of root in a directory of another user.
     let other = Sandbox::new();
