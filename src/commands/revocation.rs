@@ -226,9 +226,9 @@ pub(crate) fn run_revocation(
 /// Prints what a plan means, before the question.
 fn print_consequences(session: &Session, request: &RevocationRequest) {
     let gap = if request.creates_new_token {
-        "No admin token works until the new one is in use."
+        "Expect an outage until the new token exists."
     } else {
-        "No admin token works afterwards, until another run creates one."
+        "No admin token is left afterwards, until another run creates one."
     };
     let limit = request.args.wait_timeout.as_secs();
     for line in [

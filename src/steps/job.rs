@@ -175,7 +175,12 @@ impl WatchObserver for JobObserver {
 
     fn describe_state(&self) -> String {
         let is_seen = self.last_event.is_some();
-        if is_seen { "running" } else { "not seen yet" }.to_owned()
+        if is_seen {
+            "not complete yet"
+        } else {
+            "not seen yet"
+        }
+        .to_owned()
     }
 
     fn decision(&self) -> Option<JobOutcome> {

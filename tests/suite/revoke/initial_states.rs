@@ -302,7 +302,7 @@ fn clones_omit_ttl_and_suspension() {
       + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
-    No admin token works until the new one is in use. Each wait ends after 300 s.
+    Expect an outage until the new token exists. Each wait ends after 300 s.
     The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
@@ -362,7 +362,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
       + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
       ~ restart  1 pod, app=core
     All admin tokens issued so far stop working, for all users. This cannot be undone.
-    No admin token works until the new one is in use. Each wait ends after 300 s.
+    Expect an outage until the new token exists. Each wait ends after 300 s.
     The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]

@@ -216,7 +216,7 @@ fn sticky_token_stays_accepted_without_new_token() {
       + create   job/key-gen-001 (clones, kept)
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
-    No admin token works afterwards, until another run creates one. Each wait ends after 300 s.
+    No admin token is left afterwards, until another run creates one. Each wait ends after 300 s.
     The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
@@ -282,7 +282,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
       + create   job/key-gen-001, job/create-admin-token-001 (clones, kept)
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
-    No admin token works until the new one is in use. Each wait ends after 300 s.
+    Expect an outage until the new token exists. Each wait ends after 300 s.
     The effect on database tokens is not documented. Every command: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
