@@ -45,6 +45,7 @@ fn wait_shows_step_and_limit_and_leaves_no_line() {
     assert_eq!(code, 0, "{text}");
     assert!(!text.contains("waiting "), "{text}");
     assert!(!text.contains("Ctrl-C is safe"), "{text}");
+    assert!(text.contains("acceptance of the\n  new one\n"), "{text}");
 }
 
 #[test]

@@ -149,29 +149,28 @@ pub(super) fn report_outcome(
     session.ui.print_lines(result);
     if let Some(gap) = state.token_gap() {
         let (seconds, tenths) = (gap.as_secs(), gap.subsec_millis() / 100);
-        session.ui.print_lines(&format!(
+        let text = format!(
             "{seconds}.{tenths} s from the first rejection of the old token to the first \
              acceptance of the new one"
-        ));
+        );
+        session.ui.print_wrapped("", &text, 2);
         let token_gap_ms = u64::try_from(gap.as_millis()).ok();
         session
             .ui
             .update_fields(|fields| fields.token_gap_ms = token_gap_ms);
     }
-    session
-        .ui
-        .print_lines(&describe_new_token(request, is_new_token_rejected));
+    let new_token = describe_new_token(request, is_new_token_rejected);
+    session.ui.print_wrapped("", &new_token, 2);
     let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
     if session.executor.has_state_file(&kept_file) {
-        session.ui.print_lines(
-            "the state directory keeps a copy of the old token until the next revocation, mode 0600",
-        );
+        let text = "the state directory keeps a copy of the old token until the next revocation, \
+                    mode 0600";
+        session.ui.print_wrapped("", text, 2);
     }
     let unverified = state.unverified_profiles();
     for (profile, reason) in &unverified {
-        session
-            .ui
-            .print_lines(&format!("profile `{profile}` is not verified: {reason}"));
+        let text = format!("profile `{profile}` is not verified: {reason}");
+        session.ui.print_wrapped("", &text, 2);
     }
     let has_unverified = !unverified.is_empty();
     session
