@@ -20,6 +20,7 @@ mod verification;
 
 use crate::enable::TOKEN_FILE;
 use crate::sandbox::{self, Call, CommandOutput, Sandbox, drop_audit_head};
+use regex::Regex;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -110,7 +111,15 @@ pub fn normalize_step_order(text: &str) -> String {
     {
         lines.swap(get_token_line, verify_token_line);
     }
-    lines.concat()
+    mask_entry_count(&lines.concat())
+}
+
+/// Replaces the number of entries at the audit head.
+///
+/// How often the old token is tried depends on how long the job takes.
+fn mask_entry_count(output: &str) -> String {
+    let head = Regex::new(r"(?m)^(audit head \S+) \d+:").expect("a pattern");
+    head.replace(output, "$1 [ENTRIES]:").into_owned()
 }
 
 /// Returns the output without the plan.
@@ -329,6 +338,9 @@ fn revoke_replaces_keys_token_and_pods() {
     }
     // The probes of the old token run beside the job.
     after.sort_by_key(|line| line.starts_with("influxctl "));
+    // Their number depends on how long the job takes.
+    let is_probe = |line: &String| line.contains(" database list ");
+    after.dedup_by(|line, previous| is_probe(line) && is_probe(previous));
     let text = before.concat() + "--- confirmed\n" + &after.concat();
     insta::assert_snapshot!(
         "the_calls_of_the_whole_way",
