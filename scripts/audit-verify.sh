@@ -13,8 +13,8 @@
 #   - with HEAD, that entry SEQ of one segment has that hash. HEAD is the line
 #     `audit head LOG SEQ:HASH` of an earlier run, or its last word
 #
-# Exits with 0 only if the log is intact. Several processes start for each line: 100,000 entries
-# take minutes. `bypassctl audit verify` takes a second.
+# Exits with 0 only if the log is intact. A process starts for each line: 100,000 entries take
+# minutes. `bypassctl audit verify` takes a second.
 set -euo pipefail
 export LC_ALL=C
 
@@ -43,9 +43,9 @@ for tool in jq sha256sum split; do
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export work
 
-# Prints the fields of an entry that `check_line` needs, and the first error in its form.
+# Prints, for each line, its length with the line feed, and the fields that `check_line` needs, with
+# the first error in its form, or null if the line is no entry.
 # shellcheck disable=SC2016 # jq's own variables
 parse_entry='
   def is_string: type == "string";
@@ -165,7 +165,8 @@ parse_entry='
         type_errors]
       | if length > 0 then join(", ") else null end
     end;
-  try (fromjson
+  # Only printable ASCII is an entry. `tr` has put the byte 1 in place of all others.
+  "\(length + 1) " + (try (if contains("\u0001") then error("not ASCII") else fromjson end
     | if object(field("v"; is_count), field("seq"; is_count), field("prev"; is_string),
         field("type"; is_string), field("log"; is_string)) | not
       then null
@@ -178,7 +179,7 @@ parse_entry='
         | map(. // "" | tostring
           | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " "))
         | join("\u001f")
-      end) catch null | . // "null"'
+      end) catch null | . // "null")'
 
 findings=0 anchored=0 total=0
 declare -A begun_runs=()
@@ -190,14 +191,13 @@ torn_digest() { # torn_digest BYTES
 }
 
 # Takes the next line as well: if that is the recovery of this line, this line is no entry.
-check_line() { # check_line HASH BYTES LAST-BYTE ENTRY NEXT-ENTRY
-    local hash=$1 bytes=$2 last_byte=$3 entry=$4
+check_line() { # check_line HASH BYTES ENTRY NEXT-ENTRY
+    local hash=$1 bytes=$2 entry=$3
     local e_seq e_prev e_type e_log e_step e_intent e_torn_bytes e_torn_digest
     local e_previous_log e_previous_head e_run e_error
     local next_prev next_type next_bytes next_digest
     line=$((line + 1))
-    [ "$last_byte" = 0a ] || entry=null
-    IFS=$'\x1f' read -r _ next_prev next_type _ _ _ next_bytes next_digest _ <<<"$5"
+    IFS=$'\x1f' read -r _ next_prev next_type _ _ _ next_bytes next_digest _ <<<"$4"
     if [ "$entry" != null ] && [ "$next_type" = log.recover ] && [ "$next_prev" = "$prev" ] &&
         [ "$next_bytes" = $((torn_bytes + bytes)) ]; then
         [ "$torn_bytes" != 0 ] || torn_start=$offset
@@ -281,42 +281,29 @@ check_intent() {
     esac
 }
 
-# For each line: its SHA-256, its length, its last byte, and the line, or null if it is not ASCII.
-# shellcheck disable=SC2016 # expanded by the shell that split starts
-split_line='
-    cat >"$work/line"
-    sha256sum <"$work/line" | cut -c1-64
-    wc -c <"$work/line"
-    tail -c1 "$work/line" | od -An -tx1 | tr -d " "
-    if tr -d "\n -~" <"$work/line" | head -c1 | wc -c | grep -qx 0; then
-        head -c -1 "$work/line"
-        echo
-    else
-        echo null
-    fi'
-
 verify_segment() {
     local line=0 offset=0 seq=0 prev log="" entries=0 is_rotated=0 is_open=0
     local torn_start=0 torn_bytes=0 torn_line=0
-    local hash bytes last_byte entry pending pending_entry
+    local hash bytes entry pending="" pending_entry="" is_complete
     local -A open_intents=() runs=() run_of_intent=()
     prev=$(printf '%064d' 0)
 
-    split -l1 --filter="$split_line" "$file" >"$work/lines"
-    while read -r _ && read -r _ && read -r _ && IFS= read -r text; do
-        printf '%s\n' "$text"
-    done <"$work/lines" | jq -Rr "$parse_entry" >"$work/entries"
-    pending="" pending_entry=""
+    is_complete=$(tail -c1 "$file" | wc -l) # whether the last line ends with a line feed
+    tr -c '\n -~' '\001' <"$file" | jq -Rr "$parse_entry" >"$work/entries"
+    SHELL=/bin/sh split -l1 --filter='exec sha256sum' "$file" >"$work/hashes"
     exec 3<"$work/entries"
-    while read -r hash && read -r bytes && read -r last_byte && IFS= read -r _; do
-        IFS= read -r entry <&3
+    while read -r hash _; do
+        IFS=' ' read -r bytes entry <&3
         if [ -n "$pending" ]; then
-            # shellcheck disable=SC2086 # three words
+            # shellcheck disable=SC2086 # two words
             check_line $pending "$pending_entry" "$entry"
         fi
-        pending="$hash $bytes $last_byte" pending_entry=$entry
-    done <"$work/lines"
-    # shellcheck disable=SC2086 # three words
+        pending="$hash $bytes" pending_entry=$entry
+    done <"$work/hashes"
+    if [ -n "$pending" ] && [ "$is_complete" = 0 ]; then
+        pending="$hash $((bytes - 1))" pending_entry=null
+    fi
+    # shellcheck disable=SC2086 # two words
     [ -z "$pending" ] || check_line $pending "$pending_entry" null
 
     if [ "$torn_bytes" != 0 ]; then
