@@ -12,7 +12,7 @@ mod values;
 
 pub use audit::{AuditCommand, AuditExportArgs, AuditListArgs, ExportFormat};
 pub use command::{Command, PolicyCommand, ToolsCommand};
-pub use common::CommonArgs;
+pub use common::{CommonArgs, DryRunArgs};
 pub use enable::{DisableArgs, EnableArgs};
 pub use plan::{ApplyArgs, PlanArgs, PlanFormat, PlanRequest, PlanShowArgs, PlanSubcommand};
 pub use revoke::{RevocationArgs, RevokeArgs, RotateArgs};
@@ -53,6 +53,28 @@ mod tests {
     #[test]
     fn cli_definition_passes_clap_assertions() {
         Cli::command().debug_assert();
+    }
+
+    /// Asserts that `-h` of this command and of its subcommands fits 24 lines of 80 columns.
+    ///
+    /// The list of all commands takes 32 lines.
+    fn assert_short_help_fits(command: &clap::Command) {
+        let help = command.clone().term_width(80).render_help().to_string();
+        let limit = if command.get_name() == "bypassctl" {
+            32
+        } else {
+            24
+        };
+        assert!(help.lines().count() <= limit, "{help}");
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+        command.get_subcommands().for_each(assert_short_help_fits);
+    }
+
+    #[test]
+    fn short_help_fits_small_terminal() {
+        let mut command = build_command("bypassctl");
+        command.build();
+        assert_short_help_fits(&command);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl AuditCommand {
 /// The positional arguments that name audit logs.
 #[derive(Args)]
 pub struct LogArgs {
-    /// Audit log files [default: the current log and its closed segments]
+    /// Audit log files [default: the log and its closed segments]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }
@@ -84,19 +84,27 @@ pub enum ExportFormat {
 /// The options of `audit export`.
 #[derive(Args)]
 pub struct AuditExportArgs {
-    /// Export format
-    #[arg(long, value_enum, default_value_t = ExportFormat::Script, value_name = "FORMAT")]
+    /// Format: script, in-toto, html
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = ExportFormat::Script,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub format: ExportFormat,
     /// Run ID or unique prefix
     #[arg(long)]
     pub run: Option<String>,
-    /// Existing directory for the statements, for `in-toto`
+    /// Existing directory for the statements
     #[arg(long, value_name = "DIR", required_if_eq("format", "in-toto"))]
     pub directory: Option<PathBuf>,
-    /// Key ID of the signatures to put into envelopes, for `in-toto`
+    /// Key ID for the envelopes of `in-toto`
+    ///
+    /// Puts the signatures beside the statements into envelopes.
     #[arg(
         long,
-        value_name = "KEYID",
+        value_name = "ID",
         requires = "directory",
         value_parser = NonEmptyStringValueParser::new()
     )]
@@ -110,16 +118,22 @@ pub struct AuditExportArgs {
 pub struct AuditListArgs {
     #[command(flatten)]
     pub logs: LogArgs,
-    /// Maximum number of runs, the latest [default: 20, with -o json all]
+    /// Maximum number of runs, the latest [default: 20]
+    ///
+    /// With `-o json`, the default is all runs.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Runs without a limit
     #[arg(long, conflicts_with = "limit")]
     pub all: bool,
-    /// Runs that changed nothing, too [default with --command, --outcome or -o json]
+    /// Runs that changed nothing, too
+    ///
+    /// The default with `--command`, `--outcome` or `-o json`.
     #[arg(long)]
     pub include_reads: bool,
-    /// Earliest start: 2h, 3d, 2026-01-31 or 2026-01-31T00:00:00Z (UTC)
+    /// Earliest start: 2h, 3d, or a UTC date or time
+    ///
+    /// Such as 2026-01-31 or 2026-01-31T00:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<jiff::Timestamp>,
     /// Latest start
@@ -129,17 +143,26 @@ pub struct AuditListArgs {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Only runs of this command
+    ///
+    /// One of enable, disable, revoke, rotate, status, doctor, "tools list", "tools pin" and
+    /// "tools verify".
     #[arg(
         long,
         value_name = "NAME",
+        hide_possible_values = true,
         value_parser = [
             "enable", "disable", "revoke", "rotate", "status", "doctor",
             "tools list", "tools pin", "tools verify",
         ]
     )]
     pub command: Option<String>,
-    /// Only runs with this outcome
-    #[arg(long, value_name = "OUTCOME", value_parser = PossibleValuesParser::new(list_outcomes()))]
+    /// Only runs with this outcome, such as done or refused
+    #[arg(
+        long,
+        value_name = "OUTCOME",
+        hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(list_outcomes())
+    )]
     pub outcome: Option<String>,
 }
 

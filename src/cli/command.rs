@@ -19,7 +19,7 @@ pub enum Command {
     Revoke(RevokeArgs),
     /// Revoke all admin tokens and enable the new one in profiles
     Rotate(RotateArgs),
-    /// Show whether a profile uses the token, since when, and whether it works
+    /// Show whether a profile uses the token, and whether it works
     Status(StatusArgs),
     /// Check tools, cluster, permissions and files, without a token probe
     Doctor(DoctorArgs),
@@ -112,17 +112,17 @@ impl Command {
             Self::Rotate(args) => &args.revocation,
             _ => return false,
         };
-        revocation.confirm.is_none() && revocation.dry_run.is_none()
+        revocation.confirm.is_none() && revocation.dry_run.format.is_none()
     }
 
     /// Returns the value of `--dry-run`.
     #[must_use]
     pub fn dry_run(&self) -> Option<DryRunFormat> {
         match self {
-            Self::Enable(args) => args.dry_run,
-            Self::Disable(args) => args.dry_run,
-            Self::Revoke(args) => args.revocation.dry_run,
-            Self::Rotate(args) => args.revocation.dry_run,
+            Self::Enable(args) => args.dry_run.format,
+            Self::Disable(args) => args.dry_run.format,
+            Self::Revoke(args) => args.revocation.dry_run.format,
+            Self::Rotate(args) => args.revocation.dry_run.format,
             Self::Status(_)
             | Self::Doctor(_)
             | Self::Tools(_)

@@ -1,6 +1,6 @@
-//! The options of every command.
+//! The options of every command, and `--dry-run`.
 
-use super::values::{millis, parse_duration};
+use super::values::{DryRunFormat, millis, parse_duration};
 use crate::tool::kubectl::name;
 use crate::ui::{Color, OutputFormat};
 use clap::Args;
@@ -15,11 +15,14 @@ use std::time::Duration;
 #[command(next_help_heading = "Common options")]
 pub struct CommonArgs {
     /// Namespace of InfluxDB Clustered
+    ///
+    /// Without it, the variable BYPASSCTL_NAMESPACE.
     #[arg(
         short,
         long,
         global = true,
         env = "BYPASSCTL_NAMESPACE",
+        hide_env = true,
         value_name = "NS",
         value_parser = name::parse_namespace
     )]
@@ -65,7 +68,9 @@ pub struct CommonArgs {
     /// Configuration file of influxctl [default: influxctl's default]
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
-    /// Connection profile, repeatable for `rotate` [default: default]
+    /// Connection profile [default: default]
+    ///
+    /// Repeatable for `rotate`.
     #[arg(long = "profile", global = true, value_name = "NAME")]
     pub profiles: Vec<String>,
     /// Audit log file [default: bypassctl/audit.jsonl in the state directory]
@@ -110,12 +115,13 @@ pub struct CommonArgs {
         )
     )]
     pub timeout: Duration,
-    /// Output format
+    /// Output format: text, json or junit
     #[arg(
         short,
         long,
         global = true,
         value_enum,
+        hide_possible_values = true,
         default_value_t = OutputFormat::Text,
         value_name = "FORMAT"
     )]
@@ -146,4 +152,25 @@ pub struct CommonArgs {
     #[arg(short, long, global = true, hide_short_help = true)]
     #[serde(skip)]
     pub verbose: bool,
+}
+
+/// The option of the commands that change something.
+#[derive(Args, Clone, Copy, Default)]
+pub struct DryRunArgs {
+    /// Plan without changes, or =script
+    ///
+    /// The plan has each command and each changed line. `--dry-run=script` prints a POSIX script of
+    /// the same commands.
+    #[arg(
+        id = "dry_run",
+        long = "dry-run",
+        value_enum,
+        hide_possible_values = true,
+        num_args = 0..=1,
+        default_missing_value = "plan",
+        require_equals = true,
+        value_name = "FORMAT",
+        display_order = 0
+    )]
+    pub format: Option<DryRunFormat>,
 }

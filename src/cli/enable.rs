@@ -1,6 +1,6 @@
 //! The options of `enable` and `disable`.
 
-use super::values::DryRunFormat;
+use super::common::DryRunArgs;
 use crate::procedure::enable::VerifyMode;
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,9 @@ use std::path::PathBuf;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnableArgs {
-    /// Token file [default: admin-token-PROFILE.json beside the configuration]
+    /// Token file [default: admin-token-PROFILE.json]
+    ///
+    /// The default is beside the configuration.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// New profile, if none has this name
@@ -24,21 +26,20 @@ pub struct EnableArgs {
     #[arg(long, requires = "create_profile")]
     pub port: Option<u16>,
     /// Token probe before the first change
-    #[arg(long, value_enum, default_value = "try", value_name = "MODE")]
-    pub verify: VerifyMode,
-    /// Plan or POSIX script, without changes
     #[arg(
         long,
         value_enum,
-        num_args = 0..=1,
-        default_missing_value = "plan",
-        require_equals = true,
-        value_name = "FORMAT"
+        default_value = "try",
+        value_name = "MODE",
+        hide_short_help = true
     )]
+    pub verify: VerifyMode,
+    /// The option `--dry-run`.
+    #[command(flatten)]
     #[serde(skip)]
-    pub dry_run: Option<DryRunFormat>,
-    /// Permission for a production-like context or namespace
-    #[arg(long)]
+    pub dry_run: DryRunArgs,
+    /// Permission for a production-like target
+    #[arg(long, display_order = 1)]
     pub allow_production: bool,
     /// Replacement of the token of another namespace
     #[arg(long)]
@@ -51,15 +52,8 @@ pub struct EnableArgs {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisableArgs {
-    /// Plan or POSIX script, without changes
-    #[arg(
-        long,
-        value_enum,
-        num_args = 0..=1,
-        default_missing_value = "plan",
-        require_equals = true,
-        value_name = "FORMAT"
-    )]
+    /// The option `--dry-run`.
+    #[command(flatten)]
     #[serde(skip)]
-    pub dry_run: Option<DryRunFormat>,
+    pub dry_run: DryRunArgs,
 }

@@ -429,7 +429,7 @@ impl Examples {
 pub(super) fn add_examples(command: Command, program_name: &str) -> Command {
     add_examples_to(command, "", program_name).after_help(format!(
         "Start with `{program_name} doctor -n NS`. \
-         All options and exit codes: `{program_name} --help`"
+         Exit codes: `{program_name} --help`"
     ))
 }
 

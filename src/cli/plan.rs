@@ -26,12 +26,22 @@ pub struct PlanArgs {
 #[serde(rename_all = "kebab-case")]
 pub enum PlanSubcommand {
     /// Plan `enable`
+    #[command(mut_arg("dry_run", |arg| arg.hide(true)))]
     Enable(EnableArgs),
     /// Plan `disable`
+    #[command(mut_arg("dry_run", |arg| arg.hide(true)))]
     Disable(DisableArgs),
     /// Run the preflight checks of `revoke` and plan it
+    #[command(
+        mut_arg("dry_run", |arg| arg.hide(true)),
+        mut_arg("confirm", |arg| arg.hide(true))
+    )]
     Revoke(RevokeArgs),
     /// Run the preflight checks of `rotate` and plan it
+    #[command(
+        mut_arg("dry_run", |arg| arg.hide(true)),
+        mut_arg("confirm", |arg| arg.hide(true))
+    )]
     Rotate(RotateArgs),
     /// Show a saved plan and its SHA-256
     #[serde(skip)]
@@ -52,10 +62,10 @@ impl PlanSubcommand {
 
     pub fn dry_run_mut(&mut self) -> Option<&mut Option<DryRunFormat>> {
         match self {
-            Self::Enable(args) => Some(&mut args.dry_run),
-            Self::Disable(args) => Some(&mut args.dry_run),
-            Self::Revoke(args) => Some(&mut args.revocation.dry_run),
-            Self::Rotate(args) => Some(&mut args.revocation.dry_run),
+            Self::Enable(args) => Some(&mut args.dry_run.format),
+            Self::Disable(args) => Some(&mut args.dry_run.format),
+            Self::Revoke(args) => Some(&mut args.revocation.dry_run.format),
+            Self::Rotate(args) => Some(&mut args.revocation.dry_run.format),
             Self::Show(_) => None,
         }
     }
@@ -95,10 +105,10 @@ pub struct ApplyArgs {
     /// SHA-256 of the approved plan
     #[arg(long, value_name = "SHA256", value_parser = tool::parse_sha256)]
     pub expect: Option<String>,
-    /// Confirmation without a terminal
+    /// CONTEXT/NAMESPACE, to confirm without a terminal
     ///
     /// `in-cluster/NS` in a pod without a context.
-    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    #[arg(long, value_name = "TARGET")]
     pub confirm: Option<String>,
     /// Maximum plan age
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = parse_duration)]

@@ -1,6 +1,7 @@
 //! `revoke`, `rotate` and their options.
 
-use super::values::{DryRunFormat, millis, parse_age, parse_duration};
+use super::common::DryRunArgs;
+use super::values::{millis, parse_age, parse_duration};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use crate::tool::kubectl::name;
 use clap::Args;
@@ -15,14 +16,19 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 pub struct RevocationArgs {
     /// Strategy to rerun the jobs [default: auto]
-    #[arg(long, value_enum, value_name = "STRATEGY")]
+    #[arg(long, value_enum, value_name = "STRATEGY", hide_short_help = true)]
     pub rerun: Option<Rerun>,
     /// The policy sets the strategy
     #[arg(skip)]
     #[serde(default)]
     pub is_rerun_from_policy: bool,
     /// Pods to restart [default: app=token-management]
-    #[arg(long, value_name = "SELECTOR", value_parser = name::parse_selector)]
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        value_parser = name::parse_selector,
+        hide_short_help = true
+    )]
     pub restart_selector: Option<String>,
     /// Job that creates the keys, if several differ
     #[arg(
@@ -40,17 +46,23 @@ pub struct RevocationArgs {
         hide_short_help = true
     )]
     pub create_admin_token_job: Option<String>,
-    /// Confirmation without a terminal
+    /// CONTEXT/NAMESPACE, to confirm without a terminal
     ///
     /// `in-cluster/NS` in a pod without a context.
-    #[arg(long, value_name = "CONTEXT/NAMESPACE")]
+    #[arg(long, value_name = "TARGET", display_order = 1)]
     #[serde(skip)]
     pub confirm: Option<String>,
     /// Copy of the old token [default: from cluster or profile]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub old_token_file: Option<PathBuf>,
     /// Maximum time until the old token is rejected
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = parse_duration,
+        hide_short_help = true
+    )]
     #[serde(with = "millis")]
     #[cfg_attr(
         test,
@@ -77,28 +89,21 @@ pub struct RevocationArgs {
         )
     )]
     pub wait_timeout: Duration,
-    /// Deletion with the UID as a precondition, not as documented
+    /// Deletion with the UID as a precondition
     ///
-    /// `kubectl delete --raw` then deletes nothing that was recreated since.
+    /// Not as documented: `kubectl delete --raw` then deletes nothing that was recreated since.
     #[arg(long)]
     pub delete_by_uid: bool,
     /// Preflight check to skip, repeatable
-    #[arg(long, value_enum, value_name = "CHECK")]
+    #[arg(long, value_enum, value_name = "CHECK", hide_short_help = true)]
     pub skip_check: Vec<PreflightCheck>,
-    /// New revocation instead of resuming an unfinished one
+    /// New revocation, not the unfinished one
     #[arg(long)]
     pub start_over: bool,
-    /// Plan or POSIX script, without changes
-    #[arg(
-        long,
-        value_enum,
-        num_args = 0..=1,
-        default_missing_value = "plan",
-        require_equals = true,
-        value_name = "FORMAT"
-    )]
+    /// The option `--dry-run`.
+    #[command(flatten)]
     #[serde(skip)]
-    pub dry_run: Option<DryRunFormat>,
+    pub dry_run: DryRunArgs,
 }
 
 impl RevocationArgs {
@@ -138,14 +143,14 @@ pub struct RotateArgs {
     /// Options of the revocation.
     #[command(flatten)]
     pub revocation: RevocationArgs,
-    /// Every profile whose token file contains the old token
-    #[arg(long)]
+    /// Every profile whose token file has the old token
+    #[arg(long, display_order = 2)]
     pub all_profiles: bool,
-    /// Permission for a production-like context or namespace
-    #[arg(long)]
+    /// Permission for a production-like target
+    #[arg(long, display_order = 4)]
     pub allow_production: bool,
     /// Rotation only of an older token, such as 90d
-    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = parse_age, display_order = 3)]
     #[serde(skip)]
     pub if_older_than: Option<SignedDuration>,
 }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
     let path = select_config(session)?;
-    let (config, lock) = open_config(session, &path, args.dry_run.is_some())?;
+    let (config, lock) = open_config(session, &path, args.dry_run.format.is_some())?;
     let observed = PlanObservation::default().with_config(&config.path, config.text());
     let facts = gather_facts(session, config)?;
     let former = facts.former_token_file.clone();
@@ -36,7 +36,7 @@ pub(crate) fn run(session: &Session, args: &DisableArgs) -> CommandResult {
         session.mode,
         &plan,
         observed,
-        args.dry_run,
+        args.dry_run.format,
     )? {
         return Ok(None);
     }

@@ -26,7 +26,11 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
         tools,
         config,
         lock,
-    } = prepare_setup(session, args.allow_production, args.dry_run.is_some())?;
+    } = prepare_setup(
+        session,
+        args.allow_production,
+        args.dry_run.format.is_some(),
+    )?;
     let unfinished = UnfinishedNotice::find(session)?;
     if let Some(notice) = &unfinished {
         session.ui.warn(
@@ -49,7 +53,7 @@ pub(crate) fn run(session: &Session, args: &EnableArgs) -> CommandResult {
         session.mode,
         &plan,
         observed,
-        args.dry_run,
+        args.dry_run.format,
     )? {
         return Ok(None);
     }

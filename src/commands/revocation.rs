@@ -56,7 +56,7 @@ pub(crate) fn gather_context(
     let namespace = session.require_namespace()?;
     if let Some(probe) = &token_probe {
         session.mode.check_probe_target(&probe.profile)?;
-        let may_create = !session.mode.is_read_only(args.dry_run);
+        let may_create = !session.mode.is_read_only(args.dry_run.format);
         session.executor.load_hmac_key(may_create)?;
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
@@ -186,7 +186,7 @@ pub(crate) fn run_revocation(
         session.mode,
         &revocation.plan,
         observed,
-        request.args.dry_run,
+        request.args.dry_run.format,
     )? {
         return Ok(None);
     }

@@ -8,7 +8,7 @@ use super::token_setup::{
     SetupContext, find_former_target, plan_local_changes, prepare_setup, warn_about_other_token,
 };
 use super::unfinished::UnfinishedNotice;
-use crate::cli::{EnableArgs, RotateArgs};
+use crate::cli::{DryRunArgs, EnableArgs, RotateArgs};
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::{Action, RejectionCheck, Step, TokenProbe};
 use crate::plan_file::document::PlanObservation;
@@ -25,7 +25,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
-    let is_dry_run = args.revocation.dry_run.is_some();
+    let is_dry_run = args.revocation.dry_run.format.is_some();
     let SetupContext {
         tools,
         config,
@@ -166,7 +166,7 @@ fn plan_profile_changes(
         host: None,
         port: None,
         verify: VerifyMode::Try,
-        dry_run: None,
+        dry_run: DryRunArgs::default(),
         allow_production: false,
         replace: false,
     };

@@ -127,6 +127,7 @@ impl RawOutputs {
         let cluster_id = self.cluster_id?;
         let namespace_lock = args
             .dry_run
+            .format
             .is_none()
             .then(|| lock_namespace(session, &cluster_id, namespace))
             .transpose()?;
