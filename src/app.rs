@@ -106,7 +106,7 @@ fn run_without_policy(
             subcommand: PlanSubcommand::Show(args),
             ..
         }) => Some(plan::show_plan_file(args, environment, ui)),
-        Command::Doctor(DoctorArgs { role: true }) => {
+        Command::Doctor(DoctorArgs { role: true, .. }) => {
             Some(doctor::print_role(common.namespace.as_deref(), ui))
         }
         Command::Version => Some(version::run(ui)),
@@ -209,7 +209,7 @@ fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         Command::Revoke(args) => revoke::run(&session, args),
         Command::Rotate(args) => rotate::run(&session, args),
         Command::Status(args) => status::run(&session, args),
-        Command::Doctor(_) => doctor::run(&session),
+        Command::Doctor(args) => doctor::run(&session, args),
         Command::Tools(command) => tools::run(&session, *command),
         Command::Policy(command) => policy_command::run(&session, command),
         // `run` has dispatched these before.

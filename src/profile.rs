@@ -68,6 +68,14 @@ pub fn find_profile(text: &str, name: &str) -> Result<Profile, ConfigError> {
     read::read_profile(text, &profile)
 }
 
+/// Lists every key with the kind of its value, such as `profile[0].port: string`, and no value.
+///
+/// # Errors
+/// [`ConfigError::Syntax`], and [`ConfigError::Shape`] if the tables are nested too deeply.
+pub fn list_keys(text: &str) -> Result<Vec<String>, ConfigError> {
+    data::list_keys(text)
+}
+
 /// Sets `auth.token.token_file` of a profile. Changes nothing if it has this value in any form.
 ///
 /// # Errors

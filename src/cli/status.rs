@@ -3,6 +3,7 @@
 use super::values::parse_age;
 use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
+use std::path::PathBuf;
 
 /// The options of `status`.
 #[derive(Args)]
@@ -29,4 +30,9 @@ pub struct DoctorArgs {
     /// Role with all permissions as YAML, for `kubectl apply`
     #[arg(long)]
     pub role: bool,
+    /// Support report to write, and to read before you send it
+    ///
+    /// What influxctl prints, the keys of the configuration without values, and the last runs.
+    #[arg(long, value_name = "FILE", conflicts_with = "role")]
+    pub report: Option<PathBuf>,
 }

@@ -3,8 +3,10 @@
 pub(crate) mod cluster;
 pub(crate) mod local;
 mod role;
+mod support;
 
 use super::unfinished::UnfinishedNotice;
+use crate::cli::DoctorArgs;
 use crate::error::{CommandResult, Error, Result};
 use crate::policy::ActivePolicy;
 use crate::session::cluster::resolve_context;
@@ -17,9 +19,14 @@ use crate::tool::Tool;
 use crate::tool::kubectl::Kubectl;
 use crate::ui::{Check, CheckState, Ui};
 
-/// Reports each check as soon as its result is known, so that an interrupt loses none.
-pub(crate) fn run(session: &Session) -> CommandResult {
+/// Reports each check as soon as its result is known, so that an interrupt loses none. Writes the
+/// support report even if a check failed.
+pub(crate) fn run(session: &Session, args: &DoctorArgs) -> CommandResult {
     let namespace = session.require_namespace()?;
+    let file = args.report.as_deref();
+    let file = file
+        .map(|file| support::resolve_report_file(session, file))
+        .transpose()?;
     let mut report = DoctorReport::new(session);
     report.start_group("this machine");
     report.add(check_policy(session));
@@ -28,6 +35,7 @@ pub(crate) fn run(session: &Session) -> CommandResult {
         (resolve_kubectl(session), join_thread(influxctl))
     });
     let kubectl = session.propagate_fatal(kubectl)?;
+    let kubectl_tool = kubectl.as_ref().ok().cloned();
     report.add(check_tool("kubectl", &kubectl));
     let plugin_policy = kubectl
         .as_ref()
@@ -43,6 +51,10 @@ pub(crate) fn run(session: &Session) -> CommandResult {
         Err(_) => report.add(skip_cluster_checks("kubectl")),
     }
     report.extend(UnfinishedNotice::find(session)?.map(|notice| notice.to_check()));
+    if let Some(file) = file {
+        let tools = [kubectl_tool, influxctl.ok()];
+        support::write_report(session, &file, &tools)?;
+    }
     report.conclude()
 }
 

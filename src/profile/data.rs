@@ -51,6 +51,42 @@ impl ConfigData {
     }
 }
 
+/// Lists every key with the kind of its value, and no value.
+pub(super) fn list_keys(text: &str) -> Result<Vec<String>, ConfigError> {
+    let document = node::parse_document(text)?;
+    let mut keys = Vec::new();
+    collect_keys(
+        "",
+        &ConfigData::Table(table_to_map(document.as_table())),
+        &mut keys,
+    );
+    Ok(keys)
+}
+
+fn collect_keys(path: &str, value: &ConfigData, keys: &mut Vec<String>) {
+    let kind = match value {
+        ConfigData::Table(table) => {
+            for (key, value) in table {
+                let separator = if path.is_empty() { "" } else { "." };
+                collect_keys(&format!("{path}{separator}{key}"), value, keys);
+            }
+            return;
+        }
+        ConfigData::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_keys(&format!("{path}[{index}]"), item, keys);
+            }
+            return;
+        }
+        ConfigData::String(_) => "string",
+        ConfigData::Integer(_) => "integer",
+        ConfigData::Float(_) => "float",
+        ConfigData::Boolean(_) => "boolean",
+        ConfigData::Datetime(_) => "date",
+    };
+    keys.push(format!("{path}: {kind}"));
+}
+
 fn table_to_map(table: &dyn TableLike) -> DataMap {
     table
         .iter()

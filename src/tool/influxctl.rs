@@ -26,6 +26,11 @@ pub fn parse_version(output: &ToolOutput) -> Option<Version> {
         .then(|| find(&output.stdout).or_else(|| find(&output.stderr)))?
 }
 
+/// Gets the help of a command, such as `["token", "list"]`, or of influxctl itself.
+pub fn get_help(tool: &Tool, command: &[&str]) -> Invocation {
+    Invocation::new_read(tool, command.iter().copied().chain(["--help"]))
+}
+
 /// Probes a token with the documented command, a throwaway configuration and an empty home. Never
 /// passes `--debug` or `--trace`, which print tokens.
 pub fn probe_token(tool: &Tool) -> Invocation {

@@ -16,6 +16,16 @@ pub enum CheckState {
     Failed,
 }
 
+impl CheckState {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// One line of `doctor`, `status`, `tools verify` or `audit verify`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

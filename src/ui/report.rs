@@ -217,7 +217,7 @@ pub struct CommandFields {
     /// `--dry-run=script`, `--format script`, `completion`: the POSIX shell script.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
-    /// `plan`, `tools pin --write`: the file that was written.
+    /// `plan`, `tools pin --write`, `doctor --report`: the file that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// `plan`, `plan show`, `apply`: SHA-256 of the plan file, lower-case hexadecimal.

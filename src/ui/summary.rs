@@ -1,6 +1,6 @@
 //! The Markdown summary of a CI job. Values in it contain no markup.
 
-use super::check::{Check, CheckState};
+use super::check::Check;
 use super::report::{Report, StepReport};
 use crate::text::sanitize_truncated;
 use std::fmt::Write as _;
@@ -106,18 +106,13 @@ fn step_row(step: &StepReport) -> [String; 3] {
 }
 
 fn check_row(check: &Check) -> [String; 3] {
-    let state = match check.state {
-        CheckState::Ok => "ok",
-        CheckState::Warning => "warning",
-        CheckState::Failed => "failed",
-    };
     let hint = check
         .hint
         .as_ref()
         .map_or_else(String::new, |hint| format!("; hint: {hint}"));
     [
         check.name.clone(),
-        state.to_owned(),
+        check.state.as_str().to_owned(),
         format!("{}{hint}", check.detail),
     ]
 }

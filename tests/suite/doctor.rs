@@ -1,8 +1,9 @@
 //! `doctor`
 
-use crate::enable::CONFIG_FILE;
-use crate::sandbox::{CommandOutput, Sandbox, wrap_lines};
+use crate::enable::{CONFIG_FILE, TOKEN_FILE};
+use crate::sandbox::{self, CommandOutput, Sandbox, wrap_lines};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Runs `doctor`, which must exit with this code and change nothing.
 fn run_doctor(sb: &Sandbox, code: i32, more: &[&str]) -> CommandOutput {
@@ -318,4 +319,44 @@ fn doctor_role_prints_yaml_without_a_run() {
         "{run:?}"
     );
     assert_eq!(sb.run(&["doctor", "--role"]).code, 2);
+}
+
+#[test]
+fn doctor_report_quotes_tools_and_no_secret() {
+    let sb = Sandbox::new();
+    assert_eq!(sb.run(&["enable", "-n", "influxdb"]).code, 0);
+    let args = ["doctor", "-n", "influxdb", "--report", "report.md"];
+    let run = sb.run(&args);
+    assert_eq!(run.code, 0, "{run:?}");
+    sb.assert_no_secret_leaked(&[Path::new(TOKEN_FILE)]);
+    let report = sb.read("home/report.md");
+    let is_of_host = |line: &&str| line.starts_with("kernel: ") || line.starts_with("system: ");
+    assert_eq!(report.lines().filter(is_of_host).count(), 2);
+    let lines = report.lines().filter(|line| !is_of_host(line));
+    let portable = lines.collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(sandbox::normalize(&portable, sb.root()));
+    assert_eq!(sb.file_mode("home/report.md"), 0o600);
+    assert_eq!(sb.list_directory("run"), [""; 0]);
+    // An existing file stays as it is.
+    let run = sb.run(&args);
+    assert_eq!(run.code, 4, "{run:?}");
+    assert_eq!(sb.read("home/report.md"), report);
+}
+
+#[test]
+fn doctor_writes_report_of_failed_checks() {
+    let sb = Sandbox::new();
+    std::fs::remove_file(sb.path("bin/kubectl")).expect("sandbox");
+    sb.set_influxctl_version_output("v2.12.0 \u{1b}[31m eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln");
+    sb.write(CONFIG_FILE, "[[profile]\nsecret");
+    let run = sb.run(&["doctor", "-n", "influxdb", "--report", "report.md"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let report = sb.read("home/report.md");
+    assert!(
+        report.contains("- failed kubectl: ")
+            && report.contains("    v2.12.0  [31m [token]\n")
+            && report.contains("line 1")
+            && !report.contains("secret"),
+        "{report}"
+    );
 }

@@ -397,7 +397,7 @@ fn issue_forms_request_doctor_and_forbid_tokens() {
             "{}",
             path.display()
         );
-        for words in ["bypassctl doctor -o json", "Never paste a token"] {
+        for words in ["bypassctl doctor --report FILE", "Never paste a token"] {
             assert!(form.contains(words), "{} has no `{words}`", path.display());
         }
     }
