@@ -1,5 +1,6 @@
 //! Plans for people: a summary of the changes, then the steps with their commands.
 
+use super::layout::Layout;
 use super::report::{ReportedPlan, Warning};
 use super::stream::OutputStream;
 use super::style::{DIM_STYLE, ERROR_STYLE, SUCCESS_STYLE, WARNING_STYLE};
@@ -54,7 +55,11 @@ impl Ui {
                 self.prepare_text(&escape_lines(text))
             ));
         } else {
-            self.write_out(&escape_lines(text));
+            let layout = self.layout(OutputStream::Out);
+            let lines = text
+                .lines()
+                .map(|line| wrap_step_line(&layout, line) + "\n");
+            self.write_out(&lines.collect::<String>());
         }
     }
 
@@ -104,5 +109,23 @@ impl Ui {
                 "{DIM_STYLE}{hidden} more warnings: --dry-run shows all{DIM_STYLE:#}\n"
             ));
         }
+    }
+}
+
+/// Wraps a line of a step at a terminal. Commands and lines of a file stay whole, to be copied.
+fn wrap_step_line(layout: &Layout, line: &str) -> String {
+    let line = escape_controls(line);
+    let text = line.trim_start();
+    if !layout.is_terminal() || text.starts_with(['$', '+', '-']) {
+        return line;
+    }
+    let (head, _) = line.split_at(line.len() - text.len());
+    let indent = if head.is_empty() { 3 } else { head.len() + 2 };
+    match text.split_once("$ ") {
+        Some((text, command)) => {
+            let text = layout.wrap(head, text.trim_end(), indent);
+            format!("{text}\n{:indent$}$ {command}", "")
+        }
+        None => layout.wrap(head, text, indent),
     }
 }

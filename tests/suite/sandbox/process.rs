@@ -152,7 +152,7 @@ impl Sandbox {
         command
     }
 
-    pub(super) fn bypassctl_command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
+    pub fn bypassctl_command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         self.build_command(
             Path::new(env!("CARGO_BIN_EXE_bypassctl")),
             "bypassctl",
