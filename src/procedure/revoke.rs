@@ -6,6 +6,7 @@
 //! clones or by kubit. The pods restart between the two jobs.
 
 mod facts;
+mod finalizers;
 mod jobs;
 mod operator;
 mod options;
@@ -18,6 +19,7 @@ mod strategy;
 mod tests;
 
 pub use facts::{RevocationFacts, RevocationPlan};
+pub use finalizers::{describe_finalizers, list_finalizers, suggest_finalizer_removal};
 pub use jobs::JobKind;
 pub use operator::{AppInstances, Operator, SigningKey};
 pub use options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun, RevocationOptions};

@@ -3,6 +3,7 @@
 use super::state::RunState;
 use crate::error::{Error, Result};
 use crate::plan::{ClusterTarget, ExpectedSecret, SecretDeletion};
+use crate::procedure::revoke::{list_finalizers, suggest_finalizer_removal};
 use crate::session::cluster::{describe_cluster_id, identify_cluster};
 use crate::session::runner::Runner;
 use crate::tool::invocation::Invocation;
@@ -121,16 +122,8 @@ pub(crate) fn delete_secret(
         &deletion.list_command(),
         state,
     )?;
-    if secrets.iter().any(|secret| secret.uid == deletion.uid) {
-        let (name, namespace) = (deletion.name, &deletion.target.namespace);
-        return Err(
-            Error::failure(format!("secret `{name}` still exists after its deletion")).hint(
-                format!(
-                    "check it for a finalizer: \
-                     `kubectl describe secrets/{name} --namespace {namespace}`"
-                ),
-            ),
-        );
+    if let Some(secret) = secrets.iter().find(|secret| secret.uid == deletion.uid) {
+        return Err(remaining_secret_error(secret));
     }
     let SecretDeletion { name, uid, .. } = deletion;
     let detail = match deletion.method {
@@ -143,6 +136,22 @@ pub(crate) fn delete_secret(
     runner.ui.report_step(step, StepOutcome::Done, &detail);
     state.cache_secret_uids(secrets);
     Ok(())
+}
+
+fn remaining_secret_error(secret: &SecretUid) -> Error {
+    let name = &secret.name;
+    match list_finalizers(secret) {
+        Some(finalizers) => Error::failure(format!(
+            "secret `{name}` still exists after its deletion: it has {finalizers}"
+        ))
+        .hint(suggest_finalizer_removal(secret)),
+        None => Error::failure(format!("secret `{name}` still exists after its deletion")).hint(
+            format!(
+                "run the deletion by hand to see what prevents it: \
+                 `kubectl delete secrets/{name} --namespace NS`"
+            ),
+        ),
+    }
 }
 
 fn list_secret_uids(

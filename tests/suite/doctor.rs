@@ -77,6 +77,28 @@ fn doctor_fails_when_one_permission_is_missing() {
 }
 
 #[test]
+fn doctor_reports_finalizers() {
+    let sb = Sandbox::new();
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"]["influxdb/admin-token"]["finalizers"] = json!(["example.com/f"]);
+    });
+    let run = run_doctor(&sb, 1, &[]);
+    insta::assert_snapshot!(wrap_lines(extract_check(&run, "finalizers")), @r#"
+    failed    finalizers: secret `admin-token` has finalizer `example.com/f`: its deletion would not
+        finish
+               hint: let the controller that set the finalizer remove it. If that controller no
+        longer exists, run `kubectl patch secrets/admin-token --namespace influxdb --context sim-dev
+        --type merge --patch '{"metadata":{"finalizers":null}}'`
+    "#);
+    assert!(
+        run.stderr
+            .contains("failed checks: 1, all for a revocation"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn doctor_reports_missing_secrets_jobs_and_pods() {
     let sb = Sandbox::new();
     sb.remove_secret("rsa-keys");

@@ -18,7 +18,7 @@ const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[
     ("server-1.37.json", "delete-raw-finalizer", FINALIZER_REASON),
 ];
 
-const FINALIZER_REASON: &str = "the fake has neither managed fields nor finalizers";
+const FINALIZER_REASON: &str = "the fake's answer has no managed fields";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

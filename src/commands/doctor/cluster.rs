@@ -119,6 +119,9 @@ pub(super) fn check_objects(
         Ok(output) => check_jobs(kubectl::parse_list(output), namespace),
         Err(error) => vec![Check::from_error("jobs", error)],
     };
+    if let Ok(secrets) = &secrets {
+        revocation.extend(check_finalizers(secrets));
+    }
     revocation.push(parse_check(&pods, "pods", |output| {
         check_pods(kubectl::parse_list(output), selector)
     }));
@@ -300,6 +303,27 @@ fn check_secrets(
     } else {
         failed
     }
+}
+
+/// Reports finalizers, which would block the deletion of a secret.
+fn check_finalizers(output: &ToolOutput) -> Option<Check> {
+    // `check_secrets` reports this error.
+    let secrets = kubectl::parse_secret_uids(output).ok()?;
+    let blocked = secrets
+        .iter()
+        .find(|secret| !secret.finalizers.is_empty())?;
+    let described: Vec<String> = secrets
+        .iter()
+        .filter_map(revoke::describe_finalizers)
+        .collect();
+    Some(Check::failure(
+        "finalizers",
+        format!(
+            "{}: its deletion would not finish",
+            described.join(", and ")
+        ),
+        revoke::suggest_finalizer_removal(blocked),
+    ))
 }
 
 fn check_jobs(jobs: std::result::Result<Vec<Job>, KubectlError>, namespace: &str) -> Vec<Check> {

@@ -49,6 +49,8 @@ pub enum PreflightCheck {
     FailedJob,
     /// The site does not set its own signing key.
     SigningKey,
+    /// No finalizer blocks the deletion of a secret.
+    Finalizers,
 }
 
 impl PreflightCheck {
@@ -57,6 +59,7 @@ impl PreflightCheck {
         Self::DryRun,
         Self::FailedJob,
         Self::SigningKey,
+        Self::Finalizers,
     ];
 
     /// Returns the value as on the command line.
@@ -66,6 +69,7 @@ impl PreflightCheck {
             Self::DryRun => "dry-run",
             Self::FailedJob => "failed-job",
             Self::SigningKey => "signing-key",
+            Self::Finalizers => "finalizers",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Plans the steps that a revocation still needs.
 
 use super::facts::{RevocationFacts, RevocationPlan};
+use super::finalizers::ensure_no_finalizers;
 use super::jobs::JobKind;
 use super::operator::SigningKey;
 use super::options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
@@ -36,6 +37,7 @@ pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Resul
     ensure_not_paused(facts)?;
     let stage = observation.determine_stage(facts.options.start_over);
     ensure_keys_origin_is_known(&stage)?;
+    ensure_no_finalizers(facts, &stage)?;
     // With new keys, the pods can be missing for a moment during their restart.
     if stage.keys != SecretState::New {
         ensure_pods_match(facts)?;

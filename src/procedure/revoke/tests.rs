@@ -45,6 +45,8 @@ fn make_secret(name: &str, uid: &str, second: u32) -> SecretUid {
         name: name.to_owned(),
         uid: uid.to_owned(),
         created_at: format_time(second),
+        deleted_at: None,
+        finalizers: Vec::new(),
     }
 }
 
@@ -542,6 +544,40 @@ fn failed_job_is_refused_unless_equal_job_completed() {
     assert!(plan_revocation(&facts, Vec::new()).is_err());
     facts.options.skip_checks = vec![PreflightCheck::FailedJob];
     assert!(plan_revocation(&facts, Vec::new()).is_ok());
+}
+
+#[test]
+fn finalizers_are_refused_only_on_secrets_to_delete() {
+    let refusal = |facts: &RevocationFacts| {
+        let error = plan_revocation(facts, Vec::new()).err();
+        error.map_or_else(String::new, |error| error.message)
+    };
+    for (index, name) in ["rsa-keys", "admin-token"].into_iter().enumerate() {
+        let mut facts = make_facts();
+        facts.secrets[index].finalizers = vec!["example.com/f".to_owned()];
+        assert_eq!(
+            refusal(&facts),
+            format!("secret `{name}` has finalizer `example.com/f`: its deletion would not finish")
+        );
+        // The secrets are the new ones of an unfinished revocation, so they stay.
+        facts.started_deletions = vec![ObjectRef {
+            kind: ObjectKind::Secret,
+            name: "rsa-keys".to_owned(),
+            uid: "gone".to_owned(),
+        }];
+        assert_eq!(refusal(&facts), "");
+        facts.secrets[index].deleted_at = Some(format_time(9));
+        assert_eq!(
+            refusal(&facts),
+            format!(
+                "secret `{name}`, marked for deletion at 2024-01-01T00:00:09Z, has finalizer \
+                 `example.com/f`: its deletion would not finish"
+            ),
+            "somebody else deletes the new secret"
+        );
+        facts.options.skip_checks = vec![PreflightCheck::Finalizers];
+        assert_eq!(refusal(&facts), "");
+    }
 }
 
 #[test]

@@ -28,12 +28,12 @@ impl Kubectl {
         invocation
     }
 
-    /// Gets UIDs and creation times of both secrets, without their data.
+    /// Gets UIDs, creation times and finalizers of both secrets, without their data.
     pub fn get_secret_uids(&self, namespace: &str) -> Invocation {
         self.get_columns(&["secrets/rsa-keys", "secrets/admin-token"], namespace)
     }
 
-    /// Gets UID and creation time of the secret `admin-token`, without its data.
+    /// Gets the same of the secret `admin-token`.
     pub fn get_token_uid(&self, namespace: &str) -> Invocation {
         self.get_columns(&["secrets/admin-token"], namespace)
     }
@@ -41,7 +41,8 @@ impl Kubectl {
     fn get_columns(&self, objects: &[&str], namespace: &str) -> Invocation {
         let columns = concat!(
             "custom-columns=NAME:.metadata.name,UID:.metadata.uid,",
-            "CREATED:.metadata.creationTimestamp"
+            "CREATED:.metadata.creationTimestamp,DELETED:.metadata.deletionTimestamp,",
+            "FINALIZERS:.metadata.finalizers[*]"
         );
         let options = [
             "--namespace",
@@ -99,7 +100,14 @@ pub struct SecretUid {
     pub uid: String,
     /// To the second.
     pub created_at: String,
+    /// The time of the deletion that finalizers delay, to the second.
+    pub deleted_at: Option<String>,
+    /// Delay a deletion until their controllers have removed them.
+    pub finalizers: Vec<String>,
 }
+
+/// kubectl's text for a missing value.
+const NO_VALUE: &str = "<none>";
 
 impl SecretUid {
     #[must_use]
@@ -117,15 +125,24 @@ impl SecretUid {
         self.created_at.parse().ok()
     }
 
-    /// Parses one row of the columns NAME, UID, CREATED.
+    /// Parses one row of the columns NAME, UID, CREATED, DELETED, FINALIZERS.
     fn parse_row(row: &str) -> Option<Self> {
-        let mut columns = row.split_whitespace().map(str::to_owned);
-        let secret = Self {
-            name: columns.next()?,
-            uid: columns.next()?,
-            created_at: columns.next()?,
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        let &[name, uid, created_at, deleted_at, finalizers] = columns.as_slice() else {
+            return None;
         };
-        columns.next().is_none().then_some(secret)
+        let optional = |value: &str| (value != NO_VALUE).then(|| value.to_owned());
+        // The server allows neither a space nor a comma in the name of a finalizer.
+        let finalizers = optional(finalizers)
+            .map(|list| list.split(',').map(str::to_owned).collect())
+            .unwrap_or_default();
+        Some(Self {
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            created_at: created_at.to_owned(),
+            deleted_at: optional(deleted_at),
+            finalizers,
+        })
     }
 }
 
@@ -186,9 +203,31 @@ mod tests {
     }
 
     #[test]
+    fn finalizers_are_parsed_as_kubectl_prints_them() {
+        let parse = |end: &str| {
+            let row = format!("rsa-keys   u   2026-01-01T00:00:00Z   {end}");
+            let secret = SecretUid::parse_row(&row)?;
+            Some((secret.deleted_at, secret.finalizers.join(" ")))
+        };
+        let none = Some((None, String::new()));
+        assert_eq!(parse("<none>                 <none>"), none);
+        let one = Some((None, "example.com/f".to_owned()));
+        assert_eq!(parse("<none>                 example.com/f"), one);
+        let both = Some((
+            Some("2026-01-02T00:00:00Z".to_owned()),
+            "example.com/f orphan".to_owned(),
+        ));
+        assert_eq!(parse("2026-01-02T00:00:00Z   example.com/f,orphan"), both);
+        assert_eq!(parse("<none>"), None, "a column is missing");
+        assert_eq!(parse("<none>   example.com/f   orphan"), None);
+    }
+
+    #[test]
     fn secret_is_missing_only_when_server_reports_it_not_found() {
-        const KEYS: &str =
-            "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z\n";
+        const KEYS: &str = concat!(
+            "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z   ",
+            "<none>   <none>\n"
+        );
         const NO_TOKEN: &str = "Error from server (NotFound): secrets \"admin-token\" not found\n";
         const NO_KEYS: &str = "Error from server (NotFound): secrets \"rsa-keys\" not found\n";
         assert_eq!(parse_secret_count(1, KEYS, NO_TOKEN), Ok(1));

@@ -232,8 +232,7 @@ fn vendor_and_intermediate_versions_are_supported() {
 fn missing_secret_is_reported_beside_existing_one() {
     let sb = Sandbox::new();
     sb.remove_secret("rsa-keys");
-    let columns =
-        "custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp";
+    let columns = "custom-columns=NAME:.metadata.name,UID:.metadata.uid";
     let line = format!(
         "get secrets/rsa-keys secrets/admin-token --namespace influxdb --output {columns} \
          --no-headers"

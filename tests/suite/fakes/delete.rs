@@ -12,10 +12,14 @@ fn get_keys_uid(sb: &Sandbox) -> Value {
     sb.refresh_cluster()["secrets"]["influxdb/rsa-keys"]["meta"]["uid"].clone()
 }
 
+fn set_finalizers(sb: &Sandbox, finalizers: Value) {
+    sb.edit_cluster(|cluster| cluster["secrets"]["influxdb/rsa-keys"]["finalizers"] = finalizers);
+}
+
 /// Creates a sandbox with a finalizer on the keys. Returns their UID and a waiting deletion.
 fn spawn_stuck_deletion() -> (Sandbox, Value, RunningCommand) {
     let sb = Sandbox::new();
-    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
+    set_finalizers(&sb, json!(["example.com/f"]));
     let keys = get_keys_uid(&sb);
     let deletion = sb.spawn_tool("kubectl", &super::split_words(DELETE_KEYS));
     wait_until("it says so", || {
@@ -51,7 +55,7 @@ fn deletion_waits_while_finalizer_holds_secret() {
 #[test]
 fn deletion_completes_when_finalizer_removed() {
     let (sb, _, deletion) = spawn_stuck_deletion();
-    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));
+    set_finalizers(&sb, json!([]));
     assert_eq!(deletion.wait().code, 0);
     assert_eq!(get_keys_uid(&sb), Value::Null);
 }

@@ -15,6 +15,15 @@ pub fn prepare_call(sb: &Sandbox, name: &str, stdin: Option<&str>) {
         "delete-raw-secret" => set_uid(sb, "secrets", stdin),
         "delete-raw-job-conflict" => sb.run_fake(&["job", "influxdb", "doomed"]),
         "delete-raw-job" => set_uid(sb, "jobs", stdin),
+        "secret-uids-with-finalizers" => {
+            set_finalizers(sb, "rsa-keys", &["example.com/one"]);
+            let three = ["example.com/one", "example.com/two", "orphan"];
+            set_finalizers(sb, "admin-token", &three);
+        }
+        "secret-uids-deletion-delayed" => sb.edit_cluster(|cluster| {
+            let keys = &mut cluster["secrets"]["influxdb/rsa-keys"];
+            keys["deleted_ms"] = keys["meta"]["created_ms"].clone();
+        }),
         "create-clone-dry-run-server" => sb.edit_cluster(|cluster| cluster["names"] = json!(100)),
         "wait-failed-job" => {
             sb.run_fake(&["failing-job", "influxdb", "doomed"]);
@@ -48,6 +57,12 @@ fn set_uid(sb: &Sandbox, kind: &str, stdin: Option<&str>) {
     let options: Value = serde_json::from_str(stdin.expect("options")).expect("JSON");
     sb.edit_cluster(|cluster| {
         cluster[kind]["influxdb/doomed"]["meta"]["uid"] = options["preconditions"]["uid"].clone();
+    });
+}
+
+fn set_finalizers(sb: &Sandbox, secret: &str, finalizers: &[&str]) {
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"][format!("influxdb/{secret}")]["finalizers"] = json!(finalizers);
     });
 }
 

@@ -157,11 +157,11 @@ fn cancelled_deletion_is_detected() {
     let run = run_revoke(&sb, 8, &[]);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: secret `rsa-keys` still exists after its deletion
-    hint: a change was made before this error: run the same command again to resume. Check it for a
-        finalizer: `kubectl describe secrets/rsa-keys --namespace influxdb`. Steps done: nothing;
-        started: delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys,
-        restart-pods, rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
-        verify-revocation
+    hint: a change was made before this error: run the same command again to resume. Run the
+        deletion by hand to see what prevents it: `kubectl delete secrets/rsa-keys --namespace
+        influxdb --context sim-dev`. Steps done: nothing; started: delete-rsa-keys; pending:
+        delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
 }
 

@@ -121,14 +121,19 @@ fn job_recreated_after_last_look_is_kept() {
 #[test]
 fn finalizer_is_detected_after_deletion_by_uid() {
     let sb = create_fast_sandbox();
-    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
-    let run = run_revoke(&sb, 8, &["--delete-by-uid"]);
-    assert!(
-        run.stderr
-            .contains("secret `rsa-keys` still exists after its deletion"),
-        "{}",
-        run.stderr
-    );
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"]["influxdb/rsa-keys"]["finalizers"] = json!(["example.com/f"]);
+    });
+    let run = run_revoke(&sb, 8, &["--delete-by-uid", "--skip-check", "finalizers"]);
+    insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
+    error: secret `rsa-keys` still exists after its deletion: it has finalizer `example.com/f`
+    hint: a change was made before this error: run the same command again to resume. Let the
+        controller that set the finalizer remove it. The secret then disappears. If that controller
+        no longer exists, run `kubectl patch secrets/rsa-keys --namespace influxdb --context sim-dev
+        --type merge --patch '{"metadata":{"finalizers":null}}'`. Steps done: nothing; started:
+        delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
+    "#);
 }
 
 #[test]

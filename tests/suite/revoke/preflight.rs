@@ -1,6 +1,9 @@
 //! Refusals without a change.
 
-use super::{create_fast_sandbox, expect_refusal, run_revoke};
+use super::{
+    create_enabled_sandbox, create_fast_sandbox, expect_refusal, list_cluster_changes,
+    list_object_uids, run_revoke,
+};
 use crate::sandbox::wrap_lines;
 use serde_json::json;
 
@@ -247,4 +250,51 @@ fn revoke_exits_with_5_when_cluster_is_unreachable() {
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn revoke_refuses_when_finalizer_blocks_secret() {
+    let sb = create_enabled_sandbox();
+    let set_finalizers = |secret: &str, finalizers: &[&str]| {
+        sb.edit_cluster(|cluster| {
+            cluster["secrets"][format!("influxdb/{secret}")]["finalizers"] = json!(finalizers);
+        });
+    };
+    set_finalizers("rsa-keys", &["example.com/backup"]);
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @r#"
+    error: secret `rsa-keys` has finalizer `example.com/backup`: its deletion would not finish
+    hint: let the controller that set the finalizer remove it. If that controller no longer exists,
+        run `kubectl patch secrets/rsa-keys --namespace influxdb --context sim-dev --type merge
+        --patch '{"metadata":{"finalizers":null}}'`. If the controller removes it during a deletion,
+        pass `--skip-check finalizers`
+    "#);
+    expect_refusal(&sb, 4, &["--delete-by-uid"]);
+    set_finalizers("admin-token", &["example.com/a", "orphan"]);
+    let confirmed = ["-n", "influxdb", "--confirm", "sim-dev/influxdb"];
+    let plan = ["revoke", "-n", "influxdb", "--out", "saved.plan"];
+    let before = list_object_uids(&sb);
+    for (command, args) in [("rotate", &confirmed[..]), ("plan", &plan)] {
+        let run = super::run_with_exit_code(&sb, 4, &[&[command], args].concat());
+        let both = "secret `rsa-keys` has finalizer `example.com/backup`, and secret \
+                    `admin-token` has finalizers `example.com/a`, `orphan`: ";
+        assert!(run.stderr.contains(both), "{}", run.stderr);
+    }
+    assert_eq!(
+        (list_object_uids(&sb), list_cluster_changes(&sb).as_str()),
+        (before, "")
+    );
+    // An earlier deletion waits for the finalizer.
+    set_finalizers("admin-token", &[]);
+    sb.edit_cluster(|cluster| {
+        let keys = &mut cluster["secrets"]["influxdb/rsa-keys"];
+        keys["deleted_ms"] = keys["meta"]["created_ms"].clone();
+    });
+    insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &[])), @r#"
+    error: secret `rsa-keys`, marked for deletion at [TIME], has finalizer `example.com/backup`: its
+        deletion would not finish
+    hint: let the controller that set the finalizer remove it. The secret then disappears. If that
+        controller no longer exists, run `kubectl patch secrets/rsa-keys --namespace influxdb
+        --context sim-dev --type merge --patch '{"metadata":{"finalizers":null}}'`. If the
+        controller removes it during a deletion, pass `--skip-check finalizers`
+    "#);
 }

@@ -304,8 +304,13 @@ fn revoke_stops_when_operator_is_paused_meanwhile() {
 #[test]
 fn revoke_times_out_when_finalizer_blocks_secret() {
     let sb = create_fast_sandbox();
-    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!(["influxdb/rsa-keys"]));
-    let run = run_revoke(&sb, 8, &["--timeout", "2s"]);
+    let set_finalizers = |finalizers| {
+        sb.edit_cluster(|cluster| {
+            cluster["secrets"]["influxdb/rsa-keys"]["finalizers"] = finalizers;
+        });
+    };
+    set_finalizers(json!(["example.com/f"]));
+    let run = run_revoke(&sb, 8, &["--timeout", "2s", "--skip-check", "finalizers"]);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
     error: kubectl timed out after 2 s and was killed
     hint: a change was made before this error: run the same command again to resume. Check the
@@ -313,7 +318,7 @@ fn revoke_times_out_when_finalizer_blocks_secret() {
         pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
         rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
-    sb.edit_cluster(|cluster| cluster["stuck_deletes"] = json!([]));
+    set_finalizers(json!([]));
     run_revoke(&sb, 0, &[]);
 }
 

@@ -1,0 +1,85 @@
+//! Finalizers, which block the deletion of a secret until their controllers remove them.
+
+use super::facts::RevocationFacts;
+use super::options::PreflightCheck;
+use super::stage::{SecretState, Stage};
+use crate::error::{Error, Result};
+use crate::plan::SecretName;
+use crate::tool::kubectl::SecretUid;
+
+/// Refuses if a secret would only be marked for deletion. The server cannot take the mark back.
+pub(super) fn ensure_no_finalizers(facts: &RevocationFacts, stage: &Stage) -> Result<()> {
+    if facts
+        .options
+        .skip_checks
+        .contains(&PreflightCheck::Finalizers)
+    {
+        return Ok(());
+    }
+    let is_new = |secret: &SecretUid| {
+        SecretName::ALL
+            .into_iter()
+            .any(|name| name.as_str() == secret.name && *stage.secret(name) == SecretState::New)
+    };
+    // A new secret stays, unless somebody else has deleted it.
+    let blocked: Vec<&SecretUid> = facts
+        .secrets
+        .iter()
+        .filter(|secret| secret.deleted_at.is_some() || !is_new(secret))
+        .filter(|secret| !secret.finalizers.is_empty())
+        .collect();
+    let Some(first) = blocked.first() else {
+        return Ok(());
+    };
+    let described: Vec<String> = blocked
+        .iter()
+        .copied()
+        .filter_map(describe_finalizers)
+        .collect();
+    Err(Error::refusal(format!(
+        "{}: its deletion would not finish",
+        described.join(", and ")
+    ))
+    .hint(suggest_finalizer_removal(first))
+    .append_hint("if the controller removes it during a deletion, pass `--skip-check finalizers`"))
+}
+
+/// Describes a secret that has finalizers.
+#[must_use]
+pub fn describe_finalizers(secret: &SecretUid) -> Option<String> {
+    let finalizers = list_finalizers(secret)?;
+    let SecretUid {
+        name, deleted_at, ..
+    } = secret;
+    let deleted_at = deleted_at.as_ref().map_or_else(String::new, |time| {
+        format!(", marked for deletion at {time},")
+    });
+    Some(format!("secret `{name}`{deleted_at} has {finalizers}"))
+}
+
+/// Lists the finalizers of a secret, if it has any.
+#[must_use]
+pub fn list_finalizers(secret: &SecretUid) -> Option<String> {
+    let noun = match secret.finalizers.len() {
+        0 => return None,
+        1 => "finalizer",
+        _ => "finalizers",
+    };
+    Some(format!("{noun} `{}`", secret.finalizers.join("`, `")))
+}
+
+/// Returns the instruction to remove the finalizers of a secret.
+#[must_use]
+pub fn suggest_finalizer_removal(secret: &SecretUid) -> String {
+    let name = &secret.name;
+    let consequence = if secret.deleted_at.is_some() {
+        ". The secret then disappears"
+    } else {
+        ""
+    };
+    format!(
+        "let the controller that set the finalizer remove it{consequence}. If that controller no longer \
+         exists, run `kubectl patch secrets/{name} --namespace NS --type merge --patch \
+         '{{\"metadata\":{{\"finalizers\":null}}}}'`"
+    )
+}
