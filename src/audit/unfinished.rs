@@ -85,6 +85,8 @@ enum RunEventKind {
         /// The run left no revocation unfinished. Either a revocation ended, with any result of
         /// its verification, or the new token was enabled. A later revocation means the new token.
         is_completed_revocation: bool,
+        /// The run changed something.
+        has_changed: bool,
     },
 }
 
@@ -118,6 +120,7 @@ impl RunEvent {
                 command,
                 dry_run,
                 outcome,
+                changed,
                 target,
                 ..
             } => {
@@ -131,6 +134,7 @@ impl RunEvent {
                 let kind = RunEventKind::End {
                     is_completed,
                     is_completed_revocation: is_completed && is_revocation && !dry_run,
+                    has_changed: changed,
                 };
                 (target, kind)
             }
@@ -182,7 +186,35 @@ fn read_revocation_events(log: &RecentLog) -> io::Result<Vec<RunEvent>> {
             events.push(event);
         }
     })?;
+    remove_refused_changes(&mut events);
     Ok(events)
+}
+
+/// Removes the changes of runs that changed nothing: the server refused them all.
+fn remove_refused_changes(events: &mut Vec<RunEvent>) {
+    let unchanged: BTreeSet<String> = events
+        .iter()
+        .filter(|event| {
+            matches!(
+                event.kind,
+                RunEventKind::End {
+                    has_changed: false,
+                    ..
+                }
+            )
+        })
+        .map(|event| event.run.clone())
+        .collect();
+    events.retain(|event| {
+        let is_change = matches!(
+            event.kind,
+            RunEventKind::Intent {
+                effect: Effect::Changes,
+                ..
+            }
+        );
+        !is_change || !unchanged.contains(&event.run)
+    });
 }
 
 fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
@@ -465,7 +497,9 @@ pub(super) fn find_plan_progress(
     plan_digest: &str,
     own_run: &str,
 ) -> io::Result<PlanProgress> {
-    let (mut runs, mut steps, mut is_done) = (BTreeSet::new(), Vec::new(), false);
+    let (mut runs, mut is_done) = (BTreeSet::new(), false);
+    // Each step with its run.
+    let mut steps: Vec<(String, String)> = Vec::new();
     log.for_each_entry(|entry| {
         let event = RunEvent::from_entry(entry).filter(|event| event.run != own_run);
         let Some(event) = event else { return };
@@ -473,18 +507,26 @@ pub(super) fn find_plan_progress(
             RunEventKind::Intent {
                 step, plan, effect, ..
             } if plan.as_deref() == Some(plan_digest) => {
-                steps.extend(Some(step).filter(|_| effect == Effect::Changes));
+                if effect == Effect::Changes {
+                    steps.push((step, event.run.clone()));
+                }
                 runs.insert(event.run);
             }
             RunEventKind::End {
-                is_completed: true, ..
-            } => is_done |= runs.contains(&event.run),
+                is_completed,
+                has_changed,
+                ..
+            } => {
+                is_done |= is_completed && runs.contains(&event.run);
+                // The server refused all changes of this run.
+                steps.retain(|(_, run)| has_changed || *run != event.run);
+            }
             _ => {}
         }
     })?;
     Ok(match steps.is_empty() {
         _ if is_done => PlanProgress::Done,
         true => PlanProgress::Pending,
-        false => PlanProgress::Incomplete(steps),
+        false => PlanProgress::Incomplete(steps.into_iter().map(|(step, _)| step).collect()),
     })
 }

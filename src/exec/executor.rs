@@ -20,7 +20,7 @@ use crate::tool::invocation::{Effect, Invocation, ObjectRef, Timeout};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -57,7 +57,8 @@ pub struct Executor {
     pub(super) log: Mutex<Log>,
     pub(super) redactor: Mutex<Redactor>,
     pub(super) target: Mutex<Target>,
-    pub(super) has_changed: AtomicBool,
+    /// The number of changes that have happened or may have.
+    pub(super) change_count: AtomicUsize,
     pub(super) run_id: String,
     pub(super) actor: Actor,
     pub(super) state_dir: PathBuf,
@@ -126,7 +127,7 @@ impl Executor {
             log: Mutex::new(log),
             redactor: Mutex::default(),
             target: Mutex::default(),
-            has_changed: AtomicBool::new(false),
+            change_count: AtomicUsize::new(0),
             run_id,
             actor,
             state_dir: setup.state_dir,
@@ -179,10 +180,10 @@ impl Executor {
     }
 
     /// Returns whether this run changed a file or the cluster. A command that may have changed it
-    /// counts.
+    /// counts, unless the server refused it by its precondition.
     #[must_use]
     pub fn has_changed(&self) -> bool {
-        self.has_changed.load(Ordering::SeqCst)
+        self.change_count.load(Ordering::SeqCst) > 0
     }
 
     /// Returns whether the log's filesystem can reserve space for a result before its action.

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::tool::influxctl::{self, TokenVerdict};
 use crate::tool::invocation::{Effect, Invocation, Sensitivity, ToolOutput};
 use std::io;
+use crate::tool::kubectl::is_refused_by_precondition;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -208,7 +209,7 @@ impl Executor {
         };
         let receipt = self.record_intent(step, invocation.effect(), operation)?;
         if invocation.effect() == Effect::Changes {
-            self.has_changed.store(true, Ordering::SeqCst);
+            self.change_count.fetch_add(1, Ordering::SeqCst);
         }
         // A watch that outlives this run must not hold its locks.
         let inherited = if stop.is_none() {
@@ -222,7 +223,11 @@ impl Executor {
         };
         let verdict = probe.map(|_| self.judge_probe(invocation, &process));
         self.record_process_result(receipt, invocation, &process, verdict)?;
-        self.to_tool_output(invocation, process, timeout)
+        let output = self.to_tool_output(invocation, process, timeout)?;
+        if is_refused_by_precondition(invocation, &output) {
+            self.change_count.fetch_sub(1, Ordering::SeqCst);
+        }
+        Ok(output)
     }
 
     /// Returns the server's answer to a token probe.

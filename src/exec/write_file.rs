@@ -151,8 +151,8 @@ impl Executor {
             Text::Utf8(path) => path.clone(),
             Text::Bytes { b64 } => format!("base64:{b64}"),
         };
-        self.has_changed
-            .fetch_or(outcome.is_applied, Ordering::SeqCst);
+        self.change_count
+            .fetch_add(usize::from(outcome.is_applied), Ordering::SeqCst);
         let files = if outcome.is_applied {
             vec![change]
         } else {

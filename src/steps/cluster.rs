@@ -107,10 +107,8 @@ pub(crate) fn delete_secret(
     match kubectl::check_success(&runner.run(step, &deletion.command())?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => {}
         Err(KubectlError::Conflict(_)) => {
-            return Err(concurrent_change_error(&format!(
-                "secret `{}`",
-                deletion.name
-            )));
+            let object = format!("secret `{}`", deletion.name);
+            return Err(refused_deletion_error(runner, &object));
         }
         Err(failure) => {
             return Err(failure.into_error(&format!("cannot delete secret `{}`", deletion.name)));
@@ -214,4 +212,19 @@ pub(super) fn concurrent_change_error(object: &str) -> Error {
         "{object} was recreated by someone else during this run"
     ))
     .hint("find out who recreated it, then run the same command again to plan from the new state")
+}
+
+/// Reports that the server kept an object, because it has another UID than observed.
+pub(super) fn refused_deletion_error(runner: &Runner, object: &str) -> Error {
+    let error = concurrent_change_error(object);
+    if runner.executor.has_changed() {
+        return error;
+    }
+    Error {
+        hint: format!(
+            "the server refused the deletion, so this run changed nothing: {}",
+            error.hint
+        ),
+        ..error
+    }
 }

@@ -1,6 +1,6 @@
 //! The step that reruns a job and waits for it.
 
-use super::cluster::concurrent_change_error;
+use super::cluster::{concurrent_change_error, refused_deletion_error};
 use super::watch::{ConditionWatch, WatchObserver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{JobRun, JobStrategy};
@@ -130,9 +130,10 @@ fn create_job_error(failure: KubectlError, name: &str) -> Error {
 fn delete_job(runner: &Runner, step: &str, command: &Invocation, job: &ObjectRef) -> Result<()> {
     match kubectl::check_success(&runner.run(step, command)?) {
         Ok(()) | Err(KubectlError::NotFound(_)) => Ok(()),
-        Err(KubectlError::Conflict(_)) => {
-            Err(concurrent_change_error(&format!("job `{}`", job.name)))
-        }
+        Err(KubectlError::Conflict(_)) => Err(refused_deletion_error(
+            runner,
+            &format!("job `{}`", job.name),
+        )),
         Err(failure) => Err(failure.into_error(&format!("cannot delete job `{}`", job.name))),
     }
 }

@@ -114,6 +114,7 @@ pub struct Invocation {
     pub(super) stdin: Option<String>,
     pub(super) derived_from: Vec<ObjectRef>,
     pub(super) object: Option<ObjectRef>,
+    pub(super) has_precondition: bool,
     pub(super) effect: Effect,
     pub(super) sensitivity: Sensitivity,
     pub(super) env_policy: EnvPolicy,
@@ -135,6 +136,7 @@ impl Invocation {
             stdin: None,
             derived_from: Vec::new(),
             object: None,
+            has_precondition: false,
             effect: Effect::Reads,
             sensitivity: Sensitivity::Plain,
             env_policy: EnvPolicy::Inherit,
@@ -178,6 +180,12 @@ impl Invocation {
     #[must_use]
     pub fn object(&self) -> Option<&ObjectRef> {
         self.object.as_ref()
+    }
+
+    /// Returns whether the server changes the object only if it still has the observed UID.
+    #[must_use]
+    pub fn has_precondition(&self) -> bool {
+        self.has_precondition
     }
 
     #[must_use]

@@ -22,7 +22,7 @@ pub use app_instance::{AppInstance, parse_app_instance_config, parse_app_instanc
 pub use client::{GlobalFlags, Kubectl, PinnedServer, get_version, is_dispatcher, parse_version};
 pub use cluster::ClusterId;
 pub use events::{EventReader, EventType, WatchEvent};
-pub use failure::{KubectlError, is_transient_failure};
+pub use failure::{KubectlError, is_refused_by_precondition, is_transient_failure};
 pub use kuberc::{
     PluginPolicy, enforces_plugin_policy, get_kuberc, lacks_kuberc_command, mentions_plugin_policy,
     parse_kuberc, parse_kuberc_file,

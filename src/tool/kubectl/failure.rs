@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::text::sanitize_truncated;
 use crate::tool::ToolName;
-use crate::tool::invocation::{ProcessExit, ToolOutput};
+use crate::tool::invocation::{Invocation, ProcessExit, ToolOutput};
 use zeroize::Zeroizing;
 
 /// A failed kubectl command, with kubectl's own error message, safe to print.
@@ -72,6 +72,10 @@ const TRANSIENT_PATTERNS: &[&str] = &[
 /// the words of a broken connection, but the server has answered.
 const WEBHOOK_PATTERNS: &[&str] = &["failed calling webhook", "failed to call webhook"];
 
+/// Parts of the error messages for an object with another UID than in the precondition: before the
+/// deletion (apiserver `BeforeDelete`, recordings) and in its transaction (`Preconditions.Check`).
+const UID_MISMATCH_PATTERNS: &[&str] = &["the UID in the precondition", "UID in precondition"];
+
 /// Parts of the error messages for a plugin that the policy denies, in lower case (kubectl 1.37).
 const PLUGIN_DENIAL_PATTERNS: &[&str] = &[
     "not allowed: policy set to",
@@ -87,6 +91,20 @@ pub fn is_transient_failure(output: &ToolOutput) -> bool {
         && !output.is_success()
         && has_any(TRANSIENT_PATTERNS)
         && !has_any(WEBHOOK_PATTERNS)
+}
+
+/// Returns whether the server refused a change because the object has another UID. Then the
+/// command has changed nothing: the server checks the UID in the transaction of the deletion.
+#[must_use]
+pub fn is_refused_by_precondition(invocation: &Invocation, output: &ToolOutput) -> bool {
+    invocation.has_precondition()
+        && !output.is_success()
+        && matches!(
+            KubectlError::from_output(output),
+            KubectlError::Conflict(message) if UID_MISMATCH_PATTERNS
+                .iter()
+                .any(|pattern| message.contains(pattern))
+        )
 }
 
 impl KubectlError {

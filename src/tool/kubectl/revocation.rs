@@ -64,6 +64,7 @@ impl Kubectl {
             "propagationPolicy": "Background",
         });
         invocation.stdin = Some(options.to_string());
+        invocation.has_precondition = true;
         // The server answers with the whole object if a finalizer delays the deletion.
         invocation.sensitivity = Sensitivity::Stdout;
         invocation

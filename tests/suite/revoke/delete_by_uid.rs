@@ -24,7 +24,7 @@ fn list_raw_deletions(sb: &Sandbox) -> Vec<(String, String)> {
 }
 
 /// Runs `revoke --delete-by-uid`, and gives an object another UID right before its deletion.
-fn recreate_before_deletion(sb: &Sandbox, path: &str, kind: &str, name: &str) -> String {
+fn recreate_before_deletion(sb: &Sandbox, path: &str, kind: &str, name: &str, code: i32) -> String {
     sb.inject_fault(json!({
         "tool": "kubectl",
         "contains": ["--raw", path],
@@ -38,7 +38,7 @@ fn recreate_before_deletion(sb: &Sandbox, path: &str, kind: &str, name: &str) ->
     });
     sb.release_gate("gate");
     let run = running.wait();
-    assert_eq!(run.code, 8, "{}", run.stderr);
+    assert_eq!(run.code, code, "{}", run.stderr);
     let objects = &sb.refresh_cluster()[kind];
     assert_eq!(objects[format!("influxdb/{name}")]["meta"]["uid"], NEW_UID);
     wrap_lines(extract_error(&run))
@@ -94,23 +94,105 @@ fn documented_deletion_claims_only_last_seen_uid() {
     assert_eq!(list_raw_deletions(&sb), []);
 }
 
+/// The server refuses the first deletion, so the run has changed nothing.
 #[test]
-fn secret_recreated_after_last_look_is_kept() {
+fn conflict_at_first_deletion_changes_nothing() {
     let sb = create_fast_sandbox();
-    insta::assert_snapshot!(recreate_before_deletion(&sb, KEYS_PATH, "secrets", "rsa-keys"), @"
+    let old = sb.admin_token();
+    let error = recreate_before_deletion(&sb, KEYS_PATH, "secrets", "rsa-keys", 4);
+    insta::assert_snapshot!(error, @"
     error: secret `rsa-keys` was recreated by someone else during this run
+    hint: the server refused the deletion, so this run changed nothing: find out who recreated it,
+        then run the same command again to plan from the new state
+    ");
+    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
+    assert_eq!(
+        (&end["changed"], &end["exit_code"]),
+        (&json!(false), &json!(4))
+    );
+    // The audit log has no unfinished revocation, and the keys of the same job are old.
+    let status = sb.run(&["status", "-n", "influxdb"]);
+    assert!(!status.stdout.contains("revocation"), "{}", status.stdout);
+    sb.clear_faults();
+    sb.clear_calls();
+    let run = run_revoke(&sb, 0, &["--delete-by-uid"]);
+    assert!(!run.stdout.contains("resum"), "{}", run.stdout);
+    let deleted = list_raw_deletions(&sb);
+    assert_eq!(deleted[0], (KEYS_PATH.to_owned(), NEW_UID.to_owned()));
+    assert_revoked(&sb, &old, "after the conflict");
+}
+
+/// A deletion that was refused for another reason can have changed something.
+#[test]
+fn other_conflict_at_first_deletion_counts_as_change() {
+    let sb = create_fast_sandbox();
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--raw", KEYS_PATH],
+        "do": {"exit": {"code": 1, "stdout": "", "stderr":
+            "Error from server (Conflict): try again\n"}}
+    }));
+    run_revoke(&sb, 8, &["--delete-by-uid"]);
+}
+
+#[test]
+fn conflict_at_later_deletion_stops() {
+    let sb = create_fast_sandbox();
+    let path = "/api/v1/namespaces/influxdb/secrets/admin-token";
+    let error = recreate_before_deletion(&sb, path, "secrets", "admin-token", 8);
+    insta::assert_snapshot!(error, @"
+    error: secret `admin-token` was recreated by someone else during this run
     hint: a change was made before this error. Find out who recreated it, then run the same command
-        again to plan from the new state. Steps done: nothing; started: delete-rsa-keys; pending:
-        delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
+        again to plan from the new state. Steps done: delete-rsa-keys; started: delete-admin-token;
+        pending: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
         verify-rejection, verify-admin-token, get-token, verify-revocation
     ");
+}
+
+#[test]
+fn plan_is_not_started_by_conflict_at_first_deletion() {
+    let sb = create_fast_sandbox();
+    let plan = [
+        "plan",
+        "revoke",
+        "-n",
+        "influxdb",
+        "--delete-by-uid",
+        "--out",
+        "saved.plan",
+    ];
+    run_with_exit_code(&sb, 0, &plan);
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["--raw", KEYS_PATH],
+        "before": true,
+        "do": {"wait_for_file": {"path": "gate"}}
+    }));
+    let apply = ["apply", "saved.plan", "--confirm", "sim-dev/influxdb"];
+    let running = sb.spawn(&apply);
+    sb.wait_for_gate("gate");
+    sb.edit_cluster(|cluster| {
+        cluster["secrets"]["influxdb/rsa-keys"]["meta"]["uid"] = json!(NEW_UID);
+    });
+    sb.release_gate("gate");
+    let run = running.wait();
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    sb.clear_faults();
+    let run = run_with_exit_code(&sb, 4, &apply);
+    // An interrupted run of the plan would have another hint.
+    assert!(
+        run.stderr
+            .contains("hint: create a new plan and have it approved"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn job_recreated_after_last_look_is_kept() {
     let sb = create_fast_sandbox();
     sb.install_operator();
-    let error = recreate_before_deletion(&sb, KEY_GEN_PATH, "jobs", "key-gen-7c9d2b41");
+    let error = recreate_before_deletion(&sb, KEY_GEN_PATH, "jobs", "key-gen-7c9d2b41", 8);
     assert!(
         error.starts_with("error: job `key-gen-7c9d2b41` was recreated by someone else"),
         "{error}"
