@@ -1,6 +1,7 @@
 //! Runs commands, each between its intent and its result in the audit log.
 
 use super::environment;
+use super::event::OutputLimit;
 use super::executor::{Executor, to_executable};
 use super::interrupt::interrupted_error;
 use super::pinning::executable_changed_error;
@@ -15,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::tool::influxctl::{self, TokenVerdict};
 use crate::tool::invocation::{Effect, Invocation, Sensitivity, ToolOutput};
-use std::io;
 use crate::tool::kubectl::is_refused_by_precondition;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -341,10 +342,14 @@ impl Executor {
                 ),
             )
             .hint("check the network, or raise the limit: --timeout 5m")),
-            (Some(Termination::TooMuchOutput(stream)), _) => Err(Error::failure(format!(
-                "{name} printed too much on {stream} and was killed"
-            ))
-            .hint(RUN_BY_HAND_HINT)),
+            (Some(Termination::TooMuchOutput(OutputLimit { stream, max })), _) => {
+                Err(Error::failure(format!(
+                    "`{}` printed more than {} on {stream} and was killed",
+                    invocation.short_command(),
+                    format_size(max)
+                ))
+                .hint(RUN_BY_HAND_HINT))
+            }
             (Some(Termination::ExecutableChanged), _) => {
                 Err(executable_changed_error(invocation.tool()))
             }
@@ -382,6 +387,15 @@ impl Termination {
             Self::Interrupted => "interrupted".to_owned(),
             Self::ConditionMet => "condition-met".to_owned(),
         }
+    }
+}
+
+/// Formats a limit in MiB, or in KiB below 1 MiB.
+fn format_size(bytes: usize) -> String {
+    if bytes < 1 << 20 {
+        format!("{} KiB", bytes >> 10)
+    } else {
+        format!("{} MiB", bytes >> 20)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Starts processes and waits for them. No other file does, and each start takes a receipt.
 
-use super::event::ProcessEvent;
+use super::event::{OutputLimit, ProcessEvent};
 use super::interrupt::Interrupts;
 use super::program::Program;
 use super::sync::lock_mutex;
@@ -54,7 +54,7 @@ pub(super) enum Termination {
     TimedOut {
         stopped: bool,
     },
-    TooMuchOutput(&'static str),
+    TooMuchOutput(OutputLimit),
     Interrupted,
     /// Its output met the condition.
     ConditionMet,
@@ -138,15 +138,19 @@ fn start_process(
     // Every thread starts before the process: without one, nothing has changed yet.
     spawn_reader(
         stdout,
-        "standard output",
-        spec.max_stdout,
+        OutputLimit {
+            stream: "standard output",
+            max: spec.max_stdout,
+        },
         events,
         &streams[0],
     )?;
     spawn_reader(
         stderr,
-        "standard error",
-        MAX_STDERR_BYTES,
+        OutputLimit {
+            stream: "standard error",
+            max: MAX_STDERR_BYTES,
+        },
         events,
         &streams[1],
     )?;
@@ -209,17 +213,16 @@ fn spawn_writer(text: &str) -> io::Result<io::PipeReader> {
 
 fn spawn_reader(
     stream: io::PipeReader,
-    name: &'static str,
-    max: usize,
+    limit: OutputLimit,
     events: &Sender<ProcessEvent>,
     buffer: &SharedBuffer,
 ) -> io::Result<()> {
     let (events, buffer) = (events.clone(), Arc::clone(buffer));
     std::thread::Builder::new().spawn(move || {
-        let is_complete = read_limited(stream, max, &buffer, || {
+        let is_complete = read_limited(stream, limit.max, &buffer, || {
             drop(events.send(ProcessEvent::Output))
         });
-        drop(events.send(ProcessEvent::StreamEnd(name, is_complete)));
+        drop(events.send(ProcessEvent::StreamEnd(limit, is_complete)));
     })?;
     Ok(())
 }
@@ -346,11 +349,11 @@ impl ProcessWatcher {
 
     fn handle_event(&mut self, event: ProcessEvent) {
         match event {
-            ProcessEvent::StreamEnd(stream, is_complete) => {
+            ProcessEvent::StreamEnd(limit, is_complete) => {
                 self.open_streams -= 1;
                 if !is_complete {
                     self.termination
-                        .get_or_insert(Termination::TooMuchOutput(stream));
+                        .get_or_insert(Termination::TooMuchOutput(limit));
                 }
             }
             ProcessEvent::Exited(status) => self.exit = status.ok().and_then(exit_from_status),
@@ -381,4 +384,37 @@ fn is_stopped(pid: Pid) -> bool {
     stat.rsplit(')')
         .next()
         .is_some_and(|rest| rest.trim_start().starts_with('T'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads chunks of one process with a limit of 8 bytes.
+    fn read_chunks(chunks: &[&str]) -> (bool, String) {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let buffer = SharedBuffer::default();
+        let is_complete = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for chunk in chunks {
+                    // The reader hangs up after the limit.
+                    drop(writer.write_all(chunk.as_bytes()));
+                }
+            });
+            read_limited(reader, 8, &buffer, || {})
+        });
+        let text = String::from_utf8(lock_mutex(&buffer).to_vec()).unwrap();
+        (is_complete, text)
+    }
+
+    #[test]
+    fn output_is_complete_up_to_the_limit() {
+        let complete = (true, "12345678".to_owned());
+        assert_eq!(read_chunks(&["12345678"]), complete);
+        assert_eq!(read_chunks(&["1234", "5678"]), complete);
+        for chunks in [&["123456789"][..], &["12345678", "9"], &["{\"items\":[]}"]] {
+            let (is_complete, text) = read_chunks(chunks);
+            assert!(!is_complete && text.len() <= 8, "{chunks:?}: {text}");
+        }
+    }
 }

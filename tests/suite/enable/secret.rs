@@ -50,7 +50,7 @@ fn enable_kills_kubectl_that_prints_too_much() {
     sb.set_admin_token_base64(&"QUJD".repeat(1 << 20));
     let run = expect_refusal(&sb, 1, &[]);
     insta::assert_snapshot!(extract_error(&run), @r"
-    error: kubectl printed too much on standard output and was killed
+    error: `kubectl get secrets/admin-token` printed more than 1 MiB on standard output and was killed
     hint: run the command by hand: the audit log shows it
     audit head [UID] 15:[SHA256]
     ");

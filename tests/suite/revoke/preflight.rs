@@ -298,3 +298,24 @@ fn revoke_refuses_when_finalizer_blocks_secret() {
         controller removes it during a deletion, pass `--skip-check finalizers`
     "#);
 }
+
+#[test]
+fn job_list_beyond_limit_is_refused() {
+    const MAX_BYTES: u64 = 64 << 20;
+    for (bytes, expected) in [
+        (
+            MAX_BYTES + 1,
+            "error: `kubectl get jobs` printed more than 64 MiB on standard output and was killed",
+        ),
+        (MAX_BYTES, "error: cannot list the jobs: "),
+    ] {
+        let sb = create_fast_sandbox();
+        sb.inject_fault(json!({
+            "tool": "kubectl",
+            "contains": ["get", "jobs", "json"],
+            "do": {"flood": {"bytes": bytes}}
+        }));
+        let output = expect_refusal(&sb, 1, &[]);
+        assert!(output.starts_with(expected), "{bytes}: {output}");
+    }
+}
