@@ -63,9 +63,10 @@ fn progress_survives_tiny_and_resized_terminal() {
     assert_eq!(code, 0, "{text}");
 }
 
-/// Returns the last screen of a command. Only commands to copy are wider than the terminal.
-fn show(sb: &Sandbox, (rows, columns): (u16, u16), args: &[&str]) -> (i32, String) {
-    let (code, text) = sb.open_screen(rows, columns, args).finish();
+/// Returns the output of a command at a terminal that is high enough for all of it. Only commands
+/// to copy are wider than the terminal.
+fn show(sb: &Sandbox, columns: u16, args: &[&str]) -> (i32, String) {
+    let (code, text) = sb.open_screen(300, columns, args).finish();
     let is_command = |line: &str| line.contains("$ ") || line.contains('`');
     let is_too_wide = |line: &&str| display_width(line) > columns.into() && !is_command(line);
     assert_eq!(text.lines().find(is_too_wide), None, "{text}");
@@ -73,9 +74,9 @@ fn show(sb: &Sandbox, (rows, columns): (u16, u16), args: &[&str]) -> (i32, Strin
 }
 
 #[test]
-fn output_fits_both_sizes() {
+fn output_fits_both_widths() {
     let sb = create_enabled_sandbox();
-    for size in [(24, 80), (40, 120)] {
+    for columns in [80, 120] {
         for (args, exit, last_lines) in [
             (
                 &["doctor", "-n", "influxdb"][..],
@@ -99,7 +100,7 @@ fn output_fits_both_sizes() {
             ),
             (&["rotate", "--bad-option"], 2, "\nhint: "),
         ] {
-            let (code, text) = show(&sb, size, args);
+            let (code, text) = show(&sb, columns, args);
             assert_eq!(code, exit, "{text}");
             assert!(format!("{text}\n").contains(last_lines), "{text}");
         }
@@ -112,7 +113,7 @@ fn wide_and_combining_characters_keep_the_table_in_shape() {
     let reason = "緊急対応のためのバイパス e\u{301}te\u{301} 🔑🔑🔑 ".repeat(4);
     let args = ["enable", "-n", "influxdb", "--reason", &reason];
     assert_eq!(sb.run(&args).code, 0);
-    let (code, text) = show(&sb, (40, 80), &["audit", "list"]);
+    let (code, text) = show(&sb, 80, &["audit", "list"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("パス e\u{301}te\u{301}"), "{text}");
 }
@@ -127,7 +128,7 @@ fn longest_names_break_no_line() {
         &["enable", "-n", &name, "--profile", &name],
         &["rotate", "-n", &name],
     ] {
-        let (code, text) = show(&sb, (40, 80), args);
+        let (code, text) = show(&sb, 80, args);
         assert!(code != 0 && text.contains(&name), "{text}");
     }
 }
