@@ -12,8 +12,8 @@ mod text;
 mod view;
 
 pub use revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
-    SecretDeletion, TokenProbe, VerificationStep,
+    CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart,
+    RejectionCheck, SecretDeletion, TokenProbe, VerificationStep,
 };
 pub use script::render_script;
 pub use secret_name::SecretName;

@@ -2,6 +2,7 @@
 //!
 //! Each step observes its postcondition instead of assuming it.
 
+mod clones;
 pub(crate) mod cluster;
 pub(crate) mod job;
 pub(crate) mod plan_mode;
@@ -131,5 +132,6 @@ fn execute_action(
             verify::verify_revocation(runner, step.id, verification, state)
         }
         Action::VerifyProfile(check) => verify::verify_profile(runner, step.id, check, state),
+        Action::DeleteClone(deletion) => clones::delete_clone(runner, step.id, deletion, state),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
         let token_job = args.create_admin_token_job.take();
         args.create_admin_token_job = token_job.or_else(|| defaults.create_admin_token_job.clone());
         args.delete_by_uid |= policy.is_some_and(|policy| policy.rules.guard.delete_by_uid);
+        args.prune_clones |= policy.is_some_and(|policy| policy.rules.guard.prune_clones);
         args.is_rerun_from_policy = args.rerun.is_none() && defaults.rerun.is_some();
         args.rerun = args.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
     }

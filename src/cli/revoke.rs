@@ -94,6 +94,12 @@ pub struct RevocationArgs {
     /// Not as documented: `kubectl delete --raw` then deletes nothing that was recreated since.
     #[arg(long)]
     pub delete_by_uid: bool,
+    /// Deletion of the clones of earlier revocations, after verification
+    ///
+    /// The newest clone of each job stays.
+    #[arg(long)]
+    #[serde(default)]
+    pub prune_clones: bool,
     /// Preflight check to skip, repeatable
     #[arg(long, value_enum, value_name = "CHECK", hide_short_help = true)]
     pub skip_check: Vec<PreflightCheck>,

@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::session::cluster::describe_target;
 use crate::steps::execute_plan;
 use crate::steps::plan_mode::handle_plan_mode;
-use crate::steps::state::{OldToken, RunState};
+use crate::steps::state::{OldToken, RunState, StepStatus};
 use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{Kubectl, SecretUid};
 use crate::ui::RevocationVerification;
@@ -192,7 +192,9 @@ pub(crate) fn run_revocation(
     }
     session.ui.report_plan(&revocation.plan);
     if changes_cluster(&revocation.plan) {
-        print_consequences(session, request);
+        if revokes_tokens(&revocation.plan) {
+            print_consequences(session, request);
+        }
         session.ui.print_held_warnings();
         require_confirmation(session, &facts.target, request.args.confirm.as_deref())?;
         session.ui.set_wait_note(if request.args.start_over {
@@ -204,23 +206,24 @@ pub(crate) fn run_revocation(
     let state = build_run_state(&facts.secrets, verified_by, old_token);
     let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
     drop(namespace_lock);
-    result.map_err(|error| {
-        add_progress(
+    let add_progress = |error| {
+        let plan = &revocation.plan;
+        add_progress(session, error, plan, &state, request, is_resuming)
+    };
+    match result {
+        Ok(()) => Ok(report_outcome(
             session,
-            error,
-            &revocation.plan,
-            &state,
             request,
-            is_resuming,
-        )
-    })?;
-    Ok(report_outcome(
-        session,
-        request,
-        &facts,
-        &revocation.plan,
-        &state,
-    ))
+            &facts,
+            &revocation,
+            &state,
+        )),
+        Err(error) if is_revocation_over(&revocation.plan, &state) => {
+            report_outcome(session, request, &facts, &revocation, &state);
+            Err(add_progress(clone_remains_error(error)))
+        }
+        Err(error) => Err(add_progress(error)),
+    }
 }
 
 /// Prints what a plan means, before the question.
@@ -267,19 +270,46 @@ fn execute_with_kept_token(
 ) -> Result<()> {
     let executor = session.executor;
     let file = old_token_file_name(&facts.cluster, &facts.target.namespace);
-    if changes_cluster(plan) && !has_kept_token {
+    if revokes_tokens(plan) && !has_kept_token {
         match state.old_token.get() {
             Some(old) => executor.write_state_token("keep-old-token", &file, &old.token)?,
             None => executor.delete_state_file("delete-stale-old-token", &file)?,
         }
     }
-    execute_plan(&session.runner(), plan, state)?;
-    match state.verification.get() {
-        Some(RevocationVerification::Verified) => executor
+    let result = execute_plan(&session.runner(), plan, state);
+    let is_over = result.is_ok() || is_revocation_over(plan, state);
+    let deletion = match state.verification.get() {
+        Some(RevocationVerification::Verified) if is_over => executor
             .delete_state_file("delete-old-token", &file)
             .map_err(token_remains_error),
         _ => Ok(()),
+    };
+    result.and(deletion)
+}
+
+/// Returns whether every step of the revocation itself is done. Only follow-up steps can be left.
+fn is_revocation_over(plan: &Plan, state: &RunState) -> bool {
+    let steps = plan.steps.iter().enumerate();
+    steps
+        .filter(|(_, step)| !is_follow_up(&step.action))
+        .all(|(index, _)| state.step_status(index) == StepStatus::Done)
+}
+
+/// Returns whether a step comes after the revocation and its verification.
+fn is_follow_up(action: &Action) -> bool {
+    matches!(action, Action::DeleteClone(_))
+}
+
+/// Says that the revocation is verified, and that only earlier clones are left to delete.
+fn clone_remains_error(error: Error) -> Error {
+    Error {
+        message: format!(
+            "the revocation is verified, but not every earlier clone is deleted: {}",
+            error.message
+        ),
+        ..error
     }
+    .append_hint("without `--prune-clones`, the same command keeps the clones")
 }
 
 /// Says that only the copy of the old token is left to delete.
@@ -298,16 +328,16 @@ fn token_remains_error(error: Error) -> Error {
 }
 
 fn changes_cluster(plan: &Plan) -> bool {
-    plan.steps
-        .iter()
-        .any(|step| is_cluster_change(&step.action))
+    let mut steps = plan.steps.iter();
+    revokes_tokens(plan) || steps.any(|step| matches!(step.action, Action::DeleteClone(_)))
 }
 
-fn is_cluster_change(action: &Action) -> bool {
-    match action {
+/// Returns whether the plan changes the keys, the token or the pods that use them.
+fn revokes_tokens(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| match &step.action {
         Action::DeleteSecret(_) => true,
         Action::RunJob(run) => run.command().is_some(),
         Action::RestartPods(restart) => restart.command().is_some(),
         _ => false,
-    }
+    })
 }

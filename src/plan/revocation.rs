@@ -40,6 +40,27 @@ impl SecretDeletion {
     }
 }
 
+/// The deletion of an earlier clone.
+pub struct CloneDeletion {
+    pub target: ClusterTarget,
+    /// The observed clone.
+    pub clone: ObjectRef,
+}
+
+impl CloneDeletion {
+    /// Lists the jobs right before and right after the deletion.
+    pub fn list_command(&self) -> Invocation {
+        self.target.kubectl.list_jobs(&self.target.namespace)
+    }
+
+    /// Returns the deletion. No documented command has to be followed here, so the server always
+    /// checks the UID.
+    pub fn command(&self) -> Invocation {
+        let ClusterTarget { kubectl, namespace } = &self.target;
+        kubectl.delete_object(namespace, self.clone.clone(), DeletionMethod::ByUid)
+    }
+}
+
 /// The rerun of a job.
 pub struct JobRun {
     pub target: ClusterTarget,

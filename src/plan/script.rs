@@ -68,6 +68,7 @@ fn find_kuberc(plan: &Plan) -> Option<&Path> {
         Action::DeleteSecret(deletion) => deletion.target.kubectl.tool.kuberc.as_deref(),
         Action::RunJob(run) => run.target.kubectl.tool.kuberc.as_deref(),
         Action::RestartPods(restart) => restart.target.kubectl.tool.kuberc.as_deref(),
+        Action::DeleteClone(deletion) => deletion.target.kubectl.tool.kuberc.as_deref(),
         _ => None,
     })
 }
@@ -126,6 +127,7 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
             revocation::render_verify_revocation(verification)
         }
         Action::VerifyProfile(check) => revocation::render_verify_profile(check),
+        Action::DeleteClone(deletion) => revocation::render_delete_clone(deletion),
     }
 }
 

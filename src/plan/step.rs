@@ -1,8 +1,8 @@
 //! Ordered steps as data.
 
 use super::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck, SecretDeletion,
-    VerificationStep,
+    CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck,
+    SecretDeletion, VerificationStep,
 };
 use super::target::ClusterTarget;
 use crate::profile::{ConfigEdit, Profile};
@@ -29,7 +29,7 @@ impl Plan {
 }
 
 pub struct Step {
-    /// A stable ID. Only the same step for several profiles repeats it.
+    /// A stable ID. Only the same step for several profiles or clones repeats it.
     pub id: &'static str,
     pub reason: String,
     pub action: Action,
@@ -82,6 +82,8 @@ pub enum Action {
     VerifyRevocation(VerificationStep),
     /// Probes both tokens at the address of a further profile.
     VerifyProfile(RejectionCheck),
+    /// Deletes a clone of an earlier revocation, if this one is verified.
+    DeleteClone(CloneDeletion),
 }
 
 impl Action {

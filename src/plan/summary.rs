@@ -118,6 +118,10 @@ fn find_change(step: &Value) -> Option<Change> {
             };
             change(Update, "restart", pods, "")
         }
+        "delete-clone" => {
+            let job = format!("job/{}", text("clone")?);
+            change(Deletion, "delete", job, "earlier clones, if verified")
+        }
         "write-file" => change(Update, "write", text("path")?.to_owned(), ""),
         "edit-file" => change(Update, "edit", text("path")?.to_owned(), ""),
         "delete-file" => change(Deletion, "delete", text("path")?.to_owned(), ""),

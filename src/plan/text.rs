@@ -1,8 +1,8 @@
 //! A plan as text for people.
 
 use super::revocation::{
-    ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck, SecretDeletion, TokenProbe,
-    VerificationStep,
+    CloneDeletion, ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck,
+    SecretDeletion, TokenProbe, VerificationStep,
 };
 use super::shell::format_shell_line;
 use super::step::{Action, Plan};
@@ -69,6 +69,7 @@ impl Plan {
                 format!("   with the new token, then the old one: $ {command}\n")
                     + &format_probe_profile(&check.token_probe.profile)
             }
+            Action::DeleteClone(deletion) => format_clone_deletion(deletion),
         }
     }
 }
@@ -102,6 +103,11 @@ fn format_expected_cluster(cluster: &ExpectedCluster) -> String {
 
 fn format_secret_deletion(deletion: &SecretDeletion) -> String {
     format_deletion(&deletion.command()) + &format!("   {}\n", format_uid_check(&deletion.uid))
+}
+
+fn format_clone_deletion(deletion: &CloneDeletion) -> String {
+    format_deletion(&deletion.command())
+        + "   only if the revocation is verified, and this job is still a finished clone\n"
 }
 
 /// Formats a deletion, with its input if it has one.

@@ -1,8 +1,8 @@
 //! A plan as JSON, for reports and saved plans. `docs/PLAN.md` describes it.
 
 use super::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
-    SecretDeletion, TokenProbe, VerificationStep,
+    CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart,
+    RejectionCheck, SecretDeletion, TokenProbe, VerificationStep,
 };
 use super::secret_name::SecretName;
 use super::step::{Action, Plan, Step};
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepView {
-    /// Stable ID. Only the same step for several profiles repeats it.
+    /// Stable ID. Only the same step for several profiles or clones repeats it.
     id: &'static str,
     /// Reason for the step.
     reason: String,
@@ -189,6 +189,19 @@ enum ActionView {
         /// How long the old token can still be accepted, in seconds.
         timeout_seconds: u64,
     },
+    /// Deletes a clone of an earlier revocation, if this one is verified.
+    DeleteClone {
+        /// Name of the job.
+        clone: String,
+        /// Lists the jobs right before and right after.
+        list_argv: Argv,
+        /// The deletion.
+        argv: Argv,
+        /// The input of the deletion.
+        stdin: Option<StdinDigest>,
+        /// The required UID of the job.
+        uid: String,
+    },
 }
 
 /// An input by its digest.
@@ -259,6 +272,7 @@ impl Plan {
                 min_rejections: check.min_rejections,
                 timeout_seconds: check.grace_period.as_secs(),
             },
+            Action::DeleteClone(deletion) => deletion.into(),
         }
     }
 }
@@ -291,6 +305,19 @@ impl From<&SecretDeletion> for ActionView {
             argv: to_argv(&command),
             stdin: compute_stdin_digest(&command),
             uid: deletion.uid.clone(),
+        }
+    }
+}
+
+impl From<&CloneDeletion> for ActionView {
+    fn from(deletion: &CloneDeletion) -> Self {
+        let command = deletion.command();
+        Self::DeleteClone {
+            clone: deletion.clone.name.clone(),
+            list_argv: to_argv(&deletion.list_command()),
+            argv: to_argv(&command),
+            stdin: compute_stdin_digest(&command),
+            uid: deletion.clone.uid.clone(),
         }
     }
 }

@@ -261,9 +261,9 @@ pub(crate) fn find_resume_differences(
     found
 }
 
-/// Compares ID and path, because steps for several profiles have the same ID.
+/// Compares ID, path and clone, because steps for several profiles or clones have the same ID.
 fn is_same_step(planned: &Value, current: &Value) -> bool {
-    ["id", "path"]
+    ["id", "path", "clone"]
         .iter()
         .all(|name| planned.get(name) == current.get(name))
 }
@@ -276,6 +276,7 @@ fn is_change_step(step: &Value) -> bool {
             "edit-file",
             "delete-file",
             "delete-secret",
+            "delete-clone",
             "run-job",
             "restart-pods",
         ]

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 pub enum KeyClass {
     /// The key only forbids.
     Tightening,
-    /// The key selects a program, a file, a profile or an object of the cluster.
+    /// The key selects a program, a file, a profile or an object of the cluster, or deletes one.
     Redirecting,
 }
 
@@ -32,6 +32,8 @@ pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("guard.require_plan", Tightening),
     ("guard.require_reason", Tightening),
     ("guard.delete_by_uid", Tightening),
+    // It deletes objects of the cluster.
+    ("guard.prune_clones", Redirecting),
     ("audit.file", Redirecting),
     // It makes `audit.file` take precedence over the command line.
     ("audit.enforce", Redirecting),

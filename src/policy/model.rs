@@ -99,6 +99,8 @@ pub struct Guard {
     pub require_reason: Option<Regex>,
     /// A revocation deletes only objects with the observed UID.
     pub delete_by_uid: bool,
+    /// A revocation deletes the clones of earlier ones.
+    pub prune_clones: bool,
 }
 
 /// Patterns for whole names in any case, `*` for any text. `None` selects the built-in patterns.

@@ -118,6 +118,7 @@ impl Reader<'_> {
                 parse_reason_pattern,
             )?,
             delete_by_uid: guard.delete_by_uid,
+            prune_clones: guard.prune_clones,
         })
     }
 

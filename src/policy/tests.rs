@@ -342,6 +342,7 @@ fn every_key_has_a_class() {
     guard.require_plan Tightening
     guard.require_reason Tightening
     guard.delete_by_uid Tightening
+    guard.prune_clones Redirecting
     audit.file Redirecting
     audit.enforce Redirecting
     namespaces.*.profile Redirecting

@@ -5,6 +5,7 @@
 //! recreate the jobs. The plan here deletes the keys, then the token. Their jobs recreate them, as
 //! clones or by kubit. The pods restart between the two jobs.
 
+mod clones;
 mod facts;
 mod finalizers;
 mod jobs;

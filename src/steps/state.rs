@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 use crate::exec::lock_mutex;
 use crate::secret::Secret;
 use crate::tool::invocation::ObjectRef;
-use crate::tool::kubectl::{ClusterId, SecretUid};
+use crate::tool::kubectl::{ClusterId, Job, SecretUid};
 use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,10 @@ pub(crate) struct RunState {
     secrets: Mutex<Vec<ObjectRef>>,
     /// The secrets of the cluster, until a later step can change them.
     cached_secret_uids: Mutex<Option<Vec<SecretUid>>>,
+    /// The jobs of the namespace, until a later step can change them.
+    cached_jobs: Mutex<Option<Vec<Job>>>,
+    /// How many earlier clones this run has deleted, or has found deleted or changed.
+    settled_clones: AtomicUsize,
     /// The status of each step by its index in the plan.
     step_statuses: Mutex<BTreeMap<usize, StepStatus>>,
     has_failed: AtomicBool,
@@ -94,6 +98,12 @@ impl RunState {
         Some(acceptance.saturating_duration_since(*rejection))
     }
 
+    /// Returns whether the revocation is verified, also at the address of each further profile.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verification.get() == Some(&RevocationVerification::Verified)
+            && lock_mutex(&self.unverified_profiles).is_empty()
+    }
+
     pub(super) fn add_unverified_profile(&self, profile: &str, reason: String) {
         lock_mutex(&self.unverified_profiles).push((profile.to_owned(), reason));
     }
@@ -121,6 +131,25 @@ impl RunState {
     /// Takes the list of the secrets from the previous step.
     pub(crate) fn take_secret_uids(&self) -> Option<Vec<SecretUid>> {
         lock_mutex(&self.cached_secret_uids).take()
+    }
+
+    /// Counts an earlier clone that needs no deletion any more.
+    pub(super) fn add_settled_clone(&self) {
+        self.settled_clones.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn settled_clones(&self) -> usize {
+        self.settled_clones.load(Ordering::Relaxed)
+    }
+
+    /// Keeps a fresh list of the jobs for the next step.
+    pub(super) fn cache_jobs(&self, jobs: Vec<Job>) {
+        *lock_mutex(&self.cached_jobs) = Some(jobs);
+    }
+
+    /// Takes the list of the jobs from the previous step.
+    pub(super) fn take_jobs(&self) -> Option<Vec<Job>> {
+        lock_mutex(&self.cached_jobs).take()
     }
 }
 

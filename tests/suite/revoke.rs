@@ -11,6 +11,7 @@ mod interrupt;
 mod key_users;
 mod load_balancer;
 mod preflight;
+mod prune_clones;
 mod resume;
 mod rotate;
 mod safety;

@@ -112,7 +112,12 @@ pub(super) fn check_objects(
             .map_err(|failure| failure.into_error("cannot check the permissions of this account"))
     });
     let (enable, permissions) = match answers {
-        Ok(answers) => check_permissions(&permissions, &answers, has_kubit),
+        Ok(answers) => {
+            let policy = session.executor.policy();
+            let deletes_jobs =
+                has_kubit || policy.is_some_and(|policy| policy.rules.guard.prune_clones);
+            check_permissions(&permissions, &answers, has_kubit, deletes_jobs)
+        }
         Err(error) => (vec![Check::from_error("permissions", &error)], None),
     };
     let mut revocation = match &jobs {
@@ -208,11 +213,19 @@ fn check_permissions(
     permissions: &[Permission],
     answers: &[bool],
     has_kubit: bool,
+    deletes_jobs: bool,
 ) -> (Vec<Check>, Option<PermissionChecks>) {
     let checks = permissions
         .iter()
         .zip(answers)
-        .map(|(permission, allowed)| check_permission(permission, *allowed, has_kubit));
+        .map(|(permission, allowed)| {
+            let is_needed = match (&*permission.resource, &*permission.verb) {
+                ("jobs", "get") => has_kubit,
+                ("jobs", "delete") => deletes_jobs,
+                _ => true,
+            };
+            check_permission(permission, *allowed, is_needed)
+        });
     let (enable, revocation): (Vec<_>, Vec<_>) =
         checks.partition(|check| !check.is_revocation_only);
     let missing: Vec<&str> = revocation
@@ -233,7 +246,7 @@ fn check_permissions(
     (enable, Some(permissions))
 }
 
-fn check_permission(permission: &Permission, allowed: bool, has_kubit: bool) -> Check {
+fn check_permission(permission: &Permission, allowed: bool, is_needed: bool) -> Check {
     let name = format!("may {permission}");
     let is_for_enable = permission.verb == "get" && permission.name == "admin-token";
     let purpose = if is_for_enable {
@@ -241,15 +254,15 @@ fn check_permission(permission: &Permission, allowed: bool, has_kubit: bool) -> 
     } else {
         "a revocation"
     };
-    let is_needed = has_kubit
-        || permission.resource != "jobs"
-        || !["get", "delete"].contains(&permission.verb.as_str());
     let check = if allowed {
         Check::ok(&name, format!("yes, for {purpose}"))
     } else if is_needed {
         Check::failure(&name, format!("no, but {purpose} needs it"), ROLE_HINT)
     } else {
-        let detail = "no, but not needed: kubit does not recreate jobs here";
+        let detail = match &*permission.verb {
+            "delete" => "no, but not needed without `--prune-clones`",
+            _ => "no, but not needed: kubit does not recreate jobs here",
+        };
         Check::ok(&name, detail)
     };
     if is_for_enable {

@@ -36,6 +36,7 @@ pub(super) fn render_role(namespace: &str) -> String {
         .map(|(verb, resource)| Permission::new(verb, resource, ""));
     format!(
         "# What `enable` and a revocation need. Bind it to the account with a RoleBinding.\n\
+         # Jobs: `get` only where kubit runs, `delete` only there or for --prune-clones.\n\
          apiVersion: rbac.authorization.k8s.io/v1\n\
          kind: Role\n\
          metadata:\n  name: bypassctl\n  namespace: {namespace}\n\
@@ -88,6 +89,7 @@ mod tests {
     fn render_role_has_one_rule_for_each_resource() {
         insta::assert_snapshot!(render_role("influxdb"), @r#"
         # What `enable` and a revocation need. Bind it to the account with a RoleBinding.
+        # Jobs: `get` only where kubit runs, `delete` only there or for --prune-clones.
         apiVersion: rbac.authorization.k8s.io/v1
         kind: Role
         metadata:

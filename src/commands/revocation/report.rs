@@ -105,9 +105,10 @@ pub(super) fn report_outcome(
     session: &Session,
     request: &RevocationRequest,
     facts: &RevocationFacts,
-    plan: &Plan,
+    revocation: &procedure::RevocationPlan,
     state: &RunState,
 ) -> Option<ErrorKind> {
+    let plan = &revocation.plan;
     let verification =
         state
             .verification
@@ -176,7 +177,26 @@ pub(super) fn report_outcome(
     session
         .ui
         .update_fields(|fields| fields.set_unverified_profiles(unverified));
+    report_earlier_clones(session, request, revocation, state);
     kind.or(has_unverified.then_some(ErrorKind::Inconclusive))
+}
+
+/// Names the command that deletes the clones of earlier revocations that are left.
+fn report_earlier_clones(
+    session: &Session,
+    request: &RevocationRequest,
+    revocation: &procedure::RevocationPlan,
+    state: &RunState,
+) {
+    let count = revocation.earlier_clones.len() - state.settled_clones();
+    let (clones, pronoun) = match count {
+        0 => return,
+        1 => ("1 earlier clone remains".to_owned(), "it"),
+        _ => (format!("{count} earlier clones remain"), "them"),
+    };
+    let command = request.command;
+    let text = format!("{clones}: the next `bypassctl {command} --prune-clones` deletes {pronoun}");
+    session.ui.print_wrapped("", &text, 2);
 }
 
 fn describe_new_token(request: &RevocationRequest, is_rejected: bool) -> String {

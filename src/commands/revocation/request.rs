@@ -28,6 +28,7 @@ impl RevocationRequest<'_> {
             } else {
                 DeletionMethod::Documented
             },
+            prune_clones: args.prune_clones,
             creates_new_token: self.creates_new_token,
             skip_checks: args.skip_check.clone(),
             timeout: args.wait_timeout,

@@ -2,8 +2,8 @@
 
 use super::command::{quote_path, render_command, render_probe};
 use crate::plan::revocation::{
-    ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart, RejectionCheck,
-    SecretDeletion, VerificationStep,
+    CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart,
+    RejectionCheck, SecretDeletion, VerificationStep,
 };
 use crate::plan::secret_name::SecretName;
 use crate::plan::shell::shell_quote;
@@ -106,6 +106,7 @@ fn find_target(plan: &Plan) -> Option<&ClusterTarget> {
         Action::RunJob(run) => Some(&run.target),
         Action::DeleteSecret(deletion) => Some(&deletion.target),
         Action::RestartPods(restart) => Some(&restart.target),
+        Action::DeleteClone(deletion) => Some(&deletion.target),
         _ => None,
     })
 }
@@ -224,6 +225,19 @@ pub(super) fn render_delete_secret(deletion: &SecretDeletion) -> String {
             DeletionMethod::Documented => String::new(),
             DeletionMethod::ByUid => render_deletion_check(&object, &deletion.uid),
         },
+    )
+}
+
+/// Renders the deletion of a clone, after a verification: otherwise the script has ended before.
+pub(super) fn render_delete_clone(deletion: &CloneDeletion) -> String {
+    let object = shell_quote(&deletion.clone.to_string());
+    let get_uid =
+        format!("uid=$(k get {object} --ignore-not-found --output 'jsonpath={{.metadata.uid}}')\n");
+    format!(
+        "{get_uid}if [ \"$uid\" = {0} ]; then\n  {1}\n  {get_uid}  \
+         [ \"$uid\" != {0} ] || fail {object} 'still exists after its deletion'\nfi\n",
+        shell_quote(&deletion.clone.uid),
+        render_deletion(&deletion.command()),
     )
 }
 

@@ -48,6 +48,7 @@ pub(super) struct GuardSection {
     pub(super) require_plan: PlanRequirement,
     pub(super) require_reason: Option<Spanned<String>>,
     pub(super) delete_by_uid: bool,
+    pub(super) prune_clones: bool,
 }
 
 #[derive(Default, serde::Deserialize)]

@@ -50,4 +50,6 @@ pub struct RevocationPlan {
     pub satisfied: Vec<(&'static str, String)>,
     /// Warnings, each with its hint.
     pub warnings: Vec<(String, String)>,
+    /// The finished clones that are older than the newest one of the same original.
+    pub earlier_clones: Vec<ObjectRef>,
 }

@@ -87,6 +87,8 @@ pub struct RevocationOptions {
     pub create_admin_token_job: Option<String>,
     pub start_over: bool,
     pub deletion_method: DeletionMethod,
+    /// Delete the clones of earlier revocations.
+    pub prune_clones: bool,
     /// Create a new token.
     pub creates_new_token: bool,
     pub skip_checks: Vec<PreflightCheck>,

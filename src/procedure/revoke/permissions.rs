@@ -12,7 +12,7 @@ const REQUIREMENTS: &[(Requirement, &str, &str)] = &[
     (Requirement::Observe, "list", "jobs.batch"),
     (Requirement::WatchJobs, "watch", "jobs.batch"),
     (Requirement::CreateJobs, "create", "jobs.batch"),
-    (Requirement::DeleteJobs, "get", "jobs.batch"),
+    (Requirement::ReadJobs, "get", "jobs.batch"),
     (Requirement::DeleteJobs, "delete", "jobs.batch"),
     (Requirement::Observe, "list", "pods"),
     (Requirement::WatchPods, "watch", "pods"),
@@ -27,6 +27,7 @@ enum Requirement {
     DeleteKeys,
     WatchJobs,
     CreateJobs,
+    ReadJobs,
     DeleteJobs,
     WatchPods,
     DeletePods,
@@ -78,9 +79,10 @@ fn action_requires(action: &Action, requirement: Requirement) -> bool {
                 JobStrategy::Clone { .. } | JobStrategy::FromJob { .. }
             )
         }
-        (Action::RunJob(run), Requirement::DeleteJobs) => {
+        (Action::RunJob(run), Requirement::ReadJobs | Requirement::DeleteJobs) => {
             matches!(run.strategy, JobStrategy::Operator { .. })
         }
+        (Action::DeleteClone(_), Requirement::DeleteJobs) => true,
         (Action::RestartPods(_), Requirement::WatchPods) => true,
         (Action::RestartPods(restart), Requirement::DeletePods) => restart.terminating.is_none(),
         _ => false,

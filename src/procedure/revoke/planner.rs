@@ -1,5 +1,6 @@
 //! Plans the steps that a revocation still needs.
 
+use super::clones::find_earlier_clones;
 use super::facts::{RevocationFacts, RevocationPlan};
 use super::finalizers::ensure_no_finalizers;
 use super::jobs::JobKind;
@@ -9,9 +10,10 @@ use super::stage::{Observation, PodState, SecretState, Stage};
 use super::strategy::StrategyChooser;
 use crate::error::{Error, Result};
 use crate::plan::{
-    Action, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart, RejectionCheck,
-    SecretDeletion, SecretName, Step, VerificationStep,
+    Action, CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart,
+    RejectionCheck, SecretDeletion, SecretName, Step, VerificationStep,
 };
+use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::Pod;
 
 /// Rejections of the old token in a row that verification requires at least.
@@ -217,6 +219,8 @@ impl<'a> Planner<'a> {
         }
         // A rejected token must not replace one that can still work.
         self.steps.extend(local_steps);
+        let earlier_clones = find_earlier_clones(&self.facts.jobs, &self.steps);
+        self.push_clone_deletions(&earlier_clones);
         // A plan that only reads the cluster does not need the cluster check.
         if !self.steps.iter().any(needs_cluster_check) {
             self.steps
@@ -232,6 +236,7 @@ impl<'a> Planner<'a> {
             resuming: self.stage.resuming,
             satisfied: self.satisfied,
             warnings: self.warnings,
+            earlier_clones,
         })
     }
 
@@ -531,6 +536,26 @@ impl<'a> Planner<'a> {
             postcondition,
         );
     }
+
+    /// Deletes the clones of earlier revocations, if the user asks for it. They show which jobs
+    /// ran, so they stay until this revocation is verified.
+    fn push_clone_deletions(&mut self, clones: &[ObjectRef]) {
+        if !self.facts.options.prune_clones {
+            return;
+        }
+        for clone in clones {
+            let deletion = CloneDeletion {
+                target: self.facts.target.clone(),
+                clone: clone.clone(),
+            };
+            self.push_step(
+                "delete-clone",
+                "an earlier revocation created this job, and a newer clone replaces it",
+                Action::DeleteClone(deletion),
+                format!("job `{}` with that UID is gone", clone.name),
+            );
+        }
+    }
 }
 
 fn needs_cluster_check(step: &Step) -> bool {
@@ -540,5 +565,6 @@ fn needs_cluster_check(step: &Step) -> bool {
             | Action::RunJob(_)
             | Action::RestartPods(_)
             | Action::WriteToken { .. }
+            | Action::DeleteClone(_)
     )
 }

@@ -7,7 +7,6 @@ use super::options::{PreflightCheck, Rerun};
 use super::stage::{SecretState, Stage};
 use crate::error::{Error, Result};
 use crate::plan::JobStrategy;
-use crate::tool::invocation::{ObjectKind, ObjectRef};
 use crate::tool::kubectl::{Job, JobManifest, comparable_spec};
 
 /// Chooses strategies with the same facts.
@@ -77,7 +76,7 @@ impl StrategyChooser<'_> {
     fn await_active_job(&self, kind: JobKind, active: &Job) -> Result<JobStrategy> {
         if self.is_missing(kind) && self.uses_new_keys(kind) {
             return Ok(JobStrategy::Running {
-                job: to_object_ref(active),
+                job: active.to_object_ref(),
             });
         }
         let name = &active.metadata.name;
@@ -103,7 +102,7 @@ impl StrategyChooser<'_> {
         let name = kind.next_clone_name(&self.facts.jobs);
         if self.facts.options.rerun == Rerun::FromJob {
             return Ok(JobStrategy::FromJob {
-                source: to_object_ref(job),
+                source: job.to_object_ref(),
                 name,
             });
         }
@@ -131,7 +130,7 @@ impl StrategyChooser<'_> {
             Some(job) if kind.is_original(job) => {
                 self.check_not_failed(kind, job)?;
                 Ok(JobStrategy::Operator {
-                    job: to_object_ref(job),
+                    job: job.to_object_ref(),
                     method: self.facts.options.deletion_method,
                 })
             }
@@ -196,13 +195,5 @@ impl StrategyChooser<'_> {
              or use --skip-check failed-job",
             self.facts.target.namespace
         )))
-    }
-}
-
-fn to_object_ref(job: &Job) -> ObjectRef {
-    ObjectRef {
-        kind: ObjectKind::Job,
-        name: job.metadata.name.clone(),
-        uid: job.metadata.uid.clone(),
     }
 }

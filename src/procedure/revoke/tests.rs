@@ -1,5 +1,6 @@
 //! Plans for every observable state.
 
+mod clones;
 mod properties;
 
 use super::*;
@@ -140,6 +141,7 @@ fn make_facts() -> RevocationFacts {
             create_admin_token_job: None,
             start_over: false,
             deletion_method: DeletionMethod::Documented,
+            prune_clones: false,
             creates_new_token: true,
             skip_checks: Vec::new(),
             timeout: Duration::from_secs(300),

@@ -1,8 +1,8 @@
 //! The manifest of a clone: a job with the template of another job, under another name.
 
-use super::objects::{CLONE_LABEL, Job};
+use super::objects::{CLONE_LABEL, CLONE_SOURCE_ANNOTATION, Job};
 use super::pod_summary::PodSummary;
-use crate::tool::invocation::{ObjectKind, ObjectRef};
+use crate::tool::invocation::ObjectRef;
 use serde_json::{Map, Value, json};
 
 /// The labels that the server generates for the pods of a job. The server rejects a new job with
@@ -43,11 +43,7 @@ impl JobManifest {
     /// clone. Owners and finalizers would tie it to other objects.
     #[must_use]
     pub fn from_job(job: &Job, namespace: &str, name: &str) -> Self {
-        let source = ObjectRef {
-            kind: ObjectKind::Job,
-            name: job.metadata.name.clone(),
-            uid: job.metadata.uid.clone(),
-        };
+        let source = job.to_object_ref();
         let document = json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -56,7 +52,7 @@ impl JobManifest {
                 "namespace": namespace,
                 "labels": { CLONE_LABEL: "true" },
                 "annotations": {
-                    "bypassctl/clone-of": job.metadata.name,
+                    CLONE_SOURCE_ANNOTATION: job.metadata.name,
                     "bypassctl/clone-of-uid": job.metadata.uid,
                 },
             },
@@ -238,7 +234,7 @@ mod tests {
         assert_eq!(
             manifest.source,
             ObjectRef {
-                kind: ObjectKind::Job,
+                kind: crate::tool::invocation::ObjectKind::Job,
                 name: "key-gen-7c9d2b41".to_owned(),
                 uid: "u1".to_owned()
             }

@@ -1,13 +1,16 @@
 //! Kubernetes objects, reduced to the fields that this program reads.
 
+use crate::tool::invocation::{ObjectKind, ObjectRef};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The label of the jobs that this program creates in the place of others. Users delete them with
-/// `kubectl delete jobs --selector bypassctl/clone=true`.
+/// The label of the jobs that this program creates in the place of others.
 pub(super) const CLONE_LABEL: &str = "bypassctl/clone";
+
+/// The annotation of a clone with the name of the job that it was created from.
+pub(super) const CLONE_SOURCE_ANNOTATION: &str = "bypassctl/clone-of";
 
 /// `metadata` of any object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -24,6 +27,8 @@ pub struct Metadata {
     pub deletion_timestamp: Option<String>,
     #[serde(deserialize_with = "deserialize_null_default")]
     labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "deserialize_null_default")]
+    annotations: BTreeMap<String, String>,
 }
 
 impl Metadata {
@@ -149,6 +154,35 @@ impl Job {
     #[must_use]
     pub fn is_clone(&self) -> bool {
         self.metadata.labels.contains_key(CLONE_LABEL)
+    }
+
+    /// Returns the name of the job that a clone was created from. `None` unless the job has both
+    /// the label and the annotation that this program gives a clone.
+    #[must_use]
+    pub fn clone_source(&self) -> Option<&str> {
+        let Metadata {
+            labels,
+            annotations,
+            ..
+        } = &self.metadata;
+        labels.get(CLONE_LABEL).filter(|value| *value == "true")?;
+        let source = annotations.get(CLONE_SOURCE_ANNOTATION)?;
+        Some(source.as_str()).filter(|source| !source.is_empty())
+    }
+
+    /// Returns whether the job has ended for good and is not being deleted.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        (self.is_complete() || self.is_failed()) && self.metadata.deletion_timestamp.is_none()
+    }
+
+    #[must_use]
+    pub fn to_object_ref(&self) -> ObjectRef {
+        ObjectRef {
+            kind: ObjectKind::Job,
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+        }
     }
 }
 

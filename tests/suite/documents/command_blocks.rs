@@ -52,6 +52,11 @@ const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
     ),
     (
         "docs/OPERATOR.md",
+        "bypassctl rotate -n influxdb --prune-clones",
+        InSandbox(create_enabled_sandbox, CONFIRMATION_PHRASES),
+    ),
+    (
+        "docs/OPERATOR.md",
         "bypassctl rotate",
         InSandbox(create_multi_profile_sandbox, CONFIRMATION_PHRASES),
     ),

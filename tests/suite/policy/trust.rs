@@ -17,6 +17,7 @@ fn build_redirecting_policy(key: &str) -> String {
         "rerun" => "\"clone\"",
         "restart_selector" => "\"app=x\"",
         "enforce" => "true\nfile = \"x\"",
+        "prune_clones" => "true",
         _ => "\"x\"",
     };
     format!("[{section}]\n{name} = {value}\n")
