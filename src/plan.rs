@@ -13,7 +13,7 @@ mod view;
 
 pub use revocation::{
     CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart,
-    RejectionCheck, SecretDeletion, TokenProbe, VerificationStep,
+    RejectionCheck, SecretDeletion, TokenInventory, TokenProbe, VerificationStep,
 };
 pub use script::render_script;
 pub use secret_name::SecretName;

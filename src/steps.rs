@@ -4,6 +4,7 @@
 
 mod clones;
 pub(crate) mod cluster;
+mod inventory;
 pub(crate) mod job;
 pub(crate) mod plan_mode;
 pub(crate) mod pods;
@@ -132,6 +133,9 @@ fn execute_action(
             verify::verify_revocation(runner, step.id, verification, state)
         }
         Action::VerifyProfile(check) => verify::verify_profile(runner, step.id, check, state),
+        Action::CountTokens(inventory) => {
+            inventory::count_tokens(runner, step.id, inventory, state)
+        }
         Action::DeleteClone(deletion) => clones::delete_clone(runner, step.id, deletion, state),
     }
 }

@@ -218,9 +218,9 @@ pub(crate) fn run_revocation(
             &revocation,
             &state,
         )),
-        Err(error) if is_revocation_over(&revocation.plan, &state) => {
+        Err(error) if has_only_follow_ups_left(&revocation.plan, &state) => {
             report_outcome(session, request, &facts, &revocation, &state);
-            Err(add_progress(clone_remains_error(error)))
+            Err(add_progress(follow_up_error(error, &revocation.plan)))
         }
         Err(error) => Err(add_progress(error)),
     }
@@ -277,7 +277,7 @@ fn execute_with_kept_token(
         }
     }
     let result = execute_plan(&session.runner(), plan, state);
-    let is_over = result.is_ok() || is_revocation_over(plan, state);
+    let is_over = result.is_ok() || has_only_follow_ups_left(plan, state);
     let deletion = match state.verification.get() {
         Some(RevocationVerification::Verified) if is_over => executor
             .delete_state_file("delete-old-token", &file)
@@ -287,29 +287,34 @@ fn execute_with_kept_token(
     result.and(deletion)
 }
 
-/// Returns whether every step of the revocation itself is done. Only follow-up steps can be left.
-fn is_revocation_over(plan: &Plan, state: &RunState) -> bool {
+/// Returns whether the revocation itself is done, and steps that follow it are left.
+fn has_only_follow_ups_left(plan: &Plan, state: &RunState) -> bool {
     let steps = plan.steps.iter().enumerate();
-    steps
-        .filter(|(_, step)| !is_follow_up(&step.action))
-        .all(|(index, _)| state.step_status(index) == StepStatus::Done)
+    let mut left = steps
+        .filter(|(index, _)| state.step_status(*index) != StepStatus::Done)
+        .peekable();
+    left.peek().is_some() && left.all(|(_, step)| is_follow_up(&step.action))
 }
 
 /// Returns whether a step comes after the revocation and its verification.
 fn is_follow_up(action: &Action) -> bool {
-    matches!(action, Action::DeleteClone(_))
+    matches!(action, Action::CountTokens(_) | Action::DeleteClone(_))
 }
 
-/// Says that the revocation is verified, and that only earlier clones are left to delete.
-fn clone_remains_error(error: Error) -> Error {
-    Error {
+/// Says that the revocation is over, whatever became of a later step.
+fn follow_up_error(error: Error, plan: &Plan) -> Error {
+    let error = Error {
         message: format!(
-            "the revocation is verified, but not every earlier clone is deleted: {}",
+            "the revocation is over, but not every later step: {}",
             error.message
         ),
         ..error
+    };
+    let mut steps = plan.steps.iter();
+    if steps.any(|step| matches!(step.action, Action::DeleteClone(_))) {
+        return error.append_hint("without `--prune-clones`, the same command keeps the clones");
     }
-    .append_hint("without `--prune-clones`, the same command keeps the clones")
+    error
 }
 
 /// Says that only the copy of the old token is left to delete.

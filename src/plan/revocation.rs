@@ -211,6 +211,16 @@ pub struct TokenProbe {
     pub profile: Profile,
 }
 
+/// The commands that count the tokens that a revocation does not revoke.
+pub struct TokenInventory {
+    /// Lists the database tokens.
+    pub database: Invocation,
+    /// Lists the management tokens.
+    pub management: Invocation,
+    /// Supplies host, port and TLS settings of the throwaway configuration.
+    pub profile: Profile,
+}
+
 /// The check that every backend of the token service rejects the old token.
 pub struct RejectionCheck {
     pub token_probe: TokenProbe,

@@ -127,6 +127,8 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
             revocation::render_verify_revocation(verification)
         }
         Action::VerifyProfile(check) => revocation::render_verify_profile(check),
+        // A script has no parser for the lists.
+        Action::CountTokens(_) => String::new(),
         Action::DeleteClone(deletion) => revocation::render_delete_clone(deletion),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::revocation::{
     CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck,
-    SecretDeletion, VerificationStep,
+    SecretDeletion, TokenInventory, VerificationStep,
 };
 use super::target::ClusterTarget;
 use crate::profile::{ConfigEdit, Profile};
@@ -82,6 +82,8 @@ pub enum Action {
     VerifyRevocation(VerificationStep),
     /// Probes both tokens at the address of a further profile.
     VerifyProfile(RejectionCheck),
+    /// Counts the tokens that the revocation does not revoke. A failure is only a note.
+    CountTokens(Box<TokenInventory>),
     /// Deletes a clone of an earlier revocation, if this one is verified.
     DeleteClone(CloneDeletion),
 }

@@ -2,7 +2,7 @@
 
 use super::revocation::{
     CloneDeletion, ExpectedCluster, JobRun, JobStrategy, PodRestart, RejectionCheck,
-    SecretDeletion, TokenProbe, VerificationStep,
+    SecretDeletion, TokenInventory, TokenProbe, VerificationStep,
 };
 use super::shell::format_shell_line;
 use super::step::{Action, Plan};
@@ -69,6 +69,7 @@ impl Plan {
                 format!("   with the new token, then the old one: $ {command}\n")
                     + &format_probe_profile(&check.token_probe.profile)
             }
+            Action::CountTokens(inventory) => format_token_inventory(inventory),
             Action::DeleteClone(deletion) => format_clone_deletion(deletion),
         }
     }
@@ -172,6 +173,13 @@ fn format_rejection_check(check: &RejectionCheck) -> String {
     let prompt = format!("with the old token, until rejected {count} times in a row: $");
     let TokenProbe { command, profile } = &check.token_probe;
     format_command(command, &prompt) + &format_probe_profile(profile)
+}
+
+fn format_token_inventory(inventory: &TokenInventory) -> String {
+    [&inventory.database, &inventory.management]
+        .map(|command| format_command(command, "with the new token: $"))
+        .concat()
+        + &format_probe_profile(&inventory.profile)
 }
 
 fn format_verification(verification: &VerificationStep) -> String {

@@ -2,7 +2,7 @@
 
 use super::revocation::{
     CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, JobStrategy, PodRestart,
-    RejectionCheck, SecretDeletion, TokenProbe, VerificationStep,
+    RejectionCheck, SecretDeletion, TokenInventory, TokenProbe, VerificationStep,
 };
 use super::secret_name::SecretName;
 use super::step::{Action, Plan, Step};
@@ -189,6 +189,17 @@ enum ActionView {
         /// How long the old token can still be accepted, in seconds.
         timeout_seconds: u64,
     },
+    /// Counts the tokens that the revocation does not revoke. A failure is only a note.
+    CountTokens {
+        /// Lists the database tokens.
+        database_argv: Argv,
+        /// Lists the management tokens.
+        management_argv: Argv,
+        /// Host and port of the server.
+        address: String,
+        /// TLS settings of the profile.
+        tls: Tls,
+    },
     /// Deletes a clone of an earlier revocation, if this one is verified.
     DeleteClone {
         /// Name of the job.
@@ -272,6 +283,7 @@ impl Plan {
                 min_rejections: check.min_rejections,
                 timeout_seconds: check.grace_period.as_secs(),
             },
+            Action::CountTokens(inventory) => inventory.as_ref().into(),
             Action::DeleteClone(deletion) => deletion.into(),
         }
     }
@@ -305,6 +317,17 @@ impl From<&SecretDeletion> for ActionView {
             argv: to_argv(&command),
             stdin: compute_stdin_digest(&command),
             uid: deletion.uid.clone(),
+        }
+    }
+}
+
+impl From<&TokenInventory> for ActionView {
+    fn from(inventory: &TokenInventory) -> Self {
+        Self::CountTokens {
+            database_argv: to_argv(&inventory.database),
+            management_argv: to_argv(&inventory.management),
+            address: inventory.profile.address(),
+            tls: inventory.profile.tls.clone(),
         }
     }
 }

@@ -379,7 +379,7 @@ fn render_step(step: &Value, number: usize) -> String {
                 .collect::<Option<Vec<String>>>()
         });
         let value = match (name.as_str(), words, value) {
-            ("argv" | "list_argv" | "watch_argv", Some(words), _) => {
+            (name, Some(words), _) if name == "argv" || name.ends_with("_argv") => {
                 format!("$ {}", format_shell_line(&words))
             }
             ("lines", Some(lines), _) => indent_lines(&lines),

@@ -29,6 +29,8 @@ pub(crate) struct RunState {
     /// When the server first accepted the new token.
     pub(super) first_acceptance: OnceLock<Instant>,
     pub(crate) verification: OnceLock<RevocationVerification>,
+    /// The tokens that the revocation does not revoke, if the run has looked.
+    pub(crate) token_counts: OnceLock<TokenCounts>,
     /// The reason why the server rejected the new token, if it did.
     pub(crate) new_token_rejection: OnceLock<String>,
     /// The further profiles that are not verified, with the reason.
@@ -151,6 +153,15 @@ impl RunState {
     pub(super) fn take_jobs(&self) -> Option<Vec<Job>> {
         lock_mutex(&self.cached_jobs).take()
     }
+}
+
+/// The numbers of valid tokens that are no admin tokens, as far as they are known.
+#[derive(Default)]
+pub(crate) struct TokenCounts {
+    pub(crate) database: Option<u64>,
+    pub(crate) management: Option<u64>,
+    /// Why a number is unknown.
+    pub(crate) problem: Option<String>,
 }
 
 /// How the server answered the old token after the restart.

@@ -10,7 +10,7 @@ use crate::session::influxctl_config::MAX_CONFIG;
 use crate::session::runner::Runner;
 use crate::session::token_file::{MAX_TOKEN_FILE, is_owner_only};
 use crate::tool::influxctl::{self, TokenVerdict};
-use crate::tool::invocation::Invocation;
+use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::tool::kubectl::{self, KubectlError, TokenError};
 use crate::ui::StepOutcome;
 use std::path::Path;
@@ -66,19 +66,30 @@ pub(crate) fn probe_token(
             "the profile has no host".to_owned(),
         ));
     }
-    let subject = build_probe_subject(runner, profile, token);
-    runner.ui.print_command(&command.argv(None));
-    match runner
-        .executor
-        .run_token_probe(step, command, subject, token, |path| {
-            profile::render_probe_config(profile, path)
-        }) {
+    match run_with_token(runner, step, command, profile, token) {
         Ok(output) => Ok(influxctl::parse_token_probe(&output)),
         Err(error) if matches!(error.kind, ErrorKind::TimedOut | ErrorKind::Failed) => {
             Ok(TokenVerdict::Inconclusive(error.message))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Runs a command of influxctl with a throwaway configuration.
+pub(super) fn run_with_token(
+    runner: &Runner,
+    step: &str,
+    command: &Invocation,
+    profile: &Profile,
+    token: &Secret,
+) -> Result<ToolOutput> {
+    let subject = build_probe_subject(runner, profile, token);
+    runner.ui.print_command(&command.argv(None));
+    runner
+        .executor
+        .run_token_probe(step, command, subject, token, |path| {
+            profile::render_probe_config(profile, path)
+        })
 }
 
 /// Builds the audit log's view of a token probe.

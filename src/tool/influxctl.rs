@@ -4,7 +4,10 @@
 
 use super::invocation::{Arg, EnvPolicy, Invocation, Sensitivity, Timeout, ToolOutput, quote_line};
 use super::{Tool, find_version};
+use jiff::Timestamp;
 use semver::Version;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::time::Duration;
 
 /// The time limit of a token probe. influxctl stops after a minute (its `--timeout`, since 2.9.7),
@@ -34,16 +37,24 @@ pub fn get_help(tool: &Tool, command: &[&str]) -> Invocation {
 /// Probes a token with the documented command, a throwaway configuration and an empty home. Never
 /// passes `--debug` or `--trace`, which print tokens.
 pub fn probe_token(tool: &Tool) -> Invocation {
+    build_isolated_list(tool, "database")
+}
+
+/// Lists the database tokens with the documented command.
+pub fn list_database_tokens(tool: &Tool) -> Invocation {
+    build_isolated_list(tool, "token")
+}
+
+/// Lists the management tokens with the documented command, which influxctl 2.6.0 introduced
+/// (release notes). The list contains revoked ones (documentation of `management list`).
+pub fn list_management_tokens(tool: &Tool) -> Invocation {
+    build_isolated_list(tool, "management")
+}
+
+fn build_isolated_list(tool: &Tool, subject: &str) -> Invocation {
     let before = ["--config"].map(|arg| Arg::Text(arg.to_owned()));
-    let after = [
-        "--profile",
-        "default",
-        "database",
-        "list",
-        "--format",
-        "json",
-    ]
-    .map(|arg| Arg::Text(arg.to_owned()));
+    let after = ["--profile", "default", subject, "list", "--format", "json"]
+        .map(|arg| Arg::Text(arg.to_owned()));
     let mut invocation = Invocation::new_read(tool, Vec::<String>::new());
     invocation.args = before
         .into_iter()
@@ -91,14 +102,57 @@ pub fn parse_token_probe(output: &ToolOutput) -> TokenVerdict {
         };
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    // influxctl 2.4.4 to 2.9.3 can crash while it reports an error (release notes of 2.9.4).
-    if let Some(line) = text.lines().find(|line| line.starts_with("panic:")) {
-        return TokenVerdict::Inconclusive(format!("influxctl crashed: {}", quote_line(line)));
+    if let Some(crash) = find_crash(&text) {
+        return TokenVerdict::Inconclusive(crash);
     }
     match text.lines().find(|line| is_rejection(line)) {
         Some(line) => TokenVerdict::Rejected(quote_line(line)),
         None => TokenVerdict::Inconclusive(output.last_error_line()),
     }
+}
+
+/// influxctl 2.4.4 to 2.9.3 can crash while it reports an error (release notes of 2.9.4).
+fn find_crash(stderr: &str) -> Option<String> {
+    let line = stderr.lines().find(|line| line.starts_with("panic:"))?;
+    Some(format!("influxctl crashed: {}", quote_line(line)))
+}
+
+/// A token in the list of [`list_database_tokens`] or [`list_management_tokens`], in the
+/// documented form.
+#[derive(Deserialize)]
+struct ListedToken {
+    #[serde(rename = "id")]
+    _id: IgnoredAny,
+    expires_at: Option<ProtobufTime>,
+    revoked_at: Option<ProtobufTime>,
+}
+
+/// A time as Go prints a protobuf timestamp.
+#[derive(Deserialize)]
+struct ProtobufTime {
+    /// Seconds since 1970. Go omits 0, which the table of influxctl shows for no time.
+    #[serde(default)]
+    seconds: i64,
+}
+
+/// Counts the tokens of a list that are neither revoked nor expired.
+///
+/// # Errors
+/// The reason why the list is unknown.
+pub fn count_valid_tokens(output: &ToolOutput, now: Timestamp) -> Result<u64, String> {
+    if !output.is_success() {
+        let crash = find_crash(&String::from_utf8_lossy(&output.stderr));
+        return Err(crash.unwrap_or_else(|| output.last_error_line()));
+    }
+    // Go prints null for an empty list (release notes of 2.1.0).
+    let tokens: Option<Vec<ListedToken>> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| "influxctl exited with 0 but printed no list of tokens".to_owned())?;
+    let is_valid = |token: &&ListedToken| {
+        let seconds = |time: &Option<ProtobufTime>| time.as_ref().map_or(0, |time| time.seconds);
+        let expires_at = seconds(&token.expires_at);
+        seconds(&token.revoked_at) == 0 && (expires_at == 0 || expires_at > now.as_second())
+    };
+    Ok(tokens.iter().flatten().filter(is_valid).count() as u64)
 }
 
 #[cfg(test)]
@@ -107,19 +161,56 @@ mod tests {
     use crate::tool::ToolName;
     use crate::tool::invocation::ProcessExit;
 
+    fn make_output(code: i32, stdout: &str, stderr: &str) -> ToolOutput {
+        ToolOutput {
+            tool: ToolName::Influxctl,
+            exit: ProcessExit::Code(code),
+            stdout: stdout.as_bytes().to_vec().into(),
+            stderr: stderr.as_bytes().to_vec().into(),
+        }
+    }
+
+    #[test]
+    fn valid_tokens_are_counted_without_revoked_and_expired_ones() {
+        let count = |code, stdout, stderr| {
+            count_valid_tokens(
+                &make_output(code, stdout, stderr),
+                Timestamp::from_second(2_000_000_000).unwrap(),
+            )
+        };
+        let tokens = r#"[
+            {"id": "1", "permissions": {}},
+            {"id": "2", "revoked_at": null, "expires_at": {"nanos": 1}},
+            {"id": "3", "revoked_at": {"seconds": 1710273809, "nanos": 948178000}},
+            {"id": "4", "expires_at": {"seconds": 1719491696}},
+            {"id": "5", "expires_at": {"seconds": 2000000001}}
+        ]"#;
+        assert_eq!(count(0, tokens, ""), Ok(3));
+        assert_eq!(count(0, "[]", ""), Ok(0));
+        assert_eq!(count(0, "null\n", ""), Ok(0));
+        for unknown in [
+            "",
+            "{}",
+            "[{}]",
+            "[1]",
+            r#"[{"id": "1", "revoked_at": "today"}]"#,
+        ] {
+            assert!(count(0, unknown, "").is_err(), "{unknown}");
+        }
+        assert_eq!(
+            count(1, "[]", "error\tNo help topic for 'management'\n"),
+            Err("No help topic for 'management'".to_owned())
+        );
+        assert_eq!(
+            count(2, "", "panic: nil\ngoroutine 1\n"),
+            Err("influxctl crashed: panic: nil".to_owned())
+        );
+    }
+
     #[test]
     fn token_is_rejected_only_by_server_error() {
         let verdict = |code, stdout: &str, stderr: &str| {
-            let (stdout, stderr) = (
-                stdout.as_bytes().to_vec().into(),
-                stderr.as_bytes().to_vec().into(),
-            );
-            parse_token_probe(&ToolOutput {
-                tool: ToolName::Influxctl,
-                exit: ProcessExit::Code(code),
-                stdout,
-                stderr,
-            })
+            parse_token_probe(&make_output(code, stdout, stderr))
         };
         assert_eq!(verdict(0, "[]", ""), TokenVerdict::Accepted);
         assert!(matches!(verdict(0, "", ""), TokenVerdict::Inconclusive(_)));

@@ -47,6 +47,13 @@ impl Ui {
         self.write_out(&format!("{}\n", lines.join("\n")));
     }
 
+    /// Prints a remark of little weight, dimmed at a terminal.
+    pub fn print_dimmed(&self, text: &str) {
+        let layout = self.layout(OutputStream::Out);
+        let line = layout.wrap("", &self.prepare_text(&escape_controls(text)), 2);
+        self.write_out(&format!("{DIM_STYLE}{line}{DIM_STYLE:#}\n"));
+    }
+
     /// Prints the steps of a plan. On GitHub they are folded, because they are long.
     pub fn print_steps(&self, text: &str) {
         if self.is_github_output() && !self.options.quiet {

@@ -243,6 +243,15 @@ pub struct CommandFields {
     /// `rotate`: the further profiles that are not verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unverified_profiles: Vec<UnverifiedProfile>,
+    /// `revoke`, `rotate`: the number of management tokens that the revocation does not revoke:
+    /// not expired, and not revoked otherwise. Null if it is unknown.
+    #[serde(skip_serializing_if = "Nullable::is_absent")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
+    pub management_tokens: Nullable<u64>,
+    /// `revoke`, `rotate`: the same for database tokens.
+    #[serde(skip_serializing_if = "Nullable::is_absent")]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
+    pub database_tokens: Nullable<u64>,
     /// `revoke`, `rotate`: why the server rejected the new token, or null.
     #[serde(skip_serializing_if = "Nullable::is_absent")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]

@@ -481,7 +481,7 @@ fn apply_refuses_edited_plan() {
             }),
         ),
         (
-            "the steps: 9 entries in the plan, and 10 entries now",
+            "the steps: 10 entries in the plan, and 11 entries now",
             with(&|plan| drop(plan["steps"].as_array_mut().expect("steps").pop())),
         ),
         (
@@ -531,7 +531,7 @@ fn apply_refuses_plan_with_changed_command() {
     let mut plan = read_plan(&sb);
     plan["request"]["command"]["revoke"]["no_new_token"] = json!(true);
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
-    expect_apply_refusal(&sb, "the steps: 10 entries in the plan", &[]);
+    expect_apply_refusal(&sb, "the steps: 11 entries in the plan", &[]);
     plan["request"]["command"] = json!({"show": {"file": "x"}});
     std::fs::write(plan_path(&sb), plan.to_string()).expect("sandbox");
     expect_apply_refusal(&sb, "unknown variant `show`", &[]);

@@ -16,6 +16,7 @@ mod resume;
 mod rotate;
 mod safety;
 mod timeouts;
+mod token_inventory;
 mod unfinished;
 mod verification;
 

@@ -162,6 +162,7 @@ pub(super) fn report_outcome(
     }
     let new_token = describe_new_token(request, is_new_token_rejected);
     session.ui.print_wrapped("", &new_token, 2);
+    report_token_counts(session, state);
     let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);
     if session.executor.has_state_file(&kept_file) {
         let text = "the state directory keeps a copy of the old token until the next revocation, \
@@ -179,6 +180,36 @@ pub(super) fn report_outcome(
         .update_fields(|fields| fields.set_unverified_profiles(unverified));
     report_earlier_clones(session, request, revocation, state);
     kind.or(has_unverified.then_some(ErrorKind::Inconclusive))
+}
+
+/// Reports how many tokens still work, as the server lists them. It never lists them itself.
+fn report_token_counts(session: &Session, state: &RunState) {
+    let counts = state.token_counts.get();
+    let database = counts.and_then(|counts| counts.database);
+    let management = counts.and_then(|counts| counts.management);
+    session.ui.update_fields(|fields| {
+        fields.database_tokens = Nullable::Present(database);
+        fields.management_tokens = Nullable::Present(management);
+    });
+    let describe = |count: Option<u64>, kind: &str| {
+        let plural = if count == Some(1) { "" } else { "s" };
+        count.map(|count| format!("{count} {kind} token{plural}"))
+    };
+    let known: Vec<String> = [
+        describe(management, "management"),
+        describe(database, "database"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if !known.is_empty() {
+        let text = format!("other tokens, not revoked: {}", known.join(" and "));
+        session.ui.print_wrapped("", &text, 2);
+    }
+    if let Some(reason) = counts.and_then(|counts| counts.problem.as_ref()) {
+        let text = format!("the other tokens could not be counted: {reason}");
+        session.ui.print_dimmed(&text);
+    }
 }
 
 /// Names the command that deletes the clones of earlier revocations that are left.

@@ -11,8 +11,9 @@ use super::strategy::StrategyChooser;
 use crate::error::{Error, Result};
 use crate::plan::{
     Action, CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, Plan, PodRestart,
-    RejectionCheck, SecretDeletion, SecretName, Step, VerificationStep,
+    RejectionCheck, SecretDeletion, SecretName, Step, TokenInventory, VerificationStep,
 };
+use crate::tool::influxctl;
 use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::Pod;
 
@@ -219,6 +220,7 @@ impl<'a> Planner<'a> {
         }
         // A rejected token must not replace one that can still work.
         self.steps.extend(local_steps);
+        self.push_token_count();
         let earlier_clones = find_earlier_clones(&self.facts.jobs, &self.steps);
         self.push_clone_deletions(&earlier_clones);
         // A plan that only reads the cluster does not need the cluster check.
@@ -534,6 +536,25 @@ impl<'a> Planner<'a> {
             "verify the result",
             Action::VerifyRevocation(verification),
             postcondition,
+        );
+    }
+
+    /// Counts the tokens that the revocation does not revoke, where the new token is at hand.
+    fn push_token_count(&mut self) {
+        let probe = self.facts.token_probe.as_ref();
+        let Some(probe) = probe.filter(|_| self.facts.options.creates_new_token) else {
+            return;
+        };
+        let inventory = TokenInventory {
+            database: influxctl::list_database_tokens(probe.command.tool()),
+            management: influxctl::list_management_tokens(probe.command.tool()),
+            profile: probe.profile.clone(),
+        };
+        self.push_step(
+            "count-tokens",
+            "count the tokens that this revocation does not revoke",
+            Action::CountTokens(Box::new(inventory)),
+            "their numbers are known, or a note gives the reason",
         );
     }
 

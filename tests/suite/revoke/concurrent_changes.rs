@@ -59,7 +59,7 @@ fn revoke_stops_when_token_is_recreated_concurrently() {
     hint: a change was made before this error. Find out who recreated it, then run the same command
         again to plan from the new state. Steps done: delete-rsa-keys; started: delete-admin-token;
         pending: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation
+        verify-rejection, verify-admin-token, get-token, verify-revocation, count-tokens
     ");
     sb.clear_faults();
     run_revoke(&sb, 0, &[]);
@@ -131,7 +131,7 @@ fn create_fails_after_successful_dry_run() {
         namespace's quota or free some of it: `kubectl describe quota --namespace influxdb --context
         sim-dev` shows its use. Steps done: delete-rsa-keys, delete-admin-token; started:
         rerun-key-gen; pending: verify-rsa-keys, restart-pods, rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation
+        verify-rejection, verify-admin-token, get-token, verify-revocation, count-tokens
     "#);
     sb.edit_cluster(|cluster| cluster["create_refusal"] = json!(null));
     // The cluster's token is deleted, and the profile has none. But the first run kept a copy.
@@ -161,7 +161,7 @@ fn cancelled_deletion_is_detected() {
         deletion by hand to see what prevents it: `kubectl delete secrets/rsa-keys --namespace
         influxdb --context sim-dev`. Steps done: nothing; started: delete-rsa-keys; pending:
         delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation
+        verify-rejection, verify-admin-token, get-token, verify-revocation, count-tokens
     ");
 }
 

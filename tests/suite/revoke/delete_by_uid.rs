@@ -145,7 +145,7 @@ fn conflict_at_later_deletion_stops() {
     hint: a change was made before this error. Find out who recreated it, then run the same command
         again to plan from the new state. Steps done: delete-rsa-keys; started: delete-admin-token;
         pending: rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token,
-        verify-rejection, verify-admin-token, get-token, verify-revocation
+        verify-rejection, verify-admin-token, get-token, verify-revocation, count-tokens
     ");
 }
 
@@ -214,7 +214,8 @@ fn finalizer_is_detected_after_deletion_by_uid() {
         no longer exists, run `kubectl patch secrets/rsa-keys --namespace influxdb --context sim-dev
         --type merge --patch '{"metadata":{"finalizers":null}}'`. Steps done: nothing; started:
         delete-rsa-keys; pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
-        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation, count-tokens
     "#);
 }
 

@@ -317,6 +317,7 @@ fn clones_omit_ttl_and_suspension() {
     revoked and verified
     [DURATION] from the first rejection of the old token to the first acceptance of the new one
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    other tokens, not revoked: 2 management tokens and 3 database tokens
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
        hint: find out who suspended it, and why
@@ -374,6 +375,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the old token is still accepted
     secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    other tokens, not revoked: 2 management tokens and 3 database tokens
     the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr
     warning: other pods mount or read secret `rsa-keys` and do not restart: `app=token-management`

@@ -95,7 +95,7 @@ fn interrupt_during_each_wait_can_be_resumed() {
     hint: a change was made before this error. Run the same command again to resume. Steps done:
         delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys; started: restart-pods;
         pending: rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
-        verify-revocation
+        verify-revocation, count-tokens
     ");
 }
 

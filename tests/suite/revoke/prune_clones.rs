@@ -359,15 +359,14 @@ fn failed_deletion_leaves_revocation_verified() {
         run.stdout
     );
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @r#"
-    error: the revocation is verified, but not every earlier clone is deleted: cannot delete job
-        `key-gen-001`: Error from server (Forbidden): jobs.batch "key-gen-001" is forbidden: jobs
-        are kept for a year
+    error: the revocation is over, but not every later step: cannot delete job `key-gen-001`: Error
+        from server (Forbidden): jobs.batch "key-gen-001" is forbidden: jobs are kept for a year
     hint: a change was made before this error: run the same command again to resume. Ask for this
         permission, or use another account with `--context` or `--as`. Without `--prune-clones`, the
         same command keeps the clones. Steps done: delete-rsa-keys, delete-admin-token,
         rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation, write-token, delete-clone; started:
-        delete-clone; pending: nothing
+        verify-admin-token, get-token, verify-revocation, write-token, count-tokens, delete-clone;
+        started: delete-clone; pending: nothing
     "#);
     assert_revoked(&sb, &old, "rotate");
     let kept = sb.list_directory("home/.local/state/bypassctl");

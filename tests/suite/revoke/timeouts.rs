@@ -19,7 +19,8 @@ fn failed_job_ends_wait_and_rerun_resumes() {
     hint: a change was made before this error: run the same command again to resume. Read its log:
         `kubectl logs job/key-gen-001 --namespace influxdb`. Steps done: delete-rsa-keys,
         delete-admin-token; started: rerun-key-gen; pending: verify-rsa-keys, restart-pods,
-        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation, count-tokens
     ");
     // The job gets another number, and no satisfied step runs again.
     let next = run_revoke(&sb, 0, &[]);
@@ -72,7 +73,7 @@ fn timeout_reports_why_pod_does_not_start() {
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
         verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation
+        verify-admin-token, get-token, verify-revocation, count-tokens
     ---
     warning: pod `key-gen-001-[POD]` of job `key-gen-001` does not start: Unschedulable: 0/1 nodes
         are available: 1 Insufficient memory.
@@ -82,7 +83,7 @@ fn timeout_reports_why_pod_does_not_start() {
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
         verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation
+        verify-admin-token, get-token, verify-revocation, count-tokens
     ---
     warning: job `key-gen-001` has no pod yet: a quota or a pod security policy may forbid one
        hint: run `kubectl describe job/key-gen-001 --namespace influxdb`
@@ -91,7 +92,7 @@ fn timeout_reports_why_pod_does_not_start() {
         `kubectl describe job/key-gen-001 --namespace influxdb`, or pass a longer --wait-timeout.
         Steps done: delete-rsa-keys, delete-admin-token; started: rerun-key-gen; pending:
         verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation
+        verify-admin-token, get-token, verify-revocation, count-tokens
     "#);
 }
 
@@ -236,7 +237,7 @@ fn revoke_times_out_when_pods_never_become_ready() {
         `kubectl describe pods --selector app=token-management --namespace influxdb`, or pass a
         longer --wait-timeout. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen,
         verify-rsa-keys; started: restart-pods; pending: rerun-create-admin-token, verify-rejection,
-        verify-admin-token, get-token, verify-revocation
+        verify-admin-token, get-token, verify-revocation, count-tokens
     ");
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(0.05));
     let keys = get_secret_uid(&sb, "rsa-keys");
@@ -316,7 +317,8 @@ fn revoke_times_out_when_finalizer_blocks_secret() {
     hint: a change was made before this error: run the same command again to resume. Check the
         network, or raise the limit: --timeout 5m. Steps done: nothing; started: delete-rsa-keys;
         pending: delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
-        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation, count-tokens
     ");
     set_finalizers(json!([]));
     run_revoke(&sb, 0, &[]);
