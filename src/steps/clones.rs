@@ -52,7 +52,8 @@ pub(super) fn delete_clone(
         let namespace = &deletion.target.namespace;
         return Err(
             Error::failure(format!("job `{name}` still exists after its deletion")).hint(format!(
-                "check it for a finalizer: `kubectl describe job/{name} --namespace {namespace}`"
+                "check it for a finalizer: \
+                 `kubectl get job/{name} --namespace {namespace} --output yaml`"
             )),
         );
     }
