@@ -36,7 +36,6 @@ pub(crate) fn prepare_setup(
     is_dry_run: bool,
 ) -> Result<SetupContext> {
     session.require_namespace()?;
-    warn_about_purpose(session);
     let refuse = |context: Option<&str>| refuse_production(session, allow_production, context);
     // A name on the command line needs no tool, so nothing runs before this check.
     refuse(session.common.context.as_deref())?;
@@ -52,6 +51,7 @@ pub(crate) fn prepare_setup(
     })
 }
 
+/// Warns where a run turns the bypass on. A later run would only repeat it.
 fn warn_about_purpose(session: &Session) {
     session.ui.warn(
         "the admin token bypasses the identity provider: use it for development and testing only",
@@ -87,6 +87,9 @@ pub(crate) fn plan_local_changes(
     let token_file = choose_token_file(session, args, config)?;
     let (profile, edit, creates_profile) = plan_profile_edit(session, args, config, &token_file)?;
     ownership::check_config(session, config)?;
+    if !edit.is_noop() {
+        warn_about_purpose(session);
+    }
     warn_about_quirks(session, influxctl, &profile);
     warn_about_tls(session, &profile);
     config.warn_about_newer_syntax(session);

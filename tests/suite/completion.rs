@@ -257,6 +257,7 @@ fn kubectl_plugin_prints_its_own_command_name() {
         |line: &str| sb.run_shell_script("home", &["/bin/sh", "-c"], &format!("exec {line}"), &[]);
     let refused = called("kubectl-influxdb_bypass disable --profile nope");
     assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert_eq!(called("kubectl-influxdb_bypass disable").code, 0);
     let done = called("kubectl-influxdb_bypass enable -n influxdb");
     assert!(
         done.stdout

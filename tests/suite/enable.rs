@@ -170,8 +170,6 @@ fn enable_rerun_changes_nothing() {
     done: influxctl uses the admin token with profile `default`
     to undo this, run `bypassctl disable`
     --- stderr
-    warning: the admin token bypasses the identity provider: use it for development and testing only
-       hint: before production, set up the identity provider and run `bypassctl revoke`
     warning: the profile also has `[profile.auth.oauth2]`: influxctl's documentation does not state
         which of the two it uses
        hint: if influxctl still opens a login, remove that section while you use the admin token
