@@ -187,7 +187,7 @@ declare -A previous_log=() previous_head=() file_of_log=() heads=() rotated=() s
 report() { findings=$((findings + 1)); echo "$file: $*"; }
 report_line() { report "line $line, byte $offset: $*"; }
 torn_digest() { # torn_digest BYTES
-    tail -c +$((torn_start + 1)) "$file" | head -c "$1" | sha256sum | cut -c1-64
+    tail -c +$((torn_start + 1)) "$work/log" | head -c "$1" | sha256sum | cut -c1-64
 }
 
 # Takes the next line as well: if that is the recovery of this line, this line is no entry.
@@ -288,9 +288,10 @@ verify_segment() {
     local -A open_intents=() runs=() run_of_intent=()
     prev=$(printf '%064d' 0)
 
-    is_complete=$(tail -c1 "$file" | wc -l) # whether the last line ends with a line feed
-    tr -c '\n -~' '\001' <"$file" | jq -Rr "$parse_entry" >"$work/entries"
-    SHELL=/bin/sh split -l1 --filter='exec sha256sum' "$file" >"$work/hashes"
+    cp -- "$file" "$work/log" # a run can append meanwhile
+    is_complete=$(tail -c1 "$work/log" | wc -l) # whether the last line ends with a line feed
+    tr -c '\n -~' '\001' <"$work/log" | jq -Rr "$parse_entry" >"$work/entries"
+    SHELL=/bin/sh split -l1 --filter='exec sha256sum' "$work/log" >"$work/hashes"
     exec 3<"$work/entries"
     while read -r hash _; do
         IFS=' ' read -r bytes entry <&3
@@ -301,7 +302,7 @@ verify_segment() {
         pending="$hash $bytes" pending_entry=$entry
     done <"$work/hashes"
     if [ -n "$pending" ] && [ "$is_complete" = 0 ]; then
-        pending="$hash $((bytes - 1))" pending_entry=null
+        pending="${pending% *} $((bytes - 1))" pending_entry=null
     fi
     # shellcheck disable=SC2086 # two words
     [ -z "$pending" ] || check_line $pending "$pending_entry" null
