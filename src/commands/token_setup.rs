@@ -87,7 +87,7 @@ pub(crate) fn plan_local_changes(
     let token_file = choose_token_file(session, args, config)?;
     let (profile, edit, creates_profile) = plan_profile_edit(session, args, config, &token_file)?;
     ownership::check_config(session, config)?;
-    if !edit.is_noop() {
+    if !edit.is_noop() || !token_file.exists() {
         warn_about_purpose(session);
     }
     warn_about_quirks(session, influxctl, &profile);

@@ -128,9 +128,9 @@ fn wrap_step_line(layout: &Layout, line: &str) -> String {
     }
     let (head, _) = line.split_at(line.len() - text.len());
     let indent = if head.is_empty() { 3 } else { head.len() + 2 };
-    match text.split_once("$ ") {
+    match text.split_once(": $ ") {
         Some((text, command)) => {
-            let text = layout.wrap(head, text.trim_end(), indent);
+            let text = layout.wrap(head, &format!("{text}:"), indent);
             format!("{text}\n{:indent$}$ {command}", "")
         }
         None => layout.wrap(head, text, indent),

@@ -176,6 +176,14 @@ fn enable_rerun_changes_nothing() {
     audit head [UID] 41:[SHA256]
     ");
     assert!(sb.snapshot_files() == before);
+    // The bypass begins again with a new token file, even if the profile names it already.
+    std::fs::remove_file(sb.path(TOKEN_FILE)).expect("a token file");
+    let run = run_enable(&sb, &[]);
+    assert!(
+        run.stderr.contains("bypasses the identity provider"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
