@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::session::cluster::describe_target;
 use crate::steps::execute_plan;
 use crate::steps::plan_mode::handle_plan_mode;
-use crate::steps::state::{OldToken, RunState, StepStatus};
+use crate::steps::state::{OldToken, RunState};
 use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{Kubectl, SecretUid};
 use crate::ui::RevocationVerification;
@@ -206,24 +206,23 @@ pub(crate) fn run_revocation(
     let state = build_run_state(&facts.secrets, verified_by, old_token);
     let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
     drop(namespace_lock);
-    let add_progress = |error| {
-        let plan = &revocation.plan;
-        add_progress(session, error, plan, &state, request, is_resuming)
-    };
-    match result {
-        Ok(()) => Ok(report_outcome(
+    result.map_err(|error| {
+        add_progress(
             session,
-            request,
-            &facts,
-            &revocation,
+            error,
+            &revocation.plan,
             &state,
-        )),
-        Err(error) if has_only_follow_ups_left(&revocation.plan, &state) => {
-            report_outcome(session, request, &facts, &revocation, &state);
-            Err(add_progress(follow_up_error(error, &revocation.plan)))
-        }
-        Err(error) => Err(add_progress(error)),
-    }
+            request,
+            is_resuming,
+        )
+    })?;
+    Ok(report_outcome(
+        session,
+        request,
+        &facts,
+        &revocation,
+        &state,
+    ))
 }
 
 /// Prints what a plan means, before the question.
@@ -277,44 +276,19 @@ fn execute_with_kept_token(
         }
     }
     let result = execute_plan(&session.runner(), plan, state);
-    let is_over = result.is_ok() || has_only_follow_ups_left(plan, state);
-    let deletion = match state.verification.get() {
-        Some(RevocationVerification::Verified) if is_over => executor
+    let is_obsolete = match &result {
+        Ok(()) => state.verification.get() == Some(&RevocationVerification::Verified),
+        // The old token is still in the cluster: the server refused its deletion, for example.
+        Err(_) => !has_kept_token && !executor.has_changed(),
+    };
+    let deletion = if is_obsolete {
+        executor
             .delete_state_file("delete-old-token", &file)
-            .map_err(token_remains_error),
-        _ => Ok(()),
+            .map_err(token_remains_error)
+    } else {
+        Ok(())
     };
     result.and(deletion)
-}
-
-/// Returns whether the revocation itself is done, and steps that follow it are left.
-fn has_only_follow_ups_left(plan: &Plan, state: &RunState) -> bool {
-    let steps = plan.steps.iter().enumerate();
-    let mut left = steps
-        .filter(|(index, _)| state.step_status(*index) != StepStatus::Done)
-        .peekable();
-    left.peek().is_some() && left.all(|(_, step)| is_follow_up(&step.action))
-}
-
-/// Returns whether a step comes after the revocation and its verification.
-fn is_follow_up(action: &Action) -> bool {
-    matches!(action, Action::CountTokens(_) | Action::DeleteClone(_))
-}
-
-/// Says that the revocation is over, whatever became of a later step.
-fn follow_up_error(error: Error, plan: &Plan) -> Error {
-    let error = Error {
-        message: format!(
-            "the revocation is over, but not every later step: {}",
-            error.message
-        ),
-        ..error
-    };
-    let mut steps = plan.steps.iter();
-    if steps.any(|step| matches!(step.action, Action::DeleteClone(_))) {
-        return error.append_hint("without `--prune-clones`, the same command keeps the clones");
-    }
-    error
 }
 
 /// Says that only the copy of the old token is left to delete.

@@ -33,10 +33,11 @@ pub enum WatchResult {
     Exited(ToolOutput),
 }
 
-/// A token probe that is about to run.
+/// A command with a token that is about to run.
 struct Probe<'a> {
     directory: &'a ProbeDirectory,
-    subject: ProbeSubject,
+    /// `None` if the command is no token probe.
+    subject: Option<ProbeSubject>,
 }
 
 impl Executor {
@@ -75,15 +76,16 @@ impl Executor {
         })
     }
 
-    /// Runs a token probe. `config` renders the throwaway configuration for a token path.
+    /// Runs a command with a token. `config` renders the throwaway configuration for a token path.
+    /// Only a token probe has a subject, and the audit log then has its verdict.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn run_token_probe(
+    pub fn run_with_token(
         &self,
         step: &str,
         invocation: &Invocation,
-        subject: ProbeSubject,
+        subject: Option<ProbeSubject>,
         token: &Secret,
         config: impl FnOnce(&str) -> String,
     ) -> Result<ToolOutput> {
@@ -196,7 +198,7 @@ impl Executor {
                 derived_from: invocation.derived_from().to_vec(),
             }),
             object: invocation.object().cloned(),
-            probe: probe.map(|probe| probe.subject.clone()),
+            probe: probe.and_then(|probe| probe.subject.clone()),
         };
         let timeout = self.time_limit(invocation);
         let spec = ProcessSpec {
@@ -222,7 +224,8 @@ impl Executor {
             Ok(_inherited) => spawn::run_process(&receipt, &spec, &self.interrupts, stop),
             Err(error) => ProcessResult::from_start_error(error),
         };
-        let verdict = probe.map(|_| self.judge_probe(invocation, &process));
+        let is_probe = probe.is_some_and(|probe| probe.subject.is_some());
+        let verdict = is_probe.then(|| self.judge_probe(invocation, &process));
         self.record_process_result(receipt, invocation, &process, verdict)?;
         let output = self.to_tool_output(invocation, process, timeout)?;
         if is_refused_by_precondition(invocation, &output) {

@@ -50,7 +50,11 @@ pub fn render_script(plan: &Plan) -> String {
     }
     script.push_str(&revocation::render_prologue(plan));
     script.extend(plan.steps.iter().filter_map(render_unchanged_check));
+    let is_verified = revocation::is_verified_by_script(plan);
     for step in &plan.steps {
+        if !is_verified && matches!(step.action, Action::DeleteClone(_)) {
+            continue;
+        }
         let commands = render_step(step, token_file);
         if !commands.is_empty() {
             let reason = step.reason.replace('\n', " ");

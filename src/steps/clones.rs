@@ -1,15 +1,43 @@
 //! The step that deletes a clone of an earlier revocation.
 
 use super::state::RunState;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::CloneDeletion;
 use crate::session::runner::Runner;
 use crate::tool::kubectl::{self, Job, KubectlError};
 use crate::ui::StepOutcome;
 
+/// Deletes a clone. A failure is a warning, because the revocation is complete: a run that failed
+/// would count as unfinished, and the next one would resume it instead of revoking tokens.
+pub(super) fn delete_clone(
+    runner: &Runner,
+    step: &str,
+    deletion: &CloneDeletion,
+    state: &RunState,
+) -> Result<()> {
+    if state.has_failed() {
+        return Ok(());
+    }
+    match try_delete_clone(runner, step, deletion, state) {
+        Err(error) if error.kind != ErrorKind::Unrecorded => {
+            state.set_failed();
+            let message = format!("an earlier clone remains: {}", error.message);
+            let hint = match error.kind {
+                ErrorKind::Interrupted | ErrorKind::Terminated => NEXT_RUN_HINT,
+                _ => &error.hint,
+            };
+            runner.ui.warn(&message, hint);
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+const NEXT_RUN_HINT: &str = "the next verified revocation with `--prune-clones` deletes it";
+
 /// Deletes a clone if the revocation is verified and the job is still a finished clone, then checks
 /// that it is gone.
-pub(super) fn delete_clone(
+fn try_delete_clone(
     runner: &Runner,
     step: &str,
     deletion: &CloneDeletion,
@@ -30,7 +58,7 @@ pub(super) fn delete_clone(
         None => Some((StepOutcome::Unchanged, "is already deleted")),
         Some(job) if job.clone_source().is_none() || !job.is_finished() => Some((
             StepOutcome::Skipped,
-            "is kept, because it is no finished clone any more",
+            "is kept, because it is not a finished clone now",
         )),
         Some(_) => None,
     };

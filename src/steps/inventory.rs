@@ -2,7 +2,7 @@
 
 use super::state::{RunState, TokenCounts};
 use super::token::run_with_token;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::plan::TokenInventory;
 use crate::session::runner::Runner;
 use crate::tool::influxctl;
@@ -10,7 +10,7 @@ use crate::tool::invocation::Invocation;
 use jiff::Timestamp;
 
 /// Counts the tokens with the new token. A failure leaves the counts unknown, because the
-/// revocation is over.
+/// revocation is complete.
 pub(super) fn count_tokens(
     runner: &Runner,
     step: &str,
@@ -46,9 +46,18 @@ fn count_list(
     inventory: &TokenInventory,
     state: &RunState,
 ) -> Result<std::result::Result<u64, String>> {
-    let output = run_with_token(runner, step, command, &inventory.profile, state.token()?);
-    Ok(match runner.propagate_fatal(output)? {
-        Ok(output) => influxctl::count_valid_tokens(&output, Timestamp::now()),
-        Err(error) => Err(error.message),
-    })
+    let output = run_with_token(
+        runner,
+        step,
+        command,
+        &inventory.profile,
+        state.token()?,
+        None,
+    );
+    match output {
+        Ok(output) => Ok(influxctl::count_valid_tokens(&output, Timestamp::now())),
+        Err(error) if error.kind == ErrorKind::Unrecorded => Err(error),
+        // An interrupt, too: nothing of the revocation is left to stop.
+        Err(error) => Ok(Err(error.message)),
+    }
 }

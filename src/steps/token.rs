@@ -66,7 +66,8 @@ pub(crate) fn probe_token(
             "the profile has no host".to_owned(),
         ));
     }
-    match run_with_token(runner, step, command, profile, token) {
+    let subject = build_probe_subject(runner, profile, token);
+    match run_with_token(runner, step, command, profile, token, Some(subject)) {
         Ok(output) => Ok(influxctl::parse_token_probe(&output)),
         Err(error) if matches!(error.kind, ErrorKind::TimedOut | ErrorKind::Failed) => {
             Ok(TokenVerdict::Inconclusive(error.message))
@@ -75,19 +76,19 @@ pub(crate) fn probe_token(
     }
 }
 
-/// Runs a command of influxctl with a throwaway configuration.
+/// Runs a command of influxctl with a throwaway configuration. A token probe has a subject.
 pub(super) fn run_with_token(
     runner: &Runner,
     step: &str,
     command: &Invocation,
     profile: &Profile,
     token: &Secret,
+    subject: Option<ProbeSubject>,
 ) -> Result<ToolOutput> {
-    let subject = build_probe_subject(runner, profile, token);
     runner.ui.print_command(&command.argv(None));
     runner
         .executor
-        .run_token_probe(step, command, subject, token, |path| {
+        .run_with_token(step, command, subject, token, |path| {
             profile::render_probe_config(profile, path)
         })
 }

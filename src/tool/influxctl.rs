@@ -31,7 +31,10 @@ pub fn parse_version(output: &ToolOutput) -> Option<Version> {
 
 /// Gets the help of a command, such as `["token", "list"]`, or of influxctl itself.
 pub fn get_help(tool: &Tool, command: &[&str]) -> Invocation {
-    Invocation::new_read(tool, command.iter().copied().chain(["--help"]))
+    let mut invocation = Invocation::new_read(tool, command.iter().copied().chain(["--help"]));
+    // A help text can have the values of variables as defaults.
+    invocation.env_policy = EnvPolicy::Isolated;
+    invocation
 }
 
 /// Probes a token with the documented command, a throwaway configuration and an empty home. Never

@@ -27,7 +27,7 @@ const MADE_UP_TOKEN: &[u8] = br#"{"access_token":"made-up-by-bypassctl","token_t
 const MAX_LINES: usize = 100;
 const MAX_RUNS: usize = 10;
 
-const HELP_OF: [&[&str]; 4] = [
+const HELP_COMMANDS: [&[&str]; 4] = [
     &[],
     &["database", "list"],
     &["management", "list"],
@@ -73,6 +73,8 @@ pub(super) fn write_report(session: &Session, path: &Path, tools: &[Option<Tool>
     report.add_config_keys(config);
     report.add_runs();
     let text = session.executor.redact(&report.text);
+    // The checks took a while.
+    resolve_report_file(session, path)?;
     session
         .executor
         .write_document("write-report", path, text.as_bytes(), None)?;
@@ -114,7 +116,7 @@ impl SupportReport<'_> {
         self.add_line("# Support report of bypassctl");
         self.text.push('\n');
         self.add_line("Read it before you send it: names of hosts, contexts, namespaces and paths");
-        self.add_line("are in it. Tokens, keys and values of the configuration are not.");
+        self.add_line("are in it. Tokens and keys are not.");
         self.add_heading("System");
         let system = rustix::system::uname();
         let name = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -153,7 +155,7 @@ impl SupportReport<'_> {
                     .session
                     .run("influxctl-version", &influxctl::get_version(tool));
                 self.add_output("influxctl version", output)?;
-                for command in HELP_OF {
+                for command in HELP_COMMANDS {
                     let help = influxctl::get_help(tool, command);
                     let title = [&["influxctl"], command, &["--help"]].concat().join(" ");
                     let output = self.session.run("influxctl-help", &help);
@@ -175,10 +177,10 @@ impl SupportReport<'_> {
         let token = Secret::new(MADE_UP_TOKEN.to_vec().into());
         let runner = self.session.runner();
         let subject = build_probe_subject(&runner, &profile, &token);
-        let output = self.session.executor.run_token_probe(
+        let output = self.session.executor.run_with_token(
             "probe-made-up-token",
             &influxctl::probe_token(influxctl),
-            subject,
+            Some(subject),
             &token,
             |path| profile::render_probe_config(&profile, path),
         );

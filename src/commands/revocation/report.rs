@@ -178,7 +178,7 @@ pub(super) fn report_outcome(
     session
         .ui
         .update_fields(|fields| fields.set_unverified_profiles(unverified));
-    report_earlier_clones(session, request, revocation, state);
+    report_earlier_clones(session, revocation, state);
     kind.or(has_unverified.then_some(ErrorKind::Inconclusive))
 }
 
@@ -212,10 +212,9 @@ fn report_token_counts(session: &Session, state: &RunState) {
     }
 }
 
-/// Names the command that deletes the clones of earlier revocations that are left.
+/// Names the option that deletes the clones of earlier revocations that are left.
 fn report_earlier_clones(
     session: &Session,
-    request: &RevocationRequest,
     revocation: &procedure::RevocationPlan,
     state: &RunState,
 ) {
@@ -225,8 +224,8 @@ fn report_earlier_clones(
         1 => ("1 earlier clone remains".to_owned(), "it"),
         _ => (format!("{count} earlier clones remain"), "them"),
     };
-    let command = request.command;
-    let text = format!("{clones}: the next `bypassctl {command} --prune-clones` deletes {pronoun}");
+    let text =
+        format!("{clones}: `--prune-clones` deletes {pronoun} after the next verified revocation");
     session.ui.print_wrapped("", &text, 2);
 }
 

@@ -228,7 +228,15 @@ pub(super) fn render_delete_secret(deletion: &SecretDeletion) -> String {
     )
 }
 
-/// Renders the deletion of a clone, after a verification: otherwise the script has ended before.
+/// Returns whether the script verifies the whole revocation, and ends if it is not verified.
+pub(super) fn is_verified_by_script(plan: &Plan) -> bool {
+    let mut actions = plan.steps.iter().map(|step| &step.action);
+    let has_probe = |action: &Action| matches!(action, Action::VerifyRevocation(step) if step.token_probe.is_some());
+    actions.clone().any(has_probe)
+        && !actions.any(|action| matches!(action, Action::VerifyProfile(_)))
+}
+
+/// Renders the deletion of a clone.
 pub(super) fn render_delete_clone(deletion: &CloneDeletion) -> String {
     let object = shell_quote(&deletion.clone.to_string());
     let get_uid =

@@ -5,7 +5,7 @@ use super::options::PreflightCheck;
 use super::stage::{SecretState, Stage};
 use crate::error::{Error, Result};
 use crate::plan::SecretName;
-use crate::tool::kubectl::SecretUid;
+use crate::tool::kubectl::{DeletionMethod, SecretUid};
 
 /// Refuses if a secret would only be marked for deletion. The server cannot take the mark back.
 pub(super) fn ensure_no_finalizers(facts: &RevocationFacts, stage: &Stage) -> Result<()> {
@@ -36,12 +36,21 @@ pub(super) fn ensure_no_finalizers(facts: &RevocationFacts, stage: &Stage) -> Re
         .copied()
         .filter_map(describe_finalizers)
         .collect();
+    let skip_hint = match facts.options.deletion_method {
+        DeletionMethod::Documented => {
+            "if the controller removes it during a deletion, pass `--skip-check finalizers`"
+        }
+        DeletionMethod::ByUid => {
+            "if the controller removes it during a deletion, omit `--delete-by-uid`, which does \
+             not wait, and pass `--skip-check finalizers`"
+        }
+    };
     Err(Error::refusal(format!(
         "{}: its deletion would not finish",
         described.join(", and ")
     ))
     .hint(suggest_finalizer_removal(first))
-    .append_hint("if the controller removes it during a deletion, pass `--skip-check finalizers`"))
+    .append_hint(skip_hint))
 }
 
 /// Describes a secret that has finalizers.

@@ -221,7 +221,11 @@ impl<'a> Planner<'a> {
         // A rejected token must not replace one that can still work.
         self.steps.extend(local_steps);
         self.push_token_count();
-        let earlier_clones = find_earlier_clones(&self.facts.jobs, &self.steps);
+        let mut earlier_clones = find_earlier_clones(&self.facts.jobs, &self.steps);
+        // The next revocation needs a job that the options name.
+        let options = &self.facts.options;
+        let named = [&options.key_gen_job, &options.create_admin_token_job];
+        earlier_clones.retain(|clone| !named.contains(&&Some(clone.name.clone())));
         self.push_clone_deletions(&earlier_clones);
         // A plan that only reads the cluster does not need the cluster check.
         if !self.steps.iter().any(needs_cluster_check) {

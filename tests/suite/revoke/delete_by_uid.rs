@@ -110,6 +110,11 @@ fn conflict_at_first_deletion_changes_nothing() {
         (&end["changed"], &end["exit_code"]),
         (&json!(false), &json!(4))
     );
+    let kept = sb.list_directory("home/.local/state/bypassctl");
+    assert!(
+        !kept.iter().any(|name| name.contains("old-token")),
+        "{kept:?}"
+    );
     // The audit log has no unfinished revocation, and the keys of the same job are old.
     let status = sb.run(&["status", "-n", "influxdb"]);
     assert!(!status.stdout.contains("revocation"), "{}", status.stdout);
