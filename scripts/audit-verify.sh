@@ -345,7 +345,7 @@ for file in "${files[@]}"; do
     for candidate in "${!file_of_log[@]}"; do
         [ "${file_of_log[$candidate]}" != "$file" ] || log=$candidate
     done
-    if [ "${rotated[$file]}" = 1 ] && [ -z "${successor[$log]+set}" ]; then
+    if [ "${rotated[$file]}" = 1 ] && [ -z "${successor[${log:-none}]+set}" ]; then
         echo "$file: the log was rotated, and the next log is not among these files"
     fi
 done

@@ -11,13 +11,15 @@ use clap::error::ErrorKind as ClapErrorKind;
 use std::ffi::OsString;
 
 const QUICK_START: &str = "\
-The admin token of InfluxDB Clustered in influxctl profiles, for development and testing:
+Enable, disable and revoke the admin token of InfluxDB Clustered
 
-  bypassctl doctor -n NS     check tools, cluster and files, changes nothing
-  bypassctl enable -n NS     store the token and point an influxctl profile at it
+  bypassctl doctor -n NS     check tools, cluster and files, without a change
+  bypassctl enable -n NS     store the token and use it in an influxctl profile
+  bypassctl status -n NS     show whether a profile uses the token
   bypassctl disable          delete the token file and restore the profile
+  bypassctl rotate -n NS     revoke all admin tokens and use a new one
 
-All commands: bypassctl -h
+For development and testing. All commands: bypassctl -h
 ";
 
 /// Prints an error of clap, which can be help or version, and returns the exit code.

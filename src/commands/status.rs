@@ -27,6 +27,8 @@ use std::path::Path;
 
 const FETCH_HINT: &str = "run `bypassctl enable` to fetch the token of the cluster";
 
+const UNKNOWN_STATE: &str = "the state is not known completely: see each `failed` line";
+
 const ENABLE_HINT: &str = "run `bypassctl enable` to set it";
 
 pub(crate) fn run(session: &Session, args: &StatusArgs) -> CommandResult {
@@ -81,9 +83,12 @@ fn check_enabled(session: &Session, max_age: Option<SignedDuration>) -> CommandR
     match report {
         StatusReport {
             error: Some(error), ..
-        } => Err(error),
+        } => {
+            ui.print_lines(UNKNOWN_STATE);
+            Err(error)
+        }
         StatusReport { drift: true, .. } => {
-            ui.print_lines("the state differs from the one that `enable` sets up");
+            ui.print_lines("the state differs from the required one: see each `failed` line");
             Ok(Some(ErrorKind::Drift))
         }
         StatusReport {
@@ -136,7 +141,10 @@ fn check_disabled(session: &Session) -> CommandResult {
     match report {
         StatusReport {
             error: Some(error), ..
-        } => Err(error),
+        } => {
+            session.ui.print_lines(UNKNOWN_STATE);
+            Err(error)
+        }
         StatusReport { drift: true, .. } => Ok(Some(ErrorKind::Drift)),
         _ => {
             session.ui.print_lines("the profile uses no admin token");

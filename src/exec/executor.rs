@@ -10,7 +10,7 @@ use crate::audit::{
     Operation, PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin,
     Target, Text, TokenFileOrigin, UnfinishedRevocation,
 };
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::policy::ActivePolicy;
 use crate::profile::TokenFileChange;
 use crate::redact::Redactor;
@@ -322,6 +322,12 @@ impl Executor {
             None => Ok(()),
             Some(signal) => Err(interrupted_error(signal, self.has_changed())),
         }
+    }
+
+    /// Returns the error of an interrupted run that resumes an earlier one, which made changes.
+    pub fn resumed_interrupt_error(&self) -> Option<Error> {
+        let signal = self.interrupts.raised_signal()?;
+        Some(interrupted_error(signal, true))
     }
 
     /// Sleeps, or fails at Ctrl-C, SIGTERM or SIGHUP.

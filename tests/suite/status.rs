@@ -93,7 +93,7 @@ fn status_exits_with_3_when_token_unused() {
         token
     failed    token file: profile `default` has no `auth.token.token_file`
                hint: run `bypassctl enable` to set it
-    the state differs from the one that `enable` sets up
+    the state differs from the required one: see each `failed` line
     --- stderr
     audit head [UID] 17:[SHA256]
     ");
@@ -203,6 +203,7 @@ fn status_exits_with_5_when_cluster_is_unreachable() {
     ok        token file: [SANDBOX]/home/.config/influxctl/admin-token-default.json, mode 0600
     ok        bypass: on: [USER] on [HOST] wrote the token file at [TIME] (run [UID])
     ok        token probe: 127.0.0.1:26444 accepts the token of the file
+    the state is not known completely: see each `failed` line
     --- stderr
     error: cannot read secret `admin-token`: The connection to the server 127.0.0.1:26443 was
         refused - did you specify the right host or port?

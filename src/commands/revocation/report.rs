@@ -84,13 +84,8 @@ pub(super) fn add_progress(
             ids.join(", ")
         }
     };
-    let resume = if request.args.start_over {
-        ". Rerun without `--start-over` to resume"
-    } else {
-        ""
-    };
     let hint = format!(
-        "steps done: {}; started: {}; pending: {}{resume}",
+        "steps done: {}; started: {}; pending: {}",
         list(&progress.done),
         list(&progress.running),
         list(&progress.pending)
@@ -98,7 +93,20 @@ pub(super) fn add_progress(
     session
         .ui
         .update_fields(|fields| fields.progress = Some(progress));
-    error.append_hint(&hint).into_stopped()
+    let is_interrupt = [ErrorKind::Interrupted, ErrorKind::Terminated].contains(&error.kind);
+    let error = match session.executor.resumed_interrupt_error() {
+        Some(error) if is_interrupt => error,
+        _ => error,
+    };
+    let mut error = error.append_hint(&hint).into_stopped();
+    if request.args.start_over {
+        // With the option, the command would not resume.
+        error.hint = error.hint.replace(
+            "the same command again",
+            "the same command without `--start-over`",
+        );
+    }
+    error
 }
 
 pub(super) fn report_outcome(
