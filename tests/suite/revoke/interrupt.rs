@@ -9,16 +9,21 @@ use rustix::process::Signal;
 use serde_json::json;
 
 fn spawn_held_revoke(sb: &Sandbox, point: &CommandPoint) -> RunningCommand {
+    spawn_held(sb, point, super::REVOKE_ARGS, "gate")
+}
+
+/// Starts a command, which this gate holds at this point.
+fn spawn_held(sb: &Sandbox, point: &CommandPoint, args: &[&str], gate: &str) -> RunningCommand {
     sb.inject_fault(json!({
         "tool": point.tool,
         "contains": point.contains,
         "lacks": point.lacks,
         "nth": point.nth,
         "before": true,
-        "do": {"wait_for_file": {"path": "gate"}}
+        "do": {"wait_for_file": {"path": gate}}
     }));
-    let running = sb.spawn(super::REVOKE_ARGS);
-    sb.wait_for_gate("gate");
+    let running = sb.spawn(args);
+    sb.wait_for_gate(gate);
     running
 }
 
@@ -57,6 +62,47 @@ fn interrupt_before_first_change_changes_nothing() {
         );
         assert_eq!(super::list_object_uids(&sb), before);
     }
+}
+
+/// The earlier run made changes, so this one names none as the first.
+#[test]
+fn interrupt_of_resumed_run_says_how_to_resume() {
+    let sb = create_enabled_sandbox();
+    // The job never completes.
+    sb.edit_cluster(|cluster| cluster["job_seconds"] = json!(600));
+    for gate in ["first", "second"] {
+        let point = find_point("watch key-gen");
+        let running = spawn_held(&sb, point, super::REVOKE_ARGS, gate);
+        running.send_signal(Signal::INT);
+        let run = running.wait();
+        sb.clear_faults();
+        assert_eq!(run.code, 8, "{}", run.stderr);
+        assert!(
+            run.stderr.contains(
+                "error: interrupted by Ctrl-C\nhint: a change was made before this error. Run the \
+                 same command again to resume. Steps done: "
+            ),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn interrupt_after_start_over_names_the_command_that_resumes() {
+    let sb = create_enabled_sandbox();
+    let args = [super::REVOKE_ARGS, &["--start-over"]].concat();
+    let running = spawn_held(&sb, find_point("watch key-gen"), &args, "gate");
+    running.send_signal(Signal::INT);
+    let run = running.wait();
+    assert_eq!(run.code, 8, "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("Run the same command without `--start-over` to resume")
+            && !run.stderr.contains("again"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
