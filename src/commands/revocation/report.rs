@@ -156,7 +156,8 @@ pub(super) fn report_outcome(
         ),
     };
     session.ui.print_lines(result);
-    if let Some(gap) = state.token_gap() {
+    // Of keys that an earlier run deleted, this run did not see the first rejection.
+    if let Some(gap) = state.token_gap().filter(|_| has_deleted_keys) {
         let (seconds, tenths) = (gap.as_secs(), gap.subsec_millis() / 100);
         let text = format!(
             "{seconds}.{tenths} s from the first rejection of the old token to the first \
