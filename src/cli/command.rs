@@ -21,7 +21,7 @@ pub enum Command {
     Rotate(RotateArgs),
     /// Show whether a profile uses the token, and whether it works
     Status(StatusArgs),
-    /// Check tools, cluster, permissions and files, without a token probe
+    /// Check tools, cluster, permissions and files
     Doctor(DoctorArgs),
     /// Save the plan of a command for approval
     Plan(PlanArgs),

@@ -34,7 +34,6 @@ pub struct EnableArgs {
         hide_short_help = true
     )]
     pub verify: VerifyMode,
-    /// The option `--dry-run`.
     #[command(flatten)]
     #[serde(skip)]
     pub dry_run: DryRunArgs,
@@ -52,7 +51,6 @@ pub struct EnableArgs {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DisableArgs {
-    /// The option `--dry-run`.
     #[command(flatten)]
     #[serde(skip)]
     pub dry_run: DryRunArgs,

@@ -106,7 +106,6 @@ pub struct RevocationArgs {
     /// New revocation, not the unfinished one
     #[arg(long)]
     pub start_over: bool,
-    /// The option `--dry-run`.
     #[command(flatten)]
     #[serde(skip)]
     pub dry_run: DryRunArgs,

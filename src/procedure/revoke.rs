@@ -20,7 +20,7 @@ mod strategy;
 mod tests;
 
 pub use facts::{RevocationFacts, RevocationPlan};
-pub use finalizers::{describe_finalizers, list_finalizers, suggest_finalizer_removal};
+pub use finalizers::{describe_blocked_deletion, list_finalizers, suggest_finalizer_removal};
 pub use jobs::JobKind;
 pub use operator::{AppInstances, Operator, SigningKey};
 pub use options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun, RevocationOptions};

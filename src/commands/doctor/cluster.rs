@@ -322,20 +322,15 @@ fn check_secrets(
 fn check_finalizers(output: &ToolOutput) -> Option<Check> {
     // `check_secrets` reports this error.
     let secrets = kubectl::parse_secret_uids(output).ok()?;
-    let blocked = secrets
+    let blocked: Vec<_> = secrets
         .iter()
-        .find(|secret| !secret.finalizers.is_empty())?;
-    let described: Vec<String> = secrets
-        .iter()
-        .filter_map(revoke::describe_finalizers)
+        .filter(|secret| !secret.finalizers.is_empty())
         .collect();
+    let first = blocked.first()?;
     Some(Check::failure(
         "finalizers",
-        format!(
-            "{}: its deletion would not finish",
-            described.join(", and ")
-        ),
-        revoke::suggest_finalizer_removal(blocked),
+        revoke::describe_blocked_deletion(&blocked),
+        revoke::suggest_finalizer_removal(first),
     ))
 }
 

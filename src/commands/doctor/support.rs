@@ -73,7 +73,7 @@ pub(super) fn write_report(session: &Session, path: &Path, tools: &[Option<Tool>
     report.add_config_keys(config);
     report.add_runs();
     let text = session.executor.redact(&report.text);
-    // The checks took a while.
+    // Another program can have created the file during the checks.
     resolve_report_file(session, path)?;
     session
         .executor

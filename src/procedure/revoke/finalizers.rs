@@ -31,11 +31,6 @@ pub(super) fn ensure_no_finalizers(facts: &RevocationFacts, stage: &Stage) -> Re
     let Some(first) = blocked.first() else {
         return Ok(());
     };
-    let described: Vec<String> = blocked
-        .iter()
-        .copied()
-        .filter_map(describe_finalizers)
-        .collect();
     let skip_hint = match facts.options.deletion_method {
         DeletionMethod::Documented => {
             "if the controller removes it during a deletion, pass `--skip-check finalizers`"
@@ -45,17 +40,23 @@ pub(super) fn ensure_no_finalizers(facts: &RevocationFacts, stage: &Stage) -> Re
              not wait, and pass `--skip-check finalizers`"
         }
     };
-    Err(Error::refusal(format!(
-        "{}: its deletion would not finish",
-        described.join(", and ")
-    ))
-    .hint(suggest_finalizer_removal(first))
-    .append_hint(skip_hint))
+    Err(Error::refusal(describe_blocked_deletion(&blocked))
+        .hint(suggest_finalizer_removal(first))
+        .append_hint(skip_hint))
 }
 
-/// Describes a secret that has finalizers.
+/// Describes the secrets that have finalizers, and what they prevent.
 #[must_use]
-pub fn describe_finalizers(secret: &SecretUid) -> Option<String> {
+pub fn describe_blocked_deletion(secrets: &[&SecretUid]) -> String {
+    let secrets = secrets.iter().copied();
+    let described: Vec<String> = secrets.filter_map(describe_finalizers).collect();
+    format!(
+        "{}: its deletion would not finish",
+        described.join(", and ")
+    )
+}
+
+fn describe_finalizers(secret: &SecretUid) -> Option<String> {
     let finalizers = list_finalizers(secret)?;
     let SecretUid {
         name, deleted_at, ..

@@ -55,7 +55,7 @@ fn rotate_and_revoke_count_valid_tokens() {
         let run = run_with_exit_code(&sb, 0, args);
         assert!(run.stdout.contains(COUNTS), "{}", run.stdout);
         assert_eq!(list_inventory_calls(&sb), ["token", "management"]);
-        // Both commands are on record, their output is not.
+        // The log records both commands and withholds their output.
         let intents = sb.read_entries_by_type("intent");
         let is_list = |intent: &&Value| intent["step"] == "count-tokens";
         let lists: Vec<&Value> = intents.iter().filter(is_list).collect();

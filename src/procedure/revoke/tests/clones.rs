@@ -109,12 +109,7 @@ fn newest_completed_clone_of_each_original_stays_when_kubit_reruns_jobs() {
 
 #[test]
 fn job_that_an_option_names_stays() {
-    let jobs = vec![make_clone(
-        "key-gen-001",
-        "key-gen-7c9d2b41",
-        1,
-        JobHealth::Complete,
-    )];
+    let jobs = vec![make_clone("key-gen-001", KEY_GEN, 1, JobHealth::Complete)];
     let deleted = plan_pruning(jobs, |facts| {
         facts.options.key_gen_job = Some("key-gen-001".to_owned());
     });
