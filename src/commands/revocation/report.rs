@@ -191,7 +191,7 @@ pub(super) fn report_outcome(
     kind.or(has_unverified.then_some(ErrorKind::Inconclusive))
 }
 
-/// Reports how many tokens still work, as the server lists them. It never lists them itself.
+/// Reports how many other tokens the server lists as valid. Nobody has tried them.
 fn report_token_counts(session: &Session, state: &RunState) {
     let counts = state.token_counts.get();
     let database = counts.and_then(|counts| counts.database);
