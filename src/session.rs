@@ -22,7 +22,9 @@ use crate::plan::shell_quote;
 use crate::plan_file::PlanMode;
 use crate::tool::invocation::{Invocation, ToolOutput};
 use crate::ui::Ui;
+use regex::{Captures, Regex};
 use runner::Runner;
+use std::sync::LazyLock;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
@@ -100,7 +102,8 @@ impl Session<'_> {
         (outcome, Some(head))
     }
 
-    /// Inserts namespace and context into the `--namespace NS` of a hint, as far as they are known.
+    /// Completes the commands of a hint with namespace, context and profile, as far as they are
+    /// known.
     pub(crate) fn insert_target(&self, hint: String) -> String {
         let Some(namespace) = &self.common.namespace else {
             return hint;
@@ -110,7 +113,28 @@ impl Session<'_> {
             format!(" --context {}", shell_quote(&context))
         });
         let target = format!("--namespace {namespace}{context}");
-        hint.replace("--namespace NS", &target)
+        let hint = hint.replace("--namespace NS", &target);
+        self.insert_options(&hint, namespace)
+    }
+
+    /// Adds the options of this run to the commands of this program in a hint, so that they can be
+    /// copied.
+    fn insert_options(&self, hint: &str, namespace: &str) -> String {
+        static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new("`bypassctl (enable|disable|revoke|rotate|status|doctor)`")
+                .expect("the pattern is a constant")
+        });
+        let option = |flag: &str, value: &str| format!(" {flag} {}", shell_quote(value));
+        let context = self.common.context.as_deref();
+        let context = context.map_or_else(String::new, |name| option("--context", name));
+        let profile = Some(self.profile).filter(|profile| *profile != "default");
+        let profile = profile.map_or_else(String::new, |name| option("--profile", name));
+        COMMAND
+            .replace_all(hint, |found: &Captures| match &found[1] {
+                "disable" => format!("`bypassctl disable{profile}`"),
+                command => format!("`bypassctl {command} -n {namespace}{context}{profile}`"),
+            })
+            .into_owned()
     }
 
     /// Adds to an error that something changed and which results are missing in the audit log.

@@ -4,6 +4,7 @@
 
 mod clones;
 pub(crate) mod cluster;
+mod delivery;
 mod inventory;
 pub(crate) mod job;
 pub(crate) mod plan_mode;
@@ -133,6 +134,7 @@ fn execute_action(
             verify::verify_revocation(runner, step.id, verification, state)
         }
         Action::VerifyProfile(check) => verify::verify_profile(runner, step.id, check, state),
+        Action::DeliverToken(command) => delivery::deliver_token(runner, step.id, command, state),
         Action::CountTokens(inventory) => {
             inventory::count_tokens(runner, step.id, inventory, state)
         }

@@ -1,5 +1,6 @@
 //! kubectl and influxctl: binary, version, and every command that this program runs.
 
+pub mod delivery;
 pub mod influxctl;
 pub mod invocation;
 pub mod kubectl;
@@ -17,15 +18,26 @@ use std::sync::LazyLock;
 pub enum ToolName {
     Kubectl,
     Influxctl,
+    /// The program of `rotate --deliver`.
+    Delivery,
 }
 
 impl ToolName {
-    /// Returns the name in PATH, which is also `argv[0]`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Kubectl => "kubectl",
             Self::Influxctl => "influxctl",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    /// Returns the instruction to choose another file.
+    #[must_use]
+    pub fn path_hint(self) -> String {
+        match self {
+            Self::Kubectl | Self::Influxctl => format!("give its path: --{} PATH", self.as_str()),
+            Self::Delivery => "correct the command after --deliver".to_owned(),
         }
     }
 
@@ -36,6 +48,7 @@ impl ToolName {
         match self {
             Self::Kubectl => Version::new(1, 20, 0),
             Self::Influxctl => Version::new(2, 2, 0),
+            Self::Delivery => Version::new(0, 0, 0),
         }
     }
 }
@@ -54,6 +67,18 @@ pub struct Tool {
     pub version: Option<Version>,
     /// The kuberc of kubectl's commands. `None` switches kuberc off.
     pub kuberc: Option<PathBuf>,
+}
+
+impl Tool {
+    /// Returns `argv[0]`, the name in PATH.
+    #[must_use]
+    pub fn command_name(&self) -> String {
+        let file_name = self.found_at.file_name().unwrap_or_default();
+        match self.name {
+            ToolName::Kubectl | ToolName::Influxctl => self.name.as_str().to_owned(),
+            ToolName::Delivery => file_name.to_string_lossy().into_owned(),
+        }
+    }
 }
 
 /// Returns the name of a file that starts another program, depending on the name it is called by.
@@ -83,7 +108,7 @@ pub(crate) fn parse_sha256(text: &str) -> Result<String, String> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ToolInfo {
-    /// `kubectl` or `influxctl`.
+    /// `kubectl`, `influxctl` or `delivery`.
     pub name: String,
     /// The absolute path of the executed file, without symlinks.
     pub path: String,

@@ -1,6 +1,6 @@
-"""session.py FILE RAW [--check OLD] -- SHELL...: records a session and draws it as SVG.
+"""session.py NAME FILE RAW [--check OLD] -- SHELL...: records a session and draws it as SVG.
 
-Types the commands of SESSION at a pseudo-terminal that runs SHELL. Draws the screen into FILE and
+Types the commands of session NAME at a pseudo-terminal that runs SHELL. Draws the screen into FILE and
 writes the raw output to RAW. With --check, prints the differences from OLD and exits with 1 if
 there are any. scripts/session calls it.
 """
@@ -10,8 +10,12 @@ import pyte, pyte.graphics, pyte.screens
 
 # Stands for the last audit head on the screen.
 HEAD = "HEAD"
-# Commands and their expected exit codes.
-SESSION = (
+# A question of the program, and the answer.
+QUESTION, ANSWER = "to continue: ", "sim-dev/influxdb"
+# Title, description, and the commands with their expected exit codes.
+SESSIONS = {
+    "session": ("A session with bypassctl", """In a terminal, bypassctl enables the admin token,
+reports its status, disables it again and verifies the audit log.""", (
     ("bypassctl enable -n influxdb --reason CHG-12", 0),
     ("influxctl database list", 0),
     ("diff config.toml.before ~/.config/influxctl/config.toml", 1),
@@ -20,20 +24,23 @@ SESSION = (
     ("cmp config.toml.before ~/.config/influxctl/config.toml && echo unchanged", 0),
     ("bypassctl audit export | grep '^kubectl get' | sort | uniq -c", 0),
     (f"bypassctl audit verify --expect {HEAD}", 0),
-)
+)),
+    "rotation": ("A rotation with bypassctl", """In a terminal, bypassctl doctor runs its checks,
+rotate asks and replaces the token, status reports it, and audit list shows the runs.""", (
+    ("bypassctl doctor -n influxdb", 0),
+    ("bypassctl rotate -n influxdb --reason CHG-31", 0),
+    ("bypassctl status -n influxdb", 0),
+    ("bypassctl audit list", 0),
+)),
+}
 # Wide enough for the longest line, and high enough that nothing scrolls.
 COLUMNS, ROWS = 116, 120
 # Pixels. GAP separates a command from the previous output.
 SIZE, LINE, GAP, LEFT, TOP = 14, 19, 9, 20, 28
 PLAIN = pyte.screens.Char("")
-TITLE = "A session with bypassctl"
-DESCRIPTION = ("In a terminal, bypassctl enables the admin token, reports its status, disables it "
-               "again and verifies the audit log.")
 FONTS = ("ui-monospace, SFMono-Regular, Menlo, Consolas, \"Liberation Mono\", "
          "\"DejaVu Sans Mono\", monospace")
 
-# Concurrent steps finish in any order. `normalize` sorts them.
-CONCURRENT_STEPS = (("read, fingerprint ", "the cluster is reachable"),)
 # Values that differ between runs.
 VARIABLE_VALUES = (
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID"),
@@ -45,7 +52,10 @@ VARIABLE_VALUES = (
     # An address can continue in the next row.
     (r"\.0\.0\.1:\d+", ".0.0.1:PORT"),
     (r"\b(UID|run) [0-9a-f]{8}\b", r"\1 ID"),
-    (r"\b\d+ s (ago|old)\b", r"N s \1"),
+    (r"\b\d+ (s|min) (ago|old)\b", r"N \2"),
+    (r"\b\d+\.\d s from\b", "N s from"),
+    # The width of a column depends on its values.
+    (r" {2,}", "  "),
     (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\b\S+ on workstation wrote", "USER on workstation wrote"),
 )
@@ -55,7 +65,7 @@ def screen_text(screen):
     return "\n".join(line.rstrip() for line in screen.display).rstrip()
 
 
-def record_session(shell, raw):
+def record_session(commands, shell, raw):
     """Returns the rows of the screen after the session, up to the last prompt."""
     screen = pyte.Screen(COLUMNS, ROWS)
     stream = pyte.ByteStream(screen)
@@ -68,8 +78,12 @@ def record_session(shell, raw):
     def wait_for_prompt(number):
         """Returns the exit code of the previous command. The shell's title has both numbers."""
         end = time.monotonic() + 60
+        answered = False
         while (not screen.title.startswith(f"{number} ")
                or screen.display[screen.cursor.y].rstrip() != "$"):
+            if not answered and screen.display[screen.cursor.y].rstrip().endswith(QUESTION.rstrip()):
+                answered = True
+                os.write(terminal, ANSWER.encode() + b"\n")
             ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))
             try: output = os.read(terminal, 65536) if ready else b""
             except OSError: output = b""  # Linux: the shell has exited
@@ -80,7 +94,7 @@ def record_session(shell, raw):
         return int(screen.title.split()[1])
 
     wait_for_prompt(1)
-    for number, (command, expected) in enumerate(SESSION, 1):
+    for number, (command, expected) in enumerate(commands, 1):
         heads = re.findall(r"audit head \S+ (\d+:\w{64})", screen_text(screen)) or [""]
         os.write(terminal, command.replace(HEAD, heads[-1]).encode() + b"\n")
         code = wait_for_prompt(number + 1)
@@ -111,7 +125,7 @@ def draw_row(row):
     return is_command, f'<tspan x="{LEFT}" dy="{step}" xml:space="preserve">{text or " "}</tspan>'
 
 
-def draw(rows):
+def draw(title, description, rows):
     commands, lines = zip(*map(draw_row, rows))
     height = TOP + len(lines) * LINE + sum(commands) * GAP + LEFT
     width = LEFT * 2 + int(COLUMNS * SIZE * 0.605)  # wide enough for every usual font
@@ -121,8 +135,8 @@ def draw(rows):
     attributes = 'role="img" aria-labelledby="title description"'
     frame = f'width="{width - 1}" height="{height - 1}" rx="8" fill="#0d1117" stroke="#3d444d"'
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {attributes}>
-<title id="title">{TITLE}</title>
-<desc id="description">{DESCRIPTION}</desc>
+<title id="title">{title}</title>
+<desc id="description">{description}</desc>
 <style>
 text {{ font: {SIZE}px {FONTS}; fill: #d1d7e0; }}
 .bold {{ font-weight: bold; fill: #ffffff; }}
@@ -142,27 +156,26 @@ text {{ font: {SIZE}px {FONTS}; fill: #d1d7e0; }}
 
 def normalize(text):
     for pattern, name in VARIABLE_VALUES: text = re.sub(pattern, name, text)
-    lines = text.splitlines()
-    for first, second in CONCURRENT_STEPS:
-        for n in range(1, len(lines)):
-            if second in lines[n - 1] and first in lines[n]:
-                lines[n - 1:n + 1] = lines[n], lines[n - 1]
-    return lines
+    # Concurrent steps finish in any order.
+    return sorted(text.splitlines())
 
 
 def main():
     separator = sys.argv.index("--")
     options, shell = sys.argv[1:separator], sys.argv[separator + 1:]
-    with open(options[1], "wb") as raw: new = draw(record_session(shell, raw))
-    with open(options[0], "w") as f: f.write(new)
-    if options[2:3] != ["--check"]: return
-    with open(options[3]) as f: old = f.read()
+    name, file, raw_file, *check = options
+    title, description, commands = SESSIONS[name]
+    with open(raw_file, "wb") as raw: rows = record_session(commands, shell, raw)
+    new = draw(title, description, rows)
+    with open(file, "w") as f: f.write(new)
+    if check[:1] != ["--check"]: return
+    with open(check[1]) as f: old = f.read()
     differences = list(difflib.unified_diff(
-        normalize(old), normalize(new), options[3], "this session", lineterm="", n=1))
+        normalize(old), normalize(new), check[1], "this session", lineterm="", n=1))
     if differences:
         sys.exit("\n".join(differences)
-                 + f"\nsession: {options[3]} is out of date: run scripts/session")
-    print(f"{options[3]} is up to date")
+                 + f"\nsession: {check[1]} is out of date: run scripts/session")
+    print(f"{check[1]} is up to date")
 
 
 main()

@@ -7,7 +7,7 @@ use crate::session::program_name::ProgramName;
 use crate::text::sanitize_truncated;
 use crate::ui::{OutputFormat, OutputOptions, PROGRAM_NAME, RunSummary, Ui};
 use clap::CommandFactory as _;
-use clap::error::ErrorKind as ClapErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind as ClapErrorKind};
 use std::ffi::OsString;
 
 const QUICK_START: &str = "\
@@ -117,12 +117,24 @@ fn convert_clap_error(error: &clap::Error, argv: &[OsString]) -> Error {
     let tips: Vec<String> = parts
         .filter_map(|part| part.strip_prefix("tip: ").map(str::to_owned))
         .collect();
-    let hint = if tips.is_empty() {
+    let hint = if is_confirmation_of_other_programs(error) {
+        "to confirm without a terminal, pass `--confirm CONTEXT/NAMESPACE`".to_owned()
+    } else if tips.is_empty() {
         help
     } else {
         tips.join(", or ")
     };
     Error::usage(message.trim_start_matches("error: ")).hint(hint)
+}
+
+/// Returns whether the unknown argument confirms a change in terraform, apt or kubectl.
+fn is_confirmation_of_other_programs(error: &clap::Error) -> bool {
+    let argument = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(argument)) => argument.as_str(),
+        _ => return false,
+    };
+    error.kind() == ClapErrorKind::UnknownArgument
+        && ["--yes", "-y", "--force", "--auto-approve"].contains(&argument)
 }
 
 /// Finds the command on an invalid command line, with its subcommand.

@@ -158,4 +158,18 @@ pub struct RotateArgs {
     #[arg(long, value_name = "AGE", value_parser = parse_age, display_order = 3)]
     #[serde(skip)]
     pub if_older_than: Option<SignedDuration>,
+    /// Program that gets the new token on standard input
+    ///
+    /// Runs after the verification, with all further words as its arguments. So this is the last
+    /// option.
+    #[arg(
+        long,
+        value_names = ["COMMAND", "ARG"],
+        num_args = 1..,
+        allow_hyphen_values = true,
+        value_hint = clap::ValueHint::CommandName,
+        display_order = 5
+    )]
+    #[serde(default)]
+    pub deliver: Vec<String>,
 }

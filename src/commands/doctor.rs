@@ -71,6 +71,7 @@ pub(crate) fn print_role(namespace: Option<&str>, ui: &Ui) -> CommandResult {
 struct DoctorReport<'a> {
     session: &'a Session<'a>,
     failed: usize,
+    warnings: usize,
     /// A check failed that `enable` needs.
     fails_enable: bool,
 }
@@ -80,6 +81,7 @@ impl<'a> DoctorReport<'a> {
         Self {
             session,
             failed: 0,
+            warnings: 0,
             fails_enable: false,
         }
     }
@@ -89,9 +91,13 @@ impl<'a> DoctorReport<'a> {
     }
 
     fn complete(&mut self, check: Check) -> Check {
-        if check.state == CheckState::Failed {
-            self.failed += 1;
-            self.fails_enable |= !check.is_revocation_only;
+        match check.state {
+            CheckState::Ok => {}
+            CheckState::Warning => self.warnings += 1,
+            CheckState::Failed => {
+                self.failed += 1;
+                self.fails_enable |= !check.is_revocation_only;
+            }
         }
         let hint = check.hint.map(|hint| self.session.insert_target(hint));
         Check { hint, ..check }
@@ -118,7 +124,13 @@ impl<'a> DoctorReport<'a> {
 
     fn conclude(self) -> CommandResult {
         if self.failed == 0 {
-            self.session.ui.print_lines("all checks succeeded");
+            let warnings = match self.warnings {
+                0 => String::new(),
+                1 => ", 1 with a warning".to_owned(),
+                count => format!(", {count} with a warning"),
+            };
+            let text = format!("all checks succeeded{warnings}");
+            self.session.ui.print_lines(&text);
             return Ok(None);
         }
         let (scope, hint) = if self.fails_enable {
@@ -152,6 +164,7 @@ fn check_cluster(
     report.extend(check_production(session, &kubectl));
     report.extend(identity.checks);
     if !identity.is_usable {
+        report.add(skip_cluster_checks("cluster"));
         return Ok(());
     }
     let checks = cluster::check_objects(session, &kubectl, namespace)?;
@@ -190,7 +203,7 @@ fn check_production(session: &Session, kubectl: &Kubectl) -> Option<Check> {
 fn skip_cluster_checks(failed: &str) -> Check {
     Check::warning(
         "cluster",
-        format!("all checks in the cluster skipped, because the check `{failed}` failed"),
+        format!("all other checks in the cluster skipped, because the check `{failed}` failed"),
         format!("fix `{failed}`, then rerun `bypassctl doctor`"),
     )
 }

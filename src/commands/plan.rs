@@ -257,7 +257,7 @@ pub(crate) fn show_plan_file(
     let (document, sha256) = open_plan_file(&environment.cwd.join(&args.file))?;
     match args.format {
         PlanFormat::Text => {
-            ui.print_result(document.render().trim_end());
+            ui.print_plan_file(&document.to_summary(), &document.render());
             ui.print_result(&format!("sha256 {sha256}"));
         }
         PlanFormat::Script => ui.print_document(&document.script),

@@ -43,6 +43,7 @@ fn repeat_command_line(argv: &[String], namespace: &str) -> Option<Vec<String>> 
     if name != "apply" {
         words.extend(["-n".to_owned(), namespace.to_owned()]);
     }
+    let mut delivery = Vec::new();
     for arg in command.get_arguments().chain(root.get_arguments()) {
         let id = arg.get_id().as_str();
         if OMITTED_OPTIONS.contains(&id)
@@ -55,11 +56,19 @@ fn repeat_command_line(argv: &[String], namespace: &str) -> Option<Vec<String>> 
             words.extend(option);
             continue;
         }
+        if id == "deliver" {
+            // Everything after the option belongs to its value.
+            delivery.extend(option);
+            let words = matches.get_raw(id)?;
+            delivery.extend(words.map(|word| word.to_string_lossy().into_owned()));
+            continue;
+        }
         for value in matches.get_raw(id)? {
             words.extend(option.clone());
             words.push(value.to_string_lossy().into_owned());
         }
     }
+    words.extend(delivery);
     Some(words)
 }
 
@@ -90,6 +99,10 @@ mod tests {
             (
                 "bypassctl apply --max-age 1h plan.json --confirm a/b",
                 "bypassctl apply plan.json --max-age 1h",
+            ),
+            (
+                "bypassctl rotate --profile a --deliver vault kv put -mount=x y token=-",
+                "bypassctl rotate -n influxdb --profile a --deliver vault kv put -mount=x y token=-",
             ),
             ("bypassctl rotate --unknown", "bypassctl rotate -n influxdb"),
         ] {

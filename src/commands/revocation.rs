@@ -157,6 +157,7 @@ pub(crate) fn run_revocation(
         app_instances: snapshot.app_instances,
         started_deletions,
         created_secrets,
+        are_secrets_verified: verified_by.is_some(),
         options: request.options(),
         token_probe,
         grace_period: request.args.grace_period,
@@ -177,7 +178,7 @@ pub(crate) fn run_revocation(
         old_token,
         PriorProgress::new(verified_by.is_some(), is_resuming),
     )?;
-    report_preflight(session, &revocation, &facts, verified_by.as_ref());
+    report_preflight(session, &revocation, &facts, verified_by.as_ref())?;
     let observed = plan_observation
         .with_cluster(&facts.cluster)
         .with_secrets(&facts.secrets);
@@ -193,7 +194,7 @@ pub(crate) fn run_revocation(
     session.ui.report_plan(&revocation.plan);
     if changes_cluster(&revocation.plan) {
         if revokes_tokens(&revocation.plan) {
-            print_consequences(session, request);
+            print_consequences(session, request, &revocation.plan);
         }
         session.ui.print_held_warnings();
         require_confirmation(session, &facts.target, request.args.confirm.as_deref())?;
@@ -226,17 +227,27 @@ pub(crate) fn run_revocation(
 }
 
 /// Prints what a plan means, before the question.
-fn print_consequences(session: &Session, request: &RevocationRequest) {
+fn print_consequences(session: &Session, request: &RevocationRequest, plan: &Plan) {
+    let effect = if plan.deletes_keys() {
+        "All admin tokens issued so far stop working, for all users. This cannot be undone."
+    } else {
+        "An earlier run deleted the keys. This run completes the revocation."
+    };
     let gap = if request.creates_new_token {
         "Expect an outage until the new token exists."
     } else {
         "No admin token is left afterwards, until another run creates one."
     };
     let limit = request.args.wait_timeout.as_secs();
+    let details = if session.mode.is_execute() {
+        "--dry-run"
+    } else {
+        "`plan show`"
+    };
     for line in [
-        "All admin tokens issued so far stop working, for all users. This cannot be undone.",
+        effect,
         &format!("{gap} Each wait ends after {limit} s."),
-        "The effect on database tokens is not documented. Every command: --dry-run",
+        &format!("The effect on database tokens is not documented. Commands and hints: {details}"),
     ] {
         session.ui.print_wrapped("", line, 0);
     }

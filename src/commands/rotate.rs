@@ -18,7 +18,9 @@ use crate::profile::{self, Profile};
 use crate::session::Session;
 use crate::session::influxctl_config::InfluxctlConfig;
 use crate::session::token_file::read_token_file;
+use crate::session::tools::resolve_delivery_program;
 use crate::tool::Tool;
+use crate::tool::delivery;
 use crate::tool::kubectl::Kubectl;
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
@@ -48,10 +50,11 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
         },
         Ok(tools.influxctl.clone()),
     )?;
+    let delivery = plan_delivery(session, &args.deliver)?;
     let mut context = gather_context(session, tools.kubectl, &args.revocation, token_probe)?;
     context.plan_observation = PlanObservation::default().with_config(&config.path, config.text());
     let profiles = select_profiles(session, args, &config, &context)?;
-    let local_steps = plan_profile_changes(
+    let mut local_steps = plan_profile_changes(
         session,
         &tools.influxctl,
         config,
@@ -59,6 +62,7 @@ pub(crate) fn run(session: &Session, args: &RotateArgs) -> CommandResult {
         context.token_probe.as_ref(),
         args.revocation.grace_period,
     )?;
+    local_steps.extend(delivery);
     let request = RevocationRequest {
         command: "rotate",
         args: &args.revocation,
@@ -219,6 +223,21 @@ fn plan_profile_check(probe: &TokenProbe, profile: Profile, grace_period: Durati
         postcondition: "its address rejects the old token and accepts the new one".to_owned(),
         parallel: false,
     }
+}
+
+/// Plans to hand the new token to another program, if the user asks for it.
+fn plan_delivery(session: &Session, command: &[String]) -> Result<Option<Step>> {
+    let [program, args @ ..] = command else {
+        return Ok(None);
+    };
+    let tool = resolve_delivery_program(session, program)?;
+    Ok(Some(Step {
+        id: "deliver-token",
+        reason: "another holder of the old token needs the new one".to_owned(),
+        action: Action::DeliverToken(delivery::deliver_token(&tool, args)),
+        postcondition: "the program exits with 0".to_owned(),
+        parallel: false,
+    }))
 }
 
 fn has_same_address(a: &Profile, b: &Profile) -> bool {

@@ -244,7 +244,8 @@ impl<'a> StatusReport<'a> {
     }
 
     fn report_check(&self, check: Check) {
-        self.session.ui.report_check(check);
+        let hint = check.hint.map(|hint| self.session.insert_target(hint));
+        self.session.ui.report_check(Check { hint, ..check });
     }
 
     fn report_drift(&mut self, name: &str, detail: impl Into<String>, hint: &str) {
@@ -264,7 +265,6 @@ impl<'a> StatusReport<'a> {
     fn report_error(&mut self, name: &str, error: Error) {
         let error = Error {
             message: self.session.executor.redact(&error.message),
-            hint: self.session.insert_target(error.hint),
             ..error
         };
         self.report_check(Check::from_error(name, &error));
@@ -279,13 +279,13 @@ impl<'a> StatusReport<'a> {
         let target = self.session.executor.target();
         if let Some(server) = target.server {
             let context = target.context.map_or_else(
-                || "in-cluster".to_owned(),
-                |context| format!("context `{context}`"),
+                || "none (in-cluster)".to_owned(),
+                |context| format!("`{context}`"),
             );
             let namespace = target.namespace.unwrap_or_default();
             self.report_check(Check::ok(
-                "cluster",
-                format!("{context} ({server}), namespace `{namespace}`"),
+                "context",
+                format!("{context}, server {server}, namespace `{namespace}`"),
             ));
         }
         let (token, created_at) = match cluster {

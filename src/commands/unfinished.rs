@@ -20,6 +20,8 @@ pub(crate) struct UnfinishedNotice {
     pub(crate) detail: String,
     /// The remedy.
     pub(crate) hint: String,
+    /// The command that has not finished.
+    pub(crate) command: String,
     /// The run is working on this host.
     pub(crate) is_running: bool,
 }
@@ -48,6 +50,7 @@ impl UnfinishedNotice {
                 Self {
                     detail: format!("{run} of {user} on {host} (process {pid}) is working"),
                     hint: "wait until it ends".to_owned(),
+                    command: command.to_owned(),
                     is_running: true,
                 }
             }
@@ -62,6 +65,7 @@ impl UnfinishedNotice {
                 Self {
                     detail: format!("{run} stopped at step `{last_step}`{remote}"),
                     hint: format!("resume it: `{}`", format_shell_line(&argv)),
+                    command: command.to_owned(),
                     is_running: false,
                 }
             }

@@ -125,6 +125,9 @@ impl Environment {
         isolated: &[(OsString, OsString)],
     ) -> BTreeMap<OsString, OsString> {
         let mut env = self.env.clone();
+        if *policy == EnvPolicy::Unchanged {
+            return env;
+        }
         if *policy != EnvPolicy::UserKuberc {
             let kuberc = kuberc.map_or_else(|| "off".into(), OsString::from);
             env.insert("KUBERC".into(), kuberc);

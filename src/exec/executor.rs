@@ -223,7 +223,9 @@ impl Executor {
     pub fn list_unfinished_revocations(&self) -> Result<Vec<UnfinishedRevocation>> {
         let target = self.target();
         let target = Some(&target).filter(|target| target.server.is_some());
-        lock_mutex(&self.log).list_unfinished_revocations(target)
+        let mut revocations = lock_mutex(&self.log).list_unfinished_revocations(target)?;
+        revocations.retain(|revocation| revocation.run != self.run_id);
+        Ok(revocations)
     }
 
     /// Returns whether the unfinished revocation of this target saw this token accepted before it

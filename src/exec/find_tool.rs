@@ -28,18 +28,43 @@ pub(super) fn locate_tool(
 ) -> Result<ResolvedTool> {
     let found = match explicit {
         Some(explicit) => check_explicit_path(explicit)?,
-        None => search_path(name, path.unwrap_or_default())?,
+        None => search_path(name.as_str(), name, path.unwrap_or_default())?,
     };
-    let real = found.canonicalize().map_err(|error| {
-        Error::failure(format!("cannot resolve `{}`: {error}", found.display()))
-            .with_source(error)
-            .hint("check each directory and symlink of this path")
-    })?;
     // A file in an earlier directory of PATH would take precedence.
     let searched = match explicit {
         Some(_) => Vec::new(),
         None => list_earlier_directories(path.unwrap_or_default(), &found),
     };
+    describe_tool(name, found, searched)
+}
+
+/// Finds the program of a delivery: a path, or a name in PATH.
+pub(super) fn locate_delivery_program(
+    word: &str,
+    cwd: &Path,
+    path: Option<&OsStr>,
+) -> Result<ResolvedTool> {
+    let name = ToolName::Delivery;
+    if word.contains('/') {
+        let explicit = ExplicitPath {
+            path: cwd.join(word),
+            hint: name.path_hint(),
+        };
+        return describe_tool(name, check_explicit_path(&explicit)?, Vec::new());
+    }
+    let found = search_path(word, name, path.unwrap_or_default())?;
+    let searched = list_earlier_directories(path.unwrap_or_default(), &found);
+    describe_tool(name, found, searched)
+}
+
+/// Resolves the symlinks of a tool, and finds out who can replace it. `searched` are the earlier
+/// directories of PATH.
+fn describe_tool(name: ToolName, found: PathBuf, searched: Vec<PathBuf>) -> Result<ResolvedTool> {
+    let real = found.canonicalize().map_err(|error| {
+        Error::failure(format!("cannot resolve `{}`: {error}", found.display()))
+            .with_source(error)
+            .hint("check each directory and symlink of this path")
+    })?;
     let warnings: BTreeSet<String> = searched
         .into_iter()
         .chain([found.clone()])
@@ -91,21 +116,19 @@ fn check_explicit_path(explicit: &ExplicitPath) -> Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-fn search_path(name: ToolName, path: &OsStr) -> Result<PathBuf> {
+fn search_path(program: &str, name: ToolName, path: &OsStr) -> Result<PathBuf> {
     let (absolute, relative): (Vec<PathBuf>, Vec<PathBuf>) =
         std::env::split_paths(path).partition(|entry| entry.is_absolute());
     let absolute = std::env::join_paths(absolute).unwrap_or_default();
     // The current directory, `/`, only matters for relative entries.
-    which::which_in(name.as_str(), Some(absolute), "/").map_err(|_| {
+    which::which_in(program, Some(absolute), "/").map_err(|_| {
         let ignored = if relative.is_empty() {
             String::new()
         } else {
             " (empty and relative entries are ignored)".to_owned()
         };
-        Error::failure(format!("`{}` is not in PATH{ignored}", name.as_str())).hint(format!(
-            "install it, or give its path: --{} PATH",
-            name.as_str()
-        ))
+        Error::failure(format!("`{program}` is not in PATH{ignored}"))
+            .hint(format!("install it, or {}", name.path_hint()))
     })
 }
 

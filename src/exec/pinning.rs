@@ -1,7 +1,7 @@
 //! Opens a tool's file once and checks it against the policy.
 
 use super::executor::Executor;
-use super::find_tool::{ExplicitPath, ResolvedTool, locate_tool};
+use super::find_tool::{ExplicitPath, ResolvedTool, locate_delivery_program, locate_tool};
 use super::program::Program;
 use super::sync::lock_mutex;
 use super::writers::Writer;
@@ -20,7 +20,21 @@ impl Executor {
     /// `Refused` where the command line and a locked policy disagree.
     pub fn resolve_tool(&self, name: ToolName, path: Option<&Path>) -> Result<ResolvedTool> {
         let explicit = self.find_explicit_path(name, path)?;
-        let mut found = locate_tool(name, explicit.as_ref(), self.environment.var("PATH"))?;
+        let found = locate_tool(name, explicit.as_ref(), self.environment.var("PATH"))?;
+        self.open_tool(found)
+    }
+
+    /// Finds the program of a delivery, as [`Self::resolve_tool`] does.
+    ///
+    /// # Errors
+    /// As [`Self::resolve_tool`].
+    pub fn resolve_delivery_program(&self, word: &str) -> Result<ResolvedTool> {
+        let path = self.environment.var("PATH");
+        self.open_tool(locate_delivery_program(word, &self.environment.cwd, path)?)
+    }
+
+    fn open_tool(&self, mut found: ResolvedTool) -> Result<ResolvedTool> {
+        let name = found.tool.name;
         let program =
             Program::open(&found.tool.path).map_err(|error| hash_error(&found.tool, error))?;
         found.indirection = find_indirection(&found.tool, &program);
@@ -136,9 +150,7 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
     if !pin.is_pinned() {
         let message =
             format!("{name} is not pinned, and the policy `{file}` allows only pinned tools");
-        return Some(
-            Error::refusal(message).hint("run `bypassctl tools pin` to print the missing pin"),
-        );
+        return Some(Error::refusal(message).hint(suggest_pin(tool.name)));
     }
     if !pin.sha256.iter().any(|pinned| pinned == sha256) {
         let pinned = pin.sha256.join(", ");
@@ -146,10 +158,10 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
             "`{path}` is not the pinned {name}: its SHA-256 is {sha256}, the policy `{file}` \
              allows {pinned}"
         );
-        return Some(Error::refusal(message).hint(
-            "find out why it differs. If the change is intended, run `bypassctl tools pin` to \
-             print the new pin",
-        ));
+        return Some(Error::refusal(message).hint(format!(
+            "find out why it differs. If the change is intended, {}",
+            suggest_pin(tool.name)
+        )));
     }
     let indirection = found.indirection.as_ref()?;
     Some(
@@ -157,9 +169,18 @@ fn check_pin(policy: &ActivePolicy, found: &ResolvedTool, sha256: &str) -> Optio
             "`{path}` is pinned, but {indirection}, which is not"
         ))
         .hint(format!(
-            "pin the {name} that runs in the end: `path` in [tools.{name}], or --{name} PATH"
+            "pin the program that runs in the end, and {}",
+            tool.name.path_hint()
         )),
     )
+}
+
+/// Returns the instruction to pin a tool.
+fn suggest_pin(name: ToolName) -> &'static str {
+    match name {
+        ToolName::Kubectl | ToolName::Influxctl => "run `bypassctl tools pin` to print the pin",
+        ToolName::Delivery => "add its SHA-256 to `sha256` in [tools.delivery] of the policy",
+    }
 }
 
 /// Refuses a pinned tool that others can change between two starts without a trace.

@@ -33,11 +33,16 @@ pub enum WatchResult {
     Exited(ToolOutput),
 }
 
-/// A command with a token that is about to run.
-struct Probe<'a> {
-    directory: &'a ProbeDirectory,
-    /// `None` if the command is no token probe.
-    subject: Option<ProbeSubject>,
+/// How a command that is about to run gets a token.
+enum TokenInput<'a> {
+    /// Through a throwaway configuration.
+    Config {
+        directory: &'a ProbeDirectory,
+        /// `None` if the command is no token probe.
+        subject: Option<ProbeSubject>,
+    },
+    /// On standard input.
+    Stdin(&'a Secret),
 }
 
 impl Executor {
@@ -123,11 +128,11 @@ impl Executor {
         });
         let (output, removed) = match created {
             Ok(scratch) => {
-                let probe = Probe {
+                let input = TokenInput::Config {
                     directory: &scratch,
                     subject,
                 };
-                let output = self.execute(step, invocation, Some(&probe), None);
+                let output = self.execute(step, invocation, Some(&input), None);
                 (output, scratch.remove())
             }
             Err(error) => (
@@ -139,6 +144,20 @@ impl Executor {
         let output = output?;
         removed.map_err(to_error)?;
         Ok(output)
+    }
+
+    /// Runs a command with a token on standard input.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_with_token_on_stdin(
+        &self,
+        step: &str,
+        invocation: &Invocation,
+        token: &Secret,
+    ) -> Result<ToolOutput> {
+        self.check_interrupted()?;
+        self.execute(step, invocation, Some(&TokenInput::Stdin(token)), None)
     }
 
     /// Removes the probe directories of killed runs, each with an intent and a result.
@@ -175,37 +194,49 @@ impl Executor {
         &self,
         step: &str,
         invocation: &Invocation,
-        probe: Option<&Probe>,
+        token: Option<&TokenInput>,
         stop: Option<StopCondition>,
     ) -> Result<ToolOutput> {
         let program = self.get_unchanged_program(invocation.tool())?;
-        let config = probe.map(|probe| probe.directory.config_path());
+        let (directory, probe, token_on_stdin) = match token {
+            None => (None, None, None),
+            Some(TokenInput::Config { directory, subject }) => {
+                (Some(*directory), subject.clone(), None)
+            }
+            Some(TokenInput::Stdin(token)) => (None, None, Some(token.expose_secret())),
+        };
+        let is_probe = probe.is_some();
+        let config = directory.map(ProbeDirectory::config_path);
         let argv = invocation.argv(config.as_ref());
         let env = self.environment.build_child_env(
             invocation.env_policy(),
             invocation.tool().kuberc.as_deref(),
-            &probe
-                .map(|probe| probe.directory.build_env())
-                .unwrap_or_default(),
+            &directory.map(ProbeDirectory::build_env).unwrap_or_default(),
         );
         let operation = Operation::Process {
             argv: argv.iter().map(Text::from).collect(),
             exe: to_executable(invocation.tool()),
             cwd: Text::from(&self.environment.cwd),
             env: environment::select_recorded_env(&env),
-            stdin: invocation.stdin().map(|text| Stdin {
-                stream: Stream::from_bytes(text.as_bytes()),
-                derived_from: invocation.derived_from().to_vec(),
-            }),
+            stdin: match (invocation.stdin(), token_on_stdin) {
+                (_, Some(_)) => Some(Stdin {
+                    stream: Stream::new_withheld(),
+                    derived_from: Vec::new(),
+                }),
+                (text, None) => text.map(|text| Stdin {
+                    stream: Stream::from_bytes(text.as_bytes()),
+                    derived_from: invocation.derived_from().to_vec(),
+                }),
+            },
             object: invocation.object().cloned(),
-            probe: probe.and_then(|probe| probe.subject.clone()),
+            probe,
         };
         let timeout = self.time_limit(invocation);
         let spec = ProcessSpec {
             program: &program,
             argv: &argv,
             env: &env,
-            stdin: invocation.stdin(),
+            stdin: token_on_stdin.or(invocation.stdin().map(str::as_bytes)),
             max_stdout: invocation.max_stdout(),
             timeout,
             can_finish: invocation.effect() == Effect::Changes,
@@ -224,7 +255,6 @@ impl Executor {
             Ok(_inherited) => spawn::run_process(&receipt, &spec, &self.interrupts, stop),
             Err(error) => ProcessResult::from_start_error(error),
         };
-        let is_probe = probe.is_some_and(|probe| probe.subject.is_some());
         let verdict = is_probe.then(|| self.judge_probe(invocation, &process));
         self.record_process_result(receipt, invocation, &process, verdict)?;
         let output = self.to_tool_output(invocation, process, timeout)?;
@@ -361,7 +391,8 @@ impl Executor {
                 Err(Error::failure(format!("cannot start `{path}`: {error}"))
                     .with_source(error)
                     .hint(format!(
-                        "check that it is built for this machine, or name another: --{name} PATH"
+                        "check that it is built for this machine, or {}",
+                        invocation.tool().name.path_hint()
                     )))
             }
         }

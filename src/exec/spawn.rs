@@ -34,7 +34,7 @@ pub(super) struct ProcessSpec<'a> {
     pub(super) program: &'a Program,
     pub(super) argv: &'a [String],
     pub(super) env: &'a BTreeMap<OsString, OsString>,
-    pub(super) stdin: Option<&'a str>,
+    pub(super) stdin: Option<&'a [u8]>,
     pub(super) max_stdout: usize,
     pub(super) timeout: Duration,
     /// Allows it to finish after a first signal: a finished change is better than an unknown one.
@@ -168,7 +168,7 @@ fn start_process(
             Ok(())
         });
     let expression = match spec.stdin {
-        Some(text) => expression.stdin_file(spawn_writer(text)?),
+        Some(input) => expression.stdin_file(spawn_writer(input)?),
         None => expression.stdin_null(),
     };
     let handle = expression.start()?;
@@ -201,12 +201,13 @@ fn spawn_waiter(events: &Sender<ProcessEvent>) -> io::Result<Sender<WaitForExit>
 }
 
 /// Starts the thread that writes standard input, and returns the end to read from.
-fn spawn_writer(text: &str) -> io::Result<io::PipeReader> {
+fn spawn_writer(input: &[u8]) -> io::Result<io::PipeReader> {
     let (reader, mut writer) = io::pipe()?;
-    let text = text.to_owned();
+    // Wiped when dropped, because it can be a token.
+    let input = Zeroizing::new(input.to_vec());
     std::thread::Builder::new().spawn(move || {
         // A process may exit before it has read everything.
-        drop(writer.write_all(text.as_bytes()));
+        drop(writer.write_all(&input));
     })?;
     Ok(reader)
 }

@@ -131,6 +131,7 @@ fn render_step(step: &Step, token_file: Option<&Path>) -> String {
             revocation::render_verify_revocation(verification)
         }
         Action::VerifyProfile(check) => revocation::render_verify_profile(check),
+        Action::DeliverToken(command) => render_delivery(command, token_file),
         // A script has no parser for the lists.
         Action::CountTokens(_) => String::new(),
         Action::DeleteClone(deletion) => revocation::render_delete_clone(deletion),
@@ -205,6 +206,12 @@ fn render_probe_token(
          if ! (\n{}\n) 2>\"$work/stderr\"; then\n  cat \"$work/stderr\" >&2\n{otherwise}fi\n",
         render_probe(command),
     )
+}
+
+/// Renders a delivery of the new token from the first token file, which an earlier step has written.
+fn render_delivery(command: &Invocation, token_file: Option<&Path>) -> String {
+    let file = quote_path(token_file.unwrap_or(Path::new("/dev/null")));
+    format!("{} <{file}\n", render_command(command))
 }
 
 /// Renders a copy of the old file with the splices in it, which replaces the old file only if its

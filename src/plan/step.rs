@@ -4,6 +4,7 @@ use super::revocation::{
     CloneDeletion, ExpectedCluster, ExpectedSecret, JobRun, PodRestart, RejectionCheck,
     SecretDeletion, TokenInventory, VerificationStep,
 };
+use super::secret_name::SecretName;
 use super::target::ClusterTarget;
 use crate::profile::{ConfigEdit, Profile};
 use crate::tool::invocation::Invocation;
@@ -19,6 +20,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns whether a step deletes secret `rsa-keys`. A resumed revocation can have none.
+    #[must_use]
+    pub fn deletes_keys(&self) -> bool {
+        self.steps.iter().any(|step| match &step.action {
+            Action::DeleteSecret(deletion) => deletion.name == SecretName::RsaKeys,
+            _ => false,
+        })
+    }
+
     /// Returns the text that stands for the token of the step that reads it.
     pub(super) fn token_placeholder(&self) -> String {
         let reads_token = |step: &Step| matches!(step.action, Action::ReadToken(_));
@@ -82,6 +92,8 @@ pub enum Action {
     VerifyRevocation(VerificationStep),
     /// Probes both tokens at the address of a further profile.
     VerifyProfile(RejectionCheck),
+    /// Hands the new token to a program on standard input.
+    DeliverToken(Invocation),
     /// Counts the tokens that the revocation does not revoke. A failure is only a note.
     CountTokens(Box<TokenInventory>),
     /// Deletes a clone of an earlier revocation, if this one is verified.

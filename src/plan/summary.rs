@@ -2,6 +2,7 @@
 //!
 //! It reads the steps as JSON, so that a saved plan and the plan of a run have the same summary.
 
+use super::shell::format_shell_line;
 use super::step::Plan;
 use serde_json::Value;
 
@@ -11,15 +12,13 @@ pub struct PlanSummary {
     pub headline: String,
     /// The changes in the order of their first step.
     pub changes: Vec<Change>,
-    /// The plan revokes the admin tokens.
-    pub is_revocation: bool,
 }
 
 /// A change of one kind, with the objects and files that it concerns.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Change {
     pub kind: ChangeKind,
-    /// `delete`, `create`, `restart`, `write` or `edit`.
+    /// `delete`, `create`, `restart`, `write`, `edit` or `deliver`.
     pub verb: &'static str,
     pub objects: Vec<String>,
     /// Explains the change. Empty if it needs no explanation.
@@ -60,13 +59,6 @@ impl PlanSummary {
     /// `rotate`.
     #[must_use]
     pub fn from_steps(command: &str, description: &str, steps: &[Value]) -> Self {
-        let title = match command {
-            "rotate" => "Rotate the admin token",
-            "revoke" => "Revoke all admin tokens",
-            "enable" => "Enable the admin token",
-            "disable" => "Disable the admin token",
-            other => other,
-        };
         let mut changes: Vec<Change> = Vec::new();
         for change in steps.iter().filter_map(find_change) {
             let is_same =
@@ -76,10 +68,22 @@ impl PlanSummary {
                 None => changes.push(change),
             }
         }
+        let deletes_keys = steps
+            .iter()
+            .any(|step| step["action"] == "delete-secret" && step["secret"] == "rsa-keys");
+        let is_resumed = !deletes_keys && !changes.is_empty();
+        let title = match command {
+            "rotate" if is_resumed => "Resume the rotation of the admin token",
+            "rotate" => "Rotate the admin token",
+            "revoke" if is_resumed => "Resume the revocation of all admin tokens",
+            "revoke" => "Revoke all admin tokens",
+            "enable" => "Enable the admin token",
+            "disable" => "Disable the admin token",
+            other => other,
+        };
         Self {
             headline: format!("{title}: {description}"),
             changes,
-            is_revocation: steps.iter().any(|step| step["action"] == "delete-secret"),
         }
     }
 }
@@ -122,6 +126,12 @@ fn find_change(step: &Value) -> Option<Change> {
             let job = format!("job/{}", text("clone")?);
             change(Deletion, "delete", job, "earlier clones, if verified")
         }
+        "deliver-token" => {
+            let words = step["argv"].as_array()?.iter().map(Value::as_str);
+            let argv: Option<Vec<String>> = words.map(|word| word.map(str::to_owned)).collect();
+            let line = format_shell_line(&argv?);
+            change(Update, "deliver", format!("the new token to `{line}`"), "")
+        }
         "write-file" => change(Update, "write", text("path")?.to_owned(), ""),
         "edit-file" => change(Update, "edit", text("path")?.to_owned(), ""),
         "delete-file" => change(Deletion, "delete", text("path")?.to_owned(), ""),
@@ -145,7 +155,6 @@ mod tests {
         ];
         let summary = PlanSummary::from_steps("rotate", "namespace `n`", &steps);
         assert_eq!(summary.headline, "Rotate the admin token: namespace `n`");
-        assert!(summary.is_revocation);
         let lines: Vec<String> = summary
             .changes
             .iter()
@@ -155,5 +164,12 @@ mod tests {
             lines,
             ["- secret/rsa-keys, secret/admin-token", "+ job/key-gen-1"]
         );
+        let resumed = PlanSummary::from_steps("rotate", "namespace `n`", &steps[4..]);
+        assert_eq!(
+            resumed.headline,
+            "Resume the rotation of the admin token: namespace `n`"
+        );
+        let unchanged = PlanSummary::from_steps("rotate", "namespace `n`", &steps[..1]);
+        assert_eq!(unchanged.headline, "Rotate the admin token: namespace `n`");
     }
 }

@@ -69,6 +69,10 @@ impl Plan {
                 format!("   with the new token, then the old one: $ {command}\n")
                     + &format_probe_profile(&check.token_probe.profile)
             }
+            Action::DeliverToken(command) => {
+                let prompt = format!("with {} on standard input: $", self.token_placeholder());
+                format_command(command, &prompt)
+            }
             Action::CountTokens(inventory) => format_token_inventory(inventory),
             Action::DeleteClone(deletion) => format_clone_deletion(deletion),
         }

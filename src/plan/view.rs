@@ -189,6 +189,13 @@ enum ActionView {
         /// How long the old token can still be accepted, in seconds.
         timeout_seconds: u64,
     },
+    /// Hands the new token to a program.
+    DeliverToken {
+        /// The command, each argument apart.
+        argv: Argv,
+        /// Its standard input: the step that reads the token.
+        token: String,
+    },
     /// Counts the tokens that the revocation does not revoke. A failure is only a note.
     CountTokens {
         /// Lists the database tokens.
@@ -282,6 +289,10 @@ impl Plan {
                 tls: check.token_probe.profile.tls.clone(),
                 min_rejections: check.min_rejections,
                 timeout_seconds: check.grace_period.as_secs(),
+            },
+            Action::DeliverToken(command) => ActionView::DeliverToken {
+                argv: to_argv(command),
+                token: self.token_placeholder(),
             },
             Action::CountTokens(inventory) => inventory.as_ref().into(),
             Action::DeleteClone(deletion) => deletion.into(),

@@ -25,6 +25,7 @@ pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("tools.influxctl.path", Redirecting),
     ("tools.influxctl.version", Tightening),
     ("tools.influxctl.sha256", Tightening),
+    ("tools.delivery.sha256", Tightening),
     // The patterns add to the built-in ones unless the policy is trusted.
     ("guard.production.context", Tightening),
     ("guard.production.namespace", Tightening),

@@ -53,6 +53,8 @@ pub struct ToolPolicy {
     pub kubectl: ToolPin,
     /// `[tools.influxctl]`
     pub influxctl: ToolPin,
+    /// `[tools.delivery]`, with digests only.
+    pub delivery: ToolPin,
 }
 
 impl ToolPolicy {
@@ -60,6 +62,7 @@ impl ToolPolicy {
         match name {
             ToolName::Kubectl => &self.kubectl,
             ToolName::Influxctl => &self.influxctl,
+            ToolName::Delivery => &self.delivery,
         }
     }
 
@@ -67,6 +70,7 @@ impl ToolPolicy {
         match name {
             ToolName::Kubectl => &mut self.kubectl,
             ToolName::Influxctl => &mut self.influxctl,
+            ToolName::Delivery => &mut self.delivery,
         }
     }
 }

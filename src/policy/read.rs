@@ -55,6 +55,10 @@ pub fn parse_policy(text: &str, context: &PathContext) -> Result<Policy> {
             require_pins: tools.require_pins,
             kubectl: reader.tool_pin("tools.kubectl", tools.kubectl.0)?,
             influxctl: reader.tool_pin("tools.influxctl", tools.influxctl.0)?,
+            delivery: ToolPin {
+                sha256: reader.digests("tools.delivery.sha256", tools.delivery.0.sha256)?,
+                ..ToolPin::default()
+            },
         },
         guard: reader.guard(file.guard.0)?,
         audit: reader.audit(file.audit.0)?,
@@ -92,7 +96,7 @@ impl Reader<'_> {
                 self.text,
                 Some(digests.span()),
                 format!("`{key}` is empty"),
-                "remove the key, or run `bypassctl tools pin` for its value",
+                "remove the key, or list the accepted digests",
             ));
         }
         self.list(key, digests.into_inner(), tool::parse_sha256)

@@ -56,6 +56,14 @@ pub(crate) fn resolve_influxctl(session: &Session) -> Result<Tool> {
     accept_tool(session, tool)
 }
 
+/// Finds and hashes the program that receives the new token.
+pub(crate) fn resolve_delivery_program(session: &Session, word: &str) -> Result<Tool> {
+    let found = session.executor.resolve_delivery_program(word)?;
+    let tool = ensure_allowed(session, found)?;
+    let sha256 = Some(session.executor.compute_tool_digest(&tool)?);
+    accept_tool(session, Tool { sha256, ..tool })
+}
+
 /// Finds a tool, hashes it and reads its version, in parallel unless it is pinned.
 ///
 /// A tool that the policy refuses does not run, and not every version reports itself.
@@ -76,6 +84,10 @@ pub(crate) fn inspect_tool(session: &Session, name: ToolName) -> Result<Resolved
             influxctl::get_version,
             influxctl::parse_version,
         ),
+        ToolName::Delivery => {
+            let error = Error::failure("the program of a delivery has no version");
+            return Err(error.into_internal_bug());
+        }
     };
     let found = session.executor.resolve_tool(name, path.as_deref())?;
     if found.refusal.is_some() {

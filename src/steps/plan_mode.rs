@@ -73,7 +73,7 @@ fn save_plan(
         .write_document("write-plan", path, &bytes, old_file.as_ref())?;
     let sha256 = Digest::compute(&bytes).to_string();
     runner.ui.print_plan_summary(&document.to_summary());
-    runner.ui.print_steps(&document.render());
+    runner.ui.print_steps(&plan.to_text());
     runner.ui.print_lines(&format!(
         "plan written to {}, nothing else changed",
         path.display()

@@ -72,7 +72,7 @@ fn wait_for_pods(
     let wait = ConditionWatch {
         runner,
         step,
-        condition: format!("the old pods to end and {ready_pods} new pods to be ready"),
+        condition: format!("{ready_pods} pods to restart"),
         timeout: *timeout,
         start: Instant::now(),
         details_command: format!(

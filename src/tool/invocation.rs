@@ -1,4 +1,5 @@
-//! A command as data. Only [`super::kubectl`] and [`super::influxctl`] construct commands.
+//! A command as data. Only [`super::kubectl`], [`super::influxctl`] and [`super::delivery`] construct
+//! commands.
 
 use super::{Tool, ToolName};
 use crate::text::sanitize_truncated;
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 pub enum Effect {
     /// Changes nothing.
     Reads,
-    /// May change the cluster.
+    /// May change the cluster, or what a delivery changes.
     Changes,
 }
 
@@ -41,6 +42,8 @@ pub enum EnvPolicy {
     Inherit,
     /// The user's environment with the user's kuberc.
     UserKuberc,
+    /// The user's environment without any change.
+    Unchanged,
     /// An empty home, empty XDG directories and no `INFLUXCTL_*`, so that no cached token is used.
     Isolated,
 }
@@ -238,7 +241,7 @@ impl Invocation {
             (Arg::ProbeConfig, Some(path)) => path.display().to_string(),
             (arg, _) => arg.to_string(),
         };
-        std::iter::once(self.tool.name.as_str().to_owned())
+        std::iter::once(self.tool.command_name())
             .chain(self.args.iter().map(resolve))
             .collect()
     }

@@ -11,7 +11,7 @@ use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 use regex::Regex;
 use std::borrow::Cow;
 use std::sync::LazyLock;
-use textwrap::core::display_width;
+pub(super) use textwrap::core::display_width;
 use words::{abbreviate_home, find_words};
 
 /// Narrower terminals get unwrapped lines: one or two words a line help nobody.
@@ -95,18 +95,6 @@ impl<'a> Layout<'a> {
             .word_splitter(textwrap::WordSplitter::NoHyphenation)
             .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
         textwrap::fill(&text, options)
-    }
-
-    /// Returns `head` and `text` in one line that the terminal does not wrap. `head` has `width`
-    /// columns.
-    pub(super) fn truncate(&self, head: &str, text: &str, width: usize) -> String {
-        match self.wrap_width() {
-            Some(columns) => format!(
-                "{head}{}",
-                truncate_line(text, columns.saturating_sub(width))
-            ),
-            None => format!("{head}{text}"),
-        }
     }
 
     /// Formats a table with a header and no borders. At a terminal, the flexible columns wrap their

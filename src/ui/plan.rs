@@ -12,6 +12,9 @@ use std::sync::{MutexGuard, PoisonError};
 /// The most warnings that the summary shows.
 const MAX_SUMMARY_WARNINGS: usize = 4;
 
+/// The most lines of warnings in the summary, unless one warning alone is longer.
+const MAX_WARNING_LINES: usize = 6;
+
 /// The width of a verb in the summary.
 const VERB_WIDTH: usize = 8;
 
@@ -24,6 +27,22 @@ impl Ui {
 
     /// Prints what a plan changes, a line for each kind of change.
     pub fn print_plan_summary(&self, summary: &PlanSummary) {
+        let text = self.format_plan_summary(summary);
+        self.write_out(&text);
+    }
+
+    /// Prints the summary and the fields of a saved plan, even with `--quiet`.
+    pub fn print_plan_file(&self, summary: &PlanSummary, fields: &str) {
+        let layout = self.layout(OutputStream::Out);
+        let wrap = |line: &str| format!("{}\n", wrap_field(&layout, line));
+        let fields: String = fields.lines().map(wrap).collect();
+        if self.is_text() {
+            let text = format!("{}{fields}", self.format_plan_summary(summary));
+            self.streams.write_out(&self.prepare_text(&text));
+        }
+    }
+
+    fn format_plan_summary(&self, summary: &PlanSummary) -> String {
         let layout = self.layout(OutputStream::Out);
         let mut lines = vec![layout.wrap("", &escape_controls(&summary.headline), 2)];
         for change in &summary.changes {
@@ -44,7 +63,7 @@ impl Ui {
         if summary.changes.is_empty() {
             lines.push("  nothing to do".to_owned());
         }
-        self.write_out(&format!("{}\n", lines.join("\n")));
+        lines.join("\n") + "\n"
     }
 
     /// Prints a remark of little weight, dimmed at a terminal.
@@ -95,27 +114,53 @@ impl Ui {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints the warnings held back, each in one line: the latest ones first, because they concern
-    /// this plan.
+    /// Prints the warnings held back without their hints: the latest ones first, because they
+    /// concern this plan.
     pub fn print_held_warnings(&self) {
         let warnings = self.take_held_warnings();
         let layout = self.layout(OutputStream::Err);
-        let shown = if warnings.len() > MAX_SUMMARY_WARNINGS {
-            MAX_SUMMARY_WARNINGS - 1
-        } else {
-            warnings.len()
-        };
-        for Warning { message, .. } in warnings.iter().rev().take(shown) {
-            let message = escape_controls(message);
+        let wrap = |warning: &Warning| {
             let head = format!("{WARNING_STYLE}warning{WARNING_STYLE:#}: ");
-            self.write_err(&format!("{}\n", layout.truncate(&head, &message, 9)));
+            let message = escape_controls(&warning.message);
+            layout.wrap(&head, &self.prepare_text(&message), 9)
+        };
+        let texts: Vec<String> = warnings.iter().rev().map(wrap).collect();
+        let shown = count_summary_warnings(&texts);
+        for text in &texts[..shown] {
+            self.write_err(&format!("{text}\n"));
         }
-        let hidden = warnings.len() - shown;
+        let hidden = texts.len() - shown;
         if hidden > 0 {
+            let plural = if hidden == 1 { "" } else { "s" };
             self.write_err(&format!(
-                "{DIM_STYLE}{hidden} more warnings: --dry-run shows all{DIM_STYLE:#}\n"
+                "{DIM_STYLE}{hidden} more warning{plural}{DIM_STYLE:#}\n"
             ));
         }
+    }
+}
+
+/// Wraps a field of a saved plan at a terminal, below its value. Commands stay whole, to be copied.
+fn wrap_field(layout: &Layout, line: &str) -> String {
+    let line = escape_controls(line);
+    if !layout.is_terminal() || line.contains(" $ ") {
+        return line;
+    }
+    let indent = if line.starts_with("   ") { 19 } else { 10 };
+    layout.wrap("", &line, indent)
+}
+
+/// Returns how many warnings the summary shows, so that it fits a small terminal.
+fn count_summary_warnings(texts: &[String]) -> usize {
+    let mut lines = 0;
+    let fitting = texts.iter().take_while(|text| {
+        lines += text.lines().count();
+        lines <= MAX_WARNING_LINES
+    });
+    let fitting = fitting.count().max(1).min(texts.len());
+    if texts.len() > MAX_SUMMARY_WARNINGS {
+        fitting.min(MAX_SUMMARY_WARNINGS - 1)
+    } else {
+        fitting
     }
 }
 

@@ -1,6 +1,6 @@
 //! Standard output and standard error. Only this module writes to them.
 
-use super::layout::truncate_line;
+use super::layout::{display_width, truncate_line};
 use super::style::DIM_STYLE;
 use anstream::{AutoStream, ColorChoice};
 use rustix::termios::tcgetwinsize;
@@ -11,8 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Streams {
     color: ColorChoice,
     first_error: Mutex<Option<io::Error>>,
-    /// The number of live lines at the end of standard error. Locked during each write.
-    live_lines: Mutex<usize>,
+    /// The widths of the live lines at the end of standard error. Locked during each write.
+    live_lines: Mutex<Vec<usize>>,
 }
 
 impl Streams {
@@ -58,25 +58,28 @@ impl Streams {
             .map(|line| truncate_line(line, columns.saturating_sub(1)))
             .collect();
         let text = lines.join("\n");
+        *live_lines = lines.iter().map(|line| display_width(line)).collect();
         let mut stream = AutoStream::new(io::stderr().lock(), self.color);
         self.keep_first_error(write!(stream, "{DIM_STYLE}{text}{DIM_STYLE:#}"));
-        *live_lines = lines.len();
     }
 
-    fn lock_live_lines(&self) -> MutexGuard<'_, usize> {
+    fn lock_live_lines(&self) -> MutexGuard<'_, Vec<usize>> {
         self.live_lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clear_live_lines(&self, count: &mut usize) {
-        if let Some(lines_above) = count.checked_sub(1) {
-            // ECMA-48, CUU and ED. They are no colours, so they bypass the stream that strips
-            // colours.
-            let text = format!("\r{}\x1b[J", "\x1b[A".repeat(lines_above));
-            self.keep_first_error(io::stderr().write_all(text.as_bytes()));
-            *count = 0;
+    fn clear_live_lines(&self, widths: &mut Vec<usize>) {
+        if widths.is_empty() {
+            return;
         }
+        // A terminal that has become narrower shows a line in several rows.
+        let (columns, _) = stderr_size();
+        let count_rows = |width: usize| width.div_ceil(columns).max(1);
+        let rows: usize = widths.drain(..).map(count_rows).sum();
+        // ECMA-48, CUU and ED. They are no colours, so they bypass the stream that strips colours.
+        let text = format!("\r{}\x1b[J", "\x1b[A".repeat(rows - 1));
+        self.keep_first_error(io::stderr().write_all(text.as_bytes()));
     }
 
     /// Keeps the first error. A closed pipe is no error, but a full disk is.

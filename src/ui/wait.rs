@@ -168,7 +168,7 @@ impl WaitList {
             .waits
             .iter()
             .filter(visible)
-            .map(|wait| wait.format_line(now))
+            .flat_map(|wait| wait.format_live_lines(now))
             .collect();
         if !lines.is_empty() && !self.note.is_empty() {
             lines.push(self.note.to_owned());
@@ -184,7 +184,7 @@ impl WaitList {
                 let elapsed = now.duration_since(wait.start);
                 (elapsed >= wait.next_log).then(|| {
                     wait.next_log = elapsed + LOG_INTERVAL;
-                    wait.format_line(now)
+                    wait.format_log_line(now)
                 })
             })
             .collect()
@@ -192,19 +192,32 @@ impl WaitList {
 }
 
 impl Wait {
-    fn format_line(&self, now: Instant) -> String {
+    /// Formats the wait for a terminal. The state has a line of its own, which stays visible on a
+    /// narrow one.
+    fn format_live_lines(&self, now: Instant) -> Vec<String> {
+        let state = Some(format!("  {}", self.state)).filter(|_| !self.state.is_empty());
+        std::iter::once(self.format_head(now))
+            .chain(state)
+            .collect()
+    }
+
+    /// Formats the wait for a log.
+    fn format_log_line(&self, now: Instant) -> String {
+        let head = self.format_head(now);
+        match self.state.as_str() {
+            "" => head,
+            state => format!("{head}: {state}"),
+        }
+    }
+
+    fn format_head(&self, now: Instant) -> String {
         let elapsed = now.duration_since(self.start).as_secs();
         let limit = self
             .limit
             .map_or_else(String::new, |limit| format!(" of {} s", limit.as_secs()));
-        let state = if self.state.is_empty() {
-            String::new()
-        } else {
-            format!(": {}", self.state)
-        };
         let unit = if self.limit.is_none() { " s" } else { "" };
         format!(
-            "{}waiting {elapsed}{unit}{limit} for {}{state}",
+            "{}waiting {elapsed}{unit}{limit} for {}",
             self.position, self.subject
         )
     }
@@ -241,7 +254,8 @@ mod tests {
         assert_eq!(
             at(12),
             [
-                "step 3 of 10: waiting 12 of 300 s for the pods: 1 of 2 pods ready",
+                "step 3 of 10: waiting 12 of 300 s for the pods",
+                "  1 of 2 pods ready",
                 "note"
             ]
         );

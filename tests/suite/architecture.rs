@@ -207,6 +207,7 @@ fn secrets_are_exposed_only_in_allowed_files() {
         "secret.rs",
         "redact.rs",
         "exec/scratch.rs",
+        "exec/run.rs",
         "exec/state_file.rs",
         "steps/token.rs",
     ];

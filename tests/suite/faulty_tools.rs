@@ -1,7 +1,8 @@
 //! Missing, broken and slow tools.
 
 use crate::enable::{TOKEN_FILE, expect_refusal, run_enable};
-use crate::sandbox::{RunningCommand, Sandbox, extract_error, wait_until};
+use crate::revoke::list_cluster_changes;
+use crate::sandbox::{RunningCommand, Sandbox, check_in_parallel, extract_error, wait_until};
 use regex::Regex;
 use rustix::process::{Pid, test_kill_process_group};
 use serde_json::{Value, json};
@@ -271,4 +272,26 @@ fn detached_daemon_keeps_neither_output_nor_lock() {
         !open.is_empty() && open.iter().all(|result| result["exit"]["code"] == 0),
         "{results:?}"
     );
+}
+
+/// The server accepts connections and never answers.
+#[test]
+fn hung_server_ends_every_command_at_its_time_limit() {
+    let confirmation = ["--confirm", "sim-dev/influxdb"];
+    let commands: [(&[&str], i32); 6] = [
+        (&["enable"], 6),
+        (&["status"], 6),
+        (&["doctor"], 1),
+        (&["revoke", confirmation[0], confirmation[1]], 6),
+        (&["rotate", confirmation[0], confirmation[1]], 6),
+        (&["plan", "rotate", "--out", "the.plan"], 6),
+    ];
+    check_in_parallel(commands.into_iter(), |(args, code)| {
+        let sb = create_faulty_sandbox("kubectl", &["--server"], &json!("hang"));
+        let run = sb.run(&[args, &["-n", "influxdb", "--timeout", "1s"]].concat());
+        assert_eq!(run.code, code, "{args:?}: {run:?}");
+        let output = format!("{}{}", run.stdout, run.stderr);
+        assert!(output.contains("kubectl timed out after 1 s"), "{output}");
+        assert_eq!(list_cluster_changes(&sb), "", "{args:?}");
+    });
 }

@@ -4,6 +4,7 @@ mod app_instance;
 mod concurrent_changes;
 mod confirmation;
 mod delete_by_uid;
+pub mod delivery;
 mod dry_run;
 mod failure_matrix;
 mod initial_states;
@@ -157,7 +158,7 @@ pub fn list_plan_steps(run: &CommandOutput) -> Vec<String> {
     };
     let text = normalize_step_order(&run.stdout);
     // The preflight checks come before the question.
-    let steps = text.split_once("Every command: --dry-run\n");
+    let steps = text.split_once("Commands and hints: --dry-run\n");
     let text = steps.map_or(text.as_str(), |(_, steps)| steps);
     text.lines().filter_map(to_id).collect()
 }

@@ -81,7 +81,7 @@ fn output_fits_both_widths() {
             (
                 &["doctor", "-n", "influxdb"][..],
                 0,
-                "\nall checks succeeded\n",
+                "\nall checks succeeded, 2 with a warning\n",
             ),
             (
                 &["status", "-n", "influxdb"],
@@ -105,6 +105,27 @@ fn output_fits_both_widths() {
             assert!(format!("{text}\n").contains(last_lines), "{text}");
         }
     }
+}
+
+#[test]
+fn audit_show_folds_repeated_probes_at_a_terminal() {
+    let sb = create_enabled_sandbox();
+    let confirmed = [ROTATE_ARGS, &["--confirm", "sim-dev/influxdb"]].concat();
+    assert_eq!(sb.run(&confirmed).code, 0);
+    let (code, text) = sb.open_screen(300, 80, &["audit", "show"]).finish();
+    assert_eq!(code, 0);
+    let first = text.lines().next().expect("a line");
+    assert!(
+        first.starts_with("run ") && first.ends_with(": done (exit 0), with changes"),
+        "{text}"
+    );
+    let probes = text.matches("token rejected after").count();
+    assert_eq!(probes, 1, "{text}");
+    assert!(text.contains("times in a"), "{text}");
+    assert!(!text.contains("temporary directory"), "{text}");
+    let whole = sb.run(&["audit", "show"]).stdout;
+    assert!(whole.matches("token rejected after").count() > 8, "{whole}");
+    assert!(whole.contains("temporary directory"), "{whole}");
 }
 
 #[test]

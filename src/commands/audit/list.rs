@@ -11,8 +11,8 @@ use crate::ui::{Ui, find_short_id_length};
 
 const COLUMNS: [&str; 7] = ["WHEN", "RUN", "COMMAND", "TARGET", "OUTCOME", "WHO", "WHY"];
 
-/// The columns whose cells wrap: TARGET and WHY.
-const FLEXIBLE_COLUMNS: &[usize] = &[3, 6];
+/// The columns whose cells wrap: COMMAND, TARGET and WHY.
+const FLEXIBLE_COLUMNS: &[usize] = &[2, 3, 6];
 
 /// The maximum number of rows without `--limit` and `--all`.
 const DEFAULT_LIMIT: usize = 20;

@@ -7,14 +7,15 @@ use super::missing::find_missing_objects;
 use super::source::{NO_RUN_HINT, read_each, select_run};
 use super::verify;
 use crate::audit::{
-    ActionResult, Body, Intent, LogFile, Operation, ProbeVerdict, RunBegin, RunEntry, list_runs,
-    read_entries,
+    ActionResult, Body, FileOp, Intent, LogFile, Operation, ProbeVerdict, RunBegin, RunEntry,
+    list_runs, read_entries,
 };
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
 use crate::tool::invocation::ObjectRef;
 use crate::ui::{EntryView, Ui};
+use std::collections::BTreeMap;
 
 /// Shows the run with this prefix of its ID, or the last run.
 pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> CommandResult {
@@ -26,20 +27,40 @@ pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> Command
     let (id, entries) = select_run(&runs, &id_prefix)?;
     let results = Results::from_entries(entries);
     let is_completed = entries.iter().any(|entry| is_completion(&entry.body));
-    let title = format!("run {}", sanitize(id));
+    let end = entries
+        .iter()
+        .find_map(|entry| describe_end(&entry.body))
+        .unwrap_or_else(|| "has not ended".to_owned());
     let day = entries.first().and_then(|entry| entry.ts.get(..10));
-    match day.filter(|_| ui.is_terminal()) {
-        Some(day) => ui.print_lines(&format!("{title} on {}", sanitize(day))),
-        None => ui.print_lines(&title),
-    }
-    for entry in entries {
+    let day = day.filter(|_| ui.is_terminal());
+    let day = day.map_or_else(String::new, |day| format!(" on {}", sanitize(day)));
+    ui.print_lines(&format!("run {}{day}: {end}", sanitize(id)));
+    let shown = if ui.is_terminal() {
+        fold_probes(entries, &results)
+    } else {
+        entries.iter().map(|entry| (entry, 1)).collect()
+    };
+    for (entry, count) in &shown {
         if let Some(text) = describe_entry(entry, &results, is_completed) {
             // The first line at a terminal has the day.
             let time = entry.ts.get(11..19).filter(|_| ui.is_terminal());
             let time = time.map_or_else(|| format_time(&entry.ts), |time| format!("{time}Z"));
             let head = format!("{}  ", sanitize(&time));
-            ui.print_wrapped(&head, &sanitize(&text), head.len());
+            let repetition = match count {
+                1 => String::new(),
+                count => format!(" ({count} times in a row)"),
+            };
+            ui.print_wrapped(
+                &head,
+                &format!("{}{repetition}", sanitize(&text)),
+                head.len(),
+            );
         }
+    }
+    if shown.len() < entries.len() {
+        ui.print_note(
+            "repeated probes and temporary directories are folded: a pipe gets all entries",
+        );
     }
     ui.update_fields(|fields| {
         fields.shown_run = Some(id.clone());
@@ -52,6 +73,50 @@ pub(super) fn run(logs: &[LogFile], id_prefix: Option<&str>, ui: &Ui) -> Command
     });
     verify::warn_unless_intact(logs, ui)?;
     Ok(None)
+}
+
+/// Leaves out temporary directories, and all but the first of several token probes of a step with
+/// the same verdict in a row. Returns each entry with the number of probes that it stands for.
+fn fold_probes<'a>(entries: &'a [RunEntry], results: &Results) -> Vec<(&'a RunEntry, usize)> {
+    let mut shown: Vec<(&RunEntry, usize)> = Vec::new();
+    let mut latest: BTreeMap<&str, (usize, Option<ProbeVerdict>)> = BTreeMap::new();
+    for entry in entries {
+        if let Body::Intent(intent) = &entry.body {
+            match &intent.operation {
+                Operation::File { file } if file.op == FileOp::TempDir => continue,
+                Operation::Process { probe: Some(_), .. } => {
+                    let verdict = results.get(entry.seq).and_then(|result| result.verdict);
+                    match latest.get(intent.step.as_str()) {
+                        Some((index, last)) if *last == verdict && verdict.is_some() => {
+                            shown[*index].1 += 1;
+                            continue;
+                        }
+                        _ => latest.insert(&intent.step, (shown.len(), verdict)),
+                    };
+                }
+                _ => {}
+            }
+        }
+        shown.push((entry, 1));
+    }
+    shown
+}
+
+fn describe_end(body: &Body) -> Option<String> {
+    let Body::RunEnd {
+        exit_code,
+        outcome,
+        changed,
+        ..
+    } = body
+    else {
+        return None;
+    };
+    let changes = if *changed { "with" } else { "without" };
+    Some(format!(
+        "{} (exit {exit_code}), {changes} changes",
+        sanitize(outcome)
+    ))
 }
 
 fn find_last_run(logs: &[LogFile]) -> Result<String> {
@@ -95,15 +160,7 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
             verification.step,
             format_secrets(&verification.secrets)
         ),
-        Body::RunEnd {
-            exit_code,
-            outcome,
-            changed,
-            ..
-        } => {
-            let changes = if *changed { "with" } else { "without" };
-            format!("{outcome} (exit {exit_code}), {changes} changes")
-        }
+        Body::RunEnd { .. } => return describe_end(&entry.body),
         Body::Result(_)
         | Body::LogOpen { .. }
         | Body::LogRecover { .. }

@@ -163,6 +163,7 @@ impl SupportReport<'_> {
                 }
                 Ok(())
             }
+            ToolName::Delivery => Ok(()),
         }
     }
 

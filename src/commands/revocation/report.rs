@@ -3,8 +3,9 @@
 use super::observe::old_token_file_name;
 use super::request::RevocationRequest;
 use crate::audit::RecordedVerification;
-use crate::error::{Error, ErrorKind};
-use crate::plan::{Action, Plan, SecretName};
+use crate::commands::unfinished::UnfinishedNotice;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Plan;
 use crate::procedure::revoke::{self as procedure, Rerun, RevocationFacts, SigningKey};
 use crate::session::Session;
 use crate::steps::state::{RunState, StepStatus};
@@ -15,7 +16,7 @@ pub(super) fn report_preflight(
     revocation: &procedure::RevocationPlan,
     facts: &RevocationFacts,
     verified_by: Option<&RecordedVerification>,
-) {
+) -> Result<()> {
     if let Some(RecordedVerification { seq, run, .. }) = verified_by {
         let text = format!(
             "entry {seq} of run {} verified them: this run keeps them",
@@ -23,10 +24,7 @@ pub(super) fn report_preflight(
         );
         session.ui.report_step("keys", StepOutcome::Verified, &text);
     } else if let Some(reason) = &revocation.resuming {
-        session.ui.warn(
-            &format!("an earlier revocation is unfinished or still running: {reason}"),
-            "this run resumes it. `--start-over` would delete its secrets and start over",
-        );
+        warn_about_resumption(session, facts.command, reason)?;
     }
     for (step, reason) in &revocation.satisfied {
         session.ui.report_step(step, StepOutcome::Satisfied, reason);
@@ -51,6 +49,25 @@ pub(super) fn report_preflight(
     session
         .ui
         .update_fields(|fields| fields.resuming = Nullable::Present(revocation.resuming.clone()));
+    Ok(())
+}
+
+fn warn_about_resumption(session: &Session, command: &str, reason: &str) -> Result<()> {
+    let notice = UnfinishedNotice::find(session)?;
+    let reason = notice.as_ref().map_or(reason, |notice| &notice.detail);
+    let text = format!("an earlier revocation is unfinished or still running: {reason}");
+    let hint = match &notice {
+        // A revocation updates no profile.
+        Some(notice) if notice.command == "rotate" && command == "revoke" => format!(
+            "this run resumes it without its profiles. To update them, too, {}",
+            notice.hint
+        ),
+        _ => {
+            "this run resumes it. `--start-over` would delete its secrets and start over".to_owned()
+        }
+    };
+    session.ui.warn(&text, &hint);
+    Ok(())
 }
 
 /// Adds to an error which steps are done, and that the same command resumes.
@@ -116,7 +133,6 @@ pub(super) fn report_outcome(
     revocation: &procedure::RevocationPlan,
     state: &RunState,
 ) -> Option<ErrorKind> {
-    let plan = &revocation.plan;
     let verification =
         state
             .verification
@@ -132,10 +148,7 @@ pub(super) fn report_outcome(
         fields.new_token_rejection = Nullable::Present(rejection);
     });
     // Keys that counted as new were not deleted, so the request may be unfulfilled.
-    let has_deleted_keys = plan.steps.iter().any(|step| match &step.action {
-        Action::DeleteSecret(deletion) => deletion.name == SecretName::RsaKeys,
-        _ => false,
-    });
+    let has_deleted_keys = revocation.plan.deletes_keys();
     if !has_deleted_keys && verification != RevocationVerification::Verified {
         session.ui.warn(
             "this run deleted no keys: the existing ones count as the new ones of the unfinished \
@@ -169,7 +182,7 @@ pub(super) fn report_outcome(
             .ui
             .update_fields(|fields| fields.token_gap_ms = token_gap_ms);
     }
-    let new_token = describe_new_token(request, is_new_token_rejected);
+    let new_token = session.insert_target(describe_new_token(request, is_new_token_rejected));
     session.ui.print_wrapped("", &new_token, 2);
     report_token_counts(session, state);
     let kept_file = old_token_file_name(&facts.cluster, &facts.target.namespace);

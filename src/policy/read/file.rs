@@ -31,6 +31,14 @@ pub(super) struct ToolsSection {
     pub(super) require_pins: bool,
     pub(super) kubectl: Table<PinSection>,
     pub(super) influxctl: Table<PinSection>,
+    pub(super) delivery: Table<DeliverySection>,
+}
+
+/// The command line of a run names the program of a delivery, so it has neither path nor version.
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DeliverySection {
+    pub(super) sha256: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 #[derive(Default, serde::Deserialize)]

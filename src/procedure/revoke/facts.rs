@@ -34,6 +34,8 @@ pub struct RevocationFacts {
     pub started_deletions: Vec<ObjectRef>,
     /// The secrets that jobs of unfinished revocations in the audit log have created.
     pub created_secrets: Vec<ObjectRef>,
+    /// The audit log has a verification of exactly these secrets.
+    pub are_secrets_verified: bool,
     pub options: RevocationOptions,
     /// `None` without a way to probe a token.
     pub token_probe: Option<TokenProbe>,

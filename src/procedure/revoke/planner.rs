@@ -4,6 +4,7 @@ use super::clones::find_earlier_clones;
 use super::facts::{RevocationFacts, RevocationPlan};
 use super::finalizers::ensure_no_finalizers;
 use super::jobs::JobKind;
+use super::key_users::find_key_users;
 use super::operator::SigningKey;
 use super::options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun};
 use super::stage::{Observation, PodState, SecretState, Stage};
@@ -135,46 +136,6 @@ fn ensure_pods_match(facts: &RevocationFacts) -> Result<()> {
         facts.options.selector
     ))
     .hint(hint))
-}
-
-/// Describes the pods that mount or read `rsa-keys`, except selected pods and pods with an ignored
-/// label.
-#[must_use]
-pub fn find_key_users(pods: &[Pod], selected: &[Pod], ignored: &[String]) -> Vec<String> {
-    let is_selected = |pod: &Pod| {
-        selected
-            .iter()
-            .any(|other| other.metadata.uid == pod.metadata.uid)
-    };
-    let is_ignored = |pod: &Pod| {
-        pod.labels().any(|(name, value)| {
-            ignored
-                .iter()
-                .any(|label| *label == format!("{name}={value}"))
-        })
-    };
-    let is_user = |pod: &&Pod| {
-        !pod.is_finished()
-            && pod.uses_secret(SecretName::RsaKeys.as_str())
-            && !is_selected(pod)
-            && !is_ignored(pod)
-    };
-    let mut workloads: Vec<String> = pods.iter().filter(is_user).map(describe_workload).collect();
-    workloads.sort();
-    workloads.dedup();
-    workloads
-}
-
-/// Names the label that a person would select the pod by.
-fn describe_workload(pod: &Pod) -> String {
-    let label = |wanted: &str| {
-        pod.labels()
-            .find(|(name, _)| *name == wanted)
-            .map(|(name, value)| format!("`{name}={value}`"))
-    };
-    label("app")
-        .or_else(|| label("app.kubernetes.io/name"))
-        .unwrap_or_else(|| format!("pod `{}`", pod.metadata.name))
 }
 
 /// Collects the steps of a plan.
@@ -324,7 +285,9 @@ impl<'a> Planner<'a> {
                 SecretState::Missing => self
                     .satisfied
                     .push((id, format!("secret `{name}` is missing"))),
-                SecretState::New => self.satisfied.push((id, format!("secret `{name}` is new"))),
+                SecretState::New => self
+                    .satisfied
+                    .push((id, format!("the old secret `{name}` is deleted"))),
             }
         }
     }
@@ -382,6 +345,12 @@ impl<'a> Planner<'a> {
         let terminating = match &self.stage.pods {
             PodState::New => {
                 let reason = "all pods have loaded the new keys".to_owned();
+                self.satisfied.push(("restart-pods", reason));
+                return;
+            }
+            // Pods and keys of the same second show no order, but the verification does.
+            PodState::Old if self.facts.are_secrets_verified && !self.stage.serves_old_keys => {
+                let reason = "an earlier run restarted the pods and verified it".to_owned();
                 self.satisfied.push(("restart-pods", reason));
                 return;
             }

@@ -133,6 +133,7 @@ fn make_facts() -> RevocationFacts {
         app_instances: AppInstances::Known(Vec::new()),
         started_deletions: Vec::new(),
         created_secrets: Vec::new(),
+        are_secrets_verified: false,
         options: RevocationOptions {
             rerun: Rerun::Auto,
             is_rerun_from_policy: false,

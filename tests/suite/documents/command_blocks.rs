@@ -4,6 +4,7 @@ use super::{parse_document, project_root, read_documents, read_text};
 use crate::enable::run_enable;
 use crate::policy::install_own_tools;
 use crate::revoke::create_fast_sandbox;
+use crate::revoke::delivery::create_sandbox_with_vault;
 use crate::sandbox::{Sandbox, report_skipped, sha256_hex};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -54,6 +55,11 @@ const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
         "docs/OPERATOR.md",
         "bypassctl rotate -n influxdb --prune-clones",
         InSandbox(create_enabled_sandbox, CONFIRMATION_PHRASES),
+    ),
+    (
+        "docs/OPERATOR.md",
+        "bypassctl rotate -n influxdb --if-older-than",
+        InSandbox(create_sandbox_with_vault, ""),
     ),
     (
         "docs/OPERATOR.md",
@@ -480,7 +486,7 @@ fn normalize_session(session: &str, home: &str) -> Vec<String> {
         ("\u{1b}\\[[0-9;]*m", ""),
         // The live lines, which a terminal overwrites.
         (
-            "(?m)^((step|waiting) [^\n]*?(\n[^\n]*?\u{1b}\\[A)?\u{1b}\\[J)+",
+            "(?m)^((step|waiting) [^\u{1b}]*(\u{1b}\\[A)*\u{1b}\\[J)+",
             "",
         ),
     ] {

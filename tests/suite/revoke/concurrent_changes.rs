@@ -175,7 +175,7 @@ fn ineffective_pod_restart_is_detected() {
         "do": {"exit": {"code": 0, "stdout": "No resources found\n"}}
     }));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "1s"]);
-    let expected = "timed out after 1 s waiting for the old pods to end and 2 new pods to be ready";
+    let expected = "timed out after 1 s waiting for 2 pods to restart";
     assert!(run.stderr.contains(expected), "{}", run.stderr);
 }
 

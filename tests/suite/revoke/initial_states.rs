@@ -303,7 +303,7 @@ fn clones_omit_ttl_and_suspension() {
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
     Expect an outage until the new token exists. Each wait ends after 300 s.
-    The effect on database tokens is not documented. Every command: --dry-run
+    The effect on database tokens is not documented. Commands and hints: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -364,7 +364,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
       ~ restart  1 pod, app=core
     All admin tokens issued so far stop working, for all users. This cannot be undone.
     Expect an outage until the new token exists. Each wait ends after 300 s.
-    The effect on database tokens is not documented. Every command: --dry-run
+    The effect on database tokens is not documented. Commands and hints: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete

@@ -232,7 +232,7 @@ fn revoke_times_out_when_pods_never_become_ready() {
     sb.edit_cluster(|cluster| cluster["start_seconds"] = json!(7200.0));
     let run = run_revoke(&sb, 8, &["--wait-timeout", "2s"]);
     insta::assert_snapshot!(wrap_lines(extract_error(&run)), @"
-    error: timed out after 2 s waiting for the old pods to end and 2 new pods to be ready
+    error: timed out after 2 s waiting for 2 pods to restart
     hint: a change was made before this error: run the same command again to resume. Check it with
         `kubectl describe pods --selector app=token-management --namespace influxdb`, or pass a
         longer --wait-timeout. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen,

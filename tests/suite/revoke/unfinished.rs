@@ -216,7 +216,7 @@ fn status_names_the_running_rotation_before_the_cluster() {
     );
     assert!(
         hint.is_some_and(|hint| hint.ends_with("hint: wait until it ends"))
-            && checks.any(|line| line.contains(" cluster: ")),
+            && checks.any(|line| line.contains(" context: ")),
         "{}",
         run.stdout
     );

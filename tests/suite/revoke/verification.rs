@@ -217,7 +217,7 @@ fn sticky_token_stays_accepted_without_new_token() {
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
     No admin token is left afterwards, until another run creates one. Each wait ends after 300 s.
-    The effect on database tokens is not documented. Every command: --dry-run
+    The effect on database tokens is not documented. Commands and hints: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete
@@ -283,7 +283,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
       ~ restart  2 pods, app=token-management
     All admin tokens issued so far stop working, for all users. This cannot be undone.
     Expect an outage until the new token exists. Each wait ends after 300 s.
-    The effect on database tokens is not documented. Every command: --dry-run
+    The effect on database tokens is not documented. Commands and hints: --dry-run
     done      delete-rsa-keys: secret `rsa-keys` is deleted, last seen with UID [UID]
     done      delete-admin-token: secret `admin-token` is deleted, last seen with UID [UID]
     done      rerun-key-gen: job `key-gen-001` is complete

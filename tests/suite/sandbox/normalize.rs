@@ -15,6 +15,7 @@ static NORMALIZATION_RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
             "[UID]",
         ),
+        (r"\brun [0-9a-f]{8}\b", "run [RUN]"),
         (
             r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| UTC)?",
             "[TIME]",
