@@ -168,7 +168,7 @@ pub struct RotateArgs {
         num_args = 1..,
         allow_hyphen_values = true,
         value_hint = clap::ValueHint::CommandName,
-        display_order = 5
+        hide_short_help = true
     )]
     #[serde(default)]
     pub deliver: Vec<String>,

@@ -234,8 +234,10 @@ pub struct RejectionCheck {
 pub struct VerificationStep {
     /// Without a token probe, the verification is inconclusive.
     pub token_probe: Option<TokenProbe>,
-    /// Probes the new token as well.
+    /// Probes the new token as well, then the old one again.
     pub creates_new_token: bool,
+    /// How many rejections of the old token in a row are required, once the new one is accepted.
+    pub min_rejections: usize,
     /// The time in which the server can still accept the old token.
     pub grace_period: Duration,
 }

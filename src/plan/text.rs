@@ -173,10 +173,19 @@ fn format_pod_restart(restart: &PodRestart) -> String {
 }
 
 fn format_rejection_check(check: &RejectionCheck) -> String {
-    let count = check.min_rejections;
-    let prompt = format!("with the old token, until rejected {count} times in a row: $");
+    let prompt = format!(
+        "with the old token, until {}: $",
+        format_streak(check.min_rejections)
+    );
     let TokenProbe { command, profile } = &check.token_probe;
     format_command(command, &prompt) + &format_probe_profile(profile)
+}
+
+fn format_streak(min_rejections: usize) -> String {
+    match min_rejections {
+        1 => "rejected".to_owned(),
+        count => format!("rejected {count} times in a row"),
+    }
 }
 
 fn format_token_inventory(inventory: &TokenInventory) -> String {
@@ -189,7 +198,10 @@ fn format_token_inventory(inventory: &TokenInventory) -> String {
 fn format_verification(verification: &VerificationStep) -> String {
     match &verification.token_probe {
         Some(probe) if verification.creates_new_token => {
+            let streak = format_streak(verification.min_rejections);
+            let prompt = format!("then with the old token, until {streak}: $");
             format_command(&probe.command, "with the new token: $")
+                + &format_command(&probe.command, &prompt)
                 + &format_probe_profile(&probe.profile)
         }
         Some(_) => String::new(),

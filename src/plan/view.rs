@@ -150,7 +150,7 @@ enum ActionView {
         /// Time limit in seconds.
         timeout_seconds: u64,
     },
-    /// Verifies that every backend of the token service rejects the old token.
+    /// Waits until the old token is rejected. Without a new token, until every backend rejects it.
     VerifyRejection {
         /// Probes the old token.
         argv: Argv,
@@ -163,15 +163,19 @@ enum ActionView {
         /// How long the old token can still be accepted, in seconds.
         timeout_seconds: u64,
     },
-    /// Verifies that the new token is accepted, and reports the outcome.
+    /// Verifies that the new token is accepted and that every backend rejects the old one, and
+    /// reports the outcome.
     VerifyRevocation {
-        /// Probes the new token, null if it is impossible or the plan creates none.
+        /// Probes the new token, then the old one. Null if it is impossible or the plan creates no
+        /// token.
         argv: Option<Argv>,
-        /// Host and port of the probe.
+        /// Host and port of the probes.
         address: Option<String>,
         /// TLS settings of the profile.
         tls: Option<Tls>,
-        /// How long the new token can still be rejected, in seconds.
+        /// How many rejections of the old token in a row are required. Null without probes.
+        min_rejections: Option<usize>,
+        /// How long the new token can still be rejected, and then the old one accepted, in seconds.
         timeout_seconds: u64,
     },
     /// Verifies both tokens at the address of a further profile.
@@ -423,6 +427,7 @@ impl From<&VerificationStep> for ActionView {
             argv: probe.map(|probe| to_argv(&probe.command)),
             address: probe.map(|probe| probe.profile.address()),
             tls: probe.map(|probe| probe.profile.tls.clone()),
+            min_rejections: probe.map(|_| verification.min_rejections),
             timeout_seconds: verification.grace_period.as_secs(),
         }
     }

@@ -336,6 +336,7 @@ fn every_key_has_a_class() {
     tools.influxctl.path Redirecting
     tools.influxctl.version Tightening
     tools.influxctl.sha256 Tightening
+    tools.delivery.sha256 Tightening
     guard.production.context Tightening
     guard.production.namespace Tightening
     guard.production.server Tightening

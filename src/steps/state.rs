@@ -24,7 +24,7 @@ pub(crate) struct RunState {
     pub(crate) verified_by: OnceLock<RecordedVerification>,
     /// How the server answered the old token after the restart.
     pub(crate) rejection: OnceLock<RejectionOutcome>,
-    /// When the server first rejected the old token for good.
+    /// When the server first rejected the old token.
     pub(super) first_rejection: OnceLock<Instant>,
     /// When the server first accepted the new token.
     pub(super) first_acceptance: OnceLock<Instant>,
@@ -175,24 +175,20 @@ pub(crate) enum RejectionOutcome {
     Inconclusive(String),
 }
 
+/// A copy of the token that a revocation invalidates.
 pub(crate) struct OldToken {
     pub(crate) token: Secret,
-    pub(crate) evidence: OldTokenEvidence,
-}
-
-/// Why a rejection of the old token proves a revocation. The server rejects any other text too.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OldTokenEvidence {
-    /// From a file or a profile, so possibly no admin token of this cluster.
-    None,
-    /// From the secret of the cluster.
-    FromCluster,
-    /// The server accepted it before the first deletion.
-    Accepted,
+    /// The server accepted it before the first deletion. Otherwise its rejection shows nothing: the
+    /// server rejects any other text, too.
+    pub(crate) was_accepted: bool,
 }
 
 impl OldToken {
-    pub(crate) fn new(token: Secret, evidence: OldTokenEvidence) -> Self {
-        Self { token, evidence }
+    /// Creates one that nobody has seen accepted.
+    pub(crate) fn new(token: Secret) -> Self {
+        Self {
+            token,
+            was_accepted: false,
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Verifies a revocation: every backend rejects the old token, and the new token is accepted.
+//! Verifies a revocation: the new token is accepted, and every backend rejects the old one.
 
-use super::state::{OldToken, OldTokenEvidence, RejectionOutcome, RunState, StepStatus};
+use super::state::{OldToken, RejectionOutcome, RunState, StepStatus};
 use super::token::probe_token;
 use crate::audit::RecordedVerification;
 use crate::error::Result;
@@ -38,9 +38,11 @@ impl Streak {
         self.last = Some(at);
     }
 
+    /// A single rejection needs no time, and verifies nothing.
     fn is_complete(&self, min_rejections: usize) -> bool {
         let time = self.first.zip(self.last).map(|(first, last)| last - first);
-        self.count >= min_rejections && time.is_some_and(|time| time >= MIN_STREAK_TIME)
+        let is_long = min_rejections <= 1 || time.is_some_and(|time| time >= MIN_STREAK_TIME);
+        self.count >= min_rejections && is_long
     }
 
     /// Returns whether it began before the deadline and can still become complete.
@@ -51,8 +53,8 @@ impl Streak {
 
 /// Probes the old token until a streak of rejections is complete or the grace period is over.
 ///
-/// One rejection is not enough: behind a load balancer another backend can still have the old
-/// keys. The grace period starts when the step at `job` ends, which creates the new token.
+/// Beside the job that creates the new token, one rejection is enough, because the streak follows
+/// in [`verify_revocation`]. The grace period starts when the step at `job` ends.
 pub(crate) fn verify_rejection(
     runner: &Runner,
     step: &str,
@@ -69,7 +71,10 @@ pub(crate) fn verify_rejection(
     let outcome = poll_old_token(runner, step, check, old, job, state)?;
     let address = check.token_probe.profile.address();
     if let RejectionOutcome::Rejected { count } = &outcome {
-        let text = format!("{address} rejected the old token {count} times in a row");
+        let text = match count {
+            1 => format!("{address} rejects the old token"),
+            _ => format!("{address} rejected the old token {count} times in a row"),
+        };
         runner.ui.report_step(step, StepOutcome::Verified, &text);
     }
     let _ = state.rejection.set(outcome);
@@ -132,7 +137,11 @@ fn poll_old_token(
     }
 }
 
-/// Probes the new token and combines its verdict with the rejections of the old one.
+/// Probes the new token, then the old one again.
+///
+/// One rejection is not enough: behind a load balancer another backend can still have the old keys.
+/// A rejection before the new token is accepted is not enough either: a server that rejects every
+/// token shows nothing.
 pub(crate) fn verify_revocation(
     runner: &Runner,
     step: &str,
@@ -161,6 +170,12 @@ pub(crate) fn verify_revocation(
         }
         _ => {}
     }
+    let confirmed = if new_verdict == Some(TokenVerdict::Accepted) {
+        confirm_rejection(runner, step, verification, state)?
+    } else {
+        None
+    };
+    let rejection = confirmed.as_ref().or(state.rejection.get());
     let verified_by = state.verified_by.get();
     let was_verified = verified_by.is_some();
     let secrets = state.secrets();
@@ -170,22 +185,17 @@ pub(crate) fn verify_revocation(
         }
         (None, _) => inconclusive("no token probe is available"),
         (_, None) => inconclusive("no copy of the old token found"),
-        (Some(_), Some(old)) => combine(
-            was_verified,
-            old.evidence,
-            state.rejection.get(),
-            new_verdict,
-        ),
+        (Some(_), Some(old)) => combine(was_verified, old.was_accepted, rejection, new_verdict),
     };
     let address = verification
         .token_probe
         .as_ref()
         .map(|probe| probe.profile.address())
         .unwrap_or_default();
-    let is_rejected = matches!(
-        state.rejection.get(),
-        Some(RejectionOutcome::Rejected { .. })
-    );
+    let rejections = match rejection {
+        Some(RejectionOutcome::Rejected { count }) => Some(*count),
+        _ => None,
+    };
     let (outcome, verified_by) = match (outcome, verified_by) {
         // An earlier run verified these secrets, and this run has changed nothing.
         (RevocationVerification::Inconclusive(_), Some(entry))
@@ -199,12 +209,39 @@ pub(crate) fn verify_revocation(
             if outcome == RevocationVerification::Verified {
                 runner.executor.record_verification(step, secrets)?;
             }
-            (outcome, verified_by.filter(|_| !is_rejected))
+            (outcome, verified_by.filter(|_| rejections.is_none()))
         }
     };
-    report_outcome(runner, step, verification, &outcome, &address, verified_by);
+    let subject = OutcomeSubject {
+        verification,
+        address: &address,
+        rejections: rejections.unwrap_or(0),
+    };
+    report_outcome(runner, step, &subject, &outcome, verified_by);
     let _ = state.verification.set(outcome);
     Ok(())
+}
+
+/// Requires a streak of rejections from a server that accepts the new token. Returns `None` without
+/// a copy of the old token, or if the server still accepts it anyway.
+fn confirm_rejection(
+    runner: &Runner,
+    step: &str,
+    verification: &VerificationStep,
+    state: &RunState,
+) -> Result<Option<RejectionOutcome>> {
+    let (Some(probe), Some(old)) = (&verification.token_probe, state.old_token.get()) else {
+        return Ok(None);
+    };
+    if matches!(state.rejection.get(), Some(RejectionOutcome::StillAccepted)) {
+        return Ok(None);
+    }
+    let check = RejectionCheck {
+        token_probe: probe.clone(),
+        min_rejections: verification.min_rejections,
+        grace_period: verification.grace_period,
+    };
+    poll_old_token(runner, step, &check, old, None, state).map(Some)
 }
 
 /// Verifies both tokens at the address of a further profile. A failure is a warning, because the
@@ -260,7 +297,7 @@ fn find_profile_problem(
     };
     Ok(
         match poll_old_token(runner, step, check, old, None, state)? {
-            RejectionOutcome::Rejected { .. } if old.evidence != OldTokenEvidence::None => None,
+            RejectionOutcome::Rejected { .. } if old.was_accepted => None,
             RejectionOutcome::Rejected { .. } => {
                 Some("the old token was not accepted before the revocation".to_owned())
             }
@@ -298,7 +335,7 @@ fn inconclusive(reason: impl Into<String>) -> RevocationVerification {
 /// Combines the verdicts of both tokens.
 fn combine(
     was_verified: bool,
-    evidence: OldTokenEvidence,
+    was_accepted: bool,
     rejection: Option<&RejectionOutcome>,
     new_verdict: Option<TokenVerdict>,
 ) -> RevocationVerification {
@@ -314,24 +351,36 @@ fn combine(
         (_, Some(TokenVerdict::Inconclusive(reason))) => {
             inconclusive(format!("cannot probe the new token: {reason}"))
         }
-        (_, Some(TokenVerdict::Accepted)) if was_verified || evidence != OldTokenEvidence::None => {
+        (_, Some(TokenVerdict::Accepted)) if was_verified || was_accepted => {
             RevocationVerification::Verified
         }
-        (_, None) if evidence == OldTokenEvidence::Accepted => RevocationVerification::Verified,
+        (_, None) if was_accepted => RevocationVerification::Verified,
         (_, Some(TokenVerdict::Accepted) | None) => inconclusive(
             "the server rejects the old token, but did not accept it before the revocation",
         ),
     }
 }
 
+/// What the report of a verification names.
+struct OutcomeSubject<'a> {
+    verification: &'a VerificationStep,
+    address: &'a str,
+    /// Rejections of the old token in a row.
+    rejections: usize,
+}
+
 fn report_outcome(
     runner: &Runner,
     step: &str,
-    verification: &VerificationStep,
+    subject: &OutcomeSubject,
     outcome: &RevocationVerification,
-    address: &str,
     verified_by: Option<&RecordedVerification>,
 ) {
+    let OutcomeSubject {
+        verification,
+        address,
+        rejections,
+    } = subject;
     match outcome {
         RevocationVerification::Verified => {
             let text = if let Some(RecordedVerification { seq, run, .. }) = verified_by {
@@ -340,7 +389,10 @@ fn report_outcome(
                     run.get(..8).unwrap_or(run)
                 )
             } else if verification.creates_new_token {
-                format!("{address} rejects the old token and accepts the new one")
+                format!(
+                    "{address} accepts the new token and rejected the old one {rejections} times \
+                     in a row"
+                )
             } else {
                 format!("{address} rejects the old token, which it accepted before")
             };

@@ -120,7 +120,7 @@ fn audit_show_folds_repeated_probes_at_a_terminal() {
         "{text}"
     );
     let probes = text.matches("token rejected after").count();
-    assert_eq!(probes, 1, "{text}");
+    assert_eq!(probes, 2, "one for each step: {text}");
     assert!(text.contains("times in a"), "{text}");
     assert!(!text.contains("temporary directory"), "{text}");
     let whole = sb.run(&["audit", "show"]).stdout;

@@ -39,7 +39,7 @@ fn status_passes_when_token_is_in_use() {
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
-    ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
+    ok        context: `sim-dev`, server https://127.0.0.1:26443, namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
     ok        token age: 1 h old, created at [TIME]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
@@ -82,7 +82,7 @@ fn status_exits_with_3_when_token_unused() {
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
-    ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
+    ok        context: `sim-dev`, server https://127.0.0.1:26443, namespace `influxdb`
     ok        admin token: in secret `admin-token`, fingerprint [HEX]
     ok        token age: 1 h old, created at [TIME]
     ok        profile: `default` in [SANDBOX]/home/.config/influxctl/config.toml, for
@@ -92,7 +92,7 @@ fn status_exits_with_3_when_token_unused() {
                hint: if influxctl still opens a login, remove that section while you use the admin
         token
     failed    token file: profile `default` has no `auth.token.token_file`
-               hint: run `bypassctl enable` to set it
+               hint: run `bypassctl enable -n influxdb` to set it
     the state differs from the required one: see each `failed` line
     --- stderr
     audit head [UID] 17:[SHA256]
@@ -190,7 +190,7 @@ fn status_exits_with_5_when_cluster_is_unreachable() {
     --- stdout
     ok        kubectl: 1.34.5 at [FAKE]
     ok        influxctl: 2.12.0 at [FAKE]
-    ok        cluster: context `sim-dev` (https://127.0.0.1:26443), namespace `influxdb`
+    ok        context: `sim-dev`, server https://127.0.0.1:26443, namespace `influxdb`
     failed    admin token: cannot read secret `admin-token`: The connection to the server
         127.0.0.1:26443 was refused - did you specify the right host or port?
                hint: check the cluster and the network until `kubectl cluster-info` works

@@ -16,7 +16,7 @@ use crate::session::kubit::{list_operator_deployments, read_app_instances};
 use crate::session::ownership;
 use crate::session::runner::{join_thread, spawn_task};
 use crate::session::token_file::read_token_file;
-use crate::steps::state::{OldToken, OldTokenEvidence};
+use crate::steps::state::OldToken;
 use crate::tool::influxctl;
 use crate::tool::invocation::ToolOutput;
 use crate::tool::kubectl::{
@@ -303,15 +303,15 @@ pub(crate) fn resolve_old_token(
         let token = read_token_file(session, &path)?.ok_or_else(|| {
             Error::failure(format!("`{}` contains no token", path.display())).hint(hint)
         })?;
-        return Ok(Some(OldToken::new(token, OldTokenEvidence::None)));
+        return Ok(Some(OldToken::new(token)));
     }
     match (current_token, kept_token) {
         // A resumed run verifies the token that the interrupted run was to revoke.
         (Some(token), Some(kept)) if token != kept && !args.start_over => {
-            Ok(Some(OldToken::new(kept, OldTokenEvidence::None)))
+            Ok(Some(OldToken::new(kept)))
         }
-        (Some(token), _) => Ok(Some(OldToken::new(token, OldTokenEvidence::FromCluster))),
-        (None, Some(kept)) => Ok(Some(OldToken::new(kept, OldTokenEvidence::None))),
+        (Some(token), _) => Ok(Some(OldToken::new(token))),
+        (None, Some(kept)) => Ok(Some(OldToken::new(kept))),
         (None, None) => read_profile_token(session, token_probe, new_token),
     }
 }
@@ -330,5 +330,5 @@ fn read_profile_token(
     let token = read_token_file(session, &file).unwrap_or_default();
     Ok(token
         .filter(|token| Some(token) != new_token)
-        .map(|token| OldToken::new(token, OldTokenEvidence::None)))
+        .map(OldToken::new))
 }

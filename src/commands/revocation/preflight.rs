@@ -6,7 +6,7 @@ use crate::plan::{Action, JobStrategy, Plan, TokenProbe};
 use crate::procedure::revoke::{self as procedure, PreflightCheck, RevocationFacts};
 use crate::session::Session;
 use crate::session::runner::{join_thread, spawn_task};
-use crate::steps::state::{OldToken, OldTokenEvidence};
+use crate::steps::state::OldToken;
 use crate::steps::token::{build_probe_subject, probe_token};
 use crate::tool::influxctl::TokenVerdict;
 use crate::tool::invocation::Invocation;
@@ -191,13 +191,12 @@ fn probe_old_token(
     match verdict {
         TokenVerdict::Accepted => {
             report(format!("{address} accepts the old token"));
-            Ok(OldToken::new(old.token, OldTokenEvidence::Accepted))
+            Ok(OldToken {
+                was_accepted: true,
+                ..old
+            })
         }
-        TokenVerdict::Rejected(_)
-            if prior == PriorProgress::Verified
-                || (prior == PriorProgress::Unfinished
-                    && old.evidence == OldTokenEvidence::FromCluster) =>
-        {
+        TokenVerdict::Rejected(_) if prior == PriorProgress::Verified => {
             report(format!("{address} already rejects the old token"));
             Ok(old)
         }
@@ -212,7 +211,10 @@ fn probe_old_token(
             report(format!(
                 "{address} already rejects the old token, which an earlier run saw accepted"
             ));
-            Ok(OldToken::new(old.token, OldTokenEvidence::Accepted))
+            Ok(OldToken {
+                was_accepted: true,
+                ..old
+            })
         }
         TokenVerdict::Rejected(_) => {
             let hint = if prior == PriorProgress::Unfinished {
@@ -229,8 +231,7 @@ fn probe_old_token(
                 ),
                 hint,
             );
-            // A token that was rejected before and after shows nothing.
-            Ok(OldToken::new(old.token, OldTokenEvidence::None))
+            Ok(old)
         }
         TokenVerdict::Inconclusive(reason) => {
             session.ui.warn(

@@ -12,6 +12,7 @@ use crate::plan::target::ClusterTarget;
 use crate::profile;
 use crate::tool::invocation::{Invocation, ObjectRef};
 use crate::tool::kubectl::DeletionMethod;
+use std::time::Duration;
 
 /// Stands for the path of the token in the throwaway configuration.
 const TOKEN_FILE_PLACEHOLDER: &str = "TOKEN_FILE";
@@ -333,17 +334,24 @@ pub(super) fn render_restart_pods(restart: &PodRestart) -> String {
 
 /// Renders the streak of rejections. Its probes are at least 2 s apart from first to last.
 pub(super) fn render_verify_rejection(check: &RejectionCheck) -> String {
+    let streak = render_streak(check.min_rejections, check.grace_period);
     format!(
         "[ -s \"$old_token\" ] || fail 'revoked, but not verified: no copy of the old token'\n\
-         left={} streak=0\n\
-         until [ \"$streak\" -ge {} ]; do\n  \
+         {streak}"
+    )
+}
+
+/// Renders the wait until the old token is rejected several times in a row.
+fn render_streak(min_rejections: usize, grace_period: Duration) -> String {
+    format!(
+        "left={} streak=0\n\
+         until [ \"$streak\" -ge {min_rejections} ]; do\n  \
          if rejected \"$old_token\"; then streak=$((streak + 1)); else streak=0; fi\n  \
          left=$((left - 1))\n  \
          [ \"$left\" -gt 0 ] || [ \"$streak\" -gt 0 ] || \
          fail 'revoked, but not verified: the old token is still accepted'\n  \
          sleep 1\ndone\n",
-        check.grace_period.as_secs(),
-        check.min_rejections
+        grace_period.as_secs()
     )
 }
 
@@ -355,8 +363,10 @@ pub(super) fn render_verify_revocation(verification: &VerificationStep) -> Strin
         format!(
             "left={}\nuntil probe \"$new_token\"; do\n  left=$((left - 1))\n  \
              [ \"$left\" -gt 0 ] || \
-             fail 'revoked, but not verified: the new token is not accepted'\n  sleep 1\ndone\n",
-            verification.grace_period.as_secs()
+             fail 'revoked, but not verified: the new token is not accepted'\n  sleep 1\ndone\n\
+             {}",
+            verification.grace_period.as_secs(),
+            render_streak(verification.min_rejections, verification.grace_period)
         )
     } else {
         String::new()

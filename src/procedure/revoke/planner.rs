@@ -24,6 +24,8 @@ pub const MIN_REJECTIONS: usize = 8;
 /// Rejections in a row for each ready pod: a load balancer chooses at random.
 const REJECTIONS_PER_POD: usize = 5;
 
+const LOAD_BALANCER_REASON: &str = "behind a load balancer a backend can still have the old keys";
+
 /// Plans a revocation. `local_steps` write the new token on this machine, for `rotate`.
 ///
 /// # Errors
@@ -460,16 +462,27 @@ impl<'a> Planner<'a> {
         let job = self.steps.iter().rposition(|step| {
             matches!(&step.action, Action::RunJob(run) if run.secret == SecretName::AdminToken)
         });
-        let min_rejections = self.min_rejections();
+        // With a new token the streak follows later, once the server accepts that one.
+        let (min_rejections, reason, postcondition) = if self.facts.options.creates_new_token {
+            let reason = "the pods have loaded the new keys";
+            (1, reason, "the old token is rejected".to_owned())
+        } else {
+            let count = self.min_rejections();
+            (
+                count,
+                LOAD_BALANCER_REASON,
+                format!("the old token is rejected {count} times in a row"),
+            )
+        };
         let step = Step {
             id: "verify-rejection",
-            reason: "behind a load balancer a backend can still have the old keys".to_owned(),
+            reason: reason.to_owned(),
             action: Action::VerifyRejection(RejectionCheck {
                 token_probe,
                 min_rejections,
                 grace_period: self.facts.grace_period,
             }),
-            postcondition: format!("the old token is rejected {min_rejections} times in a row"),
+            postcondition,
             parallel: job.is_some(),
         };
         self.steps
@@ -494,19 +507,25 @@ impl<'a> Planner<'a> {
 
     fn push_verification(&mut self) {
         let creates_new_token = self.facts.options.creates_new_token;
-        let postcondition = if creates_new_token {
-            "the old token is rejected, and the new one accepted"
+        let min_rejections = self.min_rejections();
+        let (reason, postcondition) = if creates_new_token {
+            let text = format!(
+                "the new token is accepted, and the old one rejected {min_rejections} times in a row"
+            );
+            (LOAD_BALANCER_REASON, text)
         } else {
-            "the old token, accepted before, is rejected"
+            let text = "the old token, accepted before, is rejected".to_owned();
+            ("verify the result", text)
         };
         let verification = VerificationStep {
             token_probe: self.facts.token_probe.clone(),
             creates_new_token,
+            min_rejections,
             grace_period: self.facts.grace_period,
         };
         self.push_step(
             "verify-revocation",
-            "verify the result",
+            reason,
             Action::VerifyRevocation(verification),
             postcondition,
         );

@@ -721,7 +721,7 @@ fn resumed_run_requires_rejections_for_all_awaited_pods() {
     let rejections = |facts: &RevocationFacts| {
         let plan = plan_revocation(facts, Vec::new()).unwrap().plan;
         plan.steps.iter().find_map(|step| match &step.action {
-            Action::VerifyRejection(check) => Some(check.min_rejections),
+            Action::VerifyRevocation(check) => Some(check.min_rejections),
             _ => None,
         })
     };

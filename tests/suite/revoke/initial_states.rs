@@ -30,8 +30,8 @@ fn revoke_deletes_jobs_when_operator_recreates_them() {
     sb.install_operator();
     let before = sb.refresh_cluster()["jobs"]["influxdb/key-gen-7c9d2b41"]["meta"]["uid"].clone();
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods verify-rejection
+        rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -65,8 +65,8 @@ fn revoke_clones_jobs_when_operator_is_unavailable() {
         describe_revocation(&asked, &["--rerun", "clone"]),
     ];
     insta::assert_snapshot!(wrap_lines(&all[0]), @"
-    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods
-        rerun-create-admin-token verify-rejection verify-admin-token get-token verify-revocation
+    delete-rsa-keys delete-admin-token rerun-key-gen verify-rsa-keys restart-pods verify-rejection
+        rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/rsa-keys --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
@@ -86,8 +86,8 @@ fn revoke_with_missing_keys_recreates_both_secrets() {
     let sb = create_fast_sandbox();
     sb.remove_secret("rsa-keys");
     insta::assert_snapshot!(wrap_lines(describe_revocation(&sb, &[])), @"
-    delete-admin-token rerun-key-gen verify-rsa-keys restart-pods rerun-create-admin-token
-        verify-rejection verify-admin-token get-token verify-revocation
+    delete-admin-token rerun-key-gen verify-rsa-keys restart-pods verify-rejection
+        rerun-create-admin-token verify-admin-token get-token verify-revocation
     kubectl delete secrets/admin-token --namespace influxdb --context sim-dev --server
         https://127.0.0.1:26443
     kubectl create --filename - --validate=false --namespace influxdb --output json --context
@@ -309,14 +309,15 @@ fn clones_omit_ttl_and_suspension() {
     done      rerun-key-gen: job `key-gen-001` is complete
     verified  verify-rsa-keys: secret `rsa-keys` has the new UID [UID]
     done      restart-pods: 2 old pods are gone, 2 new pods are ready
+    verified  verify-rejection: 127.0.0.1:26444 rejects the old token
     done      rerun-create-admin-token: job `create-admin-token-001` is complete
-    verified  verify-rejection: 127.0.0.1:26444 rejected the old token 10 times in a row
     verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
-    verified  verify-revocation: 127.0.0.1:26444 rejects the old token and accepts the new one
+    verified  verify-revocation: 127.0.0.1:26444 accepts the new token and rejected the old one 10
+        times in a row
     revoked and verified
     [DURATION] from the first rejection of the old token to the first acceptance of the new one
-    secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    secret `admin-token` contains a new token: run `bypassctl enable -n influxdb` to use it
     other tokens, not revoked: 2 management tokens and 3 database tokens
     --- stderr
     warning: job `create-admin-token-7c9d2b41` is suspended, but its clone runs
@@ -374,7 +375,7 @@ fn token_stays_accepted_when_selector_misses_pods() {
     verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the old token is still accepted
-    secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    secret `admin-token` contains a new token: run `bypassctl enable -n influxdb` to use it
     other tokens, not revoked: 2 management tokens and 3 database tokens
     the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr

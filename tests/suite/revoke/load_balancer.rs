@@ -1,6 +1,6 @@
 //! Token services behind a load balancer.
 
-use super::{REVOKE_ARGS, create_fast_sandbox, is_token_accepted, run_revoke};
+use super::{REVOKE_ARGS, create_fast_sandbox, get_secret_uid, is_token_accepted, run_revoke};
 use crate::sandbox::{Sandbox, wait_until};
 use serde_json::{Value, json};
 
@@ -13,13 +13,29 @@ fn add_stale_backend(sb: &Sandbox) {
     });
 }
 
+/// Returns the intents of the probes of the old token after the restart.
+fn filter_old_token_probes(entries: &[Value]) -> Vec<&Value> {
+    let is_step = |entry: &Value, step: &str| entry["step"] == step && entry["argv"].is_array();
+    let probed = entries
+        .iter()
+        .find(|entry| is_step(entry, "verify-rejection"));
+    let Some(old) = probed.map(|entry| &entry["probe"]["token_hmac"]) else {
+        return Vec::new();
+    };
+    let is_probe = |entry: &&Value| {
+        (is_step(entry, "verify-rejection") || is_step(entry, "verify-revocation"))
+            && entry["probe"]["token_hmac"] == *old
+    };
+    entries.iter().filter(is_probe).collect()
+}
+
 /// Returns the exit codes of the probes of the old token after the restart.
 fn list_old_token_probes(sb: &Sandbox) -> Vec<Value> {
     let entries = sb.read_entries();
-    let is_probe = |entry: &&Value| {
-        entry["type"] == "intent" && entry["step"] == "verify-rejection" && entry["argv"].is_array()
-    };
-    let intents: Vec<&Value> = entries.iter().filter(is_probe).map(|e| &e["seq"]).collect();
+    let intents: Vec<&Value> = filter_old_token_probes(&entries)
+        .iter()
+        .map(|intent| &intent["seq"])
+        .collect();
     entries
         .iter()
         .filter(|entry| entry["type"] == "result" && intents.contains(&&entry["intent"]))
@@ -40,6 +56,28 @@ fn backend_without_restart_is_still_accepted() {
         run.stderr
     );
     assert!(is_token_accepted(&sb, &old) || is_token_accepted(&sb, &old));
+}
+
+/// A token service in trouble rejects every token. Such rejections show nothing.
+#[test]
+fn rejections_before_the_new_token_verify_nothing() {
+    let sb = create_fast_sandbox();
+    // Longer than a streak takes.
+    sb.edit_cluster(|cluster| cluster["job_seconds"] = json!(4.5));
+    let old = sb.admin_token();
+    let key_id = sb.edit_cluster(|cluster| {
+        let pods = cluster["pods"].as_object().expect("pods");
+        let key_id = pods.values().find_map(|pod| pod["key_id"].as_str());
+        key_id.expect("a pod with a key").to_owned()
+    });
+    let running = sb.spawn(&[REVOKE_ARGS, &["--grace-period", "1s"]].concat());
+    wait_until("the job creates another token", || {
+        let token = get_secret_uid(&sb, "admin-token").map(|_| sb.admin_token());
+        token.is_some_and(|token| token != old)
+    });
+    sb.edit_cluster(|cluster| cluster["stale_backends"] = json!([key_id]));
+    let run = running.wait();
+    assert_eq!(run.code, 11, "{}", run.stdout);
 }
 
 #[test]
@@ -68,9 +106,10 @@ fn verification_takes_streak_of_at_least_two_seconds() {
         "{probes:?}"
     );
     let entries = sb.read_entries();
-    let times: Vec<jiff::Timestamp> = entries
+    let probes = filter_old_token_probes(&entries);
+    let times: Vec<jiff::Timestamp> = probes
         .iter()
-        .filter(|entry| entry["type"] == "intent" && entry["step"] == "verify-rejection")
+        .filter(|entry| entry["step"] == "verify-revocation")
         .map(|entry| {
             entry["ts"]
                 .as_str()

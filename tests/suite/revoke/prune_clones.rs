@@ -416,7 +416,7 @@ fn account_needs_permission_only_for_pruning() {
     insta::assert_snapshot!(wrap_lines(expect_refusal(&sb, 4, &["--prune-clones"])), @"
     error: missing permissions: delete jobs.batch
     hint: request them in namespace `influxdb`, or use another account (--context, --as): `bypassctl
-        doctor` prints a role for each
+        doctor -n influxdb` prints a role for each
     ");
     run_revoke(&sb, 0, &[]);
 }

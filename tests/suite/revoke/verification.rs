@@ -2,7 +2,7 @@
 
 use super::{
     assert_revoked, create_enabled_sandbox, create_fast_sandbox, extract_error, extract_progress,
-    get_secret_uid, is_token_accepted, run_revoke, run_with_exit_code,
+    get_secret_uid, is_token_accepted, list_cluster_changes, run_revoke, run_with_exit_code,
 };
 use crate::enable::TOKEN_FILE;
 use crate::sandbox::{Sandbox, wrap_lines};
@@ -52,7 +52,7 @@ fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
         // Only the second cluster has a copy of the old token, in the profile.
         let is_old_probed = next
             .stdout
-            .contains("rejects the old token and accepts the new one");
+            .contains("accepts the new token and rejected the old one 10 times in a row");
         assert_eq!(
             !is_old_probed,
             next.stdout.contains("the server rejected older tokens"),
@@ -74,6 +74,34 @@ fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
         run_revoke(&sb, 0, &[]);
         assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
     }
+}
+
+#[test]
+fn verified_revocation_without_new_token_changes_nothing_again() {
+    let sb = create_fast_sandbox();
+    revoke_without_new_token(&sb);
+    let again = run_revoke(&sb, 0, &["--no-new-token"]);
+    assert_eq!(list_cluster_changes(&sb), "", "{}", again.stdout);
+    assert!(
+        again.stdout.contains("\n  nothing to do\n"),
+        "{}",
+        again.stdout
+    );
+}
+
+#[test]
+fn token_that_nobody_saw_accepted_verifies_nothing() {
+    let sb = create_fast_sandbox();
+    // Somebody restores a secret with another token, and deletes the keys.
+    sb.set_admin_token_base64("bm8gdG9rZW4gb2YgdGhpcyBjbHVzdGVy");
+    sb.remove_secret("rsa-keys");
+    let run = run_revoke(&sb, 10, &[]);
+    assert!(
+        run.stderr
+            .contains("did not accept it before the revocation"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -194,7 +222,7 @@ fn unverified_revocation_does_not_count_as_verified() {
     let next = run_revoke(&sb, 0, &[]);
     assert!(
         next.stdout
-            .contains("rejects the old token and accepts the new one"),
+            .contains("accepts the new token and rejected the old one 10 times in a row"),
         "{}",
         next.stdout
     );
