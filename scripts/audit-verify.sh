@@ -117,8 +117,8 @@ parse_entry='
     elif has("file")
     then field("file"; is_file_change), optional("object"; is_object_reference),
       optional("probe"; is_probe)
-    else field("argv"; list(is_text)), field("exe"; is_executable), field("cwd"; is_text),
-      field("env"; type == "object" and all(.[]; is_text)),
+    else field("argv"; list(is_text) and length > 0), field("exe"; is_executable),
+      field("cwd"; is_text), field("env"; type == "object" and all(.[]; is_text)),
       field("stdin"; nullable(is_stdin)), optional("object"; is_object_reference),
       optional("probe"; is_probe)
     end;
@@ -156,6 +156,7 @@ parse_entry='
       field("actor"; is_actor), field("reason"; nullable(is_string)),
       field("unfinished"; is_unfinished)
     else "unknown type" end;
+  def part($name; $key): .[$name] | if type == "object" then .[$key] else null end;
   def form_error:
     if .v != 3 then "audit log format \(.v) is not supported, this script reads format 3"
     else
@@ -173,8 +174,8 @@ parse_entry='
       else
         # The shell uses these as array subscripts and numbers, so other values stay out of it.
         [.seq, .prev, .type, .log, .step, (.intent | only(is_count)),
-          (.torn?.bytes | only(is_count)), (.torn?.sha256 | only(is_hash)),
-          (.previous?.log | only(is_uuid)), (.previous?.head | only(is_head)),
+          (part("torn"; "bytes") | only(is_count)), (part("torn"; "sha256") | only(is_hash)),
+          (part("previous"; "log") | only(is_uuid)), (part("previous"; "head") | only(is_head)),
           (.run | only(is_uuid)), form_error]
         | map(. // "" | tostring
           | gsub("[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]"; " "))

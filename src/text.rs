@@ -3,6 +3,7 @@
 use regex::Regex;
 use std::borrow::Cow;
 use std::sync::LazyLock;
+use uuid::Uuid;
 
 /// Replaces everything that looks like a token, blanks out control characters and removes
 /// invisible ones.
@@ -82,9 +83,18 @@ pub(crate) fn escape_json(json: &str) -> String {
     out
 }
 
+/// The length of a UUID with hyphens.
+const UUID_LENGTH: usize = 36;
+
+/// Parses a UUID with hyphens. The parser of the crate also accepts other forms.
+pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
+    let is_hyphenated = text.len() == UUID_LENGTH;
+    Uuid::try_parse(text).ok().filter(|_| is_hyphenated)
+}
+
 /// Returns whether a character changes the reading direction, breaks a line or is invisible. Such
 /// characters can make one text look like another.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{061c}'

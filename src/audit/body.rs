@@ -357,7 +357,10 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
                 )));
             }
             (None, _) => Operation::Process {
-                argv: fields.argv.ok_or_else(|| missing("argv"))?,
+                argv: fields
+                    .argv
+                    .filter(|argv| !argv.is_empty())
+                    .ok_or_else(|| missing("argv"))?,
                 exe: fields.exe.ok_or_else(|| missing("exe"))?,
                 cwd: fields.cwd.ok_or_else(|| missing("cwd"))?,
                 env: fields.env.ok_or_else(|| missing("env"))?,

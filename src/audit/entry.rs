@@ -6,6 +6,7 @@ mod tests;
 use super::body::{Body, EntryText};
 use super::strict::{Strict, Word};
 use crate::digest::Digest;
+use crate::text::parse_uuid;
 use serde::Deserialize;
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
@@ -47,7 +48,7 @@ impl<'a, S: EntryText<'a>> Entry<'a, S> {
             version: base.v,
             seq: base.seq,
             prev: Digest::from_hex(&base.prev),
-            log_id: Uuid::try_parse(&base.log).ok(),
+            log_id: parse_uuid(&base.log),
             log: base.log,
             run: None,
             ts: Cow::Borrowed(""),
@@ -198,13 +199,13 @@ impl<'a> CommonKeys<'a> {
             "type" => self.kind = Some(map.next_value::<Word>()?.0),
             "log" => {
                 let Word(text) = map.next_value()?;
-                self.log_id = Uuid::try_parse(&text).ok();
+                self.log_id = parse_uuid(&text);
                 check_form(key, &text, self.log_id.is_some(), "a UUID")?;
                 self.log = Some(text);
             }
             "run" => {
                 let Word(text) = map.next_value()?;
-                self.run = Uuid::try_parse(&text).ok();
+                self.run = parse_uuid(&text);
                 check_form(key, &text, self.run.is_some(), "a UUID")?;
             }
             "ts" => {

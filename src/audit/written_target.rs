@@ -2,20 +2,25 @@
 
 use super::body::{Body, FileOp, Operation, Target, Text};
 use super::lines::for_each_entry;
+use super::segments::open_chain;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 
-/// Size of the window, in bytes. It contains some thousand entries.
-const WINDOW: u64 = 4 << 20;
-
-/// Returns the last write of a file, as far as the last megabytes of a log show.
-pub(super) fn find_last_write(file: &File, path: &Text) -> io::Result<Option<LastWrite>> {
-    let end = file.metadata()?.len();
-    let start = end.saturating_sub(WINDOW);
-    let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, start)?;
-    find_write_in(&bytes, path)
+/// Returns the last write of a file. Also reads the closed logs that the log continues, the newest
+/// first, until one has a change of the file.
+pub(super) fn find_last_write(
+    log: &Path,
+    file: &File,
+    path: &Text,
+) -> io::Result<Option<LastWrite>> {
+    for segment in open_chain(log, file, |_| Ok(false))?.iter().rev() {
+        let history = find_changes(&mut BufReader::new(segment.reader()?), path)?;
+        if history.has_change {
+            return Ok(history.last_write);
+        }
+    }
+    Ok(None)
 }
 
 /// The last write of a file.
@@ -34,14 +39,22 @@ pub struct LastWrite {
     pub target: Target,
 }
 
-/// Returns the last write of a file, as far as this part of a log shows.
+/// The changes of a file in a log.
+#[derive(Default)]
+struct FileHistory {
+    has_change: bool,
+    /// `None` without a write, or if a later change deleted the file.
+    last_write: Option<LastWrite>,
+}
+
+/// Finds the changes of a file in a log.
 ///
 /// A change without a result counts as made: the run was killed during or after it.
-fn find_write_in(mut log: &[u8], path: &Text) -> io::Result<Option<LastWrite>> {
-    let mut written: Option<LastWrite> = None;
+fn find_changes(log: &mut impl BufRead, path: &Text) -> io::Result<FileHistory> {
+    let mut history = FileHistory::default();
     // The last intent, and the state before it.
-    let mut last_intent: Option<(u64, Option<LastWrite>)> = None;
-    for_each_entry(&mut log, |entry, _, _| match entry.body {
+    let mut last_intent: Option<(u64, FileHistory)> = None;
+    for_each_entry(log, |entry, _, _| match entry.body {
         Ok(Body::Intent(intent)) => {
             if let Operation::File { file } = &intent.operation
                 && file.path == *path
@@ -54,7 +67,11 @@ fn find_write_in(mut log: &[u8], path: &Text) -> io::Result<Option<LastWrite>> {
                     reason: intent.reason,
                     target: intent.target,
                 });
-                let before = std::mem::replace(&mut written, write);
+                let change = FileHistory {
+                    has_change: true,
+                    last_write: write,
+                };
+                let before = std::mem::replace(&mut history, change);
                 last_intent = Some((entry.seq, before));
             }
         }
@@ -63,12 +80,12 @@ fn find_write_in(mut log: &[u8], path: &Text) -> io::Result<Option<LastWrite>> {
                 && *seq == result.intent
                 && result.files.is_empty()
             {
-                written = before.take();
+                history = std::mem::take(before);
             }
         }
         _ => {}
     })?;
-    Ok(written)
+    Ok(history)
 }
 
 #[cfg(test)]
@@ -112,8 +129,9 @@ mod tests {
     }
 
     fn find(lines: &[&str]) -> Option<String> {
-        let write = find_write_in(lines.concat().as_bytes(), &Text::Utf8("/t".to_owned()));
-        write.unwrap().and_then(|write| write.target.namespace)
+        let path = Text::Utf8("/t".to_owned());
+        let history = find_changes(&mut lines.concat().as_bytes(), &path).unwrap();
+        history.last_write.and_then(|write| write.target.namespace)
     }
 
     #[test]

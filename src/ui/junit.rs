@@ -4,6 +4,7 @@ use super::check::{Check, CheckState};
 use super::options::format_title;
 use super::report::{ErrorReport, Report};
 use crate::error::ErrorKind;
+use crate::text::is_invisible;
 use quick_junit::{NonSuccessKind, SerializeError, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -94,12 +95,12 @@ fn append_hint(text: &str, hint: Option<&str>) -> String {
 }
 
 /// Removes what XML 1.0 does not allow, and the other control characters but line feeds: they steer
-/// a terminal.
+/// a terminal. Invisible characters can reverse a text.
 fn strip_controls(text: &str) -> String {
     let is_valid = |c: &char| match c {
         '\n' => true,
         '\u{fffe}' | '\u{ffff}' => false,
-        c => !c.is_control(),
+        c => !c.is_control() && !is_invisible(*c),
     };
     text.chars().filter(is_valid).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::enable::run_system_program;
 use crate::sandbox::{CommandOutput, Sandbox, report_skipped, sha256_hex, split_lines};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Creates a sandbox with one logged `enable`. Returns the log and the printed head.
 fn create_recorded_sandbox() -> (Sandbox, Vec<u8>, String) {
@@ -592,6 +592,16 @@ fn verify_detects_intent_without_its_keys() {
     let mut damaged = process.clone();
     damaged["object"] = Value::Null;
     assert_eq!(verify(&damaged).code, 1, "`object` is null");
+    let mut damaged = process.clone();
+    damaged["argv"] = json!([]);
+    assert_eq!(verify(&damaged).code, 1, "an export would show no command");
+    let mut damaged = process.clone();
+    let run = damaged["run"].as_str().expect("a UUID").replace('-', "");
+    damaged["run"] = json!(run);
+    assert_eq!(verify(&damaged).code, 1, "a UUID without hyphens");
+    let mut extended = process.clone();
+    extended["previous"] = json!("an unknown key of this type");
+    assert_eq!(verify(&extended).code, 0);
 }
 
 #[test]

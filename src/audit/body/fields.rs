@@ -3,8 +3,8 @@
 use super::text::EntryText;
 use crate::audit::strict::Strict;
 use crate::digest::Digest;
+use crate::text::parse_uuid;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected};
-use uuid::Uuid;
 
 /// Reads a value that is not null, of a key that may be missing.
 pub(super) fn present<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
@@ -58,7 +58,11 @@ where
 
 /// Reads a UUID.
 pub(super) fn uuid<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
-    read_text(input, |text| Uuid::try_parse(text).is_ok(), "a UUID")
+    read_text(
+        input,
+        |text| parse_uuid(text).is_some(),
+        "a UUID with hyphens",
+    )
 }
 
 /// Reads a head: `SEQ:HASH`.

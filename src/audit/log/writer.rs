@@ -260,7 +260,7 @@ impl Log {
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_last_write(&self, path: &Path) -> Result<Option<LastWrite>> {
-        find_last_write(&self.file, &Text::from(path))
+        find_last_write(&self.path, &self.file, &Text::from(path))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 

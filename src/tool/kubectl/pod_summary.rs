@@ -24,6 +24,8 @@ pub struct PodSummary {
     pub service_account: Option<String>,
     /// Access to the node: `hostNetwork`, `hostPID`, `hostIPC`, `hostPath PATH`.
     pub host_access: Vec<String>,
+    /// Secrets, ConfigMaps and CSI drivers that the pod mounts.
+    pub mounts: Vec<String>,
 }
 
 /// What a container runs.
@@ -43,9 +45,22 @@ pub struct ContainerSummary {
     pub args: Vec<String>,
     /// Names of the environment variables, and of the objects that more of them come from.
     pub env: Vec<String>,
+    /// Commands of lifecycle hooks and probes, each after the name of its field.
+    pub hooks: Vec<String>,
+    /// Added Linux capabilities.
+    pub capabilities: Vec<String>,
     /// True if the container is privileged.
     pub privileged: bool,
 }
+
+/// The fields of a container that start further commands, as JSON pointers.
+const HOOKS: [&str; 5] = [
+    "/lifecycle/postStart",
+    "/lifecycle/preStop",
+    "/livenessProbe",
+    "/readinessProbe",
+    "/startupProbe",
+];
 
 impl PodSummary {
     /// Reads the spec of a pod.
@@ -76,6 +91,7 @@ impl PodSummary {
                 .collect(),
             service_account: account.map(format_item),
             host_access: cut_list(host_access.collect()),
+            mounts: cut_list(items(&spec["volumes"]).flat_map(list_sources).collect()),
         }
     }
 
@@ -99,6 +115,9 @@ impl PodSummary {
                 self.host_access.join(", ")
             ));
         }
+        if !self.mounts.is_empty() {
+            lines.push(format!("mounts: {}", self.mounts.join(", ")));
+        }
         lines
     }
 }
@@ -121,7 +140,16 @@ impl ContainerSummary {
                     Some(format!("all of {kind} {name}"))
                 })
         });
+        let hooks = HOOKS.into_iter().filter_map(|pointer| {
+            let command = &spec.pointer(pointer)?["exec"]["command"];
+            let words = items(command).map(|word| word.as_str().unwrap_or_default());
+            let command: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+            let name = pointer.rsplit('/').next().unwrap_or_default();
+            (!command.is_empty()).then(|| format!("{name} {}", command.join(" ")))
+        });
         Self {
+            hooks: cut_list(hooks.collect()),
+            capabilities: texts(&spec["securityContext"]["capabilities"]["add"]),
             name: text(&spec["name"]),
             init,
             image: text(&spec["image"]),
@@ -148,6 +176,8 @@ impl ContainerSummary {
             ("command", quote(&self.command)),
             ("args", quote(&self.args)),
             ("env", self.env.join(", ")),
+            ("hooks", self.hooks.join(", ")),
+            ("capabilities", self.capabilities.join(", ")),
         ] {
             if !value.is_empty() {
                 line.push_str(&format!("; {name} {value}"));
@@ -158,6 +188,23 @@ impl ContainerSummary {
         }
         line
     }
+}
+
+/// Lists the objects that a volume takes its files from.
+fn list_sources(volume: &Value) -> Vec<String> {
+    let projected = items(&volume["projected"]["sources"]);
+    let find_source = |volume: &Value| {
+        let name = |pointer: &str| volume.pointer(pointer)?.as_str();
+        let secret = name("/secret/secretName").or(name("/secret/name"));
+        let secret = secret.map(|name| format!("Secret {name}"));
+        let config = name("/configMap/name").map(|name| format!("ConfigMap {name}"));
+        let driver = name("/csi/driver").map(|name| format!("CSI {name}"));
+        secret.or(config).or(driver)
+    };
+    std::iter::once(volume)
+        .chain(projected)
+        .filter_map(find_source)
+        .collect()
 }
 
 fn items(list: &Value) -> impl Iterator<Item = &Value> {
@@ -195,7 +242,13 @@ mod tests {
             "hostNetwork": true,
             "hostPID": false,
             "hostIPC": true,
-            "volumes": [{"name": "v", "hostPath": {"path": "/var/run"}}, {"name": "w"}],
+            "volumes": [
+                {"name": "v", "hostPath": {"path": "/var/run"}},
+                {"name": "w"},
+                {"name": "x", "secret": {"secretName": "s"}},
+                {"name": "y", "projected": {"sources": [{"configMap": {"name": "m"}}]}},
+                {"name": "z", "csi": {"driver": "d"}},
+            ],
             "initContainers": [{"name": "i", "image": "r/i:1", "command": ["sh", "-c", "a b"]}],
             "containers": [{
                 "name": "c",
@@ -203,7 +256,9 @@ mod tests {
                 "args": ["--x", "\u{1b}[2J"],
                 "env": [{"name": "A", "value": "hidden"}],
                 "envFrom": [{"secretRef": {"name": "s"}}],
-                "securityContext": {"privileged": true},
+                "securityContext": {"privileged": true, "capabilities": {"add": ["SYS_ADMIN"]}},
+                "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", "x"]}}},
+                "livenessProbe": {"httpGet": {"port": 1}},
             }],
         });
         assert_eq!(
@@ -212,10 +267,12 @@ mod tests {
                 r#"init container i: image r/i:1; command "sh" "-c" "a b""#,
                 concat!(
                     r#"container c: image r/c@sha256:0; args "--x" "\\u{1b}[2J"; "#,
-                    "env A, all of Secret s; privileged"
+                    "env A, all of Secret s; ",
+                    r#"hooks postStart "sh" "-c" "x"; capabilities SYS_ADMIN; privileged"#
                 ),
                 "service account robot",
                 "access to the node: hostNetwork, hostIPC, hostPath /var/run",
+                "mounts: Secret s, ConfigMap m, CSI d",
             ]
         );
     }

@@ -73,6 +73,20 @@ fn token_of_another_namespace_is_replaced_only_on_demand() {
 }
 
 #[test]
+fn closed_log_still_shows_the_other_namespace() {
+    let sb = create_sandbox_with_two_namespaces();
+    assert_eq!(run_enable(&sb, &[]).code, 0);
+    assert_eq!(sb.run(&["audit", "rotate-log"]).code, 0);
+    assert_eq!(enable_default(&sb, &[]).code, 4);
+    let status = sb.run(&["status", "-n", "influxdb"]);
+    assert!(
+        status.stdout.contains("wrote the token file"),
+        "{}",
+        status.stdout
+    );
+}
+
+#[test]
 fn rotate_warns_about_token_of_another_namespace() {
     let sb = create_sandbox_with_two_namespaces();
     assert_eq!(enable_default(&sb, &[]).code, 0);
