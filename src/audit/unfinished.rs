@@ -69,6 +69,7 @@ enum RunEventKind {
         step: String,
         plan: Option<String>,
         effect: Effect,
+        is_process: bool,
         object: Option<ObjectRef>,
         probe: Option<ProbeSubject>,
     },
@@ -96,6 +97,7 @@ impl RunEvent {
         let (target, kind) = match entry.body.ok()? {
             Body::RunBegin(begin) => (Target::default(), RunEventKind::Begin(begin)),
             Body::Intent(intent) => {
+                let is_process = matches!(intent.operation, Operation::Process { .. });
                 let (object, probe) = match intent.operation {
                     Operation::Process { object, probe, .. } => (object, probe),
                     Operation::File { .. } => (None, None),
@@ -106,6 +108,7 @@ impl RunEvent {
                     step: intent.step,
                     plan: intent.plan,
                     effect: intent.effect,
+                    is_process,
                     object,
                     probe,
                 };
@@ -235,6 +238,36 @@ fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<Object
         }
     }
     started
+}
+
+/// Returns whether unfinished revocations started to change something other than a local file. One
+/// that continues after `revoke --no-new-token` deletes no keys.
+fn has_changes(events: &[RunEvent], target: &Target) -> bool {
+    let mut has_changed = false;
+    for event in events {
+        if !event.target.is_same_namespace(target) {
+            continue;
+        }
+        match &event.kind {
+            RunEventKind::Intent {
+                ts,
+                effect: Effect::Changes,
+                is_process: true,
+                ..
+            } => has_changed |= is_recent(ts),
+            RunEventKind::End {
+                is_completed_revocation: true,
+                ..
+            } => has_changed = false,
+            _ => {}
+        }
+    }
+    has_changed
+}
+
+/// Returns whether revocations of the last 24 hours in this namespace have not finished.
+pub(super) fn has_unfinished_changes(log: &RecentLog, target: &Target) -> io::Result<bool> {
+    Ok(has_changes(&read_revocation_events(log)?, target))
 }
 
 /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started to
@@ -389,8 +422,7 @@ pub(super) fn list_unfinished_revocations(
     let stopped = stopped.into_iter().filter_map(|candidate| {
         let (_, target, progress) = &candidate;
         let last_step = progress.last_change?.to_owned();
-        let is_unfinished = !collect_started_deletions(&events, target).is_empty();
-        is_unfinished.then_some((candidate, RevocationState::Stopped { last_step }))
+        has_changes(&events, target).then_some((candidate, RevocationState::Stopped { last_step }))
     });
     let build = |((run, target, progress), state): ((&str, &Target, RunProgress), _)| {
         UnfinishedRevocation {

@@ -30,6 +30,7 @@ use request::RevocationRequest;
 /// The facts that a revocation is planned from.
 pub(crate) struct RevocationContext {
     snapshot: ClusterSnapshot,
+    has_unfinished_changes: bool,
     started_deletions: Vec<ObjectRef>,
     created_secrets: Vec<ObjectRef>,
     /// The entry of an earlier run that verified the current keys.
@@ -60,12 +61,14 @@ pub(crate) fn gather_context(
         session.executor.load_hmac_key(may_create)?;
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
+    let has_unfinished_changes = session.executor.has_unfinished_changes()?;
     let started_deletions = session.executor.find_started_deletions()?;
     let created_secrets = session.executor.find_created_secrets()?;
     let observation = Observation {
         secrets: &snapshot.secrets,
         jobs: &snapshot.jobs,
         pods: &snapshot.pods,
+        has_unfinished_changes,
         started_deletions: &started_deletions,
         created_secrets: &created_secrets,
     };
@@ -105,6 +108,7 @@ pub(crate) fn gather_context(
     )?;
     Ok(RevocationContext {
         snapshot,
+        has_unfinished_changes,
         started_deletions,
         created_secrets,
         verified_by,
@@ -128,6 +132,7 @@ pub(crate) fn run_revocation(
     let runner = session.runner();
     let RevocationContext {
         snapshot,
+        has_unfinished_changes,
         started_deletions,
         created_secrets,
         verified_by,
@@ -155,6 +160,7 @@ pub(crate) fn run_revocation(
         other_key_users: snapshot.other_key_users,
         operator: snapshot.operator,
         app_instances: snapshot.app_instances,
+        has_unfinished_changes,
         started_deletions,
         created_secrets,
         are_secrets_verified: verified_by.is_some(),
@@ -231,7 +237,7 @@ fn print_consequences(session: &Session, request: &RevocationRequest, plan: &Pla
     let effect = if plan.deletes_keys() {
         "All admin tokens issued so far stop working, for all users. This cannot be undone."
     } else {
-        "An earlier run deleted the keys. This run completes the revocation."
+        "The old keys are already gone. This run completes the revocation."
     };
     let gap = if request.creates_new_token {
         "Expect an outage until the new token exists."

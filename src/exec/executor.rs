@@ -207,6 +207,15 @@ impl Executor {
         lock_mutex(&self.log).find_started_deletions(&self.target())
     }
 
+    /// Returns whether unfinished revocations of this target started to change something other than
+    /// a local file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
+    pub fn has_unfinished_changes(&self) -> Result<bool> {
+        lock_mutex(&self.log).has_unfinished_changes(&self.target())
+    }
+
     /// Finds the last write of a file.
     ///
     /// # Errors

@@ -210,8 +210,10 @@ fn render_probe_token(
 
 /// Renders a delivery of the new token from the first token file, which an earlier step has written.
 fn render_delivery(command: &Invocation, token_file: Option<&Path>) -> String {
-    let file = quote_path(token_file.unwrap_or(Path::new("/dev/null")));
-    format!("{} <{file}\n", render_command(command))
+    match token_file.map(quote_path) {
+        Some(file) => format!("{} <{file}\n", render_command(command)),
+        None => "fail 'the new token is in no file'\n".to_owned(),
+    }
 }
 
 /// Renders a copy of the old file with the splices in it, which replaces the old file only if its

@@ -228,6 +228,16 @@ impl Log {
         &self.unwritten_results
     }
 
+    /// Returns whether revocations of the last 24 hours in this namespace have not finished.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
+    pub fn has_unfinished_changes(&self, target: &Target) -> Result<bool> {
+        self.open_recent()
+            .and_then(|log| unfinished::has_unfinished_changes(&log, target))
+            .map_err(|error| unrecorded_error(&self.path, &error))
+    }
+
     /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started
     /// to delete.
     ///

@@ -19,7 +19,7 @@ pub(super) fn report_preflight(
 ) -> Result<()> {
     if let Some(RecordedVerification { seq, run, .. }) = verified_by {
         let text = format!(
-            "entry {seq} of run {} verified them: this run keeps them",
+            "entry {seq} of run {} verified these keys: this run keeps them",
             run.get(..8).unwrap_or(run)
         );
         session.ui.report_step("keys", StepOutcome::Verified, &text);

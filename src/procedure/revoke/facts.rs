@@ -30,6 +30,8 @@ pub struct RevocationFacts {
     pub other_key_users: Vec<String>,
     pub operator: Operator,
     pub app_instances: AppInstances,
+    /// Unfinished revocations in the audit log have started to change something.
+    pub has_unfinished_changes: bool,
     /// The deletions that unfinished revocations in the audit log have started.
     pub started_deletions: Vec<ObjectRef>,
     /// The secrets that jobs of unfinished revocations in the audit log have created.

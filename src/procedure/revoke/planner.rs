@@ -35,6 +35,7 @@ pub fn plan_revocation(facts: &RevocationFacts, local_steps: Vec<Step>) -> Resul
         secrets: &facts.secrets,
         jobs: &facts.jobs,
         pods: &facts.pods,
+        has_unfinished_changes: facts.has_unfinished_changes,
         started_deletions: &facts.started_deletions,
         created_secrets: &facts.created_secrets,
     };

@@ -66,6 +66,8 @@ pub struct Observation<'a> {
     pub jobs: &'a [Job],
     /// The pods that load the keys.
     pub pods: &'a [Pod],
+    /// Unfinished revocations in the audit log have started to change something.
+    pub has_unfinished_changes: bool,
     /// The deletions that unfinished revocations in the audit log have started.
     pub started_deletions: &'a [ObjectRef],
     /// The secrets that jobs of unfinished revocations in the audit log have created.
@@ -129,7 +131,8 @@ impl Observation<'_> {
         keys: Option<&SecretUid>,
         token: Option<&SecretUid>,
     ) -> Option<String> {
-        let is_logged = self.has_started_deletion(SecretName::RsaKeys)
+        let is_logged = (self.has_unfinished_changes
+            || self.has_started_deletion(SecretName::RsaKeys))
             && keys.is_none_or(|keys| !self.is_deletion_started(keys));
         let reason = match (keys, token) {
             _ if is_logged => "the audit log has an unfinished revocation of these keys",

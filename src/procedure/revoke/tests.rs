@@ -131,6 +131,7 @@ fn make_facts() -> RevocationFacts {
         other_key_users: Vec::new(),
         operator: Operator::Absent,
         app_instances: AppInstances::Known(Vec::new()),
+        has_unfinished_changes: false,
         started_deletions: Vec::new(),
         created_secrets: Vec::new(),
         are_secrets_verified: false,

@@ -64,8 +64,8 @@ fn enable_fails_when_secret_is_missing() {
     error: cannot read secret `admin-token`: Error from server (NotFound): secrets "admin-token" not
         found
     hint: check the namespace and the context with `kubectl get secrets,jobs --namespace influxdb
-        --context sim-dev`. Run `bypassctl revoke` to create a token: an interrupted revocation
-        leaves none, and neither does --no-new-token
+        --context sim-dev`. Run `bypassctl revoke -n influxdb` to create a token: an interrupted
+        revocation leaves none, and neither does --no-new-token
     audit head [UID] 15:[SHA256]
     "#);
 }

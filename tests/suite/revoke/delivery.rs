@@ -1,6 +1,8 @@
 //! The delivery of the new token to another program.
 
-use super::{create_enabled_sandbox, get_secret_uid, list_cluster_changes, run_with_exit_code};
+use super::{
+    REVOKE_ARGS, create_enabled_sandbox, get_secret_uid, list_cluster_changes, run_with_exit_code,
+};
 use crate::sandbox::{CommandOutput, Sandbox, extract_error, sha256_hex};
 use serde_json::{Value, json};
 
@@ -46,8 +48,7 @@ fn find_delivery(sb: &Sandbox) -> Value {
     let mut deliveries = intents
         .into_iter()
         .filter(|intent| intent["step"] == "deliver-token");
-    let delivery = deliveries.next_back().expect("a delivery");
-    delivery
+    deliveries.next_back().expect("a delivery")
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn failed_delivery_stops_and_the_same_command_only_delivers() {
     insta::assert_snapshot!(extract_error(&run), @"
     error: cannot deliver the new token: `vault kv put '-mount=x' 'token=-'` failed with exit code 2: denied
     hint: a change was made before this error: run the same command again to resume. The new token is in use, and only its delivery is missing: correct the command. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation, write-token; started: deliver-token; pending: count-tokens
-    audit head [UID] 155:[SHA256]
+    audit head [UID] 153:[SHA256]
     ");
     let keys = get_secret_uid(&sb, "rsa-keys");
     sb.clear_calls();
@@ -103,6 +104,24 @@ fn failed_delivery_stops_and_the_same_command_only_delivers() {
     let run = rotate_and_deliver(&sb, 0);
     assert_eq!(list_cluster_changes(&sb), "", "{}", run.stdout);
     assert_eq!(get_secret_uid(&sb, "rsa-keys"), keys);
+    assert_token_received(&sb);
+}
+
+/// Such a rotation deletes no keys, so nothing but its own steps shows that it is unfinished.
+#[test]
+fn failed_delivery_after_revocation_without_token_resumes() {
+    let sb = create_sandbox_with_vault_ending("exit 2");
+    run_with_exit_code(&sb, 0, &[REVOKE_ARGS, &["--no-new-token"]].concat());
+    rotate_and_deliver(&sb, 8);
+    let status = sb.run(&["status", "-n", "influxdb"]).stdout;
+    assert!(
+        status.contains("stopped at step `deliver-token`"),
+        "{status}"
+    );
+    sb.clear_calls();
+    install_vault(&sb, "exit 0");
+    let run = rotate_and_deliver(&sb, 0);
+    assert_eq!(list_cluster_changes(&sb), "", "{}", run.stdout);
     assert_token_received(&sb);
 }
 

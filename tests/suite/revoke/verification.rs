@@ -44,7 +44,7 @@ fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
         let next = run_revoke(&sb, 0, &[]);
         let entry = sb.read_entries_by_type("verification").remove(0);
         let expected = format!(
-            "verified  keys: entry {} of run {} verified them: this run keeps them",
+            "verified  keys: entry {} of run {} verified these keys: this run keeps them",
             entry["seq"],
             &earlier["run"].as_str().expect("a run")[..8]
         );
@@ -321,7 +321,7 @@ fn verification_is_inconclusive_without_influxctl_or_profile() {
     verified  verify-admin-token: secret `admin-token` has the new UID [UID]
     done      get-token: secret `admin-token` read, fingerprint [HEX]
     revoked, but the verification is inconclusive
-    secret `admin-token` contains a new token: run `bypassctl enable` to use it
+    secret `admin-token` contains a new token: run `bypassctl enable -n influxdb` to use it
     the state directory keeps a copy of the old token until the next revocation, mode 0600
     --- stderr
     warning: cannot probe tokens, so the verification will be inconclusive: `influxctl` is not in

@@ -180,6 +180,7 @@ proptest! {
             secrets: &facts.secrets,
             jobs: &facts.jobs,
             pods: &facts.pods,
+            has_unfinished_changes: facts.has_unfinished_changes,
             started_deletions: &facts.started_deletions,
             created_secrets: &facts.created_secrets,
         };
