@@ -3,7 +3,9 @@
 use super::{
     REVOKE_ARGS, create_enabled_sandbox, get_secret_uid, list_cluster_changes, run_with_exit_code,
 };
-use crate::sandbox::{CommandOutput, Sandbox, extract_error, sha256_hex};
+use crate::sandbox::{
+    CommandOutput, Sandbox, drop_audit_head, extract_error, sha256_hex, wrap_lines,
+};
 use serde_json::{Value, json};
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
@@ -93,10 +95,14 @@ fn rotate_delivers_the_verified_token_on_stdin_alone() {
 fn failed_delivery_stops_and_the_same_command_only_delivers() {
     let sb = create_sandbox_with_vault_ending("echo denied >&2; exit 2");
     let run = rotate_and_deliver(&sb, 8);
-    insta::assert_snapshot!(extract_error(&run), @"
-    error: cannot deliver the new token: `vault kv put '-mount=x' 'token=-'` failed with exit code 2: denied
-    hint: a change was made before this error: run the same command again to resume. The new token is in use, and only its delivery is missing: correct the command. Steps done: delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods, rerun-create-admin-token, verify-rejection, verify-admin-token, get-token, verify-revocation, write-token; started: deliver-token; pending: count-tokens
-    audit head [UID] 153:[SHA256]
+    insta::assert_snapshot!(wrap_lines(drop_audit_head(&extract_error(&run))), @"
+    error: cannot deliver the new token: `vault kv put '-mount=x' 'token=-'` failed with exit code
+        2: denied
+    hint: a change was made before this error: run the same command again to resume. The new token
+        is in use, and only its delivery is missing: correct the command. Steps done:
+        delete-rsa-keys, delete-admin-token, rerun-key-gen, verify-rsa-keys, restart-pods,
+        rerun-create-admin-token, verify-rejection, verify-admin-token, get-token,
+        verify-revocation, write-token; started: deliver-token; pending: count-tokens
     ");
     let keys = get_secret_uid(&sb, "rsa-keys");
     sb.clear_calls();
@@ -129,10 +135,9 @@ fn failed_delivery_after_revocation_without_token_resumes() {
 fn missing_program_is_found_before_the_first_change() {
     let sb = create_enabled_sandbox();
     let run = rotate_and_deliver(&sb, 1);
-    insta::assert_snapshot!(extract_error(&run), @"
+    insta::assert_snapshot!(wrap_lines(drop_audit_head(&extract_error(&run))), @"
     error: `vault` is not in PATH
     hint: install it, or correct the command after --deliver
-    audit head [UID] 33:[SHA256]
     ");
     let path_args = [ROTATE_ARGS, &["--deliver", "./vault"]].concat();
     let run = run_with_exit_code(&sb, 1, &path_args);
