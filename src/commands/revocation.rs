@@ -204,11 +204,7 @@ pub(crate) fn run_revocation(
         }
         session.ui.print_held_warnings();
         require_confirmation(session, &facts.target, request.args.confirm.as_deref())?;
-        session.ui.set_wait_note(if request.args.start_over {
-            "Ctrl-C is safe: the same command without --start-over resumes"
-        } else {
-            "Ctrl-C is safe: the same command resumes"
-        });
+        session.ui.set_wait_note(interrupt_note(request.args));
     }
     let state = build_run_state(&facts.secrets, verified_by, old_token);
     let result = execute_with_kept_token(session, &facts, &revocation.plan, has_kept_token, &state);
@@ -230,6 +226,15 @@ pub(crate) fn run_revocation(
         &revocation,
         &state,
     ))
+}
+
+/// Returns the note below a wait.
+fn interrupt_note(args: &RevocationArgs) -> &'static str {
+    if args.start_over {
+        "Ctrl-C is safe: the same command without --start-over resumes"
+    } else {
+        "Ctrl-C is safe: the same command resumes"
+    }
 }
 
 /// Prints what a plan means, before the question.
