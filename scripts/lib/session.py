@@ -56,6 +56,7 @@ VARIABLE_VALUES = (
     (r"\b\d+\.\d s from\b", "N s from"),
     # The width of a column depends on its values.
     (r" {2,}", "  "),
+    (r"\bN ago  [0-9a-f]{8}\b", "N ago  ID"),
     (r"\b\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r"\b\S+ on workstation wrote", "USER on workstation wrote"),
 )
