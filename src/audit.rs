@@ -36,6 +36,8 @@ pub use segments::{
 };
 pub use strict::check_strict_json;
 pub use token_file::TokenFileOrigin;
-pub use unfinished::{PlanProgress, RecordedVerification, RevocationState, UnfinishedRevocation};
+pub use unfinished::{
+    PlanProgress, RecordedVerification, RevocationState, StartedChanges, UnfinishedRevocation,
+};
 pub use verify::{Finding, FindingKind, LogReport, verify_log};
 pub use written_target::LastWrite;

@@ -1,7 +1,7 @@
 """session.py NAME FILE RAW [--check OLD] -- SHELL...: records a session and draws it as SVG.
 
-Types the commands of session NAME at a pseudo-terminal that runs SHELL. Draws the screen into FILE and
-writes the raw output to RAW. With --check, prints the differences from OLD and exits with 1 if
+Types the commands of session NAME at a pseudo-terminal that runs SHELL. Draws the screen into FILE
+and writes the raw output to RAW. With --check, prints the differences from OLD and exits with 1 if
 there are any. scripts/session calls it.
 """
 import difflib, fcntl, os, pty, re, select, struct, sys, termios, time
@@ -11,11 +11,11 @@ import pyte, pyte.graphics, pyte.screens
 # Stands for the last audit head on the screen.
 HEAD = "HEAD"
 # A question of the program, and the answer.
-QUESTION, ANSWER = "to continue: ", "sim-dev/influxdb"
+QUESTION, ANSWER = "to continue:", "sim-dev/influxdb"
 # Title, description, and the commands with their expected exit codes.
 SESSIONS = {
-    "session": ("A session with bypassctl", """In a terminal, bypassctl enables the admin token,
-reports its status, disables it again and verifies the audit log.""", (
+    "session": ("A session with bypassctl", "In a terminal, bypassctl enables the admin token, "
+                "reports its status, disables it again and verifies the audit log.", (
     ("bypassctl enable -n influxdb --reason CHG-12", 0),
     ("influxctl database list", 0),
     ("diff config.toml.before ~/.config/influxctl/config.toml", 1),
@@ -25,8 +25,8 @@ reports its status, disables it again and verifies the audit log.""", (
     ("bypassctl audit export | grep '^kubectl get' | sort | uniq -c", 0),
     (f"bypassctl audit verify --expect {HEAD}", 0),
 )),
-    "rotation": ("A rotation with bypassctl", """In a terminal, bypassctl doctor runs its checks,
-rotate asks and replaces the token, status reports it, and audit list shows the runs.""", (
+    "rotation": ("A rotation with bypassctl", "In a terminal, bypassctl doctor runs its checks, rotate "
+                 "asks and replaces the token, status reports it, and audit list shows the runs.", (
     ("bypassctl doctor -n influxdb", 0),
     ("bypassctl rotate -n influxdb --reason CHG-31", 0),
     ("bypassctl status -n influxdb", 0),
@@ -82,7 +82,8 @@ def record_session(commands, shell, raw):
         answered = False
         while (not screen.title.startswith(f"{number} ")
                or screen.display[screen.cursor.y].rstrip() != "$"):
-            if not answered and screen.display[screen.cursor.y].rstrip().endswith(QUESTION.rstrip()):
+            line = screen.display[screen.cursor.y].rstrip()
+            if not answered and line.endswith(QUESTION):
                 answered = True
                 os.write(terminal, ANSWER.encode() + b"\n")
             ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))

@@ -117,7 +117,7 @@ fn convert_clap_error(error: &clap::Error, argv: &[OsString]) -> Error {
     let tips: Vec<String> = parts
         .filter_map(|part| part.strip_prefix("tip: ").map(str::to_owned))
         .collect();
-    let hint = if is_confirmation_of_other_programs(error) {
+    let hint = if is_confirmation_of_other_programs(error) && accepts_confirmation(argv) {
         "to confirm without a terminal, pass `--confirm CONTEXT/NAMESPACE`".to_owned()
     } else if tips.is_empty() {
         help
@@ -135,6 +135,14 @@ fn is_confirmation_of_other_programs(error: &clap::Error) -> bool {
     };
     error.kind() == ClapErrorKind::UnknownArgument
         && ["--yes", "-y", "--force", "--auto-approve"].contains(&argument)
+}
+
+/// Returns whether the command on an invalid command line has the option `--confirm`.
+fn accepts_confirmation(argv: &[OsString]) -> bool {
+    let name = find_command_name(argv);
+    ["revoke", "rotate", "apply"]
+        .iter()
+        .any(|command| name == format!("{PROGRAM_NAME} {command}"))
 }
 
 /// Finds the command on an invalid command line, with its subcommand.

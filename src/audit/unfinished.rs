@@ -220,30 +220,18 @@ fn remove_refused_changes(events: &mut Vec<RunEvent>) {
     });
 }
 
-fn collect_started_deletions(events: &[RunEvent], target: &Target) -> Vec<ObjectRef> {
-    let mut started = Vec::new();
-    for event in events {
-        if !event.target.is_same_namespace(target) {
-            continue;
-        }
-        match &event.kind {
-            RunEventKind::Intent { ts, object, .. } if is_recent(ts) => {
-                started.extend(object.clone())
-            }
-            RunEventKind::End {
-                is_completed_revocation: true,
-                ..
-            } => started.clear(),
-            _ => {}
-        }
-    }
-    started
+/// What unfinished revocations of a namespace started to change.
+#[derive(Default)]
+pub struct StartedChanges {
+    /// They started to change more than local files. A rotation that continues after
+    /// `revoke --no-new-token` deletes no keys.
+    pub has_changes: bool,
+    /// The objects that they started to delete.
+    pub deletions: Vec<ObjectRef>,
 }
 
-/// Returns whether unfinished revocations started to change something other than a local file. One
-/// that continues after `revoke --no-new-token` deletes no keys.
-fn has_changes(events: &[RunEvent], target: &Target) -> bool {
-    let mut has_changed = false;
+fn collect_started_changes(events: &[RunEvent], target: &Target) -> StartedChanges {
+    let mut started = StartedChanges::default();
     for event in events {
         if !event.target.is_same_namespace(target) {
             continue;
@@ -253,34 +241,29 @@ fn has_changes(events: &[RunEvent], target: &Target) -> bool {
                 ts,
                 effect: Effect::Changes,
                 is_process: true,
+                object,
                 ..
-            } => has_changed |= is_recent(ts),
+            } if is_recent(ts) => {
+                started.has_changes = true;
+                started.deletions.extend(object.clone());
+            }
             RunEventKind::End {
                 is_completed_revocation: true,
                 ..
-            } => has_changed = false,
+            } => started = StartedChanges::default(),
             _ => {}
         }
     }
-    has_changed
+    started
 }
 
-/// Returns whether revocations of the last 24 hours in this namespace have not finished.
-pub(super) fn has_unfinished_changes(log: &RecentLog, target: &Target) -> io::Result<bool> {
-    Ok(has_changes(&read_revocation_events(log)?, target))
-}
-
-/// Finds the objects of this namespace that unfinished revocations of the last 24 hours started to
-/// delete.
+/// Finds what unfinished revocations of the last 24 hours started to change in this namespace.
 ///
 /// A revocation that was resumed on another host has no end in this log. The limit of 24 hours
 /// keeps it from counting as unfinished forever.
-pub(super) fn find_started_deletions(
-    log: &RecentLog,
-    target: &Target,
-) -> io::Result<Vec<ObjectRef>> {
+pub(super) fn find_started_changes(log: &RecentLog, target: &Target) -> io::Result<StartedChanges> {
     let events = read_revocation_events(log)?;
-    Ok(collect_started_deletions(&events, target))
+    Ok(collect_started_changes(&events, target))
 }
 
 /// Finds the secrets of this namespace that jobs of unfinished revocations created.
@@ -422,7 +405,8 @@ pub(super) fn list_unfinished_revocations(
     let stopped = stopped.into_iter().filter_map(|candidate| {
         let (_, target, progress) = &candidate;
         let last_step = progress.last_change?.to_owned();
-        has_changes(&events, target).then_some((candidate, RevocationState::Stopped { last_step }))
+        let is_unfinished = collect_started_changes(&events, target).has_changes;
+        is_unfinished.then_some((candidate, RevocationState::Stopped { last_step }))
     });
     let build = |((run, target, progress), state): ((&str, &Target, RunProgress), _)| {
         UnfinishedRevocation {

@@ -6,7 +6,7 @@ pub(crate) mod preflight;
 pub(crate) mod report;
 pub(crate) mod request;
 
-use crate::audit::RecordedVerification;
+use crate::audit::{RecordedVerification, StartedChanges};
 use crate::cli::RevocationArgs;
 use crate::error::{CommandResult, Error, ErrorKind, Result};
 use crate::plan::{Action, Plan, Step, TokenProbe};
@@ -61,8 +61,10 @@ pub(crate) fn gather_context(
         session.executor.load_hmac_key(may_create)?;
     }
     let mut snapshot = observe::observe_cluster(session, kubectl, namespace, args)?;
-    let has_unfinished_changes = session.executor.has_unfinished_changes()?;
-    let started_deletions = session.executor.find_started_deletions()?;
+    let StartedChanges {
+        has_changes: has_unfinished_changes,
+        deletions: started_deletions,
+    } = session.executor.find_started_changes()?;
     let created_secrets = session.executor.find_created_secrets()?;
     let observation = Observation {
         secrets: &snapshot.secrets,

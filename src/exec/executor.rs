@@ -8,7 +8,7 @@ use super::sync::lock_mutex;
 use crate::audit::{
     Actor, Body, Executable, Head, Intent, InterruptCheck, LastWrite, Log, ObservedSecrets,
     Operation, PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin,
-    Target, Text, TokenFileOrigin, UnfinishedRevocation,
+    StartedChanges, Target, Text, TokenFileOrigin, UnfinishedRevocation,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -198,22 +198,12 @@ impl Executor {
         lock_mutex(&self.log).unwritten_results().to_vec()
     }
 
-    /// Finds the objects of this target that unfinished revocations of the last 24 hours began to
-    /// delete.
+    /// Finds what unfinished revocations of the last 24 hours started to change at this target.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_started_deletions(&self) -> Result<Vec<ObjectRef>> {
-        lock_mutex(&self.log).find_started_deletions(&self.target())
-    }
-
-    /// Returns whether unfinished revocations of this target started to change something other than
-    /// a local file.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn has_unfinished_changes(&self) -> Result<bool> {
-        lock_mutex(&self.log).has_unfinished_changes(&self.target())
+    pub fn find_started_changes(&self) -> Result<StartedChanges> {
+        lock_mutex(&self.log).find_started_changes(&self.target())
     }
 
     /// Finds the last write of a file.

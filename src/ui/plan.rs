@@ -181,3 +181,25 @@ fn wrap_step_line(layout: &Layout, line: &str) -> String {
         None => layout.wrap(head, text, indent),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_shows_warnings_up_to_its_limits() {
+        let count = |lines: &[usize]| {
+            let texts: Vec<String> = lines.iter().map(|lines| "x\n".repeat(*lines)).collect();
+            count_summary_warnings(&texts)
+        };
+        for (lines, shown) in [
+            (&[][..], 0),
+            (&[1, 1, 1, 1], 4),
+            (&[1, 1, 1, 1, 1], 3),
+            (&[2, 3, 2], 2),
+            (&[9, 1], 1),
+        ] {
+            assert_eq!(count(lines), shown, "{lines:?}");
+        }
+    }
+}

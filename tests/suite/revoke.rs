@@ -107,12 +107,16 @@ pub fn normalize_step_order(text: &str) -> String {
     let is = |line: &str, word: &str| {
         (line.starts_with("done ") || line.starts_with("verified ")) && line.contains(word)
     };
-    let find = |word: &str| lines.iter().position(|line| is(line, word));
-    let (get_token_line, verify_token_line) = (find(" get-token: "), find(" verify-admin-token: "));
-    if let (Some(get_token_line), Some(verify_token_line)) = (get_token_line, verify_token_line)
-        && get_token_line < verify_token_line
-    {
-        lines.swap(get_token_line, verify_token_line);
+    for (first, second) in [
+        (" verify-rejection: ", " rerun-create-admin-token: "),
+        (" verify-admin-token: ", " get-token: "),
+    ] {
+        let find = |word: &str| lines.iter().position(|line| is(line, word));
+        if let (Some(first), Some(second)) = (find(first), find(second))
+            && second < first
+        {
+            lines.swap(first, second);
+        }
     }
     mask_entry_count(&lines.concat())
 }

@@ -31,6 +31,25 @@ fn list_failed_checks(run: &CommandOutput) -> String {
 }
 
 #[test]
+fn hints_repeat_the_options_of_the_run() {
+    let sb = Sandbox::new();
+    let config = sb.read(CONFIG_FILE).replace("\"default\"", "\"other\"");
+    sb.write(CONFIG_FILE, config);
+    let args = [
+        "status",
+        "-n",
+        "influxdb",
+        "--context",
+        "sim-dev",
+        "--profile",
+        "other",
+    ];
+    let run = sb.run(&args);
+    let command = "`bypassctl enable -n influxdb --context sim-dev --profile other`";
+    assert!(run.stdout.contains(command), "{}", run.stdout);
+}
+
+#[test]
 fn status_passes_when_token_is_in_use() {
     let sb = create_enabled_sandbox();
     sb.clear_calls();

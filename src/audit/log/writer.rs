@@ -10,7 +10,9 @@ use crate::audit::lock_file::{InterruptCheck, LockFile, lock_path};
 use crate::audit::recent::RecentLog;
 use crate::audit::tail::{self, Tail};
 use crate::audit::token_file::{self, TokenFileOrigin};
-use crate::audit::unfinished::{self, PlanProgress, RecordedVerification, UnfinishedRevocation};
+use crate::audit::unfinished::{
+    self, PlanProgress, RecordedVerification, StartedChanges, UnfinishedRevocation,
+};
 use crate::audit::written_target::{LastWrite, find_last_write};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
@@ -228,24 +230,13 @@ impl Log {
         &self.unwritten_results
     }
 
-    /// Returns whether revocations of the last 24 hours in this namespace have not finished.
+    /// Finds what unfinished revocations of the last 24 hours started to change in this namespace.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn has_unfinished_changes(&self, target: &Target) -> Result<bool> {
+    pub fn find_started_changes(&self, target: &Target) -> Result<StartedChanges> {
         self.open_recent()
-            .and_then(|log| unfinished::has_unfinished_changes(&log, target))
-            .map_err(|error| unrecorded_error(&self.path, &error))
-    }
-
-    /// Finds the objects of this namespace that unfinished revocations of the last 24 hours started
-    /// to delete.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Unrecorded`] if the log cannot be read.
-    pub fn find_started_deletions(&self, target: &Target) -> Result<Vec<ObjectRef>> {
-        self.open_recent()
-            .and_then(|log| unfinished::find_started_deletions(&log, target))
+            .and_then(|log| unfinished::find_started_changes(&log, target))
             .map_err(|error| unrecorded_error(&self.path, &error))
     }
 

@@ -4,7 +4,7 @@
 
 use super::jobs::JobKind;
 use crate::plan::SecretName;
-use crate::tool::invocation::{ObjectKind, ObjectRef};
+use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{Job, Pod, SecretUid};
 use jiff::{SignedDuration, Timestamp};
 
@@ -81,12 +81,6 @@ impl Observation<'_> {
             .find(|secret| secret.name == name.as_str())
     }
 
-    fn has_started_deletion(&self, name: SecretName) -> bool {
-        self.started_deletions
-            .iter()
-            .any(|object| object.kind == ObjectKind::Secret && object.name == name.as_str())
-    }
-
     fn is_deletion_started(&self, secret: &SecretUid) -> bool {
         self.started_deletions
             .iter()
@@ -131,9 +125,8 @@ impl Observation<'_> {
         keys: Option<&SecretUid>,
         token: Option<&SecretUid>,
     ) -> Option<String> {
-        let is_logged = (self.has_unfinished_changes
-            || self.has_started_deletion(SecretName::RsaKeys))
-            && keys.is_none_or(|keys| !self.is_deletion_started(keys));
+        let is_logged =
+            self.has_unfinished_changes && keys.is_none_or(|keys| !self.is_deletion_started(keys));
         let reason = match (keys, token) {
             _ if is_logged => "the audit log has an unfinished revocation of these keys",
             (None, _) => "secret `rsa-keys` is missing",

@@ -314,6 +314,7 @@ fn audit_log_distinguishes_new_secrets_from_old() {
     };
     let list_remaining = |started_deletions: Vec<ObjectRef>, start_over: bool| {
         let mut facts = RevocationFacts {
+            has_unfinished_changes: !started_deletions.is_empty(),
             started_deletions,
             pods: vec![make_pod("p", 1, true, false)],
             ..make_facts()
@@ -501,6 +502,7 @@ fn plan_waits_when_token_job_is_running() {
 fn restart_expects_as_many_pods_as_are_terminating() {
     let ready_after = |pods: Vec<Pod>| {
         let mut facts = make_facts();
+        facts.has_unfinished_changes = true;
         facts.started_deletions = vec![ObjectRef {
             kind: ObjectKind::Secret,
             name: "rsa-keys".to_owned(),
@@ -564,6 +566,7 @@ fn finalizers_are_refused_only_on_secrets_to_delete() {
             format!("secret `{name}` has finalizer `example.com/f`: its deletion would not finish")
         );
         // The secrets are the new ones of an unfinished revocation, so they stay.
+        facts.has_unfinished_changes = true;
         facts.started_deletions = vec![ObjectRef {
             kind: ObjectKind::Secret,
             name: "rsa-keys".to_owned(),
@@ -665,6 +668,7 @@ fn keys_are_new_only_when_a_key_gen_job_ran_at_their_creation() {
         let facts = RevocationFacts {
             secrets: vec![make_secret("rsa-keys", "restored", 30)],
             jobs,
+            has_unfinished_changes: true,
             started_deletions: vec![ObjectRef {
                 kind: ObjectKind::Secret,
                 name: "rsa-keys".to_owned(),

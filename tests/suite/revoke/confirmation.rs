@@ -17,6 +17,24 @@ fn expect_confirmation_needed(sb: &Sandbox, args: &[&str]) -> String {
 }
 
 #[test]
+fn confirmation_options_of_other_programs_point_to_confirm() {
+    let sb = Sandbox::new();
+    for option in ["--yes", "-y", "--force", "--auto-approve"] {
+        let run = sb.run(&["rotate", "-n", "influxdb", option]);
+        let is_named = run
+            .stderr
+            .contains("hint: to confirm without a terminal, pass `--confirm");
+        assert!(run.code == 2 && is_named, "{option}: {}", run.stderr);
+        let other = sb.run(&["enable", "-n", "influxdb", option]);
+        assert!(
+            !other.stderr.contains("--confirm"),
+            "{option}: {}",
+            other.stderr
+        );
+    }
+}
+
+#[test]
 fn revoke_without_terminal_requires_confirm_flag() {
     let sb = create_fast_sandbox();
     let error = expect_confirmation_needed(&sb, &["revoke", "-n", "influxdb"]);

@@ -80,6 +80,23 @@ fn disable_keeps_token_that_unfinished_rotation_needs() {
     }
 }
 
+#[test]
+fn revocation_that_resumes_a_rotation_names_the_rotation() {
+    let sb = create_unfinished_rotation();
+    let run = run_with_exit_code(&sb, 0, &["revoke", "-n", "influxdb", "--dry-run"]);
+    for part in [
+        &format!(
+            "{}stopped at step `rerun-key-gen`",
+            describe_first_rotation(&sb)
+        ),
+        &format!(
+            "this run resumes it without its profiles. To update them, too, resume it: `{RESUME_COMMAND}`"
+        ),
+    ] {
+        assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
+    }
+}
+
 /// More than the last megabytes of a log, which a busy host writes in a day.
 const MANY_BYTES: usize = 5 << 20;
 

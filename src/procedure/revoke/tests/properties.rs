@@ -97,7 +97,7 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                         "admin-token"
                     }
                 };
-                let started_deletions = has_started
+                let started_deletions: Vec<ObjectRef> = has_started
                     .into_iter()
                     .map(|uid| ObjectRef {
                         kind: ObjectKind::Secret,
@@ -110,6 +110,7 @@ fn any_facts() -> impl Strategy<Value = RevocationFacts> {
                     jobs,
                     pods,
                     operator,
+                    has_unfinished_changes: !started_deletions.is_empty(),
                     started_deletions,
                     ..make_facts()
                 };
