@@ -87,6 +87,7 @@ parse_entry='
   def is_object_reference:
     object(field("kind"; is_one_of(["Secret", "Job"])), field("name"; is_string),
       field("uid"; is_string));
+  def is_secret_version: is_object_reference and object(optional("resource_version"; is_string));
   def is_probe:
     object(field("address"; is_string),
       field("tls"; is_one_of(["verified", "insecure", "disabled"])),
@@ -143,9 +144,12 @@ parse_entry='
       field("stderr"; nullable(is_stream)), field("files"; list(is_file_change)),
       optional("verdict"; is_one_of(["accepted", "rejected", "inconclusive"])),
       optional("error"; is_string)
-    elif .type == "creation" or .type == "verification" then
+    elif .type == "creation" then
       field("step"; is_string), field("target"; is_target),
       field("secrets"; list(is_object_reference))
+    elif .type == "verification" then
+      field("step"; is_string), field("target"; is_target),
+      field("secrets"; list(is_secret_version))
     elif .type == "run.end" then
       field("command"; is_string), field("dry_run"; is_flag),
       field("exit_code"; is_count and . < 256), field("outcome"; is_string),

@@ -23,8 +23,8 @@ mod written_target;
 
 pub use body::{
     ActionResult, Actor, Body, Executable, FileChange, FileOp, Head, Intent, ObservedSecrets,
-    Operation, ProbeSubject, ProbeTls, ProbeVerdict, RunBegin, Stdin, Stream, Target, Text,
-    UnfinishedCommand,
+    Operation, ProbeSubject, ProbeTls, ProbeVerdict, RunBegin, SecretVersion, Stdin, Stream,
+    Target, Text, UnfinishedCommand, VerifiedSecrets,
 };
 pub use history::{Run, RunEntry, list_runs, read_entries};
 pub use in_toto::{Statement, build_statements};

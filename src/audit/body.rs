@@ -7,11 +7,13 @@
 mod exit;
 mod fields;
 mod probe;
+mod secrets;
 mod target;
 mod text;
 
 pub use exit::LoggedExit;
 pub use probe::{ProbeSubject, ProbeTls, ProbeVerdict};
+pub use secrets::{ObservedSecrets, SecretVersion, VerifiedSecrets};
 pub use target::Target;
 pub use text::{EntryText, Text};
 
@@ -63,7 +65,7 @@ pub enum Body<S = String> {
     Creation(Box<ObservedSecrets>),
     /// A revocation that is verified for these secrets.
     #[serde(rename = "verification")]
-    Verification(Box<ObservedSecrets>),
+    Verification(Box<VerifiedSecrets>),
     /// The end of a run.
     #[serde(rename = "run.end")]
     RunEnd {
@@ -379,19 +381,6 @@ impl<'de, S: EntryText<'de>> Deserialize<'de> for Intent<S> {
             reason: fields.reason,
         })
     }
-}
-
-/// Secrets as a step observed them.
-#[derive(Clone, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(expecting = "an object")]
-pub struct ObservedSecrets {
-    /// ID of the step.
-    pub step: String,
-    /// The target.
-    pub target: Target,
-    /// The secrets.
-    pub secrets: Vec<ObjectRef>,
 }
 
 /// The kind of a file change.

@@ -2,7 +2,8 @@
 //! finish.
 
 use super::body::{
-    Body, ObservedSecrets, Operation, ProbeSubject, ProbeVerdict, RunBegin, Target, Text,
+    Body, Operation, ProbeSubject, ProbeVerdict, RunBegin, SecretVersion, Target, Text,
+    VerifiedSecrets,
 };
 use super::entry::Entry;
 use super::lines::for_each_entry;
@@ -465,16 +466,24 @@ pub struct RecordedVerification {
     pub seq: u64,
     /// UUID of the run.
     pub run: String,
-    pub secrets: Vec<ObjectRef>,
+    pub secrets: Vec<SecretVersion>,
 }
 
-/// Finds the last recent verification of exactly these secrets.
+impl RecordedVerification {
+    /// Returns whether all its secrets are among these, in the same version.
+    #[must_use]
+    pub fn is_current(&self, secrets: &[SecretVersion]) -> bool {
+        self.secrets.iter().all(|secret| secrets.contains(secret))
+    }
+}
+
+/// Finds the last recent verification of exactly these secrets, in the same version.
 pub(super) fn find_verification(
     log: &RecentLog,
     target: &Target,
-    secrets: &[ObjectRef],
+    secrets: &[SecretVersion],
 ) -> io::Result<Option<RecordedVerification>> {
-    let is_same = |verification: &ObservedSecrets| {
+    let is_same = |verification: &VerifiedSecrets| {
         verification.target.is_same_namespace(target)
             && verification.secrets.len() == secrets.len()
             && secrets

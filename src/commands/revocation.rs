@@ -6,7 +6,7 @@ pub(crate) mod preflight;
 pub(crate) mod report;
 pub(crate) mod request;
 
-use crate::audit::{RecordedVerification, StartedChanges};
+use crate::audit::{RecordedVerification, SecretVersion, StartedChanges};
 use crate::cli::RevocationArgs;
 use crate::error::{CommandResult, Error, ErrorKind, Result};
 use crate::plan::{Action, Plan, Step, TokenProbe};
@@ -76,12 +76,8 @@ pub(crate) fn gather_context(
     };
     let stage = observation.determine_stage(args.start_over);
     let is_new = stage.token == SecretState::New;
-    let secrets: Vec<_> = snapshot
-        .secrets
-        .iter()
-        .map(SecretUid::to_object_ref)
-        .collect();
     let verified_by = if stage.keys == SecretState::New {
+        let secrets: Vec<_> = snapshot.secrets.iter().map(SecretVersion::from).collect();
         session.executor.find_verification(&secrets)?
     } else {
         None

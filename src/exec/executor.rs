@@ -8,7 +8,8 @@ use super::sync::lock_mutex;
 use crate::audit::{
     Actor, Body, Executable, Head, Intent, InterruptCheck, LastWrite, Log, ObservedSecrets,
     Operation, PlanProgress, PriorState, ProbeSubject, Receipt, RecordedVerification, RunBegin,
-    StartedChanges, Target, Text, TokenFileOrigin, UnfinishedRevocation,
+    SecretVersion, StartedChanges, Target, Text, TokenFileOrigin, UnfinishedRevocation,
+    VerifiedSecrets,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::ActivePolicy;
@@ -236,11 +237,14 @@ impl Executor {
         lock_mutex(&self.log).has_accepted_probe(&self.target(), subject)
     }
 
-    /// Finds the last verification of exactly these secrets.
+    /// Finds the last verification of exactly these secrets in the same version.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] where the audit log cannot be read.
-    pub fn find_verification(&self, secrets: &[ObjectRef]) -> Result<Option<RecordedVerification>> {
+    pub fn find_verification(
+        &self,
+        secrets: &[SecretVersion],
+    ) -> Result<Option<RecordedVerification>> {
         lock_mutex(&self.log).find_verification(&self.target(), secrets)
     }
 
@@ -248,9 +252,12 @@ impl Executor {
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
-    pub fn record_verification(&self, step: &str, secrets: Vec<ObjectRef>) -> Result<()> {
-        let observed = self.observe_secrets(step, secrets);
-        self.append_entry(&Body::Verification(observed))
+    pub fn record_verification(&self, step: &str, secrets: Vec<SecretVersion>) -> Result<()> {
+        self.append_entry(&Body::Verification(Box::new(VerifiedSecrets {
+            step: step.to_owned(),
+            target: self.target(),
+            secrets,
+        })))
     }
 
     /// Records a secret that a job of this run has created, so that a later run can rely on it.
@@ -258,16 +265,11 @@ impl Executor {
     /// # Errors
     /// [`ErrorKind::Unrecorded`].
     pub fn record_creation(&self, step: &str, secret: ObjectRef) -> Result<()> {
-        let observed = self.observe_secrets(step, vec![secret]);
-        self.append_entry(&Body::Creation(observed))
-    }
-
-    fn observe_secrets(&self, step: &str, secrets: Vec<ObjectRef>) -> Box<ObservedSecrets> {
-        Box::new(ObservedSecrets {
+        self.append_entry(&Body::Creation(Box::new(ObservedSecrets {
             step: step.to_owned(),
             target: self.target(),
-            secrets,
-        })
+            secrets: vec![secret],
+        })))
     }
 
     /// Finds the secrets of this target that jobs of unfinished revocations created.

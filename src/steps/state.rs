@@ -1,10 +1,9 @@
 //! Facts that the steps of one run share.
 
-use crate::audit::RecordedVerification;
+use crate::audit::{RecordedVerification, SecretVersion};
 use crate::error::{Error, Result};
 use crate::exec::lock_mutex;
 use crate::secret::Secret;
-use crate::tool::invocation::ObjectRef;
 use crate::tool::kubectl::{ClusterId, Job, SecretUid};
 use crate::ui::RevocationVerification;
 use std::collections::BTreeMap;
@@ -35,8 +34,8 @@ pub(crate) struct RunState {
     pub(crate) new_token_rejection: OnceLock<String>,
     /// The further profiles that are not verified, with the reason.
     unverified_profiles: Mutex<Vec<(String, String)>>,
-    /// The secrets of the cluster, as last seen.
-    secrets: Mutex<Vec<ObjectRef>>,
+    /// The secrets of the cluster.
+    secrets: Mutex<SeenSecrets>,
     /// The secrets of the cluster, until a later step can change them.
     cached_secret_uids: Mutex<Option<Vec<SecretUid>>>,
     /// The jobs of the namespace, until a later step can change them.
@@ -117,12 +116,22 @@ impl RunState {
 
     /// Remembers the secrets of the cluster, as a step or the preflight checks have just seen them.
     pub(crate) fn set_secrets(&self, secrets: &[SecretUid]) {
-        *lock_mutex(&self.secrets) = secrets.iter().map(SecretUid::to_object_ref).collect();
+        let secrets = secrets.iter().map(SecretVersion::from).collect();
+        lock_mutex(&self.secrets).update(secrets);
     }
 
     /// Returns the secrets of the cluster, as last seen.
-    pub(crate) fn secrets(&self) -> Vec<ObjectRef> {
-        lock_mutex(&self.secrets).clone()
+    pub(crate) fn secrets(&self) -> Vec<SecretVersion> {
+        lock_mutex(&self.secrets).last.clone()
+    }
+
+    /// Returns the secrets of the cluster, each in the version in which this run first saw it.
+    ///
+    /// For keys that this run creates, that precedes the restart of the pods. If a later run sees
+    /// the same version, nobody replaced the keys in between. So the pods loaded these keys, and
+    /// the probes verified them.
+    pub(crate) fn first_secret_versions(&self) -> Vec<SecretVersion> {
+        lock_mutex(&self.secrets).first.clone()
     }
 
     /// Keeps a fresh list of the secrets for the next step.
@@ -152,6 +161,27 @@ impl RunState {
     /// Takes the list of the jobs from the previous step.
     pub(super) fn take_jobs(&self) -> Option<Vec<Job>> {
         lock_mutex(&self.cached_jobs).take()
+    }
+}
+
+/// The existing secrets, as the lists of a run show them.
+#[derive(Default)]
+struct SeenSecrets {
+    /// As last seen.
+    last: Vec<SecretVersion>,
+    /// The same secrets, as first seen.
+    first: Vec<SecretVersion>,
+}
+
+impl SeenSecrets {
+    /// Adds a list of all existing secrets.
+    fn update(&mut self, secrets: Vec<SecretVersion>) {
+        let find_first = |secret: &SecretVersion| {
+            let first = self.first.iter().find(|first| first.is_same_secret(secret));
+            first.unwrap_or(secret).clone()
+        };
+        self.first = secrets.iter().map(find_first).collect();
+        self.last = secrets;
     }
 }
 

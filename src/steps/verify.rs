@@ -176,9 +176,11 @@ pub(crate) fn verify_revocation(
         None
     };
     let rejection = confirmed.as_ref().or(state.rejection.get());
-    let verified_by = state.verified_by.get();
-    let was_verified = verified_by.is_some();
     let secrets = state.secrets();
+    // Somebody can replace the keys after the preflight checks.
+    let is_current = |entry: &&RecordedVerification| entry.is_current(&secrets);
+    let verified_by = state.verified_by.get().filter(is_current);
+    let was_verified = verified_by.is_some();
     let outcome = match (&verification.token_probe, state.old_token.get()) {
         (Some(_), None) if was_verified && matches!(new_verdict, Some(TokenVerdict::Accepted)) => {
             RevocationVerification::Verified
@@ -207,7 +209,8 @@ pub(crate) fn verify_revocation(
         }
         (outcome, verified_by) => {
             if outcome == RevocationVerification::Verified {
-                runner.executor.record_verification(step, secrets)?;
+                let versions = state.first_secret_versions();
+                runner.executor.record_verification(step, versions)?;
             }
             (outcome, verified_by.filter(|_| rejections.is_none()))
         }

@@ -261,7 +261,7 @@ fn anchored_verify_detects_truncated_log() {
 }
 
 /// Rewrites the log from one entry on, with a valid hash chain.
-fn rewrite_log(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
+pub fn rewrite_log(log: &[u8], from: usize, change: impl Fn(&str) -> String) -> Vec<u8> {
     let (mut out, mut previous) = (String::new(), String::new());
     for (index, line) in split_lines(log).into_iter().enumerate() {
         let mut line = String::from_utf8(line.to_vec()).expect("ASCII");

@@ -13,6 +13,7 @@ mod key_users;
 mod load_balancer;
 mod preflight;
 mod prune_clones;
+mod replaced_keys;
 mod resume;
 mod rotate;
 mod safety;

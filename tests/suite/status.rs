@@ -85,7 +85,7 @@ fn status_passes_when_token_is_in_use() {
     kubectl get namespace kube-system --output jsonpath={.metadata.uid} --context sim-dev --server
         https://127.0.0.1:26443
     kubectl get secrets/admin-token --namespace influxdb --output
-        custom-columns=NAME:.metadata.name,UID:.metadata.uid,CREATED:.metadata.creationTimestamp,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers[*]
+        custom-columns=NAME:.metadata.name,UID:.metadata.uid,VERSION:.metadata.resourceVersion,CREATED:.metadata.creationTimestamp,DELETED:.metadata.deletionTimestamp,FINALIZERS:.metadata.finalizers[*]
         --no-headers --context sim-dev --server https://127.0.0.1:26443
     kubectl get secrets/admin-token --template={{.data.token}} --namespace influxdb --context
         sim-dev --server https://127.0.0.1:26443

@@ -35,6 +35,9 @@ fn make_entries() -> Vec<Value> {
     let exe = json!({"path": "/usr/bin/kubectl", "sha256": HASH, "version": "1.34.5"});
     let stream = json!({"bytes": 3, "sha256": HASH});
     let object = json!({"kind": "Secret", "name": "rsa-keys", "uid": UUID});
+    let version = json!({
+        "kind": "Secret", "name": "rsa-keys", "uid": UUID, "resource_version": "337"
+    });
     let manifest = json!({"bytes": 3, "sha256": HASH, "derived_from": [object]});
     let file = json!({
         "op": "write", "path": {"b64": "Yf8="}, "before": null, "after": {"withheld": "secret"}
@@ -91,7 +94,7 @@ fn make_entries() -> Vec<Value> {
         ),
         make_entry(
             "verification",
-            json!({"step": "s", "target": target, "secrets": [object]}),
+            json!({"step": "s", "target": target, "secrets": [version]}),
         ),
         make_entry(
             "run.end",

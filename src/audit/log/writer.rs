@@ -1,7 +1,9 @@
 //! Appends entries to an open log. Each line is durable before the next one.
 
 use super::room::OwnRoom;
-use crate::audit::body::{Body, Head, PreviousLog, ProbeSubject, Target, Text, TornBytes};
+use crate::audit::body::{
+    Body, Head, PreviousLog, ProbeSubject, SecretVersion, Target, Text, TornBytes,
+};
 use crate::audit::file::{is_file_at_path, preallocate};
 use crate::audit::line::{
     EntryLine, LOG_FORMAT_VERSION, UnsupportedFormat, ZERO_HASH, encode_line,
@@ -292,14 +294,15 @@ impl Log {
         find().map_err(|error| unrecorded_error(&self.path, &error))
     }
 
-    /// Finds the last verification of exactly these secrets, if the log is intact.
+    /// Finds the last verification of exactly these secrets in the same version, if the log is
+    /// intact.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecorded`] if the log cannot be read.
     pub fn find_verification(
         &self,
         target: &Target,
-        secrets: &[ObjectRef],
+        secrets: &[SecretVersion],
     ) -> Result<Option<RecordedVerification>> {
         let find = || {
             let log = self.open_recent()?;

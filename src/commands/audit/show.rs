@@ -13,7 +13,6 @@ use crate::audit::{
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
-use crate::tool::invocation::ObjectRef;
 use crate::ui::{EntryView, Ui};
 use std::collections::BTreeMap;
 
@@ -130,9 +129,10 @@ fn is_completion(body: &Body) -> bool {
     matches!(body, Body::RunEnd { exit_code: 0, .. })
 }
 
-fn format_secrets(secrets: &[ObjectRef]) -> String {
-    let format_secret = |secret: &ObjectRef| format!("{} {}", secret.name, secret.uid);
-    let secrets: Vec<String> = secrets.iter().map(format_secret).collect();
+/// Lists secrets, each with its name and its UID.
+fn format_secrets<'a>(secrets: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let format_secret = |(name, uid)| format!("{name} {uid}");
+    let secrets: Vec<String> = secrets.into_iter().map(format_secret).collect();
     secrets.join(", ")
 }
 
@@ -153,12 +153,22 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
         Body::Creation(creation) => format!(
             "{}: created {}",
             creation.step,
-            format_secrets(&creation.secrets)
+            format_secrets(
+                creation
+                    .secrets
+                    .iter()
+                    .map(|secret| (&secret.name, &secret.uid))
+            )
         ),
         Body::Verification(verification) => format!(
             "{}: verified for {}",
             verification.step,
-            format_secrets(&verification.secrets)
+            format_secrets(
+                verification
+                    .secrets
+                    .iter()
+                    .map(|secret| (&secret.name, &secret.uid))
+            )
         ),
         Body::RunEnd { .. } => return describe_end(&entry.body),
         Body::Result(_)

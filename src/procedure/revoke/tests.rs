@@ -45,6 +45,7 @@ fn make_secret(name: &str, uid: &str, second: u32) -> SecretUid {
     SecretUid {
         name: name.to_owned(),
         uid: uid.to_owned(),
+        resource_version: "337".to_owned(),
         created_at: format_time(second),
         deleted_at: None,
         finalizers: Vec::new(),

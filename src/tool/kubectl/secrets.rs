@@ -1,4 +1,4 @@
-//! The commands that read secrets: the admin token, and the UIDs of both secrets.
+//! The commands that read secrets: the admin token, and UIDs and versions of both secrets.
 
 use super::client::Kubectl;
 use super::failure::KubectlError;
@@ -28,7 +28,7 @@ impl Kubectl {
         invocation
     }
 
-    /// Gets UIDs, creation times and finalizers of both secrets, without their data.
+    /// Gets UIDs, versions, creation times and finalizers of both secrets, without their data.
     pub fn get_secret_uids(&self, namespace: &str) -> Invocation {
         self.get_columns(&["secrets/rsa-keys", "secrets/admin-token"], namespace)
     }
@@ -41,6 +41,7 @@ impl Kubectl {
     fn get_columns(&self, objects: &[&str], namespace: &str) -> Invocation {
         let columns = concat!(
             "custom-columns=NAME:.metadata.name,UID:.metadata.uid,",
+            "VERSION:.metadata.resourceVersion,",
             "CREATED:.metadata.creationTimestamp,DELETED:.metadata.deletionTimestamp,",
             "FINALIZERS:.metadata.finalizers[*]"
         );
@@ -98,6 +99,8 @@ pub struct SecretUid {
     pub name: String,
     /// Distinguishes the secret from another of the same name.
     pub uid: String,
+    /// Changes with each change of the secret, also of its data.
+    pub resource_version: String,
     /// To the second.
     pub created_at: String,
     /// The time of the deletion that finalizers delay, to the second.
@@ -125,12 +128,16 @@ impl SecretUid {
         self.created_at.parse().ok()
     }
 
-    /// Parses one row of the columns NAME, UID, CREATED, DELETED, FINALIZERS.
+    /// Parses one row of the columns NAME, UID, VERSION, CREATED, DELETED, FINALIZERS.
     fn parse_row(row: &str) -> Option<Self> {
         let columns: Vec<&str> = row.split_whitespace().collect();
-        let &[name, uid, created_at, deleted_at, finalizers] = columns.as_slice() else {
+        let &[name, uid, version, created_at, deleted_at, finalizers] = columns.as_slice() else {
             return None;
         };
+        // The server gives every secret a version. A missing one would equal another missing one.
+        if version == NO_VALUE {
+            return None;
+        }
         let optional = |value: &str| (value != NO_VALUE).then(|| value.to_owned());
         // The server allows neither a space nor a comma in the name of a finalizer.
         let finalizers = optional(finalizers)
@@ -139,6 +146,7 @@ impl SecretUid {
         Some(Self {
             name: name.to_owned(),
             uid: uid.to_owned(),
+            resource_version: version.to_owned(),
             created_at: created_at.to_owned(),
             deleted_at: optional(deleted_at),
             finalizers,
@@ -205,7 +213,7 @@ mod tests {
     #[test]
     fn finalizers_are_parsed_as_kubectl_prints_them() {
         let parse = |end: &str| {
-            let row = format!("rsa-keys   u   2026-01-01T00:00:00Z   {end}");
+            let row = format!("rsa-keys   u   337   2026-01-01T00:00:00Z   {end}");
             let secret = SecretUid::parse_row(&row)?;
             Some((secret.deleted_at, secret.finalizers.join(" ")))
         };
@@ -223,9 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn version_is_parsed_and_required() {
+        let parse = |columns: &str| {
+            let row = format!("rsa-keys   u   {columns}   <none>   <none>");
+            SecretUid::parse_row(&row).map(|secret| secret.resource_version)
+        };
+        let version = Some("337".to_owned());
+        assert_eq!(parse("337   2026-01-01T00:00:00Z"), version);
+        assert_eq!(parse("<none>   2026-01-01T00:00:00Z"), None);
+        assert_eq!(parse("2026-01-01T00:00:00Z"), None, "no column VERSION");
+    }
+
+    #[test]
     fn secret_is_missing_only_when_server_reports_it_not_found() {
         const KEYS: &str = concat!(
-            "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   2026-01-01T00:00:00Z   ",
+            "rsa-keys   0341f76c-5e91-4434-93a8-5447e0656ab6   337   2026-01-01T00:00:00Z   ",
             "<none>   <none>\n"
         );
         const NO_TOKEN: &str = "Error from server (NotFound): secrets \"admin-token\" not found\n";

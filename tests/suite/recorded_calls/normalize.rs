@@ -38,6 +38,10 @@ static TIMESTAMP_PATTERN: LazyLock<Regex> =
 static AGE_COLUMNS_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)( 1/1 +)(\w+)( +)\w+$").expect("a rule"));
 
+/// The column after the UID in a table of secrets.
+static VERSION_COLUMN_PATTERN: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?m)^([a-z-]+ +\[UID\] +)(\d+)( +)").expect("a rule"));
+
 /// Returns the text for the comparison.
 pub fn normalize_output(answer: &ComparedOutput<'_>) -> String {
     format!(
@@ -53,7 +57,7 @@ fn normalize_stream(text: &str) -> String {
     for (rule, name) in VOLATILE_PATTERNS.iter() {
         text = rule.replace_all(&text, *name).into_owned();
     }
-    replace_ages(&replace_times(&text))
+    replace_ages(&replace_versions(&replace_times(&text)))
 }
 
 /// Replaces times except kubectl's build dates, which are the same in every run.
@@ -81,6 +85,16 @@ fn replace_ages(text: &str) -> String {
     AGE_COLUMNS_PATTERN
         .replace_all(text, |c: &Captures<'_>| {
             format!("{}[AGE to {}] [AGE]", &c[1], width(c))
+        })
+        .into_owned()
+}
+
+/// Replaces the resource versions in a table of secrets. The column keeps its width.
+fn replace_versions(text: &str) -> String {
+    let width = |c: &Captures<'_>| c[2].len() + c[3].len();
+    VERSION_COLUMN_PATTERN
+        .replace_all(text, |c: &Captures<'_>| {
+            format!("{}[N to {}]", &c[1], width(c))
         })
         .into_owned()
 }

@@ -13,7 +13,7 @@ const DELIVER_ARGS: &[&str] = &["--deliver", "vault", "kv", "put", "-mount=x", "
 
 /// Installs a program `vault` in PATH that stores the digest of its input, its arguments and its
 /// environment.
-fn install_vault(sb: &Sandbox, last_line: &str) {
+pub fn install_vault(sb: &Sandbox, last_line: &str) {
     let dir = sb.root().display();
     let script = format!(
         "#!/bin/sh\n/usr/bin/sha256sum >{dir}/received\nprintf '%s\\n' \"$@\" >{dir}/args\n\
@@ -23,7 +23,7 @@ fn install_vault(sb: &Sandbox, last_line: &str) {
     sb.chmod("bin/vault", 0o755);
 }
 
-fn create_sandbox_with_vault_ending(last_line: &str) -> Sandbox {
+pub fn create_sandbox_with_vault_ending(last_line: &str) -> Sandbox {
     let sb = create_enabled_sandbox();
     install_vault(&sb, last_line);
     sb
@@ -41,8 +41,13 @@ fn assert_token_received(sb: &Sandbox) {
     );
 }
 
-fn rotate_and_deliver(sb: &Sandbox, code: i32) -> CommandOutput {
-    run_with_exit_code(sb, code, &[ROTATE_ARGS, DELIVER_ARGS].concat())
+/// Returns the arguments of a confirmed `rotate` that delivers the token.
+pub fn rotate_args() -> Vec<&'static str> {
+    [ROTATE_ARGS, DELIVER_ARGS].concat()
+}
+
+pub fn rotate_and_deliver(sb: &Sandbox, code: i32) -> CommandOutput {
+    run_with_exit_code(sb, code, &rotate_args())
 }
 
 fn find_delivery(sb: &Sandbox) -> Value {

@@ -125,6 +125,23 @@ impl Sandbox {
         self.edit_cluster(|cluster| cluster["secrets"][ADMIN_TOKEN_KEY]["data"] = json!({}));
     }
 
+    /// Replaces the data of a secret in place, as `kubectl patch` does.
+    pub fn replace_secret_data(&self, name: &str, data: &Value) {
+        self.edit_cluster(|cluster| {
+            cluster["secrets"][format!("influxdb/{name}")]["data"] = data.clone();
+        });
+        self.raise_secret_version(name);
+    }
+
+    /// Raises the resource version of a secret, as each change in place does.
+    pub fn raise_secret_version(&self, name: &str) {
+        self.edit_cluster(|cluster| {
+            let revision = cluster["revision"].as_u64().expect("a number") + 1;
+            cluster["revision"] = json!(revision);
+            cluster["secrets"][format!("influxdb/{name}")]["meta"]["revision"] = json!(revision);
+        });
+    }
+
     /// Removes a secret from namespace `influxdb`.
     pub fn remove_secret(&self, name: &str) {
         self.edit_cluster(|cluster| {
