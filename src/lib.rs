@@ -13,19 +13,19 @@ mod digest;
 pub mod error;
 pub mod exec;
 mod host;
-pub mod plan;
+mod plan;
 mod plan_file;
 pub mod policy;
-pub mod procedure;
-pub mod profile;
+mod procedure;
+mod profile;
 mod redact;
-pub mod secret;
+mod secret;
 mod session;
 mod splice;
 mod steps;
 mod text;
-pub mod tool;
-pub mod ui;
+mod tool;
+mod ui;
 
 #[cfg(test)]
 mod schema {

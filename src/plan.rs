@@ -19,6 +19,6 @@ pub use script::render_script;
 pub use secret_name::SecretName;
 pub use shell::{format_shell_line, shell_quote};
 pub use step::{Action, Plan, Step};
-pub use summary::{Change, ChangeKind, PlanSummary};
+pub use summary::{ChangeKind, PlanSummary};
 pub use target::ClusterTarget;
 pub use view::StepView;

@@ -33,11 +33,10 @@ mod remove;
 #[cfg(test)]
 mod tests;
 
-pub use crate::splice::Splice;
-pub use edit::{ChangedLine, ConfigEdit};
+pub use edit::ConfigEdit;
 pub use error::ConfigError;
-pub use model::{Profile, Tls, TlsRisk, TokenFileChange};
-pub use newer_syntax::{NewerSyntax, find_newer_syntax};
+pub use model::{Profile, Tls, TokenFileChange};
+pub use newer_syntax::find_newer_syntax;
 
 use node::TokenFilePath;
 use quote::to_basic_string;

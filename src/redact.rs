@@ -49,9 +49,7 @@ impl Redactor {
     /// Returns whether a secret occurs in these bytes, in any encoding.
     #[must_use]
     pub fn is_match(&self, haystack: &[u8]) -> bool {
-        self.0
-            .iter()
-            .any(|needle| memmem::find(haystack, needle).is_some())
+        self.0.iter().any(|needle| contains(haystack, needle))
     }
 
     /// Replaces every secret by `[secret]`.
@@ -64,6 +62,21 @@ impl Redactor {
                 text.replace(needle, "[secret]")
             })
     }
+}
+
+/// Finds a needle by its first bytes. Every entry is searched for every needle, and the preparation
+/// for a whole token takes longer than the search.
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let finder = memmem::Finder::new(&needle[..needle.len().min(16)]);
+    let mut rest = haystack;
+    // Occurrences of the first bytes can overlap.
+    while let Some(start) = finder.find(rest) {
+        if rest[start..].starts_with(needle) {
+            return true;
+        }
+        rest = &rest[start + 1..];
+    }
+    false
 }
 
 fn collect_strings(value: serde_json::Value, into: &mut Vec<Zeroizing<Vec<u8>>>) {
@@ -134,6 +147,18 @@ mod tests {
         }
         let quoted = serde_json::to_string(&format!("{{\"access_token\": \"{JWT}\"}}")).unwrap();
         assert!(make_redactor().is_match(quoted.as_bytes()));
+    }
+
+    #[test]
+    fn redactor_finds_secret_after_a_repeated_start() {
+        let mut redactor = Redactor::default();
+        let secret = format!("{}b", "a".repeat(40));
+        redactor.add_secret(&Secret::new(secret.clone().into_bytes().into()));
+        for before in 0..40 {
+            let text = format!("{}{secret}", "a".repeat(before));
+            assert!(redactor.is_match(text.as_bytes()), "{text}");
+        }
+        assert!(!redactor.is_match("a".repeat(80).as_bytes()));
     }
 
     #[test]

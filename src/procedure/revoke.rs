@@ -28,4 +28,4 @@ pub use operator::{AppInstances, Operator, SigningKey};
 pub use options::{DOCUMENTED_SELECTOR, PreflightCheck, Rerun, RevocationOptions};
 pub use permissions::{find_missing_permissions, list_permissions};
 pub use planner::{MIN_REJECTIONS, plan_revocation};
-pub use stage::{Observation, PodState, SecretState, Stage};
+pub use stage::{Observation, SecretState};

@@ -19,7 +19,9 @@ mod revocation;
 mod secrets;
 
 pub use app_instance::{AppInstance, parse_app_instance_config, parse_app_instances};
-pub use client::{GlobalFlags, Kubectl, PinnedServer, get_version, is_dispatcher, parse_version};
+#[cfg(test)]
+pub use client::PinnedServer;
+pub use client::{GlobalFlags, Kubectl, get_version, is_dispatcher, parse_version};
 pub use cluster::ClusterId;
 pub use events::{EventReader, EventType, WatchEvent};
 pub use failure::{KubectlError, is_refused_by_precondition, is_transient_failure};
@@ -28,7 +30,7 @@ pub use kuberc::{
     parse_kuberc, parse_kuberc_file,
 };
 pub use manifest::{JobManifest, comparable_spec};
-pub use objects::{Deployment, Job, Metadata, Pod};
+pub use objects::{Deployment, Job, Pod};
 pub use output::check_success;
 pub use pod_summary::PodSummary;
 pub use query::{

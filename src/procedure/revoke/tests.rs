@@ -3,6 +3,7 @@
 mod clones;
 mod properties;
 
+use super::stage::PodState;
 use super::*;
 use crate::error::Error;
 use crate::plan::{Action, ClusterTarget, JobStrategy, Plan, SecretName, Step, TokenProbe};

@@ -4,9 +4,10 @@ use super::{
     COMMAND_POINTS, CommandPoint, assert_revoked, create_enabled_sandbox, extract_error,
     get_secret_uid, is_token_accepted, run_revoke,
 };
-use crate::sandbox::{CommandOutput, RunningCommand, Sandbox, wrap_lines};
+use crate::sandbox::{CommandOutput, RunningCommand, Sandbox, check_in_parallel, wrap_lines};
 use rustix::process::Signal;
 use serde_json::json;
+use std::sync::Mutex;
 
 fn spawn_held_revoke(sb: &Sandbox, point: &CommandPoint) -> RunningCommand {
     spawn_held(sb, point, super::REVOKE_ARGS, "gate")
@@ -107,35 +108,38 @@ fn interrupt_after_start_over_names_the_command_that_resumes() {
 
 #[test]
 fn interrupt_during_each_wait_can_be_resumed() {
-    let mut error = String::new();
-    for name in ["watch key-gen", "watch pods", "watch create-admin-token"] {
-        for signal in [Signal::INT, Signal::TERM] {
-            let sb = create_enabled_sandbox();
-            let old = sb.admin_token();
-            let running = spawn_held_revoke(&sb, find_point(name));
-            running.send_signal(signal);
-            let run = running.wait();
-            assert_clean_interrupt(&sb, &run, 8, name);
-            assert_eq!(
-                run.stderr.matches("un the same command again").count(),
-                1,
-                "{}",
-                run.stderr
-            );
-            if name == "watch pods" && signal == Signal::INT {
-                error = extract_error(&run);
-            }
-            sb.clear_faults();
-            let keys = get_secret_uid(&sb, "rsa-keys");
-            let again = sb.run(super::REVOKE_ARGS);
-            assert_eq!(again.code, 0, "{name}: {}", again.stderr);
-            assert!(
-                keys.is_none() || get_secret_uid(&sb, "rsa-keys") == keys,
-                "{name}"
-            );
-            assert!(!is_token_accepted(&sb, &old), "{name}");
+    let names = ["watch key-gen", "watch pods", "watch create-admin-token"];
+    let cases = names
+        .into_iter()
+        .flat_map(|name| [(name, Signal::INT), (name, Signal::TERM)]);
+    let error = Mutex::new(String::new());
+    check_in_parallel(cases, |(name, signal)| {
+        let sb = create_enabled_sandbox();
+        let old = sb.admin_token();
+        let running = spawn_held_revoke(&sb, find_point(name));
+        running.send_signal(signal);
+        let run = running.wait();
+        assert_clean_interrupt(&sb, &run, 8, name);
+        assert_eq!(
+            run.stderr.matches("un the same command again").count(),
+            1,
+            "{}",
+            run.stderr
+        );
+        if name == "watch pods" && signal == Signal::INT {
+            *error.lock().expect("no case fails here") = extract_error(&run);
         }
-    }
+        sb.clear_faults();
+        let keys = get_secret_uid(&sb, "rsa-keys");
+        let again = sb.run(super::REVOKE_ARGS);
+        assert_eq!(again.code, 0, "{name}: {}", again.stderr);
+        assert!(
+            keys.is_none() || get_secret_uid(&sb, "rsa-keys") == keys,
+            "{name}"
+        );
+        assert!(!is_token_accepted(&sb, &old), "{name}");
+    });
+    let error = error.into_inner().expect("no case fails there");
     insta::assert_snapshot!(wrap_lines(error), @"
     error: interrupted by Ctrl-C
     hint: a change was made before this error. Run the same command again to resume. Steps done:
@@ -163,12 +167,13 @@ fn orphaned_watch_does_not_block_next_run() {
 
 #[test]
 fn interrupt_lets_changing_command_finish() {
-    for (name, signal) in [
+    let cases = [
         ("delete keys", Signal::HUP),
         ("delete token", Signal::TERM),
         ("create key-gen", Signal::INT),
         ("delete pods", Signal::HUP),
-    ] {
+    ];
+    check_in_parallel(cases.into_iter(), |(name, signal)| {
         let sb = create_enabled_sandbox();
         let old = sb.admin_token();
         let running = spawn_held_revoke(&sb, find_point(name));
@@ -199,7 +204,7 @@ fn interrupt_lets_changing_command_finish() {
         let again = sb.run(super::REVOKE_ARGS);
         assert_eq!(again.code, 0, "{name}: {}", again.stderr);
         assert_revoked(&sb, &old, name);
-    }
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::crash::kill_orphans;
 use crate::enable::check_script;
-use crate::sandbox::{CommandOutput, Sandbox, wrap_lines};
+use crate::sandbox::{CommandOutput, Sandbox, check_in_parallel, wrap_lines};
 use serde_json::{Value, json};
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
@@ -298,12 +298,13 @@ fn age_keys(sb: &Sandbox) {
 
 #[test]
 fn killed_deletion_resumes() {
-    for (path, before) in [
+    let cases = [
         (KEY_GEN_PATH, true),
         (KEY_GEN_PATH, false),
         (TOKEN_JOB_PATH, true),
         (TOKEN_JOB_PATH, false),
-    ] {
+    ];
+    check_in_parallel(cases.into_iter(), |(path, before)| {
         let sb = create_sandbox_with_clones();
         sb.inject_fault(json!({
             "tool": "kubectl",
@@ -343,7 +344,7 @@ fn killed_deletion_resumes() {
         // The run is complete, so the next one is a new revocation.
         let next = run_with_exit_code(&sb, 0, ROTATE_ARGS);
         assert!(next.stdout.contains("delete-rsa-keys"), "{}", next.stdout);
-    }
+    });
 }
 
 const FORBIDDEN: &str = "Error from server (Forbidden): jobs.batch \"key-gen-001\" is forbidden: \

@@ -284,7 +284,7 @@ fn earlier_verification_claims_no_probe_of_this_run() {
         "before": true,
         "do": {"exit": {"code": 1, "stderr": "error\tx509: unknown authority\n"}}
     }));
-    let run = sb.run(ROTATE_ARGS);
+    let run = sb.run(&[ROTATE_ARGS, &["--grace-period", "1s"]].concat());
     assert!([0, 10].contains(&run.code), "{}", run.stderr);
     assert_eq!(
         run.code == 0,

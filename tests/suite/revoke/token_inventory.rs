@@ -4,7 +4,7 @@ use super::{
     REVOKE_ARGS, assert_revoked, create_enabled_sandbox, create_fast_sandbox, run_revoke,
     run_with_exit_code,
 };
-use crate::sandbox::{Call, CommandOutput, Sandbox};
+use crate::sandbox::{Call, CommandOutput, Sandbox, check_in_parallel};
 use serde_json::{Value, json};
 
 const ROTATE_ARGS: &[&str] = &["rotate", "-n", "influxdb", "--confirm", "sim-dev/influxdb"];
@@ -124,7 +124,7 @@ fn influxctl_without_management_tokens_leaves_a_note() {
 
 #[test]
 fn failing_list_is_a_note_and_stops_the_count() {
-    for (action, reason) in [
+    let cases = [
         (
             json!({"exit": {"code": 1, "stderr": "error\trpc error: code = Unimplemented\n"}}),
             "rpc error: code = Unimplemented",
@@ -141,7 +141,8 @@ fn failing_list_is_a_note_and_stops_the_count() {
             json!("hang"),
             "influxctl timed out after 10 s and was killed",
         ),
-    ] {
+    ];
+    check_in_parallel(cases.into_iter(), |(action, reason)| {
         let sb = create_enabled_sandbox();
         let note = run_with_failing_list(&sb, "token", action);
         assert!(note.contains(reason), "{note}");
@@ -150,7 +151,7 @@ fn failing_list_is_a_note_and_stops_the_count() {
         assert_eq!(status.code, 0, "{}", status.stdout);
         let end = sb.read_entries_by_type("run.end");
         assert!(end.iter().all(|end| end["outcome"] == "done"));
-    }
+    });
 }
 
 #[test]

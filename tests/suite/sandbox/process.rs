@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// Time limit of every wait in a test.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The longest pause between two looks at a condition. Many tests wait at the same time.
+const MAX_PAUSE: Duration = Duration::from_millis(16);
+
 /// The result of a process.
 #[derive(Debug, Clone)]
 pub struct CommandOutput {
@@ -290,9 +293,11 @@ pub fn check_in_parallel<T: Send>(cases: impl Iterator<Item = T> + Send, check: 
 /// Polls a condition, and fails the test after the time limit.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + TEST_TIMEOUT;
+    let mut pause = Duration::from_millis(1);
     while !condition() {
         assert!(Instant::now() < end, "timed out waiting until {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
