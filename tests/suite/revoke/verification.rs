@@ -5,7 +5,7 @@ use super::{
     get_secret_uid, is_token_accepted, list_cluster_changes, run_revoke, run_with_exit_code,
 };
 use crate::enable::TOKEN_FILE;
-use crate::sandbox::{Sandbox, wrap_lines};
+use crate::sandbox::{Sandbox, check_in_parallel, wrap_lines};
 use serde_json::{Value, json};
 
 /// Returns the outcome of the verification from the JSON report.
@@ -37,7 +37,8 @@ fn revoke_without_new_token(sb: &Sandbox) -> Vec<u8> {
 
 #[test]
 fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
-    for sb in [create_fast_sandbox(), create_enabled_sandbox()] {
+    let sandboxes = [create_fast_sandbox(), create_enabled_sandbox()];
+    check_in_parallel(sandboxes.into_iter(), |sb| {
         let old = revoke_without_new_token(&sb);
         let keys = get_secret_uid(&sb, "rsa-keys");
         let earlier = sb.read_entries_by_type("run.end").pop().expect("an end");
@@ -73,7 +74,7 @@ fn revoke_after_verified_revocation_keeps_keys_and_is_verified() {
         // The new token is in use, so the next run replaces the keys.
         run_revoke(&sb, 0, &[]);
         assert_ne!(get_secret_uid(&sb, "rsa-keys"), keys);
-    }
+    });
 }
 
 #[test]
