@@ -193,7 +193,7 @@ fn completed_names_are_quoted_in_interactive_shells() {
             continue;
         }
         check_in_parallel(HOSTILE_NAMES.iter(), |name| {
-            let mut sb = create_enabled_sandbox();
+            let mut sb = Sandbox::new();
             sb.set_env("TERM", "dumb");
             write_kubeconfig(&sb, &[name]);
             let typed = "bypassctl doctor -n influxdb --context \t\nexit\n";

@@ -60,6 +60,11 @@ impl Sandbox {
         Self::with_workload(&["init"], env!("CARGO_TARGET_TMPDIR"))
     }
 
+    /// Creates a sandbox whose context `acme-prod` leads to a complete cluster.
+    pub fn with_production_workload() -> Self {
+        Self::with_workload(&["init", "production"], find_memory_directory())
+    }
+
     /// Creates a sandbox with the recordings' workload.
     pub fn with_recorded_workload() -> Self {
         Self::with_workload(&["init", "recorded"], find_memory_directory())

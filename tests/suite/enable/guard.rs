@@ -57,7 +57,7 @@ fn enable_refuses_current_production_context() {
 
 #[test]
 fn allow_production_flag_permits_production() {
-    let sb = Sandbox::new();
+    let sb = Sandbox::with_production_workload();
     let config = sb
         .read(CONFIG_FILE)
         .replace("127.0.0.1", "influxdb.prod.invalid");

@@ -139,7 +139,7 @@ fn rotate_all_profiles_refuses_when_none_has_token() {
 
 #[test]
 fn rotate_refuses_production_but_revoke_allows_it() {
-    let sb = create_fast_sandbox();
+    let sb = Sandbox::with_production_workload();
     let run = sb.run(&[
         "rotate",
         "-n",
