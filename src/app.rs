@@ -47,7 +47,9 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
             },
         )
     };
-    if let Err(error) = check_output_format(&cli) {
+    let checked = check_output_format(&cli)
+        .and_then(|()| defaults::apply_namespace_variable(&mut cli, &environment));
+    if let Err(error) = checked {
         return unrecorded(cli.command.full_name(), &Err(error), false);
     }
     if let Some(outcome) = run_without_policy(&cli.command, &cli.common, &environment, &ui) {
@@ -57,8 +59,9 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         Ok(policy) => policy,
         Err(error) => return unrecorded(cli.command.full_name(), &Err(error), false),
     };
-    defaults::apply_defaults(&mut cli, policy.as_ref());
-    if let Err(error) = arguments::check_arguments(&cli, &environment) {
+    let checked = defaults::apply_defaults(&mut cli, policy.as_ref())
+        .and_then(|()| arguments::check_arguments(&cli, &environment));
+    if let Err(error) = checked {
         return unrecorded(cli.command.full_name(), &Err(error), false);
     }
     let prepared = match &cli.command {
@@ -264,6 +267,7 @@ fn start_run(
         plan_sha256: mode.plan_digest().map(str::to_owned),
         policy,
         namespace: cli.common.namespace.clone(),
+        target_name: cli.common.target.clone(),
         audit_log: audit_log.clone(),
         state_dir,
         environment,
@@ -273,7 +277,10 @@ fn start_run(
     };
     let (executor, inherited) = Executor::begin_run(setup)?;
     if let Some(policy) = executor.policy() {
-        let redirections = policy.list_redirections(cli.common.namespace.as_deref());
+        let redirections = policy.list_redirections(
+            cli.common.namespace.as_deref(),
+            cli.common.target.as_deref(),
+        );
         ui.print_policy(&policy.identify(), &redirections);
     }
     if let Some(rotated) = inherited.finished_rotation {

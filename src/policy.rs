@@ -9,8 +9,8 @@ mod read;
 pub use class::{KeyClass, POLICY_KEYS, Redirection, find_redirections};
 pub use error::PolicyError;
 pub use model::{
-    ActivePolicy, AuditPolicy, FILE_NAME, GUARDABLE_COMMANDS, Guard, MAX_POLICY, NamespaceDefaults,
-    PathContext, Policy, PolicySource, ProductionPatterns, ToolPin, ToolPolicy,
+    ActivePolicy, AuditPolicy, FILE_NAME, GUARDABLE_COMMANDS, Guard, MAX_POLICY, NamedTarget,
+    NamespaceDefaults, PathContext, Policy, PolicySource, ProductionPatterns, ToolPin, ToolPolicy,
 };
 pub use pin::{PinnedTool, pin_tools, render_tools_section};
 pub use read::parse_policy;

@@ -125,6 +125,14 @@ impl Session<'_> {
                 .expect("the pattern is a constant")
         });
         let option = |flag: &str, value: &str| format!(" {flag} {}", shell_quote(value));
+        if let Some(target) = self.common.target.as_deref() {
+            let target = option("--target", target);
+            return COMMAND
+                .replace_all(hint, |found: &Captures| {
+                    format!("`bypassctl {}{target}`", &found[1])
+                })
+                .into_owned();
+        }
         let context = self.common.context.as_deref();
         let context = context.map_or_else(String::new, |name| option("--context", name));
         let profile = Some(self.profile).filter(|profile| *profile != "default");

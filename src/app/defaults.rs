@@ -1,24 +1,86 @@
-//! Defaults from the policy.
+//! Defaults from the environment and the policy.
 
 use crate::cli::{Cli, Command, EnableArgs, PlanArgs, PlanSubcommand, RevocationArgs};
-use crate::policy::{ActivePolicy, NamespaceDefaults};
+use crate::error::{Error, Result};
+use crate::exec::Environment;
+use crate::policy::{ActivePolicy, FILE_NAME, NamedTarget, NamespaceDefaults};
 use crate::procedure::revoke::{DOCUMENTED_SELECTOR, Rerun};
+use crate::text::sanitize_truncated;
+use crate::tool::kubectl::name;
+
+const NAMESPACE_VARIABLE: &str = "BYPASSCTL_NAMESPACE";
+
+/// Takes the namespace from the environment, unless the command line names one or a target.
+pub(crate) fn apply_namespace_variable(cli: &mut Cli, environment: &Environment) -> Result<()> {
+    let common = &mut cli.common;
+    if common.namespace.is_some() || common.target.is_some() {
+        return Ok(());
+    }
+    if let Some(value) = environment.var(NAMESPACE_VARIABLE) {
+        let value = value.to_string_lossy();
+        let namespace = name::parse_namespace(&value).map_err(|reason| {
+            let shown = sanitize_truncated(&value, 80);
+            Error::usage(format!("invalid value `{shown}` of {NAMESPACE_VARIABLE}")).hint(reason)
+        })?;
+        common.namespace = Some(namespace);
+    }
+    Ok(())
+}
+
+/// Finds the target that the command line names.
+fn find_target<'a>(cli: &Cli, policy: Option<&'a ActivePolicy>) -> Result<Option<&'a NamedTarget>> {
+    let Some(name) = &cli.common.target else {
+        return Ok(None);
+    };
+    if !cli.command.has_target() {
+        let command = cli.command.full_name();
+        return Err(
+            Error::usage(format!("`{command}` does not use a target")).hint("omit --target")
+        );
+    }
+    let targets = policy.map(|policy| &policy.rules.targets);
+    if let Some(target) = targets.and_then(|targets| targets.get(name)) {
+        return Ok(Some(target));
+    }
+    let shown = sanitize_truncated(name, 80);
+    let Some(policy) = policy else {
+        return Err(
+            Error::usage(format!("no policy, so no target `{shown}`")).hint(format!(
+                "add a table [targets.NAME] to {FILE_NAME}, or name a policy with --policy FILE"
+            )),
+        );
+    };
+    let names: Vec<&str> = policy.rules.targets.keys().map(String::as_str).collect();
+    let hint = match names[..] {
+        [] => "add a table [targets.NAME] to it".to_owned(),
+        _ => format!("choose one of {}", names.join(", ")),
+    };
+    let file = policy.file.display();
+    Err(Error::usage(format!("the policy `{file}` has no target `{shown}`")).hint(hint))
+}
 
 /// Fills in the options that the command line omits.
-pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
+///
+/// # Errors
+/// The policy has no target of the name on the command line.
+pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) -> Result<()> {
+    if let Some(target) = find_target(cli, policy)? {
+        cli.common.namespace = Some(target.namespace.clone());
+        cli.common.context = Some(target.context.clone());
+    }
     let file = policy.and_then(|policy| policy.rules.audit.file.clone());
     cli.common.audit_log = cli.common.audit_log.take().or(file);
     // A plan file contains the options of its own run.
     if matches!(cli.command, Command::Apply(_)) {
-        return;
+        return Ok(());
     }
     let none = NamespaceDefaults::default();
-    let namespaces = policy.map(|policy| &policy.rules.namespaces);
-    let defaults = namespaces
-        .zip(cli.common.namespace.as_ref())
-        .and_then(|(namespaces, name)| namespaces.get(name))
-        .unwrap_or(&none);
     let common = &mut cli.common;
+    let defaults = policy
+        .and_then(|policy| {
+            policy.find_defaults(common.namespace.as_deref(), common.target.as_deref())
+        })
+        .unwrap_or(&none);
     if common.profiles.is_empty() {
         common.profiles = vec![
             defaults
@@ -52,6 +114,7 @@ pub(crate) fn apply_defaults(cli: &mut Cli, policy: Option<&ActivePolicy>) {
         args.is_rerun_from_policy = args.rerun.is_none() && defaults.rerun.is_some();
         args.rerun = args.rerun.or(defaults.rerun).or(Some(Rerun::Auto));
     }
+    Ok(())
 }
 
 fn enable_args_mut(command: &mut Command) -> Option<&mut EnableArgs> {

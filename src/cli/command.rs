@@ -145,6 +145,26 @@ impl Command {
         }
     }
 
+    /// Returns whether the command works on one namespace of one cluster that the command line names.
+    #[must_use]
+    pub fn has_target(&self) -> bool {
+        match self {
+            Self::Enable(_)
+            | Self::Disable(_)
+            | Self::Revoke(_)
+            | Self::Rotate(_)
+            | Self::Status(_)
+            | Self::Doctor(_) => true,
+            Self::Plan(args) => !matches!(args.subcommand, PlanSubcommand::Show(_)),
+            Self::Apply(_)
+            | Self::Tools(_)
+            | Self::Policy(_)
+            | Self::Audit(_)
+            | Self::Version
+            | Self::Completion { .. } => false,
+        }
+    }
+
     /// Whether the command changes a cluster, a profile or a token file, unless it is a dry run.
     #[must_use]
     pub fn changes_state(&self) -> bool {

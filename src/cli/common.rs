@@ -21,8 +21,6 @@ pub struct CommonArgs {
         short,
         long,
         global = true,
-        env = "BYPASSCTL_NAMESPACE",
-        hide_env = true,
         value_name = "NS",
         value_parser = name::parse_namespace
     )]
@@ -30,6 +28,16 @@ pub struct CommonArgs {
     /// Context in the kubeconfig [default: current context]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
+    /// Target in the policy, instead of namespace and context
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with_all = ["namespace", "context"],
+        hide_short_help = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// kubeconfig file, as in kubectl
     #[arg(
         long,

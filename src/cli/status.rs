@@ -28,7 +28,7 @@ pub enum RequiredState {
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Role with all permissions as YAML, for `kubectl apply`
-    #[arg(long)]
+    #[arg(long, conflicts_with = "target")]
     pub role: bool,
     /// Support report to write, and to read before you send it
     ///

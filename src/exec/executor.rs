@@ -36,6 +36,8 @@ pub struct RunSetup {
     pub policy: Option<ActivePolicy>,
     /// The namespace on the command line.
     pub namespace: Option<String>,
+    /// The name of the target in the policy.
+    pub target_name: Option<String>,
     pub audit_log: PathBuf,
     /// Its directory `locks` contains the lock files.
     pub state_dir: PathBuf,
@@ -94,7 +96,7 @@ fn build_run_begin(setup: &RunSetup, actor: Actor) -> RunBegin {
         policy: setup.policy.as_ref().map(|policy| policy.sha256.clone()),
         policy_file: setup.policy.as_ref().map(|policy| Text::from(&policy.file)),
         policy_redirects: setup.policy.as_ref().map_or_else(Vec::new, |policy| {
-            policy.list_redirections(setup.namespace.as_deref())
+            policy.list_redirections(setup.namespace.as_deref(), setup.target_name.as_deref())
         }),
         unfinished: Vec::new(),
     }

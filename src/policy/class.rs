@@ -14,7 +14,8 @@ pub enum KeyClass {
 
 use KeyClass::{Redirecting, Tightening};
 
-/// Every key of a policy. `*` stands for the name of a namespace. A key that is not in this list
+/// Every key of a policy. `*` stands for the name of a namespace or a target. A
+/// key that is not in this list
 /// counts as redirecting.
 pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("locked", Tightening),
@@ -47,6 +48,16 @@ pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("namespaces.*.key_gen_job", Redirecting),
     ("namespaces.*.create_admin_token_job", Redirecting),
     ("namespaces.*.rerun", Redirecting),
+    ("targets.*.context", Redirecting),
+    ("targets.*.namespace", Redirecting),
+    ("targets.*.profile", Redirecting),
+    ("targets.*.config", Redirecting),
+    ("targets.*.token_file", Redirecting),
+    ("targets.*.restart_selector", Redirecting),
+    ("targets.*.ignored_key_users", Redirecting),
+    ("targets.*.key_gen_job", Redirecting),
+    ("targets.*.create_admin_token_job", Redirecting),
+    ("targets.*.rerun", Redirecting),
 ];
 
 /// The longest key or value that [`Redirection::describe`] prints, in characters.
@@ -57,9 +68,18 @@ const MAX_LINE_CHARS: usize = 200;
 pub struct Redirection {
     /// The dotted key, safe to print.
     pub key: String,
-    /// The namespace for which the key applies. `None` applies to all of them.
-    pub namespace: Option<String>,
+    pub scope: RedirectionScope,
     value: String,
+}
+
+/// The runs that a redirecting key applies to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedirectionScope {
+    AllRuns,
+    /// Runs in the namespace of this name.
+    Namespace(String),
+    /// Runs with the target of this name.
+    Target(String),
 }
 
 impl Redirection {
@@ -87,7 +107,7 @@ fn collect_redirections<'a>(
             Value::Table(table) => collect_redirections(path, table, found),
             value if classify_key(path) == Redirecting => found.push(Redirection {
                 key: format_line(&path.join(".")),
-                namespace: find_namespace(path).map(str::to_owned),
+                scope: find_scope(path),
                 value: format_value(value),
             }),
             _ => {}
@@ -96,16 +116,19 @@ fn collect_redirections<'a>(
     }
 }
 
-fn find_namespace<'a>(path: &[&'a str]) -> Option<&'a str> {
-    match path {
-        ["namespaces", namespace, ..] => Some(namespace),
-        _ => None,
+fn find_scope(path: &[&str]) -> RedirectionScope {
+    match *path {
+        ["namespaces", name, ..] => RedirectionScope::Namespace(name.to_owned()),
+        ["targets", name, ..] => RedirectionScope::Target(name.to_owned()),
+        _ => RedirectionScope::AllRuns,
     }
 }
 
 fn classify_key(path: &[&str]) -> KeyClass {
     let pattern = match path {
-        ["namespaces", _, rest @ ..] => format!("namespaces.*.{}", rest.join(".")),
+        [section @ ("namespaces" | "targets"), _, rest @ ..] => {
+            format!("{section}.*.{}", rest.join("."))
+        }
         path => path.join("."),
     };
     POLICY_KEYS

@@ -1,6 +1,6 @@
 //! The types of a policy.
 
-use super::class::Redirection;
+use super::class::{Redirection, RedirectionScope};
 use crate::procedure::PRODUCTION_PATTERNS;
 use crate::procedure::revoke::Rerun;
 use crate::tool::ToolName;
@@ -42,6 +42,8 @@ pub struct Policy {
     pub audit: AuditPolicy,
     /// `[namespaces]`
     pub namespaces: BTreeMap<String, NamespaceDefaults>,
+    /// `[targets]`
+    pub targets: BTreeMap<String, NamedTarget>,
 }
 
 /// `[tools]`
@@ -155,6 +157,37 @@ pub struct NamespaceDefaults {
     pub rerun: Option<Rerun>,
 }
 
+impl NamespaceDefaults {
+    /// Adds the defaults of another section for each key that is missing here.
+    pub(super) fn or(self, other: Self) -> Self {
+        let ignored_key_users = match self.ignored_key_users {
+            users if users.is_empty() => other.ignored_key_users,
+            users => users,
+        };
+        Self {
+            profile: self.profile.or(other.profile),
+            config: self.config.or(other.config),
+            token_file: self.token_file.or(other.token_file),
+            restart_selector: self.restart_selector.or(other.restart_selector),
+            ignored_key_users,
+            key_gen_job: self.key_gen_job.or(other.key_gen_job),
+            create_admin_token_job: self.create_admin_token_job.or(other.create_admin_token_job),
+            rerun: self.rerun.or(other.rerun),
+        }
+    }
+}
+
+/// `[targets.NAME]`, a namespace of a cluster under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTarget {
+    /// The context in the kubeconfig.
+    pub context: String,
+    pub namespace: String,
+    /// The defaults of `[namespaces.NAMESPACE]`, unless the target sets them itself. The profile
+    /// has the name of the target by default.
+    pub defaults: NamespaceDefaults,
+}
+
 /// The reason why a policy is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicySource {
@@ -189,10 +222,24 @@ impl ActivePolicy {
         self
     }
 
-    /// Formats the redirections that apply to a namespace, each in one line.
-    pub fn list_redirections(&self, namespace: Option<&str>) -> Vec<String> {
-        let applies = |redirection: &&Redirection| {
-            redirection.namespace.is_none() || redirection.namespace.as_deref() == namespace
+    /// Finds the defaults of a target, or else of a namespace.
+    pub fn find_defaults(
+        &self,
+        namespace: Option<&str>,
+        target: Option<&str>,
+    ) -> Option<&NamespaceDefaults> {
+        match target {
+            Some(name) => self.rules.targets.get(name).map(|target| &target.defaults),
+            None => self.rules.namespaces.get(namespace?),
+        }
+    }
+
+    /// Formats the redirections that apply to a namespace and a target, each in one line.
+    pub fn list_redirections(&self, namespace: Option<&str>, target: Option<&str>) -> Vec<String> {
+        let applies = |redirection: &&Redirection| match &redirection.scope {
+            RedirectionScope::AllRuns => true,
+            RedirectionScope::Namespace(name) => namespace == Some(name),
+            RedirectionScope::Target(name) => target == Some(name),
         };
         self.redirections
             .iter()

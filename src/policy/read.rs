@@ -6,8 +6,8 @@ mod file;
 
 use super::error::PolicyError;
 use super::model::{
-    AuditPolicy, FILE_NAME, GUARDABLE_COMMANDS, Guard, NamespaceDefaults, PathContext, Policy,
-    ProductionPatterns, ToolPin, ToolPolicy,
+    AuditPolicy, FILE_NAME, GUARDABLE_COMMANDS, Guard, NamedTarget, NamespaceDefaults, PathContext,
+    Policy, ProductionPatterns, ToolPin, ToolPolicy,
 };
 use crate::procedure::revoke::Rerun;
 use crate::text::sanitize_truncated;
@@ -15,9 +15,11 @@ use crate::tool;
 use crate::tool::kubectl::name;
 use file::{
     AuditSection, GuardSection, NamespaceSection, PinSection, PlanRequirement, ProductionSection,
+    Table, TargetSection,
 };
 use regex::Regex;
 use semver::{Prerelease, VersionReq};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use toml::Spanned;
@@ -45,9 +47,16 @@ pub fn parse_policy(text: &str, context: &PathContext) -> Result<Policy> {
             let message = format!("invalid namespace `{}`", sanitize_truncated(&name, 80));
             return Err(PolicyError::new(text, Some(section.span()), message, hint));
         }
-        let defaults = reader.namespace_defaults(&name, section.into_inner().0)?;
+        let section_name = format!("namespaces.{name}");
+        let defaults = reader.namespace_defaults(&section_name, section.into_inner().0)?;
         Ok((name, defaults))
     });
+    let namespaces: BTreeMap<_, _> = namespaces.collect::<Result<_>>()?;
+    let targets = file.targets.into_iter().map(|(name, section)| {
+        let target = reader.target(&name, section, &namespaces)?;
+        Ok((name, target))
+    });
+    let targets = targets.collect::<Result<_>>()?;
     let tools = file.tools.0;
     Ok(Policy {
         locked: file.locked,
@@ -62,7 +71,8 @@ pub fn parse_policy(text: &str, context: &PathContext) -> Result<Policy> {
         },
         guard: reader.guard(file.guard.0)?,
         audit: reader.audit(file.audit.0)?,
-        namespaces: namespaces.collect::<Result<_>>()?,
+        namespaces,
+        targets,
     })
 }
 
@@ -156,12 +166,49 @@ impl Reader<'_> {
         }
     }
 
+    fn target(
+        &self,
+        name: &str,
+        section: Spanned<Table<TargetSection>>,
+        namespaces: &BTreeMap<String, NamespaceDefaults>,
+    ) -> Result<NamedTarget> {
+        let span = section.span();
+        let invalid = |message: String, hint: &str| {
+            Err(PolicyError::new(
+                self.text,
+                Some(span.clone()),
+                message,
+                hint,
+            ))
+        };
+        if name.is_empty() || name.chars().any(char::is_control) {
+            let message = format!("invalid target `{}`", sanitize_truncated(name, 80));
+            return invalid(message, "write a name without control characters");
+        }
+        let section = section.into_inner().0;
+        let section_name = format!("targets.{name}");
+        let key = |key: &str| format!("{section_name}.{key}");
+        let context = self.parse(&key("context"), &section.context, parse_context)?;
+        let namespace = self.parse(&key("namespace"), &section.namespace, name::parse_namespace)?;
+        let defaults = self.namespace_defaults(&section_name, section.into_namespace_section())?;
+        let own_name = NamespaceDefaults {
+            profile: Some(name.to_owned()),
+            ..NamespaceDefaults::default()
+        };
+        let inherited = namespaces.get(&namespace).cloned().unwrap_or_default();
+        Ok(NamedTarget {
+            defaults: defaults.or(own_name).or(inherited),
+            context,
+            namespace,
+        })
+    }
+
     fn namespace_defaults(
         &self,
-        namespace: &str,
+        section: &str,
         defaults: NamespaceSection,
     ) -> Result<NamespaceDefaults> {
-        let key = |key: &str| format!("namespaces.{namespace}.{key}");
+        let key = |key: &str| format!("{section}.{key}");
         Ok(NamespaceDefaults {
             profile: defaults.profile,
             config: self.optional_path(&key("config"), defaults.config)?,
@@ -269,6 +316,13 @@ fn parse_guardable_command(text: &str) -> std::result::Result<String, String> {
     found
         .map(|command| (*command).to_owned())
         .ok_or_else(|| list_choices(text, GUARDABLE_COMMANDS))
+}
+
+fn parse_context(text: &str) -> std::result::Result<String, String> {
+    match text {
+        "" => Err("write the name of a context in the kubeconfig".to_owned()),
+        text => Ok(text.to_owned()),
+    }
 }
 
 fn parse_rerun(text: &str) -> std::result::Result<Rerun, String> {

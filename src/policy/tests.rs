@@ -301,14 +301,69 @@ fn list_keys(section: &str) -> Option<Vec<String>> {
 }
 
 fn collect_leaf_keys(key: &str) -> Vec<String> {
-    let section = if key == "namespaces" {
-        "namespaces.a.".to_owned()
+    let section = if key == "namespaces" || key == "targets" {
+        format!("{key}.a.")
     } else {
         format!("{key}.")
     };
     match list_keys(section.trim_start_matches('.')) {
         Some(keys) => keys.iter().flat_map(|key| collect_leaf_keys(key)).collect(),
-        None => vec![key.replace("namespaces.a.", "namespaces.*.")],
+        None => vec![key.replace("s.a.", "s.*.")],
+    }
+}
+
+#[test]
+fn target_inherits_from_its_namespace() {
+    let target = |text: &str| {
+        let policy = parse(text).expect(text);
+        policy.targets.get("team a").cloned().expect("the target")
+    };
+    let own = "[targets.\"team a\"]\ncontext = \"eu-1\"\nnamespace = \"influxdb\"\n";
+    let plain = target(own);
+    assert_eq!((&*plain.context, &*plain.namespace), ("eu-1", "influxdb"));
+    assert_eq!(plain.defaults.profile.as_deref(), Some("team a"));
+    let namespace = "[namespaces.influxdb]\nprofile = \"p\"\nrerun = \"clone\"\n\
+                     restart_selector = \"app=core\"\nignored_key_users = [\"app=x\"]\n";
+    let inherited = target(&format!("{namespace}{own}")).defaults;
+    assert_eq!(inherited.profile.as_deref(), Some("team a"));
+    assert_eq!(inherited.rerun, Some(Rerun::Clone));
+    assert_eq!(inherited.ignored_key_users, ["app=x"]);
+    let more = "profile = \"q\"\nrestart_selector = \"app=own\"\ntoken_file = \"t\"\n";
+    let set = target(&format!("{namespace}{own}{more}")).defaults;
+    assert_eq!(set.profile.as_deref(), Some("q"));
+    assert_eq!(set.restart_selector.as_deref(), Some("app=own"));
+    let token_file = Path::new("/etc/bypassctl/t");
+    assert_eq!(set.token_file.as_deref(), Some(token_file));
+}
+
+#[test]
+fn invalid_target_is_an_error_with_its_line() {
+    let context = "context = \"c\"\n";
+    for (text, expected) in [
+        (
+            format!("\n[targets.a]\n{context}"),
+            "line 2: `targets.a` has no `namespace`, add the key",
+        ),
+        (
+            "[targets.a]\nnamespace = \"n\"\n".to_owned(),
+            "line 1: `targets.a` has no `context`, add the key",
+        ),
+        (
+            "[targets.a]\ncontext = \"\"\nnamespace = \"n\"\n".to_owned(),
+            "line 2: invalid value `` for `targets.a.context`, write the name of a context in the \
+             kubeconfig",
+        ),
+        (
+            format!("[targets.\"\"]\n{context}namespace = \"n\"\n"),
+            "line 1: invalid target ``, write a name without control characters",
+        ),
+        (
+            format!("[targets.\"a\\u001b\"]\n{context}namespace = \"n\"\n"),
+            "line 1: invalid target `a `, write a name without control characters",
+        ),
+    ] {
+        let error = parse(&text).expect_err(&text);
+        assert_eq!(format!("{error}, {}", error.hint), expected);
     }
 }
 
@@ -354,6 +409,16 @@ fn every_key_has_a_class() {
     namespaces.*.key_gen_job Redirecting
     namespaces.*.create_admin_token_job Redirecting
     namespaces.*.rerun Redirecting
+    targets.*.context Redirecting
+    targets.*.namespace Redirecting
+    targets.*.profile Redirecting
+    targets.*.config Redirecting
+    targets.*.token_file Redirecting
+    targets.*.restart_selector Redirecting
+    targets.*.ignored_key_users Redirecting
+    targets.*.key_gen_job Redirecting
+    targets.*.create_admin_token_job Redirecting
+    targets.*.rerun Redirecting
     ");
 }
 

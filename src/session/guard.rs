@@ -12,22 +12,21 @@ use crate::tool::kubectl::Kubectl;
 use std::net::{IpAddr, Ipv6Addr};
 use uuid::Uuid;
 
-fn namespace_defaults<'a>(session: &'a Session, namespace: &str) -> Option<&'a NamespaceDefaults> {
+fn find_defaults<'a>(session: &'a Session, namespace: &str) -> Option<&'a NamespaceDefaults> {
     let policy = session.executor.policy()?;
-    policy.rules.namespaces.get(namespace)
+    policy.find_defaults(Some(namespace), session.common.target.as_deref())
 }
 
 /// Returns the default selector of the pods that load the keys.
 pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a str {
-    namespace_defaults(session, namespace)
+    find_defaults(session, namespace)
         .and_then(|defaults| defaults.restart_selector.as_deref())
         .unwrap_or(DOCUMENTED_SELECTOR)
 }
 
 /// Returns the labels of pods that use the keys and need no restart, according to the policy.
 pub(crate) fn ignored_key_users<'a>(session: &'a Session, namespace: &str) -> &'a [String] {
-    namespace_defaults(session, namespace)
-        .map_or(&[], |defaults| defaults.ignored_key_users.as_slice())
+    find_defaults(session, namespace).map_or(&[], |defaults| defaults.ignored_key_users.as_slice())
 }
 
 /// Refuses a command if others can change the files that it relies on. Refuses a change if the

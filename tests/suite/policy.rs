@@ -3,6 +3,7 @@
 mod discovery;
 mod pins;
 mod requirements;
+pub mod targets;
 mod tool_commands;
 mod tool_replaced;
 mod trust;

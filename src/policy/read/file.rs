@@ -23,6 +23,7 @@ pub(super) struct PolicyFile {
     pub(super) guard: Table<GuardSection>,
     pub(super) audit: Table<AuditSection>,
     pub(super) namespaces: BTreeMap<String, Spanned<Table<NamespaceSection>>>,
+    pub(super) targets: BTreeMap<String, Spanned<Table<TargetSection>>>,
 }
 
 #[derive(Default, serde::Deserialize)]
@@ -85,6 +86,39 @@ pub(super) struct NamespaceSection {
     pub(super) key_gen_job: Option<Spanned<String>>,
     pub(super) create_admin_token_job: Option<Spanned<String>>,
     pub(super) rerun: Option<Spanned<String>>,
+}
+
+/// The keys of [`NamespaceSection`], and the place. serde's `flatten` would lose the lines.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetSection {
+    pub(super) context: Spanned<String>,
+    pub(super) namespace: Spanned<String>,
+    profile: Option<String>,
+    config: Option<Spanned<String>>,
+    token_file: Option<Spanned<String>>,
+    restart_selector: Option<Spanned<String>>,
+    #[serde(default)]
+    ignored_key_users: Vec<Spanned<String>>,
+    key_gen_job: Option<Spanned<String>>,
+    create_admin_token_job: Option<Spanned<String>>,
+    rerun: Option<Spanned<String>>,
+}
+
+impl TargetSection {
+    /// Returns the keys that are also keys of a namespace.
+    pub(super) fn into_namespace_section(self) -> NamespaceSection {
+        NamespaceSection {
+            profile: self.profile,
+            config: self.config,
+            token_file: self.token_file,
+            restart_selector: self.restart_selector,
+            ignored_key_users: self.ignored_key_users,
+            key_gen_job: self.key_gen_job,
+            create_admin_token_job: self.create_admin_token_job,
+            rerun: self.rerun,
+        }
+    }
 }
 
 /// A table and nothing else. serde accepts a list of the values of a struct as well.
@@ -186,6 +220,9 @@ fn describe_error(path: &str, error: &str) -> (String, String) {
     let renamed = RENAMED_KEYS.iter().find(|(former, _)| *former == path);
     if let Some((_, message)) = renamed {
         return ((*message).to_owned(), "rename the key".to_owned());
+    }
+    if let Some(key) = error.strip_prefix("missing field ") {
+        return (format!("`{path}` has no {key}"), "add the key".to_owned());
     }
     let (problem, expected) = error.split_once(", expected ").unwrap_or((error, ""));
     let unknown_key = problem

@@ -3,6 +3,7 @@
 use super::{parse_document, project_root, read_documents, read_text};
 use crate::enable::run_enable;
 use crate::policy::install_own_tools;
+use crate::policy::targets::create_sandbox_with_team_target;
 use crate::revoke::create_fast_sandbox;
 use crate::revoke::delivery::create_sandbox_with_vault;
 use crate::sandbox::{Sandbox, report_skipped, sha256_hex};
@@ -21,6 +22,11 @@ use BlockExecution::{InOtherTest, InSandbox};
 
 /// The document, the start of its block, and where the block runs.
 const DOCUMENT_BLOCKS: &[(&str, &str, BlockExecution)] = &[
+    (
+        "docs/POLICY.md",
+        "bypassctl status --target",
+        InSandbox(create_sandbox_with_team_target, ""),
+    ),
     (
         "README.md",
         "bypassctl doctor",

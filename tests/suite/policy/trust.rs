@@ -20,7 +20,14 @@ fn build_redirecting_policy(key: &str) -> String {
         "prune_clones" => "true",
         _ => "\"x\"",
     };
-    format!("[{section}]\n{name} = {value}\n")
+    // A target needs a context and a namespace.
+    let place = match (section.starts_with("targets."), name) {
+        (true, "context") => "namespace = \"x\"\n",
+        (true, "namespace") => "context = \"x\"\n",
+        (true, _) => "context = \"x\"\nnamespace = \"x\"\n",
+        (false, _) => "",
+    };
+    format!("[{section}]\n{place}{name} = {value}\n")
 }
 
 #[test]
@@ -38,9 +45,11 @@ fn discovered_policy_that_redirects_is_refused() {
             &["audit", "list"],
         ] {
             let run = run_with_exit_code(&sb, 4, args);
-            let expected = format!("cannot set {}", key.replace("*", "influxdb"));
+            let key = key.replace("*", "influxdb");
+            let refused = run.stderr.split_once("cannot set ").expect("a refusal").1;
+            let mut refused = refused.lines().next().expect("a line").split(", ");
             assert!(
-                run.stderr.contains(&expected) || run.stderr.contains("cannot set audit.enforce"),
+                refused.any(|refused| refused == key || refused == "audit.enforce"),
                 "{key}: {}",
                 run.stderr
             );

@@ -1,0 +1,185 @@
+//! `--target`: namespaces of clusters that the policy names.
+
+use super::{run_with_exit_code, write_policy, write_trusted_policy};
+use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
+use crate::sandbox::{Sandbox, extract_error};
+
+/// Two targets in the same namespace. The name of the second has to be quoted.
+const POLICY: &str = r#"
+[namespaces.influxdb]
+restart_selector = "app=core"
+
+[targets.default]
+context = "sim-dev"
+namespace = "influxdb"
+restart_selector = "app=token-management"
+
+[targets."team 'b'"]
+context = "sim-viewer"
+namespace = "influxdb"
+token_file = "b.json"
+"#;
+
+/// Creates a sandbox whose policy has the target of the documents.
+pub fn create_sandbox_with_team_target() -> Sandbox {
+    let sb = create_enabled_sandbox();
+    let target = "[targets.team-a]\ncontext = \"sim-dev\"\nnamespace = \"influxdb\"\n";
+    write_trusted_policy(&sb, &format!("{target}profile = \"default\"\n"));
+    sb
+}
+
+fn create_sandbox_with_targets() -> Sandbox {
+    let sb = create_fast_sandbox();
+    write_trusted_policy(&sb, POLICY);
+    sb
+}
+
+/// Returns the different calls of the tools, without those on a temporary configuration.
+fn list_calls(sb: &Sandbox) -> Vec<String> {
+    let calls = sb
+        .call_lines()
+        .replace(sb.root().to_str().expect("text"), "");
+    let lines = calls
+        .lines()
+        .filter(|line| !line.contains("bypassctl-probe-"));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Runs each command with a target, and with the options that it stands for.
+#[test]
+fn target_stands_for_context_namespace_and_profile() {
+    let options = ["-n", "influxdb", "--context", "sim-dev"];
+    let selector = ["--restart-selector", "app=token-management"];
+    for (command, more) in [
+        (&["enable"][..], &[][..]),
+        (&["disable"], &[]),
+        (&["status"], &[]),
+        (&["doctor"], &[]),
+        (&["revoke", "--dry-run"], &selector),
+        (&["rotate", "--confirm", "sim-dev/influxdb"], &selector),
+    ] {
+        let (with_target, without) = (create_sandbox_with_targets(), create_fast_sandbox());
+        for sb in [&with_target, &without] {
+            run_with_exit_code(sb, 0, &[&["enable"], &options[..]].concat());
+            sb.clear_calls();
+        }
+        let expected = without.run(&[command, &options, more].concat());
+        let run = with_target.run(&[command, &["--target", "default"]].concat());
+        assert_eq!(run.code, expected.code, "{}{}", run.stdout, run.stderr);
+        assert_eq!(
+            list_calls(&with_target),
+            list_calls(&without),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+fn profile_has_the_name_of_the_target() {
+    let sb = create_sandbox_with_targets();
+    let run = sb.run(&["status", "--target", "team 'b'"]);
+    assert!(run.stdout.contains("profile `team 'b'`"), "{}", run.stdout);
+    let begin = sb.read_entries_by_type("run.end").remove(0);
+    assert_eq!(begin["target"]["context"], "sim-viewer");
+}
+
+#[test]
+fn hint_names_the_target() {
+    let sb = create_sandbox_with_targets();
+    let run = sb.run(&["status", "--target", "default"]);
+    let hint = "`bypassctl enable --target default`";
+    assert!(run.stdout.contains(hint), "{}", run.stdout);
+}
+
+#[test]
+fn run_prints_and_records_the_keys_of_its_own_target() {
+    let sb = create_sandbox_with_targets();
+    let run = sb.run(&["status", "--target", "team 'b'"]);
+    let recorded = sb.read_entries_by_type("run.begin").remove(0)["policy_redirects"].to_string();
+    for text in [&run.stderr, &recorded] {
+        assert!(text.contains("targets.team 'b'.token_file = "), "{text}");
+        assert!(!text.contains("targets.default"), "{text}");
+    }
+    let run = sb.run(&["status", "-n", "influxdb"]);
+    assert!(!run.stderr.contains("targets."), "{}", run.stderr);
+}
+
+#[test]
+fn target_takes_precedence_over_the_variable() {
+    let mut sb = create_sandbox_with_targets();
+    sb.set_env("BYPASSCTL_NAMESPACE", "other");
+    run_with_exit_code(&sb, 0, &["enable", "--target", "default"]);
+    sb.remove_env("BYPASSCTL_NAMESPACE");
+    sb.set_env("BYPASSCTL_NAMESPACE", "Other");
+    let error = extract_error(&run_with_exit_code(&sb, 2, &["status"]));
+    insta::assert_snapshot!(error, @"
+    error: invalid value `Other` of BYPASSCTL_NAMESPACE
+    hint: a namespace has 1 to 63 characters of a-z, 0-9 and -, and starts and ends with a letter or digit
+    ");
+}
+
+#[test]
+fn unknown_target_is_a_usage_error() {
+    let sb = create_sandbox_with_targets();
+    let fail = |args: &[&str]| extract_error(&run_with_exit_code(&sb, 2, args));
+    let all = [
+        &["rotate", "--target", "team-b"][..],
+        &["tools", "list", "--target", "default"],
+        &["apply", "plan.json", "--target", "default"],
+        &["status", "--target", "default", "-n", "influxdb"],
+        &["status", "--target", "default", "--context", "x"],
+        &["doctor", "--role", "--target", "default"],
+    ];
+    insta::assert_snapshot!(all.map(fail).concat(), @"
+    error: the policy `[SANDBOX]/home/bypassctl.toml` has no target `team-b`
+    hint: choose one of default, team 'b'
+    error: `tools list` does not use a target
+    hint: omit --target
+    error: `apply` does not use a target
+    hint: omit --target
+    error: the argument '--target <NAME>' cannot be used with '--namespace <NS>'
+    hint: run `bypassctl status --help`
+    error: the argument '--target <NAME>' cannot be used with '--context <NAME>'
+    hint: run `bypassctl status --help`
+    error: the argument '--role' cannot be used with '--target <NAME>'
+    hint: run `bypassctl doctor --help`
+    ");
+    write_policy(&sb, "locked = false\n");
+    let no_targets = fail(&["status", "--target", "default"]);
+    std::fs::remove_file(sb.home_path("bypassctl.toml")).expect("the policy");
+    let no_policy = fail(&["status", "--target", "default"]);
+    insta::assert_snapshot!(no_targets + &no_policy, @"
+    error: the policy `[SANDBOX]/home/bypassctl.toml` has no target `default`
+    hint: add a table [targets.NAME] to it
+    error: no policy, so no target `default`
+    hint: add a table [targets.NAME] to bypassctl.toml, or name a policy with --policy FILE
+    ");
+    assert_eq!(sb.call_lines(), "", "nothing runs");
+}
+
+/// A plan without the name of its target would differ: its keys would no longer apply.
+#[test]
+fn apply_uses_the_keys_of_the_planned_target() {
+    let sb = create_fast_sandbox();
+    let ignored = "[targets.default]\nignored_key_users = [\"app=ingester\"]";
+    write_trusted_policy(&sb, &POLICY.replace("[targets.default]", ignored));
+    sb.run_fake(&[
+        "deployment",
+        "influxdb",
+        "ingester",
+        "app=ingester",
+        "1",
+        "rsa-keys",
+    ]);
+    let plan = sb.path("plan.json");
+    let plan = plan.to_str().expect("text");
+    let args = ["plan", "rotate", "--target", "default", "--out", plan];
+    run_with_exit_code(&sb, 0, &[&args[..], &["--grace-period", "1s"]].concat());
+    // These pods also check tokens, so the server still accepts the old one.
+    run_with_exit_code(&sb, 11, &["apply", plan, "--confirm", "sim-dev/influxdb"]);
+    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
+    assert_eq!(end["target"]["context"], "sim-dev");
+}
