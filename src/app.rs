@@ -15,7 +15,7 @@ pub use usage::report_usage_error;
 use crate::cli::{Cli, Command, CommonArgs, DoctorArgs, DryRunFormat, PlanArgs, PlanSubcommand};
 use crate::commands::{
     audit, completion, disable, doctor, enable, plan, policy as policy_command, revoke, rotate,
-    status, tools, version,
+    status, targets, tools, version,
 };
 use crate::error::{CommandResult, Error, Result};
 use crate::exec::{Environment, Executor, Interrupts, RunSetup};
@@ -68,6 +68,10 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, &cli.common, &environment, &ui);
             return unrecorded(command.name(), &outcome, changed);
+        }
+        Command::Targets(command) => {
+            let outcome = targets::run(*command, policy.as_ref(), &ui);
+            return unrecorded(cli.command.name(), &outcome, false);
         }
         Command::Plan(args) => plan::prepare_plan(&cli, args, &environment),
         Command::Apply(args) => plan::prepare_apply(&cli, args, &environment),
@@ -217,6 +221,7 @@ fn run_recorded(cli: &Cli, inputs: RunInputs, ui: &Ui, mode: &PlanMode) -> u8 {
         Command::Policy(command) => policy_command::run(&session, command),
         // `run` has dispatched these before.
         Command::Audit(_)
+        | Command::Targets(_)
         | Command::Plan(_)
         | Command::Apply(_)
         | Command::Version

@@ -12,6 +12,7 @@ pub(crate) mod revocation;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod status;
+pub(crate) mod targets;
 pub(crate) mod token_age;
 mod token_setup;
 pub(crate) mod tools;

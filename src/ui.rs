@@ -21,8 +21,8 @@ use options::format_title;
 pub use options::{Color, OutputFormat, OutputOptions, PROGRAM_NAME, replace_program_name};
 pub use report::{
     BypassState, CommandFields, Difference, EntryView, ExportedFiles, InstalledTool, LogHead,
-    Nullable, Progress, Report, ReportedPlan, RevocationVerification, StepOutcome, TokenFileWrite,
-    VersionInfo,
+    Nullable, PolicyTarget, Progress, Report, ReportedPlan, RevocationVerification, StepOutcome,
+    TokenFileWrite, VersionInfo,
 };
 pub use wait::WaitGuard;
 use wait::{WaitDisplay, WaitMode};

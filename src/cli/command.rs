@@ -33,6 +33,9 @@ pub enum Command {
     /// Trust a policy in the working directory
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// List the targets of the policy
+    #[command(subcommand)]
+    Targets(TargetsCommand),
     /// Read, verify, export and rotate the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -59,6 +62,12 @@ pub enum ToolsCommand {
     Verify,
 }
 
+#[derive(Clone, Copy, Subcommand)]
+pub enum TargetsCommand {
+    /// List the targets with context, namespace and profile
+    List,
+}
+
 #[derive(Subcommand)]
 pub enum PolicyCommand {
     /// Trust the current content of a policy, until it changes
@@ -83,6 +92,7 @@ impl Command {
             Self::Tools(ToolsCommand::Pin { .. }) => "tools pin",
             Self::Tools(ToolsCommand::Verify) => "tools verify",
             Self::Policy(PolicyCommand::Trust { .. }) => "policy trust",
+            Self::Targets(TargetsCommand::List) => "targets list",
             Self::Version => "version",
             Self::Completion { .. } => "completion",
             Self::Audit(_) => "audit",
@@ -127,6 +137,7 @@ impl Command {
             | Self::Doctor(_)
             | Self::Tools(_)
             | Self::Policy(_)
+            | Self::Targets(_)
             | Self::Audit(_)
             | Self::Version
             | Self::Completion { .. }
@@ -159,6 +170,7 @@ impl Command {
             Self::Apply(_)
             | Self::Tools(_)
             | Self::Policy(_)
+            | Self::Targets(_)
             | Self::Audit(_)
             | Self::Version
             | Self::Completion { .. } => false,

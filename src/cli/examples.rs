@@ -225,6 +225,8 @@ pub const EXAMPLES: &[Examples] = &[
         &[("bypassctl tools verify", "exits with 4 on a mismatch")],
         "",
     ),
+    new_examples("targets", LIST_TARGETS, ""),
+    new_examples("targets list", LIST_TARGETS, ""),
     new_examples("policy", TRUST_POLICY, ""),
     new_examples("policy trust", TRUST_POLICY, ""),
     new_examples(
@@ -366,6 +368,8 @@ pub const EXAMPLES: &[Examples] = &[
         "",
     ),
 ];
+
+const LIST_TARGETS: &[(&str, &str)] = &[("bypassctl targets list", "shows the names for --target")];
 
 const TRUST_POLICY: &[(&str, &str)] = &[(
     "bypassctl policy trust",

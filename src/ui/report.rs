@@ -175,6 +175,9 @@ pub struct CommandFields {
     /// `tools list`: the `kubectl` and the `influxctl` that would run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed_tools: Option<Vec<InstalledTool>>,
+    /// `targets list`: the targets of the policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<PolicyTarget>>,
     /// `tools pin`: the `[tools]` section for the installed tools.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools_section: Option<String>,
@@ -379,6 +382,20 @@ pub struct InstalledTool {
     pub refusal: Option<String>,
     /// Who can replace the file: users, groups, `everyone`.
     pub writable_by: Vec<String>,
+}
+
+/// A target of the policy.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PolicyTarget {
+    /// The name, for `--target`.
+    pub name: String,
+    /// The context in the kubeconfig.
+    pub context: String,
+    /// The namespace of InfluxDB Clustered.
+    pub namespace: String,
+    /// The influxctl profile, by default the name of the target.
+    pub profile: String,
 }
 
 /// One audit entry of a run.

@@ -3,6 +3,7 @@
 use super::{run_with_exit_code, write_policy, write_trusted_policy};
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, extract_error};
+use serde_json::{Value, json};
 
 /// Two targets in the same namespace. The name of the second has to be quoted.
 const POLICY: &str = r#"
@@ -158,6 +159,43 @@ fn unknown_target_is_a_usage_error() {
     hint: add a table [targets.NAME] to bypassctl.toml, or name a policy with --policy FILE
     ");
     assert_eq!(sb.call_lines(), "", "nothing runs");
+}
+
+#[test]
+fn targets_list_shows_context_namespace_and_profile() {
+    let sb = create_sandbox_with_targets();
+    let run = run_with_exit_code(&sb, 0, &["targets", "list"]);
+    insta::assert_snapshot!(run.stdout, @"
+    TARGET    CONTEXT     NAMESPACE  PROFILE
+    default   sim-dev     influxdb   default
+    team 'b'  sim-viewer  influxdb   team 'b'
+    ");
+    let json = run_with_exit_code(&sb, 0, &["targets", "list", "-o", "json"]);
+    let report: Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let second = json!({
+        "name": "team 'b'",
+        "context": "sim-viewer",
+        "namespace": "influxdb",
+        "profile": "team 'b'"
+    });
+    assert_eq!(report["targets"][1], second);
+    write_policy(&sb, "locked = false\n");
+    let empty = run_with_exit_code(&sb, 0, &["targets", "list"]);
+    std::fs::remove_file(sb.home_path("bypassctl.toml")).expect("the policy");
+    let absent = run_with_exit_code(&sb, 0, &["targets", "list"]);
+    let none = empty.normalized_output() + &absent.normalized_output();
+    insta::assert_snapshot!(none, @"
+    exit 0
+    --- stdout
+    no targets: the policy `[SANDBOX]/home/bypassctl.toml` has none
+    --- stderr
+    exit 0
+    --- stdout
+    no targets: no policy is active
+    --- stderr
+    ");
+    let is_run = sb.log_path().exists() || !sb.call_lines().is_empty();
+    assert!(!is_run, "it only reads the policy");
 }
 
 /// A plan without the name of its target would differ: its keys would no longer apply.
