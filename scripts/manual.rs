@@ -40,7 +40,10 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 const ENVIRONMENT: &[(&str, &str)] = &[
-    ("BYPASSCTL_NAMESPACE", "default of --namespace"),
+    (
+        "BYPASSCTL_NAMESPACE",
+        "default of --namespace, without --target",
+    ),
     ("BYPASSCTL_AUDIT_LOG", "default of --audit-log"),
     ("BYPASSCTL_POLICY", "default of --policy"),
     (

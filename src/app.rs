@@ -48,6 +48,7 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         )
     };
     let checked = check_output_format(&cli)
+        .and_then(|()| arguments::check_target_option(&cli))
         .and_then(|()| defaults::apply_namespace_variable(&mut cli, &environment));
     if let Err(error) = checked {
         return unrecorded(cli.command.full_name(), &Err(error), false);
@@ -68,6 +69,10 @@ pub fn run(mut cli: Cli, environment: Environment) -> u8 {
         Command::Audit(command) => {
             let (outcome, changed) = audit::run(command, &cli.common, &environment, &ui);
             return unrecorded(command.name(), &outcome, changed);
+        }
+        Command::Doctor(DoctorArgs { role: true, .. }) => {
+            let outcome = doctor::print_role(cli.common.namespace.as_deref(), &ui);
+            return unrecorded(cli.command.name(), &outcome, false);
         }
         Command::Targets(command) => {
             let outcome = targets::run(*command, policy.as_ref(), &ui);
@@ -113,7 +118,7 @@ fn run_without_policy(
             subcommand: PlanSubcommand::Show(args),
             ..
         }) => Some(plan::show_plan_file(args, environment, ui)),
-        Command::Doctor(DoctorArgs { role: true, .. }) => {
+        Command::Doctor(DoctorArgs { role: true, .. }) if common.target.is_none() => {
             Some(doctor::print_role(common.namespace.as_deref(), ui))
         }
         Command::Version => Some(version::run(ui)),

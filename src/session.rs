@@ -71,6 +71,15 @@ impl Session<'_> {
             .ok_or_else(missing_namespace_error)
     }
 
+    /// Returns the profile of a hint without `--profile`: the one of the target, or `default`.
+    pub(crate) fn default_profile(&self) -> &str {
+        let target = self.common.target.as_deref();
+        let policy = self.executor.policy().filter(|_| target.is_some());
+        policy
+            .and_then(|policy| policy.find_defaults(None, target)?.profile.as_deref())
+            .unwrap_or("default")
+    }
+
     /// Ends the run in the audit log. Returns the outcome to report, and the head.
     ///
     /// After a change, an error becomes [`ErrorKind::Stopped`]. No message contains a secret.
@@ -125,22 +134,19 @@ impl Session<'_> {
                 .expect("the pattern is a constant")
         });
         let option = |flag: &str, value: &str| format!(" {flag} {}", shell_quote(value));
-        if let Some(target) = self.common.target.as_deref() {
-            let target = option("--target", target);
-            return COMMAND
-                .replace_all(hint, |found: &Captures| {
-                    format!("`bypassctl {}{target}`", &found[1])
-                })
-                .into_owned();
-        }
         let context = self.common.context.as_deref();
         let context = context.map_or_else(String::new, |name| option("--context", name));
-        let profile = Some(self.profile).filter(|profile| *profile != "default");
+        let profile = Some(self.profile).filter(|profile| *profile != self.default_profile());
         let profile = profile.map_or_else(String::new, |name| option("--profile", name));
+        let target = self.common.target.as_deref();
+        let target = target.map(|name| option("--target", name));
         COMMAND
-            .replace_all(hint, |found: &Captures| match &found[1] {
-                "disable" => format!("`bypassctl disable{profile}`"),
-                command => format!("`bypassctl {command} -n {namespace}{context}{profile}`"),
+            .replace_all(hint, |found: &Captures| match (&found[1], &target) {
+                (command, Some(target)) => format!("`bypassctl {command}{target}{profile}`"),
+                ("disable", None) => format!("`bypassctl disable{profile}`"),
+                (command, None) => {
+                    format!("`bypassctl {command} -n {namespace}{context}{profile}`")
+                }
             })
             .into_owned()
     }

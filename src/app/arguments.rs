@@ -13,6 +13,29 @@ use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+/// Refuses `--target` beside the options that it stands for, and for commands without a namespace.
+///
+/// clap would check conflicts only among the options before the command, or after it.
+pub(crate) fn check_target_option(cli: &Cli) -> Result<()> {
+    let common = &cli.common;
+    if common.target.is_none() {
+        return Ok(());
+    }
+    if !cli.command.has_target() {
+        let command = cli.command.full_name();
+        return Err(
+            Error::usage(format!("`{command}` does not use a target")).hint("omit --target")
+        );
+    }
+    if common.namespace.is_some() || common.context.is_some() {
+        return Err(
+            Error::usage("--target cannot be used with --namespace or --context")
+                .hint("omit them: the policy names both for the target"),
+        );
+    }
+    Ok(())
+}
+
 /// Refuses a command line that names too few files, or that contains a token.
 pub(crate) fn check_arguments(cli: &Cli, environment: &Environment) -> Result<()> {
     refuse_foreign_defaults(cli, environment)?;
@@ -29,8 +52,8 @@ fn refuse_foreign_defaults(cli: &Cli, environment: &Environment) -> Result<()> {
         }) => Some(&args.token_file),
         _ => None,
     };
-    // These commands use the audit log and nothing else.
-    if matches!(cli.command, Command::Audit(_)) {
+    // These commands use only the audit log, or only the policy.
+    if matches!(cli.command, Command::Audit(_) | Command::Targets(_)) {
         return Ok(());
     }
     let uses_config = !matches!(

@@ -23,6 +23,7 @@ pub(crate) fn apply_namespace_variable(cli: &mut Cli, environment: &Environment)
             Error::usage(format!("invalid value `{shown}` of {NAMESPACE_VARIABLE}")).hint(reason)
         })?;
         common.namespace = Some(namespace);
+        common.is_namespace_from_variable = true;
     }
     Ok(())
 }
@@ -32,12 +33,6 @@ fn find_target<'a>(cli: &Cli, policy: Option<&'a ActivePolicy>) -> Result<Option
     let Some(name) = &cli.common.target else {
         return Ok(None);
     };
-    if !cli.command.has_target() {
-        let command = cli.command.full_name();
-        return Err(
-            Error::usage(format!("`{command}` does not use a target")).hint("omit --target")
-        );
-    }
     let targets = policy.map(|policy| &policy.rules.targets);
     if let Some(target) = targets.and_then(|targets| targets.get(name)) {
         return Ok(Some(target));

@@ -156,7 +156,7 @@ impl Command {
         }
     }
 
-    /// Returns whether the command works on one namespace of one cluster that the command line names.
+    /// Returns whether the command works on a namespace that its command line names.
     #[must_use]
     pub fn has_target(&self) -> bool {
         match self {

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct CommonArgs {
     /// Namespace of InfluxDB Clustered
     ///
-    /// Without it, the variable BYPASSCTL_NAMESPACE.
+    /// Without it and --target, the variable BYPASSCTL_NAMESPACE.
     #[arg(
         short,
         long,
@@ -25,17 +25,15 @@ pub struct CommonArgs {
         value_parser = name::parse_namespace
     )]
     pub namespace: Option<String>,
+    /// The namespace comes from the variable, not from the command line.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub is_namespace_from_variable: bool,
     /// Context in the kubeconfig [default: current context]
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// Target in the policy, instead of namespace and context
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        conflicts_with_all = ["namespace", "context"],
-        hide_short_help = true
-    )]
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// kubeconfig file, as in kubectl

@@ -28,7 +28,7 @@ pub enum RequiredState {
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Role with all permissions as YAML, for `kubectl apply`
-    #[arg(long, conflicts_with = "target")]
+    #[arg(long)]
     pub role: bool,
     /// Support report to write, and to read before you send it
     ///

@@ -165,12 +165,11 @@ fn merge_options(given: &CommonArgs, planned: CommonArgs) -> Result<CommonArgs> 
             .as_ref()
             .map(ToString::to_string)
     };
+    // The planned command ignored the variable if it had a target.
+    let ignores_namespace = planned.target.is_some() && given.is_namespace_from_variable;
+    let given_namespace = given.namespace.clone().filter(|_| !ignores_namespace);
     for (flag, given, planned) in [
-        (
-            "--namespace",
-            given.namespace.clone(),
-            planned.namespace.clone(),
-        ),
+        ("--namespace", given_namespace, planned.namespace.clone()),
         ("--context", given.context.clone(), planned.context.clone()),
         (
             "--kubeconfig",

@@ -39,8 +39,9 @@ fn repeat_command_line(argv: &[String], namespace: &str) -> Option<Vec<String>> 
     let (name, matches) = matches.subcommand()?;
     let command = root.find_subcommand(name)?;
     let mut words = vec!["bypassctl".to_owned(), name.to_owned()];
-    // The plan of `apply` names the namespace.
-    if name != "apply" {
+    // The plan of `apply` names the namespace, and so does a target.
+    let has_target = matches.value_source("target") == Some(ValueSource::CommandLine);
+    if name != "apply" && !has_target {
         words.extend(["-n".to_owned(), namespace.to_owned()]);
     }
     let mut delivery = Vec::new();
@@ -103,6 +104,10 @@ mod tests {
             (
                 "bypassctl rotate --profile a --deliver vault kv put -mount=x y token=-",
                 "bypassctl rotate -n influxdb --profile a --deliver vault kv put -mount=x y token=-",
+            ),
+            (
+                "bypassctl --target a rotate --confirm a/b",
+                "bypassctl rotate --target a",
             ),
             ("bypassctl rotate --unknown", "bypassctl rotate -n influxdb"),
         ] {

@@ -6,7 +6,7 @@ use crate::policy::{ActivePolicy, NamedTarget};
 use crate::text::escape_controls;
 use crate::ui::{PolicyTarget, Ui};
 
-const COLUMNS: [&str; 4] = ["TARGET", "CONTEXT", "NAMESPACE", "PROFILE"];
+const COLUMNS: [&str; 4] = ["NAME", "CONTEXT", "NAMESPACE", "PROFILE"];
 
 /// The columns whose cells wrap: the names that can be long.
 const FLEXIBLE_COLUMNS: &[usize] = &[0, 1, 3];

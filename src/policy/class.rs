@@ -14,9 +14,8 @@ pub enum KeyClass {
 
 use KeyClass::{Redirecting, Tightening};
 
-/// Every key of a policy. `*` stands for the name of a namespace or a target. A
-/// key that is not in this list
-/// counts as redirecting.
+/// Every key of a policy. `*` stands for the name of a namespace or a target. A key that is not in
+/// this list counts as redirecting.
 pub const POLICY_KEYS: &[(&str, KeyClass)] = &[
     ("locked", Tightening),
     ("tools.require_pins", Tightening),
@@ -83,6 +82,13 @@ pub enum RedirectionScope {
 }
 
 impl Redirection {
+    /// Returns the last part of the key.
+    pub(super) fn last_key(&self) -> &str {
+        self.key
+            .rsplit_once('.')
+            .map_or(&*self.key, |(_, last)| last)
+    }
+
     /// Formats key and value in one line for people and for the audit log.
     pub fn describe(&self) -> String {
         format!("{} = {}", self.key, self.value)

@@ -151,7 +151,7 @@ pub struct NamespaceDefaults {
     pub token_file: Option<PathBuf>,
     pub restart_selector: Option<String>,
     /// Labels `name=value` of pods that use `rsa-keys` and need no restart.
-    pub ignored_key_users: Vec<String>,
+    pub ignored_key_users: Option<Vec<String>>,
     pub key_gen_job: Option<String>,
     pub create_admin_token_job: Option<String>,
     pub rerun: Option<Rerun>,
@@ -160,16 +160,12 @@ pub struct NamespaceDefaults {
 impl NamespaceDefaults {
     /// Adds the defaults of another section for each key that is missing here.
     pub(super) fn or(self, other: Self) -> Self {
-        let ignored_key_users = match self.ignored_key_users {
-            users if users.is_empty() => other.ignored_key_users,
-            users => users,
-        };
         Self {
             profile: self.profile.or(other.profile),
             config: self.config.or(other.config),
             token_file: self.token_file.or(other.token_file),
             restart_selector: self.restart_selector.or(other.restart_selector),
-            ignored_key_users,
+            ignored_key_users: self.ignored_key_users.or(other.ignored_key_users),
             key_gen_job: self.key_gen_job.or(other.key_gen_job),
             create_admin_token_job: self.create_admin_token_job.or(other.create_admin_token_job),
             rerun: self.rerun.or(other.rerun),
@@ -236,10 +232,18 @@ impl ActivePolicy {
 
     /// Formats the redirections that apply to a namespace and a target, each in one line.
     pub fn list_redirections(&self, namespace: Option<&str>, target: Option<&str>) -> Vec<String> {
+        let is_of_target = |redirection: &Redirection| matches!(&redirection.scope, RedirectionScope::Target(name) if target == Some(name));
+        // A target takes precedence over its namespace, and always has a profile.
+        let is_overridden = |key: &str| {
+            let mut own = self.redirections.iter().filter(|own| is_of_target(own));
+            target.is_some() && (key == "profile" || own.any(|own| own.last_key() == key))
+        };
         let applies = |redirection: &&Redirection| match &redirection.scope {
             RedirectionScope::AllRuns => true,
-            RedirectionScope::Namespace(name) => namespace == Some(name),
-            RedirectionScope::Target(name) => target == Some(name),
+            RedirectionScope::Namespace(name) => {
+                namespace == Some(name) && !is_overridden(redirection.last_key())
+            }
+            RedirectionScope::Target(_) => is_of_target(redirection),
         };
         self.redirections
             .iter()

@@ -218,11 +218,10 @@ impl Reader<'_> {
                 defaults.restart_selector,
                 name::parse_selector,
             )?,
-            ignored_key_users: self.list(
-                &key("ignored_key_users"),
-                defaults.ignored_key_users,
-                name::parse_label,
-            )?,
+            ignored_key_users: defaults
+                .ignored_key_users
+                .map(|users| self.list(&key("ignored_key_users"), users, name::parse_label))
+                .transpose()?,
             key_gen_job: self.optional(
                 &key("key_gen_job"),
                 defaults.key_gen_job,

@@ -107,7 +107,7 @@ fn policy_parses_every_key() {
         config: Some("/etc/bypassctl/config.toml".into()),
         token_file: Some("/run/token".into()),
         restart_selector: Some("app=core".to_owned()),
-        ignored_key_users: vec!["app=ingester".to_owned()],
+        ignored_key_users: Some(vec!["app=ingester".to_owned()]),
         key_gen_job: Some("key-gen-1".to_owned()),
         create_admin_token_job: Some("create-admin-token-1".to_owned()),
         rerun: Some(Rerun::Clone),
@@ -327,11 +327,13 @@ fn target_inherits_from_its_namespace() {
     let inherited = target(&format!("{namespace}{own}")).defaults;
     assert_eq!(inherited.profile.as_deref(), Some("team a"));
     assert_eq!(inherited.rerun, Some(Rerun::Clone));
-    assert_eq!(inherited.ignored_key_users, ["app=x"]);
+    assert_eq!(inherited.ignored_key_users, Some(vec!["app=x".to_owned()]));
     let more = "profile = \"q\"\nrestart_selector = \"app=own\"\ntoken_file = \"t\"\n";
     let set = target(&format!("{namespace}{own}{more}")).defaults;
     assert_eq!(set.profile.as_deref(), Some("q"));
     assert_eq!(set.restart_selector.as_deref(), Some("app=own"));
+    let none = target(&format!("{namespace}{own}ignored_key_users = []\n")).defaults;
+    assert_eq!(none.ignored_key_users, Some(Vec::new()));
     let token_file = Path::new("/etc/bypassctl/t");
     assert_eq!(set.token_file.as_deref(), Some(token_file));
 }

@@ -26,7 +26,9 @@ pub(crate) fn restart_selector<'a>(session: &'a Session, namespace: &str) -> &'a
 
 /// Returns the labels of pods that use the keys and need no restart, according to the policy.
 pub(crate) fn ignored_key_users<'a>(session: &'a Session, namespace: &str) -> &'a [String] {
-    find_defaults(session, namespace).map_or(&[], |defaults| defaults.ignored_key_users.as_slice())
+    find_defaults(session, namespace)
+        .and_then(|defaults| defaults.ignored_key_users.as_deref())
+        .unwrap_or_default()
 }
 
 /// Refuses a command if others can change the files that it relies on. Refuses a change if the

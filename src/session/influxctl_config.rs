@@ -182,13 +182,22 @@ fn build_create_command(session: &Session) -> Option<String> {
         .config
         .as_ref()
         .map(|path| path.display().to_string());
+    let unless_target = |value: &'_ Option<String>| match common.target {
+        Some(_) => None,
+        None => value.clone(),
+    };
+    let (namespace, context) = (
+        unless_target(&common.namespace),
+        unless_target(&common.context),
+    );
     let options = [
-        ("-n", common.namespace.as_deref()),
-        ("--context", common.context.as_deref()),
+        ("-n", namespace.as_deref()),
+        ("--context", context.as_deref()),
+        ("--target", common.target.as_deref()),
         ("--config", config.as_deref()),
         (
             "--profile",
-            Some(session.profile).filter(|profile| *profile != "default"),
+            Some(session.profile).filter(|profile| *profile != session.default_profile()),
         ),
     ];
     let options = options

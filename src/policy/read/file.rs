@@ -82,13 +82,13 @@ pub(super) struct NamespaceSection {
     pub(super) config: Option<Spanned<String>>,
     pub(super) token_file: Option<Spanned<String>>,
     pub(super) restart_selector: Option<Spanned<String>>,
-    pub(super) ignored_key_users: Vec<Spanned<String>>,
+    pub(super) ignored_key_users: Option<Vec<Spanned<String>>>,
     pub(super) key_gen_job: Option<Spanned<String>>,
     pub(super) create_admin_token_job: Option<Spanned<String>>,
     pub(super) rerun: Option<Spanned<String>>,
 }
 
-/// The keys of [`NamespaceSection`], and the place. serde's `flatten` would lose the lines.
+/// The keys of [`NamespaceSection`], with context and namespace. serde's `flatten` would lose the lines.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetSection {
@@ -98,8 +98,7 @@ pub(super) struct TargetSection {
     config: Option<Spanned<String>>,
     token_file: Option<Spanned<String>>,
     restart_selector: Option<Spanned<String>>,
-    #[serde(default)]
-    ignored_key_users: Vec<Spanned<String>>,
+    ignored_key_users: Option<Vec<Spanned<String>>>,
     key_gen_job: Option<Spanned<String>>,
     create_admin_token_job: Option<Spanned<String>>,
     rerun: Option<Spanned<String>>,

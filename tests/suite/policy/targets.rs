@@ -1,6 +1,8 @@
 //! `--target`: namespaces of clusters that the policy names.
 
 use super::{run_with_exit_code, write_policy, write_trusted_policy};
+use crate::crash::kill_orphans;
+use crate::enable::CONFIG_FILE;
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, extract_error};
 use serde_json::{Value, json};
@@ -83,16 +85,54 @@ fn profile_has_the_name_of_the_target() {
     let sb = create_sandbox_with_targets();
     let run = sb.run(&["status", "--target", "team 'b'"]);
     assert!(run.stdout.contains("profile `team 'b'`"), "{}", run.stdout);
-    let begin = sb.read_entries_by_type("run.end").remove(0);
-    assert_eq!(begin["target"]["context"], "sim-viewer");
+    let end = sb.read_entries_by_type("run.end").remove(0);
+    assert_eq!(end["target"]["context"], "sim-viewer");
 }
 
 #[test]
-fn hint_names_the_target() {
+fn hint_names_the_target_and_another_profile() {
     let sb = create_sandbox_with_targets();
     let run = sb.run(&["status", "--target", "default"]);
     let hint = "`bypassctl enable --target default`";
     assert!(run.stdout.contains(hint), "{}", run.stdout);
+    let config = sb.read(CONFIG_FILE);
+    let other = config.replace("\"default\"", "\"other\"");
+    sb.write(CONFIG_FILE, format!("{config}{other}"));
+    let run = sb.run(&["status", "--target", "default", "--profile", "other"]);
+    let hint = "`bypassctl enable --target default --profile other`";
+    assert!(run.stdout.contains(hint), "{}", run.stdout);
+    write_trusted_policy(&sb, &POLICY.replace("[targets.default]", "[targets.third]"));
+    let run = sb.run(&["enable", "--target", "third"]);
+    let hint = "`bypassctl enable --target third --create-profile --host";
+    assert!(run.stderr.contains(hint), "{}", run.stderr);
+}
+
+#[test]
+fn killed_run_is_resumed_with_its_target() {
+    let sb = create_sandbox_with_targets();
+    sb.inject_fault(json!({
+        "tool": "kubectl",
+        "contains": ["delete", "pods"],
+        "before": true,
+        "do": "kill_parent"
+    }));
+    let rotate = [
+        "rotate",
+        "--target",
+        "default",
+        "--confirm",
+        "sim-dev/influxdb",
+    ];
+    assert_eq!(sb.run(&rotate).code, 128 + 9);
+    kill_orphans(&sb);
+    sb.clear_faults();
+    let status = sb.run(&["status", "--target", "default"]);
+    let output = status.stdout + &status.stderr;
+    assert!(
+        output.contains("`bypassctl rotate --target default`"),
+        "{output}"
+    );
+    run_with_exit_code(&sb, 0, &rotate);
 }
 
 #[test]
@@ -103,7 +143,14 @@ fn run_prints_and_records_the_keys_of_its_own_target() {
     for text in [&run.stderr, &recorded] {
         assert!(text.contains("targets.team 'b'.token_file = "), "{text}");
         assert!(!text.contains("targets.default"), "{text}");
+        assert!(
+            text.contains("namespaces.influxdb.restart_selector"),
+            "{text}"
+        );
     }
+    // This target has a selector of its own.
+    let run = sb.run(&["status", "--target", "default"]);
+    assert!(!run.stderr.contains("namespaces."), "{}", run.stderr);
     let run = sb.run(&["status", "-n", "influxdb"]);
     assert!(!run.stderr.contains("targets."), "{}", run.stderr);
 }
@@ -130,9 +177,9 @@ fn unknown_target_is_a_usage_error() {
         &["rotate", "--target", "team-b"][..],
         &["tools", "list", "--target", "default"],
         &["apply", "plan.json", "--target", "default"],
+        &["version", "--target", "default"],
         &["status", "--target", "default", "-n", "influxdb"],
-        &["status", "--target", "default", "--context", "x"],
-        &["doctor", "--role", "--target", "default"],
+        &["--context", "x", "status", "--target", "default"],
     ];
     insta::assert_snapshot!(all.map(fail).concat(), @"
     error: the policy `[SANDBOX]/home/bypassctl.toml` has no target `team-b`
@@ -141,12 +188,12 @@ fn unknown_target_is_a_usage_error() {
     hint: omit --target
     error: `apply` does not use a target
     hint: omit --target
-    error: the argument '--target <NAME>' cannot be used with '--namespace <NS>'
-    hint: run `bypassctl status --help`
-    error: the argument '--target <NAME>' cannot be used with '--context <NAME>'
-    hint: run `bypassctl status --help`
-    error: the argument '--role' cannot be used with '--target <NAME>'
-    hint: run `bypassctl doctor --help`
+    error: `version` does not use a target
+    hint: omit --target
+    error: --target cannot be used with --namespace or --context
+    hint: omit them: the policy names both for the target
+    error: --target cannot be used with --namespace or --context
+    hint: omit them: the policy names both for the target
     ");
     write_policy(&sb, "locked = false\n");
     let no_targets = fail(&["status", "--target", "default"]);
@@ -166,7 +213,7 @@ fn targets_list_shows_context_namespace_and_profile() {
     let sb = create_sandbox_with_targets();
     let run = run_with_exit_code(&sb, 0, &["targets", "list"]);
     insta::assert_snapshot!(run.stdout, @"
-    TARGET    CONTEXT     NAMESPACE  PROFILE
+    NAME      CONTEXT     NAMESPACE  PROFILE
     default   sim-dev     influxdb   default
     team 'b'  sim-viewer  influxdb   team 'b'
     ");
@@ -218,6 +265,34 @@ fn apply_uses_the_keys_of_the_planned_target() {
     run_with_exit_code(&sb, 0, &[&args[..], &["--grace-period", "1s"]].concat());
     // These pods also check tokens, so the server still accepts the old one.
     run_with_exit_code(&sb, 11, &["apply", plan, "--confirm", "sim-dev/influxdb"]);
-    let end = sb.read_entries_by_type("run.end").pop().expect("an end");
-    assert_eq!(end["target"]["context"], "sim-dev");
+}
+
+/// A plan names its target, so the variable has no effect on it.
+#[test]
+fn apply_ignores_the_variable_but_no_option() {
+    let mut sb = create_sandbox_with_targets();
+    let plan = sb.path("plan.json");
+    let plan = plan.to_str().expect("text");
+    sb.set_env("BYPASSCTL_NAMESPACE", "other");
+    run_with_exit_code(
+        &sb,
+        0,
+        &["plan", "enable", "--target", "default", "--out", plan],
+    );
+    run_with_exit_code(&sb, 0, &["apply", plan]);
+    run_with_exit_code(&sb, 0, &["disable", "--target", "default"]);
+    let refused = run_with_exit_code(&sb, 4, &["apply", plan, "-n", "other"]);
+    assert!(
+        refused.stderr.contains("contradicts the plan"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn role_is_for_the_namespace_of_the_target() {
+    let sb = create_sandbox_with_targets();
+    let expected = run_with_exit_code(&sb, 0, &["doctor", "--role", "-n", "influxdb"]);
+    let role = run_with_exit_code(&sb, 0, &["--target", "default", "doctor", "--role"]);
+    assert_eq!(role.stdout, expected.stdout);
 }

@@ -21,13 +21,13 @@ fn build_redirecting_policy(key: &str) -> String {
         _ => "\"x\"",
     };
     // A target needs a context and a namespace.
-    let place = match (section.starts_with("targets."), name) {
+    let required = match (section.starts_with("targets."), name) {
         (true, "context") => "namespace = \"x\"\n",
         (true, "namespace") => "context = \"x\"\n",
         (true, _) => "context = \"x\"\nnamespace = \"x\"\n",
         (false, _) => "",
     };
-    format!("[{section}]\n{place}{name} = {value}\n")
+    format!("[{section}]\n{required}{name} = {value}\n")
 }
 
 #[test]
