@@ -68,8 +68,8 @@ impl Redactor {
 const PREFIX_LENGTH: usize = 16;
 
 /// Finds a needle by its first bytes. Every entry is searched for every needle, and the preparation
-/// for a whole token takes longer than the search. A prepared finder would keep a copy of the secret
-/// that nobody wipes.
+/// for a whole token takes longer than the search. A prepared finder would keep a copy of the
+/// secret that nobody wipes.
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     let finder = memmem::Finder::new(&needle[..needle.len().min(PREFIX_LENGTH)]);
     let mut rest = haystack;

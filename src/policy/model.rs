@@ -232,7 +232,10 @@ impl ActivePolicy {
 
     /// Formats the redirections that apply to a namespace and a target, each in one line.
     pub fn list_redirections(&self, namespace: Option<&str>, target: Option<&str>) -> Vec<String> {
-        let is_of_target = |redirection: &Redirection| matches!(&redirection.scope, RedirectionScope::Target(name) if target == Some(name));
+        let is_of_target = |redirection: &Redirection| match &redirection.scope {
+            RedirectionScope::Target(name) => target == Some(name),
+            _ => false,
+        };
         // A target takes precedence over its namespace, and always has a profile.
         let is_overridden = |key: &str| {
             let mut own = self.redirections.iter().filter(|own| is_of_target(own));

@@ -182,24 +182,15 @@ fn build_create_command(session: &Session) -> Option<String> {
         .config
         .as_ref()
         .map(|path| path.display().to_string());
-    let unless_target = |value: &'_ Option<String>| match common.target {
-        Some(_) => None,
-        None => value.clone(),
+    let mut options = match common.target.as_deref() {
+        Some(target) => vec![("--target", Some(target))],
+        None => vec![
+            ("-n", common.namespace.as_deref()),
+            ("--context", common.context.as_deref()),
+        ],
     };
-    let (namespace, context) = (
-        unless_target(&common.namespace),
-        unless_target(&common.context),
-    );
-    let options = [
-        ("-n", namespace.as_deref()),
-        ("--context", context.as_deref()),
-        ("--target", common.target.as_deref()),
-        ("--config", config.as_deref()),
-        (
-            "--profile",
-            Some(session.profile).filter(|profile| *profile != session.default_profile()),
-        ),
-    ];
+    let profile = Some(session.profile).filter(|profile| *profile != session.default_profile());
+    options.extend([("--config", config.as_deref()), ("--profile", profile)]);
     let options = options
         .into_iter()
         .filter_map(|(option, value)| Some([option, value?]))

@@ -88,7 +88,8 @@ pub(super) struct NamespaceSection {
     pub(super) rerun: Option<Spanned<String>>,
 }
 
-/// The keys of [`NamespaceSection`], with context and namespace. serde's `flatten` would lose the lines.
+/// The keys of [`NamespaceSection`], with context and namespace. serde's `flatten` would lose the
+/// lines.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetSection {
