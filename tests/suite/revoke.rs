@@ -9,7 +9,7 @@ mod dry_run;
 mod failure_matrix;
 mod initial_states;
 mod interrupt;
-mod key_users;
+pub mod key_users;
 mod load_balancer;
 mod preflight;
 mod prune_clones;

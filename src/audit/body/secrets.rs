@@ -53,6 +53,15 @@ pub struct SecretVersion {
 }
 
 impl SecretVersion {
+    #[must_use]
+    pub fn to_object_ref(&self) -> ObjectRef {
+        ObjectRef {
+            kind: self.kind,
+            name: self.name.clone(),
+            uid: self.uid.clone(),
+        }
+    }
+
     /// Returns whether both are the same secret, in any version.
     #[must_use]
     pub fn is_same_secret(&self, other: &Self) -> bool {

@@ -8,11 +8,12 @@ use super::source::{NO_RUN_HINT, read_each, select_run};
 use super::verify;
 use crate::audit::{
     ActionResult, Body, FileOp, Intent, LogFile, Operation, ProbeVerdict, RunBegin, RunEntry,
-    list_runs, read_entries,
+    SecretVersion, list_runs, read_entries,
 };
 use crate::error::{CommandResult, Error, Result};
 use crate::plan::format_shell_line;
 use crate::text::sanitize;
+use crate::tool::invocation::ObjectRef;
 use crate::ui::{EntryView, Ui};
 use std::collections::BTreeMap;
 
@@ -129,10 +130,9 @@ fn is_completion(body: &Body) -> bool {
     matches!(body, Body::RunEnd { exit_code: 0, .. })
 }
 
-/// Lists secrets, each with its name and its UID.
-fn format_secrets<'a>(secrets: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
-    let format_secret = |(name, uid)| format!("{name} {uid}");
-    let secrets: Vec<String> = secrets.into_iter().map(format_secret).collect();
+fn format_secrets(secrets: &[ObjectRef]) -> String {
+    let format_secret = |secret: &ObjectRef| format!("{} {}", secret.name, secret.uid);
+    let secrets: Vec<String> = secrets.iter().map(format_secret).collect();
     secrets.join(", ")
 }
 
@@ -153,23 +153,17 @@ fn describe_entry(entry: &RunEntry, results: &Results, is_completed: bool) -> Op
         Body::Creation(creation) => format!(
             "{}: created {}",
             creation.step,
-            format_secrets(
-                creation
-                    .secrets
-                    .iter()
-                    .map(|secret| (&secret.name, &secret.uid))
-            )
+            format_secrets(&creation.secrets)
         ),
-        Body::Verification(verification) => format!(
-            "{}: verified for {}",
-            verification.step,
-            format_secrets(
-                verification
-                    .secrets
-                    .iter()
-                    .map(|secret| (&secret.name, &secret.uid))
+        Body::Verification(verification) => {
+            let secrets = verification.secrets.iter();
+            let secrets: Vec<_> = secrets.map(SecretVersion::to_object_ref).collect();
+            format!(
+                "{}: verified for {}",
+                verification.step,
+                format_secrets(&secrets)
             )
-        ),
+        }
         Body::RunEnd { .. } => return describe_end(&entry.body),
         Body::Result(_)
         | Body::LogOpen { .. }

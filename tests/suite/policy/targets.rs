@@ -3,6 +3,7 @@
 use super::{run_with_exit_code, write_policy, write_trusted_policy};
 use crate::crash::kill_orphans;
 use crate::enable::CONFIG_FILE;
+use crate::revoke::key_users::create_sandbox_with_ingester;
 use crate::revoke::{create_enabled_sandbox, create_fast_sandbox};
 use crate::sandbox::{Sandbox, extract_error};
 use serde_json::{Value, json};
@@ -100,6 +101,11 @@ fn hint_names_the_target_and_another_profile() {
     sb.write(CONFIG_FILE, format!("{config}{other}"));
     let run = sb.run(&["status", "--target", "default", "--profile", "other"]);
     let hint = "`bypassctl enable --target default --profile other`";
+    assert!(run.stdout.contains(hint), "{}", run.stdout);
+    // The profile of a target needs no option.
+    write_trusted_policy(&sb, &POLICY.replace("[targets.default]", "[targets.other]"));
+    let run = sb.run(&["status", "--target", "other"]);
+    let hint = "`bypassctl enable --target other`";
     assert!(run.stdout.contains(hint), "{}", run.stdout);
     write_trusted_policy(&sb, &POLICY.replace("[targets.default]", "[targets.third]"));
     let run = sb.run(&["enable", "--target", "third"]);
@@ -248,23 +254,25 @@ fn targets_list_shows_context_namespace_and_profile() {
 /// A plan without the name of its target would differ: its keys would no longer apply.
 #[test]
 fn apply_uses_the_keys_of_the_planned_target() {
-    let sb = create_fast_sandbox();
+    let sb = create_sandbox_with_ingester();
     let ignored = "[targets.default]\nignored_key_users = [\"app=ingester\"]";
-    write_trusted_policy(&sb, &POLICY.replace("[targets.default]", ignored));
-    sb.run_fake(&[
-        "deployment",
-        "influxdb",
-        "ingester",
-        "app=ingester",
-        "1",
-        "rsa-keys",
-    ]);
+    let policy = POLICY.replace("[targets.default]", ignored);
+    write_trusted_policy(&sb, &policy);
     let plan = sb.path("plan.json");
     let plan = plan.to_str().expect("text");
     let args = ["plan", "rotate", "--target", "default", "--out", plan];
     run_with_exit_code(&sb, 0, &[&args[..], &["--grace-period", "1s"]].concat());
+    let apply = ["apply", plan, "--confirm", "sim-dev/influxdb"];
+    write_trusted_policy(
+        &sb,
+        &POLICY.replace("[targets.default]", "[targets.former]"),
+    );
+    let refused = run_with_exit_code(&sb, 4, &apply);
+    let difference = "differs from the plan: `other_key_users`";
+    assert!(refused.stderr.contains(difference), "{}", refused.stderr);
+    write_trusted_policy(&sb, &policy);
     // These pods also check tokens, so the server still accepts the old one.
-    run_with_exit_code(&sb, 11, &["apply", plan, "--confirm", "sim-dev/influxdb"]);
+    run_with_exit_code(&sb, 11, &apply);
 }
 
 /// A plan names its target, so the variable has no effect on it.

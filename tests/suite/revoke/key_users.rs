@@ -7,7 +7,7 @@ use crate::sandbox::Sandbox;
 const WARNING: &str = "other pods mount or read secret `rsa-keys` and ";
 
 /// Adds a deployment outside the documented selector that mounts the keys.
-fn create_sandbox_with_ingester() -> Sandbox {
+pub fn create_sandbox_with_ingester() -> Sandbox {
     let sb = create_fast_sandbox();
     sb.run_fake(&[
         "deployment",
